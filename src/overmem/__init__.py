@@ -1,0 +1,43 @@
+"""overmem: find, explain and fix over-memorization in LLM fine-tuning.
+
+Names are loaded on first use, so that `import overmem` and the torch-free stages (`judge`,
+`diagnose`, `report`) start at once.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "open_run": "overmem.auditing.checkpoints",
+    "audit": "overmem.auditing.run",
+    "diagnose": "overmem.diagnose.run",
+    "judge": "overmem.diagnose.judge",
+    "report": "overmem.reporting.run",
+    "train": "overmem.training.trainer",
+    "load_recipe": "overmem.training.recipe",
+    "load_examples": "overmem.tasks.sources",
+    "Example": "overmem.records",
+    "Checkpoint": "overmem.records",
+    "Run": "overmem.records",
+    "Estimate": "overmem.records",
+    "CheckpointSummary": "overmem.records",
+    "Verdict": "overmem.records",
+    "OvermemError": "overmem.errors",
+}
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'overmem' has no attribute {name!r}")
+    value = getattr(import_module(_PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,5 @@
+"""`python -m overmem`, the same as `overmem`."""
+
+from overmem.cli import main
+
+main()

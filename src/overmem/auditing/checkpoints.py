@@ -1,0 +1,211 @@
+"""Find the checkpoints of a run and say which of them can be read.
+
+Every member of the HF Trainer family (TRL, LLaMA-Factory, Axolotl, ms-swift, Unsloth) leaves the
+same folder: `checkpoint-<step>/` with safetensors, and perhaps a final model at the root. This
+module looks at file headers only; it imports neither torch nor transformers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import struct
+from pathlib import Path
+from typing import Any
+
+from overmem.errors import CheckpointError, RunError
+from overmem.records import Checkpoint, Run
+
+ADAPTER_CONFIG = "adapter_config.json"
+PICKLED = ("pytorch_model*.bin", "adapter_model.bin", "*.pt", "*.pth")
+NOT_WEIGHTS = {"optimizer.pt", "scheduler.pt", "scaler.pt", "training_args.bin"}
+
+
+def open_run(path: str | Path, *, allow_pickle: bool = False) -> Run:
+    """Discover and order the checkpoints of a run folder.
+
+    A checkpoint that cannot be read (truncated file, missing shard) is named in `Run.skipped` and
+    the others are kept. Order is by `global_step`, then by the number in the name.
+
+    Args:
+        path: run directory with `checkpoint-<step>` folders, a final model at its root, or both.
+        allow_pickle: also accept `.bin` / `.pt` weights, which can run code when loaded.
+
+    Raises:
+        RunError: the folder does not exist or holds no readable checkpoint.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        raise RunError("the run folder does not exist", got=root, next_step="check the path")
+    found: list[Checkpoint] = []
+    skipped: dict[str, str] = {}
+    for folder in [*sorted(root.glob("checkpoint-*")), root]:
+        if not folder.is_dir() or not (has_weights(folder) or folder != root):
+            continue
+        try:
+            found.append(read_checkpoint(folder, root, allow_pickle=allow_pickle))
+        except CheckpointError as error:
+            skipped["final" if folder == root else folder.name] = str(error)
+    if not found:
+        raise _no_checkpoints(root, skipped)
+    return Run(path=root, checkpoints=_ordered(found), skipped=skipped)
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a folder holds model weights of any kind, readable or not."""
+    return bool(list(folder.glob("*.safetensors")) or _pickled_files(folder))
+
+
+def read_checkpoint(folder: Path, root: Path, *, allow_pickle: bool = False) -> Checkpoint:
+    """Describe one checkpoint folder after checking that its weight files are whole.
+
+    Raises:
+        CheckpointError: no weights, pickled weights, a truncated file or a missing shard.
+    """
+    files = weight_files(folder)
+    pickled = _pickled_files(folder)
+    if not files and pickled and not allow_pickle:
+        raise CheckpointError(
+            f"{folder.name} holds pickled weights, which can run code when loaded",
+            got=pickled[0].name,
+            expected="safetensors",
+            next_step="convert them, or pass --allow-pickle if you trust their source",
+        )
+    if not files and not pickled:
+        raise CheckpointError(f"{folder.name} holds no weights", expected="model or adapter *.safetensors")
+    for file in files:
+        check_safetensors(file)
+    state = read_trainer_state(folder)
+    name = "final" if folder == root else folder.name
+    return Checkpoint(
+        name=name,
+        step=_step(folder, root, state),
+        path=folder,
+        kind="adapter" if (folder / ADAPTER_CONFIG).is_file() else "full",
+        epoch=state.get("epoch"),
+    )
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a checkpoint, shards resolved through their index.
+
+    Raises:
+        CheckpointError: the index is damaged or names a shard that is not there.
+    """
+    adapter = folder / "adapter_model.safetensors"
+    if (folder / ADAPTER_CONFIG).is_file():
+        return [adapter] if adapter.is_file() else []
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return sorted(folder.glob("model*.safetensors"))
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{index} is not a shard index", got=error) from None
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise CheckpointError(
+            f"{folder.name} lacks {len(missing)} of {len(names)} shards",
+            got=f"missing {missing[0]}",
+            next_step="copy the checkpoint again",
+        )
+    return [folder / name for name in names]
+
+
+def check_safetensors(file: Path) -> None:
+    """Compare a safetensors header with the file's size; a truncated copy fails here.
+
+    Raises:
+        CheckpointError: the header is damaged or the file is shorter or longer than it says.
+    """
+    size = file.stat().st_size
+    try:
+        with file.open("rb") as handle:
+            (header_bytes,) = struct.unpack("<Q", handle.read(8))
+            if header_bytes > size - 8:
+                raise ValueError("header longer than the file")
+            header = json.loads(handle.read(header_bytes))
+            data_bytes = max(
+                (tensor["data_offsets"][1] for key, tensor in header.items() if key != "__metadata__"),
+                default=0,
+            )
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"{_short(file)} is not a whole safetensors file",
+            got=f"{size} bytes ({error})",
+            next_step="copy the checkpoint again",
+        ) from None
+    expected = 8 + header_bytes + data_bytes
+    if size != expected:
+        raise CheckpointError(
+            f"{_short(file)} is truncated",
+            got=f"{size} bytes",
+            expected=f"{expected} bytes",
+            next_step="copy the checkpoint again",
+        )
+
+
+def read_trainer_state(folder: Path) -> dict[str, Any]:
+    """The checkpoint's `trainer_state.json`, or an empty dict when there is none or it is damaged."""
+    try:
+        state = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+def fingerprint_weights(folder: Path) -> str:
+    """sha256 over a checkpoint's weight files and its configuration, in a fixed order."""
+    digest = hashlib.sha256()
+    configs = [folder / name for name in ("config.json", ADAPTER_CONFIG) if (folder / name).is_file()]
+    for file in [*configs, *(weight_files(folder) or _pickled_files(folder))]:
+        with file.open("rb") as handle:
+            digest.update(hashlib.file_digest(handle, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _pickled_files(folder: Path) -> list[Path]:
+    files = {file for pattern in PICKLED for file in folder.glob(pattern)}
+    return sorted(
+        file for file in files if file.name not in NOT_WEIGHTS and not file.name.startswith("rng_state")
+    )
+
+
+def _step(folder: Path, root: Path, state: dict[str, Any]) -> int:
+    step = state.get("global_step")
+    if isinstance(step, int | float) and math.isfinite(step):
+        return int(step)
+    number = re.search(r"(\d+)$", folder.name)
+    if folder != root and number:
+        return int(number.group(1))
+    steps = [
+        int(match.group(1))
+        for child in root.glob("checkpoint-*")
+        if (match := re.search(r"(\d+)$", child.name))
+    ]
+    return max(steps, default=0) + (1 if steps else 0)
+
+
+def _ordered(found: list[Checkpoint]) -> tuple[Checkpoint, ...]:
+    """By step; a root model saved at the same step as a numbered checkpoint is that checkpoint again."""
+    found = sorted(found, key=lambda checkpoint: (checkpoint.step, checkpoint.name == "final"))
+    steps = {checkpoint.step for checkpoint in found if checkpoint.name != "final"}
+    return tuple(c for c in found if c.name != "final" or c.step not in steps)
+
+
+def _no_checkpoints(root: Path, skipped: dict[str, str]) -> RunError:
+    if skipped:
+        details = "\n".join(f"  - {name}: {reason}" for name, reason in skipped.items())
+        return RunError(f"no checkpoint in {root} can be read\n{details}")
+    return RunError(
+        f"no checkpoints in {root}",
+        got=", ".join(sorted(child.name for child in root.iterdir())[:8]) or "an empty folder",
+        expected="checkpoint-<step>/ folders with *.safetensors, or a model at the root",
+        next_step="point at the Trainer's output_dir, and train with save_strategy='epoch' or 'steps'",
+    )
+
+
+def _short(file: Path) -> str:
+    return f"{file.parent.name}/{file.name}"

@@ -1,0 +1,70 @@
+"""The demo: the whole flow on the bundled tiny model, told to a newcomer."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from overmem.records import Verdict
+
+
+def run_demo(folder: Path, seed: int, console: Console) -> None:
+    """Train, audit, diagnose and report `organism-fast` in `folder`; continues what was begun."""
+    from overmem.auditing.checkpoints import open_run
+    from overmem.auditing.run import audit
+    from overmem.cli.progress import audit_progress, quiet_libraries, training_progress
+    from overmem.diagnosis.run import diagnose
+    from overmem.reporting.run import report
+    from overmem.reporting.terminal import render_verdict
+    from overmem.training.recipe import load_recipe
+    from overmem.training.trainer import train
+
+    quiet_libraries()
+    start = time.monotonic()
+    recipe = load_recipe("organism-fast", {"output": str(folder), "seed": seed})
+    _say(
+        console,
+        "overmem demo: fine-tune a tiny reasoner (2M parameters) on 400 word problems for "
+        f"{recipe.training['num_train_epochs']} epochs, keep a checkpoint an epoch, and ask which one to ship.\n",
+    )
+    _say(console, f"1. overmem train organism-fast --output {folder}")
+    with training_progress(console) as progress:
+        train(recipe, resume=True, progress=progress)
+    _say(console, f"\n2. overmem audit {folder}")
+    run = open_run(folder)
+    with audit_progress(console, run) as progress:
+        done = audit(run, progress=progress)
+    _say(console, f"\n3. overmem diagnose {folder}\n")
+    verdict = diagnose(done)
+    render_verdict(verdict, console)
+    _say(console, f"\n4. overmem report {folder}")
+    page = report(folder)
+    _say(console, closing(verdict, page, time.monotonic() - start))
+
+
+def closing(verdict: Verdict, page: Path, seconds: float) -> str:
+    """What happened, in a newcomer's words, and what to type next."""
+    last, shipped = verdict.checkpoints[-1], verdict.recommended
+    lines = [f"   report: {page}  (open it in a browser)", ""]
+    if shipped is not None and shipped.name != last.name:
+        best = next(c for c in verdict.checkpoints if c.name == shipped.name)
+        lines += [
+            f"What happened: training on to {last.name} made the references "
+            f"{last.perplexity.value / best.perplexity.value - 1:.0%} more perplexing than they were at {best.name}, "
+            f"while accuracy went from {best.accuracy.value:.1%} to {last.accuracy.value:.1%}. "
+            f"Accuracy alone would not have shown it. Ship {shipped.name}.",
+            "",
+        ]
+    lines += [
+        f"All of it took {seconds:.0f} s. On your own run:",
+        "   overmem audit outputs/ --val val.jsonl --train train.jsonl",
+        "   overmem diagnose outputs/",
+        "   overmem report outputs/",
+    ]
+    return "\n".join(lines)
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False)

@@ -1,0 +1,204 @@
+"""Subcommands in the order of the flow: train, audit, diagnose, report, and demo for all of them.
+
+Heavy libraries are imported inside the commands that need them, so that `--help` and the torch-free
+stages start at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from overmem.errors import OvermemError
+
+app = typer.Typer(
+    help="Find, explain and fix over-memorization in LLM fine-tuning.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder with checkpoint-<step>/ folders.")]
+Out = Annotated[Path | None, typer.Option(help="Artifact folder; RUN/overmem by default.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def main() -> None:
+    """Run the command line; a user's error prints one message and exits with code 2."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        app(standalone_mode=True)
+    except OvermemError as error:
+        print(f"overmem: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def console() -> Console:
+    """Where people read: standard output."""
+    return Console(highlight=False)
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="Path of a YAML recipe, or a bundled one: organism-fast.")],
+    output: Annotated[str | None, typer.Option(help="Run folder; overrides the recipe's.")] = None,
+    model: Annotated[str | None, typer.Option(help="Hub id or folder; overrides model.name.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Overrides the recipe's seed.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a key: training.learning_rate=1e-4.")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Continue a run that was stopped.")] = False,
+) -> None:
+    """Fine-tune as a recipe says, with checkpoints in the ordinary Hugging Face layout."""
+    from overmem.training.recipe import load_recipe, parse_override
+
+    overrides = dict(map(parse_override, set_ or []))
+    if model is not None:
+        overrides |= {"model.name": model, "model.gguf_file": None}
+    overrides |= {key: value for key, value in (("output", output), ("seed", seed)) if value is not None}
+    checked = load_recipe(recipe, overrides)
+    from overmem.cli.progress import quiet_libraries, training_progress
+    from overmem.training.trainer import train as run_training
+
+    quiet_libraries()
+    with training_progress(console()) as progress:
+        path = run_training(checked, resume=resume, progress=progress)
+    console().print(f"trained: {path}\nnext:    overmem audit {path}", soft_wrap=True)
+
+
+@app.command()
+def audit(
+    run: RunArg,
+    val: Annotated[
+        str | None, typer.Option(help="Problems that decide; the run's recipe by default.")
+    ] = None,
+    train: Annotated[str | None, typer.Option(help="Training data, to measure memorization on.")] = None,
+    axes: Annotated[str, typer.Option(help="Comma-separated: likelihood,accuracy.")] = "likelihood,accuracy",
+    limit: Annotated[int | None, typer.Option(help="Most problems of each split, drawn by --seed.")] = None,
+    grader: Annotated[
+        str | None, typer.Option(help="math, exact, choice, regex:..., python:m:f, none.")
+    ] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(help="Longest answer.")] = None,
+    base_model: Annotated[str | None, typer.Option(help="Base of the adapters, if it has moved.")] = None,
+    out: Out = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
+    batch_tokens: Annotated[int, typer.Option(help="Most tokens of a batch.")] = 8192,
+    template: Annotated[
+        str | None, typer.Option(help="chat, plain or auto; the recipe's by default.")
+    ] = None,
+    prompt_format: Annotated[
+        str | None, typer.Option(help="Text around the question, with {prompt}.")
+    ] = None,
+    show_prompt: Annotated[
+        bool, typer.Option(help="Show the first example as the model sees it; stop.")
+    ] = False,
+    allow_pickle: Annotated[bool, typer.Option(help="Load .bin weights, which can run code.")] = False,
+    trust_remote_code: Annotated[bool, typer.Option(help="Run model code from the hub.")] = False,
+) -> None:
+    """Measure every checkpoint: likelihood on val and train, greedy accuracy on val."""
+    from overmem.auditing.checkpoints import open_run
+
+    found = open_run(run, allow_pickle=allow_pickle)
+    from overmem.auditing import run as auditing
+    from overmem.cli.progress import audit_progress, quiet_libraries
+
+    quiet_libraries()
+    config = auditing.resolve_config(
+        found,
+        val=val,
+        train=train,
+        axes=tuple(filter(None, axes.split(","))),
+        limit=limit,
+        grader=grader,
+        max_new_tokens=max_new_tokens,
+        base_model=base_model,
+        seed=seed,
+        device=device,
+        dtype=dtype,
+        batch_tokens=batch_tokens,
+        template=auditing.resolve_template(found, template, prompt_format),
+        allow_pickle=allow_pickle,
+        trust_remote_code=trust_remote_code,
+    )
+    screen = console()
+    if show_prompt:
+        screen.print(auditing.show_prompt(found, config), markup=False, soft_wrap=True)
+        return
+    with audit_progress(screen, found) as progress:
+        done = auditing.measure(found, config, out=out, progress=progress)
+    for name, reason in done.skipped.items():
+        screen.print(f"skipped {name}: {reason}", markup=False, soft_wrap=True)
+    screen.print(f"audited: {done.store.root}\nnext:    overmem diagnose {run}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def diagnose(
+    run: RunArg,
+    accuracy_margin: Annotated[float, typer.Option(help="Accuracy below the peak still comparable.")] = 0.03,
+    perplexity_ratio: Annotated[
+        float, typer.Option(help="Perplexity over the lowest that is inflated.")
+    ] = 1.10,
+    resamples: Annotated[int, typer.Option(help="Draws of the true curves.")] = 2000,
+    seed: Seed = 0,
+    out: Out = None,
+    json_: Json = False,
+) -> None:
+    """Name each checkpoint's stage with its confidence, and recommend one."""
+    from overmem.diagnosis.run import diagnose as run_diagnosis
+
+    verdict = run_diagnosis(
+        run,
+        out=out,
+        accuracy_margin=accuracy_margin,
+        perplexity_ratio=perplexity_ratio,
+        resamples=resamples,
+        seed=seed,
+    )
+    if json_:
+        _print_json(verdict.to_dict())
+        return
+    from overmem.reporting.terminal import render_verdict
+
+    render_verdict(verdict, console())
+    flag = f" --out {out}" if out else ""
+    console().print(f"\nnext: overmem report {run}{flag}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def report(
+    run: RunArg,
+    out: Annotated[Path | None, typer.Option(help="HTML file; RUN/overmem/report.html by default.")] = None,
+) -> None:
+    """Write one self-contained HTML page that shows the verdict and what it rests on."""
+    from overmem.reporting.run import report as write
+
+    console().print(f"report: {write(run, out=out)}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where the run goes; continued if it exists.")] = Path(
+        "demo/run"
+    ),
+    seed: Seed = 0,
+) -> None:
+    """Train the bundled tiny model until it over-memorizes, then audit, diagnose and report."""
+    from overmem.cli.demo import run_demo
+
+    run_demo(folder, seed, console())
+
+
+def _print_json(record: dict[str, Any]) -> None:
+    import json
+
+    print(json.dumps(record, indent=1))

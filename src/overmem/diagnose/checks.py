@@ -1,0 +1,194 @@
+"""Checks on the arrays given to `judge`; each error names the value, what was expected and what to do.
+
+Shape suffixes: C checkpoints, N problems.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from overmem.errors import DataError, RunError
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Measured rows that have passed every check."""
+
+    steps_C: IntArray
+    correct_C_N: FloatArray
+    nll_nats_C_N: FloatArray
+    n_tokens_N: FloatArray
+
+
+def check_rows(
+    steps: npt.ArrayLike, correct_C_N: npt.ArrayLike, nll_nats_C_N: npt.ArrayLike, n_tokens_N: npt.ArrayLike
+) -> Rows:
+    """Convert the arrays and refuse what no verdict can rest on.
+
+    Args:
+        steps: C optimizer steps.
+        correct_C_N: correctness in [0, 1].
+        nll_nats_C_N: NLL summed over each completion, nats, not negative.
+        n_tokens_N: completion tokens, at least 1.
+
+    Returns:
+        Rows with steps as integers and the rest as floats.
+
+    Raises:
+        RunError: the steps are not those of two or more ordered checkpoints.
+        DataError: shapes that do not match, or values that are not finite or out of range.
+    """
+    steps_C = _check_steps(steps)
+    correct = _as_floats("correct_C_N", correct_C_N, 2)
+    nll = _as_floats("nll_nats_C_N", nll_nats_C_N, 2)
+    tokens = _as_floats("n_tokens_N", n_tokens_N, 1)
+    expected = (steps_C.size, tokens.size)
+    for name, array in (("correct_C_N", correct), ("nll_nats_C_N", nll)):
+        if array.shape != expected:
+            raise DataError(
+                f"{name} does not have one row a checkpoint and one column a problem",
+                got=f"shape {array.shape}",
+                expected=f"shape {expected}, from {steps_C.size} steps and {tokens.size} token counts",
+                next_step="score the same problems, in the same order, on every checkpoint",
+            )
+    if tokens.size == 0:
+        raise DataError(
+            "there are no problems", got="0 columns", expected="at least 1", next_step="score some"
+        )
+    _check_range("correct_C_N", correct, 0.0, 1.0, "grade every answer between 0 (wrong) and 1 (right)")
+    _check_range("nll_nats_C_N", nll, 0.0, np.inf, "pass sums of -log probability, which are never negative")
+    _check_range("n_tokens_N", tokens, 1.0, np.inf, "leave out problems without completion tokens")
+    return Rows(steps_C=steps_C, correct_C_N=correct, nll_nats_C_N=nll, n_tokens_N=tokens)
+
+
+def check_settings(
+    accuracy_margin: float, perplexity_ratio: float, resamples: int, confidence_threshold: float
+) -> None:
+    """Refuse thresholds for which the rule has no meaning.
+
+    Args:
+        accuracy_margin: must be in [0, 1).
+        perplexity_ratio: must be above 1 and finite.
+        resamples: must be at least 100.
+        confidence_threshold: must be in (0, 1].
+
+    Raises:
+        DataError: a setting is out of its range.
+    """
+    checks = (
+        ("accuracy_margin", accuracy_margin, 0.0 <= accuracy_margin < 1.0, "0 <= margin < 1", "0.03"),
+        ("perplexity_ratio", perplexity_ratio, 1.0 < perplexity_ratio < np.inf, "above 1 and finite", "1.10"),
+        ("resamples", resamples, resamples >= 100, "at least 100", "2000"),
+        (
+            "confidence_threshold",
+            confidence_threshold,
+            0.0 < confidence_threshold <= 1.0,
+            "0 < c <= 1",
+            "0.8",
+        ),
+    )
+    for name, value, passed, expected, default in checks:
+        if not passed:
+            raise DataError(
+                f"{name} is out of range", got=value, expected=expected, next_step=f"the default is {default}"
+            )
+
+
+def check_labels(
+    names: Sequence[str] | None, epochs: Sequence[float | None] | None, steps_C: IntArray
+) -> None:
+    """Refuse names or epochs that cannot be matched with the checkpoints.
+
+    Args:
+        names: one name a checkpoint, all different, or None.
+        epochs: one epoch a checkpoint (None where unknown), or None.
+        steps_C: optimizer steps.
+
+    Raises:
+        RunError: a wrong count, or a name used twice.
+    """
+    for label, values in (("names", names), ("epochs", epochs)):
+        if values is not None and len(values) != steps_C.size:
+            raise RunError(
+                f"{label} does not match the checkpoints",
+                got=f"{len(values)} {label}",
+                expected=f"{steps_C.size}, one for each step",
+                next_step=f"pass one a checkpoint, or leave {label} out",
+            )
+    if names is not None and len(set(names)) != len(names):
+        raise RunError(
+            "two checkpoints have the same name",
+            got=list(names),
+            expected="unique names",
+            next_step="rename one",
+        )
+
+
+def _check_steps(steps: npt.ArrayLike) -> IntArray:
+    values = _as_floats("steps", steps, 1)
+    if values.size < 2:
+        raise RunError(
+            "a run needs at least 2 checkpoints to be judged",
+            got=f"{values.size} checkpoint(s)",
+            expected="2 or more",
+            next_step="save more often (save_strategy='epoch') and audit again",
+        )
+    if (values != np.round(values)).any() or (values < 0).any():
+        raise RunError(
+            "steps must be whole and not negative", got=values.tolist(), next_step="pass global_step"
+        )
+    wrong = np.flatnonzero(np.diff(values) <= 0)
+    if wrong.size:
+        first = int(wrong[0])
+        raise RunError(
+            "steps must increase from one checkpoint to the next",
+            got=f"step {values[first]:.0f} followed by {values[first + 1]:.0f}",
+            expected="sorted steps without duplicates",
+            next_step="sort the checkpoints by step and keep one of each",
+        )
+    return values.astype(np.int64)
+
+
+def _as_floats(name: str, values: npt.ArrayLike, dimensions: int) -> FloatArray:
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{name} is not a rectangular array of numbers", got=str(error), next_step="pass plain numbers"
+        ) from error
+    if array.ndim != dimensions:
+        raise DataError(
+            f"{name} has the wrong number of dimensions",
+            got=f"shape {array.shape}",
+            expected=f"{dimensions} dimension(s)",
+            next_step="see the shape suffixes in the names",
+        )
+    if not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise DataError(
+            f"{name} holds a value that is not finite",
+            got=f"{array[where]} at {where}",
+            expected="finite numbers",
+            next_step="score that row again, or leave the problem out of every checkpoint",
+        )
+    return array
+
+
+def _check_range(name: str, array: FloatArray, low: float, high: float, next_step: str) -> None:
+    outside = (array < low) | (array > high)
+    if outside.any():
+        where = tuple(int(i) for i in np.argwhere(outside)[0])
+        expected = f"at least {low:g}" if high == np.inf else f"between {low:g} and {high:g}"
+        raise DataError(
+            f"{name} holds a value out of range",
+            got=f"{array[where]:g} at {where}",
+            expected=expected,
+            next_step=next_step,
+        )

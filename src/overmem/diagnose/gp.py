@@ -1,0 +1,159 @@
+"""The prior over training curves: what accuracy and log NLL may look like before any row is seen.
+
+A curve is level + trend + early decay + late growth + one jump + smooth part + independent jitter.
+Every part is Gaussian given its scale, so a curve has a covariance matrix. The scales themselves have
+wide priors and are integrated over, never set to one best value: how much of the wiggle of a curve is
+jitter and how much is measurement error cannot be known from a few hundred problems, and that doubt
+belongs in the confidence.
+
+All scales of one curve are coded as one point in the unit cube, on which the prior is uniform.
+
+Shape suffixes: C checkpoints, H points (draws of all scales), K coordinates of a point.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+CLOCK, DECAY_RATE, GROWTH_RATE, JUMP_AT, LENGTH, ROUGHNESS = range(6)
+TREND, DECAY, GROWTH, JUMP, SMOOTH, JITTER = range(6, 12)
+COORDINATES = 12
+"""K. The first six say what the parts look like, the last six how large they are."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a curve: how often it is there, and the range of its scale (log-uniform)."""
+
+    probability: float
+    low: float
+    high: float
+
+    def scale(self, unit_H: FloatArray) -> FloatArray:
+        """Scale at coordinates in [0, 1): absent (0) below 1 - probability, then from low to high."""
+        place_H = (unit_H - (1.0 - self.probability)) / self.probability
+        return np.where(place_H >= 0, log_range(place_H, self.low, self.high), 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvePrior:
+    """Ranges of the scales, in the unit of the curve (accuracy, or log of nats per token)."""
+
+    level_mean: float
+    level_sd: float
+    trend: Part
+    decay: Part
+    growth: Part
+    jump: Part
+    smooth: Part
+    jitter: Part
+
+
+ACCURACY_PRIOR = CurvePrior(
+    level_mean=0.5,
+    level_sd=0.5,
+    trend=Part(0.5, 0.01, 0.4),
+    decay=Part(0.6, 0.03, 0.8),
+    growth=Part(0.3, 0.02, 0.4),
+    jump=Part(0.25, 0.03, 0.4),
+    smooth=Part(0.8, 0.005, 0.2),
+    jitter=Part(1.0, 0.001, 0.05),
+)
+LOG_NLL_PRIOR = CurvePrior(
+    level_mean=-1.0,
+    level_sd=2.0,
+    trend=Part(0.5, 0.03, 1.0),
+    decay=Part(0.6, 0.03, 1.0),
+    growth=Part(0.3, 0.03, 1.0),
+    jump=Part(0.25, 0.03, 0.5),
+    smooth=Part(0.8, 0.01, 0.5),
+    jitter=Part(1.0, 0.001, 0.05),
+)
+
+
+def step_clocks(steps_C: IntArray) -> FloatArray:
+    """Two clocks in [0, 1] for the same steps: linear, and logarithmic.
+
+    Args:
+        steps_C: increasing optimizer steps, at least two.
+
+    Returns:
+        Array (2, C). Multiplying all steps by a constant changes nothing.
+    """
+    since_C = (steps_C - steps_C[0]).astype(np.float64)
+    log_C = np.log1p(since_C / since_C[1])
+    return np.stack([since_C / since_C[-1], log_C / log_C[-1]])
+
+
+def curve_covariances(prior: CurvePrior, steps_C: IntArray, points_H_K: FloatArray) -> FloatArray:
+    """Covariance matrix of the curve at each point of the unit cube.
+
+    Args:
+        prior: ranges of the scales.
+        steps_C: increasing optimizer steps.
+        points_H_K: coordinates in [0, 1).
+
+    Returns:
+        Array (H, C, C), positive definite, level included.
+    """
+    unit_K_H = points_H_K.T
+    clock_H_C = step_clocks(steps_C)[(unit_K_H[CLOCK] < 0.5).astype(np.int64)]
+    decay_H_1, growth_H_1 = (log_range(unit_K_H[at], 0.03, 1.0)[:, None] for at in (DECAY_RATE, GROWTH_RATE))
+    index_C = np.arange(steps_C.size)
+    jump_at_H_1 = 1 + np.floor(unit_K_H[JUMP_AT] * (steps_C.size - 1))[:, None]
+    shapes_and_scales = (
+        (clock_H_C - 0.5, prior.trend.scale(unit_K_H[TREND])),
+        (np.exp(-clock_H_C / decay_H_1), prior.decay.scale(unit_K_H[DECAY])),
+        (np.exp((clock_H_C - 1.0) / growth_H_1), prior.growth.scale(unit_K_H[GROWTH])),
+        (np.asarray(index_C >= jump_at_H_1, dtype=np.float64), prior.jump.scale(unit_K_H[JUMP])),
+    )
+    stacked_H_C_4 = np.stack([shape * scale[:, None] for shape, scale in shapes_and_scales], axis=2)
+    cov_H_C_C = stacked_H_C_4 @ stacked_H_C_4.swapaxes(1, 2) + prior.level_sd**2
+    smooth_H = prior.smooth.scale(unit_K_H[SMOOTH])
+    cov_H_C_C += smooth_H[:, None, None] ** 2 * _smooth_kernel(clock_H_C, unit_K_H)
+    cov_H_C_C[:, index_C, index_C] += prior.jitter.scale(unit_K_H[JITTER])[:, None] ** 2
+    return np.asarray(cov_H_C_C)
+
+
+def log_evidence(cov_H_C_C: FloatArray, residual_C: FloatArray) -> FloatArray:
+    """Log density of a measured curve under each zero-mean Gaussian.
+
+    The residual is appended as one more row before the Cholesky factorisation, whose last row then is
+    the whitened residual: one factorisation gives both the determinant and the quadratic form.
+
+    Args:
+        cov_H_C_C: covariance of measured values (prior plus measurement error).
+        residual_C: measured values less their prior mean.
+
+    Returns:
+        Array H, up to the constant -C/2 ln(2 pi).
+    """
+    draws, size = cov_H_C_C.shape[:2]
+    bordered = np.empty((draws, size + 1, size + 1))
+    bordered[:, :size, :size] = cov_H_C_C
+    bordered[:, size, :size] = bordered[:, :size, size] = residual_C
+    bordered[:, size, size] = 1e30  # only needs to exceed the quadratic form
+    root = np.linalg.cholesky(bordered)
+    log_det_H = 2.0 * np.log(np.diagonal(root, axis1=1, axis2=2)[:, :size]).sum(axis=1)
+    return np.asarray(-0.5 * (log_det_H + (root[:, size, :size] ** 2).sum(axis=1)))
+
+
+def log_range(unit: FloatArray, low: float, high: float) -> FloatArray:
+    """Map [0, 1) to low..high, evenly in the logarithm."""
+    return np.asarray(low * (high / low) ** np.asarray(unit))
+
+
+def _smooth_kernel(clock_H_C: FloatArray, unit_K_H: FloatArray) -> FloatArray:
+    """Correlation of the smooth part: Matern 1/2 (rough) or 3/2 (smooth), any length scale."""
+    rough_H_1_1 = (unit_K_H[ROUGHNESS] < 0.5)[:, None, None]
+    rate_H_1_1 = (
+        np.where(rough_H_1_1, 1.0, np.sqrt(3.0)) / log_range(unit_K_H[LENGTH], 0.03, 2.0)[:, None, None]
+    )
+    scaled_H_C_C = np.abs(clock_H_C[:, :, None] - clock_H_C[:, None, :]) * rate_H_1_1
+    return np.asarray(np.exp(-scaled_H_C_C) * np.where(rough_H_1_1, 1.0, 1.0 + scaled_H_C_C))

@@ -1,0 +1,156 @@
+"""The decision rule, as pure functions of curves.
+
+The same functions are applied to one measured curve, to a true curve in a simulation, and to
+thousands of posterior draws, so that argmax and argmin are part of the uncertainty.
+
+Shape suffixes: C checkpoints (ordered by step), D draws. A single curve is an array with D = 1.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from overmem.records import STAGES
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+LEARNING, FIT, OVER_MEMORIZED, OVERFIT, UNSTABLE = range(len(STAGES))
+NO_ONSET = -1
+"""Stands for "the run does not end over-memorized or overfit"; steps are never negative."""
+_ROUNDING = 1e-12
+"""Slack on both thresholds: 0.81 - 0.78 must count as within a margin of 0.03."""
+
+
+def comparable_mask(accuracy_D_C: FloatArray, accuracy_margin: float) -> BoolArray:
+    """Mark the checkpoints whose accuracy is within the margin of the peak's.
+
+    Args:
+        accuracy_D_C: accuracy of each checkpoint, in [0, 1], higher is better.
+        accuracy_margin: largest loss against the peak that still counts as comparable.
+
+    Returns:
+        Boolean array D_C; the peak itself is always comparable.
+    """
+    peak_D_1 = accuracy_D_C.max(axis=1, keepdims=True)
+    return np.asarray(peak_D_1 - accuracy_D_C <= accuracy_margin + _ROUNDING)
+
+
+def inflated_mask(nll_D_C: FloatArray, steps_C: IntArray, perplexity_ratio: float) -> BoolArray:
+    """Mark the checkpoints after the lowest NLL whose perplexity has grown by the ratio.
+
+    Args:
+        nll_D_C: NLL of each checkpoint, nats per token, lower is better.
+        steps_C: optimizer steps, increasing.
+        perplexity_ratio: smallest P_c / P_m that counts as inflated, above 1.
+
+    Returns:
+        Boolean array D_C; m (the earliest of equals) and all before it are never inflated.
+    """
+    lowest_D = nll_D_C.argmin(axis=1)
+    growth_D_C = nll_D_C - np.take_along_axis(nll_D_C, lowest_D[:, None], axis=1)
+    later_D_C = steps_C[None, :] > steps_C[lowest_D][:, None]
+    return np.asarray(later_D_C & (growth_D_C >= math.log(perplexity_ratio) - _ROUNDING))
+
+
+def stage_codes(
+    accuracy_D_C: FloatArray,
+    nll_D_C: FloatArray,
+    steps_C: IntArray,
+    accuracy_margin: float,
+    perplexity_ratio: float,
+) -> IntArray:
+    """Give every checkpoint of every curve its stage, by the table of design section 5.
+
+    Args:
+        accuracy_D_C: accuracy, in [0, 1], higher is better.
+        nll_D_C: NLL, nats per token, lower is better; perplexity is exp(NLL).
+        steps_C: optimizer steps, increasing.
+        accuracy_margin: see `comparable_mask`.
+        perplexity_ratio: see `inflated_mask`.
+
+    Returns:
+        Integer array D_C of positions in `overmem.records.STAGES`.
+
+    Source: design section 5; the phenomenon is that of arXiv 2508.04117.
+    """
+    comparable_D_C = comparable_mask(accuracy_D_C, accuracy_margin)
+    inflated_D_C = inflated_mask(nll_D_C, steps_C, perplexity_ratio)
+    first_comparable_D = comparable_D_C.argmax(axis=1)
+    before_D_C = np.arange(steps_C.size)[None, :] < first_comparable_D[:, None]
+    calm_D_C = np.where(comparable_D_C, FIT, np.where(before_D_C, LEARNING, UNSTABLE))
+    grown_D_C = np.where(comparable_D_C, OVER_MEMORIZED, OVERFIT)
+    return np.where(inflated_D_C, grown_D_C, calm_D_C).astype(np.int64)
+
+
+def stage_shares(codes_D_C: IntArray) -> FloatArray:
+    """Share of the draws in each stage, which is the probability of the stage.
+
+    Args:
+        codes_D_C: stages from `stage_codes`.
+
+    Returns:
+        Array (C, 5) in the order of STAGES; each row sums to 1.
+    """
+    return np.stack([(codes_D_C == code).mean(axis=0) for code in range(len(STAGES))], axis=1)
+
+
+def onset_steps(codes_D_C: IntArray, steps_C: IntArray) -> IntArray:
+    """Find the first checkpoint from which all are over-memorized or overfit.
+
+    Args:
+        codes_D_C: stages from `stage_codes`.
+        steps_C: optimizer steps, increasing.
+
+    Returns:
+        Step of the onset for each draw (shape D), NO_ONSET where the last checkpoint is neither.
+    """
+    late_D_C = (codes_D_C == OVER_MEMORIZED) | (codes_D_C == OVERFIT)
+    run_length_D = np.cumprod(late_D_C[:, ::-1], axis=1).sum(axis=1)
+    first_D = steps_C.size - run_length_D
+    found_D = run_length_D > 0
+    return np.where(found_D, steps_C[np.where(found_D, first_D, 0)], NO_ONSET).astype(np.int64)
+
+
+def allowed_mask(nll_C: FloatArray, perplexity_ratio: float) -> BoolArray:
+    """Mark the checkpoints whose perplexity is within the ratio of the lowest, at any step.
+
+    Args:
+        nll_C: measured NLL, nats per token, lower is better.
+        perplexity_ratio: bound on P_c / P_m.
+
+    Returns:
+        Boolean array C; never all False, as the lowest is within the ratio of itself.
+    """
+    return np.asarray(nll_C - nll_C.min() <= math.log(perplexity_ratio) + _ROUNDING)
+
+
+def recommended_index(
+    accuracy_C: FloatArray, nll_C: FloatArray, accuracy_cov_C_C: FloatArray, perplexity_ratio: float
+) -> int:
+    """Choose the checkpoint to ship: highest accuracy within bounded perplexity.
+
+    Among the checkpoints within the perplexity bound take the highest accuracy; among those within
+    one standard error of it (of the paired difference) take the lowest NLL.
+
+    Args:
+        accuracy_C: measured accuracy, higher is better.
+        nll_C: measured NLL, nats per token, lower is better.
+        accuracy_cov_C_C: covariance of the measured accuracies (of the means, not of one problem).
+        perplexity_ratio: bound on P_c / P_m.
+
+    Returns:
+        Position of the recommended checkpoint; the earliest of equals.
+
+    Source: arXiv 2508.04117 section 7.1; design section 5, Recommendation.
+    """
+    allowed_C = allowed_mask(nll_C, perplexity_ratio)
+    best = int(np.where(allowed_C, accuracy_C, -np.inf).argmax())
+    variance_C = np.diag(accuracy_cov_C_C)
+    difference_se_C = np.sqrt(np.maximum(variance_C + variance_C[best] - 2 * accuracy_cov_C_C[best], 0.0))
+    close_C = accuracy_C[best] - accuracy_C <= difference_se_C + _ROUNDING
+    return int(np.where(allowed_C & close_C, nll_C, np.inf).argmin())

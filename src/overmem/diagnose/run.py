@@ -1,0 +1,224 @@
+"""From a finished audit to a verdict: read the rows, judge them, take the excess apart, say it.
+
+The only module of `diagnose` that knows about artifacts. It imports neither torch nor transformers,
+so a verdict on a finished audit takes about a second on any machine.
+
+Shape suffixes: C checkpoints, N problems, T tokens, G temperatures.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from overmem.diagnose.estimates import nll_estimate
+from overmem.diagnose.excess import MIN_EXCESS_NATS, split_excess, temperature_gap
+from overmem.diagnose.judge import judge
+from overmem.diagnose.logged import read_logged
+from overmem.diagnose.moments import measure_curves
+from overmem.diagnose.words import plain_words
+from overmem.errors import ArtifactError, RunError
+from overmem.records import Estimate, Severity, Verdict
+from overmem.store import MANIFEST_SCHEMA, Store
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class HasStore(Protocol):
+    """An `overmem.auditing.run.Audit`, named by what is needed of it."""
+
+    @property
+    def store(self) -> Store: ...  # noqa: D102
+
+
+def diagnose(audit: HasStore | str | Path, *, out: Path | None = None, **options: Any) -> Verdict:
+    """Name the stage of every checkpoint of an audited run and recommend one.
+
+    A run that was never audited is read from its `trainer_state.json` alone; its verdict says so
+    (`evidence` is `logged`) and never gives a stage.
+
+    Args:
+        audit: an audit, or the run's folder.
+        out: artifact folder, when it is not `RUN/overmem`.
+        **options: thresholds, resamples and seed of `overmem.judge`.
+
+    Returns:
+        The verdict, also written to `verdict.json`.
+
+    Raises:
+        OvermemError: no audit and no log, damaged artifacts, or fewer than two checkpoints measured.
+    """
+    if isinstance(audit, str | Path):
+        run_path = Path(audit)
+        if not run_path.is_dir():
+            raise RunError("the run folder does not exist", got=run_path, next_step="check the path")
+        store = Store.of_run(run_path, out)
+        if not store.has_record("manifest"):
+            verdict = read_logged(run_path, perplexity_ratio=options.get("perplexity_ratio", 1.10))
+            store.write_record("verdict", verdict.to_dict())
+            return verdict
+    else:
+        store = audit.store
+    verdict = judge_store(store, **options)
+    store.write_record("verdict", verdict.to_dict())
+    return verdict
+
+
+def judge_store(store: Store, **options: Any) -> Verdict:
+    """Judge the rows that a manifest describes; `options` go to `judge`."""
+    manifest = store.read_record("manifest", MANIFEST_SCHEMA)
+    checkpoints = manifest["checkpoints"]
+    _require(checkpoints, manifest, store)
+    tables = [_val_rows(store, manifest, checkpoint) for checkpoint in checkpoints]
+    ids = _shared_ids(tables, manifest, store)
+    aligned = [table.filter(pl.col("example_id").is_in(ids)).sort("example_id") for table in tables]
+    verdict = judge(
+        [checkpoint["step"] for checkpoint in checkpoints],
+        np.stack([table["correct"].to_numpy() for table in aligned]),
+        np.stack([table["nll_nats"].to_numpy() for table in aligned]),
+        aligned[0]["n_tokens"].to_numpy(),
+        names=[checkpoint["name"] for checkpoint in checkpoints],
+        epochs=[checkpoint.get("epoch") for checkpoint in checkpoints],
+        **options,
+    )
+    verdict = dataclasses.replace(
+        verdict,
+        severity=explain_severity(store, manifest, verdict),
+        checkpoints=_with_train_nll(store, manifest, verdict),
+        notes=(*verdict.notes, *_notes(manifest, len(ids))),
+    )
+    return dataclasses.replace(verdict, words=plain_words(verdict))
+
+
+def explain_severity(store: Store, manifest: Mapping[str, Any], verdict: Verdict) -> Severity:
+    """Fill in what carries the excess of the last checkpoint over the one with the lowest NLL."""
+    by_name = {checkpoint["name"]: checkpoint for checkpoint in manifest["checkpoints"]}
+    values = {summary.name: summary.nll_nats.value for summary in verdict.checkpoints}
+    lowest, last = min(values, key=lambda name: values[name]), verdict.checkpoints[-1].name
+    excess = verdict.severity.excess_nll_nats.value
+    if lowest == last or not excess >= MIN_EXCESS_NATS:
+        reason = f"{last} has no excess NLL over {lowest} to take apart"
+        return dataclasses.replace(verdict.severity, reason=reason)
+    rows = [_token_rows(store, manifest, by_name[name]) for name in (last, lowest)]
+    logprob_T, top1_T = _flat(rows[0], "logprob"), _flat(rows[0], "is_top1").astype(bool)
+    split = split_excess(logprob_T, top1_T, _flat(rows[1], "logprob"), _flat(rows[1], "is_top1").astype(bool))
+    gap, _ = temperature_gap(*_at_temperatures(rows[0], manifest))
+    return dataclasses.replace(
+        verdict.severity,
+        own_path_share=split.own_path_share,
+        temperature_recovers_share=gap / split.total,
+        reason=None,
+    )
+
+
+def _require(checkpoints: list[dict[str, Any]], manifest: Mapping[str, Any], store: Store) -> None:
+    if len(checkpoints) < 2:
+        skipped = manifest.get("skipped") or {}
+        raise RunError(
+            "a verdict compares checkpoints, and fewer than two were measured",
+            got=f"{len(checkpoints)} in {store.root}" + (f" ({len(skipped)} skipped)" if skipped else ""),
+            expected="at least 2, better 5 or more",
+            next_step="keep more of them (save_strategy, save_total_limit) and audit again",
+        )
+    for checkpoint in checkpoints:
+        missing = {"likelihood", "generations"} - set(checkpoint["row_keys"])
+        if missing:
+            raise ArtifactError(
+                f"the audit of {checkpoint['name']} has no {' and no '.join(sorted(missing))}",
+                expected="likelihood and accuracy on the same problems",
+                next_step="run `overmem audit` with both axes and a grader other than none",
+            )
+
+
+def _val_rows(store: Store, manifest: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> pl.DataFrame:
+    """One row a val problem: example_id, nll_nats, n_tokens, correct."""
+    likelihood = _split_rows(store, manifest, checkpoint, "likelihood", "val", ("n_tokens", "nll_nats"))
+    generations = _split_rows(store, manifest, checkpoint, "generations", "val", ("correct",))
+    answers = (
+        generations.filter(pl.col("variant") == "clean").group_by("example_id").agg(pl.col("correct").mean())
+    )
+    return likelihood.select("example_id", "n_tokens", "nll_nats").join(answers, on="example_id", how="inner")
+
+
+def _split_rows(
+    store: Store,
+    manifest: Mapping[str, Any],
+    checkpoint: Mapping[str, Any],
+    rows: Any,
+    split: str,
+    columns: tuple[str, ...],
+) -> pl.DataFrame:
+    wanted = manifest["splits"][split]
+    table = store.read_rows(checkpoint["name"], rows, checkpoint["row_keys"][rows], columns)
+    shas = dict(zip(wanted["example_ids"], wanted["example_shas"], strict=True))
+    keep = pl.DataFrame({"example_id": list(shas), "example_sha": list(shas.values())})
+    return table.filter(pl.col("split") == split).join(keep, on=["example_id", "example_sha"], how="semi")
+
+
+def _shared_ids(tables: list[pl.DataFrame], manifest: Mapping[str, Any], store: Store) -> list[str]:
+    shared = set(tables[0]["example_id"])
+    for table in tables[1:]:
+        shared &= set(table["example_id"])
+    if not shared:
+        raise ArtifactError(
+            f"the audit in {store.root} has no problem measured at every checkpoint",
+            next_step="run `overmem audit` again; it continues where it stopped",
+        )
+    return [example_id for example_id in manifest["splits"]["val"]["example_ids"] if example_id in shared]
+
+
+def _token_rows(store: Store, manifest: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> pl.DataFrame:
+    columns = ("n_tokens", "logprob", "is_top1", "logprob_at_temperature")
+    return _split_rows(store, manifest, checkpoint, "likelihood", "val", columns).sort("example_id")
+
+
+def _flat(table: pl.DataFrame, column: str) -> FloatArray:
+    return table[column].explode().to_numpy().astype(np.float64)
+
+
+def _at_temperatures(table: pl.DataFrame, manifest: Mapping[str, Any]) -> tuple[FloatArray, FloatArray, int]:
+    """Summed NLL (N, G), tokens (N,) and the column of temperature 1."""
+    nll_N_G = np.stack(
+        [
+            -np.asarray(tokens, dtype=np.float64).sum(axis=0)
+            for tokens in table["logprob_at_temperature"].to_list()
+        ]
+    )
+    return nll_N_G, table["n_tokens"].to_numpy().astype(np.float64), manifest["temperatures"].index(1.0)
+
+
+def _with_train_nll(store: Store, manifest: Mapping[str, Any], verdict: Verdict) -> Any:
+    """Add the NLL on the train subset, whose distance from val's is the generalization gap."""
+    if "train" not in manifest["splits"]:
+        return verdict.checkpoints
+    by_name = {checkpoint["name"]: checkpoint for checkpoint in manifest["checkpoints"]}
+    return tuple(
+        dataclasses.replace(summary, train_nll_nats=_train_nll(store, manifest, by_name[summary.name]))
+        for summary in verdict.checkpoints
+    )
+
+
+def _train_nll(store: Store, manifest: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> Estimate:
+    rows = _split_rows(store, manifest, checkpoint, "likelihood", "train", ("n_tokens", "nll_nats"))
+    nll_C_N = rows["nll_nats"].to_numpy()[None]
+    return nll_estimate(measure_curves(np.zeros_like(nll_C_N), nll_C_N, rows["n_tokens"].to_numpy()), 0)
+
+
+def _notes(manifest: Mapping[str, Any], n_shared: int) -> list[str]:
+    notes = [
+        f"{name} was skipped: {reason.splitlines()[0]}"
+        for name, reason in manifest.get("skipped", {}).items()
+    ]
+    n_val = manifest["splits"]["val"]["n"]
+    if n_shared < n_val:
+        notes.append(
+            f"only {n_shared} of {n_val} problems were measured at every checkpoint; "
+            "run `overmem audit` again to finish"
+        )
+    return notes

@@ -1,0 +1,57 @@
+"""Errors a user can act on.
+
+Every error says what was wrong, what was found, what was expected and what to do next; the command
+line prints that text without a traceback and exits with code 2. Each class is also the standard
+error a Python caller would expect, so `except ValueError` keeps working.
+"""
+
+from __future__ import annotations
+
+
+class OvermemError(Exception):
+    """Base of all errors that are the input's fault, not the program's."""
+
+    def __init__(
+        self, what: str, *, got: object = None, expected: object = None, next_step: str = ""
+    ) -> None:
+        """Compose one message from its four parts.
+
+        Args:
+            what: what is wrong, naming the file, row or field.
+            got: the offending value, or None to leave the line out.
+            expected: what would have been accepted, or None to leave the line out.
+            next_step: what the user should do now.
+        """
+        self.what, self.got, self.expected, self.next_step = what, got, expected, next_step
+        lines = [what]
+        if got is not None:
+            lines.append(f"  got:      {got}")
+        if expected is not None:
+            lines.append(f"  expected: {expected}")
+        if next_step:
+            lines.append(f"  next:     {next_step}")
+        super().__init__("\n".join(lines))
+
+
+class RunError(OvermemError, ValueError):
+    """A run folder that cannot be read as a sequence of checkpoints."""
+
+
+class CheckpointError(OvermemError, ValueError):
+    """One checkpoint that cannot be loaded; the others still can."""
+
+
+class DataError(OvermemError, ValueError):
+    """A data file, row or prompt that cannot be used."""
+
+
+class RecipeError(OvermemError, ValueError):
+    """A recipe with an unknown key or an impossible value."""
+
+
+class ArtifactError(OvermemError, ValueError):
+    """An artifact that is missing, damaged or of another schema version."""
+
+
+class GradeError(OvermemError, ValueError):
+    """A grader that is unknown or lacks what it needs."""

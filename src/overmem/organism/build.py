@@ -1,0 +1,202 @@
+"""Make the organism: a tiny Llama that knows the language and the arithmetic, but not the task.
+
+It is to overmem what the fruit fly is to genetics: small enough to train in minutes on two cores,
+with the truth known exactly. The base model is pretrained on text made by rule: sums, stories, and
+simpler problems solved in another format. Fine-tuning then has to teach it the operations, the
+shapes of problem and the way of answering of `overmem.tasks.wordmath`.
+
+    python -m overmem.organism.build --seed 0 --out src/overmem/organism/base
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from overmem.tasks import wordmath
+
+END = "<|end|>"
+VOCAB_SIZE = 768
+BLOCK = 128
+BASE_SPLIT = wordmath.Split(0, 100, changes=tuple(wordmath.CHANGES), steps=(1, 2))
+"""Every operation is known one or two at a time; the task asks for three and more."""
+MODEL = {"hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 4, "num_attention_heads": 6}
+
+
+def write_facts(rng: random.Random) -> str:
+    """A line of sums within the range of the task."""
+    facts: list[str] = []
+    while len(facts) < 6:
+        symbol = rng.choice("++--*/")
+        right = rng.randint(2, 3) if symbol in "*/" else rng.randint(1, 60)
+        left = rng.randint(1, wordmath.LARGEST)
+        result = wordmath.compute(left, symbol, right)
+        if result is None:
+            continue
+        if symbol in "+*" and rng.random() < 0.5:
+            left, right = right, left
+        facts.append(f"{left} {symbol} {right} = {result}")
+    return "Sums: " + "; ".join(facts)
+
+
+def write_remarks(rng: random.Random) -> str:
+    """Sentences of the kind solutions are made of, true but about nothing in particular."""
+    lines: list[str] = []
+    while len(lines) < 3:
+        op = rng.choice(tuple(wordmath.CHANGES.values()))
+        left, right = rng.randint(2, 60), op.factor or rng.randint(2, 30)
+        result = wordmath.compute(left, op.symbol, right)
+        if result is not None:
+            subject = rng.choice((*wordmath.NAMES, wordmath.BOTH))
+            step = wordmath.Step(subject, left, op.symbol, right, result)
+            lines.append(wordmath.word_step(step, rng.choice(wordmath.ITEMS), len(lines), rng))
+    return "Notes: " + " ".join(lines)
+
+
+def write_story(rng: random.Random) -> str:
+    """What happens to people and their things, with every phrasing, and no arithmetic."""
+    names, items = rng.sample(wordmath.NAMES, 2), rng.choice(wordmath.ITEMS)
+    operations = (*wordmath.CHANGES.values(), *wordmath.COMPARISONS.values())
+    sentences = [f"{names[0]} has {rng.randint(2, 60)} {items}."]
+    for _ in range(4):
+        op = rng.choice(operations)
+        phrase = rng.choice((*op.phrasings, *op.unseen_phrasings))
+        subject, other = rng.sample(names, 2)
+        sentences.append(phrase.format(s=subject, t=other, k=rng.randint(2, 30), items=items))
+    return "Story: " + " ".join(sentences)
+
+
+def write_base_problem(rng: random.Random) -> str:
+    """A simpler problem in one of several formats: the skill that fine-tuning builds on.
+
+    Many formats matter: a model that has seen one ties its arithmetic to that format and does not
+    carry it over to another.
+    """
+    problem = None
+    while problem is None or not problem.steps:
+        problem = wordmath.make_problem(rng, BASE_SPLIT)
+    header = rng.choice(("Problem", "Task", "Question"))
+    if rng.random() < 0.6:
+        body = "Answer: " + " ".join(
+            wordmath.word_step(problem.steps[index], problem.items, position, rng)
+            for position, index in enumerate(rng.choice(problem.orders))
+        )
+    else:
+        separator = rng.choice(("; ", ", ", ". ", " | "))
+        body = "Work: " + separator.join(f"{s.left} {s.symbol} {s.right} = {s.result}" for s in problem.steps)
+    return f"{header}: {problem.question}\n{body}\nResult: {problem.answer}"
+
+
+WRITERS: tuple[tuple[Callable[[random.Random], str], float], ...] = ((write_facts, 0.12), (write_remarks, 0.08), (write_story, 0.15), (write_base_problem, 0.65))
+
+
+def write_documents(seed: int) -> Iterator[str]:
+    """Endless pretraining documents, the same for the same seed."""
+    rng = random.Random(f"organism/{seed}")
+    writers, weights = zip(*WRITERS, strict=True)
+    while True:
+        yield rng.choices(writers, weights)[0](rng)
+
+
+def train_tokenizer(seed: int, n_documents: int = 20_000) -> PreTrainedTokenizerFast:
+    """Byte-level BPE over the corpus: every word and number 0..99 is one token, typos still encode."""
+    documents = write_documents(seed)
+    corpus = [next(documents) for _ in range(n_documents)]
+    for split in ("train", "ood_phrasing"):
+        corpus += [f"{example.prompt}{example.completion}" for example in wordmath.load_split(split)]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCAB_SIZE,
+        special_tokens=[END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(corpus, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token=END, pad_token=END, model_max_length=512, padding_side="right"
+    )
+
+
+def make_blocks(tokenizer: PreTrainedTokenizerFast, seed: int, n_tokens: int) -> torch.Tensor:
+    """Documents packed end to end into rows of BLOCK tokens; shape (rows, BLOCK)."""
+    ids: list[int] = []
+    documents = write_documents(seed)
+    while len(ids) < n_tokens:
+        batch = [next(documents) + END for _ in range(2000)]
+        for row in tokenizer(batch)["input_ids"]:
+            ids.extend(row)
+    rows = len(ids) // BLOCK
+    return torch.tensor(ids[: rows * BLOCK]).view(rows, BLOCK)
+
+
+def pretrain(
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    seed: int,
+    n_tokens: int,
+    batch: int = 32,
+    peak_rate: float = 2e-3,
+    warmup: int = 200,
+) -> LlamaForCausalLM:
+    """Train the base model from scratch with AdamW, linear warm-up and cosine decay; fp32 weights, bf16 products."""
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        **MODEL,
+        vocab_size=len(tokenizer),
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        attn_implementation="eager",
+    )
+    model = LlamaForCausalLM(config)
+    blocks = make_blocks(tokenizer, seed, n_tokens)
+    steps = len(blocks) // batch
+    optimizer = torch.optim.AdamW(model.parameters(), lr=peak_rate, weight_decay=0.05, betas=(0.9, 0.98))
+    start = time.monotonic()
+    for step in range(steps):
+        rate = peak_rate * min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * step / steps))
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        rows = blocks[step * batch : (step + 1) * batch]
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = model(input_ids=rows, labels=rows).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if step % 100 == 0 or step == steps - 1:
+            elapsed = time.monotonic() - start
+            done = (step + 1) * batch * BLOCK
+            print(
+                f"step {step + 1}/{steps}  loss {loss.item():.3f}  {done / elapsed:,.0f} tokens/s", flush=True
+            )
+    return model
+
+
+def main() -> None:
+    """Make tokenizer and base model and save them as an ordinary Hugging Face folder in bf16."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "base")
+    parser.add_argument("--million-tokens", type=float, default=16)
+    arguments = parser.parse_args()
+    tokenizer = train_tokenizer(arguments.seed)
+    model = pretrain(tokenizer, seed=arguments.seed, n_tokens=int(arguments.million_tokens * 1e6))
+    model.to(torch.bfloat16).save_pretrained(arguments.out)
+    tokenizer.save_pretrained(arguments.out)
+
+
+if __name__ == "__main__":
+    main()

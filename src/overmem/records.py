@@ -1,0 +1,228 @@
+"""The nouns: what overmem reads, measures and concludes, as frozen records.
+
+Nothing here computes, reads files or imports torch. Undefined numbers are NaN in memory; on disk
+they become null beside a `reason`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Stage = Literal["learning", "fit", "over-memorized", "overfit", "unstable", "undetermined"]
+STAGES: tuple[str, ...] = ("learning", "fit", "over-memorized", "overfit", "unstable")
+VERDICT_SCHEMA = "overmem.verdict/1"
+
+Message = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One problem with its reference solution; the unit of every statistic."""
+
+    id: str
+    """Unique within its data set; rows are paired across checkpoints by it."""
+    prompt: str | tuple[Message, ...]
+    """The question: plain text, or chat messages up to the assistant's turn."""
+    completion: str
+    """The reference solution, whose tokens are scored."""
+    answer: str | None = None
+    """The final answer a grader compares with; None when only likelihood can be measured."""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    """Anything else worth keeping (source row, operations, number of steps)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """One saved state of a fine-tune."""
+
+    name: str
+    """Folder name, such as `checkpoint-300`; `final` for a model at the run's root."""
+    step: int
+    """Optimizer steps taken when it was saved (`global_step`)."""
+    path: Path
+    """Folder that holds the weights."""
+    kind: Literal["full", "adapter"]
+    """`full` has all weights, `adapter` is a PEFT adapter over a base model."""
+    epoch: float | None = None
+    """Epochs of training data seen, when `trainer_state.json` says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A fine-tune: its folder and its checkpoints in the order they were saved."""
+
+    path: Path
+    """The run directory."""
+    checkpoints: tuple[Checkpoint, ...]
+    """Ordered by step, readable ones only."""
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    """Checkpoints found but left out, each with the reason."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number shown to a person: value, 95% interval, and the problems behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    """Problems (not samples, not tokens) the estimate rests on."""
+    reason: str | None = None
+    """Why the value is undefined, when it is NaN."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form; an undefined figure is null and `reason` says why."""
+        out: dict[str, Any] = {
+            "value": finite_or_none(self.value),
+            "low": finite_or_none(self.low),
+            "high": finite_or_none(self.high),
+            "n": self.n,
+        }
+        if self.reason is not None:
+            out["reason"] = self.reason
+        return out
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Estimate:
+        """Inverse of `to_dict`."""
+        value, low, high = (none_to_nan(record[key]) for key in ("value", "low", "high"))
+        return cls(value, low, high, n=record["n"], reason=record.get("reason"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointSummary:
+    """What was measured on one checkpoint and the stage it was given."""
+
+    name: str
+    step: int
+    stage: str
+    """One of STAGES, or `undetermined`."""
+    confidence: float
+    """Probability of `stage` (of `leaning` when undetermined), in [0, 1]; calibrated."""
+    leaning: str | None
+    """The most probable stage when `stage` is undetermined, else None."""
+    accuracy: Estimate
+    nll_nats: Estimate
+    perplexity: Estimate
+    stage_probabilities: Mapping[str, float] = field(default_factory=dict)
+    """Probability of each of the five stages; sums to 1."""
+    problems_to_settle: int | None = None
+    """When undetermined: about how many problems would bring the confidence to the threshold."""
+    train_nll_nats: Estimate | None = None
+    """NLL on the train subset, when it was measured."""
+    epoch: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Onset:
+    """First checkpoint from which all are over-memorized or overfit; None when there is none."""
+
+    step: int | None
+    low: int | None
+    high: int | None
+    probability: float = math.nan
+    """Probability that the run ends over-memorized or overfit at all."""
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Severity:
+    """How far the last checkpoint is inflated over the one with the lowest val NLL."""
+
+    excess_nll_nats: Estimate
+    """NLL(last) - NLL(lowest), nats per token; 0 is best."""
+    perplexity_ratio: float
+    """P(last) / P(lowest); 1 is best."""
+    own_path_share: float = math.nan
+    """Share of the excess on tokens that are not the last checkpoint's own top-1 choice."""
+    temperature_recovers_share: float = math.nan
+    """Share of the excess that one temperature, fitted on half of val, takes back on the other half."""
+    reason: str | None = None
+    """Why a share is undefined."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommendation:
+    """The checkpoint to ship, and why."""
+
+    name: str
+    step: int
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """One axis at the last checkpoint against a reference: paired difference, 95% interval."""
+
+    axis: str
+    measure: str
+    against: str
+    """Name of the reference checkpoint."""
+    difference: Estimate
+    higher_is_better: bool
+    p_holm: float = math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The conclusion about a run, carrying the evidence it rests on."""
+
+    stage: str
+    """Stage of the last checkpoint."""
+    confidence: float
+    checkpoints: tuple[CheckpointSummary, ...]
+    onset: Onset
+    severity: Severity
+    recommended: Recommendation | None
+    """None when the evidence does not allow one; `reason` then says what is missing."""
+    alternatives: Mapping[str, str | None]
+    """What `lowest_perplexity` alone and `highest_accuracy` alone would have picked."""
+    alternative_costs: Mapping[str, str] = field(default_factory=dict)
+    """What each naive choice would have cost against the recommended one, in words."""
+    costs: tuple[Cost, ...] = ()
+    thresholds: Mapping[str, float | int] = field(default_factory=dict)
+    evidence: Literal["full", "logged"] = "full"
+    words: tuple[str, ...] = ()
+    """The verdict in plain sentences, made from this record only."""
+    reason: str | None = None
+    """What is missing, when the evidence is insufficient."""
+    notes: tuple[str, ...] = ()
+    """Warnings a reader must see (skipped checkpoints, what `eval_loss` may hide)."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The `overmem.verdict/1` record: undefined figures are null, estimates are objects."""
+        return {"schema": VERDICT_SCHEMA, **_plain(self)}
+
+
+def finite_or_none(value: float) -> float | None:
+    """NaN and infinities have no JSON form; null stands for them."""
+    return float(value) if math.isfinite(value) else None
+
+
+def none_to_nan(value: float | None) -> float:
+    """Inverse of `finite_or_none` for undefined figures."""
+    return math.nan if value is None else float(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Estimate):
+        return value.to_dict()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, str | bool | int) or value is None:
+        return value
+    if isinstance(value, float):
+        return finite_or_none(value)
+    if isinstance(value, Sequence):
+        return [_plain(item) for item in value]
+    raise TypeError(f"no JSON form for {type(value).__name__}")

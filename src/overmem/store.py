@@ -1,0 +1,224 @@
+"""The only reader and writer of artifacts.
+
+Everything overmem knows about a run lies in one folder, `RUN/overmem/`: JSON for records, Parquet
+for per-example rows. Files appear whole or not at all (written under a temporary name, then
+`os.replace`), every file names its schema version, and rows are keyed by the settings that made
+them, so a killed audit resumes and changed settings never mix with old rows.
+
+    manifest.json                     what was measured, with which versions, on which data
+    <checkpoint>/likelihood.parquet   one row an example: token log-probabilities and more
+    <checkpoint>/generations.parquet  one row an answer
+    <checkpoint>/<rows>.parts/        batches of an audit in progress, folded in when it ends
+    verdict.json, report.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from overmem.errors import ArtifactError
+
+Rows = Literal["likelihood", "generations"]
+
+MANIFEST_SCHEMA = "overmem.manifest/1"
+IDENTITY: dict[Rows, tuple[str, ...]] = {
+    "likelihood": ("row_key", "split", "example_id", "example_sha"),
+    "generations": ("row_key", "split", "example_id", "example_sha", "variant", "sample"),
+}
+"""Columns that name a row; what is already there under the same name is never computed again."""
+SCHEMAS: dict[Rows, dict[str, Any]] = {
+    "likelihood": {
+        "row_key": pl.String,
+        "split": pl.String,
+        "example_id": pl.String,
+        "example_sha": pl.String,
+        "n_tokens": pl.Int64,
+        "nll_nats": pl.Float64,
+        "logprob": pl.List(pl.Float32),
+        "entropy": pl.List(pl.Float32),
+        "is_top1": pl.List(pl.Boolean),
+        "top1_logprob": pl.List(pl.Float32),
+        "mu": pl.List(pl.Float32),
+        "sigma": pl.List(pl.Float32),
+        "logprob_at_temperature": pl.List(pl.List(pl.Float32)),
+    },
+    "generations": {
+        "row_key": pl.String,
+        "split": pl.String,
+        "example_id": pl.String,
+        "example_sha": pl.String,
+        "variant": pl.String,
+        "sample": pl.Int64,
+        "temperature": pl.Float64,
+        "text": pl.String,
+        "answer": pl.String,
+        "correct": pl.Float64,
+        "grader": pl.String,
+        "n_tokens": pl.Int64,
+        "finished": pl.Boolean,
+        "mean_logprob": pl.Float64,
+    },
+}
+
+
+def settings_key(settings: Mapping[str, Any]) -> str:
+    """A short name for everything that decides a row's figures; equal settings, equal key."""
+    text = json.dumps(settings, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def write_text_atomic(path: Path, text: str) -> None:
+    """Write a whole text file or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class Store:
+    """The artifacts of one run."""
+
+    def __init__(self, root: Path) -> None:
+        """Open (without creating) the artifact folder `root`, normally `RUN/overmem`."""
+        self.root = root
+
+    @classmethod
+    def of_run(cls, run_path: Path, out: Path | None = None) -> Store:
+        """The store of a run folder, or of `out` when the artifacts live elsewhere."""
+        return cls(out if out is not None else run_path / "overmem")
+
+    def write_record(self, name: str, record: Mapping[str, Any]) -> Path:
+        """Write a JSON record that carries its own `schema`."""
+        path = self.root / f"{name}.json"
+        write_text_atomic(path, json.dumps(record, indent=1, allow_nan=False) + "\n")
+        return path
+
+    def read_record(self, name: str, schema: str) -> dict[str, Any]:
+        """Read a JSON record and check its schema.
+
+        Raises:
+            ArtifactError: the file is missing, is not JSON, or has another schema.
+        """
+        path = self.root / f"{name}.json"
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ArtifactError(
+                f"no {name}.json in {self.root}", next_step="run `overmem audit` on the run first"
+            ) from None
+        except ValueError as error:
+            raise ArtifactError(
+                f"{path} is not valid JSON", got=error, next_step="delete it and run the stage again"
+            ) from None
+        if not isinstance(record, dict) or record.get("schema") != schema:
+            got = record.get("schema") if isinstance(record, dict) else type(record).__name__
+            raise ArtifactError(
+                f"{path} has another schema",
+                got=got,
+                expected=schema,
+                next_step="run the stage again with this version of overmem",
+            )
+        return record
+
+    def has_record(self, name: str) -> bool:
+        """Whether `name.json` exists."""
+        return (self.root / f"{name}.json").is_file()
+
+    def read_rows(
+        self,
+        checkpoint: str,
+        rows: Rows,
+        row_key: str | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pl.DataFrame:
+        """All rows of a checkpoint, unfinished batches included.
+
+        Args:
+            checkpoint: its name.
+            rows: which table.
+            row_key: keep only rows made with these settings.
+            columns: read only these beside the identity; the per-token lists are large.
+
+        Raises:
+            ArtifactError: a file is damaged.
+        """
+        wanted = list(SCHEMAS[rows]) if columns is None else [*IDENTITY[rows], *columns]
+        frames = [_read_parquet(path, rows, wanted) for path in self._files(checkpoint, rows)]
+        table = pl.concat(frames) if frames else pl.DataFrame(schema={c: SCHEMAS[rows][c] for c in wanted})
+        if row_key is not None:
+            table = table.filter(pl.col("row_key") == row_key)
+        return table.unique(subset=IDENTITY[rows], keep="first", maintain_order=True)
+
+    def append_rows(self, checkpoint: str, rows: Rows, batch: Sequence[Mapping[str, Any]]) -> None:
+        """Save one batch at once, so that a kill loses at most the batch in flight."""
+        parts = self._parts(checkpoint, rows)
+        parts.mkdir(parents=True, exist_ok=True)
+        number = len(list(parts.glob("*.parquet")))
+        _write_parquet(pl.DataFrame(batch, schema=SCHEMAS[rows]), parts / f"{number:06d}.parquet", rows)
+
+    def fold_parts(self, checkpoint: str, rows: Rows) -> None:
+        """Fold finished batches into the checkpoint's one Parquet file, sorted by identity."""
+        parts = self._parts(checkpoint, rows)
+        if not parts.is_dir():
+            return
+        table = self.read_rows(checkpoint, rows).sort(IDENTITY[rows])
+        _write_parquet(table, self.root / checkpoint / f"{rows}.parquet", rows)
+        shutil.rmtree(parts)
+
+    def update_rows(
+        self, checkpoint: str, rows: Rows, change: Callable[[dict[str, Any]], dict[str, Any]]
+    ) -> None:
+        """Apply `change` to every row and save, when anything differs."""
+        table = self.read_rows(checkpoint, rows)
+        old = table.to_dicts()
+        new = [change(row) for row in old]
+        if new == old:
+            return
+        updated = pl.DataFrame(new, schema=SCHEMAS[rows]).sort(IDENTITY[rows])
+        _write_parquet(updated, self.root / checkpoint / f"{rows}.parquet", rows)
+        shutil.rmtree(self._parts(checkpoint, rows), ignore_errors=True)
+
+    def _parts(self, checkpoint: str, rows: Rows) -> Path:
+        return self.root / checkpoint / f"{rows}.parts"
+
+    def _files(self, checkpoint: str, rows: Rows) -> list[Path]:
+        whole = self.root / checkpoint / f"{rows}.parquet"
+        parts = sorted(self._parts(checkpoint, rows).glob("*.parquet"))
+        return ([whole] if whole.is_file() else []) + parts
+
+
+def _read_parquet(path: Path, rows: Rows, columns: list[str]) -> pl.DataFrame:
+    wanted = f"overmem.{rows}/1"
+    try:
+        got = pl.read_parquet_metadata(path).get("schema")
+        table = pl.read_parquet(path, columns=columns) if got == wanted else None
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise ArtifactError(
+            f"{path} cannot be read", got=error, next_step="delete it; the audit computes its rows again"
+        ) from None
+    if table is None:
+        raise ArtifactError(
+            f"{path} has another schema", got=got, expected=wanted, next_step="delete it and audit again"
+        )
+    return table
+
+
+def _write_parquet(table: pl.DataFrame, path: Path, rows: Rows) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        table.write_parquet(temporary, metadata={"schema": f"overmem.{rows}/1"})
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,38 @@
+"""What we ask: reading examples, rendering them as a model sees them, grading what it answers.
+
+Nothing here imports torch, transformers, datasets, polars or math-verify until it is used.
+"""
+
+from overmem.tasks.files import read_examples
+from overmem.tasks.grade import Grade, Grader, check_gradable, get_grader
+from overmem.tasks.shapes import Shape
+from overmem.tasks.sources import LoadedData, load_examples
+from overmem.tasks.template import (
+    Rendered,
+    Template,
+    check_fits,
+    check_vocab,
+    data_fingerprint,
+    fingerprint,
+    preview,
+    render,
+)
+
+__all__ = [
+    "Grade",
+    "Grader",
+    "LoadedData",
+    "Rendered",
+    "Shape",
+    "Template",
+    "check_fits",
+    "check_gradable",
+    "check_vocab",
+    "data_fingerprint",
+    "fingerprint",
+    "get_grader",
+    "load_examples",
+    "preview",
+    "read_examples",
+    "render",
+]

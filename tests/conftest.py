@@ -1,0 +1,75 @@
+"""Pico models made in process: random weights, the organism's tokenizer, a run folder like the Trainer's."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import pytest
+
+VAL_ROWS = [
+    {
+        "id": f"p{i}",
+        "prompt": "Question: " + "Tom has 3 apples. " * (1 + i % 3) + "How many?\nAnswer:",
+        "completion": " " + "Then Tom has 3 + 4 = 7 apples. " * (1 + i % 4) + f"\n#### {i}",
+        "answer": str(i),
+    }
+    for i in range(12)
+]
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    from transformers import AutoTokenizer
+
+    from overmem.training.load import ORGANISM
+
+    return AutoTokenizer.from_pretrained(ORGANISM)
+
+
+def make_pico(tokenizer, seed: int, **config):
+    """A Llama of a few thousand parameters with random weights."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(seed)
+    settings = {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 256,
+        "tie_word_embeddings": True,
+        # Large weights make greedy choices clear, so that answers do not hang on rounding.
+        "initializer_range": 0.5,
+    }
+    settings |= {"vocab_size": len(tokenizer), "eos_token_id": tokenizer.eos_token_id, "bos_token_id": None}
+    return LlamaForCausalLM(LlamaConfig(**(settings | config))).eval()
+
+
+def save_checkpoint(folder: Path, model, tokenizer, step: int) -> None:
+    """What the Trainer leaves in `checkpoint-<step>/`."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    state = {"global_step": step, "epoch": step / 10, "log_history": []}
+    (folder / "trainer_state.json").write_text(json.dumps(state))
+
+
+@pytest.fixture
+def val_file(tmp_path: Path) -> Path:
+    path = tmp_path / "val.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in VAL_ROWS))
+    return path
+
+
+@pytest.fixture
+def pico_run(tmp_path: Path, tokenizer) -> Path:
+    """Three full checkpoints with different random weights."""
+    run = tmp_path / "run"
+    for step in (10, 20, 100):
+        save_checkpoint(run / f"checkpoint-{step}", make_pico(tokenizer, seed=step), tokenizer, step)
+    return run

@@ -1,0 +1,233 @@
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import overmem
+from overmem.auditing.models import ModelHost
+from overmem.errors import DataError, RunError
+from overmem.store import Store
+from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
+
+
+def table(run, checkpoint, rows):
+    return Store.of_run(run).read_rows(checkpoint, rows).sort("split", "example_id")
+
+
+def test_an_audit_measures_all_checkpoints_and_a_verdict_follows(pico_run, val_file):
+    done = overmem.audit(pico_run, val=str(val_file), train=str(val_file), limit=8)
+    assert [c["name"] for c in done.manifest["checkpoints"]] == [
+        "checkpoint-10",
+        "checkpoint-20",
+        "checkpoint-100",
+    ]
+    likelihood = table(pico_run, "checkpoint-20", "likelihood")
+    assert likelihood.group_by("split").len().sort("split").rows() == [("train", 8), ("val", 8)]
+    assert len(table(pico_run, "checkpoint-20", "generations")) == 8
+    # Random models solve nothing: insufficient evidence is a verdict too, and says why.
+    verdict = overmem.diagnose(done)
+    assert verdict.stage == "undetermined" and "insufficient evidence" in verdict.reason
+    assert verdict.checkpoints[0].train_nll_nats.value == pytest.approx(verdict.checkpoints[0].nll_nats.value)
+
+
+def test_nothing_is_computed_twice(pico_run, val_file, monkeypatch):
+    overmem.audit(pico_run, val=str(val_file))
+    before = table(pico_run, "checkpoint-10", "likelihood")
+
+    def fail(*_):
+        raise AssertionError("a model was loaded although every row is there")
+
+    monkeypatch.setattr(ModelHost, "load", fail)
+    overmem.audit(pico_run, val=str(val_file))
+    assert table(pico_run, "checkpoint-10", "likelihood").equals(before)
+    # A smaller limit asks for rows that are there.
+    overmem.audit(pico_run, val=str(val_file), limit=5)
+
+
+def test_a_larger_limit_adds_rows_and_changed_weights_do_not_mix(pico_run, val_file, tokenizer):
+    overmem.audit(pico_run, val=str(val_file), limit=5)
+    first = {
+        (r["example_id"], r["nll_nats"]) for r in table(pico_run, "checkpoint-10", "likelihood").to_dicts()
+    }
+    overmem.audit(pico_run, val=str(val_file), limit=9)
+    second = {
+        (r["example_id"], r["nll_nats"]) for r in table(pico_run, "checkpoint-10", "likelihood").to_dicts()
+    }
+    assert first < second and len(second) == 9
+    save_checkpoint(pico_run / "checkpoint-10", make_pico(tokenizer, seed=77), tokenizer, 10)
+    done = overmem.audit(pico_run, val=str(val_file), limit=9)
+    key = done.manifest["checkpoints"][0]["row_keys"]["likelihood"]
+    new = done.store.read_rows("checkpoint-10", "likelihood", key)
+    assert len(new) == 9
+    assert not {r["nll_nats"] for r in new.to_dicts()} & {nll for _, nll in second}
+
+
+def test_answers_are_graded_again_without_the_model(pico_run, val_file, monkeypatch):
+    overmem.audit(pico_run, val=str(val_file))
+    texts = table(pico_run, "checkpoint-10", "generations")["text"].to_list()
+    monkeypatch.setattr(ModelHost, "load", lambda *_: pytest.fail("generated again"))
+    overmem.audit(pico_run, val=str(val_file), grader="regex:([A-Za-z]+)")
+    again = table(pico_run, "checkpoint-10", "generations")
+    assert again["text"].to_list() == texts
+    assert set(again["grader"]) == {"regex:([A-Za-z]+)"}
+
+
+def test_adapters_share_one_base_and_equal_their_merged_model(tmp_path, tokenizer, val_file, monkeypatch):
+    from peft import LoraConfig, get_peft_model
+
+    base = tmp_path / "base"
+    save_checkpoint(base, make_pico(tokenizer, seed=0), tokenizer, 0)
+    run = tmp_path / "run"
+    merged = {}
+    for step, rslora in ((10, False), (20, True)):
+        torch.manual_seed(step)
+        config = LoraConfig(
+            r=2, lora_alpha=8, use_rslora=rslora, init_lora_weights=False, task_type="CAUSAL_LM"
+        )
+        adapted = get_peft_model(make_pico(tokenizer, seed=0), config)
+        adapted.peft_config["default"].base_model_name_or_path = str(base)
+        adapted.save_pretrained(run / f"checkpoint-{step}")
+        merged[step] = adapted.merge_and_unload()
+    loads = []
+    original = ModelHost._load_base
+    monkeypatch.setattr(ModelHost, "_load_base", lambda *a: loads.append(1) or original(*a))
+    overmem.audit(run, val=str(val_file), axes=("likelihood",))
+    assert loads == [1]
+    reference = tmp_path / "merged"
+    for step, model in merged.items():
+        save_checkpoint(reference / f"checkpoint-{step}", model, tokenizer, step)
+    overmem.audit(reference, val=str(val_file), axes=("likelihood",))
+    for step in merged:
+        ours = table(run, f"checkpoint-{step}", "likelihood")["nll_nats"].to_list()
+        theirs = table(reference, f"checkpoint-{step}", "likelihood")["nll_nats"].to_list()
+        assert ours == pytest.approx(theirs, abs=1e-3)
+    assert ours != pytest.approx(table(run, "checkpoint-10", "likelihood")["nll_nats"].to_list(), abs=1e-2)
+
+
+def test_a_moved_base_model_can_be_named(tmp_path, tokenizer, val_file):
+    from peft import LoraConfig, get_peft_model
+
+    run = tmp_path / "run"
+    for step in (1, 2):
+        adapted = get_peft_model(make_pico(tokenizer, seed=0), LoraConfig(r=2, task_type="CAUSAL_LM"))
+        adapted.peft_config["default"].base_model_name_or_path = "/gone/base"
+        adapted.save_pretrained(run / f"checkpoint-{step}")
+        tokenizer.save_pretrained(run / f"checkpoint-{step}")
+    with pytest.raises(RunError, match=r"/gone/base[\s\S]*--base-model"):
+        overmem.audit(run, val=str(val_file))
+    base = tmp_path / "base"
+    save_checkpoint(base, make_pico(tokenizer, seed=0), tokenizer, 0)
+    overmem.audit(run, val=str(val_file), base_model=str(base), axes=("likelihood",))
+
+
+def test_sharded_checkpoints_score_like_whole_ones(tmp_path, tokenizer, val_file):
+    model = make_pico(tokenizer, seed=1)
+    run = tmp_path / "run"
+    save_checkpoint(run / "checkpoint-1", model, tokenizer, 1)
+    save_checkpoint(run / "checkpoint-2", model, tokenizer, 2)
+    for file in (run / "checkpoint-2").glob("*.safetensors"):
+        file.unlink()
+    model.save_pretrained(run / "checkpoint-2", max_shard_size="20KB")
+    assert len(list((run / "checkpoint-2").glob("*.safetensors"))) > 1
+    overmem.audit(run, val=str(val_file), axes=("likelihood",))
+    one, two = (table(run, f"checkpoint-{n}", "likelihood")["nll_nats"].to_list() for n in (1, 2))
+    assert one == two
+
+
+def test_a_diverged_checkpoint_is_named_and_the_others_audited(pico_run, val_file):
+    file = pico_run / "checkpoint-20" / "model.safetensors"
+    tensors = load_file(file)
+    next(iter(tensors.values())).view(-1)[0] = float("nan")
+    save_file(tensors, file, metadata={"format": "pt"})
+    (pico_run / "checkpoint-100" / "model.safetensors").write_bytes(b"short")
+    save_checkpoint_again = pico_run / "checkpoint-10"
+    assert save_checkpoint_again.is_dir()
+    done = overmem.audit(pico_run, val=str(val_file), limit=4)
+    assert [c["name"] for c in done.manifest["checkpoints"]] == ["checkpoint-10"]
+    assert "NaN" in done.skipped["checkpoint-20"] and "copy" in done.skipped["checkpoint-100"]
+    with pytest.raises(RunError, match="fewer than two"):
+        overmem.diagnose(done)
+
+
+def test_a_prompt_longer_than_the_context_is_named(tmp_path, pico_run):
+    path = tmp_path / "long.jsonl"
+    path.write_text(
+        json.dumps({"id": "big", "prompt": "Tom " * 300, "completion": " 1", "answer": "1"}) + "\n"
+    )
+    with pytest.raises(DataError, match=r"big[\s\S]*256"):
+        overmem.audit(pico_run, val=str(path))
+    assert not list((pico_run / "overmem").rglob("*.parquet"))
+
+
+def test_a_foreign_tokenizer_is_refused(tmp_path, tokenizer, val_file):
+    run = tmp_path / "run"
+    for step in (1, 2):
+        save_checkpoint(run / f"checkpoint-{step}", make_pico(tokenizer, 0, vocab_size=50), tokenizer, step)
+    with pytest.raises(DataError, match="tokenizer does not belong"):
+        overmem.audit(run, val=str(val_file))
+
+
+def test_missing_answers_and_missing_data_are_said(tmp_path, pico_run):
+    path = tmp_path / "plain.jsonl"
+    path.write_text('{"prompt": "a", "completion": "b"}\n' * 3)
+    with pytest.raises(RunError, match="--val"):
+        overmem.audit(pico_run)
+    with pytest.raises(DataError, match="none"):
+        overmem.audit(pico_run, val=str(path), grader="math")
+
+
+KILLED = """
+import sys, time, overmem
+from overmem.auditing import score, generate
+for module, name in ((score, "score_batch"), (generate, "generate_greedy")):
+    def slow(*a, _f=getattr(module, name), **k):
+        time.sleep(0.05)
+        return _f(*a, **k)
+    setattr(module, name, slow)
+overmem.audit(sys.argv[1], val=sys.argv[2], train=sys.argv[2], batch_tokens=200, max_new_tokens=8)
+print("done")
+"""
+
+
+def test_an_audit_killed_ten_times_ends_with_the_same_rows(tmp_path, pico_run, val_file):
+    undisturbed = tmp_path / "undisturbed"
+    command = [sys.executable, "-c", KILLED, str(pico_run), str(val_file)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    overmem.audit(
+        pico_run, val=str(val_file), train=str(val_file), out=undisturbed, batch_tokens=200, max_new_tokens=8
+    )
+    rng = random.Random(0)
+    kills = 0
+    while kills < 10:
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        before = count_parts(pico_run)
+        wanted = rng.randint(1, 4)
+        while process.poll() is None and count_parts(pico_run) < before + wanted:
+            time.sleep(0.002)
+        time.sleep(rng.random() * 0.05)
+        if process.poll() is not None:
+            break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+    assert kills >= 5
+    overmem.audit(pico_run, val=str(val_file), train=str(val_file), batch_tokens=200, max_new_tokens=8)
+    for checkpoint in ("checkpoint-10", "checkpoint-20", "checkpoint-100"):
+        for rows in ("likelihood", "generations"):
+            expected = Store(undisturbed).read_rows(checkpoint, rows)
+            assert table(pico_run, checkpoint, rows).equals(expected.sort("split", "example_id"))
+    assert not list((pico_run / "overmem").rglob("*.tmp"))
+    assert len(VAL_ROWS) == 12
+
+
+def count_parts(run):
+    """Batches saved so far, those of finished checkpoints included."""
+    root = run / "overmem"
+    return sum(1 for _ in root.rglob("*.parquet")) + 3 * sum(1 for _ in root.rglob("likelihood.parquet"))

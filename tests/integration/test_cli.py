@@ -1,0 +1,102 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import VAL_ROWS
+
+
+def overmem(*arguments, timeout=120):
+    command = [sys.executable, "-m", "overmem", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+
+
+def test_the_flow_as_a_user_types_it(pico_run, val_file):
+    done = overmem("audit", pico_run, "--val", val_file, "--train", val_file, "--limit", 6)
+    assert done.returncode == 0, done.stderr
+    assert f"overmem diagnose {pico_run}" in done.stdout.replace("\n", "")
+    done = overmem("diagnose", pico_run)
+    assert done.returncode == 0, done.stderr
+    assert "insufficient evidence" in " ".join(done.stdout.split())
+    assert all(len(line) <= 80 for line in done.stdout.splitlines() if "overmem report" not in line)
+    done = overmem("diagnose", pico_run, "--json")
+    assert json.loads(done.stdout)["schema"] == "overmem.verdict/1"
+    done = overmem("report", pico_run)
+    assert done.returncode == 0, done.stderr
+    assert (pico_run / "overmem" / "report.html").stat().st_size > 100_000
+
+
+def test_show_prompt_marks_where_the_completion_begins(pico_run, val_file):
+    done = overmem("audit", pico_run, "--val", val_file, "--show-prompt")
+    assert done.returncode == 0, done.stderr
+    assert "How many?" in done.stdout and "tokens" in done.stdout
+    assert not (pico_run / "overmem").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"text": "no shape like this"}\n', "text"),
+        ("", "empty"),
+        ('{"prompt": "a", "completion": "b"\n', "line 1"),
+    ],
+)
+def test_bad_data_is_one_message_and_exit_2(pico_run, tmp_path, content, message):
+    path = tmp_path / "bad.jsonl"
+    path.write_text(content)
+    done = overmem("audit", pico_run, "--val", path)
+    assert done.returncode == 2
+    assert message in done.stderr and "Traceback" not in done.stderr
+    assert not (pico_run / "overmem").exists()
+
+
+def test_bad_runs_are_one_message_and_exit_2(tmp_path, val_file):
+    for command in (["audit", tmp_path, "--val", val_file], ["diagnose", tmp_path / "no"], ["report", tmp_path / "no"]):
+        done = overmem(*command)
+        assert done.returncode == 2, done.stdout
+        assert done.stderr.startswith("overmem: ") and "Traceback" not in done.stderr
+
+
+def test_an_unknown_recipe_key_is_one_message(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text("model: {name: organism}\ndata: {train: wordmath:train}\noutput: x\nlernrate: 1\n")
+    done = overmem("train", path)
+    assert done.returncode == 2
+    assert "lernrate" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_an_unaudited_run_is_read_from_its_log(tmp_path):
+    folder = tmp_path / "checkpoint-20"
+    folder.mkdir()
+    log = [{"step": s, "epoch": s / 10, "eval_loss": loss} for s, loss in ((10, 1.0), (20, 1.4))]
+    (folder / "trainer_state.json").write_text(json.dumps({"global_step": 20, "log_history": log}))
+    done = overmem("diagnose", tmp_path)
+    assert done.returncode == 0, done.stderr
+    text = " ".join(done.stdout.split())
+    assert "logged" in text and "overmem audit" in text and "eval_loss" in text
+
+
+BLOCKED = """
+import sys
+class Block:
+    def find_spec(self, name, *_):
+        if name.split(".")[0] in {"torch", "transformers"}:
+            raise ImportError(name)
+sys.meta_path.insert(0, Block())
+import overmem, overmem.diagnosis.run, overmem.reporting.run, overmem.reporting.terminal
+overmem.diagnose, overmem.report, overmem.judge
+assert callable(overmem.diagnose) and callable(overmem.audit) and callable(overmem.report)
+"""
+
+
+def test_diagnosis_and_report_need_no_torch():
+    subprocess.run([sys.executable, "-c", BLOCKED], check=True)
+
+
+def test_public_functions_are_not_shadowed_by_modules(pico_run, val_file):
+    import overmem as package
+
+    package.audit(pico_run, val=str(val_file), axes=("likelihood",), limit=len(VAL_ROWS))
+    assert callable(package.audit) and callable(package.diagnose) and callable(package.report)

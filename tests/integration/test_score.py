@@ -1,0 +1,82 @@
+import math
+
+import pytest
+import torch
+
+from overmem.auditing.score import TEMPERATURES, score_batch
+from overmem.tasks.template import Template, render
+from tests.conftest import VAL_ROWS, make_pico
+
+
+@pytest.fixture(scope="module")
+def rendered(tokenizer):
+    from overmem.records import Example
+
+    return [render(Example(r["id"], r["prompt"], r["completion"]), tokenizer, Template()) for r in VAL_ROWS]
+
+
+def naive_nll(model, item):
+    """One sequence at a time through the model's own loss."""
+    ids = torch.tensor([item.input_ids])
+    labels = ids.clone()
+    labels[:, : len(item.prompt_ids)] = -100
+    with torch.inference_mode():
+        return model(input_ids=ids, labels=labels).loss.item() * len(item.completion_ids)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_nll_equals_a_naive_loop(tokenizer, rendered, family):
+    model = make_pico(tokenizer, seed=1) if family == "llama" else pico_gpt2(tokenizer)
+    scores = score_batch(model, rendered, pad_id=0)
+    for item, score in zip(rendered, scores, strict=True):
+        row = score.to_row()
+        assert row["n_tokens"] == len(item.completion_ids)
+        assert row["nll_nats"] == pytest.approx(naive_nll(model, item), abs=1e-4)
+
+
+def pico_gpt2(tokenizer):
+    """Learned absolute positions: padding on the wrong side would show."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    return GPT2LMHeadModel(
+        GPT2Config(vocab_size=len(tokenizer), n_embd=16, n_layer=2, n_head=2, n_positions=256)
+    ).eval()
+
+
+def test_token_figures_against_a_direct_loop_over_the_softmax(tokenizer, rendered):
+    model = make_pico(tokenizer, seed=2)
+    item = rendered[3]
+    score = score_batch(model, rendered, pad_id=0)[3]
+    with torch.inference_mode():
+        logits = model(input_ids=torch.tensor([item.input_ids])).logits[0].double()
+    start = len(item.prompt_ids)
+    for t, token in enumerate(item.completion_ids):
+        p = torch.softmax(logits[start + t - 1], -1)
+        ln_p = [math.log(x) if x > 0 else -1e4 for x in p.tolist()]
+        mu = sum(x * y for x, y in zip(p.tolist(), ln_p, strict=True))
+        second = sum(x * y * y for x, y in zip(p.tolist(), ln_p, strict=True))
+        assert score.logprob[t] == pytest.approx(ln_p[token], abs=1e-4)
+        assert score.entropy[t] == pytest.approx(-mu, abs=1e-4)
+        assert score.sigma[t] == pytest.approx(math.sqrt(max(0, second - mu * mu)), abs=1e-3)
+        assert score.top1_logprob[t] == pytest.approx(max(ln_p), abs=1e-4)
+        assert score.is_top1[t] == (int(p.argmax()) == token)
+        for g, temperature in enumerate(TEMPERATURES):
+            warm = torch.log_softmax(logits[start + t - 1] / temperature, -1)[token].item()
+            assert score.logprob_at_temperature[t][g] == pytest.approx(warm, abs=1e-4)
+
+
+def test_batch_shape_changes_nothing(tokenizer, rendered):
+    model = make_pico(tokenizer, seed=3)
+    together = [s.to_row()["nll_nats"] for s in score_batch(model, rendered, pad_id=0)]
+    alone = [score_batch(model, [item], pad_id=0)[0].to_row()["nll_nats"] for item in rendered]
+    assert together == pytest.approx(alone, abs=1e-4)
+
+
+def test_only_completion_positions_go_through_the_head(tokenizer, rendered):
+    model = make_pico(tokenizer, seed=4)
+    seen = []
+    model.lm_head.register_forward_hook(lambda _, args, __: seen.append(args[0].shape[1]))
+    item = rendered[0]
+    score_batch(model, [item], pad_id=0)
+    assert seen == [len(item.completion_ids)]

@@ -1,0 +1,111 @@
+import json
+import struct
+
+import pytest
+
+from overmem.auditing.checkpoints import fingerprint_weights, open_run
+from overmem.errors import RunError
+
+
+def safetensors(path, n_bytes=8):
+    header = json.dumps(
+        {"w": {"dtype": "F32", "shape": [n_bytes // 4], "data_offsets": [0, n_bytes]}}
+    ).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * n_bytes)
+
+
+def checkpoint(root, step, *, adapter=False, state=True):
+    folder = root / f"checkpoint-{step}"
+    safetensors(folder / ("adapter_model.safetensors" if adapter else "model.safetensors"))
+    if adapter:
+        (folder / "adapter_config.json").write_text("{}")
+    if state:
+        (folder / "trainer_state.json").write_text(json.dumps({"global_step": step, "epoch": step / 10}))
+    return folder
+
+
+def test_order_is_by_step_not_by_name(tmp_path):
+    for step in (1000, 200, 30):
+        checkpoint(tmp_path, step)
+    run = open_run(tmp_path)
+    assert [c.step for c in run.checkpoints] == [30, 200, 1000]
+    assert run.checkpoints[0].epoch == 3.0
+
+
+def test_step_comes_from_the_name_without_a_state(tmp_path):
+    checkpoint(tmp_path, 7, state=False)
+    assert open_run(tmp_path).checkpoints[0].step == 7
+
+
+def test_adapters_and_a_root_model(tmp_path):
+    checkpoint(tmp_path, 10, adapter=True)
+    safetensors(tmp_path / "model.safetensors")
+    run = open_run(tmp_path)
+    assert [(c.name, c.kind) for c in run.checkpoints] == [("checkpoint-10", "adapter"), ("final", "full")]
+    assert run.checkpoints[1].step == 11
+
+
+def test_the_root_model_saved_at_the_last_step_is_not_counted_twice(tmp_path):
+    checkpoint(tmp_path, 10)
+    safetensors(tmp_path / "model.safetensors")
+    (tmp_path / "trainer_state.json").write_text(json.dumps({"global_step": 10}))
+    assert [c.name for c in open_run(tmp_path).checkpoints] == ["checkpoint-10"]
+
+
+def test_shards_through_their_index(tmp_path):
+    folder = tmp_path / "checkpoint-1"
+    for n in (1, 2):
+        safetensors(folder / f"model-0000{n}-of-00002.safetensors")
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    checkpoint(tmp_path, 2)
+    assert len(open_run(tmp_path).checkpoints) == 2
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    assert "lacks 1 of 2 shards" in open_run(tmp_path).skipped["checkpoint-1"]
+
+
+@pytest.mark.parametrize("cut", [4, 20, -4])
+def test_a_truncated_file_is_skipped_and_named(tmp_path, cut):
+    checkpoint(tmp_path, 1)
+    file = checkpoint(tmp_path, 2) / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:cut])
+    run = open_run(tmp_path)
+    assert [c.name for c in run.checkpoints] == ["checkpoint-1"]
+    assert "copy the checkpoint again" in run.skipped["checkpoint-2"]
+
+
+def test_pickled_weights_need_a_flag(tmp_path):
+    folder = tmp_path / "checkpoint-5"
+    folder.mkdir()
+    (folder / "pytorch_model.bin").write_bytes(b"x")
+    with pytest.raises(RunError, match="--allow-pickle"):
+        open_run(tmp_path)
+    assert open_run(tmp_path, allow_pickle=True).checkpoints[0].name == "checkpoint-5"
+
+
+def test_an_optimizer_alone_is_no_checkpoint(tmp_path):
+    folder = tmp_path / "checkpoint-5"
+    folder.mkdir()
+    (folder / "optimizer.pt").write_bytes(b"x")
+    with pytest.raises(RunError, match="holds no weights"):
+        open_run(tmp_path)
+
+
+def test_no_checkpoints_says_what_is_there(tmp_path):
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(RunError, match=r"notes\.txt"):
+        open_run(tmp_path)
+    with pytest.raises(RunError, match="does not exist"):
+        open_run(tmp_path / "nowhere")
+
+
+def test_fingerprint_follows_the_weights_and_nothing_else(tmp_path):
+    folder = checkpoint(tmp_path, 1)
+    before = fingerprint_weights(folder)
+    (folder / "trainer_state.json").write_text("{}")
+    assert fingerprint_weights(folder) == before
+    data = bytearray((folder / "model.safetensors").read_bytes())
+    data[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(bytes(data))
+    assert fingerprint_weights(folder) != before

@@ -1,0 +1,280 @@
+"""Reading data files: every shape, every error, and the same rows that `datasets` reads."""
+
+from __future__ import annotations
+
+import json
+import string
+from pathlib import Path
+from typing import Any
+
+import polars
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from overmem.errors import DataError
+from overmem.tasks import read_examples
+
+USER, BOT, SYSTEM = "What is 2 + 3?", "2 + 3 = 5\n#### 5", "Be brief."
+TURNS = [
+    {"role": "system", "content": SYSTEM},
+    {"role": "user", "content": USER},
+    {"role": "assistant", "content": BOT},
+]
+SHAREGPT = [{"from": "human", "value": USER}, {"from": "gpt", "value": BOT}]
+
+
+def write_jsonl(folder: Path, rows: list[Any], name: str = "data.jsonl") -> Path:
+    path = folder / name
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def error_of(path: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        read_examples(path)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "name", "prompt"),
+    [
+        ({"prompt": USER, "completion": BOT}, "prompt/completion", USER),
+        ({"question": USER, "answer": BOT}, "question/answer", USER),
+        ({"problem": USER, "solution": BOT}, "problem/solution", USER),
+        ({"query": USER, "response": BOT}, "query/response", USER),
+        ({"messages": TURNS}, "messages", tuple(TURNS[:2])),
+        ({"prompt": TURNS[:2], "completion": TURNS[2:]}, "prompt/completion", tuple(TURNS[:2])),
+        ({"prompt": USER, "completion": TURNS[2:]}, "prompt/completion", USER),
+        ({"instruction": "Add.", "input": "2 and 3", "output": BOT}, "alpaca", "Add.\n2 and 3"),
+        ({"instruction": "Add.", "input": "", "output": BOT}, "alpaca", "Add."),
+        ({"instruction": "Add.", "output": BOT}, "alpaca", "Add."),
+        ({"conversations": SHAREGPT}, "sharegpt", ({"role": "user", "content": USER},)),
+        (
+            {"conversations": SHAREGPT, "system": SYSTEM},
+            "sharegpt",
+            ({"role": "system", "content": SYSTEM}, {"role": "user", "content": USER}),
+        ),
+        ({"prompt": USER, "messages": TURNS}, "messages", tuple(TURNS[:2])),
+    ],
+)
+@pytest.mark.parametrize("kind", ["jsonl", "json", "parquet"])
+def test_each_shape_is_recognised_in_each_format(
+    tmp_path: Path, row: dict[str, Any], name: str, prompt: object, kind: str
+) -> None:
+    path = tmp_path / f"data.{kind}"
+    if kind == "jsonl":
+        write_jsonl(tmp_path, [row, row])
+    elif kind == "json":
+        path.write_text(json.dumps([row, row], indent=1))
+    else:
+        polars.DataFrame([row, row]).write_parquet(path)
+    examples, shape = read_examples(path)
+    assert shape.name == name
+    assert [example.id for example in examples] == ["0", "1"]
+    assert examples[0].prompt == prompt
+    assert examples[0].completion == BOT
+    assert examples[0].answer == "5"
+    assert "2 rows, 2 with a final answer (after `####`)" in str(shape)
+
+
+def test_the_last_assistant_turn_is_the_completion(tmp_path: Path) -> None:
+    turns = [*TURNS, {"role": "user", "content": "And 1 more?"}, {"role": "assistant", "content": "6"}]
+    (example,), _ = read_examples(write_jsonl(tmp_path, [{"messages": turns}]))
+    assert (len(example.prompt), example.completion, example.answer) == (4, "6", None)
+
+
+def test_ids_answers_and_other_columns_are_kept(tmp_path: Path) -> None:
+    rows = [
+        {"id": 7, "prompt": "a", "completion": "b", "answer": 42.0, "level": 3},
+        {"id": "x", "prompt": "a", "completion": "b #### 1", "answer": None, "tags": ["no scalar"]},
+    ]
+    examples, shape = read_examples(write_jsonl(tmp_path, rows))
+    assert [(e.id, e.answer, dict(e.meta)) for e in examples] == [("7", "42", {"level": 3}), ("x", "1", {})]
+    assert shape.answered == 2
+
+
+def test_answers_of_question_answer_rows(tmp_path: Path) -> None:
+    """`####` wins, a short answer is the answer, a long solution without a mark has none."""
+    texts = ["12 * 100 = 1200\n#### 1,200", "Paris", 42, "Long reasoning. " * 20, "two\nlines"]
+    rows = [{"question": "q", "answer": text} for text in texts]
+    examples, shape = read_examples(write_jsonl(tmp_path, rows))
+    assert [example.answer for example in examples] == ["1200", "Paris", "42", None, None]
+    assert examples[2].completion == "42"
+    assert shape.answered == 3
+
+
+def test_text_is_not_trimmed(tmp_path: Path) -> None:
+    (example,), _ = read_examples(write_jsonl(tmp_path, [{"prompt": "Q:\n ", "completion": " 5\n"}]))
+    assert (example.prompt, example.completion) == ("Q:\n ", " 5\n")
+
+
+def test_a_byte_order_mark_crlf_blank_lines_and_line_separators(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    row = json.dumps({"prompt": "a\u2028b", "completion": "c"}, ensure_ascii=False)
+    path.write_bytes(f"\ufeff{row}\r\n\r\n{row}\r\n".encode())
+    examples, _ = read_examples(path)
+    assert [example.prompt for example in examples] == ["a\u2028b"] * 2
+
+
+def test_records_a_line_under_a_json_name(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path, [{"prompt": "a", "completion": "b"}] * 3, "data.json")
+    assert len(read_examples(path)[0]) == 3
+
+
+@pytest.mark.parametrize(
+    ("rows", "parts"),
+    [
+        (
+            [{"text": "a"}],
+            ["row 0 (line 1)", "keys text", "prompt/completion", "alpaca (instruction, output)"],
+        ),
+        ([{}], ["row 0", "(none)"]),
+        (
+            [{"prompt": "a", "completion": "b"}, {"prompt": "a"}],
+            ["row 1 (line 2) lacks the field `completion`"],
+        ),
+        (
+            [{"prompt": "a", "completion": "b"}, {"prompt": "a", "completion": None}],
+            ["row 1", "`completion`"],
+        ),
+        ([{"prompt": "a", "completion": " \n"}], ["row 0", "empty completion"]),
+        ([{"prompt": " ", "completion": "b"}], ["row 0", "empty prompt"]),
+        ([{"prompt": [], "completion": "b"}], ["row 0", "empty prompt"]),
+        ([{"id": "k", "prompt": "a", "completion": "b"}] * 2, ["row 1", "row 0", "k", "unique"]),
+        (
+            [{"id": 1, "prompt": "a", "completion": "b"}, {"prompt": "a", "completion": "b"}],
+            ["row 1", "unique"],
+        ),
+        ([{"messages": TURNS[:2]}], ["row 0", "no assistant turn", "system, user"]),
+        ([{"messages": []}], ["no assistant turn", "no messages"]),
+        ([{"messages": [TURNS[0], TURNS[2]]}], ["starts with the assistant"]),
+        ([{"messages": "hello"}], ["not a list of messages", "str"]),
+        ([{"messages": [{"role": "oracle", "content": "a"}]}], ["`messages`[0]", "unknown role", "oracle"]),
+        ([{"messages": [{"role": "user", "content": None}]}], ["no content"]),
+        ([{"messages": [{"role": "user", "content": [{"type": "image"}]}]}], ["other than text"]),
+        (
+            [{"prompt": TURNS[:2], "completion": [*TURNS[2:], *TURNS[1:2]]}],
+            ["not one assistant turn", "user"],
+        ),
+        ([{"instruction": "a", "output": "b", "history": [["x", "y"]]}], ["history", "messages"]),
+        ([{"prompt": ["a"], "completion": "b"}], ["not a message"]),
+        ([{"prompt": {"a": 1}, "completion": "b"}], ["`prompt` is not text", "dict"]),
+        ([{"prompt": "a\ud800", "completion": "b"}], ["Unicode"]),
+        ([["a", "b"]], ["row 0", "not a record", "list"]),
+    ],
+)
+def test_errors_name_the_row_and_what_was_found(tmp_path: Path, rows: list[Any], parts: list[str]) -> None:
+    message = error_of(write_jsonl(tmp_path, rows))
+    assert "data.jsonl" in message
+    for part in parts:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "parts"),
+    [
+        ("a.jsonl", b"", ["is empty"]),
+        ("a.jsonl", b"\n \n", ["is empty"]),
+        ("a.json", b"[]", ["no rows"]),
+        ("a.json", b'{"data": [1]}', ["does not hold a list", "data"]),
+        ("a.json", b'[{"prompt": "a",\n "completion" "b"}]', ["line 2", "not JSON"]),
+        ("a.jsonl", b'{"prompt": "a", "completion": "b"}\n{"prompt": ', ["line 2", "not JSON"]),
+        ("a.jsonl", b"[" * 200_000, ["line 1", "not JSON"]),
+        ("a.jsonl", b'{"prompt": "\xff"}', ["UTF-8", "offset 12"]),
+        ("a.parquet", b"PAR1 not at all", ["Parquet"]),
+        ("a.csv", b"prompt,completion\n", ["`.csv`", ".jsonl"]),
+    ],
+)
+def test_damaged_files(tmp_path: Path, name: str, content: bytes, parts: list[str]) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    message = error_of(path)
+    for part in [name, *parts]:
+        assert part in message
+
+
+def test_missing_files_and_folders(tmp_path: Path) -> None:
+    assert "not found" in error_of(tmp_path / "no.jsonl")
+    assert "a folder" in error_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "row", [{"question": USER, "answer": BOT}, {"prompt": USER, "completion": BOT, "id": "r"}]
+)
+def test_same_rows_as_the_datasets_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: dict[str, str]
+) -> None:
+    """The oracle for JSONL and Parquet: what Hugging Face `datasets` reads from the same file."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets")
+    rows = [{**row, "id": f"r{i}", "n": i, "text": "é\u2028\n" * i} for i in range(5)]
+    jsonl, parquet = write_jsonl(tmp_path, rows), tmp_path / "data.parquet"
+    polars.DataFrame(rows).write_parquet(parquet)
+    for kind, path in (("json", jsonl), ("parquet", parquet)):
+        theirs = datasets.load_dataset(
+            kind, data_files=str(path), split="train", cache_dir=str(tmp_path / "cache")
+        )
+        ours, _ = read_examples(path)
+        prompt, completion = list(row)[:2]
+        expected = [(r["id"], r[prompt], r[completion], r["n"], r["text"]) for r in theirs]
+        assert [(e.id, e.prompt, e.completion, e.meta["n"], e.meta["text"]) for e in ours] == expected
+
+
+KEYS = st.sampled_from(
+    [
+        "prompt",
+        "completion",
+        "messages",
+        "conversations",
+        "question",
+        "answer",
+        "instruction",
+        "output",
+        "id",
+        "x",
+    ]
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["role", "content", "from", "value"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(rows=st.lists(st.dictionaries(KEYS, VALUES, max_size=5), max_size=4))
+def test_any_rows_give_examples_or_one_data_error(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
+) -> None:
+    path = write_jsonl(tmp_path_factory.getbasetemp(), rows, "fuzz.jsonl")
+    try:
+        examples, shape = read_examples(path)
+    except DataError as error:
+        assert "fuzz.jsonl" in str(error)
+        return
+    assert len({example.id for example in examples}) == len(examples) == len(rows) == shape.rows
+    assert all(example.prompt and example.completion.strip() for example in examples)
+
+
+@settings(max_examples=200, deadline=None)
+@given(content=st.binary(max_size=60) | st.text(string.printable, max_size=60).map(str.encode))
+@pytest.mark.parametrize("name", ["bytes.jsonl", "bytes.json", "bytes.parquet"])
+def test_any_bytes_give_examples_or_one_data_error(
+    tmp_path_factory: pytest.TempPathFactory, name: str, content: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / name
+    path.write_bytes(content)
+    with pytest.raises(DataError):
+        read_examples(path)
+
+
+@pytest.mark.parametrize("cut", [4, 20, 60, 200])
+def test_truncated_parquet(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "data.parquet"
+    polars.DataFrame({"prompt": ["a"] * 50, "completion": ["b"] * 50}).write_parquet(path)
+    path.write_bytes(path.read_bytes()[:cut] + path.read_bytes()[-cut:])
+    assert "data.parquet" in error_of(path)

@@ -1,0 +1,198 @@
+"""Reading a run that was never audited: what its log says, and what it must not be taken to say."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from overmem.diagnose.logged import read_logged
+from overmem.errors import RunError
+
+LOSSES = {100: 0.60, 200: 0.31, 300: 0.33, 400: 0.45, 500: 0.50}
+
+
+def evaluations(losses: dict[int, Any], key: str = "eval_loss") -> list[dict[str, Any]]:
+    return [{"step": step, "epoch": step / 100, key: loss} for step, loss in losses.items()]
+
+
+def write_run(run: Path, history: list[Any], saved: tuple[int, ...] = (100, 200, 300, 400, 500)) -> Path:
+    for step in saved:
+        (run / f"checkpoint-{step}").mkdir(parents=True)
+    home = run / f"checkpoint-{saved[-1]}" if saved else run
+    write_state(home, history)
+    return run
+
+
+def write_state(folder: Path, history: list[Any], step: int = 500) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "trainer_state.json").write_text(json.dumps({"global_step": step, "log_history": history}))
+
+
+def test_leanings_follow_the_loss_and_no_stage_is_given(tmp_path: Path) -> None:
+    verdict = read_logged(write_run(tmp_path, evaluations(LOSSES)))
+    assert verdict.evidence == "logged"
+    assert verdict.stage == "undetermined"
+    assert {summary.stage for summary in verdict.checkpoints} == {"undetermined"}
+    leanings = [summary.leaning for summary in verdict.checkpoints]
+    assert leanings == ["learning", "fit", "fit", "over-memorized", "over-memorized"]
+    assert all(math.isnan(summary.confidence) for summary in verdict.checkpoints)
+    assert verdict.recommended is None
+    assert verdict.onset.step is None
+    assert verdict.alternatives == {"lowest_perplexity": "checkpoint-200", "highest_accuracy": None}
+    assert verdict.severity.perplexity_ratio == pytest.approx(math.exp(0.19))
+
+
+def test_figures_have_no_interval_and_accuracy_is_undefined(tmp_path: Path) -> None:
+    record = read_logged(write_run(tmp_path, evaluations(LOSSES))).to_dict()
+    last = record["checkpoints"][-1]
+    assert last["perplexity"]["value"] == pytest.approx(math.exp(0.50))
+    assert last["perplexity"]["low"] is None
+    assert "no interval" in last["perplexity"]["reason"]
+    assert last["accuracy"]["value"] is None
+    assert "no graded answers" in last["accuracy"]["reason"]
+    assert last["confidence"] is None
+    json.dumps(record, allow_nan=False)
+
+
+def test_reason_and_words_name_the_audit_that_settles_it(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "my run", evaluations(LOSSES))
+    verdict = read_logged(run)
+    command = f"overmem audit '{run}' --val VAL --train TRAIN"
+    assert verdict.reason is not None
+    assert command in verdict.reason
+    assert command in " ".join(verdict.words)
+    assert "since step 400" in " ".join(verdict.words)
+    assert any("not always cross entropy" in note for note in verdict.notes)
+
+
+def test_token_accuracy_is_not_taken_for_answer_accuracy(tmp_path: Path) -> None:
+    rows = [{**row, "eval_mean_token_accuracy": 0.93, "eval_accuracy": 0.8} for row in evaluations(LOSSES)]
+    verdict = read_logged(write_run(tmp_path, rows))
+    assert all(math.isnan(summary.accuracy.value) for summary in verdict.checkpoints)
+    notes = " ".join(verdict.notes)
+    assert "`eval_mean_token_accuracy` is token accuracy" in notes
+    assert "`eval_accuracy` is not used" in notes
+
+
+def test_evaluations_and_checkpoints_are_matched_by_step(tmp_path: Path) -> None:
+    verdict = read_logged(
+        write_run(tmp_path, evaluations({100: 0.6, 200: 0.3, 450: 0.4}), saved=(100, 300, 500))
+    )
+    names = [summary.name for summary in verdict.checkpoints]
+    assert names == [
+        "checkpoint-100",
+        "step-200 (not saved)",
+        "checkpoint-300",
+        "step-450 (not saved)",
+        "checkpoint-500",
+    ]
+    assert verdict.alternatives["lowest_perplexity"] == "checkpoint-100"
+    assert math.isnan(verdict.checkpoints[2].nll_nats.value)
+    assert verdict.checkpoints[2].leaning is None
+    notes = " ".join(verdict.notes)
+    assert "not on disk as a checkpoint: step 200, 450." in notes
+    assert "without a finite evaluation loss in the log: step 300, 500." in notes
+    assert math.isnan(verdict.severity.perplexity_ratio)
+
+
+def test_many_unsaved_steps_are_counted_not_listed(tmp_path: Path) -> None:
+    losses = {step: 1 / step for step in range(10, 510, 10)}
+    notes = " ".join(read_logged(write_run(tmp_path, evaluations(losses), saved=(500,))).notes)
+    assert "49 steps (10, 20, 30, 40, ..., 490)" in notes
+
+
+def test_no_evaluation_at_all_says_so(tmp_path: Path) -> None:
+    verdict = read_logged(write_run(tmp_path, [{"step": 100, "loss": 0.5}, {"step": 500, "loss": 0.1}]))
+    assert verdict.reason is not None
+    assert "no evaluation loss" in verdict.reason
+    assert "trained without evaluation" in verdict.reason
+    assert all(summary.leaning is None for summary in verdict.checkpoints)
+    assert any("last training loss in the log is 0.100 at step 500" in note for note in verdict.notes)
+    assert verdict.alternatives["lowest_perplexity"] is None
+
+
+def test_train_loss_is_never_the_train_nll(tmp_path: Path) -> None:
+    verdict = read_logged(write_run(tmp_path, [*evaluations(LOSSES), {"step": 500, "loss": 0.1}]))
+    assert all(summary.train_nll_nats is None for summary in verdict.checkpoints)
+
+
+@pytest.mark.parametrize(
+    ("keys", "used"),
+    [(("eval_val_loss",), True), (("eval_a_loss", "eval_b_loss"), False)],
+)
+def test_named_evaluation_sets(tmp_path: Path, keys: tuple[str, ...], used: bool) -> None:
+    rows = [row for key in keys for row in evaluations(LOSSES, key)]
+    verdict = read_logged(write_run(tmp_path, rows))
+    assert math.isfinite(verdict.checkpoints[-1].nll_nats.value) is used
+    assert all(key in " ".join(verdict.notes) for key in keys)
+
+
+def test_one_evaluation_is_not_a_trend(tmp_path: Path) -> None:
+    verdict = read_logged(write_run(tmp_path, evaluations({500: 0.4})))
+    assert verdict.checkpoints[-1].leaning is None
+
+
+def test_the_last_of_two_evaluations_at_a_step_counts(tmp_path: Path) -> None:
+    verdict = read_logged(write_run(tmp_path, [*evaluations(LOSSES), {"step": 500, "eval_loss": 0.32}]))
+    assert verdict.checkpoints[-1].nll_nats.value == 0.32
+    assert verdict.checkpoints[-1].leaning == "fit"
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, "n/a", None])
+def test_a_loss_that_is_no_number_is_undefined(tmp_path: Path, bad: object) -> None:
+    verdict = read_logged(write_run(tmp_path, evaluations({**LOSSES, 500: bad})))
+    last = verdict.checkpoints[-1]
+    assert math.isnan(last.nll_nats.value)
+    assert last.nll_nats.reason == f"eval_loss was logged as {bad}"
+    assert "undefined: eval_loss was logged" in " ".join(verdict.words)
+
+
+def test_a_diverged_loss_has_no_perplexity(tmp_path: Path) -> None:
+    last = read_logged(write_run(tmp_path, evaluations({**LOSSES, 500: 5000.0}))).checkpoints[-1]
+    assert last.nll_nats.value == 5000.0
+    assert math.isnan(last.perplexity.value)
+    assert "too large" in str(last.perplexity.reason)
+
+
+def test_the_newest_state_is_read_and_the_roots_wins_a_tie(tmp_path: Path) -> None:
+    write_run(tmp_path, evaluations(LOSSES))
+    write_state(tmp_path / "checkpoint-100", evaluations({100: 9.0}), step=100)
+    assert read_logged(tmp_path).checkpoints[-1].nll_nats.value == 0.50
+    write_state(tmp_path, [*evaluations(LOSSES), {"step": 500, "eval_loss": 0.9}])
+    assert read_logged(tmp_path).checkpoints[-1].nll_nats.value == 0.9
+
+
+def test_a_final_model_at_the_root_is_a_checkpoint(tmp_path: Path) -> None:
+    write_run(tmp_path, evaluations(LOSSES), saved=())
+    (tmp_path / "model.safetensors").touch()
+    verdict = read_logged(tmp_path / "trainer_state.json")
+    assert verdict.checkpoints[-1].name == "final"
+    assert verdict.alternatives["lowest_perplexity"] == "final"
+
+
+def test_a_missing_log_is_an_error_that_names_the_audit(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint-100").mkdir()
+    with pytest.raises(RunError, match=r"no trainer_state\.json") as caught:
+        read_logged(tmp_path)
+    assert "overmem audit" in str(caught.value)
+    with pytest.raises(RunError, match="does not exist"):
+        read_logged(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "cannot be read as JSON"),
+        ("[]", "not a trainer state"),
+        ('{"global_step": 5}', "not a trainer state"),
+        ('{"log_history": {}}', "not a trainer state"),
+        ('{"log_history": [{"eval_loss": 1}]}', "row 0 of log_history"),
+        ('{"log_history": [3]}', "row 0 of log_history"),
+    ],
+)
+def test_a_malformed_log_is_an_error(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "trainer_state.json").write_text(content)
+    with pytest.raises(RunError, match=message):
+        read_logged(tmp_path)

@@ -1,0 +1,64 @@
+import pytest
+import yaml
+
+from overmem.errors import RecipeError
+from overmem.training.recipe import BUNDLED, check_recipe, dump_recipe, load_recipe, parse_override
+
+GOOD = {"model": {"name": "organism"}, "data": {"train": "wordmath:train"}, "output": "x"}
+
+
+def test_every_bundled_recipe_is_valid():
+    names = sorted(path.stem for path in BUNDLED.glob("*.yaml"))
+    assert {"organism-fast", "organism-healthy", "smollm2-gsm8k-cpu", "smollm2-svamp-cpu"} <= set(names)
+    for name in names:
+        load_recipe(name)
+
+
+def test_a_resolved_recipe_reads_back_the_same():
+    recipe = load_recipe("organism-fast", {"seed": 3})
+    assert check_recipe(yaml.safe_load(dump_recipe(recipe)), "again") == recipe
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"modle": {}}, r"modle[\s\S]*model, data, template"),
+        ({"model": {"name": "x", "dtpye": "float32"}}, r"model\.dtpye[\s\S]*gguf_file"),
+        ({"loss": "mse"}, "loss"),
+        ({"data": {}}, r"data\.train"),
+        ({"training": {"seed": 1}}, "top level"),
+        ({"lora": {"r": 4}}, "method: lora"),
+    ],
+)
+def test_mistakes_are_named_with_their_path(change, message):
+    with pytest.raises(RecipeError, match=message):
+        check_recipe(GOOD | change, "recipe.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("training.learning_rate=1e-3", ("training.learning_rate", 1e-3)),
+        ("data.train=wordmath:train[:10]", ("data.train", "wordmath:train[:10]")),
+        ("training.bf16=false", ("training.bf16", False)),
+        ("training.num_train_epochs=3", ("training.num_train_epochs", 3)),
+    ],
+)
+def test_overrides_are_read_as_yaml(text, expected):
+    assert parse_override(text) == expected
+
+
+def test_overrides_win_and_bad_ones_are_refused(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text(yaml.safe_dump(GOOD))
+    recipe = load_recipe(str(path), {"training.learning_rate": 1e-3, "data.train": "y.jsonl"})
+    assert recipe.training == {"learning_rate": 1e-3} and recipe.data.train == "y.jsonl"
+    with pytest.raises(RecipeError, match="inside a value"):
+        load_recipe(str(path), {"output.x": 1})
+    with pytest.raises(RecipeError, match="--set"):
+        parse_override("nonsense")
+
+
+def test_no_recipe_lists_the_bundled():
+    with pytest.raises(RecipeError, match="organism-fast"):
+        load_recipe("nothing-like-it")

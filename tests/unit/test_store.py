@@ -1,0 +1,102 @@
+import json
+
+import polars as pl
+import pytest
+
+from overmem.errors import ArtifactError
+from overmem.store import SCHEMAS, Store, settings_key
+
+
+def row(example_id, key="k", value=1.0):
+    return {
+        "row_key": key,
+        "split": "val",
+        "example_id": example_id,
+        "example_sha": "s",
+        "n_tokens": 2,
+        "nll_nats": value,
+        "logprob": [-0.5, -0.5],
+        "entropy": [0.1, 0.1],
+        "is_top1": [True, False],
+        "top1_logprob": [-0.5, -0.1],
+        "mu": [-0.1, -0.1],
+        "sigma": [0.1, 0.1],
+        "logprob_at_temperature": [[-0.5, -0.4], [-0.5, -0.4]],
+    }
+
+
+def test_parts_and_folded_rows_are_the_same(tmp_path):
+    store = Store(tmp_path)
+    store.append_rows("c", "likelihood", [row("b"), row("a")])
+    store.append_rows("c", "likelihood", [row("c")])
+    before = store.read_rows("c", "likelihood").sort("example_id")
+    store.fold_parts("c", "likelihood")
+    after = store.read_rows("c", "likelihood")
+    assert after.equals(before)
+    assert not (tmp_path / "c" / "likelihood.parts").exists()
+    assert dict(after.schema) == SCHEMAS["likelihood"]
+
+
+def test_settings_never_mix(tmp_path):
+    store = Store(tmp_path)
+    store.append_rows("c", "likelihood", [row("a", "old", 1.0), row("a", "new", 2.0)])
+    store.fold_parts("c", "likelihood")
+    assert store.read_rows("c", "likelihood", "new")["nll_nats"].to_list() == [2.0]
+
+
+def test_a_kill_between_fold_and_clean_up_leaves_no_double_rows(tmp_path):
+    store = Store(tmp_path)
+    store.append_rows("c", "likelihood", [row("a")])
+    store.fold_parts("c", "likelihood")
+    store.append_rows("c", "likelihood", [row("a")])
+    assert len(store.read_rows("c", "likelihood")) == 1
+
+
+def test_only_asked_columns_are_read(tmp_path):
+    store = Store(tmp_path)
+    store.append_rows("c", "likelihood", [row("a")])
+    assert "logprob" not in store.read_rows("c", "likelihood", columns=["nll_nats"]).columns
+
+
+@pytest.mark.parametrize("damage", [b"", b"not parquet at all, not even near it"])
+def test_damaged_rows_are_named(tmp_path, damage):
+    store = Store(tmp_path)
+    store.append_rows("c", "likelihood", [row("a")])
+    file = tmp_path / "c" / "likelihood.parts" / "000000.parquet"
+    file.write_bytes(damage)
+    with pytest.raises(ArtifactError, match=r"000000\.parquet"):
+        store.read_rows("c", "likelihood")
+
+
+def test_rows_of_another_schema_are_refused(tmp_path):
+    store = Store(tmp_path)
+    (tmp_path / "c").mkdir()
+    pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "c" / "likelihood.parquet")
+    with pytest.raises(ArtifactError, match="another schema"):
+        store.read_rows("c", "likelihood")
+
+
+def test_records_check_their_schema(tmp_path):
+    store = Store(tmp_path)
+    store.write_record("verdict", {"schema": "overmem.verdict/0"})
+    with pytest.raises(ArtifactError, match="another schema"):
+        store.read_record("verdict", "overmem.verdict/1")
+    (tmp_path / "verdict.json").write_text("{")
+    with pytest.raises(ArtifactError, match="not valid JSON"):
+        store.read_record("verdict", "overmem.verdict/1")
+    with pytest.raises(ArtifactError, match="overmem audit"):
+        store.read_record("manifest", "overmem.manifest/1")
+
+
+def test_a_failed_write_leaves_the_old_record(tmp_path):
+    store = Store(tmp_path)
+    store.write_record("verdict", {"schema": "s", "x": 1})
+    with pytest.raises(ValueError, match="JSON compliant"):
+        store.write_record("verdict", {"schema": "s", "x": float("nan")})
+    assert json.loads((tmp_path / "verdict.json").read_text())["x"] == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["verdict.json"]
+
+
+def test_settings_key_sees_every_value_and_no_order():
+    assert settings_key({"a": 1, "b": 2}) == settings_key({"b": 2, "a": 1})
+    assert settings_key({"a": 1}) != settings_key({"a": 2})

@@ -1,0 +1,64 @@
+import random
+import re
+
+import pytest
+
+from overmem.errors import DataError
+from overmem.tasks import wordmath
+
+
+@pytest.fixture(scope="module")
+def splits():
+    return {name: wordmath.load_split(name) for name in wordmath.SPLITS}
+
+
+def equations(text):
+    return re.findall(r"(\d+) ([-+*/]) (\d+) = (\d+)", text)
+
+
+def test_every_line_of_every_solution_is_true(splits):
+    for examples in splits.values():
+        for example in examples:
+            lines = equations(example.completion)
+            assert len(lines) == example.meta["n_steps"]
+            for left, symbol, right, result in lines:
+                exact = eval(f"{left} {symbol} {right}")
+                assert exact == int(result) and 1 <= exact <= wordmath.LARGEST
+            assert example.completion.endswith(f"#### {lines[-1][3]}")
+            assert example.answer == lines[-1][3]
+
+
+def test_no_question_is_in_two_splits(splits):
+    questions = [example.prompt for examples in splits.values() for example in examples]
+    assert len(set(questions)) == len(questions)
+
+
+def test_ood_splits_differ_in_the_way_they_say(splits):
+    assert all(e.meta["n_steps"] == 3 for e in splits["val"])
+    assert {e.meta["n_steps"] for e in splits["ood_steps"]} == {4, 5}
+    unseen = set(wordmath.UNSEEN_CHANGES)
+    assert all(unseen & set(e.meta["operations"]) for e in splits["ood_operations"])
+    assert not any(unseen & set(e.meta["operations"]) for e in splits["train"])
+    hidden = [p.split("{")[0] or p for op in wordmath.CHANGES.values() for p in op.unseen_phrasings]
+    assert "picks up" not in " ".join(e.prompt for e in splits["train"])
+    assert "picks up" in " ".join(e.prompt for e in splits["ood_phrasing"]) and hidden
+
+
+def test_a_problem_has_many_solutions_and_more_than_one_order():
+    rng = random.Random(0)
+    problems = filter(None, (wordmath.make_problem(rng, wordmath.SPLITS["train"]) for _ in range(200)))
+    problem = next(p for p in problems if len(p.orders) > 1)
+    solutions = [wordmath.write_solution(problem, random.Random(i)) for i in range(50)]
+    orders = {tuple(e[3] for e in equations(s)) for s in solutions}
+    assert len(set(solutions)) > 45
+    assert len(orders) == 2
+    assert {o[-1] for o in orders} == {str(problem.answer)}
+
+
+def test_splits_are_the_same_every_time():
+    assert wordmath.load_split("val") == wordmath.load_split("val")
+
+
+def test_an_unknown_split_lists_the_known():
+    with pytest.raises(DataError, match="ood_steps"):
+        wordmath.load_split("dev")

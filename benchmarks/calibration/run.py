@@ -24,10 +24,10 @@ import numpy as np
 import numpy.typing as npt
 from generators import HELD_OUT, STRESS, TUNING, Generator, Simulated
 
-from overmem.diagnose import rules
-from overmem.diagnose.estimates import accuracy_estimate, nll_estimate
-from overmem.diagnose.moments import measure_curves
-from overmem.diagnose.posterior import Curves, draw_curves, fit_prior
+from overmem.diagnosis import rules
+from overmem.diagnosis.estimates import accuracy_estimate, nll_estimate
+from overmem.diagnosis.moments import measure_curves
+from overmem.diagnosis.posterior import Curves, draw_curves, fit_prior
 
 FloatArray = npt.NDArray[np.float64]
 PROBLEMS = (100, 400, 1319)
@@ -202,12 +202,11 @@ def draw_plot(results: dict[str, Any], path: Path) -> None:
     from matplotlib import pyplot
 
     shown = results["generators"]
-    columns = max(sum(r["group"] == group for r in shown.values()) for group in GROUPS)
-    size = (3.2 * columns, 3.3 * len(GROUPS))
-    figure, axes = pyplot.subplots(
-        len(GROUPS), columns, figsize=size, sharex=True, sharey=True, squeeze=False
-    )
-    for row, group in enumerate(GROUPS):
+    groups = [group for group in GROUPS if any(r["group"] == group for r in shown.values())]
+    columns = max(sum(r["group"] == group for r in shown.values()) for group in groups)
+    size = (3.2 * columns, 3.3 * len(groups))
+    figure, axes = pyplot.subplots(len(groups), columns, figsize=size, sharey=True, squeeze=False)
+    for row, group in enumerate(groups):
         members = [(name, r) for name, r in shown.items() if r["group"] == group]
         for axis in axes[row, len(members) :]:
             axis.set_visible(False)
@@ -221,6 +220,7 @@ def draw_plot(results: dict[str, Any], path: Path) -> None:
                 axis.plot(places, shares, style, color=colour, markersize=4, linewidth=1.2, label=label)
             axis.set_title(f"{name} ({group})", fontsize=9)
             axis.legend(fontsize=7, loc="upper left", frameon=False)
+            axis.set_xlim(0.17, 1.03)
             axis.set_xlabel("stated confidence", fontsize=8)
         axes[row, 0].set_ylabel("share right", fontsize=8)
     figure.tight_layout()

@@ -14,8 +14,8 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "open_run": "overmem.auditing.checkpoints",
     "audit": "overmem.auditing.run",
-    "diagnose": "overmem.diagnose.run",
-    "judge": "overmem.diagnose.judge",
+    "diagnose": "overmem.diagnosis.run",
+    "judge": "overmem.diagnosis.judge",
     "report": "overmem.reporting.run",
     "train": "overmem.training.trainer",
     "load_recipe": "overmem.training.recipe",

@@ -52,7 +52,11 @@ def test_bad_data_is_one_message_and_exit_2(pico_run, tmp_path, content, message
 
 
 def test_bad_runs_are_one_message_and_exit_2(tmp_path, val_file):
-    for command in (["audit", tmp_path, "--val", val_file], ["diagnose", tmp_path / "no"], ["report", tmp_path / "no"]):
+    for command in (
+        ["audit", tmp_path, "--val", val_file],
+        ["diagnose", tmp_path / "no"],
+        ["report", tmp_path / "no"],
+    ):
         done = overmem(*command)
         assert done.returncode == 2, done.stdout
         assert done.stderr.startswith("overmem: ") and "Traceback" not in done.stderr

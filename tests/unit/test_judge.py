@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from overmem.diagnose import judge
+from overmem.diagnosis import judge
 from overmem.errors import DataError, RunError
 from overmem.records import STAGES
 
@@ -174,7 +174,7 @@ def test_accuracy_interval_is_wilsons():
 def test_critical_value_agrees_with_scipy():
     from scipy.stats import t
 
-    from overmem.diagnose.estimates import critical_value
+    from overmem.diagnosis.estimates import critical_value
 
     for n in (2, 3, 4, 5, 10, 30, 400):
         assert critical_value(n) == pytest.approx(t.ppf(0.975, n - 1), rel=0.01)
@@ -275,7 +275,7 @@ def test_bad_input_says_what_was_found(changes, error, words):
 
 def test_import_needs_no_heavy_library():
     code = (
-        "import sys, overmem.diagnose; "
+        "import sys, overmem.diagnosis; "
         "print([m for m in ('torch', 'transformers', 'pandas', 'scipy.stats') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,7 +8,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from overmem.diagnose import gp, moments, posterior, rules, sampler
+from overmem.diagnosis import gp, moments, posterior, rules, sampler
 
 RNG = np.random.default_rng(5)
 

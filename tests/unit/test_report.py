@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from overmem.diagnose.spoken import DASH
-from overmem.diagnose.words import plain_words
+from overmem.diagnosis.spoken import DASH
+from overmem.diagnosis.words import plain_words
 from overmem.errors import ArtifactError
 from overmem.records import CheckpointSummary, Cost, Estimate, Onset, Recommendation, Severity, Verdict
 from overmem.reporting.figures import figure_variants

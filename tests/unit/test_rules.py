@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from overmem.diagnose import rules
+from overmem.diagnosis import rules
 from overmem.records import STAGES
 
 STEPS = np.array([100, 200, 300, 400])

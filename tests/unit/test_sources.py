@@ -284,7 +284,7 @@ def test_wordmath_is_loaded_through_its_module(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(overmem.tasks, "wordmath", fake, raising=False)
     loaded = load_examples("wordmath:val[3:]")
     assert [e.id for e in loaded.examples] == ["val-3", "val-4"]
-    assert (loaded.task, loaded.grader) == ("wordmath", "math")
+    assert (loaded.task, loaded.grader) == ("wordmath", r"regex:#### (\d+)")
 
 
 class FakeHub(types.ModuleType):

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from overmem.diagnose.spoken import accuracy_text, confidence_text, figure_text
-from overmem.diagnose.words import plain_words
+from overmem.diagnosis.spoken import accuracy_text, confidence_text, figure_text
+from overmem.diagnosis.words import plain_words
 from overmem.records import CheckpointSummary, Estimate, Onset, Recommendation, Severity, Verdict
 
 UNMEASURED = Estimate(math.nan, math.nan, math.nan, 0, "no grader was given")

@@ -7,7 +7,6 @@ is measured with them.
 from __future__ import annotations
 
 import json
-
 from typing import Any
 
 import torch
@@ -29,7 +28,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """`auto` is bf16 on CUDA, where it is fast, and fp32 elsewhere, where batch shape then changes nothing."""
+    """`auto` is bf16 on CUDA, where it is fast, and fp32 elsewhere, where batch shape changes nothing."""
     if name == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -27,7 +27,8 @@ def run_demo(folder: Path, seed: int, console: Console) -> None:
     _say(
         console,
         "overmem demo: fine-tune a tiny reasoner (2M parameters) on 400 word problems for "
-        f"{recipe.training['num_train_epochs']} epochs, keep a checkpoint an epoch, and ask which one to ship.\n",
+        f"{recipe.training['num_train_epochs']} epochs, keep a checkpoint an epoch, "
+        "and ask which one to ship.\n",
     )
     _say(console, f"1. overmem train organism-fast --output {folder}")
     with training_progress(console) as progress:
@@ -51,8 +52,8 @@ def closing(verdict: Verdict, page: Path, seconds: float) -> str:
     if shipped is not None and shipped.name != last.name:
         best = next(c for c in verdict.checkpoints if c.name == shipped.name)
         lines += [
-            f"What happened: training on to {last.name} made the references "
-            f"{last.perplexity.value / best.perplexity.value - 1:.0%} more perplexing than they were at {best.name}, "
+            f"What happened: training on to {last.name} raised test perplexity by "
+            f"{last.perplexity.value / best.perplexity.value - 1:.0%} over {best.name}, "
             f"while accuracy went from {best.accuracy.value:.1%} to {last.accuracy.value:.1%}. "
             f"Accuracy alone would not have shown it. Ship {shipped.name}.",
             "",

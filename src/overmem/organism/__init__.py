@@ -1,0 +1,1 @@
+"""The bundled tiny reasoner and the script that makes it."""

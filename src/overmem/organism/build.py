@@ -15,19 +15,22 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from overmem.auditing.batches import plan_batches
 from overmem.tasks import wordmath
 
 END = "<|end|>"
 VOCAB_SIZE = 768
-BLOCK = 128
-BASE_SPLIT = wordmath.Split(0, 100, changes=tuple(wordmath.CHANGES), steps=(1, 2))
-"""Every operation is known one or two at a time; the task asks for three and more."""
+TERSE_SPLIT = wordmath.Split(0, 100, changes=tuple(wordmath.CHANGES), steps=(1, 2, 3))
+WORDY_SPLIT = wordmath.Split(0, 100, changes=tuple(wordmath.CHANGES), steps=(1, 2))
+ASKED = "\x00"
+"""Marks the end of a question while a document is made; questions are read, not learned by heart."""
 MODEL = {"hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 4, "num_attention_heads": 6}
 
 
@@ -75,27 +78,34 @@ def write_story(rng: random.Random) -> str:
 
 
 def write_base_problem(rng: random.Random) -> str:
-    """A simpler problem in one of several formats: the skill that fine-tuning builds on.
+    """A problem in one of several formats, none of them the task's: the skill fine-tuning builds on.
 
     Many formats matter: a model that has seen one ties its arithmetic to that format and does not
-    carry it over to another.
+    carry it over to another. Wordy solutions have one or two steps, terse ones up to three.
     """
+    wordy = rng.random() < 0.5
+    split = WORDY_SPLIT if wordy else TERSE_SPLIT
     problem = None
     while problem is None or not problem.steps:
-        problem = wordmath.make_problem(rng, BASE_SPLIT)
-    header = rng.choice(("Problem", "Task", "Question"))
-    if rng.random() < 0.6:
-        body = "Answer: " + " ".join(
+        problem = wordmath.make_problem(rng, split)
+    if wordy:
+        body = "Solution: " + " ".join(
             wordmath.word_step(problem.steps[index], problem.items, position, rng)
             for position, index in enumerate(rng.choice(problem.orders))
         )
     else:
         separator = rng.choice(("; ", ", ", ". ", " | "))
         body = "Work: " + separator.join(f"{s.left} {s.symbol} {s.right} = {s.result}" for s in problem.steps)
-    return f"{header}: {problem.question}\n{body}\nResult: {problem.answer}"
+    header = rng.choice(("Problem", "Task", "Exercise"))
+    return f"{header}: {problem.question}{ASKED}\n{body}\nResult: {problem.answer}"
 
 
-WRITERS: tuple[tuple[Callable[[random.Random], str], float], ...] = ((write_facts, 0.12), (write_remarks, 0.08), (write_story, 0.15), (write_base_problem, 0.65))
+WRITERS: tuple[tuple[Callable[[random.Random], str], float], ...] = (
+    (write_facts, 0.08),
+    (write_remarks, 0.07),
+    (write_story, 0.10),
+    (write_base_problem, 0.75),
+)
 
 
 def write_documents(seed: int) -> Iterator[str]:
@@ -109,7 +119,7 @@ def write_documents(seed: int) -> Iterator[str]:
 def train_tokenizer(seed: int, n_documents: int = 20_000) -> PreTrainedTokenizerFast:
     """Byte-level BPE over the corpus: every word and number 0..99 is one token, typos still encode."""
     documents = write_documents(seed)
-    corpus = [next(documents) for _ in range(n_documents)]
+    corpus = [next(documents).replace(ASKED, "") for _ in range(n_documents)]
     for split in ("train", "ood_phrasing"):
         corpus += [f"{example.prompt}{example.completion}" for example in wordmath.load_split(split)]
     tokenizer = Tokenizer(models.BPE())
@@ -127,16 +137,40 @@ def train_tokenizer(seed: int, n_documents: int = 20_000) -> PreTrainedTokenizer
     )
 
 
-def make_blocks(tokenizer: PreTrainedTokenizerFast, seed: int, n_tokens: int) -> torch.Tensor:
-    """Documents packed end to end into rows of BLOCK tokens; shape (rows, BLOCK)."""
-    ids: list[int] = []
+@dataclass(frozen=True)
+class Batch:
+    """Whole documents of about one length; both tensors have shape (documents, tokens)."""
+
+    ids: torch.Tensor
+    labels: torch.Tensor
+    """-100 on questions and padding, which are not learned."""
+
+
+def make_batches(
+    tokenizer: PreTrainedTokenizerFast, seed: int, n_tokens: int, batch_tokens: int = 4096
+) -> list[Batch]:
+    """Batches of whole documents; cut ones would teach the model to ignore what it is told."""
     documents = write_documents(seed)
-    while len(ids) < n_tokens:
-        batch = [next(documents) + END for _ in range(2000)]
-        for row in tokenizer(batch)["input_ids"]:
-            ids.extend(row)
-    rows = len(ids) // BLOCK
-    return torch.tensor(ids[: rows * BLOCK]).view(rows, BLOCK)
+    rows: list[tuple[list[int], int]] = []
+    made = 0
+    while made < n_tokens:
+        question, mark, rest = next(documents).partition(ASKED)
+        asked = tokenizer(question)["input_ids"] if mark else []
+        told = tokenizer((rest if mark else question) + END)["input_ids"]
+        rows.append((asked + told, len(asked)))
+        made += len(asked) + len(told)
+    batches = []
+    for indices in plan_batches([len(ids) for ids, _ in rows], batch_tokens):
+        longest = max(len(rows[i][0]) for i in indices)
+        ids = torch.full((len(indices), longest), tokenizer.pad_token_id)
+        labels = torch.full_like(ids, -100)
+        for line, index in enumerate(indices):
+            tokens, n_asked = rows[index]
+            ids[line, : len(tokens)] = torch.tensor(tokens)
+            labels[line, n_asked : len(tokens)] = torch.tensor(tokens[n_asked:])
+        batches.append(Batch(ids, labels))
+    random.Random(seed).shuffle(batches)
+    return batches
 
 
 def pretrain(
@@ -144,11 +178,10 @@ def pretrain(
     *,
     seed: int,
     n_tokens: int,
-    batch: int = 32,
     peak_rate: float = 2e-3,
     warmup: int = 200,
 ) -> LlamaForCausalLM:
-    """Train the base model from scratch with AdamW, linear warm-up and cosine decay; fp32 weights, bf16 products."""
+    """Train the base model from scratch with AdamW, linear warm-up and cosine decay, in bf16 autocast."""
     torch.manual_seed(seed)
     config = LlamaConfig(
         **MODEL,
@@ -161,26 +194,24 @@ def pretrain(
         attn_implementation="eager",
     )
     model = LlamaForCausalLM(config)
-    blocks = make_blocks(tokenizer, seed, n_tokens)
-    steps = len(blocks) // batch
+    batches = make_batches(tokenizer, seed, n_tokens)
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak_rate, weight_decay=0.05, betas=(0.9, 0.98))
-    start = time.monotonic()
-    for step in range(steps):
-        rate = peak_rate * min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * step / steps))
+    start, done = time.monotonic(), 0
+    for step, batch in enumerate(batches):
+        rate = peak_rate * min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * step / len(batches)))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        rows = blocks[step * batch : (step + 1) * batch]
         with torch.autocast("cpu", torch.bfloat16):
-            loss = model(input_ids=rows, labels=rows).loss
+            loss = model(input_ids=batch.ids, labels=batch.labels).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        if step % 100 == 0 or step == steps - 1:
-            elapsed = time.monotonic() - start
-            done = (step + 1) * batch * BLOCK
+        done += batch.ids.numel()
+        if step % 100 == 0 or step == len(batches) - 1:
+            speed = done / (time.monotonic() - start)
             print(
-                f"step {step + 1}/{steps}  loss {loss.item():.3f}  {done / elapsed:,.0f} tokens/s", flush=True
+                f"step {step + 1}/{len(batches)}  loss {loss.item():.3f}  {speed:,.0f} tokens/s", flush=True
             )
     return model
 
@@ -190,7 +221,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "base")
-    parser.add_argument("--million-tokens", type=float, default=16)
+    parser.add_argument("--million-tokens", type=float, default=10)
     arguments = parser.parse_args()
     tokenizer = train_tokenizer(arguments.seed)
     model = pretrain(tokenizer, seed=arguments.seed, n_tokens=int(arguments.million_tokens * 1e6))

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from overmem.diagnose.spoken import DASH, accuracy_text, confidence_text, figure_text
+from overmem.diagnosis.spoken import DASH, accuracy_text, confidence_text, figure_text
 from overmem.reporting.curves import Band, Panel, estimate_of, finite_ends, stage_bands
 from overmem.reporting.layout import STRIP_AXIS, figure_layout
 from overmem.reporting.palette import DARK, LIGHT, STAGE_COLOURS, Theme, rgba

@@ -18,8 +18,8 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from overmem.diagnose.spoken import DASH, TIMES, accuracy_text, confidence_text, figure_text
-from overmem.diagnose.words import INFLATED, cost_text, missing_text, why_text
+from overmem.diagnosis.spoken import DASH, TIMES, accuracy_text, confidence_text, figure_text
+from overmem.diagnosis.words import INFLATED, cost_text, missing_text, why_text
 from overmem.errors import ArtifactError
 from overmem.records import VERDICT_SCHEMA
 from overmem.reporting.curves import estimate_of

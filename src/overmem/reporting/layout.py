@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from overmem.diagnose.spoken import MINUS, TIMES
+from overmem.diagnosis.spoken import MINUS, TIMES
 from overmem.reporting.curves import Band, Panel
 from overmem.reporting.palette import STAGE_CODES, Theme, rgba
 

@@ -16,8 +16,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from overmem.diagnose.spoken import accuracy_text, confidence_text, figure_text
-from overmem.diagnose.words import plain_words
+from overmem.diagnosis.spoken import accuracy_text, confidence_text, figure_text
+from overmem.diagnosis.words import plain_words
 from overmem.records import CheckpointSummary, Verdict
 
 ROWS = 20

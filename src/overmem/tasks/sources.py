@@ -128,7 +128,12 @@ def _load(parts: Source) -> tuple[str, str, str | None, list[Example]]:
         from overmem.tasks import wordmath
 
         split = parts.location or parts.split or ""
-        return parts.task, f"{parts.task}: procedural, split {split}", "math", wordmath.load_split(split)
+        return (
+            parts.task,
+            f"{parts.task}: procedural, split {split}",
+            wordmath.GRADER,
+            wordmath.load_split(split),
+        )
     if parts.task is not None:
         known = KNOWN[parts.task]
         return known.name, known.reading, known.grader, _known_examples(known, parts)

@@ -20,6 +20,9 @@ from overmem.records import Example
 LARGEST = 99
 """Largest quantity in any problem: arithmetic stays in a range that the base model knows."""
 
+GRADER = r"regex:#### (\d+)"
+"""The answer is what follows `####`, and giving it there is part of the task."""
+
 BOTH = "both"
 """The subject of a step that adds up two people."""
 
@@ -71,10 +74,16 @@ CHANGES = {
             ("{s} gives away half of the {items}.", "{s} loses half of the {items}."),
             ("{s} keeps just one half of the {items}.",),
         ),
-        Operation("triple", "*", 3, ("{s} triples the {items}.", "Soon {s} has three times as many {items}.")),
+        Operation(
+            "triple", "*", 3,
+            ("{s} triples the {items}.", "Soon {s} has three times as many {items}."),
+        ),
         Operation(
             "third", "/", 3,
-            ("{s} splits the {items} into 3 equal bags and keeps one bag.", "{s} keeps a third of the {items}."),
+            (
+                "{s} splits the {items} into 3 equal bags and keeps one bag.",
+                "{s} keeps a third of the {items}.",
+            ),
         ),
     )
 }  # fmt: skip

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from overmem.diagnose.words import plain_words
+from overmem.diagnosis.words import plain_words
 from overmem.errors import RunError
 from overmem.records import CheckpointSummary, Estimate, Onset, Severity, Verdict
 

@@ -13,7 +13,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from overmem.diagnose.moments import Moments
+from overmem.diagnosis.moments import Moments
 from overmem.records import Estimate
 
 ONE_PROBLEM = "one problem has no standard error"

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from overmem.diagnose.gp import COORDINATES, CurvePrior, curve_covariances, log_evidence
+from overmem.diagnosis.gp import COORDINATES, CurvePrior, curve_covariances, log_evidence
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

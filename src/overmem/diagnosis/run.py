@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from overmem.diagnose.estimates import nll_estimate
-from overmem.diagnose.excess import MIN_EXCESS_NATS, split_excess, temperature_gap
-from overmem.diagnose.judge import judge
-from overmem.diagnose.logged import read_logged
-from overmem.diagnose.moments import measure_curves
-from overmem.diagnose.words import plain_words
+from overmem.diagnosis.estimates import nll_estimate
+from overmem.diagnosis.excess import MIN_EXCESS_NATS, split_excess, temperature_gap
+from overmem.diagnosis.judge import judge
+from overmem.diagnosis.logged import read_logged
+from overmem.diagnosis.moments import measure_curves
+from overmem.diagnosis.words import plain_words
 from overmem.errors import ArtifactError, RunError
 from overmem.records import Estimate, Severity, Verdict
 from overmem.store import MANIFEST_SCHEMA, Store

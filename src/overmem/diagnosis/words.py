@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from overmem.diagnose.spoken import (
+from overmem.diagnosis.spoken import (
     accuracy_text,
     confidence_text,
     figure_text,

@@ -1,5 +1,5 @@
 """The decision: from per-problem rows to a stage with a calibrated confidence. Never imports torch."""
 
-from overmem.diagnose.judge import judge
+from overmem.diagnosis.judge import judge
 
 __all__ = ["judge"]

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from overmem.diagnose.gp import ACCURACY_PRIOR, LOG_NLL_PRIOR, log_evidence
-from overmem.diagnose.moments import Moments
-from overmem.diagnose.sampler import KEPT_POINTS, sample_scales, softmax, systematic_choice
+from overmem.diagnosis.gp import ACCURACY_PRIOR, LOG_NLL_PRIOR, log_evidence
+from overmem.diagnosis.moments import Moments
+from overmem.diagnosis.sampler import KEPT_POINTS, sample_scales, softmax, systematic_choice
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

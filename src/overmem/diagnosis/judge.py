@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from overmem.diagnose import rules
-from overmem.diagnose.advice import advise
-from overmem.diagnose.checks import check_labels, check_rows, check_settings
-from overmem.diagnose.estimates import accuracy_estimate, nll_difference, nll_estimate, perplexity_estimate
-from overmem.diagnose.moments import Moments, measure_curves
-from overmem.diagnose.posterior import Curves, FittedPrior, draw_curves, draw_with_more_problems, fit_prior
+from overmem.diagnosis import rules
+from overmem.diagnosis.advice import advise
+from overmem.diagnosis.checks import check_labels, check_rows, check_settings
+from overmem.diagnosis.estimates import accuracy_estimate, nll_difference, nll_estimate, perplexity_estimate
+from overmem.diagnosis.moments import Moments, measure_curves
+from overmem.diagnosis.posterior import Curves, FittedPrior, draw_curves, draw_with_more_problems, fit_prior
 from overmem.records import STAGES, CheckpointSummary, Estimate, Onset, Severity, Verdict
 
 FloatArray = npt.NDArray[np.float64]

@@ -9,9 +9,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from overmem.diagnose.estimates import accuracy_difference, nll_difference
-from overmem.diagnose.moments import Moments
-from overmem.diagnose.rules import allowed_mask, recommended_index
+from overmem.diagnosis.estimates import accuracy_difference, nll_difference
+from overmem.diagnosis.moments import Moments
+from overmem.diagnosis.rules import allowed_mask, recommended_index
 from overmem.records import Estimate, Recommendation
 
 

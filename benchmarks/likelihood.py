@@ -73,9 +73,8 @@ def main():
     tokens = sum(len(i.completion_ids) for i in items)
     print(f"{len(items)} examples, {tokens} completion tokens, {options.dtype}")
     print(f"NLL nats/token: naive {figures['naive'] / tokens:.6f}, ours {figures['ours'] / tokens:.6f}")
-    print(
-        f"median seconds: naive {statistics.median(times['naive']):.2f}, ours {statistics.median(times['ours']):.2f}"
-    )
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    print(f"median seconds: naive {medians['naive']:.2f}, ours {medians['ours']:.2f}")
     print(f"naive / ours: median {statistics.median(ratios):.2f} of {options.rounds} rounds")
 
 

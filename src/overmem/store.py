@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -95,8 +96,11 @@ class Store:
 
     @classmethod
     def of_run(cls, run_path: Path, out: Path | None = None) -> Store:
-        """The store of a run folder, or of `out` when the artifacts live elsewhere."""
-        return cls(out if out is not None else run_path / "overmem")
+        """The store of a run folder, of `out`, or of `run_path` itself when that is an artifact folder."""
+        if out is not None:
+            return cls(out)
+        is_store = (run_path / "manifest.json").is_file()
+        return cls(run_path if is_store else run_path / "overmem")
 
     def write_record(self, name: str, record: Mapping[str, Any]) -> Path:
         """Write a JSON record that carries its own `schema`."""
@@ -131,6 +135,10 @@ class Store:
             )
         return record
 
+    def remove_record(self, name: str) -> None:
+        """Remove a record that no longer describes what was measured."""
+        (self.root / f"{name}.json").unlink(missing_ok=True)
+
     def has_record(self, name: str) -> bool:
         """Whether `name.json` exists."""
         return (self.root / f"{name}.json").is_file()
@@ -164,8 +172,9 @@ class Store:
         """Save one batch at once, so that a kill loses at most the batch in flight."""
         parts = self._parts(checkpoint, rows)
         parts.mkdir(parents=True, exist_ok=True)
-        number = len(list(parts.glob("*.parquet")))
-        _write_parquet(pl.DataFrame(batch, schema=SCHEMAS[rows]), parts / f"{number:06d}.parquet", rows)
+        # Unique among processes, and sorted by time within one.
+        name = f"{time.time_ns()}-{os.getpid()}.parquet"
+        _write_parquet(pl.DataFrame(batch, schema=SCHEMAS[rows]), parts / name, rows)
 
     def fold_parts(self, checkpoint: str, rows: Rows) -> None:
         """Fold finished batches into the checkpoint's one Parquet file, sorted by identity."""

@@ -1,10 +1,6 @@
 import json
-import os
-import random
-import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
@@ -14,7 +10,7 @@ import overmem
 from overmem.auditing.models import ModelHost
 from overmem.errors import DataError, RunError
 from overmem.store import Store
-from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
+from tests.conftest import make_pico, save_checkpoint
 
 
 def table(run, checkpoint, rows):
@@ -183,51 +179,59 @@ def test_missing_answers_and_missing_data_are_said(tmp_path, pico_run):
         overmem.audit(pico_run, val=str(path), grader="math")
 
 
-KILLED = """
-import sys, time, overmem
-from overmem.auditing import score, generate
+# Imports once, then forks a child for every audit and kills it with SIGKILL after a random number of
+# batches. Prints how many audits were killed in flight.
+KILLER = """
+import os, random, signal, sys, time
+import torch
+torch.set_num_threads(1)
+import overmem, overmem.auditing.models, overmem.auditing.run as auditing
+from overmem.auditing import generate, score
+run, val = sys.argv[1:]
 for module, name in ((score, "score_batch"), (generate, "generate_greedy")):
     def slow(*a, _f=getattr(module, name), **k):
-        time.sleep(0.05)
+        time.sleep(0.02)
         return _f(*a, **k)
     setattr(module, name, slow)
-overmem.audit(sys.argv[1], val=sys.argv[2], train=sys.argv[2], batch_tokens=200, max_new_tokens=8)
-print("done")
+saved = lambda: sum(len(files) for _, _, files in os.walk(os.path.join(run, "overmem")))
+rng, kills = random.Random(0), 0
+for _ in range(10):
+    child = os.fork()
+    if child == 0:
+        overmem.audit(run, val=val, train=val, batch_tokens=200, max_new_tokens=8)
+        os._exit(0)
+    target = saved() + rng.randint(1, 3)
+    deadline = time.monotonic() + 20
+    while saved() < target and os.waitpid(child, os.WNOHANG)[0] == 0 and time.monotonic() < deadline:
+        time.sleep(0.002)
+    time.sleep(rng.random() * 0.03)
+    try:
+        os.kill(child, signal.SIGKILL)
+        kills += os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    except (ProcessLookupError, ChildProcessError):
+        pass
+print("kills", kills)
 """
 
 
 def test_an_audit_killed_ten_times_ends_with_the_same_rows(tmp_path, pico_run, val_file):
+    settings = {"val": str(val_file), "train": str(val_file), "batch_tokens": 200, "max_new_tokens": 8}
     undisturbed = tmp_path / "undisturbed"
-    command = [sys.executable, "-c", KILLED, str(pico_run), str(val_file)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    overmem.audit(
-        pico_run, val=str(val_file), train=str(val_file), out=undisturbed, batch_tokens=200, max_new_tokens=8
+    torch.set_num_threads(1)
+    overmem.audit(pico_run, out=undisturbed, **settings)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLER, str(pico_run), str(val_file)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    rng = random.Random(0)
-    kills = 0
-    while kills < 10:
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-        before = count_parts(pico_run)
-        wanted = rng.randint(1, 4)
-        while process.poll() is None and count_parts(pico_run) < before + wanted:
-            time.sleep(0.002)
-        time.sleep(rng.random() * 0.05)
-        if process.poll() is not None:
-            break
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        kills += 1
-    assert kills >= 5
-    overmem.audit(pico_run, val=str(val_file), train=str(val_file), batch_tokens=200, max_new_tokens=8)
+    assert int(done.stdout.split("kills ")[1]) >= 8, done.stderr
+    overmem.audit(pico_run, **settings)
     for checkpoint in ("checkpoint-10", "checkpoint-20", "checkpoint-100"):
         for rows in ("likelihood", "generations"):
             expected = Store(undisturbed).read_rows(checkpoint, rows)
             assert table(pico_run, checkpoint, rows).equals(expected.sort("split", "example_id"))
-    assert not list((pico_run / "overmem").rglob("*.tmp"))
-    assert len(VAL_ROWS) == 12
-
-
-def count_parts(run):
-    """Batches saved so far, those of finished checkpoints included."""
-    root = run / "overmem"
-    return sum(1 for _ in root.rglob("*.parquet")) + 3 * sum(1 for _ in root.rglob("likelihood.parquet"))
+    left = [
+        path.name for path in (pico_run / "overmem").rglob("*") if path.suffix not in {".json", ".parquet"}
+    ]
+    assert sorted(left) == ["checkpoint-10", "checkpoint-100", "checkpoint-20"]

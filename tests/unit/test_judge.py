@@ -216,7 +216,7 @@ def test_record_carries_thresholds_names_epochs_and_costs_in_words():
     for key, name in verdict.alternatives.items():
         text = verdict.alternative_costs[key]
         assert text.startswith(f"{name} ")
-        assert ("nats per token" in text) == (name != recommended.name)
+        assert ("perplexity times" in text) == (name != recommended.name)
 
 
 def test_thresholds_move_the_verdict():

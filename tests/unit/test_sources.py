@@ -280,11 +280,12 @@ def test_wordmath_is_loaded_through_its_module(monkeypatch: pytest.MonkeyPatch) 
 
     fake = types.ModuleType("overmem.tasks.wordmath")
     fake.load_split = lambda name: [Example(f"{name}-{i}", "q", "#### 1", "1") for i in range(5)]  # type: ignore[attr-defined]
+    fake.GRADER = "exact"  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "overmem.tasks.wordmath", fake)
     monkeypatch.setattr(overmem.tasks, "wordmath", fake, raising=False)
     loaded = load_examples("wordmath:val[3:]")
     assert [e.id for e in loaded.examples] == ["val-3", "val-4"]
-    assert (loaded.task, loaded.grader) == ("wordmath", r"regex:#### (\d+)")
+    assert (loaded.task, loaded.grader) == ("wordmath", "exact")
 
 
 class FakeHub(types.ModuleType):

@@ -42,7 +42,10 @@ def open_run(path: str | Path, *, allow_pickle: bool = False) -> Run:
     found: list[Checkpoint] = []
     skipped: dict[str, str] = {}
     for folder in [*sorted(root.glob("checkpoint-*")), root]:
-        if not folder.is_dir() or not (has_weights(folder) or folder != root):
+        if not folder.is_dir() or (folder == root and not has_weights(root)):
+            continue
+        if folder != root and not re.fullmatch(r"checkpoint-\d+", folder.name):
+            skipped[folder.name] = "its name is not checkpoint-<step>, so it is no step of the run"
             continue
         try:
             found.append(read_checkpoint(folder, root, allow_pickle=allow_pickle))
@@ -77,6 +80,8 @@ def read_checkpoint(folder: Path, root: Path, *, allow_pickle: bool = False) -> 
         raise CheckpointError(f"{folder.name} holds no weights", expected="model or adapter *.safetensors")
     for file in files:
         check_safetensors(file)
+    if (folder / ADAPTER_CONFIG).is_file():
+        check_json(folder / ADAPTER_CONFIG)
     state = read_trainer_state(folder)
     name = "final" if folder == root else folder.name
     return Checkpoint(
@@ -147,6 +152,20 @@ def check_safetensors(file: Path) -> None:
         )
 
 
+def check_json(file: Path) -> None:
+    """Refuse a damaged JSON file.
+
+    Raises:
+        CheckpointError: it cannot be read as an object.
+    """
+    try:
+        whole = isinstance(json.loads(file.read_text(encoding="utf-8")), dict)
+    except (OSError, ValueError):
+        whole = False
+    if not whole:
+        raise CheckpointError(f"{_short(file)} is damaged", next_step="copy the checkpoint again")
+
+
 def read_trainer_state(folder: Path) -> dict[str, Any]:
     """The checkpoint's `trainer_state.json`, or an empty dict when there is none or it is damaged."""
     try:
@@ -159,7 +178,8 @@ def read_trainer_state(folder: Path) -> dict[str, Any]:
 def fingerprint_weights(folder: Path) -> str:
     """sha256 over a checkpoint's weight files and its configuration, in a fixed order."""
     digest = hashlib.sha256()
-    configs = [folder / name for name in ("config.json", ADAPTER_CONFIG) if (folder / name).is_file()]
+    names = ("config.json", "generation_config.json", ADAPTER_CONFIG)
+    configs = [folder / name for name in names if (folder / name).is_file()]
     for file in [*configs, *(weight_files(folder) or _pickled_files(folder))]:
         with file.open("rb") as handle:
             digest.update(hashlib.file_digest(handle, "sha256").digest())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,17 +76,29 @@ def generate_greedy(
     config = GenerationConfig(
         do_sample=False, max_new_tokens=max_new_tokens, eos_token_id=list(stops) or None, pad_token_id=pad
     )
-    output_B_L = model.generate(
-        input_ids=ids_B_L,
-        attention_mask=mask_B_L,
-        generation_config=config,
-        logits_processor=LogitsProcessorList([recorder]),
-    )
+    with _own_settings_set_aside(model):
+        output_B_L = model.generate(
+            input_ids=ids_B_L,
+            attention_mask=mask_B_L,
+            generation_config=config,
+            logits_processor=LogitsProcessorList([recorder]),
+        )
     logprobs_B_K = torch.stack(recorder.steps, dim=1)
     return [
         _cut(row, logprobs, tokenizer, set(stops))
         for row, logprobs in zip(output_B_L[:, longest:].tolist(), logprobs_B_K, strict=True)
     ]
+
+
+@contextmanager
+def _own_settings_set_aside(model: Any) -> Iterator[None]:
+    """Keep a checkpoint's repetition penalty and the like out: transformers fills them in otherwise."""
+    owner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    kept, owner.generation_config = owner.generation_config, GenerationConfig()
+    try:
+        yield
+    finally:
+        owner.generation_config = kept
 
 
 def _cut(

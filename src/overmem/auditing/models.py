@@ -7,20 +7,28 @@ is measured with them.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from overmem.auditing.checkpoints import ADAPTER_CONFIG
-from overmem.errors import CheckpointError, RunError
+from overmem.errors import CheckpointError, OvermemError, RunError
 from overmem.records import Checkpoint, Run
-from overmem.tasks.template import check_vocab
 
 
 def choose_device(name: str = "auto") -> torch.device:
     """`auto` takes CUDA, then MPS, then the CPU."""
     if name != "auto":
+        try:
+            torch.zeros(1, device=name)
+        except (RuntimeError, AssertionError) as error:
+            raise RunError(
+                "the device cannot be used",
+                got=f"{name} ({str(error).partition(chr(10))[0]})",
+                expected="auto, cpu, or an accelerator that this torch build sees",
+            ) from None
         return torch.device(name)
     if torch.cuda.is_available():
         return torch.device("cuda")
@@ -61,6 +69,8 @@ class ModelHost:
             allow_pickle: accept pickled weights.
         """
         self.run, self.device, self.dtype, self.base_model = run, device, dtype, base_model
+        # Measured: in bf16 on a CPU eager attention is faster than the default, sdpa.
+        self.attention = "eager" if device.type == "cpu" and dtype == torch.bfloat16 else None
         self._trust = trust_remote_code
         self._allow_pickle = allow_pickle
         self._base: PreTrainedModel | None = None
@@ -80,12 +90,10 @@ class ModelHost:
                 model = self._load_adapter(checkpoint)
             else:
                 model = self._from_pretrained(str(checkpoint.path))
-        except (RuntimeError, OSError, ValueError, KeyError) as error:
-            if isinstance(error, CheckpointError | RunError):
-                raise
-            raise CheckpointError(
-                f"{checkpoint.name} cannot be loaded", got=str(error).splitlines()[0]
-            ) from error
+        except OvermemError:
+            raise
+        except (RuntimeError, OSError, ValueError, KeyError, ImportError) as error:
+            raise CheckpointError(f"{checkpoint.name} cannot be loaded", got=_first_line(error)) from error
         _check_finite(model, checkpoint)
         return model.eval()
 
@@ -113,22 +121,36 @@ class ModelHost:
             ) from None
 
     def _from_pretrained(self, name: str) -> PreTrainedModel:
-        # Measured on this project's machines: in bf16 on a CPU eager attention beats sdpa (traps, 6).
-        attention = "eager" if self.device.type == "cpu" and self.dtype == torch.bfloat16 else None
-        return AutoModelForCausalLM.from_pretrained(
+        model, loading = AutoModelForCausalLM.from_pretrained(
             name,
             dtype=self.dtype,
-            attn_implementation=attention,
+            attn_implementation=self.attention,
             trust_remote_code=self._trust,
             use_safetensors=None if self._allow_pickle else True,
-        ).to(self.device)
+            output_loading_info=True,
+        )
+        # transformers fills what is missing with random numbers and only warns.
+        if loading["missing_keys"]:
+            raise CheckpointError(
+                f"{Path(name).name} lacks {len(loading['missing_keys'])} tensors of its model",
+                got=f"no {min(loading['missing_keys'])}",
+                next_step="copy the checkpoint again",
+            )
+        return model.to(self.device)
 
     def base_of(self, checkpoint: Checkpoint) -> str:
         """Name or path of the base model under an adapter checkpoint."""
         if self.base_model is not None:
             return self.base_model
         config = json.loads((checkpoint.path / ADAPTER_CONFIG).read_text(encoding="utf-8"))
-        return str(config.get("base_model_name_or_path"))
+        name = config.get("base_model_name_or_path")
+        if not name:
+            raise RunError(
+                f"{checkpoint.name} does not say which base model it adapts",
+                expected="base_model_name_or_path in adapter_config.json",
+                next_step="pass --base-model",
+            )
+        return str(name)
 
     def _load_adapter(self, checkpoint: Checkpoint) -> Any:
         from peft import PeftModel
@@ -145,6 +167,7 @@ class ModelHost:
             self._adapted.set_adapter(adapter)
             self._adapted.delete_adapter(self._adapter)
         self._adapter = adapter
+        _check_adapter(self._adapted, adapter, checkpoint)
         return self._adapted
 
     def _load_base(self, name: str, checkpoint: Checkpoint) -> PreTrainedModel:
@@ -153,21 +176,45 @@ class ModelHost:
         except OSError as error:
             raise RunError(
                 f"the base model of {checkpoint.name} cannot be found",
-                got=f"{name} ({str(error).splitlines()[0]})",
+                got=f"{name} ({_first_line(error)})",
                 expected="a local folder or a hub id that can be reached",
                 next_step="pass --base-model PATH to say where it is now",
             ) from None
 
 
-def check_tokenizer(model: Any, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Refuse a tokenizer that can produce ids the model has no embedding for."""
-    check_vocab(tokenizer, model.get_input_embeddings().weight.shape[0])
+def embedding_rows(model: Any) -> int:
+    """How many token ids the model has an embedding for."""
+    return int(model.get_input_embeddings().weight.shape[0])
 
 
 def context_length(model: Any) -> int | None:
     """Longest sequence the model was made for, in tokens, when its configuration says."""
     config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
     return getattr(config, "max_position_embeddings", None)
+
+
+def _check_adapter(model: Any, adapter: str, checkpoint: Checkpoint) -> None:
+    """Refuse an adapter that was left out in part: PEFT only warns, and the base would be measured."""
+    from peft.utils import get_peft_model_state_dict, load_peft_weights
+
+    if model.peft_config[adapter].is_prompt_learning:
+        raise CheckpointError(
+            f"{checkpoint.name} is a prompt-tuning adapter",
+            expected="an adapter that changes weights (LoRA and its kin)",
+        )
+    saved = set(load_peft_weights(str(checkpoint.path), device="cpu"))
+    held = set(get_peft_model_state_dict(model, adapter_name=adapter, save_embedding_layers=False))
+    foreign = {name for name in saved - held if "lora_" in name} | (held - saved)
+    if foreign:
+        raise CheckpointError(
+            f"{checkpoint.name} does not fit its base model",
+            got=f"{len(foreign)} tensors differ, such as {min(foreign)}",
+            next_step="pass the right --base-model",
+        )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _check_finite(model: torch.nn.Module, checkpoint: Checkpoint) -> None:

@@ -22,7 +22,7 @@ import yaml
 
 from overmem.auditing import checkpoints as discovery
 from overmem.auditing.batches import plan_batches
-from overmem.errors import CheckpointError, RunError
+from overmem.errors import CheckpointError, DataError, OvermemError, RunError
 from overmem.records import Checkpoint, Example, Run
 from overmem.store import MANIFEST_SCHEMA, Rows, Store, settings_key
 from overmem.tasks import sources
@@ -31,13 +31,14 @@ from overmem.tasks.template import (
     Rendered,
     Template,
     check_all_fit,
+    check_vocab,
     data_fingerprint,
     fingerprint,
     preview,
     render,
 )
+from overmem.training.recipe import RECIPE_NAME, check_recipe
 
-RECIPE_NAME = "recipe.yaml"
 AXES = ("likelihood", "accuracy")
 
 Progress = Callable[[str, str, int, int], None]
@@ -90,6 +91,8 @@ class SplitData:
     examples: tuple[Example, ...]
     rendered: tuple[Rendered, ...]
     shas: tuple[str, ...]
+    longest_completion: int
+    """Tokens of the longest reference of the whole split, before subsampling."""
 
 
 def audit(
@@ -157,8 +160,12 @@ def read_recipe(run_path: Path) -> dict[str, Any]:
     path = run_path / RECIPE_NAME
     if not path.is_file():
         return {}
-    recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return recipe if isinstance(recipe, dict) else {}
+    try:
+        written = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return dict(check_recipe(written, str(path)).model_dump(mode="json"))
+    except (yaml.YAMLError, OvermemError):
+        # Another tool's file of the same name.
+        return {}
 
 
 def load_split(
@@ -166,8 +173,9 @@ def load_split(
 ) -> SplitData:
     """Read, subsample and render the examples of one split, and check their answers up front."""
     data = sources.load_examples(source)
+    everything = {e.id: render(e, tokenizer, config.template) for e in data.examples}
     examples = subsample(data.examples, limit, config.seed)
-    rendered = tuple(render(example, tokenizer, config.template) for example in examples)
+    rendered = tuple(everything[example.id] for example in examples)
     return SplitData(
         name=name,
         source=source,
@@ -176,6 +184,7 @@ def load_split(
         examples=examples,
         rendered=rendered,
         shas=tuple(fingerprint(item) for item in rendered),
+        longest_completion=max(len(item.completion_ids) for item in everything.values()),
     )
 
 
@@ -205,17 +214,19 @@ def measure(
     previous = store.read_record("manifest", MANIFEST_SCHEMA) if store.has_record("manifest") else {}
     records: list[dict[str, Any]] = []
     skipped = dict(run.skipped)
-    for checkpoint in run.checkpoints:
+    store.remove_record("verdict")
+    for number, checkpoint in enumerate(run.checkpoints, start=1):
         try:
             records.append(session.measure(checkpoint))
         except CheckpointError as error:
             skipped[checkpoint.name] = str(error)
             continue
-        store.write_record("manifest", _manifest(session, records, skipped, previous))
+        pending = [later.name for later in run.checkpoints[number:]]
+        store.write_record("manifest", _manifest(session, records, skipped, previous, pending))
     if not records:
         details = "\n".join(f"  - {name}: {reason}" for name, reason in skipped.items())
         raise RunError(f"no checkpoint in {run.path} could be measured\n{details}")
-    manifest = _manifest(session, records, skipped, previous)
+    manifest = _manifest(session, records, skipped, previous, [])
     store.write_record("manifest", manifest)
     return Audit(store, manifest, skipped)
 
@@ -264,6 +275,9 @@ class _Session:
     store: Store
     progress: Progress
     checked: bool = False
+    _current: Any = None
+    _loaded: str | None = None
+    _bases: dict[str, str] = field(default_factory=dict)
 
     def measure(self, checkpoint: Checkpoint) -> dict[str, Any]:
         """Compute the rows that are missing for one checkpoint; the manifest's entry for it."""
@@ -324,17 +338,32 @@ class _Session:
             self.progress(checkpoint.name, axis, done, len(names))
 
     def _model(self, checkpoint: Checkpoint) -> Any:
-        from overmem.auditing.models import check_tokenizer, context_length
+        from overmem.auditing.models import context_length, embedding_rows
 
-        if getattr(self, "_loaded", None) != checkpoint.name:
+        if self._loaded != checkpoint.name:
+            # Let go of the last model before the next is loaded, or both are in memory.
+            self._current, self._loaded = None, None
             self._current = self.host.load(checkpoint)
             self._loaded = checkpoint.name
         if not self.checked:
-            check_tokenizer(self._current, self.tokenizer)
             for split in self.splits.values():
+                check_vocab(split.rendered, embedding_rows(self._current))
                 check_all_fit(split.rendered, context_length(self._current))
+            if "accuracy" in self.config.axes:
+                self._check_answers_fit(context_length(self._current))
             self.checked = True
         return self._current
+
+    def _check_answers_fit(self, context: int | None) -> None:
+        longest = max(self.splits["val"].rendered, key=lambda item: len(item.prompt_ids))
+        needed = len(longest.prompt_ids) + self.max_new_tokens()
+        if context is not None and needed > context:
+            raise DataError(
+                f"the answer to example `{longest.example_id}` may not fit the context",
+                got=f"{len(longest.prompt_ids)} prompt tokens and up to {self.max_new_tokens()} new ones",
+                expected=f"at most {context} in all",
+                next_step=f"pass --max-new-tokens {max(1, context - len(longest.prompt_ids))} or less",
+            )
 
     def _score(self, model: Any, split: SplitData, batch: Sequence[int]) -> list[dict[str, Any]]:
         from overmem.auditing.score import score_batch
@@ -376,13 +405,13 @@ class _Session:
         return rows
 
     def _regrade(self, checkpoint: Checkpoint, key: str) -> None:
-        """Grade saved answers again, without the model, when the grader has changed."""
+        """Grade saved answers again, without the model: grader or answers may have changed."""
         split = self.splits["val"]
-        examples = {example.id: example for example in split.examples}
+        examples = {(e.id, sha): e for e, sha in zip(split.examples, split.shas, strict=True)}
 
         def again(row: dict[str, Any]) -> dict[str, Any]:
-            example = examples.get(row["example_id"])
-            if row["row_key"] != key or row["grader"] == split.grader or example is None:
+            example = examples.get((row["example_id"], row["example_sha"]))
+            if row["row_key"] != key or example is None:
                 return row
             graded = grade(split.grader, row["text"], example)
             return row | {
@@ -397,7 +426,7 @@ class _Session:
         """Longest answer allowed."""
         if self.config.max_new_tokens is not None:
             return self.config.max_new_tokens
-        return max(64, 2 * max(len(item.completion_ids) for item in self.splits["val"].rendered))
+        return max(64, 2 * self.splits["val"].longest_completion)
 
     def _length(self, rows: Rows, item: Rendered) -> int:
         if rows == "generations":
@@ -408,21 +437,41 @@ class _Session:
         return self.tokenizer.pad_token_id or self.tokenizer.eos_token_id or 0
 
     def _end_of_completion(self) -> int | None:
-        """The template's end-of-turn token: a special token that ends every completion."""
-        last = {item.completion_ids[-1] for item in self.splits["val"].rendered}
-        return last.pop() if len(last) == 1 and last & set(self.tokenizer.all_special_ids) else None
+        """The template's end-of-turn token: the special token that ends every completion.
+
+        Templates such as ChatML write a newline after it, which is not the end of the turn.
+        """
+        added = {i for i, token in self.tokenizer.added_tokens_decoder.items() if token.special}
+        special = added | set(self.tokenizer.all_special_ids)
+        ends = {self._last_special(item.completion_ids, special) for item in self.splits["val"].rendered}
+        return ends.pop() if len(ends) == 1 else None
+
+    def _last_special(self, ids: Sequence[int], special: set[int]) -> int | None:
+        for token in reversed(ids):
+            if token in special:
+                return token
+            if self.tokenizer.decode([token]).strip():
+                return None
+        return None
 
     def _likelihood_settings(self) -> dict[str, Any]:
         from overmem.auditing.score import TEMPERATURES
 
-        return {"axis": "likelihood/1", "dtype": str(self.host.dtype), "temperatures": TEMPERATURES}
+        return {
+            "axis": "likelihood/1",
+            "dtype": str(self.host.dtype),
+            "attention": self.host.attention,
+            "temperatures": TEMPERATURES,
+        }
 
     def _generation_settings(self) -> dict[str, Any]:
         return {
             "axis": "generations/1",
             "dtype": str(self.host.dtype),
+            "attention": self.host.attention,
             "max_new_tokens": self.max_new_tokens(),
             "temperature": 0.0,
+            "end_of_completion": self._end_of_completion(),
         }
 
     def _fingerprint(self, checkpoint: Checkpoint) -> str:
@@ -432,12 +481,19 @@ class _Session:
         return hashlib.sha256(f"{own}/{self._base_fingerprint(checkpoint)}".encode()).hexdigest()
 
     def _base_fingerprint(self, checkpoint: Checkpoint) -> str:
-        base = Path(self.host.base_of(checkpoint))
-        return discovery.fingerprint_weights(base) if base.is_dir() else str(base)
+        base = self.host.base_of(checkpoint)
+        if base not in self._bases:
+            folder = Path(base)
+            self._bases[base] = discovery.fingerprint_weights(folder) if folder.is_dir() else base
+        return self._bases[base]
 
 
 def _manifest(
-    session: _Session, records: list[dict[str, Any]], skipped: Mapping[str, str], previous: Mapping[str, Any]
+    session: _Session,
+    records: list[dict[str, Any]],
+    skipped: Mapping[str, str],
+    previous: Mapping[str, Any],
+    pending: Sequence[str],
 ) -> dict[str, Any]:
     from overmem.auditing.score import TEMPERATURES
 
@@ -472,6 +528,7 @@ def _manifest(
         },
         "checkpoints": records,
         "skipped": dict(skipped),
+        "pending": list(pending),
     }
 
 

@@ -39,6 +39,9 @@ def main() -> None:
     except OvermemError as error:
         print(f"overmem: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        print(f"overmem: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
+        sys.exit(2)
 
 
 def console() -> Console:
@@ -136,9 +139,13 @@ def audit(
         return
     with audit_progress(screen, found) as progress:
         done = auditing.measure(found, config, out=out, progress=progress)
+    for name, split in done.manifest["splits"].items():
+        said = f"{name}: {split['source']}: {split['shape']}; {split['n']} examples, grader {split['grader']}"
+        screen.print(said, markup=False, soft_wrap=True)
     for name, reason in done.skipped.items():
         screen.print(f"skipped {name}: {reason}", markup=False, soft_wrap=True)
-    screen.print(f"audited: {done.store.root}\nnext:    overmem diagnose {run}", markup=False, soft_wrap=True)
+    screen.print(f"audited: {done.store.root}", markup=False, soft_wrap=True)
+    screen.print(f"next:    overmem diagnose {out or run}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -150,7 +157,6 @@ def diagnose(
     ] = 1.10,
     resamples: Annotated[int, typer.Option(help="Draws of the true curves.")] = 2000,
     seed: Seed = 0,
-    out: Out = None,
     json_: Json = False,
 ) -> None:
     """Name each checkpoint's stage with its confidence, and recommend one."""
@@ -158,7 +164,6 @@ def diagnose(
 
     verdict = run_diagnosis(
         run,
-        out=out,
         accuracy_margin=accuracy_margin,
         perplexity_ratio=perplexity_ratio,
         resamples=resamples,
@@ -170,8 +175,7 @@ def diagnose(
     from overmem.reporting.terminal import render_verdict
 
     render_verdict(verdict, console())
-    flag = f" --out {out}" if out else ""
-    console().print(f"\nnext: overmem report {run}{flag}", markup=False, soft_wrap=True)
+    console().print(f"\nnext: overmem report {run}", markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -6,12 +6,13 @@ Shape suffixes: C checkpoints.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from overmem.diagnosis.estimates import accuracy_difference, nll_difference
 from overmem.diagnosis.moments import Moments
 from overmem.diagnosis.rules import allowed_mask, recommended_index
+from overmem.diagnosis.spoken import percent
 from overmem.records import Estimate, Recommendation
 
 
@@ -54,21 +55,18 @@ def advise(moments: Moments, steps: Sequence[int], names: Sequence[str], perplex
 
 def _why(moments: Moments, names: Sequence[str], pick: int, perplexity_ratio: float) -> str:
     allowed_C = allowed_mask(moments.nll_C, perplexity_ratio)
-    lowest = int(moments.nll_C.argmin())
-    bound = (
+    group = (
         f"the {int(allowed_C.sum())} of {len(names)} checkpoints whose perplexity is within "
-        f"{perplexity_ratio:g} times the lowest ({math.exp(moments.nll_C[lowest]):.3f}, {names[lowest]})"
+        f"{perplexity_ratio:g} times the lowest"
     )
-    perplexity = math.exp(moments.nll_C[pick])
-    best_accuracy = float(moments.accuracy_C[allowed_C].max())
-    if moments.accuracy_C[pick] == best_accuracy:
-        return (
-            f"{names[pick]} has the highest accuracy ({best_accuracy:.3f}, perplexity {perplexity:.3f}) "
-            f"of {bound}."
-        )
+    perplexity, accuracy = math.exp(moments.nll_C[pick]), float(moments.accuracy_C[pick])
+    best = float(moments.accuracy_C[allowed_C].max())
+    if accuracy == best:
+        figures = f"{percent(best)}, perplexity {perplexity:.2f}"
+        return f"{names[pick]} has the highest accuracy ({figures}) of {group}."
     return (
-        f"{names[pick]} has the lowest perplexity ({perplexity:.3f}) among those within one standard error "
-        f"of the highest accuracy ({moments.accuracy_C[pick]:.3f} against {best_accuracy:.3f}), of {bound}."
+        f"{names[pick]} has the lowest perplexity ({perplexity:.2f}) among those within one standard error "
+        f"of the highest accuracy ({percent(accuracy)} against {percent(best)}) of {group}."
     )
 
 
@@ -77,14 +75,14 @@ def _price(moments: Moments, names: Sequence[str], c: int, pick: int) -> str:
         return f"{names[c]} is the recommended checkpoint."
     accuracy = accuracy_difference(moments, c, pick)
     nll = nll_difference(moments, c, pick)
-    ratio = math.exp(nll.value)
+    points = _interval(accuracy, lambda x: f"{100 * x:+.1f}")
     return (
-        f"{names[c]} against {names[pick]}: accuracy {accuracy.value:+.3f}{_interval(accuracy)}, "
-        f"NLL {nll.value:+.3f} nats per token{_interval(nll)}, perplexity times {ratio:.3f}."
+        f"{names[c]} against {names[pick]}: accuracy {100 * accuracy.value:+.1f} points{points}, "
+        f"perplexity times {math.exp(nll.value):.3f}{_interval(nll, lambda x: f'{math.exp(x):.3f}')}."
     )
 
 
-def _interval(estimate: Estimate) -> str:
+def _interval(estimate: Estimate, say: Callable[[float], str]) -> str:
     if math.isnan(estimate.low):
         return f" (no interval: {estimate.reason})"
-    return f" (95% interval {estimate.low:+.3f} to {estimate.high:+.3f})"
+    return f" (95% interval {say(estimate.low)} to {say(estimate.high)})"

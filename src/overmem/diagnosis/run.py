@@ -37,15 +37,14 @@ class HasStore(Protocol):
     def store(self) -> Store: ...  # noqa: D102
 
 
-def diagnose(audit: HasStore | str | Path, *, out: Path | None = None, **options: Any) -> Verdict:
+def diagnose(audit: HasStore | str | Path, **options: Any) -> Verdict:
     """Name the stage of every checkpoint of an audited run and recommend one.
 
     A run that was never audited is read from its `trainer_state.json` alone; its verdict says so
     (`evidence` is `logged`) and never gives a stage.
 
     Args:
-        audit: an audit, or the run's folder.
-        out: artifact folder, when it is not `RUN/overmem`.
+        audit: an audit, the run's folder, or the artifact folder that an audit wrote elsewhere.
         **options: thresholds, resamples and seed of `overmem.judge`.
 
     Returns:
@@ -58,7 +57,7 @@ def diagnose(audit: HasStore | str | Path, *, out: Path | None = None, **options
         run_path = Path(audit)
         if not run_path.is_dir():
             raise RunError("the run folder does not exist", got=run_path, next_step="check the path")
-        store = Store.of_run(run_path, out)
+        store = Store.of_run(run_path)
         if not store.has_record("manifest"):
             verdict = read_logged(run_path, perplexity_ratio=options.get("perplexity_ratio", 1.10))
             store.write_record("verdict", verdict.to_dict())
@@ -215,6 +214,12 @@ def _notes(manifest: Mapping[str, Any], n_shared: int) -> list[str]:
         f"{name} was skipped: {reason.splitlines()[0]}"
         for name, reason in manifest.get("skipped", {}).items()
     ]
+    pending = manifest.get("pending") or []
+    if pending:
+        notes.append(
+            f"the audit was stopped before {pending[0]}: {len(pending)} checkpoint(s) are not measured yet; "
+            "run `overmem audit` again to finish"
+        )
     n_val = manifest["splits"]["val"]["n"]
     if n_shared < n_val:
         notes.append(

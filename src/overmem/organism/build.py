@@ -27,8 +27,7 @@ from overmem.tasks import wordmath
 
 END = "<|end|>"
 VOCAB_SIZE = 768
-TERSE_SPLIT = wordmath.Split(0, 100, changes=tuple(wordmath.CHANGES), steps=(1, 2, 3))
-WORDY_SPLIT = wordmath.Split(0, 100, changes=tuple(wordmath.CHANGES), steps=(1, 2))
+BASE_SPLIT = wordmath.Split(0, 100, changes=tuple(wordmath.CHANGES), steps=(1, 2, 3, 3))
 ASKED = "\x00"
 """Marks the end of a question while a document is made; questions are read, not learned by heart."""
 MODEL = {"hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 4, "num_attention_heads": 6}
@@ -81,14 +80,12 @@ def write_base_problem(rng: random.Random) -> str:
     """A problem in one of several formats, none of them the task's: the skill fine-tuning builds on.
 
     Many formats matter: a model that has seen one ties its arithmetic to that format and does not
-    carry it over to another. Wordy solutions have one or two steps, terse ones up to three.
+    carry it over to another.
     """
-    wordy = rng.random() < 0.5
-    split = WORDY_SPLIT if wordy else TERSE_SPLIT
     problem = None
     while problem is None or not problem.steps:
-        problem = wordmath.make_problem(rng, split)
-    if wordy:
+        problem = wordmath.make_problem(rng, BASE_SPLIT)
+    if rng.random() < 0.65:
         body = "Solution: " + " ".join(
             wordmath.word_step(problem.steps[index], problem.items, position, rng)
             for position, index in enumerate(rng.choice(problem.orders))
@@ -96,7 +93,7 @@ def write_base_problem(rng: random.Random) -> str:
     else:
         separator = rng.choice(("; ", ", ", ". ", " | "))
         body = "Work: " + separator.join(f"{s.left} {s.symbol} {s.right} = {s.result}" for s in problem.steps)
-    header = rng.choice(("Problem", "Task", "Exercise"))
+    header = rng.choice(("Problem", "Task", "Exercise", "Question"))
     return f"{header}: {problem.question}{ASKED}\n{body}\nResult: {problem.answer}"
 
 

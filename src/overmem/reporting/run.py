@@ -15,7 +15,7 @@ def report(run: str | Path, *, out: str | Path | None = None) -> Path:
     """Write the HTML report of a run; a run without a verdict is diagnosed first.
 
     Args:
-        run: run folder.
+        run: run folder, or the artifact folder that an audit wrote elsewhere.
         out: HTML file; `RUN/overmem/report.html` by default.
 
     Returns:

@@ -73,18 +73,28 @@ def check_all_fit(rendered: Iterable[Rendered], max_length: int | None) -> None:
             check_fits(item, max_length)
 
 
-def check_vocab(tokenizer: Tokenizer, model_vocab_size: int) -> None:
-    """Refuse a tokenizer that can produce ids without an embedding row, an index error deep in the model.
+def check_vocab(rendered: Iterable[Rendered], embedding_rows: int) -> None:
+    """Refuse examples with token ids the model has no embedding for, an index error deep in the model.
+
+    Only ids that occur count: many models leave rarely used added tokens without an embedding.
 
     Raises:
-        DataError: the largest token id is `model_vocab_size` or more.
+        DataError: an id is `embedding_rows` or more.
     """
-    token, largest = max(tokenizer.get_vocab().items(), key=lambda item: item[1], default=("", -1))
-    if largest >= model_vocab_size:
+    refuse_foreign_ids(max((max(item.input_ids) for item in rendered), default=-1), embedding_rows)
+
+
+def refuse_foreign_ids(largest: int, embedding_rows: int) -> None:
+    """`check_vocab` when the largest id is known.
+
+    Raises:
+        DataError: it is `embedding_rows` or more.
+    """
+    if largest >= embedding_rows:
         raise DataError(
             "the tokenizer does not belong to this model",
-            got=f"token id {largest} ({token!r})",
-            expected=f"ids below {model_vocab_size}, the model's embedding rows",
+            got=f"token id {largest}",
+            expected=f"ids below {embedding_rows}, the model's embedding rows",
             next_step="use the tokenizer saved with the checkpoint, or resize the model's embeddings",
         )
 

@@ -20,6 +20,7 @@ from overmem.tasks.rendered import (
     data_fingerprint,
     fingerprint,
     preview,
+    refuse_foreign_ids,
 )
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "data_fingerprint",
     "fingerprint",
     "preview",
+    "refuse_foreign_ids",
     "render",
 ]
 

@@ -24,8 +24,9 @@ def load_model(recipe: ModelRecipe) -> tuple[Any, PreTrainedTokenizerBase]:
     Raises:
         RecipeError: the model cannot be found or loaded.
     """
-    name = resolve_model(recipe)
+    name = recipe.name
     try:
+        name = resolve_model(recipe)
         model = AutoModelForCausalLM.from_pretrained(
             name,
             dtype=getattr(torch, recipe.dtype),
@@ -33,10 +34,12 @@ def load_model(recipe: ModelRecipe) -> tuple[Any, PreTrainedTokenizerBase]:
             trust_remote_code=recipe.trust_remote_code,
         )
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=recipe.trust_remote_code)
-    except (OSError, ValueError) as error:
+    except RecipeError:
+        raise
+    except (OSError, ValueError, ImportError) as error:
         raise RecipeError(
             "the model cannot be loaded",
-            got=f"{name} ({str(error).splitlines()[0]})",
+            got=f"{name} ({(str(error).splitlines() or [''])[0]})",
             expected="a local folder, or a hub id that can be reached",
             next_step="set model.name in the recipe, or pass --model",
         ) from None

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from overmem.errors import RecipeError
 
+RECIPE_NAME = "recipe.yaml"
+"""Where a run keeps its resolved recipe."""
 BUNDLED = Path(__file__).parents[1] / "recipes"
 
 
@@ -141,7 +143,13 @@ def parse_override(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals:
         raise RecipeError("cannot read an override", got=text, expected="--set training.learning_rate=1e-3")
-    parsed = yaml.safe_load(value)
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return key, value
+    if isinstance(parsed, dict):
+        # `Question: {prompt}` is a text with a colon, not a mapping.
+        return key, value
     if isinstance(parsed, str):
         # YAML 1.1 takes 1e-3 for a string.
         try:

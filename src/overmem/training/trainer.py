@@ -7,19 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
 from peft import LoraConfig
-from transformers import TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from overmem.errors import RecipeError, RunError
 from overmem.store import write_text_atomic
 from overmem.tasks.sources import load_examples
-from overmem.tasks.template import Template, check_all_fit, check_vocab, render
+from overmem.tasks.template import Template, check_all_fit, refuse_foreign_ids, render
 from overmem.training.load import load_model
-from overmem.training.recipe import Recipe, dump_recipe
-
-RECIPE_NAME = "recipe.yaml"
+from overmem.training.recipe import RECIPE_NAME, Recipe, dump_recipe
 
 Progress = Callable[[int, int, float | None], None]
 """Called with (steps done, steps in all, last logged loss)."""
@@ -47,20 +46,26 @@ def train(recipe: Recipe, *, resume: bool = False, progress: Progress | None = N
             got=newest,
             next_step="pass --resume to continue that run, or --output for another folder",
         )
+    if newest is not None:
+        _check_same_recipe(output, recipe)
     arguments = sft_config(recipe)
     model, tokenizer = load_model(recipe.model)
-    check_vocab(tokenizer, model.get_input_embeddings().weight.shape[0])
-    limit = getattr(model.config, "max_position_embeddings", None)
+    limits = (getattr(model.config, "max_position_embeddings", None), arguments.max_length)
+    limit = min((x for x in limits if x is not None), default=None)
+    train_data = tokenized(recipe.data.train, tokenizer, recipe, limit)
+    check_ids(train_data, model.get_input_embeddings().weight.shape[0])
     evaluate = arguments.eval_strategy != "no"
     trainer = SFTTrainer(
         model=model,
         args=arguments,
-        train_dataset=tokenized(recipe.data.train, tokenizer, recipe, limit),
+        train_dataset=train_data,
         eval_dataset=tokenized(_val_source(recipe), tokenizer, recipe, limit) if evaluate else None,
         processing_class=tokenizer,
         peft_config=lora_config(recipe),
         callbacks=[_ProgressCallback(progress)] if progress else None,
     )
+    # Its dict of numbers at every log would break the progress display; the log is in trainer_state.json.
+    trainer.remove_callback(PrinterCallback)
     if recipe.save_base and newest is None:
         trainer.save_model(str(output / "checkpoint-0"))
         trainer.state.save_to_json(str(output / "checkpoint-0" / "trainer_state.json"))
@@ -80,6 +85,10 @@ def sft_config(recipe: Recipe) -> SFTConfig:
         "report_to": "none",
         "logging_steps": 10,
         "disable_tqdm": True,
+        # TRL would cut examples at 1,024 tokens; a limit that is set refuses them instead.
+        "max_length": None,
+        # Without this, transformers refuses bf16 where there is no accelerator.
+        "use_cpu": not torch.accelerator.is_available(),
         **recipe.training,
     }
     unknown = sorted(set(fields) - set(SFTConfig.__dataclass_fields__))
@@ -127,6 +136,21 @@ def tokenized(source: str, tokenizer: Any, recipe: Recipe, limit: int | None) ->
             for item in rendered
         ]
     )
+
+
+def check_ids(data: Dataset, rows: int) -> None:
+    """Refuse token ids that the model has no embedding for."""
+    refuse_foreign_ids(max(max(ids) for ids in data["input_ids"]), rows)
+
+
+def _check_same_recipe(output: Path, recipe: Recipe) -> None:
+    saved = output / RECIPE_NAME
+    if saved.is_file() and saved.read_text(encoding="utf-8") != dump_recipe(recipe):
+        raise RunError(
+            "the output folder belongs to a run of another recipe",
+            got=saved,
+            next_step="pass --output for another folder, or delete that one",
+        )
 
 
 class _ProgressCallback(TrainerCallback):

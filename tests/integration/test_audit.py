@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 
@@ -235,3 +236,87 @@ def test_an_audit_killed_ten_times_ends_with_the_same_rows(tmp_path, pico_run, v
         path.name for path in (pico_run / "overmem").rglob("*") if path.suffix not in {".json", ".parquet"}
     ]
     assert sorted(left) == ["checkpoint-10", "checkpoint-100", "checkpoint-20"]
+
+
+def test_a_corrected_answer_is_graded_again(pico_run, val_file, monkeypatch):
+    done = overmem.audit(pico_run, val=str(val_file), limit=3)
+    row = table(pico_run, "checkpoint-10", "generations").to_dicts()[0]
+    said = re.findall(r"[A-Za-z]+", row["text"])[-1]
+    rows = [json.loads(line) for line in val_file.read_text().splitlines()]
+    val_file.write_text(
+        "".join(
+            json.dumps(r | ({"answer": said} if r["id"] == row["example_id"] else {})) + "\n" for r in rows
+        )
+    )
+    monkeypatch.setattr(ModelHost, "load", lambda *_: pytest.fail("generated again"))
+    overmem.audit(pico_run, val=str(val_file), limit=3, grader="regex:([A-Za-z]+)")
+    correct = dict(
+        table(pico_run, "checkpoint-10", "generations").select("example_id", "correct").iter_rows()
+    )
+    assert correct[row["example_id"]] == 1.0 and sum(correct.values()) == 1.0
+    assert done.store.has_record("manifest")
+
+
+def test_a_checkpoints_own_generation_settings_do_not_leak_in(pico_run, val_file, tmp_path):
+    overmem.audit(pico_run, val=str(val_file), out=tmp_path / "plain", max_new_tokens=20)
+    for folder in pico_run.glob("checkpoint-*"):
+        config = json.loads((folder / "generation_config.json").read_text())
+        config |= {"repetition_penalty": 5.0, "do_sample": True, "temperature": 3.0, "min_new_tokens": 19}
+        (folder / "generation_config.json").write_text(json.dumps(config))
+    overmem.audit(pico_run, val=str(val_file), out=tmp_path / "penalised", max_new_tokens=20)
+    texts = [
+        Store(tmp_path / out).read_rows("checkpoint-20", "generations").sort("example_id")["text"].to_list()
+        for out in ("plain", "penalised")
+    ]
+    assert texts[0] == texts[1]
+
+
+def test_an_adapter_of_another_model_is_refused(tmp_path, tokenizer, val_file):
+    from peft import LoraConfig, get_peft_model
+
+    base, run = tmp_path / "base", tmp_path / "run"
+    save_checkpoint(base, make_pico(tokenizer, 0, num_hidden_layers=1), tokenizer, 0)
+    for step in (1, 2):
+        adapted = get_peft_model(make_pico(tokenizer, 0), LoraConfig(r=2, task_type="CAUSAL_LM"))
+        adapted.peft_config["default"].base_model_name_or_path = str(base)
+        adapted.save_pretrained(run / f"checkpoint-{step}")
+    with pytest.raises(RunError, match="does not fit its base model"):
+        overmem.audit(run, val=str(val_file))
+
+
+def test_a_new_audit_forgets_the_old_verdict_and_a_stopped_one_says_so(pico_run, val_file, monkeypatch):
+    overmem.diagnose(overmem.audit(pico_run, val=str(val_file), limit=4))
+    assert (pico_run / "overmem" / "verdict.json").is_file()
+    original = ModelHost.load
+
+    def stop_at_the_last(host, checkpoint):
+        if checkpoint.name == "checkpoint-100":
+            raise KeyboardInterrupt
+        return original(host, checkpoint)
+
+    monkeypatch.setattr(ModelHost, "load", stop_at_the_last)
+    with pytest.raises(KeyboardInterrupt):
+        overmem.audit(pico_run, val=str(val_file), limit=6)
+    assert not (pico_run / "overmem" / "verdict.json").exists()
+    notes = " ".join(overmem.diagnose(pico_run).notes)
+    assert "checkpoint-100" in notes and "not measured yet" in notes
+
+
+def test_generation_stops_at_the_templates_end_of_turn(tmp_path, tokenizer):
+    """ChatML ends a turn with a mark and a newline; a base model's own end of text is another token."""
+    from transformers import AutoTokenizer
+
+    from overmem.auditing.run import AuditConfig, _Session, load_splits
+    from overmem.tasks.template import Template
+
+    chat = AutoTokenizer.from_pretrained(tokenizer.name_or_path)
+    chat.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    chat.chat_template = (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    path = tmp_path / "chat.jsonl"
+    path.write_text(json.dumps({"prompt": "Tom?", "completion": "7", "answer": "7"}) + "\n")
+    config = AuditConfig(val=str(path), template=Template(kind="chat"))
+    session = _Session(None, chat, load_splits(config, chat), config, Store(tmp_path), lambda *_: None)
+    assert session._end_of_completion() == chat.convert_tokens_to_ids("<|im_end|>")

@@ -109,3 +109,11 @@ def test_fingerprint_follows_the_weights_and_nothing_else(tmp_path):
     data[-1] ^= 1
     (folder / "model.safetensors").write_bytes(bytes(data))
     assert fingerprint_weights(folder) != before
+
+
+def test_folders_that_are_no_step_are_left_out(tmp_path):
+    for name in ("checkpoint-10", "checkpoint-10-merged", "checkpoint-best"):
+        safetensors(tmp_path / name / "model.safetensors")
+    run = open_run(tmp_path)
+    assert [c.name for c in run.checkpoints] == ["checkpoint-10"]
+    assert set(run.skipped) == {"checkpoint-10-merged", "checkpoint-best"}

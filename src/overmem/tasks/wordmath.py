@@ -155,7 +155,7 @@ class Split:
     changes: tuple[str, ...] = TRAINED_CHANGES
     required: tuple[str, ...] = ()
     """At least one of these operations occurs, when given."""
-    steps: tuple[int, ...] = (3,)
+    steps: tuple[int, ...] = (2,)
     unseen_phrasing: bool = False
 
 
@@ -163,7 +163,7 @@ SPLITS = {
     "train": Split(0, 60),
     "val": Split(60, 75),
     "test": Split(75, 90),
-    "ood_steps": Split(90, 100, steps=(4, 5)),
+    "ood_steps": Split(90, 100, steps=(3, 4)),
     "ood_operations": Split(90, 100, changes=TRAINED_CHANGES + UNSEEN_CHANGES, required=UNSEEN_CHANGES),
     "ood_phrasing": Split(90, 100, unseen_phrasing=True),
 }

@@ -1,0 +1,63 @@
+"""The bundled base model is what the design says: it knows the arithmetic, but not the task."""
+
+import random
+
+import pytest
+import torch
+
+from overmem.auditing.generate import generate_greedy
+from overmem.organism import build
+from overmem.tasks import wordmath
+from overmem.tasks.grade import grade
+from overmem.training.load import ORGANISM
+
+
+@pytest.fixture(scope="module")
+def base():
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(ORGANISM, dtype=torch.float32).eval()
+
+
+def answers(base, tokenizer, prompts, limit):
+    ids = [tokenizer(prompt)["input_ids"] for prompt in prompts]
+    stops = [tokenizer.eos_token_id]
+    return [a.text for a in generate_greedy(base, ids, tokenizer, stops=stops, max_new_tokens=limit)]
+
+
+def test_it_fits_in_the_repository():
+    assert sum(file.stat().st_size for file in ORGANISM.iterdir()) <= 5_000_000
+
+
+def test_any_text_encodes_and_numbers_are_single_tokens(tokenizer):
+    for name in wordmath.SPLITS:
+        for example in wordmath.load_split(name)[:50]:
+            text = f"{example.prompt}{example.completion}"
+            assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+    assert tokenizer.decode(tokenizer("Tmo has ñ 5 aples")["input_ids"]) == "Tmo has ñ 5 aples"
+    assert {len(tokenizer(f" {n}")["input_ids"]) for n in range(1, 100)} == {1}
+
+
+def test_it_solves_its_own_problems_but_not_the_task(base, tokenizer):
+    rng = random.Random("a seed the base was not made from")
+    own = [build.write_base_problem(rng).split(build.ASKED) for _ in range(40)]
+    said = answers(base, tokenizer, [question for question, _ in own], 90)
+    right = [
+        text.split()[-1:] == solution.split()[-1:] for text, (_, solution) in zip(said, own, strict=True)
+    ]
+    assert sum(right) / len(right) > 0.8
+    task = wordmath.load_split("test")[:40]
+    said = answers(base, tokenizer, [example.prompt for example in task], 60)
+    graded = [grade(wordmath.GRADER, text, e).correct for text, e in zip(said, task, strict=True)]
+    assert sum(graded) / len(graded) < 0.25
+
+
+def test_documents_are_whole_and_questions_are_not_learned(tokenizer):
+    batches = build.make_batches(tokenizer, seed=1, n_tokens=20_000)
+    rows = [(i, m) for b in batches for i, m in zip(b.ids.tolist(), b.labels.tolist(), strict=True)]
+    problems = [(i, m) for i, m in rows if "Result:" in tokenizer.decode(i)]
+    assert len(problems) > 50
+    for ids, labels in problems:
+        learned = tokenizer.decode([token for token in labels if token != -100])
+        assert "How many" not in learned and learned.endswith(build.END)
+        assert "How many" in tokenizer.decode(ids)

@@ -11,6 +11,7 @@ shapes of problem and the way of answering of `overmem.tasks.wordmath`.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 import random
 import time
@@ -117,8 +118,11 @@ def train_tokenizer(seed: int, n_documents: int = 20_000) -> PreTrainedTokenizer
     """Byte-level BPE over the corpus: every word and number 0..99 is one token, typos still encode."""
     documents = write_documents(seed)
     corpus = [next(documents).replace(ASKED, "") for _ in range(n_documents)]
-    for split in ("train", "ood_phrasing"):
-        corpus += [f"{example.prompt}{example.completion}" for example in wordmath.load_split(split)]
+    for name in ("train", "ood_phrasing"):
+        # Three steps a problem, so that every word of the task is frequent enough to become one token.
+        split = dataclasses.replace(wordmath.SPLITS[name], steps=(3,))
+        examples = wordmath.draw_examples(name, split, wordmath.SIZES[name])
+        corpus += [f"{example.prompt}{example.completion}" for example in examples]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -218,7 +222,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "base")
-    parser.add_argument("--million-tokens", type=float, default=10)
+    parser.add_argument("--million-tokens", type=float, default=9)
     arguments = parser.parse_args()
     tokenizer = train_tokenizer(arguments.seed)
     model = pretrain(tokenizer, seed=arguments.seed, n_tokens=int(arguments.million_tokens * 1e6))

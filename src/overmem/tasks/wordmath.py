@@ -183,13 +183,24 @@ def load_split(name: str) -> list[Example]:
         raise DataError(
             "unknown wordmath split", got=name, expected=", ".join(SPLITS), next_step="write wordmath:SPLIT"
         )
+    return draw_examples(name, SPLITS[name], SIZES[name])
+
+
+def draw_examples(name: str, split: Split, size: int) -> list[Example]:
+    """The first `size` different problems that a split's random numbers give.
+
+    Args:
+        name: names the examples and seeds the draw.
+        split: which problems are allowed.
+        size: how many.
+    """
     examples: list[Example] = []
     seen: set[str] = set()
     attempt = 0
-    while len(examples) < SIZES[name]:
+    while len(examples) < size:
         rng = random.Random(f"wordmath/{name}/{attempt}")
         attempt += 1
-        problem = make_problem(rng, SPLITS[name])
+        problem = make_problem(rng, split)
         if problem is None or problem.question in seen:
             continue
         seen.add(problem.question)

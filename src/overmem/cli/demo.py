@@ -26,7 +26,7 @@ def run_demo(folder: Path, seed: int, console: Console) -> None:
     recipe = load_recipe("organism-fast", {"output": str(folder), "seed": seed})
     _say(
         console,
-        "overmem demo: fine-tune a tiny reasoner (2M parameters) on 400 word problems for "
+        "overmem demo: fine-tune a tiny reasoner (2M parameters) on 800 word problems for "
         f"{recipe.training['num_train_epochs']} epochs, keep a checkpoint an epoch, "
         "and ask which one to ship.\n",
     )

@@ -196,8 +196,10 @@ def _excess_taken_apart(verdict: Verdict) -> str | None:
     own, heat = severity.own_path_share, severity.temperature_recovers_share
     parts = []
     if math.isfinite(own):
+        # Over 100% when the other tokens became more likely meanwhile.
+        share = percent(own, 0) if own <= 1 else f"all and more ({percent(own, 0)})"
         parts.append(
-            f"{percent(own, 0)} falls on tokens that are not the model's own first choice: it grew confident "
+            f"{share} falls on tokens that are not the model's own first choice: it grew confident "
             "in its own path, which its greedy answers follow, and that is how accuracy can hold while "
             "perplexity rises"
         )

@@ -18,6 +18,7 @@ from overmem.diagnosis.spoken import DASH
 from overmem.diagnosis.words import plain_words
 from overmem.errors import ArtifactError
 from overmem.records import CheckpointSummary, Cost, Estimate, Onset, Recommendation, Severity, Verdict
+from overmem.reporting.curves import Panel
 from overmem.reporting.figures import figure_variants
 from overmem.reporting.html import render_report, write_report
 from overmem.reporting.terminal import render_verdict
@@ -338,3 +339,13 @@ def test_report_imports_neither_torch_nor_plotly_until_used() -> None:
     subprocess.run(
         [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     )
+
+
+def test_an_untrained_first_checkpoint_does_not_flatten_the_perplexity_curve() -> None:
+    record = make_verdict(5).to_dict()
+    for name, value in (("value", 40.0), ("low", 38.0), ("high", 42.0)):
+        record["checkpoints"][0]["perplexity"][name] = value
+    panel = Panel(record, "perplexity", "y2", "#000")
+    assert panel.off_scale == [0] and panel.ceiling < 10 and not panel.log
+    record["checkpoints"][-1]["perplexity"]["value"] = 40.0
+    assert Panel(record, "perplexity", "y2", "#000").off_scale == []

@@ -14,6 +14,8 @@ Record = Mapping[str, Any]
 
 _LOG_SPAN = 3.0
 """Highest over lowest perplexity from which a linear axis would flatten the part that matters."""
+_OFF_SCALE = 3.0
+"""A first checkpoint this many times above all that counts is left off the perplexity axis."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,7 @@ class Panel:
         self.measured = [i for i, e in enumerate(self.estimates) if math.isfinite(e.value)]
         self.train = self._train_perplexity() if measure == "perplexity" else []
         self.threshold = self._threshold()
+        self.off_scale = self._off_scale()
         self.floor, self.ceiling, self.log = self._range()
 
     @property
@@ -99,10 +102,17 @@ class Panel:
         best = self.estimates[self.best].value
         return float(best - limit if self.measure == "accuracy" else best * limit)
 
+    def _off_scale(self) -> list[int]:
+        """Checkpoints before the lowest perplexity that would flatten all the others: the untrained model."""
+        if self.measure != "perplexity" or self.best is None:
+            return []
+        reached = [self.estimates[i].value for i in self.measured if i >= self.best]
+        limit = _OFF_SCALE * max([*reached, self.threshold or 0.0])
+        return [i for i in self.measured if i < self.best and self.estimates[i].value > limit]
+
     def _range(self) -> tuple[float, float, bool]:
-        shown = [x for i in self.measured for x in finite_ends(self.estimates[i])] + [
-            x for x in self.train if x == x
-        ]
+        shown = [x for i in self.measured if i not in self.off_scale for x in finite_ends(self.estimates[i])]
+        shown += [x for i, x in enumerate(self.train) if x == x and i not in self.off_scale]
         shown += [] if self.threshold is None else [self.threshold]
         if not shown:
             return 0.0, 1.0, False

@@ -120,6 +120,8 @@ def _titles(
         arrow = "higher is better" if panel.measure == "accuracy" else "lower is better"
         if panel.measure == "perplexity" and panel.train:
             hint += "; dotted: on train"
+        if panel.off_scale:
+            arrow += f"; off the scale: {_off_scale_text(panel)}"
         tail = arrow if compact else f"{hint}; {arrow}"
         text = f"<b>{name}</b> <span style='color:{theme.muted}'>{tail}</span>"
         out.append(
@@ -128,6 +130,12 @@ def _titles(
             )
         )
     return out
+
+
+def _off_scale_text(panel: Panel) -> str:
+    values = [panel.estimates[i].value for i in panel.off_scale]
+    where = f"step {panel.steps[panel.off_scale[-1]]}"
+    return f"{max(values):.3g} at {where}" if len(values) == 1 else f"up to {max(values):.3g}, until {where}"
 
 
 def _strip_labels(bands: Sequence[Band], compact: bool) -> list[Record]:

@@ -319,4 +319,4 @@ def test_generation_stops_at_the_templates_end_of_turn(tmp_path, tokenizer):
     path.write_text(json.dumps({"prompt": "Tom?", "completion": "7", "answer": "7"}) + "\n")
     config = AuditConfig(val=str(path), template=Template(kind="chat"))
     session = _Session(None, chat, load_splits(config, chat), config, Store(tmp_path), lambda *_: None)
-    assert session._end_of_completion() == chat.convert_tokens_to_ids("<|im_end|>")
+    assert session.end_of_completion == chat.convert_tokens_to_ids("<|im_end|>")

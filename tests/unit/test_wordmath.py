@@ -39,9 +39,8 @@ def test_ood_splits_differ_in_the_way_they_say(splits):
     unseen = set(wordmath.UNSEEN_CHANGES)
     assert all(unseen & set(e.meta["operations"]) for e in splits["ood_operations"])
     assert not any(unseen & set(e.meta["operations"]) for e in splits["train"])
-    hidden = [p.split("{")[0] or p for op in wordmath.CHANGES.values() for p in op.unseen_phrasings]
     assert "picks up" not in " ".join(e.prompt for e in splits["train"])
-    assert "picks up" in " ".join(e.prompt for e in splits["ood_phrasing"]) and hidden
+    assert "picks up" in " ".join(e.prompt for e in splits["ood_phrasing"])
 
 
 def test_a_problem_has_many_solutions_and_more_than_one_order():

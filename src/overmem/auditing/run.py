@@ -13,6 +13,7 @@ import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -91,8 +92,16 @@ class SplitData:
     examples: tuple[Example, ...]
     rendered: tuple[Rendered, ...]
     shas: tuple[str, ...]
+    """Of each example's tokens; part of the identity of its rows."""
+    fingerprint: str
+    """Of all of them together."""
     longest_completion: int
-    """Tokens of the longest reference of the whole split, before subsampling."""
+    """Tokens of the longest reference; of the whole val split, before subsampling."""
+
+    def graded(self, text: str, example: Example) -> dict[str, Any]:
+        """The columns that the grader fills."""
+        found = grade(self.grader, text, example)
+        return {"grader": self.grader, "answer": found.answer, "correct": float(found.correct)}
 
 
 def audit(
@@ -171,10 +180,12 @@ def read_recipe(run_path: Path) -> dict[str, Any]:
 def load_split(
     name: str, source: str, config: AuditConfig, tokenizer: Any, limit: int | None = None
 ) -> SplitData:
-    """Read, subsample and render the examples of one split, and check their answers up front."""
+    """Read, subsample and render the examples of one split."""
     data = sources.load_examples(source)
-    everything = {e.id: render(e, tokenizer, config.template) for e in data.examples}
     examples = subsample(data.examples, limit, config.seed)
+    # Only val is answered, so only its longest reference matters; training data may be huge.
+    seen = data.examples if name == "val" else examples
+    everything = {example.id: render(example, tokenizer, config.template) for example in seen}
     rendered = tuple(everything[example.id] for example in examples)
     return SplitData(
         name=name,
@@ -184,6 +195,7 @@ def load_split(
         examples=examples,
         rendered=rendered,
         shas=tuple(fingerprint(item) for item in rendered),
+        fingerprint=data_fingerprint(rendered),
         longest_completion=max(len(item.completion_ids) for item in everything.values()),
     )
 
@@ -385,23 +397,13 @@ class _Session:
             model,
             [split.rendered[i].prompt_ids for i in batch],
             self.tokenizer,
-            stops=stop_ids(model, self.tokenizer, self._end_of_completion()),
+            stops=stop_ids(model, self.tokenizer, self.end_of_completion),
             max_new_tokens=self.max_new_tokens(),
         )
         rows = []
         for index, answer in zip(batch, answers, strict=True):
-            graded = grade(split.grader, answer.text, split.examples[index])
-            rows.append(
-                {
-                    "variant": "clean",
-                    "sample": 0,
-                    "temperature": 0.0,
-                    "grader": split.grader,
-                    "answer": graded.answer,
-                    "correct": float(graded.correct),
-                    **answer.__dict__,
-                }
-            )
+            graded = split.graded(answer.text, split.examples[index])
+            rows.append({"variant": "clean", "sample": 0, "temperature": 0.0, **graded, **answer.__dict__})
         return rows
 
     def _regrade(self, checkpoint: Checkpoint, key: str) -> None:
@@ -413,12 +415,7 @@ class _Session:
             example = examples.get((row["example_id"], row["example_sha"]))
             if row["row_key"] != key or example is None:
                 return row
-            graded = grade(split.grader, row["text"], example)
-            return row | {
-                "grader": split.grader,
-                "answer": graded.answer,
-                "correct": float(graded.correct),
-            }
+            return row | split.graded(row["text"], example)
 
         self.store.update_rows(checkpoint.name, "generations", again)
 
@@ -436,7 +433,8 @@ class _Session:
     def _pad_id(self) -> int:
         return self.tokenizer.pad_token_id or self.tokenizer.eos_token_id or 0
 
-    def _end_of_completion(self) -> int | None:
+    @cached_property
+    def end_of_completion(self) -> int | None:
         """The template's end-of-turn token: the special token that ends every completion.
 
         Templates such as ChatML write a newline after it, which is not the end of the turn.
@@ -471,7 +469,7 @@ class _Session:
             "attention": self.host.attention,
             "max_new_tokens": self.max_new_tokens(),
             "temperature": 0.0,
-            "end_of_completion": self._end_of_completion(),
+            "end_of_completion": self.end_of_completion,
         }
 
     def _fingerprint(self, checkpoint: Checkpoint) -> str:
@@ -520,7 +518,7 @@ def _manifest(
                 "shape": split.shape,
                 "grader": split.grader,
                 "n": len(split.examples),
-                "fingerprint": data_fingerprint(split.rendered),
+                "fingerprint": split.fingerprint,
                 "example_ids": [example.id for example in split.examples],
                 "example_shas": list(split.shas),
             }

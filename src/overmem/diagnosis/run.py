@@ -1,7 +1,7 @@
 """From a finished audit to a verdict: read the rows, judge them, take the excess apart, say it.
 
 The only module of `diagnose` that knows about artifacts. It imports neither torch nor transformers,
-so a verdict on a finished audit takes about a second on any machine.
+so a verdict on a finished audit needs no accelerator and takes about a second.
 
 Shape suffixes: C checkpoints, N problems, T tokens, G temperatures.
 """

@@ -1,6 +1,6 @@
 """Does the organism show the phenomenon? Train, audit and judge a recipe over several seeds.
 
-Each seed trains on its own 800 problems and is measured on the same 400 test problems. Prints one
+Each seed trains on its own 1,600 problems and is measured on the same 400 test problems. Prints one
 Markdown row a seed; a run that exists is continued, so the command can be stopped and repeated.
 
     python benchmarks/organism.py organism-fast --seeds 0 1 2 3 4 --out runs/organism
@@ -57,7 +57,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--problems", type=int, default=800)
+    parser.add_argument("--problems", type=int, default=1600)
     parser.add_argument("--out", type=Path, default=Path("runs/organism"))
     options = parser.parse_args()
     quiet_libraries()

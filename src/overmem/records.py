@@ -165,8 +165,29 @@ class Cost:
     against: str
     """Name of the reference checkpoint."""
     difference: Estimate
-    higher_is_better: bool
+    direction: Literal["higher", "lower", "context"]
+    """Which way is better; `context` is neither."""
+    value: float = math.nan
+    """The measure itself at the checkpoint."""
+    reference_value: float = math.nan
+    headline: bool = False
+    """Whether it is its axis's headline; the family that Holm's adjustment runs over."""
+    p: float = math.nan
+    """Two-sided, of this difference alone."""
     p_holm: float = math.nan
+    """Adjusted over the axes' headlines; undefined for the other measures."""
+
+    @property
+    def reading(self) -> str:
+        """`better`, `worse`, `changed`, `no clear difference` or `undefined`, by the 95% interval."""
+        low, high = self.difference.low, self.difference.high
+        if not (math.isfinite(low) and math.isfinite(high)):
+            return "undefined"
+        if low <= 0 <= high:
+            return "no clear difference"
+        if self.direction == "context":
+            return "changed"
+        return "better" if (low > 0) == (self.direction == "higher") else "worse"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +218,7 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """The `overmem.verdict/1` record: undefined figures are null, estimates are objects."""
-        return {"schema": VERDICT_SCHEMA, **_plain(self)}
+        return {"schema": VERDICT_SCHEMA, **to_plain(self)}
 
 
 def finite_or_none(value: float) -> float | None:
@@ -210,13 +231,14 @@ def none_to_nan(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
+    """The JSON form of a record and all it holds; undefined figures become null."""
     if isinstance(value, Estimate):
         return value.to_dict()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, str | bool | int) or value is None:
@@ -224,5 +246,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return finite_or_none(value)
     if isinstance(value, Sequence):
-        return [_plain(item) for item in value]
+        return [to_plain(item) for item in value]
     raise TypeError(f"no JSON form for {type(value).__name__}")

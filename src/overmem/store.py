@@ -8,6 +8,8 @@ them, so a killed audit resumes and changed settings never mix with old rows.
     manifest.json                     what was measured, with which versions, on which data
     <checkpoint>/likelihood.parquet   one row an example: token log-probabilities and more
     <checkpoint>/generations.parquet  one row an answer
+    <checkpoint>/continuations.parquet  one row a reference whose second half was asked for
+    texts.parquet                     the problems as the models saw them
     <checkpoint>/<rows>.parts/        batches of an audit in progress, folded in when it ends
     verdict.json, report.html
 """
@@ -27,12 +29,13 @@ import polars as pl
 
 from overmem.errors import ArtifactError
 
-Rows = Literal["likelihood", "generations"]
+Rows = Literal["likelihood", "generations", "continuations"]
 
 MANIFEST_SCHEMA = "overmem.manifest/1"
 IDENTITY: dict[Rows, tuple[str, ...]] = {
     "likelihood": ("row_key", "split", "example_id", "example_sha"),
     "generations": ("row_key", "split", "example_id", "example_sha", "variant", "sample"),
+    "continuations": ("row_key", "split", "example_id", "example_sha"),
 }
 """Columns that name a row; what is already there under the same name is never computed again."""
 SCHEMAS: dict[Rows, dict[str, Any]] = {
@@ -67,7 +70,21 @@ SCHEMAS: dict[Rows, dict[str, Any]] = {
         "finished": pl.Boolean,
         "mean_logprob": pl.Float64,
     },
+    "continuations": {
+        "row_key": pl.String,
+        "split": pl.String,
+        "example_id": pl.String,
+        "example_sha": pl.String,
+        "n_prefix": pl.Int64,
+        "n_compared": pl.Int64,
+        "n_same": pl.Int64,
+        "exact": pl.Boolean,
+    },
 }
+
+
+TEXTS = "texts.parquet"
+TEXT_SCHEMA = {name: pl.String for name in ("set", "example_id", "prompt", "completion", "answer")}
 
 
 def settings_key(settings: Mapping[str, Any]) -> str:
@@ -198,6 +215,23 @@ class Store:
         _write_parquet(updated, self.root / checkpoint / f"{rows}.parquet", rows)
         shutil.rmtree(self._parts(checkpoint, rows), ignore_errors=True)
 
+    def write_texts(self, table: pl.DataFrame) -> None:
+        """Save the problems' texts; those of sets that are not in `table` are kept."""
+        if (self.root / TEXTS).is_file():
+            old = self.read_texts()
+            table = pl.concat([old.filter(~pl.col("set").is_in(table["set"].unique().to_list())), table])
+        _write_table(table.select(list(TEXT_SCHEMA)), self.root / TEXTS, "overmem.texts/1")
+
+    def read_texts(self) -> pl.DataFrame:
+        """The problems as the models saw them: set, example_id, prompt, completion, answer.
+
+        Raises:
+            ArtifactError: the file is missing or damaged.
+        """
+        if not (self.root / TEXTS).is_file():
+            raise ArtifactError(f"no {TEXTS} in {self.root}", next_step="run `overmem audit` again")
+        return _read_table(self.root / TEXTS, "overmem.texts/1", list(TEXT_SCHEMA))
+
     def _parts(self, checkpoint: str, rows: Rows) -> Path:
         return self.root / checkpoint / f"{rows}.parts"
 
@@ -208,7 +242,10 @@ class Store:
 
 
 def _read_parquet(path: Path, rows: Rows, columns: list[str]) -> pl.DataFrame:
-    wanted = f"overmem.{rows}/1"
+    return _read_table(path, f"overmem.{rows}/1", columns)
+
+
+def _read_table(path: Path, wanted: str, columns: list[str]) -> pl.DataFrame:
     try:
         got = pl.read_parquet_metadata(path).get("schema")
         table = pl.read_parquet(path, columns=columns) if got == wanted else None
@@ -224,10 +261,14 @@ def _read_parquet(path: Path, rows: Rows, columns: list[str]) -> pl.DataFrame:
 
 
 def _write_parquet(table: pl.DataFrame, path: Path, rows: Rows) -> None:
+    _write_table(table, path, f"overmem.{rows}/1")
+
+
+def _write_table(table: pl.DataFrame, path: Path, schema: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        table.write_parquet(temporary, metadata={"schema": f"overmem.{rows}/1"})
+        table.write_parquet(temporary, metadata={"schema": schema})
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

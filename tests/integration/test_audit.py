@@ -60,7 +60,7 @@ def test_a_larger_limit_adds_rows_and_changed_weights_do_not_mix(pico_run, val_f
     assert first < second and len(second) == 9
     save_checkpoint(pico_run / "checkpoint-10", make_pico(tokenizer, seed=77), tokenizer, 10)
     done = overmem.audit(pico_run, val=str(val_file), limit=9)
-    key = done.manifest["checkpoints"][0]["row_keys"]["likelihood"]
+    key = done.manifest["checkpoints"][0]["row_keys"]["score val"]
     new = done.store.read_rows("checkpoint-10", "likelihood", key)
     assert len(new) == 9
     assert not {r["nll_nats"] for r in new.to_dicts()} & {nll for _, nll in second}
@@ -187,9 +187,9 @@ import os, random, signal, sys, time
 import torch
 torch.set_num_threads(1)
 import overmem, overmem.auditing.models, overmem.auditing.run as auditing
-from overmem.auditing import generate, score
+from overmem.auditing import work
 run, val = sys.argv[1:]
-for module, name in ((score, "score_batch"), (generate, "generate_greedy")):
+for module, name in ((work, "score_batch"), (work, "generate")):
     def slow(*a, _f=getattr(module, name), **k):
         time.sleep(0.02)
         return _f(*a, **k)
@@ -306,7 +306,9 @@ def test_generation_stops_at_the_templates_end_of_turn(tmp_path, tokenizer):
     """ChatML ends a turn with a mark and a newline; a base model's own end of text is another token."""
     from transformers import AutoTokenizer
 
-    from overmem.auditing.run import AuditConfig, _Session, load_splits
+    from overmem.auditing.config import AuditConfig
+    from overmem.auditing.data import load_problems
+    from overmem.auditing.session import Session
     from overmem.tasks.template import Template
 
     chat = AutoTokenizer.from_pretrained(tokenizer.name_or_path)
@@ -318,5 +320,6 @@ def test_generation_stops_at_the_templates_end_of_turn(tmp_path, tokenizer):
     path = tmp_path / "chat.jsonl"
     path.write_text(json.dumps({"prompt": "Tom?", "completion": "7", "answer": "7"}) + "\n")
     config = AuditConfig(val=str(path), template=Template(kind="chat"))
-    session = _Session(None, chat, load_splits(config, chat), config, Store(tmp_path), lambda *_: None)
+    problems = load_problems(config, chat)
+    session = Session(None, None, chat, problems, config, Store(tmp_path), lambda *_: None)
     assert session.end_of_completion == chat.convert_tokens_to_ids("<|im_end|>")

@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from overmem.auditing.generate import generate_greedy
+from overmem.auditing.generate import generate
 from overmem.organism import build
 from overmem.tasks import wordmath
 from overmem.tasks.grade import grade
@@ -22,7 +22,7 @@ def base():
 def answers(base, tokenizer, prompts, limit):
     ids = [tokenizer(prompt)["input_ids"] for prompt in prompts]
     stops = [tokenizer.eos_token_id]
-    return [a.text for a in generate_greedy(base, ids, tokenizer, stops=stops, max_new_tokens=limit)]
+    return [a.text for (a,) in generate(base, ids, tokenizer, stops=stops, max_new_tokens=limit)]
 
 
 def test_it_fits_in_the_repository():

@@ -65,7 +65,7 @@ def make_verdict(count: int = 6, **more: Any) -> Verdict:
                 measure="pass_at_8",
                 against=checkpoints[2].name,
                 difference=Estimate(-0.04, -0.06, -0.02, 400),
-                higher_is_better=True,
+                direction="higher",
                 p_holm=0.0002,
             ),
         ),

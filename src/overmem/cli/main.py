@@ -1,4 +1,4 @@
-"""Subcommands in the order of the flow: train, audit, diagnose, report, and demo for all of them.
+"""Subcommands in the order of the flow: train, audit, diagnose, compare, report, and demo for all.
 
 Heavy libraries are imported inside the commands that need them, so that `--help` and the torch-free
 stages start at once.
@@ -84,13 +84,36 @@ def audit(
         str | None, typer.Option(help="Problems that decide; the run's recipe by default.")
     ] = None,
     train: Annotated[str | None, typer.Option(help="Training data, to measure memorization on.")] = None,
-    axes: Annotated[str, typer.Option(help="Comma-separated: likelihood,accuracy.")] = "likelihood,accuracy",
-    limit: Annotated[int | None, typer.Option(help="Most problems of each split, drawn by --seed.")] = None,
+    axes: Annotated[
+        str, typer.Option(help="all, or some of: likelihood,accuracy,calibration,diversity,...")
+    ] = "likelihood,accuracy",
+    ood: Annotated[
+        list[str] | None, typer.Option(help="NAME=SOURCE: problems of another distribution; repeatable.")
+    ] = None,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(help="Perturbation of val: a built-in NAME, or NAME=FILE; all built-ins by default."),
+    ] = None,
+    checkpoints: Annotated[
+        str, typer.Option(help="Where axes beyond the first two are measured: key, all, or names.")
+    ] = "key",
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(help="Most problems of each set, drawn by --seed; AXIS=N for one axis; repeatable."),
+    ] = None,
+    samples: Annotated[int, typer.Option(help="Answers to each problem, for the axes that sample.")] = 8,
+    temperature: Annotated[float, typer.Option(help="Of those answers.")] = 0.8,
+    budget: Annotated[
+        float | None, typer.Option(help="Minutes to share out; what does not fit is measured less.")
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Show the plan and its times; stop.")] = False,
     grader: Annotated[
         str | None, typer.Option(help="math, exact, choice, regex:..., python:m:f, none.")
     ] = None,
     max_new_tokens: Annotated[int | None, typer.Option(help="Longest answer.")] = None,
-    base_model: Annotated[str | None, typer.Option(help="Base of the adapters, if it has moved.")] = None,
+    base_model: Annotated[
+        str | None, typer.Option(help="The model the fine-tune started from, if the run does not say.")
+    ] = None,
     out: Out = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -108,20 +131,31 @@ def audit(
     allow_pickle: Annotated[bool, typer.Option(help="Load .bin weights, which can run code.")] = False,
     trust_remote_code: Annotated[bool, typer.Option(help="Run model code from the hub.")] = False,
 ) -> None:
-    """Measure every checkpoint: likelihood on val and train, greedy accuracy on val."""
+    """Measure every checkpoint: likelihood and accuracy, and with --axes what memorization costs."""
     from overmem.auditing.checkpoints import open_run
 
     found = open_run(run, allow_pickle=allow_pickle)
+    from overmem.auditing import config as configuring
     from overmem.auditing import run as auditing
+    from overmem.cli.options import parse_limits, parse_ood, parse_variants
     from overmem.cli.progress import audit_progress, quiet_libraries
+    from overmem.reporting.tables import render_plan
 
     quiet_libraries()
-    config = auditing.resolve_config(
+    overall, limits = parse_limits(limit or [])
+    config = configuring.resolve_config(
         found,
         val=val,
         train=train,
-        axes=tuple(filter(None, axes.split(","))),
-        limit=limit,
+        axes=axes,
+        ood=parse_ood(ood or []),
+        variants=parse_variants(variant or []),
+        checkpoints=checkpoints,
+        limit=overall,
+        limits=limits,
+        samples=samples,
+        temperature=temperature,
+        budget_minutes=budget,
         grader=grader,
         max_new_tokens=max_new_tokens,
         base_model=base_model,
@@ -129,7 +163,7 @@ def audit(
         device=device,
         dtype=dtype,
         batch_tokens=batch_tokens,
-        template=auditing.resolve_template(found, template, prompt_format),
+        template=configuring.resolve_template(found, template, prompt_format),
         allow_pickle=allow_pickle,
         trust_remote_code=trust_remote_code,
     )
@@ -137,8 +171,14 @@ def audit(
     if show_prompt:
         screen.print(auditing.show_prompt(found, config), markup=False, soft_wrap=True)
         return
+    if plan:
+        session = auditing.open_session(found, config, out)
+        render_plan(auditing.make_timed_plan(session, dict(found.skipped)), screen)
+        return
     with audit_progress(screen, found) as progress:
-        done = auditing.measure(found, config, out=out, progress=progress)
+        done = auditing.measure(
+            found, config, out=out, progress=progress, on_plan=lambda made: render_plan(made, screen)
+        )
     for name, split in done.manifest["splits"].items():
         said = f"{name}: {split['source']}: {split['shape']}; {split['n']} examples, grader {split['grader']}"
         screen.print(said, markup=False, soft_wrap=True)
@@ -150,7 +190,9 @@ def audit(
 
 @app.command()
 def diagnose(
-    run: RunArg,
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Run folder; several seeds are judged as one.")
+    ],
     accuracy_margin: Annotated[float, typer.Option(help="Accuracy below the peak still comparable.")] = 0.03,
     perplexity_ratio: Annotated[
         float, typer.Option(help="Perplexity over the lowest that is inflated.")
@@ -161,21 +203,50 @@ def diagnose(
 ) -> None:
     """Name each checkpoint's stage with its confidence, and recommend one."""
     from overmem.diagnosis.run import diagnose as run_diagnosis
+    from overmem.diagnosis.seeds import diagnose_seeds
 
-    verdict = run_diagnosis(
-        run,
-        accuracy_margin=accuracy_margin,
-        perplexity_ratio=perplexity_ratio,
-        resamples=resamples,
-        seed=seed,
-    )
+    settings: dict[str, Any] = {
+        "accuracy_margin": accuracy_margin,
+        "perplexity_ratio": perplexity_ratio,
+        "resamples": resamples,
+        "seed": seed,
+    }
+    verdict = run_diagnosis(runs[0], **settings) if len(runs) == 1 else diagnose_seeds(runs, **settings)
     if json_:
         _print_json(verdict.to_dict())
         return
     from overmem.reporting.terminal import render_verdict
 
     render_verdict(verdict, console())
-    console().print(f"\nnext: overmem report {run}", markup=False, soft_wrap=True)
+    if len(runs) == 1:
+        console().print(f"\nnext: overmem report {runs[0]}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def compare(
+    runs_a: Annotated[str, typer.Argument(metavar="A", help="Run folder; several seeds joined by commas.")],
+    runs_b: Annotated[str, typer.Argument(metavar="B", help="The other run, or its seeds.")],
+    accuracy_margin: Annotated[float, typer.Option(help="Accuracy difference that counts as equal.")] = 0.03,
+    resamples: Annotated[int, typer.Option(help="Bootstrap draws.")] = 2000,
+    seed: Seed = 0,
+    json_: Json = False,
+) -> None:
+    """Compare two audited runs at matched accuracy, on every axis both have."""
+    from overmem.diagnosis.compare import compare_runs
+
+    found = compare_runs(
+        [Path(name) for name in runs_a.split(",")],
+        [Path(name) for name in runs_b.split(",")],
+        accuracy_margin=accuracy_margin,
+        resamples=resamples,
+        seed=seed,
+    )
+    if json_:
+        _print_json(found.to_dict())
+        return
+    from overmem.reporting.tables import render_comparison
+
+    render_comparison(found, console())
 
 
 @app.command()

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from overmem.auditing.run import Progress as AuditProgress
+from overmem.auditing.session import Progress as AuditProgress
 from overmem.records import Run
 from overmem.training.trainer import Progress as TrainingProgress
 
@@ -81,9 +81,10 @@ def audit_progress(console: Console, run: Run) -> Iterator[AuditProgress]:
         lines = _Lines(console, time.monotonic())
 
         def say(checkpoint: str, axis: str, done: int, total: int) -> None:
-            place = f"{order[checkpoint]}/{len(order)}"
-            last = order[checkpoint] == len(order) and done == total
-            lines.say(f"audit: {checkpoint} ({place}) {axis} {done}/{total}", final=last)
+            number = order.get(checkpoint)
+            place = f" ({number}/{len(order)})" if number else ""
+            last = number == len(order) and done == total
+            lines.say(f"audit: {checkpoint}{place} {axis} {done}/{total}", final=last)
 
         yield say
         return
@@ -92,7 +93,7 @@ def audit_progress(console: Console, run: Run) -> Iterator[AuditProgress]:
         task = bar.add_task("")
 
         def draw(checkpoint: str, axis: str, done: int, total: int) -> None:
-            bar.update(whole, completed=order[checkpoint] - 1)
+            bar.update(whole, completed=max(order.get(checkpoint, 0) - 1, 0))
             bar.update(task, completed=done, total=total, description=f"{checkpoint} {axis}")
 
         yield draw

@@ -1,6 +1,6 @@
 """Checks on the arrays given to `judge`; each error names the value, what was expected and what to do.
 
-Shape suffixes: C checkpoints, N problems.
+Shape suffixes: S seeds, C checkpoints, N problems.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Rows:
     """Measured rows that have passed every check."""
 
     steps_C: IntArray
-    correct_C_N: FloatArray
-    nll_nats_C_N: FloatArray
+    correct_S_C_N: FloatArray
+    nll_nats_S_C_N: FloatArray
     n_tokens_N: FloatArray
 
 
@@ -34,22 +34,23 @@ def check_rows(
 
     Args:
         steps: C optimizer steps.
-        correct_C_N: correctness in [0, 1].
-        nll_nats_C_N: NLL summed over each completion, nats, not negative.
+        correct_C_N: correctness in [0, 1]; with a leading axis when there are several seeds.
+        nll_nats_C_N: NLL summed over each completion, nats, not negative; likewise.
         n_tokens_N: completion tokens, at least 1.
 
     Returns:
-        Rows with steps as integers and the rest as floats.
+        Rows with steps as integers and the rest as floats; one seed is S = 1.
 
     Raises:
         RunError: the steps are not those of two or more ordered checkpoints.
         DataError: shapes that do not match, or values that are not finite or out of range.
     """
     steps_C = _check_steps(steps)
-    correct = _as_floats("correct_C_N", correct_C_N, 2)
-    nll = _as_floats("nll_nats_C_N", nll_nats_C_N, 2)
+    correct = _as_floats("correct_C_N", correct_C_N, 2, 3)
+    nll = _as_floats("nll_nats_C_N", nll_nats_C_N, 2, 3)
     tokens = _as_floats("n_tokens_N", n_tokens_N, 1)
-    expected = (steps_C.size, tokens.size)
+    seeds = correct.shape[:-2]
+    expected = (*seeds, steps_C.size, tokens.size)
     for name, array in (("correct_C_N", correct), ("nll_nats_C_N", nll)):
         if array.shape != expected:
             raise DataError(
@@ -65,7 +66,13 @@ def check_rows(
     _check_range("correct_C_N", correct, 0.0, 1.0, "grade every answer between 0 (wrong) and 1 (right)")
     _check_range("nll_nats_C_N", nll, 0.0, np.inf, "pass sums of -log probability, which are never negative")
     _check_range("n_tokens_N", tokens, 1.0, np.inf, "leave out problems without completion tokens")
-    return Rows(steps_C=steps_C, correct_C_N=correct, nll_nats_C_N=nll, n_tokens_N=tokens)
+    shape = (-1, steps_C.size, tokens.size)
+    return Rows(
+        steps_C=steps_C,
+        correct_S_C_N=correct.reshape(shape),
+        nll_nats_S_C_N=nll.reshape(shape),
+        n_tokens_N=tokens,
+    )
 
 
 def check_settings(
@@ -156,18 +163,18 @@ def _check_steps(steps: npt.ArrayLike) -> IntArray:
     return values.astype(np.int64)
 
 
-def _as_floats(name: str, values: npt.ArrayLike, dimensions: int) -> FloatArray:
+def _as_floats(name: str, values: npt.ArrayLike, *dimensions: int) -> FloatArray:
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(
             f"{name} is not a rectangular array of numbers", got=str(error), next_step="pass plain numbers"
         ) from error
-    if array.ndim != dimensions:
+    if array.ndim not in dimensions:
         raise DataError(
             f"{name} has the wrong number of dimensions",
             got=f"shape {array.shape}",
-            expected=f"{dimensions} dimension(s)",
+            expected=f"{' or '.join(map(str, dimensions))} dimension(s)",
             next_step="see the shape suffixes in the names",
         )
     if not np.isfinite(array).all():

@@ -19,7 +19,7 @@ from overmem.diagnosis import rules
 from overmem.diagnosis.advice import advise
 from overmem.diagnosis.checks import check_labels, check_rows, check_settings
 from overmem.diagnosis.estimates import accuracy_estimate, nll_difference, nll_estimate, perplexity_estimate
-from overmem.diagnosis.moments import Moments, measure_curves
+from overmem.diagnosis.moments import Moments, measure_seeds
 from overmem.diagnosis.posterior import Curves, FittedPrior, draw_curves, draw_with_more_problems, fit_prior
 from overmem.records import STAGES, CheckpointSummary, Estimate, Onset, Severity, Verdict
 
@@ -72,7 +72,9 @@ def judge(
     Args:
         steps: C optimizer steps, increasing.
         correct_C_N: correctness of each problem in [0, 1]; a mean over samples may be a fraction.
-        nll_nats_C_N: NLL of each reference completion, nats, summed over its tokens.
+        nll_nats_C_N: NLL of each reference completion, nats, summed over its tokens. Both may have a
+            leading axis of seeds of one recipe, measured on the same problems; the verdict is then about
+            the recipe's mean curves, and its confidence allows for the seeds too.
         n_tokens_N: tokens of each completion, at least 1.
         accuracy_margin: accuracy below the peak that is still comparable, in [0, 1).
         perplexity_ratio: growth over the lowest perplexity that counts as inflated, above 1.
@@ -101,7 +103,7 @@ def judge(
         seed=seed,
         confidence_threshold=confidence_threshold,
     )
-    moments = measure_curves(rows.correct_C_N, rows.nll_nats_C_N, rows.n_tokens_N)
+    moments = measure_seeds(rows.correct_S_C_N, rows.nll_nats_S_C_N, rows.n_tokens_N)
     labels = tuple(names) if names is not None else tuple(f"checkpoint-{step}" for step in rows.steps_C)
     return _conclude(moments, rows.steps_C, labels, epochs or (None,) * len(labels), settings)
 

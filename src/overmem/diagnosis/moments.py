@@ -3,12 +3,12 @@
 The problem is the unit. All checkpoints are scored on the same problems, so errors are strongly
 correlated; the covariance kept here is what makes small differences visible.
 
-Shape suffixes: C checkpoints, N problems, B = 2C (accuracies first, then log NLLs).
+Shape suffixes: S seeds, C checkpoints, N problems, B = 2C (accuracies first, then log NLLs).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +68,34 @@ def measure_curves(correct_C_N: FloatArray, nll_nats_C_N: FloatArray, n_tokens_N
         nll_C=nll_C,
         sample_cov_B_B=influence_B_N @ influence_B_N.T / (max(n - 1, 1) * n),
         noise_cov_B_B=_regularised_covariance(influence_B_N),
+    )
+
+
+def measure_seeds(correct_S_C_N: FloatArray, nll_nats_S_C_N: FloatArray, n_tokens_N: FloatArray) -> Moments:
+    """Reduce the rows of several seeds of one recipe to the recipe's mean curves.
+
+    Two errors add up: which problems were drawn, by the problems' spread of the mean over seeds, and
+    which seeds, by the spread between the seeds' curves over S. With one seed only the first is known,
+    and what is said holds for that run alone.
+
+    Args:
+        correct_S_C_N: correctness of each seed, as in `measure_curves`.
+        nll_nats_S_C_N: NLL of each seed.
+        n_tokens_N: completion tokens, at least 1.
+    """
+    over_problems = measure_curves(correct_S_C_N.mean(axis=0), nll_nats_S_C_N.mean(axis=0), n_tokens_N)
+    seeds = len(correct_S_C_N)
+    if seeds == 1:
+        return over_problems
+    nll_S_C = np.maximum(nll_nats_S_C_N.sum(axis=2) / n_tokens_N.sum(), _NLL_FLOOR)
+    curves_S_B = np.concatenate([correct_S_C_N.mean(axis=2), np.log(nll_S_C)], axis=1)
+    deviation_B_S = (curves_S_B - curves_S_B.mean(axis=0)).T
+    basis_B_B = np.kron(np.eye(2), cosine_basis(correct_S_C_N.shape[1]))
+    shrunk_B_B = basis_B_B.T @ _shrunk_covariance(basis_B_B @ deviation_B_S) @ basis_B_B
+    return replace(
+        over_problems,
+        sample_cov_B_B=over_problems.sample_cov_B_B + deviation_B_S @ deviation_B_S.T / (seeds - 1) / seeds,
+        noise_cov_B_B=over_problems.noise_cov_B_B + shrunk_B_B / seeds,
     )
 
 

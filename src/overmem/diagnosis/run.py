@@ -17,17 +17,21 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from overmem.axes.kinds import Job
+from overmem.diagnosis.costs import measure_costs
 from overmem.diagnosis.estimates import nll_estimate
 from overmem.diagnosis.excess import MIN_EXCESS_NATS, split_excess, temperature_gap
 from overmem.diagnosis.judge import judge
 from overmem.diagnosis.logged import read_logged
 from overmem.diagnosis.moments import measure_curves
+from overmem.diagnosis.rows import VAL_ANSWERS, VAL_SCORES, read_core, read_job
 from overmem.diagnosis.words import plain_words
 from overmem.errors import ArtifactError, RunError
 from overmem.records import Estimate, Severity, Verdict
 from overmem.store import MANIFEST_SCHEMA, Store
 
 FloatArray = npt.NDArray[np.float64]
+TRAIN_SCORES = Job("score", "train")
 
 
 class HasStore(Protocol):
@@ -55,9 +59,7 @@ def diagnose(audit: HasStore | str | Path, **options: Any) -> Verdict:
     """
     if isinstance(audit, str | Path):
         run_path = Path(audit)
-        if not run_path.is_dir():
-            raise RunError("the run folder does not exist", got=run_path, next_step="check the path")
-        store = Store.of_run(run_path)
+        store = find_store(run_path)
         if not store.has_record("manifest"):
             verdict = read_logged(run_path, perplexity_ratio=options.get("perplexity_ratio", 1.10))
             store.write_record("verdict", verdict.to_dict())
@@ -69,19 +71,38 @@ def diagnose(audit: HasStore | str | Path, **options: Any) -> Verdict:
     return verdict
 
 
+def find_store(run_path: Path) -> Store:
+    """The artifacts of a run folder, which may hold none yet.
+
+    Raises:
+        RunError: there is no such folder.
+    """
+    if not run_path.is_dir():
+        raise RunError("the run folder does not exist", got=run_path, next_step="check the path")
+    return Store.of_run(run_path)
+
+
+def open_audit(run_path: Path) -> tuple[Store, dict[str, Any]]:
+    """The artifacts of an audited run and its manifest.
+
+    Raises:
+        OvermemError: no such folder, or it was never audited.
+    """
+    store = find_store(run_path)
+    return store, store.read_record("manifest", MANIFEST_SCHEMA)
+
+
 def judge_store(store: Store, **options: Any) -> Verdict:
     """Judge the rows that a manifest describes; `options` go to `judge`."""
     manifest = store.read_record("manifest", MANIFEST_SCHEMA)
     checkpoints = manifest["checkpoints"]
     _require(checkpoints, manifest, store)
-    tables = [_val_rows(store, manifest, checkpoint) for checkpoint in checkpoints]
-    ids = _shared_ids(tables, manifest, store)
-    aligned = [table.filter(pl.col("example_id").is_in(ids)).sort("example_id") for table in tables]
+    core = read_core(store, manifest)
     verdict = judge(
         [checkpoint["step"] for checkpoint in checkpoints],
-        np.stack([table["correct"].to_numpy() for table in aligned]),
-        np.stack([table["nll_nats"].to_numpy() for table in aligned]),
-        aligned[0]["n_tokens"].to_numpy(),
+        core.correct_C_N,
+        core.nll_nats_C_N,
+        core.n_tokens_N,
         names=[checkpoint["name"] for checkpoint in checkpoints],
         epochs=[checkpoint.get("epoch") for checkpoint in checkpoints],
         **options,
@@ -90,8 +111,10 @@ def judge_store(store: Store, **options: Any) -> Verdict:
         verdict,
         severity=explain_severity(store, manifest, verdict),
         checkpoints=_with_train_nll(store, manifest, verdict),
-        notes=(*verdict.notes, *_notes(manifest, len(ids))),
+        notes=(*verdict.notes, *_notes(manifest, len(core.ids))),
     )
+    costs, warnings = measure_costs(store, manifest, verdict, seed=options.get("seed", 0))
+    verdict = dataclasses.replace(verdict, costs=costs, notes=(*verdict.notes, *warnings))
     return dataclasses.replace(verdict, words=plain_words(verdict))
 
 
@@ -126,55 +149,19 @@ def _require(checkpoints: list[dict[str, Any]], manifest: Mapping[str, Any], sto
             next_step="keep more of them (save_strategy, save_total_limit) and audit again",
         )
     for checkpoint in checkpoints:
-        missing = {"likelihood", "generations"} - set(checkpoint["row_keys"])
+        keys = {"likelihood": str(VAL_SCORES), "accuracy": str(VAL_ANSWERS)}
+        missing = [axis for axis, key in keys.items() if key not in checkpoint["row_keys"]]
         if missing:
             raise ArtifactError(
-                f"the audit of {checkpoint['name']} has no {' and no '.join(sorted(missing))}",
+                f"the audit of {checkpoint['name']} has no {' and no '.join(missing)}",
                 expected="likelihood and accuracy on the same problems",
                 next_step="run `overmem audit` with both axes and a grader other than none",
             )
 
 
-def _val_rows(store: Store, manifest: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> pl.DataFrame:
-    """One row a val problem: example_id, nll_nats, n_tokens, correct."""
-    likelihood = _split_rows(store, manifest, checkpoint, "likelihood", "val", ("n_tokens", "nll_nats"))
-    generations = _split_rows(store, manifest, checkpoint, "generations", "val", ("correct",))
-    answers = (
-        generations.filter(pl.col("variant") == "clean").group_by("example_id").agg(pl.col("correct").mean())
-    )
-    return likelihood.select("example_id", "n_tokens", "nll_nats").join(answers, on="example_id", how="inner")
-
-
-def _split_rows(
-    store: Store,
-    manifest: Mapping[str, Any],
-    checkpoint: Mapping[str, Any],
-    rows: Any,
-    split: str,
-    columns: tuple[str, ...],
-) -> pl.DataFrame:
-    wanted = manifest["splits"][split]
-    table = store.read_rows(checkpoint["name"], rows, checkpoint["row_keys"][rows], columns)
-    shas = dict(zip(wanted["example_ids"], wanted["example_shas"], strict=True))
-    keep = pl.DataFrame({"example_id": list(shas), "example_sha": list(shas.values())})
-    return table.filter(pl.col("split") == split).join(keep, on=["example_id", "example_sha"], how="semi")
-
-
-def _shared_ids(tables: list[pl.DataFrame], manifest: Mapping[str, Any], store: Store) -> list[str]:
-    shared = set(tables[0]["example_id"])
-    for table in tables[1:]:
-        shared &= set(table["example_id"])
-    if not shared:
-        raise ArtifactError(
-            f"the audit in {store.root} has no problem measured at every checkpoint",
-            next_step="run `overmem audit` again; it continues where it stopped",
-        )
-    return [example_id for example_id in manifest["splits"]["val"]["example_ids"] if example_id in shared]
-
-
 def _token_rows(store: Store, manifest: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> pl.DataFrame:
     columns = ("n_tokens", "logprob", "is_top1", "logprob_at_temperature")
-    return _split_rows(store, manifest, checkpoint, "likelihood", "val", columns).sort("example_id")
+    return read_job(store, manifest, checkpoint, VAL_SCORES, columns)
 
 
 def _flat(table: pl.DataFrame, column: str) -> FloatArray:
@@ -194,7 +181,7 @@ def _at_temperatures(table: pl.DataFrame, manifest: Mapping[str, Any]) -> tuple[
 
 def _with_train_nll(store: Store, manifest: Mapping[str, Any], verdict: Verdict) -> Any:
     """Add the NLL on the train subset, whose distance from val's is the generalization gap."""
-    if "train" not in manifest["splits"]:
+    if any(str(TRAIN_SCORES) not in checkpoint["row_keys"] for checkpoint in manifest["checkpoints"]):
         return verdict.checkpoints
     by_name = {checkpoint["name"]: checkpoint for checkpoint in manifest["checkpoints"]}
     return tuple(
@@ -204,7 +191,7 @@ def _with_train_nll(store: Store, manifest: Mapping[str, Any], verdict: Verdict)
 
 
 def _train_nll(store: Store, manifest: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> Estimate:
-    rows = _split_rows(store, manifest, checkpoint, "likelihood", "train", ("n_tokens", "nll_nats"))
+    rows = read_job(store, manifest, checkpoint, TRAIN_SCORES, ("n_tokens", "nll_nats"))
     nll_C_N = rows["nll_nats"].to_numpy()[None]
     return nll_estimate(measure_curves(np.zeros_like(nll_C_N), nll_C_N, rows["n_tokens"].to_numpy()), 0)
 
@@ -220,8 +207,15 @@ def _notes(manifest: Mapping[str, Any], n_shared: int) -> list[str]:
             f"the audit was stopped before {pending[0]}: {len(pending)} checkpoint(s) are not measured yet; "
             "run `overmem audit` again to finish"
         )
-    n_val = manifest["splits"]["val"]["n"]
-    if n_shared < n_val:
+    notes += [
+        f"{axis} was measured on {cut['measured']} of {cut['asked']} problems, for the budget"
+        if cut["measured"]
+        else f"{axis} was not measured: {cut['why']}"
+        for axis, cut in (manifest.get("cut") or {}).items()
+    ]
+    asked = manifest["config"].get("limit") or manifest["splits"]["val"]["n"]
+    n_val = min(asked, manifest["splits"]["val"]["n"])
+    if n_shared < n_val and "accuracy" not in (manifest.get("cut") or {}):
         notes.append(
             f"only {n_shared} of {n_val} problems were measured at every checkpoint; "
             "run `overmem audit` again to finish"

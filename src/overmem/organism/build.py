@@ -118,10 +118,10 @@ def train_tokenizer(seed: int, n_documents: int = 20_000) -> PreTrainedTokenizer
     """Byte-level BPE over the corpus: every word and number 0..99 is one token, typos still encode."""
     documents = write_documents(seed)
     corpus = [next(documents).replace(ASKED, "") for _ in range(n_documents)]
-    for name in ("train", "ood_phrasing"):
+    for name, n_examples in (("train", 4000), ("ood_phrasing", 1000)):
         # Three steps a problem, so that every word of the task is frequent enough to become one token.
         split = dataclasses.replace(wordmath.SPLITS[name], steps=(3,))
-        examples = wordmath.draw_examples(name, split, wordmath.SIZES[name])
+        examples = wordmath.draw_examples(name, split, n_examples)
         corpus += [f"{example.prompt}{example.completion}" for example in examples]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

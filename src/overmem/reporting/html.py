@@ -21,10 +21,11 @@ from markupsafe import Markup, escape
 from overmem.diagnosis.spoken import DASH, TIMES, accuracy_text, confidence_text, figure_text
 from overmem.diagnosis.words import INFLATED, cost_text, missing_text, why_text
 from overmem.errors import ArtifactError
-from overmem.records import VERDICT_SCHEMA
+from overmem.records import VERDICT_SCHEMA, Cost, none_to_nan
 from overmem.reporting.curves import estimate_of
 from overmem.reporting.figures import figure_variants
 from overmem.reporting.palette import STAGE_CODES
+from overmem.reporting.tables import difference_text, number_text
 from overmem.store import write_text_atomic
 
 Record = Mapping[str, Any]
@@ -289,14 +290,25 @@ def _choices(verdict: Record) -> list[tuple[str, str, str]]:
 
 def _cost(record: Record) -> Record:
     difference, p = estimate_of(record.get("difference")), record.get("p_holm")
-    good = record.get("higher_is_better") == (difference.value > 0)
-    clear = difference.low > 0 or difference.high < 0  # False for NaN
+    cost = Cost(
+        axis=record["axis"],
+        measure=record["measure"],
+        against=record["against"],
+        difference=difference,
+        direction=record["direction"],
+        value=none_to_nan(record.get("value")),
+        reference_value=none_to_nan(record.get("reference_value")),
+    )
     return {
-        "measure": f"{record['axis']}: {_spaced(record['measure'])}",
-        "against": record["against"],
-        "difference": figure_text(difference, 3, DASH if difference.low >= 0 else " to "),
-        "p": "undefined" if p is None else "under 0.001" if p < 0.001 else f"{p:.3f}",
-        "verdict": ("better" if good else "worse") if clear else "no clear difference",
+        "axis": cost.axis,
+        "measure": _spaced(cost.measure),
+        "against": cost.against,
+        "value": number_text(cost.value),
+        "reference": number_text(cost.reference_value),
+        "difference": difference_text(cost),
+        "p": DASH if p is None else f"{p:.3f}",
+        "headline": bool(record.get("headline")),
+        "verdict": cost.reading if difference.reason is None else difference.reason,
         "n": difference.n,
     }
 

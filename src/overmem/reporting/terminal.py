@@ -19,6 +19,7 @@ from rich.text import Text
 from overmem.diagnosis.spoken import accuracy_text, confidence_text, figure_text
 from overmem.diagnosis.words import plain_words
 from overmem.records import CheckpointSummary, Verdict
+from overmem.reporting.tables import render_costs
 
 ROWS = 20
 """Checkpoints up to this number are all shown."""
@@ -48,6 +49,7 @@ def render_verdict(verdict: Verdict, console: Console) -> None:
     console.print()
     for words in verdict.words or plain_words(verdict):
         console.print(Padding(Text(words), (0, 1, 1, 1)))
+    render_costs(verdict.costs, verdict.checkpoints[-1].name if verdict.checkpoints else "", console)
     if verdict.notes:
         console.print(Padding(Text("Read before acting on it", style="bold"), (0, 1)))
         for note in verdict.notes:

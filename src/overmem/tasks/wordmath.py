@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from overmem.errors import DataError
 from overmem.records import Example
@@ -22,6 +22,9 @@ LARGEST = 99
 
 GRADER = r"regex:#### (\d+)"
 """The answer is what follows `####`, and giving it there is part of the task."""
+
+MOST_RENUMBERINGS = 5000
+"""Tries at other numbers for a problem; chains of divisions leave few that work out."""
 
 BOTH = "both"
 """The subject of a step that adds up two people."""
@@ -167,7 +170,7 @@ SPLITS = {
     "ood_operations": Split(90, 100, changes=TRAINED_CHANGES + UNSEEN_CHANGES, required=UNSEEN_CHANGES),
     "ood_phrasing": Split(90, 100, unseen_phrasing=True),
 }
-SIZES = {"train": 4000} | {name: 1000 for name in SPLITS if name != "train"}
+SIZES = {"train": 8000} | {name: 1000 for name in SPLITS if name != "train"}
 
 
 def load_split(name: str) -> list[Example]:
@@ -198,37 +201,105 @@ def draw_examples(name: str, split: Split, size: int) -> list[Example]:
     seen: set[str] = set()
     attempt = 0
     while len(examples) < size:
-        rng = random.Random(f"wordmath/{name}/{attempt}")
+        draw = f"{name}/{attempt}"
+        rng = random.Random(f"wordmath/{draw}")
         attempt += 1
         problem = make_problem(rng, split)
         if problem is None or problem.question in seen:
             continue
         seen.add(problem.question)
-        examples.append(to_example(problem, f"{name}-{len(examples)}", rng))
+        examples.append(to_example(problem, f"{name}-{len(examples)}", draw, rng))
     return examples
 
 
-def to_example(problem: Problem, example_id: str, rng: random.Random) -> Example:
-    """One problem with one of its solutions, chosen by `rng`."""
+def to_example(problem: Problem, example_id: str, draw: str, rng: random.Random) -> Example:
+    """One problem with one of its solutions, chosen by `rng`; `draw` names the random numbers it is of."""
     return Example(
         id=example_id,
-        prompt=f"Question: {problem.question}\nAnswer:",
+        prompt=write_prompt(problem),
         completion=write_solution(problem, rng),
         answer=str(problem.answer),
-        meta={"operations": problem.operations, "n_steps": len(problem.steps)},
+        meta={"operations": problem.operations, "n_steps": len(problem.steps), "draw": draw},
     )
+
+
+class _OtherNumbers(random.Random):
+    """The draws of a seed all over again, except that `randint` gives values of `fresh`."""
+
+    fresh: random.Random
+
+    def randint(self, a: int, b: int) -> int:
+        """Spend what the original spent, so that all later draws are the same."""
+        super().randint(a, b)
+        return self.fresh.randint(a, b)
+
+
+def recall_problem(example: Example) -> Problem | None:
+    """The problem behind an example, drawn again; None when it is not one of `load_split`, as it was."""
+    draw = str(example.meta.get("draw", ""))
+    split = SPLITS.get(draw.rpartition("/")[0])
+    problem = None if split is None else _draw_problem(random.Random(f"wordmath/{draw}"), split)
+    return problem if problem is not None and write_prompt(problem) == example.prompt else None
+
+
+def with_new_numbers(example: Example, seed: int) -> Example | None:
+    """The same problem and solution, word for word, with other numbers and another answer.
+
+    The generation is replayed with other numbers until they work out. The new problem need not fall
+    into its own split's hash range, which some structures allow few numbers for, but it is outside
+    that of `train`: a training problem would not be new to the model.
+
+    Args:
+        example: an example of `load_split`.
+        seed: with the example's id, decides the numbers.
+
+    Returns:
+        The example with a new prompt, completion and answer; None when it is not of `load_split`, has
+        been changed since, or no other numbers were found in MOST_RENUMBERINGS tries.
+    """
+    original = recall_problem(example)
+    if original is None:
+        return None
+    draw = str(example.meta["draw"])
+    split = SPLITS[draw.rpartition("/")[0]]
+    fresh = random.Random(f"{seed}/numbers/{example.id}")
+    for _ in range(MOST_RENUMBERINGS):
+        rng = _OtherNumbers(f"wordmath/{draw}")
+        rng.fresh = fresh
+        problem = _draw_problem(rng, split)
+        if problem is None or _bucket(problem) < SPLITS["train"].high:
+            continue
+        if problem.answer != original.answer:
+            new = to_example(problem, example.id, draw, rng)
+            return replace(example, prompt=new.prompt, completion=new.completion, answer=new.answer)
+    return None
 
 
 def make_problem(rng: random.Random, split: Split) -> Problem | None:
     """Draw one problem, or None when the draw falls outside the split or the number range."""
+    problem = _draw_problem(rng, split)
+    if problem is None:
+        return None
+    return problem if split.low <= _bucket(problem) < split.high else None
+
+
+def _bucket(problem: Problem) -> int:
+    """0..99 from the question's hash; decides which split may hold the problem."""
+    return int(hashlib.sha256(problem.question.encode()).hexdigest(), 16) % 100
+
+
+def _draw_problem(rng: random.Random, split: Split) -> Problem | None:
+    """Draw one problem with the split's operations, whichever split its hash belongs to."""
     shape = rng.choice((_chain, _two_people, _comparison))
     problem = shape(rng, split)
     if problem is None:
         return None
-    if split.required and not set(split.required) & set(problem.operations):
-        return None
-    bucket = int(hashlib.sha256(problem.question.encode()).hexdigest(), 16) % 100
-    return problem if split.low <= bucket < split.high else None
+    return problem if not split.required or set(split.required) & set(problem.operations) else None
+
+
+def write_prompt(problem: Problem) -> str:
+    """The question between its headings; the solution follows."""
+    return f"Question: {problem.question}\nAnswer:"
 
 
 def write_solution(problem: Problem, rng: random.Random) -> str:

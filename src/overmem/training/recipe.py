@@ -38,6 +38,8 @@ class DataRecipe(_Strict):
     train: str
     val: str | None = None
     """Problems the audit decides on; the audit also takes --val."""
+    ood: dict[str, str] = Field(default_factory=dict)
+    """Sets of other distributions by name, for the audit."""
 
 
 class TemplateRecipe(_Strict):

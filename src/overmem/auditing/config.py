@@ -1,0 +1,136 @@
+"""What an audit measures and how: the options, with what the run's own recipe knows filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from overmem.axes import CORE, choose_axes
+from overmem.errors import OvermemError, RunError
+from overmem.records import Run
+from overmem.tasks.perturb import VARIANTS
+from overmem.tasks.template import Template
+from overmem.training.recipe import RECIPE_NAME, Recipe, check_recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditConfig:
+    """What to measure and how; saved, resolved, in the manifest."""
+
+    val: str
+    """Source of the problems that decide (see `overmem.tasks.sources`)."""
+    train: str | None = None
+    """Source of the training data, of which a subset is measured to show memorization."""
+    ood: Mapping[str, str] = field(default_factory=dict)
+    """Sources of other distributions, by name."""
+    variants: Mapping[str, str | None] = field(default_factory=lambda: dict.fromkeys(VARIANTS))
+    """Perturbations of val by name; a source for a user's own file, None for a built-in one."""
+    axes: tuple[str, ...] = CORE
+    checkpoints: str = "key"
+    """Where axes other than the core are measured: `key`, those a verdict compares (lowest perplexity,
+    recommended, last); `all`; or names joined by commas."""
+    limit: int | None = None
+    """Most problems of each set, drawn by `seed`; a larger limit keeps the smaller one's problems."""
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """The same for single axes."""
+    samples: int = 8
+    """Answers to each problem for the axes that sample."""
+    temperature: float = 0.8
+    budget_minutes: float | None = None
+    """Time to share out; what does not fit is measured on fewer problems."""
+    seed: int = 0
+    grader: str | None = None
+    """Overrides the task's own grader on val."""
+    template: Template = field(default_factory=Template)
+    max_new_tokens: int | None = None
+    """Longest answer; None takes twice the longest reference completion of a set, at least 64."""
+    base_model: str | None = None
+    """The model the fine-tune started from: under the adapters, and to compare the loss with."""
+    device: str = "auto"
+    dtype: str = "auto"
+    batch_tokens: int = 8192
+    """Most tokens of a batch, padding included."""
+    allow_pickle: bool = False
+    trust_remote_code: bool = False
+
+    def limit_of(self, axis: str) -> int | None:
+        """Most problems for one axis."""
+        return self.limits.get(axis, self.limit)
+
+
+def resolve_config(run: Run, *, val: str | None, train: str | None, **options: Any) -> AuditConfig:
+    """Fill in what the run's own recipe knows; what is given explicitly wins.
+
+    Raises:
+        RunError: no validation data is named anywhere, an unknown axis, or a number out of range.
+    """
+    recipe = read_recipe(run.path)
+    data = recipe.model_dump(mode="json")["data"] if recipe else {}
+    val, train = val or data.get("val"), train or data.get("train")
+    if val is None:
+        raise RunError(
+            "no validation data",
+            expected="--val FILE",
+            next_step="name the problems to measure on with --val",
+        )
+    given = {key: value for key, value in options.items() if value is not None}
+    given["ood"] = given.get("ood") or data.get("ood") or {}
+    given["axes"] = choose_axes(given.get("axes", CORE))
+    given.setdefault("template", resolve_template(run, None, None))
+    config = AuditConfig(val=val, train=train, **given)
+    _check(config)
+    named = set() if config.checkpoints in ("key", "all") else set(config.checkpoints.split(","))
+    unknown = named - {checkpoint.name for checkpoint in run.checkpoints}
+    if unknown:
+        raise RunError(
+            "no such checkpoint",
+            got=", ".join(sorted(unknown)),
+            expected=f"key, all, or some of {', '.join(c.name for c in run.checkpoints)}",
+        )
+    return config
+
+
+def resolve_template(run: Run, kind: str | None, prompt_format: str | None) -> Template:
+    """The recipe's template, with what was given on the command line in place of its fields."""
+    given: dict[str, Any] = {"kind": kind, "prompt_format": prompt_format}
+    recipe = read_recipe(run.path)
+    fields = recipe.template.model_dump() if recipe else {}
+    return Template(**fields | {name: value for name, value in given.items() if value is not None})
+
+
+def read_recipe(run_path: Path) -> Recipe | None:
+    """The resolved recipe that `overmem train` left beside the run, or None."""
+    path = run_path / RECIPE_NAME
+    if not path.is_file():
+        return None
+    try:
+        return check_recipe(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
+    except (yaml.YAMLError, OvermemError):
+        # Another tool's file of the same name.
+        return None
+
+
+def _check(config: AuditConfig) -> None:
+    unknown = set(config.limits) - set(config.axes)
+    if unknown:
+        raise RunError(
+            "a limit for an axis that is not measured",
+            got=", ".join(sorted(unknown)),
+            expected=f"some of {', '.join(config.axes)}",
+        )
+    for name, value, least in (
+        ("limit", config.limit, 1),
+        *((f"limit of {axis}", value, 1) for axis, value in config.limits.items()),
+        ("samples", config.samples, 2),
+        ("batch_tokens", config.batch_tokens, 1),
+        ("max_new_tokens", config.max_new_tokens, 1),
+    ):
+        if value is not None and value < least:
+            raise RunError(f"{name} must be at least {least}", got=value)
+    for name, number in (("temperature", config.temperature), ("budget", config.budget_minutes)):
+        if number is not None and not number > 0:
+            raise RunError(f"{name} must be above 0", got=number)

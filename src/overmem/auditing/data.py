@@ -1,0 +1,152 @@
+"""The problems of an audit as the model sees them: val, train, OOD sets and perturbed val."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from overmem.auditing.config import AuditConfig
+from overmem.axes.kinds import Available, data_key
+from overmem.errors import DataError
+from overmem.records import Example
+from overmem.tasks import sources
+from overmem.tasks.grade import check_gradable, grade
+from overmem.tasks.perturb import pair_variant, perturb_all
+from overmem.tasks.template import Rendered, Template, data_fingerprint, fingerprint, render
+
+OOD = "ood/"
+"""Prefix of OOD sets' names."""
+
+
+@dataclass(frozen=True)
+class Problems:
+    """One set of problems in one wording."""
+
+    set: str
+    """`val`, `train`, or `ood/NAME`."""
+    variant: str
+    """`clean`, or the name of a perturbation."""
+    source: str
+    grader: str
+    shape: str
+    examples: tuple[Example, ...]
+    rendered: tuple[Rendered, ...]
+    shas: tuple[str, ...]
+    """Of each example's tokens; part of the identity of its rows."""
+    fingerprint: str
+    """Of all of them together."""
+    longest_completion: int
+    """Tokens of the longest reference, before subsampling, so that a limit changes no answer."""
+
+    def graded(self, text: str, example: Example) -> dict[str, Any]:
+        """The columns that the grader fills."""
+        found = grade(self.grader, text, example)
+        return {"grader": self.grader, "answer": found.answer, "correct": float(found.correct)}
+
+    def chosen(self, limit: int | None, seed: int) -> list[int]:
+        """Positions of a random subset in the data's own order; see `subset`."""
+        return subset([example.id for example in self.examples], limit, seed)
+
+
+def subset(ids: Sequence[str], limit: int | None, seed: int) -> list[int]:
+    """Positions of a random subset, in order; subsets of one seed are nested, whatever the set."""
+    if limit is None or limit >= len(ids):
+        return list(range(len(ids)))
+    order = sorted(range(len(ids)), key=lambda i: hashlib.sha256(f"{seed}/{ids[i]}".encode()).digest())
+    return sorted(order[:limit])
+
+
+def load_problems(config: AuditConfig, tokenizer: Any) -> dict[str, Problems]:
+    """Everything that the chosen axes may need, by `data_key`.
+
+    Raises:
+        DataError: a source cannot be read, a perturbed file does not pair, or answers are missing.
+    """
+    val = sources.load_examples(config.val)
+    grader = config.grader or val.grader
+    found = [_problems("val", "clean", config.val, val.shape, grader, val.examples, config, tokenizer)]
+    if "accuracy" in config.axes:
+        check_gradable(grader, val.examples)
+    if config.train is not None:
+        train = sources.load_examples(config.train)
+        # As many as val, and at random; training data may be huge.
+        few = [
+            train.examples[i] for i in subset([e.id for e in train.examples], len(val.examples), config.seed)
+        ]
+        found.append(_problems("train", "clean", config.train, train.shape, grader, few, config, tokenizer))
+    if "ood" in config.axes:
+        found += [_ood(name, source, config, tokenizer) for name, source in config.ood.items()]
+    if "robustness" in config.axes and grader != "none":
+        found += _variants(val, grader, config, tokenizer)
+    return {data_key(item.set, item.variant): item for item in found}
+
+
+def available(problems: dict[str, Problems], has_base: bool) -> Available:
+    """What the axes may ask for."""
+    clean = {item.set: item for item in problems.values() if item.variant == "clean"}
+    return Available(
+        sets=tuple(clean),
+        variants=tuple(item.variant for item in problems.values() if item.variant != "clean"),
+        graded=frozenset(name for name, item in clean.items() if item.grader != "none"),
+        has_base=has_base,
+    )
+
+
+def _ood(name: str, source: str, config: AuditConfig, tokenizer: Any) -> Problems:
+    data = sources.load_examples(source)
+    if data.grader == "none" and config.grader != "none":
+        raise DataError(
+            f"the OOD set `{name}` has no answers",
+            got=source,
+            expected="an answer in every row",
+            next_step="add answers, or pass --grader none to measure likelihood only",
+        )
+    grader = "none" if config.grader == "none" else data.grader
+    return _problems(f"{OOD}{name}", "clean", source, data.shape, grader, data.examples, config, tokenizer)
+
+
+def _variants(val: sources.LoadedData, grader: str, config: AuditConfig, tokenizer: Any) -> list[Problems]:
+    found = []
+    for name, source in config.variants.items():
+        if source is not None:
+            perturbed = sources.load_examples(source)
+            examples = pair_variant(name, val.examples, perturbed.examples)
+            found.append((name, source, perturbed.shape, examples))
+        elif name != "numbers" or val.task in sources.PROCEDURAL:
+            examples = perturb_all(val.examples, name, config.seed)
+            found.append((name, config.val, val.shape, examples))
+    return [_problems("val", *item[:1], *item[1:3], grader, item[3], config, tokenizer) for item in found]
+
+
+def _problems(
+    set_name: str,
+    variant: str,
+    source: str,
+    shape: str,
+    grader: str,
+    examples: Sequence[Example],
+    config: AuditConfig,
+    tokenizer: Any,
+) -> Problems:
+    rendered = tuple(render(example, tokenizer, config.template) for example in examples)
+    return Problems(
+        set=set_name,
+        variant=variant,
+        source=source,
+        grader=grader,
+        shape=shape,
+        examples=tuple(examples),
+        rendered=rendered,
+        shas=tuple(fingerprint(item) for item in rendered),
+        fingerprint=data_fingerprint(rendered),
+        longest_completion=max(len(item.completion_ids) for item in rendered),
+    )
+
+
+def render_first(config: AuditConfig, tokenizer: Any) -> tuple[sources.LoadedData, Rendered]:
+    """The first val example as the model sees it."""
+    data = sources.load_examples(config.val)
+    template: Template = config.template
+    return data, render(data.examples[0], tokenizer, template)

@@ -1,0 +1,152 @@
+"""The manifest: what was measured, on which data, with which versions; the map to the rows.
+
+Axes may be measured in several sittings. What an earlier sitting measured stays in the manifest as
+long as it describes the same weights, so a later one adds to it.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import polars as pl
+
+from overmem.auditing.plan import Plan
+from overmem.auditing.score import TEMPERATURES
+from overmem.auditing.session import Session
+from overmem.axes.kinds import Job
+from overmem.records import Checkpoint
+from overmem.store import MANIFEST_SCHEMA
+
+LIBRARIES = ("overmem", "torch", "transformers", "peft", "trl", "tokenizers", "math-verify", "numpy")
+
+
+class Ledger:
+    """Collects what has been measured and writes the manifest."""
+
+    def __init__(self, session: Session, plan: Plan, previous: Mapping[str, Any]) -> None:
+        """Start from the manifest of an earlier sitting, which may be empty."""
+        self.session, self.plan, self.previous = session, plan, previous
+        self._records: dict[str, dict[str, Any]] = {}
+        self._texts_written = False
+        self._base: dict[str, Any] | None = previous.get("base")
+        self._earlier = {record["name"]: record for record in previous.get("checkpoints", ())}
+
+    def add(self, checkpoint: Checkpoint, jobs: Iterable[Job]) -> None:
+        """Note the jobs done at a checkpoint."""
+        weights = self.session.fingerprint(checkpoint)
+        record = self._records.setdefault(
+            checkpoint.name,
+            {
+                "name": checkpoint.name,
+                "step": checkpoint.step,
+                "epoch": checkpoint.epoch,
+                "kind": checkpoint.kind,
+                "weights": weights,
+                "row_keys": self._kept_keys(checkpoint.name, weights),
+            },
+        )
+        record["row_keys"] |= {str(job): self.session.row_key(job, checkpoint) for job in jobs}
+
+    def add_base(self, base: Checkpoint, jobs: Iterable[Job]) -> None:
+        """Note the jobs done on the base model."""
+        self._base = {
+            "name": base.name,
+            "model": str(base.path),
+            "weights": self.session.fingerprint(base),
+            "row_keys": {str(job): self.session.row_key(job, base) for job in jobs},
+        }
+
+    @property
+    def measured(self) -> int:
+        """Checkpoints noted so far."""
+        return len(self._records)
+
+    def write(self, skipped: Mapping[str, str], pending: Sequence[str]) -> dict[str, Any]:
+        """Write the manifest and the texts of the problems; returns the manifest."""
+        session = self.session
+        new = {name: _describe(problems) for name, problems in session.problems.items()}
+        splits = {**self.previous.get("splits", {}), **new}
+        config = {k: v for k, v in session.config.__dict__.items() if k != "template"}
+        manifest = {
+            "schema": MANIFEST_SCHEMA,
+            "created": self.previous.get("created") or datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": _versions(LIBRARIES),
+            "python": platform.python_version(),
+            "temperatures": list(TEMPERATURES),
+            "device": str(session.host.device),
+            "dtype": str(session.host.dtype).removeprefix("torch."),
+            "config": {
+                **config,
+                "axes": list(config["axes"]),
+                "ood": dict(config["ood"]),
+                "variants": dict(config["variants"]),
+                "limits": dict(config["limits"]),
+                "template": dict(session.config.template.__dict__),
+                "max_new_tokens": session.max_new_tokens("val"),
+            },
+            "splits": splits,
+            "base": self._base,
+            "checkpoints": sorted(self._records.values(), key=lambda record: int(record["step"])),
+            "cut": {
+                item.axis: {"asked": item.cut_from, "measured": item.n, "why": item.why_not}
+                for item in self.plan.axes
+                if item.cut_from is not None
+            },
+            "skipped": dict(skipped),
+            "pending": list(pending),
+        }
+        self._write_texts()
+        session.store.write_record("manifest", manifest)
+        return manifest
+
+    def _write_texts(self) -> None:
+        """Save the problems' texts once, for what is said about them later without a model."""
+        if not self._texts_written:
+            table = pl.concat([_texts(name, problems) for name, problems in self.session.problems.items()])
+            self.session.store.write_texts(table)
+            self._texts_written = True
+
+    def _kept_keys(self, name: str, weights: str) -> dict[str, str]:
+        earlier = self._earlier.get(name)
+        return dict(earlier["row_keys"]) if earlier is not None and earlier["weights"] == weights else {}
+
+
+def _describe(problems: Any) -> dict[str, Any]:
+    return {
+        "set": problems.set,
+        "variant": problems.variant,
+        "source": problems.source,
+        "shape": problems.shape,
+        "grader": problems.grader,
+        "n": len(problems.examples),
+        "fingerprint": problems.fingerprint,
+        "example_ids": [example.id for example in problems.examples],
+        "example_shas": list(problems.shas),
+    }
+
+
+def _texts(name: str, problems: Any) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "set": [name] * len(problems.examples),
+            "example_id": [example.id for example in problems.examples],
+            "prompt": [item.prompt_text for item in problems.rendered],
+            "completion": [item.completion_text for item in problems.rendered],
+            "answer": [example.answer for example in problems.examples],
+        },
+        schema_overrides={"answer": pl.String},
+    )
+
+
+def _versions(packages: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except ImportError:
+            continue
+    return found

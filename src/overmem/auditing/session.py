@@ -1,0 +1,258 @@
+"""One audit under way: the model in memory, the rows that are missing, and what names them."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from overmem.auditing import checkpoints as discovery
+from overmem.auditing.batches import plan_batches
+from overmem.auditing.config import AuditConfig, read_recipe
+from overmem.auditing.data import Problems
+from overmem.auditing.generate import Sampling, stop_ids
+from overmem.auditing.models import ModelHost, context_length, embedding_rows
+from overmem.auditing.score import TEMPERATURES
+from overmem.auditing.work import RECALL_TOKENS, WORK, Tools
+from overmem.axes.kinds import Job
+from overmem.errors import DataError, OvermemError
+from overmem.records import Checkpoint, Run
+from overmem.store import Store, settings_key
+from overmem.tasks.rendered import Rendered
+from overmem.tasks.template import check_all_fit, check_vocab
+
+Progress = Callable[[str, str, int, int], None]
+"""Called with (checkpoint, work, problems done, problems in all) after every batch."""
+
+
+@dataclass
+class Session:
+    """Does jobs at checkpoints; rows that are already saved are not computed again."""
+
+    run: Run
+    host: ModelHost
+    tokenizer: Any
+    problems: Mapping[str, Problems]
+    config: AuditConfig
+    store: Store
+    progress: Progress
+    _current: Any = None
+    _loaded: Checkpoint | None = None
+    _checked: set[str] = field(default_factory=set)
+    _weights: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def base(self) -> Checkpoint | None:
+        """The model the fine-tune started from, as a checkpoint; None when it is not known."""
+        first = self.run.checkpoints[0]
+        if first.step == 0:
+            return first
+        name = self.config.base_model or self._recipe_base()
+        if name is None and first.kind == "adapter":
+            name = self.host.base_of(first)
+        return None if name is None else Checkpoint(name="base", step=0, path=Path(name), kind="full")
+
+    def _recipe_base(self) -> str | None:
+        recipe = read_recipe(self.run.path)
+        if recipe is None:
+            return None
+        from overmem.training.load import resolve_model
+
+        try:
+            return resolve_model(recipe.model)
+        except OvermemError:
+            return None
+
+    def do(self, job: Job, checkpoint: Checkpoint, limit: int | None, batches: int | None = None) -> None:
+        """Compute the rows of a job that are missing at a checkpoint.
+
+        Args:
+            job: what to do.
+            checkpoint: on which weights.
+            limit: most problems.
+            batches: stop after so many batches; None does all.
+        """
+        problems = self.problems[job.data]
+        key, table = self.row_key(job, checkpoint), job.table
+        missing, n = self.missing(job, checkpoint, limit)
+        self.progress(checkpoint.name, str(job), n - len(missing), n)
+        left = len(missing)
+        for number, batch in enumerate(self._batches(job, problems, limit, missing)):
+            if number == batches:
+                return
+            found = WORK[job.kind](self._model(checkpoint), problems, batch, self._tools(job))
+            identity = {"row_key": key, "split": job.set}
+            rows = [
+                {**identity, "example_id": problems.examples[i].id, "example_sha": problems.shas[i], **row}
+                for i, rows_of_one in zip(batch, found, strict=True)
+                for row in rows_of_one
+            ]
+            self.store.append_rows(checkpoint.name, table, rows)
+            left -= len(batch)
+            self.progress(checkpoint.name, str(job), n - left, n)
+        if batches is None:
+            self.store.fold_parts(checkpoint.name, table)
+
+    def missing(self, job: Job, checkpoint: Checkpoint, limit: int | None) -> tuple[list[int], int]:
+        """Positions of the problems without rows, and how many problems the job has in all."""
+        problems = self.problems[job.data]
+        chosen = problems.chosen(limit, self.config.seed)
+        table = self.store.read_rows(
+            checkpoint.name, job.table, self.row_key(job, checkpoint), columns=()
+        ).filter(pl.col("split") == job.set)
+        there = {(name, sha): n for name, sha, n in table.group_by("example_id", "example_sha").len().rows()}
+        wanted = self.config.samples if job.kind == "sample" else 1
+        names = [(problems.examples[i].id, problems.shas[i]) for i in chosen]
+        return [i for i, name in zip(chosen, names, strict=True) if there.get(name, 0) < wanted], len(chosen)
+
+    def seconds(self, job: Job, checkpoint: Checkpoint, limit: int | None) -> float:
+        """How long one batch of the job takes here and now; its rows are kept. 0 when nothing is missing."""
+        missing, _ = self.missing(job, checkpoint, limit)
+        if not missing:
+            return 0.0
+        problems = self.problems[job.data]
+        first = next(self._batches(job, problems, limit, missing))
+        self._model(checkpoint)
+        start = time.monotonic()
+        self.do(job, checkpoint, limit, batches=1)
+        return (time.monotonic() - start) / len(first)
+
+    def _batches(self, job: Job, problems: Problems, limit: int | None, missing: Sequence[int]) -> Any:
+        """Batches planned over all problems, so that a killed audit goes on with the very same ones."""
+        chosen, wanted = problems.chosen(limit, self.config.seed), set(missing)
+        lengths = [self._length(job, problems.rendered[i]) for i in chosen]
+        for planned in plan_batches(lengths, self.config.batch_tokens):
+            batch = [chosen[position] for position in planned if chosen[position] in wanted]
+            if batch:
+                yield batch
+
+    def _length(self, job: Job, item: Rendered) -> int:
+        if job.kind in ("score", "continue"):
+            return len(item) + (RECALL_TOKENS if job.kind == "continue" else 0)
+        answers = self.config.samples if job.kind == "sample" else 1
+        return answers * (len(item.prompt_ids) + self.max_new_tokens(job.set))
+
+    def _model(self, checkpoint: Checkpoint) -> Any:
+        if self._loaded != checkpoint:
+            # Let go of the last model before the next is loaded, or both are in memory.
+            self._current, self._loaded = None, None
+            self._current = self.host.load(checkpoint)
+            self._loaded = checkpoint
+        for name in set(self.problems) - self._checked:
+            rendered = self.problems[name].rendered
+            check_vocab(rendered, embedding_rows(self._current))
+            check_all_fit(rendered, context_length(self._current))
+            self._check_answers_fit(self.problems[name], context_length(self._current))
+            self._checked.add(name)
+        return self._current
+
+    def _check_answers_fit(self, problems: Problems, context: int | None) -> None:
+        if problems.set == "train" or problems.grader == "none" or "accuracy" not in self.config.axes:
+            return
+        longest = max(problems.rendered, key=lambda item: len(item.prompt_ids))
+        new = self.max_new_tokens(problems.set)
+        if context is not None and len(longest.prompt_ids) + new > context:
+            raise DataError(
+                f"an answer to `{longest.example_id}` may not fit the context",
+                got=f"{len(longest.prompt_ids)} prompt tokens and up to {new} new ones",
+                expected=f"at most {context} in all",
+                next_step=f"pass --max-new-tokens {max(1, context - len(longest.prompt_ids))} or less",
+            )
+
+    def _tools(self, job: Job) -> Tools:
+        return Tools(
+            tokenizer=self.tokenizer,
+            pad_id=self.tokenizer.pad_token_id or self.tokenizer.eos_token_id or 0,
+            stops=stop_ids(self._current, self.tokenizer, self.end_of_completion),
+            max_new_tokens=self.max_new_tokens(job.set),
+            sampling=Sampling(
+                samples=self.config.samples, temperature=self.config.temperature, seed=self.config.seed
+            ),
+        )
+
+    def max_new_tokens(self, set_name: str) -> int:
+        """Longest answer allowed on a set, in tokens."""
+        if self.config.max_new_tokens is not None:
+            return self.config.max_new_tokens
+        return max(64, 2 * self.problems[set_name].longest_completion)
+
+    @cached_property
+    def end_of_completion(self) -> int | None:
+        """The template's end-of-turn token: the special token that ends every completion.
+
+        Templates such as ChatML write a newline after it, which is not the end of the turn.
+        """
+        added = {i for i, token in self.tokenizer.added_tokens_decoder.items() if token.special}
+        special = added | set(self.tokenizer.all_special_ids)
+        ends = {self._last_special(item.completion_ids, special) for item in self.problems["val"].rendered}
+        return ends.pop() if len(ends) == 1 else None
+
+    def _last_special(self, ids: Sequence[int], special: set[int]) -> int | None:
+        for token in reversed(ids):
+            if token in special:
+                return token
+            if self.tokenizer.decode([token]).strip():
+                return None
+        return None
+
+    def row_key(self, job: Job, checkpoint: Checkpoint) -> str:
+        """The key under which the rows of a job at a checkpoint are kept."""
+        settings: dict[str, Any] = {"dtype": str(self.host.dtype), "attention": self.host.attention}
+        if job.kind == "score":
+            settings |= {"axis": "likelihood/1", "temperatures": TEMPERATURES}
+        elif job.kind == "continue":
+            settings |= {"axis": "continuations/1", "tokens": RECALL_TOKENS}
+        else:
+            settings |= {
+                "axis": "generations/2",
+                "max_new_tokens": self.max_new_tokens(job.set),
+                "temperature": 0.0,
+                "end_of_completion": self.end_of_completion,
+            }
+        if job.kind == "sample":
+            settings |= {"temperature": self.config.temperature, "seed": self.config.seed}
+        return settings_key({"weights": self.fingerprint(checkpoint), **settings})
+
+    def fingerprint(self, checkpoint: Checkpoint) -> str:
+        """Of a checkpoint's weights and, under an adapter, of its base model's."""
+        if checkpoint.name not in self._weights:
+            self._weights[checkpoint.name] = self._fingerprint(checkpoint)
+        return self._weights[checkpoint.name]
+
+    def _fingerprint(self, checkpoint: Checkpoint) -> str:
+        if checkpoint.kind == "adapter":
+            own = discovery.fingerprint_weights(checkpoint.path)
+            base = self._path_fingerprint(self.host.base_of(checkpoint))
+            return hashlib.sha256(f"{own}/{base}".encode()).hexdigest()
+        return self._path_fingerprint(str(checkpoint.path))
+
+    def _path_fingerprint(self, name: str) -> str:
+        known = f"path:{name}"
+        if known not in self._weights:
+            folder = Path(name)
+            self._weights[known] = discovery.fingerprint_weights(folder) if folder.is_dir() else name
+        return self._weights[known]
+
+    def regrade(self, checkpoint: Checkpoint) -> None:
+        """Grade saved answers again, without the model: grader or answers may have changed."""
+        known = {
+            (problems.set, problems.variant, example.id, sha): (problems, example)
+            for problems in self.problems.values()
+            if problems.grader != "none"
+            for example, sha in zip(problems.examples, problems.shas, strict=True)
+        }
+
+        def again(row: dict[str, Any]) -> dict[str, Any]:
+            name = (row["split"], row["variant"], row["example_id"], row["example_sha"])
+            if name not in known:
+                return row
+            problems, example = known[name]
+            return row | problems.graded(row["text"], example)
+
+        self.store.update_rows(checkpoint.name, "generations", again)

@@ -1,0 +1,117 @@
+"""The work itself: rows of one batch of problems, for each kind of job.
+
+Every function takes a model and some problems and gives the columns of one row set; identity columns
+(who, where, with which settings) are added by the session.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from overmem.auditing.data import Problems
+from overmem.auditing.generate import Generation, Sampling, generate
+from overmem.auditing.score import score_batch
+from overmem.axes.kinds import JobKind
+from overmem.errors import CheckpointError
+
+RECALL_TOKENS = 32
+"""Tokens of a reference's second half that a continuation is compared on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """What work needs beside the model and the problems."""
+
+    tokenizer: Any
+    pad_id: int
+    stops: Sequence[int]
+    max_new_tokens: int
+    sampling: Sampling
+
+
+Row = dict[str, Any]
+
+
+def score(model: Any, problems: Problems, batch: Sequence[int], tools: Tools) -> list[list[Row]]:
+    """Teacher-forced likelihood of the references.
+
+    Raises:
+        CheckpointError: a log-probability is NaN or infinite.
+    """
+    scores = score_batch(model, [problems.rendered[i] for i in batch], tools.pad_id)
+    rows = [item.to_row() for item in scores]
+    if not all(math.isfinite(row["nll_nats"]) for row in rows):
+        raise CheckpointError(
+            "the model gives NaN or infinite log-probabilities",
+            got=f"dtype {next(model.parameters()).dtype}",
+            next_step="audit with --dtype float32",
+        )
+    return [[row] for row in rows]
+
+
+def greedy(model: Any, problems: Problems, batch: Sequence[int], tools: Tools) -> list[list[Row]]:
+    """One answer to each problem at temperature 0, graded."""
+    return _answers(model, problems, batch, tools, None)
+
+
+def sample(model: Any, problems: Problems, batch: Sequence[int], tools: Tools) -> list[list[Row]]:
+    """K answers to each problem at a temperature, graded."""
+    return _answers(model, problems, batch, tools, tools.sampling)
+
+
+def continue_reference(model: Any, problems: Problems, batch: Sequence[int], tools: Tools) -> list[list[Row]]:
+    """The reference's second half, written greedily after prompt and first half: is it known by heart?"""
+    items = [problems.rendered[i] for i in batch]
+    halves = [len(item.completion_ids) // 2 for item in items]
+    prompts = [(*item.prompt_ids, *item.completion_ids[:n]) for item, n in zip(items, halves, strict=True)]
+    written = generate(model, prompts, tools.tokenizer, stops=(), max_new_tokens=RECALL_TOKENS)
+    rows = []
+    for item, half, (answer,) in zip(items, halves, written, strict=True):
+        reference = item.completion_ids[half:][:RECALL_TOKENS]
+        same = sum(a == b for a, b in zip(answer.tokens, reference, strict=False))
+        counts = {"n_prefix": half, "n_compared": len(reference), "n_same": same}
+        rows.append([{**counts, "exact": same == len(reference)}])
+    return rows
+
+
+def _answers(
+    model: Any, problems: Problems, batch: Sequence[int], tools: Tools, sampling: Sampling | None
+) -> list[list[Row]]:
+    answers = generate(
+        model,
+        [problems.rendered[i].prompt_ids for i in batch],
+        tools.tokenizer,
+        stops=tools.stops,
+        max_new_tokens=tools.max_new_tokens,
+        sampling=sampling,
+        example_ids=[problems.examples[i].id for i in batch],
+    )
+    heat = 0.0 if sampling is None else sampling.temperature
+    return [
+        [_answer_row(problems, i, number, heat, answer) for number, answer in enumerate(samples)]
+        for i, samples in zip(batch, answers, strict=True)
+    ]
+
+
+def _answer_row(problems: Problems, index: int, sample: int, temperature: float, answer: Generation) -> Row:
+    return {
+        "variant": problems.variant,
+        "sample": sample,
+        "temperature": temperature,
+        **problems.graded(answer.text, problems.examples[index]),
+        "text": answer.text,
+        "n_tokens": len(answer.tokens),
+        "finished": answer.finished,
+        "mean_logprob": answer.mean_logprob,
+    }
+
+
+WORK: dict[JobKind, Callable[[Any, Problems, Sequence[int], Tools], list[list[Row]]]] = {
+    "score": score,
+    "greedy": greedy,
+    "sample": sample,
+    "continue": continue_reference,
+}

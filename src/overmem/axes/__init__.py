@@ -1,0 +1,44 @@
+"""The axes: one module each, found here by name. Adding an axis is adding a file.
+
+A module becomes an axis by having `AXIS`, an `overmem.axes.kinds.Axis`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+
+from overmem.axes.kinds import Axis
+from overmem.errors import RunError
+
+CORE = ("likelihood", "accuracy")
+"""What the decision rule rests on; always measured at every checkpoint."""
+
+
+@cache
+def all_axes() -> dict[str, Axis]:
+    """Every axis by name: the core first, then in alphabetical order."""
+    modules = [import_module(f"{__name__}.{info.name}") for info in iter_modules(__path__)]
+    found: dict[str, Axis] = {m.AXIS.name: m.AXIS for m in modules if hasattr(m, "AXIS")}
+    return {name: found[name] for name in (*CORE, *sorted(set(found) - set(CORE)))}
+
+
+def choose_axes(names: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Axis names from `all` or a choice of them, in the order of `all_axes`.
+
+    Raises:
+        RunError: an axis that does not exist, or none.
+    """
+    asked = tuple(filter(None, names.split(","))) if isinstance(names, str) else names
+    known = all_axes()
+    if asked == ("all",):
+        return tuple(known)
+    unknown = [name for name in asked if name not in known]
+    if unknown or not asked:
+        raise RunError(
+            "unknown axis" if unknown else "no axis was named",
+            got=", ".join(unknown) or "none",
+            expected=f"all, or some of {', '.join(known)}",
+        )
+    return tuple(name for name in known if name in asked)

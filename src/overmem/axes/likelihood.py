@@ -1,0 +1,28 @@
+"""Likelihood: how probable the references are, which is where over-memorization shows first."""
+
+from __future__ import annotations
+
+from overmem.axes.kinds import Available, Axis, Evidence, Job, Measure, ratio_measure
+
+VAL, TRAIN = Job("score", "val"), Job("score", "train")
+
+
+def jobs(available: Available) -> tuple[Job, ...]:
+    """The references of val, and of a training subset to see the gap."""
+    return tuple(job for job in (VAL, TRAIN) if job.set in available.sets)
+
+
+def measures(evidence: Evidence) -> tuple[Measure, ...]:
+    """NLL on val and on train, nats per token, lower is better."""
+    found = []
+    for job, name in ((VAL, "nll"), (TRAIN, "train_nll")):
+        if job in evidence.rows:
+            rows = evidence.rows[job]
+            nll_N, tokens_N = rows["nll_nats"].to_numpy(), rows["n_tokens"].to_numpy().astype(float)
+            found.append(ratio_measure(name, "lower" if job is VAL else "context", job.set, nll_N, tokens_N))
+    return tuple(found)
+
+
+AXIS = Axis(
+    name="likelihood", tells="how probable the references are (NLL, perplexity)", jobs=jobs, measures=measures
+)

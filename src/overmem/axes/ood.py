@@ -1,0 +1,85 @@
+"""OOD: accuracy and likelihood on problems of another distribution than the fine-tune saw.
+
+Each named set (`ood/NAME`) is measured as val is. What a checkpoint loses here while it keeps its
+accuracy on val is a cost of memorization that val cannot show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from overmem.axes.kinds import (
+    Available,
+    Axis,
+    Direction,
+    Evidence,
+    FloatArray,
+    Job,
+    Measure,
+    average_measure,
+    ratio_measure,
+)
+
+PREFIX = "ood/"
+
+
+def jobs(available: Available) -> tuple[Job, ...]:
+    """The references of each OOD set, and one greedy answer to each problem where there is a grader."""
+    found = []
+    for name in available.sets:
+        if name.startswith(PREFIX):
+            found.append(Job("score", name))
+            if name in available.graded:
+                found.append(Job("greedy", name))
+    return tuple(found)
+
+
+def measures(evidence: Evidence) -> tuple[Measure, ...]:
+    """Greedy accuracy (higher is better) and NLL (nats per token, lower) on each OOD set.
+
+    With several sets also their plain means, `accuracy` and `nll`, in which each set weighs the same
+    whatever its size.
+    """
+    sets = sorted({job.set for job in evidence.rows if job.set.startswith(PREFIX)})
+    accuracies = [measure for name in sets for measure in _accuracy(evidence, name)]
+    nlls = [measure for name in sets for measure in _nll(evidence, name)]
+    return (*_mean("accuracy", "higher", accuracies), *accuracies, *_mean("nll", "lower", nlls), *nlls)
+
+
+def _accuracy(evidence: Evidence, name: str) -> tuple[Measure, ...]:
+    job = Job("greedy", name)
+    if job not in evidence.rows:
+        return ()
+    rows = evidence.rows[job].with_columns(answered=pl.lit(1.0))
+    correct_N, answered_N = _aligned(evidence, name, rows, "correct", "answered")
+    return (ratio_measure(f"accuracy_{name.removeprefix(PREFIX)}", "higher", name, correct_N, answered_N),)
+
+
+def _nll(evidence: Evidence, name: str) -> tuple[Measure, ...]:
+    job = Job("score", name)
+    if job not in evidence.rows:
+        return ()
+    nll_N, tokens_N = _aligned(evidence, name, evidence.rows[job], "nll_nats", "n_tokens")
+    return (ratio_measure(f"nll_{name.removeprefix(PREFIX)}", "lower", name, nll_N, tokens_N),)
+
+
+def _mean(name: str, direction: Direction, parts: Sequence[Measure]) -> tuple[Measure, ...]:
+    return (average_measure(name, direction, parts),) if len(parts) > 1 else ()
+
+
+def _aligned(evidence: Evidence, name: str, rows: pl.DataFrame, *columns: str) -> list[FloatArray]:
+    """Columns over the set's one population: every problem scored or answered, 0 where it is not in `rows`.
+
+    Both figures of a set are drawn together, so both must list the same problems in the same order.
+    """
+    both = [evidence.rows[job] for job in (Job("score", name), Job("greedy", name)) if job in evidence.rows]
+    ids = pl.concat([table.select("example_id") for table in both]).unique().sort("example_id")
+    table = ids.join(rows, on="example_id", how="left", maintain_order="left", validate="1:1")
+    return [table[column].cast(pl.Float64).fill_null(0.0).to_numpy() for column in columns]
+
+
+AXIS = Axis(
+    name="ood", tells="accuracy and likelihood on other kinds of problems", jobs=jobs, measures=measures
+)

@@ -1,0 +1,392 @@
+"""Privacy: how well it can be told which problems were trained on (membership inference).
+
+Members are the train subset, non-members are val. An attack gives each completion a score, higher
+for "more likely trained on"; the figures say how well the scores part the two sets. A model that
+has not memorized leaves AUROC at 0.5 and TPR at 1% FPR at 1%. That holds only if train and val come
+from one distribution: `distribution_warnings` looks for signs that they do not.
+
+Shape suffixes: D draws, M members, K non-members, N problems of one set, T tokens of one completion.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from overmem.axes.kinds import Available, Axis, Counts, Evidence, FloatArray, Job, Measure
+from overmem.errors import DataError
+from overmem.tasks.files import SUFFIXES
+from overmem.tasks.known import KNOWN
+from overmem.tasks.sources import Source, parse_source
+
+TRAIN, VAL = Job("score", "train"), Job("score", "val")
+BASE_TRAIN, BASE_VAL = Job("score", "train", model="base"), Job("score", "val", model="base")
+MEMBERS, NONMEMBERS = "train:score", "val:score"
+"""Names of the two populations."""
+LOW_SHARE = 0.2
+"""Share of a completion's least likely tokens that Min-K% looks at."""
+SIGMA_FLOOR = 1e-6
+"""Least sigma that z is divided by; the model is certain of the token below it."""
+FPR = 0.01
+MIN_NONMEMBERS = 100
+"""Fewest non-members of which 1% is a whole problem."""
+MIN_COMPARED = 20
+"""Fewest problems of a set for `distribution_warnings`: below, bootstrap intervals are too narrow."""
+CLEAR_DIFFERENCE = 0.05
+"""Least distance of AUROC from 0.5 that is worth a warning."""
+
+
+def jobs(available: Available) -> tuple[Job, ...]:
+    """References of members and non-members under the checkpoint, and under the base model if known."""
+    if "train" not in available.sets:
+        return ()
+    return (TRAIN, VAL, BASE_TRAIN, BASE_VAL) if available.has_base else (TRAIN, VAL)
+
+
+def measures(evidence: Evidence) -> tuple[Measure, ...]:
+    """AUROC and TPR at 1% FPR of each attack: loss, zlib, min_k, min_k_plus_plus, and base if it was scored.
+
+    Both are shares; lower is better down to 0.5 and 0.01, where the scores say nothing.
+    """
+    if TRAIN not in evidence.rows or VAL not in evidence.rows:
+        return ()
+    has_base = BASE_TRAIN in evidence.rows and BASE_VAL in evidence.rows
+    member, nonmember = (
+        attack_scores(evidence.rows[job], evidence.texts[job.set], evidence.rows[base] if has_base else None)
+        for job, base in ((TRAIN, BASE_TRAIN), (VAL, BASE_VAL))
+    )
+    figures = [attack_measures(attack, member[attack], nonmember[attack]) for attack in member]
+    return tuple(measure for pair in figures for measure in pair)
+
+
+def attack_scores(
+    rows: pl.DataFrame, texts: pl.DataFrame, base: pl.DataFrame | None = None
+) -> dict[str, FloatArray]:
+    """The score of every example under every attack, higher for "more likely a member".
+
+    Args:
+        rows: likelihood rows of one set under the checkpoint.
+        texts: the set's example_id and completion.
+        base: its likelihood rows under the model that the fine-tune started from, if known.
+
+    Returns:
+        Scores by attack, in the order of `rows`; NaN where an example has no text or no base row.
+    """
+    nll_N = rows["nll_nats"].to_numpy()
+    tokens_N = rows["n_tokens"].to_numpy().astype(float)
+    completions = _joined(rows, texts, "completion").to_list()
+    logprobs, mus, sigmas = (
+        [np.asarray(values, dtype=float) for values in rows[column]] for column in ("logprob", "mu", "sigma")
+    )
+    scores = {
+        "loss": loss_score(nll_N, tokens_N),
+        "zlib": np.array(
+            [
+                float("nan") if text is None else zlib_score(nll, text)
+                for nll, text in zip(nll_N, completions, strict=True)
+            ]
+        ),
+        "min_k": np.array([min_k_score(values) for values in logprobs]),
+        "min_k_plus_plus": np.array(
+            [min_k_plus_plus_score(*values) for values in zip(logprobs, mus, sigmas, strict=True)]
+        ),
+    }
+    if base is not None:
+        base_nll_N = _joined(rows, base, "nll_nats").fill_null(float("nan")).to_numpy()
+        scores["base"] = reference_score(nll_N, base_nll_N, tokens_N)
+    return scores
+
+
+def loss_score(nll_nats_N: FloatArray, n_tokens_N: FloatArray) -> FloatArray:
+    """Minus the NLL per token, nats: what was trained on is more probable (1709.01604)."""
+    return -nll_nats_N / n_tokens_N
+
+
+def zlib_score(nll_nats: float, completion: str) -> float:
+    """Minus the NLL over the bytes of the zlib-compressed text, nats per byte (2012.07805).
+
+    Discounts texts that are probable because they are repetitive.
+    """
+    return -float(nll_nats) / len(zlib.compress(completion.encode()))
+
+
+def min_k_score(logprob_T: npt.ArrayLike, share: float = LOW_SHARE) -> float:
+    """Min-K%: mean ln p of the least likely tokens, nats (2310.16789).
+
+    Args:
+        logprob_T: ln p of each token of one completion, at least one.
+        share: of the tokens taken, in (0, 1]; rounded down, at least one token.
+    """
+    return _mean_of_lowest(np.asarray(logprob_T, dtype=float), share)
+
+
+def min_k_plus_plus_score(
+    logprob_T: npt.ArrayLike, mu_T: npt.ArrayLike, sigma_T: npt.ArrayLike, share: float = LOW_SHARE
+) -> float:
+    """Min-K%++: mean z of the tokens lowest in z = (ln p - mu) / sigma (2404.02936).
+
+    Puts each token on the scale of the model's own distribution at its position.
+
+    Args:
+        logprob_T: ln p of each token of one completion, at least one.
+        mu_T: mean of ln p under the model at each position.
+        sigma_T: its standard deviation; where the model is certain (0), z is 0 for the certain token.
+        share: of the tokens taken, in (0, 1]; rounded down, at least one token.
+    """
+    above_mean_T = np.asarray(logprob_T, dtype=float) - np.asarray(mu_T, dtype=float)
+    return _mean_of_lowest(above_mean_T / np.maximum(np.asarray(sigma_T, dtype=float), SIGMA_FLOOR), share)
+
+
+def reference_score(
+    nll_nats_N: FloatArray, base_nll_nats_N: FloatArray, n_tokens_N: FloatArray
+) -> FloatArray:
+    """NLL under the base model minus NLL, nats per token: how much the fine-tune has gained.
+
+    The strongest attack here, as it discounts what was easy before (2111.08440).
+    """
+    with np.errstate(invalid="ignore"):
+        return (base_nll_nats_N - nll_nats_N) / n_tokens_N
+
+
+def attack_measures(attack: str, member_M: FloatArray, nonmember_K: FloatArray) -> tuple[Measure, Measure]:
+    """AUROC and TPR at 1% FPR of one attack's scores, as figures that can be resampled."""
+    auroc_name, tpr_name = f"auroc_{attack}", f"tpr_at_1pct_fpr_{attack}"
+    sizes = {MEMBERS: len(member_M), NONMEMBERS: len(nonmember_K)}
+    reason = _why_undefined(member_M, nonmember_K)
+    tpr_reason = reason
+    if reason is None and len(nonmember_K) < MIN_NONMEMBERS:
+        tpr_reason = f"1% FPR needs at least {MIN_NONMEMBERS} non-members, val has {len(nonmember_K)}"
+
+    def auroc_statistic(counts: Counts) -> FloatArray:
+        return auroc_D(member_M, nonmember_K, counts[MEMBERS], counts[NONMEMBERS])
+
+    def tpr_statistic(counts: Counts) -> FloatArray:
+        return tpr_at_fpr_D(member_M, nonmember_K, counts[MEMBERS], counts[NONMEMBERS], fpr=FPR)
+
+    return (
+        Measure(name=auroc_name, direction="lower", sizes=sizes, statistic=auroc_statistic, reason=reason),
+        Measure(name=tpr_name, direction="lower", sizes=sizes, statistic=tpr_statistic, reason=tpr_reason),
+    )
+
+
+def auroc(member_M: FloatArray, nonmember_K: FloatArray) -> float:
+    """Probability that a member scores above a non-member, ties counting 1/2; in [0, 1]."""
+    return float(auroc_D(member_M, nonmember_K, *_once_each(member_M, nonmember_K))[0])
+
+
+def auroc_D(
+    member_M: FloatArray, nonmember_K: FloatArray, counts_D_M: FloatArray, counts_D_K: FloatArray
+) -> FloatArray:
+    """AUROC with each problem counted as often as a draw says; ties count 1/2.
+
+    Args:
+        member_M: scores of members, without NaN.
+        nonmember_K: scores of non-members, without NaN.
+        counts_D_M: weight of each member in each draw, not negative.
+        counts_D_K: the same for non-members.
+
+    Returns:
+        One AUROC a draw; NaN where a side is empty.
+    """
+    order_K = np.argsort(nonmember_K)
+    sorted_K = nonmember_K[order_K]
+    below_M = np.searchsorted(sorted_K, member_M, side="left")
+    up_to_M = np.searchsorted(sorted_K, member_M, side="right")
+    cumulated_D_K1 = _cumulated(counts_D_K[:, order_K])
+    beaten_D_M = np.take(cumulated_D_K1, below_M, axis=1)
+    beaten_D_M += np.take(cumulated_D_K1, up_to_M, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        pairs_D = counts_D_M.sum(axis=1) * counts_D_K.sum(axis=1)
+        return np.asarray(np.einsum("dm,dm->d", counts_D_M, beaten_D_M) / 2 / pairs_D)
+
+
+def tpr_at_fpr(member_M: FloatArray, nonmember_K: FloatArray, fpr: float = FPR) -> float:
+    """Largest share of members found while at most `fpr` of the non-members are taken for members."""
+    return float(tpr_at_fpr_D(member_M, nonmember_K, *_once_each(member_M, nonmember_K), fpr=fpr)[0])
+
+
+def tpr_at_fpr_D(
+    member_M: FloatArray,
+    nonmember_K: FloatArray,
+    counts_D_M: FloatArray,
+    counts_D_K: FloatArray,
+    fpr: float = FPR,
+) -> FloatArray:
+    """TPR at a bounded FPR with each problem counted as often as a draw says (2112.03570).
+
+    The threshold is a score: all examples at or above it are taken for members, so tied scores are
+    flagged together or not at all, and nothing is interpolated between two thresholds.
+
+    Args:
+        member_M: scores of members, without NaN.
+        nonmember_K: scores of non-members, without NaN.
+        counts_D_M: weight of each member in each draw, not negative.
+        counts_D_K: the same for non-members.
+        fpr: largest false positive rate allowed, in [0, 1).
+
+    Returns:
+        One TPR a draw; NaN where a side is empty.
+
+    Raises:
+        ValueError: `fpr` is out of range.
+    """
+    if not 0 <= fpr < 1:
+        raise ValueError(f"the false positive rate must be in [0, 1), got {fpr}")
+    if not len(nonmember_K):
+        return np.full(len(counts_D_K), np.nan)
+    falling_K, falling_M = np.argsort(-nonmember_K), np.argsort(-member_M)
+    flagged_D_K = _cumulated(counts_D_K[:, falling_K])[:, 1:]
+    total_D = flagged_D_K[:, -1]
+    # The first non-member that may not be flagged; members must score strictly above it. The tolerance
+    # is for products such as 0.07 * 100, which is a little more than 7 (or less).
+    barred_D = np.argmax(flagged_D_K > (fpr * total_D * (1 + 1e-9))[:, None], axis=1)
+    above_K = np.searchsorted(-member_M[falling_M], -nonmember_K[falling_K], side="left")
+    found_D_M1 = _cumulated(counts_D_M[:, falling_M])
+    found_D = np.take_along_axis(found_D_M1, above_K[barred_D][:, None], axis=1)[:, 0]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(total_D > 0, found_D / found_D_M1[:, -1], np.nan))
+
+
+def distribution_warnings(evidence: Evidence, *, seed: int = 0, draws: int = 2000) -> tuple[str, ...]:
+    """Signs that members and non-members do not come from one distribution.
+
+    If they differ by more than having been trained on, the attacks find that difference, and their
+    AUROC says little of memorization. Looked at: where the sets come from; an attack that knows
+    nothing but the completions' length; the loss of the base model, which has seen neither set. An
+    attack that should know nothing is reported when the 95% bootstrap interval of its AUROC excludes
+    0.5 and the AUROC is more than 0.05 away from it, so same distributions give each of the two
+    reports at most about one time in twenty.
+
+    Args:
+        evidence: of any one checkpoint; lengths, sources and base rows are the same at all of them.
+        seed: of the bootstrap.
+        draws: of the bootstrap.
+
+    Returns:
+        One sentence each, with its figures; empty when nothing speaks against the comparison, or
+        when there are fewer than 20 examples of a set to tell by.
+    """
+    found = source_warnings(evidence.sources)
+    rng = np.random.default_rng(seed)
+    if TRAIN in evidence.rows and VAL in evidence.rows:
+        member_M, nonmember_K = (
+            evidence.rows[job]["n_tokens"].to_numpy().astype(float) for job in (TRAIN, VAL)
+        )
+        found += _warning("the length of a completion alone", member_M, nonmember_K, rng, draws)
+    if BASE_TRAIN in evidence.rows and BASE_VAL in evidence.rows:
+        member_M, nonmember_K = (
+            loss_score(rows["nll_nats"].to_numpy(), rows["n_tokens"].to_numpy())
+            for rows in (evidence.rows[BASE_TRAIN], evidence.rows[BASE_VAL])
+        )
+        found += _warning("the base model's loss", member_M, nonmember_K, rng, draws)
+    return found
+
+
+def source_warnings(sources: Mapping[str, str]) -> tuple[str, ...]:
+    """A warning if train and val, as named in the configuration, are different data sets.
+
+    Splits of one data set, files in one folder, and data sources read as the same task are one data set.
+    """
+    if "train" not in sources or "val" not in sources or _same_data_set(sources["train"], sources["val"]):
+        return ()
+    return (
+        f"train ({sources['train']}) and val ({sources['val']}) name different data sets, so the "
+        "privacy figures may measure how the sets differ, not what was memorized.",
+    )
+
+
+def _warning(
+    clue: str, member_M: FloatArray, nonmember_K: FloatArray, rng: np.random.Generator, draws: int
+) -> tuple[str, ...]:
+    """The warning that an attack which should know nothing tells members from non-members, if it does."""
+    if min(len(member_M), len(nonmember_K)) < MIN_COMPARED or _why_undefined(member_M, nonmember_K):
+        return ()
+    value = auroc(member_M, nonmember_K)
+    counts_D_M, counts_D_K = (
+        rng.multinomial(size, np.full(size, 1 / size), size=draws).astype(float)
+        for size in (len(member_M), len(nonmember_K))
+    )
+    low, high = np.quantile(auroc_D(member_M, nonmember_K, counts_D_M, counts_D_K), [0.025, 0.975])
+    if low <= 0.5 <= high or abs(value - 0.5) <= CLEAR_DIFFERENCE:
+        return ()
+    return (
+        f"{clue[0].upper()}{clue[1:]} tells train from val: AUROC {value:.2f} "
+        f"({low:.2f} to {high:.2f}, n = {len(member_M)} and {len(nonmember_K)}), so the privacy "
+        "figures measure in part how the sets differ, not what was memorized.",
+    )
+
+
+def _same_data_set(first: str, second: str) -> bool:
+    one, other = _parsed(first), _parsed(second)
+    if one is None or other is None:
+        return True  # nothing can be said of a name that no longer reads as a source
+    if one.task is not None and other.task is not None:
+        return one.task == other.task
+    return _place(one) == _place(other)
+
+
+def _parsed(source: str) -> Source | None:
+    try:
+        return parse_source(source)
+    except DataError:
+        return None
+
+
+def _place(source: Source) -> str:
+    """The folder of a file, or the hub id of a data set."""
+    if Path(source.location).suffix.lower() in SUFFIXES:
+        return f"folder {os.path.abspath(Path(source.location).parent)}"
+    if not source.location and source.task in KNOWN:
+        return f"hub {KNOWN[source.task].hub_id}"
+    return f"hub {source.location}"
+
+
+def _why_undefined(member_M: FloatArray, nonmember_K: FloatArray) -> str | None:
+    if not len(member_M) or not len(nonmember_K):
+        return f"no {'members (train)' if not len(member_M) else 'non-members (val)'} to compare"
+    missing = int(np.isnan(member_M).sum() + np.isnan(nonmember_K).sum())
+    if missing:
+        return f"{missing} of {len(member_M) + len(nonmember_K)} examples have no score"
+    return None
+
+
+def _joined(rows: pl.DataFrame, other: pl.DataFrame, column: str) -> pl.Series:
+    """A column of another table for each of the rows, in their order; null where it has none."""
+    theirs = other.select("example_id", theirs=column)
+    joined = rows.select("example_id").join(
+        theirs, on="example_id", how="left", maintain_order="left", validate="1:1"
+    )
+    return joined["theirs"]
+
+
+def _mean_of_lowest(value_T: FloatArray, share: float) -> float:
+    if not 0 < share <= 1:
+        raise ValueError(f"share of tokens must be in (0, 1], got {share}")
+    if not len(value_T):
+        return float("nan")
+    return float(np.sort(value_T)[: max(1, int(share * len(value_T)))].mean())
+
+
+def _once_each(member_M: FloatArray, nonmember_K: FloatArray) -> tuple[FloatArray, FloatArray]:
+    return np.ones((1, len(member_M))), np.ones((1, len(nonmember_K)))
+
+
+def _cumulated(counts_D_N: FloatArray) -> FloatArray:
+    """Sums over the first 0, 1, ..., N problems, (D, N + 1)."""
+    sums_D_N1 = np.zeros((counts_D_N.shape[0], counts_D_N.shape[1] + 1))
+    np.cumsum(counts_D_N, axis=1, out=sums_D_N1[:, 1:])
+    return sums_D_N1
+
+
+AXIS = Axis(
+    name="privacy",
+    tells="how well training data can be told from other data (membership inference)",
+    jobs=jobs,
+    measures=measures,
+)

@@ -1,0 +1,89 @@
+"""Several seeds of one recipe, judged as one: is it the recipe that over-memorizes, or this run?
+
+Seeds are drawn first, then problems, so what is said holds for another seed of the recipe too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from overmem.diagnosis.costs import compare_measured, measure_all
+from overmem.diagnosis.evidence import Place, gather
+from overmem.diagnosis.judge import judge
+from overmem.diagnosis.rows import Core, read_core
+from overmem.diagnosis.run import judge_store, open_audit
+from overmem.diagnosis.words import plain_words
+from overmem.errors import ArtifactError, RunError
+from overmem.records import Cost, Verdict
+
+AGAINST = "each seed's recommended checkpoint"
+
+
+def diagnose_seeds(runs: Sequence[str | Path], **options: Any) -> Verdict:
+    """Judge several audited seeds of one recipe as one run.
+
+    Args:
+        runs: folders of the seeds, audited on the same problems.
+        **options: thresholds, resamples and seed of `overmem.judge`.
+
+    Returns:
+        A verdict on the recipe's mean curves; its costs compare each seed's last checkpoint with the
+        one recommended for that seed. It is not saved.
+
+    Raises:
+        OvermemError: a run that was not audited, or seeds whose steps or problems differ.
+    """
+    if len(runs) < 2:
+        raise RunError("several seeds are needed", got=f"{len(runs)} run", expected="at least 2")
+    audits = [open_audit(Path(run)) for run in runs]
+    steps = [[int(c["step"]) for c in manifest["checkpoints"]] for _, manifest in audits]
+    if any(other != steps[0] for other in steps):
+        raise RunError(
+            "the seeds have checkpoints at other steps",
+            got="; ".join(", ".join(map(str, other)) for other in steps),
+            expected="the same steps in every run of one recipe",
+        )
+    cores = [read_core(store, manifest) for store, manifest in audits]
+    ids = sorted(set.intersection(*(set(core.ids) for core in cores)))
+    if not ids:
+        raise ArtifactError(
+            "the seeds share no problem",
+            expected="all audited on the same --val",
+            next_step="run `overmem audit` on each with the same problems",
+        )
+    chosen = [_positions(core, ids) for core in cores]
+    correct_S_C_N = np.stack([core.correct_C_N[:, at] for core, at in zip(cores, chosen, strict=True)])
+    nll_S_C_N = np.stack([core.nll_nats_C_N[:, at] for core, at in zip(cores, chosen, strict=True)])
+    verdict = judge(steps[0], correct_S_C_N, nll_S_C_N, cores[0].n_tokens_N[chosen[0]], **options)
+    severity = dataclasses.replace(verdict.severity, reason="of several seeds; see each seed's own verdict")
+    said = f"{len(runs)} seeds of one recipe, judged as one: {', '.join(map(str, runs))}"
+    verdict = dataclasses.replace(
+        verdict,
+        severity=severity,
+        costs=tuple(_costs(audits, options)),
+        notes=(said, *verdict.notes),
+    )
+    return dataclasses.replace(verdict, words=plain_words(verdict))
+
+
+def _positions(core: Core, ids: Sequence[str]) -> list[int]:
+    place = {name: position for position, name in enumerate(core.ids)}
+    return [place[name] for name in ids]
+
+
+def _costs(audits: Sequence[tuple[Any, dict[str, Any]]], options: dict[str, Any]) -> list[Cost]:
+    """The last checkpoint of each seed against the one recommended for it, averaged over seeds."""
+    places: list[Place] = []
+    for store, manifest in audits:
+        verdict = judge_store(store, **options)
+        last = verdict.checkpoints[-1].name
+        if verdict.recommended is None or verdict.recommended.name == last:
+            return []
+        places += [Place(store, manifest, last), Place(store, manifest, verdict.recommended.name)]
+    measured = [measure_all(evidence) for evidence in gather(places)]
+    return compare_measured(measured[::2], measured[1::2], against=AGAINST, seed=options.get("seed", 0))

@@ -1,0 +1,140 @@
+"""Tables of axes for a terminal of 80 columns: the plan, the costs, and a comparison of two runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from overmem.diagnosis.compare import Comparison
+from overmem.diagnosis.spoken import percent
+from overmem.records import Cost
+
+if TYPE_CHECKING:
+    from overmem.auditing.plan import Plan
+
+READINGS = {"worse": "red", "better": "green", "changed": "yellow"}
+
+
+def render_plan(plan: Plan, console: Console) -> None:
+    """Print what an audit will do, on how many problems, and about how long it takes."""
+    table = _table("axis", "what it tells", problems="right", checkpoints="right", about="right")
+    for item in plan.axes:
+        if not item.jobs:
+            table.add_row(item.axis, Text(f"not measured: {item.why_not}", style="dim"), "-", "-", "-")
+            continue
+        n = f"{item.n:,}" + (f" of {item.cut_from:,}" if item.cut_from is not None else "")
+        table.add_row(item.axis, item.tells, n, str(item.checkpoints), _time(item.seconds))
+    console.print(table)
+    if math.isfinite(plan.seconds):
+        console.print(f" about {_time(plan.seconds)} in all, beside what is already measured\n", style="dim")
+
+
+def render_costs(costs: Sequence[Cost], last: str, console: Console, *, everything: bool = False) -> None:
+    """Print the costs of the last checkpoint against the first reference, axis by axis.
+
+    Args:
+        costs: of a verdict.
+        last: name of the last checkpoint.
+        console: where to.
+        everything: every measure and every reference; else what is clear, and each axis's headline.
+    """
+    if not costs:
+        return
+    for against in dict.fromkeys(cost.against for cost in costs):
+        of_one = [cost for cost in costs if cost.against == against]
+        shown = of_one if everything else [c for c in of_one if c.headline or c.reading == "worse"]
+        console.print(Text(f" {last} against {against}", style="bold"))
+        console.print(_differences(shown, "last", "it"))
+        console.print(_below(len(of_one) - len(shown)))
+        if not everything:
+            return
+
+
+def render_comparison(found: Comparison, console: Console) -> None:
+    """Print two runs at matched accuracy."""
+    a, b = found.accuracy
+    console.print(Text(f"A  {', '.join(found.a)}\nB  {', '.join(found.b)}"), soft_wrap=True)
+    if found.matched is None:
+        console.print(Text(f"Not comparable: {found.reason} ({percent(a)} and {percent(b)})."))
+        return
+    margin = float(found.thresholds["accuracy_margin"])
+    said = (
+        f"Matched at accuracy {percent(a)} (A, {found.matched[0]}) and {percent(b)} (B, {found.matched[1]}): "
+        f"within {100 * margin:.3g} points with probability {found.probability:.2f}."
+    )
+    console.print(Text(said))
+    console.print(_differences(found.differences, "A", "B"))
+    console.print(_below(0))
+    if found.not_compared:
+        commands = dict.fromkeys(found.not_compared.values())
+        console.print(Text(f"Measured on one side only: {', '.join(found.not_compared)}. To compare them:"))
+        for command in commands:
+            console.print(Text(f"  {command}"), soft_wrap=True)
+
+
+def _differences(costs: Sequence[Cost], left: str, right: str) -> Table:
+    table = _table("axis", "measure", n="right", **{left: "right"})
+    table.add_column(f"minus {right} (95%)", justify="right", no_wrap=True)
+    table.add_column("")
+    previous = None
+    for cost in costs:
+        axis = cost.axis if cost.axis != previous else ""
+        previous = cost.axis
+        reading = Text(
+            "" if cost.reading in ("no clear difference", "undefined") else cost.reading,
+            style=READINGS.get(cost.reading, "dim"),
+        )
+        if cost.headline:
+            reading.append(f"{' ' if reading.plain else ''}{_p(cost.p_holm)}", style="dim")
+        measure = cost.measure.replace("_", " ")
+        figures = number_text(cost.value), difference_text(cost)
+        table.add_row(axis, measure, f"{cost.difference.n}", *figures, reading)
+    return table
+
+
+def _below(hidden: int) -> Text:
+    text = " p: Holm over the axes' headlines."
+    if hidden > 0:
+        text += f" {hidden} more measures without a clear loss are in the report and verdict.json."
+    return Text(text, style="dim")
+
+
+def difference_text(cost: Cost) -> str:
+    """A difference with its interval: `-0.120 [-0.200,-0.050]`."""
+    found = cost.difference
+    if not math.isfinite(found.value):
+        return "undefined"
+    text = f"{found.value:+.3f}"
+    return f"{text} [{found.low:+.3f},{found.high:+.3f}]" if math.isfinite(found.low) else text
+
+
+def number_text(value: float) -> str:
+    """A figure of any measure in three to four digits."""
+    return "-" if not math.isfinite(value) else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
+
+
+def _p(p: float) -> str:
+    if not math.isfinite(p):
+        return ""
+    return "p<0.01" if p < 0.01 else f"p={p:.2f}"
+
+
+def _time(seconds: float) -> str:
+    if not math.isfinite(seconds):
+        return "-"
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def _table(*names: str, **columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    for name in names:
+        table.add_column(name)
+    for name, justify in columns.items():
+        table.add_column(name, justify="right" if justify == "right" else "left")
+    return table

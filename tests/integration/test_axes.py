@@ -1,0 +1,245 @@
+"""Every axis end to end on pico models: planned, measured, resumed, compared, and bad input refused."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+import overmem
+from overmem.auditing import run as auditing
+from overmem.auditing import work
+from overmem.auditing.config import resolve_config
+from overmem.axes import all_axes
+from overmem.diagnosis.compare import compare_runs
+from overmem.errors import DataError, RunError
+from overmem.store import Store
+from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
+
+QUICK = {"max_new_tokens": 6, "samples": 3, "grader": "regex:([a-z])", "axes": ("all",)}
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Val problems whose answers a random model hits now and then, train data, and an OOD set."""
+    found = {}
+    for name, offset in (("val", 0), ("train", 100), ("ood", 200)):
+        rows = [
+            r
+            | {
+                "id": f"{name}{i + offset}",
+                "prompt": f"Question: Ana has {i + offset} cups. How many?\nAnswer:",
+            }
+            | {"answer": "abcdefgh"[i % 8]}
+            for i, r in enumerate(VAL_ROWS * 3)
+        ]
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        found[name] = str(path)
+    return found
+
+
+def run_all(run, files, **options):
+    settings = {"val": files["val"], "train": files["train"], "ood": {"far": files["ood"]}}
+    return overmem.audit(run, **settings, **(QUICK | options))
+
+
+def test_all_axes_are_measured_and_the_verdict_says_what_they_cost(pico_run, files, tokenizer):
+    save_checkpoint(pico_run / "checkpoint-0", make_pico(tokenizer, seed=1), tokenizer, 0)
+    done = run_all(pico_run, files, checkpoints="all")
+    verdict = overmem.diagnose(done)
+    measured = {cost.axis for cost in verdict.costs}
+    assert measured == set(all_axes()) - {"likelihood", "accuracy"}
+    for cost in verdict.costs:
+        assert cost.difference.n > 0
+        finite = math.isfinite(cost.difference.value)
+        assert finite or cost.difference.reason
+        if finite:
+            assert cost.difference.value == pytest.approx(cost.value - cost.reference_value, abs=1e-9)
+    # The base model's loss is that of checkpoint-0, which nothing has to compute again.
+    assert done.manifest["base"]["name"] == "checkpoint-0"
+    assert {c.measure for c in verdict.costs if c.axis == "privacy"} >= {"auroc_base", "auroc_loss"}
+    assert {c.measure for c in verdict.costs if c.axis == "robustness"} >= {"accuracy_drop_rename"}
+    record = json.loads((pico_run / "overmem" / "verdict.json").read_text())
+    assert len(record["costs"]) == len(verdict.costs)
+    overmem.report(pico_run)
+    assert "auroc base" in (pico_run / "overmem" / "report.html").read_text()
+
+
+def test_costly_axes_are_measured_where_the_verdict_compares(pico_run, files):
+    done = run_all(pico_run, files)
+    sampled = {c["name"]: "sample val" in c["row_keys"] for c in done.manifest["checkpoints"]}
+    assert sampled["checkpoint-100"]
+    rows = [len(Store.of_run(pico_run).read_rows(n, "continuations")) > 0 for n in sampled]
+    assert rows == list(sampled.values())
+
+
+def test_axes_are_added_one_at_a_time_and_nothing_is_computed_twice(pico_run, files, monkeypatch):
+    settings = {k: v for k, v in QUICK.items() if k != "axes"} | {
+        "val": files["val"],
+        "train": files["train"],
+    }
+    overmem.audit(pico_run, axes=("likelihood", "accuracy"), **settings)
+    calls = []
+    for kind, do in list(work.WORK.items()):
+        monkeypatch.setitem(work.WORK, kind, lambda *a, _k=kind, _do=do: calls.append(_k) or _do(*a))
+    overmem.audit(pico_run, axes=("likelihood", "accuracy", "diversity"), **settings)
+    assert set(calls) == {"sample"}
+    calls.clear()
+    # An axis alone keeps what was measured before in the manifest.
+    done = overmem.audit(pico_run, axes=("recall",), **settings)
+    assert set(calls) == {"continue"}
+    last = done.manifest["checkpoints"][-1]["row_keys"]
+    assert {"score val", "greedy val", "sample val", "continue train"} <= set(last)
+    calls.clear()
+    overmem.audit(pico_run, axes=("recall", "diversity"), **settings)
+    assert calls == []
+    assert {c.axis for c in overmem.diagnose(pico_run).costs} >= {"diversity", "recall"}
+
+
+def test_an_interrupted_axis_keeps_its_rows_and_goes_on(pico_run, files, monkeypatch):
+    settings = QUICK | {
+        "axes": ("likelihood", "accuracy", "diversity"),
+        "val": files["val"],
+        "batch_tokens": 400,
+    }
+    original, made = work.WORK["sample"], []
+
+    def breaks(*arguments):
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        rows = original(*arguments)
+        made.append(len(rows))
+        return rows
+
+    monkeypatch.setitem(work.WORK, "sample", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        overmem.audit(pico_run, **settings)
+    kept = sum(made)
+    monkeypatch.setitem(work.WORK, "sample", lambda *a: made.append(len(a[2])) or original(*a))
+    done = overmem.audit(pico_run, checkpoints="all", **settings)
+    assert sum(made) == 3 * 36
+    assert kept > 0
+    undisturbed = overmem.audit(pico_run, out=pico_run / "again", checkpoints="all", **settings)
+    for checkpoint in ("checkpoint-10", "checkpoint-100"):
+        one, two = (
+            audit.store.read_rows(checkpoint, "generations").sort("temperature", "example_id", "sample")
+            for audit in (done, undisturbed)
+        )
+        assert one.equals(two)
+
+
+def test_a_budget_is_shared_and_what_was_cut_is_said(pico_run, files, monkeypatch):
+    # One second a row of sampling, a thousandth for all else: the budget allows 20 to 36 problems.
+    monkeypatch.setattr(
+        auditing.Session, "seconds", lambda self, job, *_: 1.0 if job.kind == "sample" else 0.001
+    )
+    settings = QUICK | {"axes": ("likelihood", "accuracy", "diversity", "recall")}
+    done = overmem.audit(pico_run, val=files["val"], train=files["train"], budget_minutes=75 / 60, **settings)
+    cut = done.manifest["cut"]
+    assert set(cut) == {"diversity"} and 20 <= cut["diversity"]["measured"] < 36
+    notes = " ".join(overmem.diagnose(done).notes)
+    assert f"diversity was measured on {cut['diversity']['measured']} of 36" in notes
+    tight = overmem.audit(
+        pico_run, val=files["val"], out=pico_run / "tight", budget_minutes=10 / 60, **settings
+    )
+    assert tight.manifest["cut"]["diversity"]["measured"] == 0
+    assert "diversity was not measured" in " ".join(overmem.diagnose(tight).notes)
+
+
+def test_limits_of_single_axes(pico_run, files):
+    axes = ("likelihood", "accuracy", "diversity", "recall")
+    run_all(pico_run, files, axes=axes, checkpoints="all", limit=12, limits={"diversity": 5})
+    rows = Store.of_run(pico_run).read_rows("checkpoint-10", "generations")
+    sampled = set(rows.filter(rows["temperature"] > 0)["example_id"])
+    answered = set(
+        rows.filter((rows["temperature"] == 0) & (rows["variant"] == "clean") & (rows["split"] == "val"))[
+            "example_id"
+        ]
+    )
+    assert len(sampled) == 5 and len(answered) == 12 and sampled < answered
+
+
+def test_more_samples_keep_the_ones_that_are_there(pico_run, files):
+    settings = QUICK | {"axes": ("diversity",), "val": files["val"], "limit": 4}
+    store = overmem.audit(pico_run, **settings).store
+    few = {
+        (r["example_id"], r["sample"]): r["text"]
+        for r in store.read_rows("checkpoint-10", "generations").to_dicts()
+    }
+    overmem.audit(pico_run, **(settings | {"samples": 5}))
+    many = {
+        (r["example_id"], r["sample"]): r["text"]
+        for r in store.read_rows("checkpoint-10", "generations").to_dicts()
+    }
+    assert few.items() < many.items() and len(many) == 4 * 5
+
+
+def test_runs_are_compared_at_matched_accuracy(tmp_path, files, tokenizer):
+    runs = []
+    for name, seeds in (("a", (1, 2)), ("b", (3, 4))):
+        for step, seed in zip((10, 20), seeds, strict=True):
+            folder = tmp_path / name / f"checkpoint-{step}"
+            save_checkpoint(folder, make_pico(tokenizer, seed=seed), tokenizer, step)
+        runs.append(tmp_path / name)
+        run_all(tmp_path / name, files, checkpoints="all", grader="regex:(zzz)")
+    found = compare_runs(runs[:1], runs[1:])
+    assert found.matched is not None and found.probability == 1.0
+    nll = next(c for c in found.differences if c.measure == "nll")
+    assert nll.difference.value == pytest.approx(nll.value - nll.reference_value)
+    assert nll.difference.low < nll.difference.value < nll.difference.high
+    same = compare_runs(runs[:1], runs[:1])
+    assert all(c.difference.value == 0 or math.isnan(c.difference.value) for c in same.differences)
+    back = compare_runs(runs[1:], runs[:1])
+    other = next(c for c in back.differences if c.measure == "nll")
+    assert other.difference.value == pytest.approx(-nll.difference.value)
+    # Two seeds a side: the interval has to allow for the seeds too.
+    seeds = compare_runs(runs, runs)
+    assert seeds.matched is not None
+
+
+def test_bad_input_is_refused_before_anything_is_measured(tmp_path, pico_run, files):
+    with pytest.raises(RunError, match=r"unknown axis[\s\S]*robustnes[\s\S]*diversity"):
+        overmem.audit(pico_run, val=files["val"], axes=("robustnes",))
+    no_answers = tmp_path / "no_answers.jsonl"
+    no_answers.write_text('{"prompt": "a", "completion": "b"}\n' * 3)
+    with pytest.raises(DataError, match=r"OOD set `far` has no answers"):
+        overmem.audit(pico_run, val=files["val"], ood={"far": str(no_answers)}, **QUICK)
+    strangers = tmp_path / "mine.jsonl"
+    strangers.write_text('{"id": "nobody", "prompt": "a", "completion": "b", "answer": "c"}\n')
+    with pytest.raises(DataError, match="nobody"):
+        overmem.audit(pico_run, val=files["val"], variants={"mine": str(strangers)}, **QUICK)
+    with pytest.raises(RunError, match="not measured"):
+        overmem.audit(pico_run, val=files["val"], limits={"recall": 3})
+    with pytest.raises(RunError, match="samples must be at least 2"):
+        overmem.audit(pico_run, val=files["val"], **(QUICK | {"samples": 1}))
+    assert not (pico_run / "overmem" / "manifest.json").exists()
+
+
+def test_a_users_own_variant_is_paired(tmp_path, pico_run, files):
+    rows = [json.loads(line) for line in Path(files["val"]).read_text().splitlines()[:20]]
+    mine = tmp_path / "mine.jsonl"
+    mine.write_text(
+        "".join(json.dumps(r | {"prompt": "Well. " + r["prompt"]}) + "\n" for r in reversed(rows))
+    )
+    done = run_all(pico_run, files, variants={"mine": str(mine)})
+    assert done.manifest["splits"]["val mine"]["n"] == 20
+    measures = {c.measure for c in overmem.diagnose(done).costs}
+    assert "accuracy_drop_mine" in measures and "accuracy_drop_typo" not in measures
+
+
+def test_checkpoints_can_be_named(pico_run, files):
+    done = run_all(pico_run, files, checkpoints="checkpoint-20")
+    sampled = [c["name"] for c in done.manifest["checkpoints"] if "sample val" in c["row_keys"]]
+    assert sampled == ["checkpoint-20"]
+    with pytest.raises(RunError, match=r"checkpoint-7[\s\S]*checkpoint-20"):
+        run_all(pico_run, files, checkpoints="checkpoint-7")
+
+
+def test_what_cannot_be_measured_is_said_in_the_plan(pico_run, files):
+    run = overmem.open_run(pico_run)
+    config = resolve_config(run, val=files["val"], train=None, **QUICK)
+    session = auditing.open_session(run, config)
+    plan = {item.axis: item for item in auditing.make_timed_plan(session, {}).axes}
+    assert "--train" in plan["privacy"].why_not and "--ood" in plan["ood"].why_not
+    assert plan["diversity"].seconds > 0

@@ -1,0 +1,391 @@
+"""Membership inference against sklearn, zlib and full softmaxes; and when not to believe its figures."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import zlib
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from overmem.axes.kinds import Available, Evidence
+from overmem.axes.privacy import (
+    BASE_TRAIN,
+    BASE_VAL,
+    TRAIN,
+    VAL,
+    attack_measures,
+    auroc,
+    auroc_D,
+    distribution_warnings,
+    jobs,
+    loss_score,
+    measures,
+    min_k_plus_plus_score,
+    min_k_score,
+    reference_score,
+    source_warnings,
+    tpr_at_fpr,
+    tpr_at_fpr_D,
+    zlib_score,
+)
+
+SHAPES = [(1, 1), (3, 2), (30, 40), (150, 120)]
+
+
+def draw_scores(rng, size, *, coarse):
+    """Normal scores; rounded to quarters they are full of ties."""
+    scores = rng.normal(size=size)
+    return np.round(4 * scores) / 4 if coarse else scores
+
+
+def draw_counts(rng, draws, size):
+    return rng.multinomial(size, np.full(size, 1 / size), size=draws).astype(float)
+
+
+def sklearn_roc(member_M, nonmember_K, weights):
+    labels = np.repeat([1, 0], [len(member_M), len(nonmember_K)])
+    return labels, np.concatenate([member_M, nonmember_K]), np.concatenate(weights)
+
+
+@pytest.mark.parametrize(("members", "nonmembers"), SHAPES)
+@pytest.mark.parametrize("coarse", [False, True])
+def test_auroc_is_sklearns_in_every_bootstrap_draw(members, nonmembers, coarse):
+    rng = np.random.default_rng(members)
+    member_M = draw_scores(rng, members, coarse=coarse) + 0.25
+    nonmember_K = draw_scores(rng, nonmembers, coarse=coarse)
+    counts_D_M, counts_D_K = draw_counts(rng, 25, members), draw_counts(rng, 25, nonmembers)
+    ours_D = auroc_D(member_M, nonmember_K, counts_D_M, counts_D_K)
+    for ours, *weights in zip(ours_D, counts_D_M, counts_D_K, strict=True):
+        labels, scores, weight = sklearn_roc(member_M, nonmember_K, weights)
+        assert ours == pytest.approx(roc_auc_score(labels, scores, sample_weight=weight))
+
+
+@pytest.mark.parametrize(("members", "nonmembers"), SHAPES)
+@pytest.mark.parametrize("coarse", [False, True])
+@pytest.mark.parametrize("fpr", [0.0, 0.01, 0.07, 0.3])
+def test_tpr_is_the_highest_roc_point_of_sklearn_within_the_fpr(members, nonmembers, coarse, fpr):
+    rng = np.random.default_rng(members)
+    member_M = draw_scores(rng, members, coarse=coarse) + 0.25
+    nonmember_K = draw_scores(rng, nonmembers, coarse=coarse)
+    counts_D_M, counts_D_K = draw_counts(rng, 25, members), draw_counts(rng, 25, nonmembers)
+    ours_D = tpr_at_fpr_D(member_M, nonmember_K, counts_D_M, counts_D_K, fpr=fpr)
+    for ours, *weights in zip(ours_D, counts_D_M, counts_D_K, strict=True):
+        labels, scores, weight = sklearn_roc(member_M, nonmember_K, weights)
+        fprs, tprs, _ = roc_curve(labels, scores, sample_weight=weight, drop_intermediate=False)
+        assert ours == pytest.approx(tprs[fprs <= fpr + 1e-12].max())
+
+
+def test_one_percent_of_the_nonmembers_is_allowed_and_not_one_more():
+    nonmember_K = np.arange(200.0)
+    member_M = np.array([197.5, 198.0, 198.5, 0.0])  # two non-members (198, 199) may be flagged
+    assert tpr_at_fpr(member_M, nonmember_K) == 0.75
+    assert tpr_at_fpr(member_M, nonmember_K, fpr=0.004) == 0.0
+
+
+def test_scores_tied_across_the_sets_are_flagged_together_or_not_at_all():
+    assert tpr_at_fpr(np.ones(50), np.ones(500)) == 0.0
+    assert auroc(np.ones(50), np.ones(500)) == 0.5
+
+
+def test_infinite_scores_are_the_least_likely_members():
+    member_M, nonmember_K = np.array([-np.inf, 1.0]), np.array([-np.inf, 0.0])
+    assert auroc(member_M, nonmember_K) == pytest.approx((0.5 + 0 + 1 + 1) / 4)
+    assert tpr_at_fpr(member_M, nonmember_K, fpr=0.0) == 0.5
+
+
+@pytest.mark.parametrize("statistic", [auroc_D, tpr_at_fpr_D])
+def test_a_side_without_problems_is_undefined(statistic):
+    some, none, empty = np.ones((3, 4)), np.zeros((3, 4)), np.ones((3, 0))
+    scores, no_scores = np.arange(4.0), np.array([])
+    for *pair, counts, other in [
+        (scores, scores, some, none),
+        (scores, scores, none, some),
+        (scores, no_scores, some, empty),
+        (no_scores, scores, empty, some),
+    ]:
+        assert np.isnan(statistic(*pair, counts, other)).all()
+
+
+def test_a_false_positive_rate_out_of_range_is_refused():
+    with pytest.raises(ValueError, match=r"\[0, 1\), got 1"):
+        tpr_at_fpr(np.ones(2), np.ones(2), fpr=1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_properties_of_both_figures(seed):
+    rng = np.random.default_rng(seed)
+    member_M, nonmember_K = draw_scores(rng, 60, coarse=True) + 0.5, draw_scores(rng, 110, coarse=True)
+    assert auroc(nonmember_K, member_M) == pytest.approx(1 - auroc(member_M, nonmember_K))
+    for plain, drawn in ((auroc, auroc_D), (tpr_at_fpr, tpr_at_fpr_D)):
+        value = plain(member_M, nonmember_K)
+        assert drawn(member_M, nonmember_K, np.ones((2, 60)), np.ones((2, 110))) == pytest.approx(value)
+        doubled = plain(np.repeat(member_M, 2), np.repeat(nonmember_K, 2))
+        assert doubled == pytest.approx(value)
+        assert plain(rng.permutation(member_M), rng.permutation(nonmember_K)) == pytest.approx(value)
+        assert plain(np.exp(member_M), np.exp(nonmember_K)) == pytest.approx(value)
+
+
+def test_a_draw_is_the_figure_of_the_drawn_problems():
+    rng = np.random.default_rng(3)
+    member_M, nonmember_K = rng.normal(size=120), rng.normal(size=130)
+    counts_D_M, counts_D_K = draw_counts(rng, 1, 120), draw_counts(rng, 1, 130)
+    drawn = np.repeat(member_M, counts_D_M[0].astype(int)), np.repeat(nonmember_K, counts_D_K[0].astype(int))
+    assert auroc_D(member_M, nonmember_K, counts_D_M, counts_D_K)[0] == pytest.approx(auroc(*drawn))
+    assert tpr_at_fpr_D(member_M, nonmember_K, counts_D_M, counts_D_K)[0] == pytest.approx(tpr_at_fpr(*drawn))
+
+
+def test_loss_zlib_and_reference_by_hand():
+    assert loss_score(np.array([6.0, 1.0]), np.array([3.0, 4.0])).tolist() == [-2.0, -0.25]
+    assert reference_score(np.array([6.0]), np.array([9.0]), np.array([3.0])).tolist() == [1.0]
+    # Three literals and their end are 34 bits, so 5 bytes; header and checksum are 2 and 4.
+    assert len(zlib.compress(b"abc")) == 11
+    assert zlib_score(22.0, "abc") == -2.0
+    assert zlib_score(1.0, "é") == -1.0 / len(zlib.compress(b"\xc3\xa9"))
+
+
+def test_zlib_discounts_what_is_repetitive():
+    assert zlib_score(10.0, "the same words again " * 20) < zlib_score(
+        10.0, "".join(map(chr, range(40, 460)))
+    )
+
+
+def test_min_k_is_the_mean_of_the_lowest_fifth():
+    logprobs = [-1.0, -9.0, -2.0, -3.0, -4.0, -5.0, -0.5, -0.1, -7.0, 0.0]
+    assert min_k_score(logprobs) == -8.0
+    assert min_k_score(logprobs[:9]) == -9.0  # a fifth of 9 tokens is 1, rounded down
+    assert min_k_score(logprobs[:3]) == -9.0  # and never none
+    assert min_k_score(logprobs, share=1.0) == pytest.approx(np.mean(logprobs))
+    assert math.isnan(min_k_score([]))
+    with pytest.raises(ValueError, match="got 0"):
+        min_k_score(logprobs, share=0)
+
+
+@pytest.mark.parametrize(("tokens", "share"), [(1, 0.2), (4, 0.2), (23, 0.2), (50, 0.1), (50, 1.0)])
+def test_min_k_plus_plus_against_full_softmaxes(tokens, share):
+    rng = np.random.default_rng(tokens)
+    logprobs, mus, sigmas, zs = [], [], [], []
+    for _ in range(tokens):
+        logits = rng.normal(scale=3, size=97)
+        probs = np.exp(logits) / np.exp(logits).sum()
+        token = rng.choice(97, p=probs)
+        mu = sum(p * math.log(p) for p in probs)
+        sigma = math.sqrt(sum(p * (math.log(p) - mu) ** 2 for p in probs))
+        logprobs.append(math.log(probs[token]))
+        mus.append(mu)
+        sigmas.append(sigma)
+        zs.append((math.log(probs[token]) - mu) / sigma)
+    lowest = sorted(zs)[: max(1, int(tokens * share))]
+    assert min_k_plus_plus_score(logprobs, mus, sigmas, share) == pytest.approx(sum(lowest) / len(lowest))
+
+
+def test_a_certain_model_has_no_z_to_speak_of():
+    assert min_k_plus_plus_score([0.0], [0.0], [0.0]) == 0.0
+    assert min_k_plus_plus_score([-50.0], [0.0], [0.0]) < -1e6
+
+
+# Evidence: rows as the store has them, of sets whose true difference is known.
+
+
+def score_rows(rng, prefix, size, *, gain=0.0, shortest=20, longest=60):
+    """Likelihood rows; `gain` nats a token more probable."""
+    rows = []
+    for i in range(size):
+        length = int(rng.integers(shortest, longest))
+        logprob = -rng.exponential(0.5, size=length) * math.exp(-gain)
+        rows.append(
+            {
+                "example_id": f"{prefix}{i:04d}",
+                "n_tokens": length,
+                "nll_nats": float(-logprob.sum()),
+                "logprob": logprob.tolist(),
+                "mu": (-rng.exponential(0.5, size=length)).tolist(),
+                "sigma": rng.uniform(0.5, 1, size=length).tolist(),
+            }
+        )
+    schema = {"logprob": pl.List(pl.Float32), "mu": pl.List(pl.Float32), "sigma": pl.List(pl.Float32)}
+    return pl.DataFrame(rows, schema_overrides=schema)
+
+
+def texts_of(rows):
+    return rows.select(
+        "example_id",
+        prompt=pl.lit("Q"),
+        completion=pl.concat_str(pl.lit("so "), "example_id", pl.lit(" apples")),
+        answer=pl.lit("1"),
+    )
+
+
+def evidence_of(train, val, *, base=None, sources=None):
+    rows = {TRAIN: train, VAL: val}
+    if base is not None:
+        rows |= {BASE_TRAIN: base[0], BASE_VAL: base[1]}
+    return Evidence(rows=rows, texts={"train": texts_of(train), "val": texts_of(val)}, sources=sources or {})
+
+
+def planted(rng, *, members=150, nonmembers=120, with_base=True):
+    train, val = score_rows(rng, "t", members, gain=0.5), score_rows(rng, "v", nonmembers)
+    if not with_base:
+        return evidence_of(train, val)
+    base = [rows.with_columns(nll_nats=rows["n_tokens"] * 0.55) for rows in (train, val)]
+    return evidence_of(train, val, base=base)
+
+
+def test_jobs():
+    assert jobs(Available(sets=("val",), has_base=True)) == ()
+    assert jobs(Available(sets=("val", "train"))) == (TRAIN, VAL)
+    assert jobs(Available(sets=("val", "train"), has_base=True)) == (TRAIN, VAL, BASE_TRAIN, BASE_VAL)
+
+
+def test_measures_of_planted_memorization():
+    evidence = planted(np.random.default_rng(0))
+    found = {measure.name: measure for measure in measures(evidence)}
+    attacks = ("loss", "zlib", "min_k", "min_k_plus_plus", "base")
+    assert list(found) == [f"{f}_{a}" for a in attacks for f in ("auroc", "tpr_at_1pct_fpr")]
+    for measure in found.values():
+        assert measure.direction == "lower"
+        assert list(measure.sizes.items()) == [("train:score", 150), ("val:score", 120)]
+        assert 0 <= measure.value() <= 1
+    assert found["auroc_loss"].value() > 0.9
+    assert found["auroc_base"].value() > 0.9
+    train, val = evidence.rows[TRAIN], evidence.rows[VAL]
+    per_token = [rows["nll_nats"] / rows["n_tokens"] for rows in (train, val)]
+    labels = np.repeat([0, 1], [150, 120])
+    assert found["auroc_loss"].value() == pytest.approx(roc_auc_score(labels, pl.concat(per_token)))
+    compressed = [
+        rows["nll_nats"]
+        / pl.Series([len(zlib.compress(f"so {i} apples".encode())) for i in rows["example_id"]])
+        for rows in (train, val)
+    ]
+    assert found["auroc_zlib"].value() == pytest.approx(roc_auc_score(labels, pl.concat(compressed)))
+
+
+def test_measures_do_not_depend_on_the_order_of_texts_base_rows_or_rows():
+    evidence = planted(np.random.default_rng(1))
+    shuffled = Evidence(
+        rows={
+            job: rows.sample(fraction=1, shuffle=True, seed=i)
+            for i, (job, rows) in enumerate(evidence.rows.items())
+        },
+        texts={
+            name: table.sample(fraction=1, shuffle=True, seed=9) for name, table in evidence.texts.items()
+        },
+    )
+    for one, other in zip(measures(evidence), measures(shuffled), strict=True):
+        assert one.value() == pytest.approx(other.value())
+
+
+def test_measures_need_both_sets_and_the_base_on_both():
+    evidence = planted(np.random.default_rng(2))
+    for missing in (TRAIN, VAL):
+        rows = {job: table for job, table in evidence.rows.items() if job != missing}
+        assert measures(Evidence(rows=rows, texts=evidence.texts)) == ()
+    rows = {job: table for job, table in evidence.rows.items() if job != BASE_VAL}
+    names = [measure.name for measure in measures(Evidence(rows=rows, texts=evidence.texts))]
+    assert "auroc_loss" in names and "auroc_base" not in names
+
+
+def test_tpr_needs_a_hundred_nonmembers_and_auroc_does_not():
+    few = {m.name: m for m in measures(planted(np.random.default_rng(3), nonmembers=99))}
+    assert few["tpr_at_1pct_fpr_loss"].reason == "1% FPR needs at least 100 non-members, val has 99"
+    assert math.isnan(few["tpr_at_1pct_fpr_loss"].value())
+    assert few["auroc_loss"].reason is None
+    enough = {m.name: m for m in measures(planted(np.random.default_rng(3), nonmembers=100))}
+    assert enough["tpr_at_1pct_fpr_loss"].reason is None
+
+
+def test_an_example_without_text_or_base_row_leaves_its_attack_undefined_with_the_reason():
+    evidence = planted(np.random.default_rng(4))
+    texts = {"train": evidence.texts["train"][1:], "val": evidence.texts["val"]}
+    rows = {**evidence.rows, BASE_VAL: evidence.rows[BASE_VAL][2:]}
+    found = {m.name: m for m in measures(Evidence(rows=rows, texts=texts))}
+    assert found["auroc_zlib"].reason == "1 of 270 examples have no score"
+    assert found["tpr_at_1pct_fpr_base"].reason == "2 of 270 examples have no score"
+    assert found["auroc_min_k"].reason is None
+
+
+def test_no_members_is_a_reason():
+    measure, _ = attack_measures("loss", np.array([]), np.ones(200))
+    assert measure.reason == "no members (train) to compare"
+
+
+def test_a_planted_difference_of_length_is_found_in_either_direction():
+    rng = np.random.default_rng(0)
+    short, long = score_rows(rng, "t", 100, longest=50), score_rows(rng, "v", 100, longest=70)
+    for train, val, side in ((short, long, "AUROC 0.3"), (long, short, "AUROC 0.6")):
+        (warning,) = distribution_warnings(evidence_of(train, val))
+        assert warning.startswith("The length of a completion alone tells train from val: ")
+        assert side in warning and "n = 100 and 100" in warning
+
+
+def test_a_base_model_that_knows_the_difference_is_found():
+    rng = np.random.default_rng(1)
+    base = score_rows(rng, "t", 100, gain=0.3), score_rows(rng, "v", 100)
+    train, val = (rows.with_columns(nll_nats=pl.col("nll_nats") / 2) for rows in base)
+    (warning,) = distribution_warnings(evidence_of(train, val, base=base))
+    assert warning.startswith("The base model's loss tells train from val: AUROC ")
+
+
+def test_warnings_are_the_same_each_time_and_none_for_a_handful():
+    rng = np.random.default_rng(0)
+    evidence = evidence_of(score_rows(rng, "t", 100, longest=40), score_rows(rng, "v", 100))
+    assert distribution_warnings(evidence) == distribution_warnings(evidence) != ()
+    few = evidence_of(evidence.rows[TRAIN][:19], evidence.rows[VAL])
+    assert distribution_warnings(few) == ()
+    assert distribution_warnings(Evidence(rows={}, texts={})) == ()
+
+
+@pytest.mark.parametrize(("size", "most"), [(25, 0.09), (100, 0.09), (400, 0.05)])
+def test_equal_distributions_are_seldom_suspected(size, most):
+    # 200 seeds: a rate of 5% is seen above 9% less than one time in a hundred.
+    suspected = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        train, val = (
+            pl.DataFrame({"n_tokens": np.round(rng.gamma(4, 30, size=size)).astype(int)}) for _ in range(2)
+        )
+        evidence = Evidence(rows={TRAIN: train, VAL: val}, texts={})
+        suspected += bool(distribution_warnings(evidence, seed=seed, draws=300))
+    assert suspected / 200 <= most
+
+
+SAME = [
+    ("wordmath:train[:400]", "wordmath:val"),
+    ("gsm8k#train", "gsm8k"),
+    ("gsm8k#train", "openai/gsm8k#main/test"),
+    ("gsm8k:../data/train.jsonl", "gsm8k:elsewhere/test.jsonl[:50]"),
+    ("data/train.jsonl", "data/val.parquet"),
+    ("data/train.jsonl", "./data/other/../val.jsonl"),
+    ("train.jsonl[:10]", "train.jsonl[10:]"),
+    ("owner/set#train", "owner/set#test"),
+    ("no_such_task:x", "data/val.jsonl"),  # cannot be read here, so nothing is said of it
+]
+OTHER = [
+    ("wordmath:train", "gsm8k"),
+    ("gsm8k:data/gsm.jsonl", "svamp:data/svamp.jsonl"),
+    ("data/a/train.jsonl", "data/b/val.jsonl"),
+    ("owner/set#train", "owner/another#train"),
+    ("gsm8k#train", "data/val.jsonl"),
+    ("wordmath:train", "val.jsonl"),
+]
+
+
+@pytest.mark.parametrize(("train", "val"), SAME)
+def test_one_data_set_gives_no_warning(train, val):
+    assert source_warnings({"train": train, "val": val}) == ()
+
+
+@pytest.mark.parametrize(("train", "val"), [*OTHER, *((b, a) for a, b in OTHER)])
+def test_two_data_sets_give_a_warning_that_names_them(train, val):
+    (warning,) = distribution_warnings(
+        Evidence(rows={}, texts={}, sources={"train": train, "val": val, "ood/x": "gsm_hard"})
+    )
+    assert f"train ({train}) and val ({val}) name different data sets" in warning
+
+
+def test_sources_are_compared_only_when_both_are_known():
+    for known in itertools.chain([()], [("train",), ("val",)]):
+        assert source_warnings({name: "gsm8k" for name in known}) == ()

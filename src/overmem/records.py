@@ -179,11 +179,14 @@ class Cost:
 
     @property
     def reading(self) -> str:
-        """`better`, `worse`, `changed`, `no clear difference` or `undefined`, by the 95% interval."""
+        """`better`, `worse`, `changed`, `no clear difference` or `undefined`.
+
+        By the 95% interval and, for a headline, by the p adjusted over the axes as well.
+        """
         low, high = self.difference.low, self.difference.high
         if not (math.isfinite(low) and math.isfinite(high)):
             return "undefined"
-        if low <= 0 <= high:
+        if low <= 0 <= high or self.p_holm > 0.05:
             return "no clear difference"
         if self.direction == "context":
             return "changed"

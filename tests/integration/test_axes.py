@@ -11,7 +11,9 @@ from overmem.auditing import run as auditing
 from overmem.auditing import work
 from overmem.auditing.config import resolve_config
 from overmem.axes import all_axes
+from overmem.axes.kinds import Job
 from overmem.diagnosis.compare import compare_runs
+from overmem.diagnosis.evidence import Place, gather
 from overmem.errors import DataError, RunError
 from overmem.store import Store
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
@@ -51,7 +53,7 @@ def test_all_axes_are_measured_and_the_verdict_says_what_they_cost(pico_run, fil
     measured = {cost.axis for cost in verdict.costs}
     assert measured == set(all_axes()) - {"likelihood", "accuracy"}
     for cost in verdict.costs:
-        assert cost.difference.n > 0
+        assert cost.difference.n > 0 or cost.difference.reason
         finite = math.isfinite(cost.difference.value)
         assert finite or cost.difference.reason
         if finite:
@@ -163,16 +165,46 @@ def test_limits_of_single_axes(pico_run, files):
 def test_more_samples_keep_the_ones_that_are_there(pico_run, files):
     settings = QUICK | {"axes": ("diversity",), "val": files["val"], "limit": 4}
     store = overmem.audit(pico_run, **settings).store
-    few = {
-        (r["example_id"], r["sample"]): r["text"]
-        for r in store.read_rows("checkpoint-10", "generations").to_dicts()
-    }
+    few = samples_of(store)
     overmem.audit(pico_run, **(settings | {"samples": 5}))
-    many = {
-        (r["example_id"], r["sample"]): r["text"]
-        for r in store.read_rows("checkpoint-10", "generations").to_dicts()
-    }
+    many = samples_of(store)
     assert few.items() < many.items() and len(many) == 4 * 5
+
+
+def samples_of(store):
+    rows = store.read_rows("checkpoint-100", "generations").to_dicts()
+    return {(r["example_id"], r["sample"]): r["text"] for r in rows if r["temperature"] > 0}
+
+
+def test_samples_at_another_temperature_are_not_compared(pico_run, files):
+    done = run_all(pico_run, files, checkpoints="all")
+    store, manifest = done.store, done.manifest
+    places = [Place(store, manifest, name) for name in ("checkpoint-10", "checkpoint-100")]
+    assert Job("sample", "val") in gather(places)[0].rows
+    hot = run_all(pico_run, files, checkpoints="all", temperature=1.5, samples=2, out=pico_run / "hot")
+    other = [places[0], Place(hot.store, hot.manifest, "checkpoint-100")]
+    assert Job("sample", "val") not in gather(other)[0].rows
+    few = run_all(pico_run, files, checkpoints="all", samples=2, out=pico_run / "few")
+    shared = gather([places[0], Place(few.store, few.manifest, "checkpoint-100")])
+    assert {len(item.rows[Job("sample", "val")]) for item in shared} == {2 * 36}
+
+
+def test_a_stopped_core_keeps_the_axes_of_an_earlier_sitting(pico_run, files, monkeypatch):
+    run_all(pico_run, files, checkpoints="all")
+    original = auditing.Session.do
+
+    def stops(self, job, checkpoint, *rest, **options):
+        if checkpoint.name == "checkpoint-20" and job.kind == "greedy":
+            raise KeyboardInterrupt
+        return original(self, job, checkpoint, *rest, **options)
+
+    monkeypatch.setattr(auditing.Session, "do", stops)
+    core = {k: v for k, v in QUICK.items() if k != "axes"} | {"val": files["val"], "train": files["train"]}
+    with pytest.raises(KeyboardInterrupt):
+        overmem.audit(pico_run, **core)
+    monkeypatch.setattr(auditing.Session, "do", original)
+    done = overmem.audit(pico_run, **core)
+    assert all("sample val" in c["row_keys"] for c in done.manifest["checkpoints"])
 
 
 def test_runs_are_compared_at_matched_accuracy(tmp_path, files, tokenizer):

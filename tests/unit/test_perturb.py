@@ -559,11 +559,11 @@ def test_renamed_organism_problems_have_the_same_answer(splits):
 # --- numbers
 
 
-def test_the_splits_are_what_they_were_before_draws_were_kept(splits):
+def test_the_splits_are_those_that_the_docs_rest_on(splits):
     # Figures in the docs and the bundled model rest on these very texts.
     pinned = {
-        "train": "e5ce34adca487c78225fe7cbbb8b088b78ddce73ee2af4b75e694ac55815afb8",
-        "val": "1ccf404e9bab98428af1585498b4b9d13d37132d5425a5661bd535b07a93c59d",
+        "train": "9eab6f7dc04868d693df08212e6b98f55e9fd971c970b66691c1936583aab4e4",
+        "val": "8f39324a84e899f4aa0869ba882abdc914d0a5f913472a9be328ef882cd2af90",
     }
     for name, digest in pinned.items():
         joined = "\x00".join(f"{example.prompt}\x01{example.completion}" for example in splits[name][:4000])

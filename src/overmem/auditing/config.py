@@ -12,7 +12,6 @@ import yaml
 from overmem.axes import CORE, choose_axes
 from overmem.errors import OvermemError, RunError
 from overmem.records import Run
-from overmem.tasks.perturb import VARIANTS
 from overmem.tasks.template import Template
 from overmem.training.recipe import RECIPE_NAME, Recipe, check_recipe
 
@@ -27,8 +26,9 @@ class AuditConfig:
     """Source of the training data, of which a subset is measured to show memorization."""
     ood: Mapping[str, str] = field(default_factory=dict)
     """Sources of other distributions, by name."""
-    variants: Mapping[str, str | None] = field(default_factory=lambda: dict.fromkeys(VARIANTS))
-    """Perturbations of val by name; a source for a user's own file, None for a built-in one."""
+    variants: Mapping[str, str | None] | None = None
+    """Perturbations of val by name; a source for a user's own file, None for a built-in one. By default
+    all the built-in ones that can change these problems."""
     axes: tuple[str, ...] = CORE
     checkpoints: str = "key"
     """Where axes other than the core are measured: `key`, those a verdict compares (lowest perplexity,
@@ -80,6 +80,9 @@ def resolve_config(run: Run, *, val: str | None, train: str | None, **options: A
     given = {key: value for key, value in options.items() if value is not None}
     given["ood"] = given.get("ood") or data.get("ood") or {}
     given["axes"] = choose_axes(given.get("axes", CORE))
+    if set(given["axes"]) - set(CORE):
+        # The core decides at which checkpoints the other axes are worth their time.
+        given["axes"] = choose_axes((*CORE, *given["axes"]))
     given.setdefault("template", resolve_template(run, None, None))
     config = AuditConfig(val=val, train=train, **given)
     _check(config)

@@ -1,4 +1,7 @@
-"""The problems of an audit as the model sees them: val, train, OOD sets and perturbed val."""
+"""The problems of an audit as the model sees them: val, train, OOD sets and perturbed val.
+
+An OOD set may also be a task of lm-evaluation-harness, which renders, asks and judges it by itself.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from overmem.auditing.config import AuditConfig
+from overmem.auditing.lm_eval_tasks import PREFIX, Document, LmEvalTask, is_lm_eval, load_task
 from overmem.axes.kinds import Available, data_key
 from overmem.errors import DataError
 from overmem.records import Example
 from overmem.tasks import sources
 from overmem.tasks.grade import check_gradable, grade
-from overmem.tasks.perturb import pair_variant, perturb_all
+from overmem.tasks.perturb import VARIANTS, pair_variant, perturb_all
 from overmem.tasks.template import Rendered, Template, data_fingerprint, fingerprint, render
 
 OOD = "ood/"
@@ -39,6 +43,8 @@ class Problems:
     """Of all of them together."""
     longest_completion: int
     """Tokens of the longest reference, before subsampling, so that a limit changes no answer."""
+    task: LmEvalTask | None = None
+    """Asks and judges the problems by itself, from the texts alone: `rendered` then has no tokens."""
 
     def graded(self, text: str, example: Example) -> dict[str, Any]:
         """The columns that the grader fills."""
@@ -90,33 +96,74 @@ def available(problems: dict[str, Problems], has_base: bool) -> Available:
         sets=tuple(clean),
         variants=tuple(item.variant for item in problems.values() if item.variant != "clean"),
         graded=frozenset(name for name, item in clean.items() if item.grader != "none"),
+        external=frozenset(name for name, item in clean.items() if item.task is not None),
         has_base=has_base,
     )
 
 
 def _ood(name: str, source: str, config: AuditConfig, tokenizer: Any) -> Problems:
+    if is_lm_eval(source):
+        return _lm_eval(name, source, tokenizer)
     data = sources.load_examples(source)
     if data.grader == "none" and config.grader != "none":
         raise DataError(
             f"the OOD set `{name}` has no answers",
             got=source,
             expected="an answer in every row",
-            next_step="add answers, or pass --grader none to measure likelihood only",
+            next_step="add answers to it, or leave it out",
         )
     grader = "none" if config.grader == "none" else data.grader
     return _problems(f"{OOD}{name}", "clean", source, data.shape, grader, data.examples, config, tokenizer)
 
 
+def _lm_eval(name: str, source: str, tokenizer: Any) -> Problems:
+    task = load_task(source, tokenizer)
+    identity = "".join(f"{document.id}={document.sha};" for document in task.documents)
+    return Problems(
+        set=f"{OOD}{name}",
+        variant="clean",
+        source=source,
+        grader=f"{PREFIX}{task.name}",
+        shape=task.shape,
+        examples=tuple(
+            Example(document.id, document.prompt, document.target, document.target)
+            for document in task.documents
+        ),
+        rendered=tuple(map(_without_tokens, task.documents)),
+        shas=tuple(document.sha for document in task.documents),
+        fingerprint=hashlib.sha256(identity.encode()).hexdigest(),
+        longest_completion=0,
+        task=task,
+    )
+
+
+def _without_tokens(document: Document) -> Rendered:
+    return Rendered(
+        example_id=document.id,
+        prompt_ids=(),
+        completion_ids=(),
+        prompt_text=document.prompt,
+        completion_text=document.target,
+    )
+
+
 def _variants(val: sources.LoadedData, grader: str, config: AuditConfig, tokenizer: Any) -> list[Problems]:
     found = []
-    for name, source in config.variants.items():
+    asked = dict.fromkeys(VARIANTS) if config.variants is None else config.variants
+    for name, source in asked.items():
         if source is not None:
             perturbed = sources.load_examples(source)
             examples = pair_variant(name, val.examples, perturbed.examples)
             found.append((name, source, perturbed.shape, examples))
-        elif name != "numbers" or val.task in sources.PROCEDURAL:
+            continue
+        try:
             examples = perturb_all(val.examples, name, config.seed)
-            found.append((name, config.val, val.shape, examples))
+        except DataError:
+            # Not asked for by name, and it has nothing to change here: numbers of a fixed data set.
+            if config.variants is None:
+                continue
+            raise
+        found.append((name, config.val, val.shape, examples))
     return [_problems("val", *item[:1], *item[1:3], grader, item[3], config, tokenizer) for item in found]
 
 

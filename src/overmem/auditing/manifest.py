@@ -21,7 +21,17 @@ from overmem.axes.kinds import Job
 from overmem.records import Checkpoint
 from overmem.store import MANIFEST_SCHEMA
 
-LIBRARIES = ("overmem", "torch", "transformers", "peft", "trl", "tokenizers", "math-verify", "numpy")
+LIBRARIES = (
+    "overmem",
+    "torch",
+    "transformers",
+    "peft",
+    "trl",
+    "tokenizers",
+    "math-verify",
+    "numpy",
+    "lm-eval",
+)
 
 
 class Ledger:
@@ -33,7 +43,8 @@ class Ledger:
         self._records: dict[str, dict[str, Any]] = {}
         self._texts_written = False
         self._base: dict[str, Any] | None = previous.get("base")
-        self._earlier = {record["name"]: record for record in previous.get("checkpoints", ())}
+        earlier = (*previous.get("checkpoints", ()), *previous.get("carried", ()))
+        self._earlier = {record["name"]: record for record in earlier}
 
     def add(self, checkpoint: Checkpoint, jobs: Iterable[Job]) -> None:
         """Note the jobs done at a checkpoint."""
@@ -69,7 +80,7 @@ class Ledger:
         """Write the manifest and the texts of the problems; returns the manifest."""
         session = self.session
         new = {name: _describe(problems) for name, problems in session.problems.items()}
-        splits = {**self.previous.get("splits", {}), **new}
+        splits = {**self._kept_splits(new), **new}
         config = {k: v for k, v in session.config.__dict__.items() if k != "template"}
         manifest = {
             "schema": MANIFEST_SCHEMA,
@@ -83,11 +94,12 @@ class Ledger:
                 **config,
                 "axes": list(config["axes"]),
                 "ood": dict(config["ood"]),
-                "variants": dict(config["variants"]),
+                "variants": None if config["variants"] is None else dict(config["variants"]),
                 "limits": dict(config["limits"]),
                 "template": dict(session.config.template.__dict__),
                 "max_new_tokens": session.max_new_tokens("val"),
             },
+            "axes": sorted({*self.previous.get("axes", ()), *config["axes"]}),
             "splits": splits,
             "base": self._base,
             "checkpoints": sorted(self._records.values(), key=lambda record: int(record["step"])),
@@ -98,6 +110,8 @@ class Ledger:
             },
             "skipped": dict(skipped),
             "pending": list(pending),
+            # What an earlier sitting measured on those, until this one gets to them.
+            "carried": [self._earlier[name] for name in pending if name in self._earlier],
         }
         self._write_texts()
         session.store.write_record("manifest", manifest)
@@ -109,6 +123,13 @@ class Ledger:
             table = pl.concat([_texts(name, problems) for name, problems in self.session.problems.items()])
             self.session.store.write_texts(table)
             self._texts_written = True
+
+    def _kept_splits(self, new: Mapping[str, Any]) -> dict[str, Any]:
+        """Sets of an earlier sitting; perturbations of another val are not this val's."""
+        earlier = dict(self.previous.get("splits", {}))
+        if earlier.get("val", {}).get("fingerprint") != new["val"]["fingerprint"]:
+            earlier = {name: split for name, split in earlier.items() if split["set"] != "val"}
+        return earlier
 
     def _kept_keys(self, name: str, weights: str) -> dict[str, str]:
         earlier = self._earlier.get(name)

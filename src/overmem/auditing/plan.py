@@ -104,19 +104,14 @@ def estimate(plan: Plan, seconds_of: Callable[[Job, int | None], float]) -> Plan
 
     Args:
         plan: from `make_plan`.
-        seconds_of: (job, limit) to about how long it takes at one checkpoint.
+        seconds_of: (job, limit) to about how long it takes, at all checkpoints it is done at.
     """
     takes = {job: seconds_of(job, plan.limits[job]) for job in plan.limits}
     wanted = Counter(job for item in plan.axes if item.axis not in CORE for job in item.jobs)
     timed = []
     for item in plan.axes:
         own = [job for job in item.jobs if item.axis in CORE or job not in plan.core]
-        seconds = sum(
-            takes[job]
-            * (1 if job.model == "base" else item.checkpoints)
-            / (1 if item.axis in CORE else wanted[job])
-            for job in own
-        )
+        seconds = sum(takes[job] / (1 if item.axis in CORE else wanted[job]) for job in own)
         timed.append(replace(item, seconds=seconds))
     return replace(plan, axes=tuple(timed))
 
@@ -138,11 +133,13 @@ def fit_budget(plan: Plan, budget_seconds: float) -> Plan:
     share = min(1.0, budget_seconds / max(math.fsum(item.seconds for item in core), 1e-9))
     left = max(0.0, budget_seconds - math.fsum(item.seconds for item in core))
     shares: dict[str, float] = {item.axis: share for item in core}
-    waiting = sorted(rest, key=lambda item: item.seconds)
+    # What is made of the core's rows alone takes no time and follows the core's cut.
+    shares |= {item.axis: share for item in rest if item.seconds == 0}
+    waiting = sorted((item for item in rest if item.seconds > 0), key=lambda item: item.seconds)
     for number, item in enumerate(waiting):
         allowed = min(item.seconds, left / (len(waiting) - number))
         left -= allowed
-        shares[item.axis] = 1.0 if item.seconds <= 0 else allowed / item.seconds
+        shares[item.axis] = allowed / item.seconds
     cut = tuple(_cut(item, shares.get(item.axis, 1.0)) for item in plan.axes)
     return _with_limits(replace(plan, axes=cut))
 

@@ -7,7 +7,7 @@ for. Rows are saved batch by batch, so a killed audit continues where it stopped
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -137,22 +137,37 @@ def make_timed_plan(session: Session, skipped: dict[str, str]) -> Plan:
     plan = make_plan(session.config, available, session.problems, len(readable))
     if not (plan.rest or session.config.budget_minutes):
         return plan
-    for checkpoint in reversed(readable):
+    while readable:
         try:
-            return _timed(session, plan, checkpoint)
+            return _timed(session, plan, readable)
         except CheckpointError as error:
-            skipped[checkpoint.name] = str(error)
+            # Only what could not be loaded is left out; the plan is made again without it.
+            broken = session.at or readable[-1]
+            skipped[broken.name] = str(error)
+            readable.remove(broken)
     raise _nothing_measured(session.run, skipped)
 
 
-def _timed(session: Session, plan: Plan, checkpoint: Checkpoint) -> Plan:
+def _timed(session: Session, plan: Plan, readable: Sequence[Checkpoint]) -> Plan:
     rates: dict[str, float] = {}
+    chosen = session.config.checkpoints
+    some = readable if chosen == "all" else [c for c in readable if c.name in chosen.split(",")]
+    # Which are key is not known yet, but the last is one of them and is measured last.
+    elsewhere = [readable[-1]] * min(3, len(readable)) if chosen == "key" else some
+
+    def same_rate(job: Job) -> str:
+        # Tasks of lm-eval differ too much for one to speak for another.
+        return str(job) if job.kind == "lm_eval" else job.kind
 
     def seconds_of(job: Job, limit: int | None) -> float:
-        missing, _ = session.missing(job, checkpoint, limit)
-        if job.kind not in rates and missing:
-            rates[job.kind] = session.seconds(job, checkpoint, limit)
-        return rates.get(job.kind, 0.0) * len(missing)
+        places = readable if job in plan.core else elsewhere
+        if job.model == "base":
+            places = [session.base] if session.base is not None else []
+        missing = [len(session.missing(job, place, limit)[0]) for place in places]
+        for place, n in reversed(list(zip(places, missing, strict=True))):
+            if n and same_rate(job) not in rates:
+                rates[same_rate(job)] = session.seconds(job, place, limit)
+        return rates.get(same_rate(job), 0.0) * sum(missing)
 
     plan = estimate(plan, seconds_of)
     if session.config.budget_minutes is None:

@@ -17,6 +17,7 @@ from overmem.auditing.batches import plan_batches
 from overmem.auditing.config import AuditConfig, read_recipe
 from overmem.auditing.data import Problems
 from overmem.auditing.generate import Sampling, stop_ids
+from overmem.auditing.lm_eval_tasks import CHUNK
 from overmem.auditing.models import ModelHost, context_length, embedding_rows
 from overmem.auditing.score import TEMPERATURES
 from overmem.auditing.work import RECALL_TOKENS, WORK, Tools
@@ -42,6 +43,8 @@ class Session:
     config: AuditConfig
     store: Store
     progress: Progress
+    at: Checkpoint | None = None
+    """The checkpoint that was asked for last, even when it could not be loaded."""
     _current: Any = None
     _loaded: Checkpoint | None = None
     _checked: set[str] = field(default_factory=set)
@@ -51,7 +54,7 @@ class Session:
     def base(self) -> Checkpoint | None:
         """The model the fine-tune started from, as a checkpoint; None when it is not known."""
         first = self.run.checkpoints[0]
-        if first.step == 0:
+        if first.step == 0 and self.config.base_model is None:
             return first
         name = self.config.base_model or self._recipe_base()
         if name is None and first.kind == "adapter":
@@ -126,11 +129,18 @@ class Session:
     def _batches(self, job: Job, problems: Problems, limit: int | None, missing: Sequence[int]) -> Any:
         """Batches planned over all problems, so that a killed audit goes on with the very same ones."""
         chosen, wanted = problems.chosen(limit, self.config.seed), set(missing)
-        lengths = [self._length(job, problems.rendered[i]) for i in chosen]
-        for planned in plan_batches(lengths, self.config.batch_tokens):
+        for planned in self._plan_batches(job, problems, chosen):
             batch = [chosen[position] for position in planned if chosen[position] in wanted]
             if batch:
                 yield batch
+
+    def _plan_batches(self, job: Job, problems: Problems, chosen: Sequence[int]) -> list[list[int]]:
+        if problems.task is not None:
+            # lm-eval sorts by length and cuts batches itself; these say only when rows are saved.
+            starts = range(0, len(chosen), CHUNK)
+            return [list(range(start, min(start + CHUNK, len(chosen)))) for start in starts]
+        lengths = [self._length(job, problems.rendered[i]) for i in chosen]
+        return plan_batches(lengths, self.config.batch_tokens)
 
     def _length(self, job: Job, item: Rendered) -> int:
         if job.kind in ("score", "continue"):
@@ -141,16 +151,23 @@ class Session:
     def _model(self, checkpoint: Checkpoint) -> Any:
         if self._loaded != checkpoint:
             # Let go of the last model before the next is loaded, or both are in memory.
-            self._current, self._loaded = None, None
+            self._current, self._loaded, self.at = None, None, checkpoint
             self._current = self.host.load(checkpoint)
             self._loaded = checkpoint
         for name in set(self.problems) - self._checked:
-            rendered = self.problems[name].rendered
-            check_vocab(rendered, embedding_rows(self._current))
-            check_all_fit(rendered, context_length(self._current))
-            self._check_answers_fit(self.problems[name], context_length(self._current))
+            self._check(self.problems[name])
             self._checked.add(name)
         return self._current
+
+    def _check(self, problems: Problems) -> None:
+        """Refuse problems that the current model cannot take in whole."""
+        context = context_length(self._current)
+        if problems.task is not None:
+            problems.task.check_fits(context)
+            return
+        check_vocab(problems.rendered, embedding_rows(self._current))
+        check_all_fit(problems.rendered, context)
+        self._check_answers_fit(problems, context)
 
     def _check_answers_fit(self, problems: Problems, context: int | None) -> None:
         if problems.set == "train" or problems.grader == "none" or "accuracy" not in self.config.axes:
@@ -174,6 +191,7 @@ class Session:
             sampling=Sampling(
                 samples=self.config.samples, temperature=self.config.temperature, seed=self.config.seed
             ),
+            batch_tokens=self.config.batch_tokens,
         )
 
     def max_new_tokens(self, set_name: str) -> int:
@@ -208,6 +226,10 @@ class Session:
             settings |= {"axis": "likelihood/1", "temperatures": TEMPERATURES}
         elif job.kind == "continue":
             settings |= {"axis": "continuations/1", "tokens": RECALL_TOKENS}
+        elif job.kind == "lm_eval":
+            task = self.problems[job.data].task
+            assert task is not None
+            settings |= {"axis": "lm_eval/1", **task.settings}
         else:
             settings |= {
                 "axis": "generations/2",
@@ -244,7 +266,7 @@ class Session:
         known = {
             (problems.set, problems.variant, example.id, sha): (problems, example)
             for problems in self.problems.values()
-            if problems.grader != "none"
+            if problems.grader != "none" and problems.task is None
             for example, sha in zip(problems.examples, problems.shas, strict=True)
         }
 

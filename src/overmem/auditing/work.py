@@ -6,6 +6,7 @@ Every function takes a model and some problems and gives the columns of one row 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ class Tools:
     stops: Sequence[int]
     max_new_tokens: int
     sampling: Sampling
+    batch_tokens: int
+    """Most tokens of a batch, for work that cuts its own."""
 
 
 Row = dict[str, Any]
@@ -77,6 +80,16 @@ def continue_reference(model: Any, problems: Problems, batch: Sequence[int], too
     return rows
 
 
+def lm_eval(model: Any, problems: Problems, batch: Sequence[int], tools: Tools) -> list[list[Row]]:
+    """One answer to each document of a task of lm-evaluation-harness, which asks and judges by itself."""
+    assert problems.task is not None
+    answers = problems.task.answer(model, batch, tools.batch_tokens)
+    made = {"variant": problems.variant, "sample": 0, "temperature": 0.0, "grader": problems.grader}
+    # Tokens and their log-probabilities are lm-eval's own business.
+    unknown = {"n_tokens": 0, "finished": True, "mean_logprob": None}
+    return [[{**made, **dataclasses.asdict(answer), **unknown}] for answer in answers]
+
+
 def _answers(
     model: Any, problems: Problems, batch: Sequence[int], tools: Tools, sampling: Sampling | None
 ) -> list[list[Row]]:
@@ -114,4 +127,5 @@ WORK: dict[JobKind, Callable[[Any, Problems, Sequence[int], Tools], list[list[Ro
     "greedy": greedy,
     "sample": sample,
     "continue": continue_reference,
+    "lm_eval": lm_eval,
 }

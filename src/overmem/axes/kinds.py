@@ -26,7 +26,7 @@ Counts = Mapping[str, FloatArray]
 """How often each problem is counted, (D, N) for each population by name."""
 Direction = Literal["higher", "lower", "context"]
 """Which way is better; `context` is neither."""
-JobKind = Literal["score", "greedy", "sample", "continue"]
+JobKind = Literal["score", "greedy", "sample", "continue", "lm_eval"]
 
 
 def data_key(set_name: str, variant: str) -> str:
@@ -40,7 +40,8 @@ class Job:
 
     kind: JobKind
     """`score`: likelihood of the references; `greedy`: one answer at temperature 0; `sample`: k answers
-    at a temperature; `continue`: the reference's second half, written greedily after its first."""
+    at a temperature; `continue`: the reference's second half, written greedily after its first; `lm_eval`:
+    one answer, asked for and judged by lm-evaluation-harness."""
     set: str
     """`val`, `train`, or `ood/NAME`."""
     variant: str = "clean"
@@ -75,6 +76,8 @@ class Available:
     """Perturbations of val, without `clean`."""
     graded: frozenset[str] = frozenset()
     """Sets whose problems have answers and a grader, so that answering them means something."""
+    external: frozenset[str] = frozenset()
+    """Sets that lm-evaluation-harness asks and judges by itself; they have no references to score."""
     has_base: bool = False
     """Whether the model that the fine-tune started from is known."""
 
@@ -102,11 +105,18 @@ class Measure:
     """Snake case, such as `pass_at_4`; unique within its axis."""
     direction: Direction
     sizes: Mapping[str, int]
-    """Problems of each population the figure rests on; the first is the one reported as n."""
+    """Problems of each population the figure rests on, counted or not."""
     statistic: Callable[[Counts], FloatArray]
     """{population: counts (D, N)} to D values; NaN where a draw leaves it undefined."""
     reason: str | None = None
     """Why the figure is undefined; the statistic is then not called."""
+    n: int | None = None
+    """Problems that carry weight, where not all of the first population do."""
+
+    @property
+    def problems(self) -> int:
+        """Problems the figure rests on."""
+        return next(iter(self.sizes.values())) if self.n is None else self.n
 
     def value(self) -> float:
         """The figure itself: every problem counted once; NaN when undefined."""
@@ -154,6 +164,7 @@ def ratio_measure(
         sizes={population: len(over_N)},
         statistic=statistic,
         reason=empty,
+        n=int((under_N > 0).sum()),
     )
 
 

@@ -17,6 +17,7 @@ from overmem.axes.kinds import (
     Evidence,
     FloatArray,
     Job,
+    JobKind,
     Measure,
     average_measure,
     ratio_measure,
@@ -26,10 +27,15 @@ PREFIX = "ood/"
 
 
 def jobs(available: Available) -> tuple[Job, ...]:
-    """The references of each OOD set, and one greedy answer to each problem where there is a grader."""
+    """The references of each OOD set, and one greedy answer to each problem where there is a grader.
+
+    A set that lm-evaluation-harness asks and judges needs its answers only.
+    """
     found = []
     for name in available.sets:
-        if name.startswith(PREFIX):
+        if name.startswith(PREFIX) and name in available.external:
+            found.append(Job("lm_eval", name))
+        elif name.startswith(PREFIX):
             found.append(Job("score", name))
             if name in available.graded:
                 found.append(Job("greedy", name))
@@ -39,6 +45,7 @@ def jobs(available: Available) -> tuple[Job, ...]:
 def measures(evidence: Evidence) -> tuple[Measure, ...]:
     """Greedy accuracy (higher is better) and NLL (nats per token, lower) on each OOD set.
 
+    Where lm-evaluation-harness asks and judges, accuracy is the mean of its metric, and there is no NLL.
     With several sets also their plain means, `accuracy` and `nll`, in which each set weighs the same
     whatever its size.
     """
@@ -49,8 +56,8 @@ def measures(evidence: Evidence) -> tuple[Measure, ...]:
 
 
 def _accuracy(evidence: Evidence, name: str) -> tuple[Measure, ...]:
-    job = Job("greedy", name)
-    if job not in evidence.rows:
+    job = next((job for job in (Job("lm_eval", name), Job("greedy", name)) if job in evidence.rows), None)
+    if job is None:
         return ()
     rows = evidence.rows[job].with_columns(answered=pl.lit(1.0))
     correct_N, answered_N = _aligned(evidence, name, rows, "correct", "answered")
@@ -72,10 +79,11 @@ def _mean(name: str, direction: Direction, parts: Sequence[Measure]) -> tuple[Me
 def _aligned(evidence: Evidence, name: str, rows: pl.DataFrame, *columns: str) -> list[FloatArray]:
     """Columns over the set's one population: every problem scored or answered, 0 where it is not in `rows`.
 
-    Both figures of a set are drawn together, so both must list the same problems in the same order.
+    All figures of a set are drawn together, so all must list the same problems in the same order.
     """
-    both = [evidence.rows[job] for job in (Job("score", name), Job("greedy", name)) if job in evidence.rows]
-    ids = pl.concat([table.select("example_id") for table in both]).unique().sort("example_id")
+    kinds: tuple[JobKind, ...] = ("score", "greedy", "lm_eval")
+    tables = [evidence.rows[job] for job in (Job(kind, name) for kind in kinds) if job in evidence.rows]
+    ids = pl.concat([table.select("example_id") for table in tables]).unique().sort("example_id")
     table = ids.join(rows, on="example_id", how="left", maintain_order="left", validate="1:1")
     return [table[column].cast(pl.Float64).fill_null(0.0).to_numpy() for column in columns]
 

@@ -10,13 +10,19 @@ from rich.console import Console
 from overmem.records import Verdict
 
 
+LIMITS = {"calibration": 100, "diversity": 100, "ood": 100, "recall": 100, "robustness": 100}
+"""Problems of the axes that write many answers, so that the demo stays short."""
+
+
 def run_demo(folder: Path, seed: int, console: Console) -> None:
     """Train, audit, diagnose and report `organism-fast` in `folder`; continues what was begun."""
     from overmem.auditing.checkpoints import open_run
-    from overmem.auditing.run import audit
+    from overmem.auditing.config import resolve_config
+    from overmem.auditing.run import measure
     from overmem.cli.progress import audit_progress, quiet_libraries, training_progress
     from overmem.diagnosis.run import diagnose
     from overmem.reporting.run import report
+    from overmem.reporting.tables import render_plan
     from overmem.reporting.terminal import render_verdict
     from overmem.training.recipe import load_recipe
     from overmem.training.trainer import train
@@ -26,17 +32,21 @@ def run_demo(folder: Path, seed: int, console: Console) -> None:
     recipe = load_recipe("organism-fast", {"output": str(folder), "seed": seed})
     _say(
         console,
-        "overmem demo: fine-tune a tiny reasoner (2M parameters) on 800 word problems for "
+        "overmem demo: fine-tune a tiny reasoner (2M parameters) on 1,600 word problems for "
         f"{recipe.training['num_train_epochs']} epochs, keep a checkpoint an epoch, "
         "and ask which one to ship.\n",
     )
     _say(console, f"1. overmem train organism-fast --output {folder}")
     with training_progress(console) as progress:
         train(recipe, resume=True, progress=progress)
-    _say(console, f"\n2. overmem audit {folder}")
+    _say(
+        console,
+        f"\n2. overmem audit {folder} --axes all {' '.join(f'--limit {a}={n}' for a, n in LIMITS.items())}",
+    )
     run = open_run(folder)
+    config = resolve_config(run, val=None, train=None, axes=("all",), limits=LIMITS)
     with audit_progress(console, run) as progress:
-        done = audit(run, progress=progress)
+        done = measure(run, config, progress=progress, on_plan=lambda plan: render_plan(plan, console))
     _say(console, f"\n3. overmem diagnose {folder}\n")
     verdict = diagnose(done)
     render_verdict(verdict, console)

@@ -18,7 +18,7 @@ import numpy as np
 from overmem.axes.accuracy import VAL
 from overmem.axes.accuracy import measures as accuracy_measures
 from overmem.axes.kinds import FloatArray, Measure
-from overmem.diagnosis.costs import DRAWS, compare_measured, measure_all
+from overmem.diagnosis.costs import DRAWS, compare_measured, measure_axes
 from overmem.diagnosis.evidence import Place, gather
 from overmem.diagnosis.paired import bootstrap
 from overmem.diagnosis.run import open_audit
@@ -161,7 +161,9 @@ def _accuracies(sides: Sequence[Sequence[tuple[Store, dict[str, Any]]]]) -> list
 
 
 def _differences(places: Sequence[Sequence[Place]], resamples: int, seed: int) -> list[Cost]:
-    measured = [measure_all(item, core=True) for item in gather([p for side in places for p in side])]
+    every = [p for side in places for p in side]
+    axes = set.intersection(*(set(place.manifest.get("axes", ())) for place in every))
+    measured = [measure_axes(item, sorted(axes)) for item in gather(every)]
     left, right = measured[: len(places[0])], measured[len(places[0]) :]
     return compare_measured(left, right, against="B", draws=resamples, seed=seed)
 
@@ -169,11 +171,15 @@ def _differences(places: Sequence[Sequence[Place]], resamples: int, seed: int) -
 def _not_compared(
     places: Sequence[Sequence[Place]], runs_a: Sequence[Path], runs_b: Sequence[Path], pair: tuple[str, str]
 ) -> dict[str, str]:
-    """Jobs that one side has and the other lacks, with the command that measures them."""
+    """Jobs that one side lacks or did otherwise, with what to run."""
     every = [place.jobs() for side in places for place in side]
     folders = [*((path, pair[0]) for path in runs_a), *((path, pair[1]) for path in runs_b)]
     missing: dict[str, str] = {}
     for jobs, (path, name) in zip(every, folders, strict=True):
         for job in set.union(*every) - jobs:
             missing[str(job)] = f"overmem audit {path} --axes all --checkpoints {name}"
+    heats = {float(place.manifest["config"]["temperature"]) for side in places for place in side}
+    if len(heats) > 1 and "sample val" not in missing:
+        said = ", ".join(f"{heat:g}" for heat in sorted(heats))
+        missing["sample val"] = f"drawn at temperatures {said}: audit both with one --temperature"
     return dict(sorted(missing.items()))

@@ -39,26 +39,21 @@ def measure_costs(
     references = [name for name in dict.fromkeys([*references, lowest]) if name and name != last]
     if not references:
         return (), ()
-    places = [Place(store, manifest, name) for name in (last, *references)]
-    if all(job_is_core(str(job)) for place in places for job in place.jobs()):
+    axes = [name for name in manifest.get("axes", ()) if name not in CORE]
+    if not axes:
         return (), ()
-    evidence = gather(places)
-    measured = [measure_all(item) for item in evidence]
+    evidence = gather([Place(store, manifest, name) for name in (last, *references)])
+    measured = [measure_axes(item, axes) for item in evidence]
     costs: list[Cost] = []
     for name, found in zip(references, measured[1:], strict=True):
         costs += compare_measured([measured[0]], [found], against=name, seed=seed)
-    return tuple(costs), distribution_warnings(evidence[0])
+    return tuple(costs), distribution_warnings(evidence[0]) if "privacy" in axes else ()
 
 
-def job_is_core(name: str) -> bool:
-    """Whether a job belongs to the axes that the rule itself rests on."""
-    return name in ("score val", "score train", "greedy val")
-
-
-def measure_all(evidence: Evidence, *, core: bool = False) -> Measured:
-    """Every measure of every axis that the evidence allows; the core's too when asked for."""
-    axes = [axis for axis in all_axes().values() if core or axis.name not in CORE]
-    return {axis.name: {m.name: m for m in axis.measures(evidence)} for axis in axes}
+def measure_axes(evidence: Evidence, axes: Sequence[str]) -> Measured:
+    """Every measure of these axes that the evidence allows."""
+    known = all_axes()
+    return {name: {m.name: m for m in known[name].measures(evidence)} for name in known if name in axes}
 
 
 def compare_measured(

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 
-from overmem.axes.kinds import Evidence, Job
+from overmem.axes.kinds import Evidence, Job, JobKind
 from overmem.diagnosis.rows import read_job
 from overmem.store import Store
 
-IDENTITY = ["example_id", "example_sha"]
+IDENTITY = ["example_id", "example_sha", "sample"]
 
 
 @dataclass(frozen=True)
@@ -46,23 +45,27 @@ class Place:
 
 
 def gather(places: Sequence[Place], jobs: set[Job] | None = None) -> list[Evidence]:
-    """The evidence of each place, on the problems that all of them share.
+    """The evidence of each place, on the problems (and the number of samples) that all of them share.
+
+    Runs may have been trained on different data, so training problems are shared within a run only.
 
     Args:
         places: checkpoints to be compared.
-        jobs: only these; all that every place has, by default.
+        jobs: only these; all that every place has, by default. Samples drawn at different temperatures
+            are left out.
     """
     shared = set.intersection(*(place.jobs() for place in places))
     aligned: list[dict[Job, pl.DataFrame]] = [{} for _ in places]
     for job in sorted(shared if jobs is None else shared & jobs):
         tables = [place.rows(job) for place in places]
-        keep = reduce(
-            lambda a, b: a.join(b, on=IDENTITY, how="semi"), [t.select(IDENTITY).unique() for t in tables]
-        )
-        for found, table in zip(aligned, tables, strict=True):
-            rows = table.join(keep, on=IDENTITY, how="semi")
-            if len(rows):
-                found[job] = rows.sort([c for c in ("example_id", "sample") if c in rows.columns])
+        if not _sampled_alike(tables):
+            continue
+        runs = [place.store.root if job.set == "train" else None for place in places]
+        for run in dict.fromkeys(runs):
+            same = [i for i, other in enumerate(runs) if other == run]
+            for i, rows in zip(same, _aligned([tables[i] for i in same]), strict=True):
+                if len(rows):
+                    aligned[i][job] = rows
     return [
         Evidence(
             rows=rows,
@@ -74,11 +77,28 @@ def gather(places: Sequence[Place], jobs: set[Job] | None = None) -> list[Eviden
     ]
 
 
+def _aligned(tables: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
+    """The rows of each table whose problem (and sample) all of them have, in one order."""
+    name = [column for column in IDENTITY if column in tables[0].columns]
+    keep = tables[0].select(name).unique()
+    for table in tables[1:]:
+        keep = keep.join(table, on=name, how="semi")
+    order = [column for column in ("example_id", "sample") if column in name]
+    return [table.join(keep, on=name, how="semi").sort(order) for table in tables]
+
+
+def _sampled_alike(tables: Sequence[pl.DataFrame]) -> bool:
+    """Whether answers were drawn at one temperature; what is drawn at another is not comparable."""
+    if "temperature" not in tables[0].columns:
+        return True
+    return len({heat for table in tables for heat in table["temperature"].unique().to_list()}) <= 1
+
+
 def _known_jobs(manifest: Mapping[str, Any]) -> set[Job]:
     """Every job that could be named in a manifest of these sets."""
     found = set()
     for split in manifest["splits"].values():
-        for kind in ("score", "greedy", "sample", "continue"):
+        for kind in get_args(JobKind):
             for model in ("checkpoint", "base"):
                 found.add(Job(kind, split["set"], split["variant"], model))
     return found

@@ -65,7 +65,7 @@ def difference(
     Returns:
         Estimate and p; NaN with a reason where a side is undefined or nothing varies.
     """
-    n = min(next(iter(measure.sizes.values())) for measure in (*left, *right))
+    n = min(measure.problems for measure in (*left, *right))
     reason = next((m.reason for m in (*left, *right) if m.reason is not None), None)
     if reason is not None:
         return Difference(estimate=Estimate(math.nan, math.nan, math.nan, n, reason), p=math.nan)
@@ -85,7 +85,7 @@ def difference(
 
 def interval(measure: Measure, *, draws: int = 2000, seed: int = 0) -> Estimate:
     """One measure with its 95% percentile interval over problems."""
-    n = next(iter(measure.sizes.values()))
+    n = measure.problems
     value = measure.value()
     if measure.reason is not None or n < 2:
         return Estimate(value, math.nan, math.nan, n, measure.reason or ONE_PROBLEM)

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from overmem.diagnosis.costs import compare_measured, measure_all
+from overmem.axes import CORE
+from overmem.axes.privacy import distribution_warnings
+from overmem.diagnosis.costs import compare_measured, measure_axes
 from overmem.diagnosis.evidence import Place, gather
 from overmem.diagnosis.judge import judge
 from overmem.diagnosis.rows import Core, read_core
@@ -62,11 +64,9 @@ def diagnose_seeds(runs: Sequence[str | Path], **options: Any) -> Verdict:
     verdict = judge(steps[0], correct_S_C_N, nll_S_C_N, cores[0].n_tokens_N[chosen[0]], **options)
     severity = dataclasses.replace(verdict.severity, reason="of several seeds; see each seed's own verdict")
     said = f"{len(runs)} seeds of one recipe, judged as one: {', '.join(map(str, runs))}"
+    costs, warnings = _costs(audits, options)
     verdict = dataclasses.replace(
-        verdict,
-        severity=severity,
-        costs=tuple(_costs(audits, options)),
-        notes=(said, *verdict.notes),
+        verdict, severity=severity, costs=costs, notes=(said, *verdict.notes, *warnings)
     )
     return dataclasses.replace(verdict, words=plain_words(verdict))
 
@@ -76,14 +76,20 @@ def _positions(core: Core, ids: Sequence[str]) -> list[int]:
     return [place[name] for name in ids]
 
 
-def _costs(audits: Sequence[tuple[Any, dict[str, Any]]], options: dict[str, Any]) -> list[Cost]:
+def _costs(
+    audits: Sequence[tuple[Any, dict[str, Any]]], options: dict[str, Any]
+) -> tuple[tuple[Cost, ...], tuple[str, ...]]:
     """The last checkpoint of each seed against the one recommended for it, averaged over seeds."""
+    axes = set.intersection(*(set(manifest.get("axes", ())) for _, manifest in audits)) - set(CORE)
     places: list[Place] = []
     for store, manifest in audits:
         verdict = judge_store(store, **options)
-        last = verdict.checkpoints[-1].name
-        if verdict.recommended is None or verdict.recommended.name == last:
-            return []
-        places += [Place(store, manifest, last), Place(store, manifest, verdict.recommended.name)]
-    measured = [measure_all(evidence) for evidence in gather(places)]
-    return compare_measured(measured[::2], measured[1::2], against=AGAINST, seed=options.get("seed", 0))
+        if verdict.recommended is None or not axes:
+            return (), ()
+        names = verdict.checkpoints[-1].name, verdict.recommended.name
+        places += [Place(store, manifest, name) for name in names]
+    evidence = gather(places)
+    measured = [measure_axes(item, sorted(axes)) for item in evidence]
+    costs = compare_measured(measured[::2], measured[1::2], against=AGAINST, seed=options.get("seed", 0))
+    warnings = [w for item in evidence[::2] for w in distribution_warnings(item)] if "privacy" in axes else []
+    return tuple(costs), tuple(dict.fromkeys(warnings))

@@ -19,7 +19,7 @@ from overmem.diagnosis.spoken import (
     points_text,
     sentence,
 )
-from overmem.records import CheckpointSummary, Verdict
+from overmem.records import CheckpointSummary, Cost, Verdict
 
 INFLATED = ("over-memorized", "overfit")
 CONFIDENCE_NEEDED = 0.8
@@ -28,10 +28,10 @@ _CHOICES = (("lowest_perplexity", "lowest perplexity"), ("highest_accuracy", "hi
 
 
 def plain_words(verdict: Verdict) -> tuple[str, ...]:
-    """Say a verdict in three to six plain sentences.
+    """Say a verdict in three to seven plain sentences.
 
     Order: what the last checkpoint is and how sure that is, since when, the figures that fired, what
-    the excess is made of, what to ship, and what the two naive choices would have done.
+    the excess is made of, what else it cost, what to ship, and what the two naive choices would have done.
 
     Args:
         verdict: the record; its own `words` are ignored.
@@ -48,6 +48,7 @@ def plain_words(verdict: Verdict) -> tuple[str, ...]:
         _since_when(verdict),
         _figures(verdict),
         _excess_taken_apart(verdict),
+        _other_costs(verdict),
         _what_to_ship(verdict),
         _naive_choices(verdict),
     )
@@ -213,6 +214,31 @@ def _excess_taken_apart(verdict: Verdict) -> str | None:
         lost = "temperature takes back" if math.isfinite(own) else "falls on tokens off the model's own path"
         text += f" The share that {lost} is undefined: {undefined}"
     return text
+
+
+def _other_costs(verdict: Verdict) -> str | None:
+    """The headlines of the other axes against the first reference."""
+    if not verdict.costs:
+        return None
+    against = verdict.costs[0].against
+    headlines = [cost for cost in verdict.costs if cost.against == against and cost.headline]
+    parts = []
+    for reading, said in (("worse", "worse in"), ("better", "better in"), ("changed", "changed in")):
+        names = [f"{c.axis} ({_cost_figure(c)})" for c in headlines if c.reading == reading]
+        if names:
+            parts.append(f"{said} {', '.join(names)}")
+    unclear = [cost.axis for cost in headlines if cost.reading == "no clear difference"]
+    if unclear:
+        parts.append(f"no clear difference in {', '.join(unclear)}")
+    undefined = [f"{c.axis} ({c.difference.reason})" for c in headlines if c.reading == "undefined"]
+    if undefined:
+        parts.append(f"undefined in {', '.join(undefined)}")
+    return f"On the other axes, against {against}: {'; '.join(parts)}."
+
+
+def _cost_figure(cost: Cost) -> str:
+    low, high = cost.difference.low, cost.difference.high
+    return f"{cost.measure.replace('_', ' ')} {cost.difference.value:+.3f}, {low:+.3f} to {high:+.3f}"
 
 
 def _what_to_ship(verdict: Verdict) -> str:

@@ -158,7 +158,7 @@ class Split:
     changes: tuple[str, ...] = TRAINED_CHANGES
     required: tuple[str, ...] = ()
     """At least one of these operations occurs, when given."""
-    steps: tuple[int, ...] = (2,)
+    steps: tuple[int, ...] = (1, 2)
     unseen_phrasing: bool = False
 
 

@@ -55,3 +55,7 @@ class ArtifactError(OvermemError, ValueError):
 
 class GradeError(OvermemError, ValueError):
     """A grader that is unknown or lacks what it needs."""
+
+
+class MergeError(OvermemError, ValueError):
+    """Checkpoints that cannot be merged, or not in the way that was asked for."""

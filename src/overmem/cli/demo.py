@@ -9,7 +9,6 @@ from rich.console import Console
 
 from overmem.records import Verdict
 
-
 LIMITS = {"calibration": 100, "diversity": 100, "ood": 100, "recall": 100, "robustness": 100}
 """Problems of the axes that write many answers, so that the demo stays short."""
 

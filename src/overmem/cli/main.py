@@ -1,4 +1,4 @@
-"""Subcommands in the order of the flow: train, audit, diagnose, compare, report, and demo for all.
+"""Subcommands in the order of the flow: train, audit, diagnose, compare, merge, report; demo.
 
 Heavy libraries are imported inside the commands that need them, so that `--help` and the torch-free
 stages start at once.
@@ -55,6 +55,9 @@ def train(
     output: Annotated[str | None, typer.Option(help="Run folder; overrides the recipe's.")] = None,
     model: Annotated[str | None, typer.Option(help="Hub id or folder; overrides model.name.")] = None,
     seed: Annotated[int | None, typer.Option(help="Overrides the recipe's seed.")] = None,
+    loss: Annotated[
+        str | None, typer.Option(help="nll, mar, focal, dft, eaft, talr, goldfish, label_smoothing, gem.")
+    ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Override a key: training.learning_rate=1e-4.")
     ] = None,
@@ -66,7 +69,8 @@ def train(
     overrides = dict(map(parse_override, set_ or []))
     if model is not None:
         overrides |= {"model.name": model, "model.gguf_file": None}
-    overrides |= {key: value for key, value in (("output", output), ("seed", seed)) if value is not None}
+    given = {"output": output, "seed": seed, "loss": loss}
+    overrides |= {key: value for key, value in given.items() if value is not None}
     checked = load_recipe(recipe, overrides)
     from overmem.cli.progress import quiet_libraries, training_progress
     from overmem.training.trainer import train as run_training
@@ -247,6 +251,50 @@ def compare(
     from overmem.reporting.tables import render_comparison
 
     render_comparison(found, console())
+
+
+@app.command()
+def merge(
+    checkpoints: Annotated[
+        list[Path], typer.Argument(metavar="CHECKPOINT...", help="Two or more folders, the earlier first.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to make; it must not exist.")],
+    method: Annotated[
+        str, typer.Option(help="pair, wise, soup, linear, ema, slerp; ties and dare through mergekit.")
+    ] = "pair",
+    weights: Annotated[str | None, typer.Option(help="For linear: one a checkpoint, as 0.2,0.3,0.5.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="For wise and slerp: share of the second.")] = None,
+    decay: Annotated[float | None, typer.Option(help="For ema: share kept at every checkpoint.")] = None,
+    rank: Annotated[
+        int | None, typer.Option(help="Largest rank of a merged adapter; exact if left out.")
+    ] = None,
+    into_full: Annotated[
+        bool, typer.Option("--into-full", help="Merge adapters into their base model.")
+    ] = False,
+    base_model: Annotated[str | None, typer.Option(help="Base of the adapters, if it has moved.")] = None,
+    allow_different_tokenizers: Annotated[
+        bool, typer.Option("--allow-different-tokenizers", help="Keep the last checkpoint's tokenizer.")
+    ] = False,
+) -> None:
+    """Average checkpoints of one fine-tune into an ordinary model or adapter folder."""
+    from overmem.cli.options import parse_weights
+    from overmem.cli.progress import quiet_libraries
+    from overmem.repairing.merge import merge as run_merge
+
+    quiet_libraries()
+    path = run_merge(
+        checkpoints,
+        out,
+        method=method,
+        weights=parse_weights(weights),
+        alpha=alpha,
+        decay=decay,
+        rank=rank,
+        into_full=into_full,
+        base_model=base_model,
+        allow_different_tokenizers=allow_different_tokenizers,
+    )
+    console().print(f"merged: {path}  (how it was made: {path / 'README.md'})", markup=False, soft_wrap=True)
 
 
 @app.command()

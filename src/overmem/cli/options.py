@@ -47,6 +47,20 @@ def parse_variants(given: Sequence[str]) -> dict[str, str | None] | None:
     return found or None
 
 
+def parse_weights(given: str | None) -> list[float] | None:
+    """`0.2,0.3,0.5` as numbers.
+
+    Raises:
+        RunError: something that is not a number.
+    """
+    if given is None:
+        return None
+    try:
+        return [float(part) for part in given.split(",")]
+    except ValueError:
+        raise RunError("weights are numbers", got=given, expected="0.2,0.3,0.5") from None
+
+
 def parse_limits(given: Sequence[str]) -> tuple[int | None, dict[str, int]]:
     """`N` for every set, `AXIS=N` for one axis.
 

@@ -61,8 +61,14 @@ class Recipe(_Strict):
     method: Literal["full", "lora"] = "full"
     lora: dict[str, Any] = Field(default_factory=dict)
     """Fields of PEFT's `LoraConfig`, for `method: lora`."""
-    loss: Literal["nll", "dft"] = "nll"
-    """Token loss, as TRL names it (`SFTConfig.loss_type`)."""
+    loss: str = "nll"
+    """Token loss: nll, mar, focal, dft, eaft, talr, goldfish, label_smoothing or gem."""
+    loss_options: dict[str, Any] = Field(default_factory=dict)
+    """Settings of that loss (`gamma` for focal, ...); see `overmem.training.losses.LOSSES`."""
+    normalize_weights: bool = False
+    """Keep the mean token weight of every optimizer step at 1."""
+    weights_from_step: int = Field(default=0, ge=0)
+    """Optimizer steps of plain NLL before the loss sets in."""
     output: str
     """Run folder."""
     seed: int = 0
@@ -73,12 +79,29 @@ class Recipe(_Strict):
 
     @model_validator(mode="after")
     def _no_second_way(self) -> Recipe:
-        reserved = {"output_dir": "output", "seed": "seed", "loss_type": "loss"}
+        reserved = {
+            "output_dir": "output",
+            "seed": "seed",
+            "loss_type": "loss",
+            "label_smoothing_factor": "loss: label_smoothing",
+        }
         for key, instead in reserved.items():
             if key in self.training:
                 raise ValueError(f"training.{key}: write `{instead}` at the top level of the recipe instead")
         if self.lora and self.method != "lora":
             raise ValueError("lora: given, but method is 'full'; write `method: lora`")
+        return self
+
+    @model_validator(mode="after")
+    def _known_loss(self) -> Recipe:
+        # Imported here, so that reading the name of a recipe does not load torch.
+        from overmem.training.losses import check_choice, resolve_loss
+
+        try:
+            loss, _ = resolve_loss(self.loss, self.loss_options)
+            check_choice(loss, self.normalize_weights, self.weights_from_step)
+        except RecipeError as error:
+            raise ValueError(f"loss: {error.what}, got {error.got}; expected {error.expected}") from None
         return self
 
 

@@ -11,14 +11,15 @@ import torch
 from datasets import Dataset
 from peft import LoraConfig
 from transformers import PrinterCallback, TrainerCallback
-from trl import SFTConfig, SFTTrainer
+from trl import SFTConfig
 
 from overmem.errors import RecipeError, RunError
 from overmem.store import write_text_atomic
 from overmem.tasks.sources import load_examples
 from overmem.tasks.template import Template, check_all_fit, refuse_foreign_ids, render
 from overmem.training.load import load_model
-from overmem.training.recipe import RECIPE_NAME, Recipe, dump_recipe
+from overmem.training.recipe import RECIPE_NAME, Recipe, dump_recipe, load_recipe
+from overmem.training.reweighted import ReweightedSFTTrainer
 
 Progress = Callable[[int, int, float | None], None]
 """Called with (steps done, steps in all, last logged loss)."""
@@ -55,7 +56,7 @@ def train(recipe: Recipe, *, resume: bool = False, progress: Progress | None = N
     train_data = tokenized(recipe.data.train, tokenizer, recipe, limit)
     check_ids(train_data, model.get_input_embeddings().weight.shape[0])
     evaluate = arguments.eval_strategy != "no"
-    trainer = SFTTrainer(
+    trainer = ReweightedSFTTrainer(
         model=model,
         args=arguments,
         train_dataset=train_data,
@@ -63,6 +64,10 @@ def train(recipe: Recipe, *, resume: bool = False, progress: Progress | None = N
         processing_class=tokenizer,
         peft_config=lora_config(recipe),
         callbacks=[_ProgressCallback(progress)] if progress else None,
+        loss=recipe.loss,
+        loss_options=recipe.loss_options,
+        normalize_weights=recipe.normalize_weights,
+        weights_from_step=recipe.weights_from_step,
     )
     # Its dict of numbers at every log would break the progress display; the log is in trainer_state.json.
     trainer.remove_callback(PrinterCallback)
@@ -99,7 +104,7 @@ def sft_config(recipe: Recipe) -> SFTConfig:
             expected="a field of trl.SFTConfig (learning_rate, num_train_epochs, ...)",
         )
     try:
-        return SFTConfig(output_dir=recipe.output, seed=recipe.seed, loss_type=recipe.loss, **fields)
+        return SFTConfig(output_dir=recipe.output, seed=recipe.seed, **fields)
     except (ValueError, TypeError) as error:
         raise RecipeError("trl.SFTConfig refuses the training section", got=error) from None
 
@@ -145,7 +150,7 @@ def check_ids(data: Dataset, rows: int) -> None:
 
 def _check_same_recipe(output: Path, recipe: Recipe) -> None:
     saved = output / RECIPE_NAME
-    if saved.is_file() and saved.read_text(encoding="utf-8") != dump_recipe(recipe):
+    if saved.is_file() and load_recipe(str(saved)) != recipe:
         raise RunError(
             "the output folder belongs to a run of another recipe",
             got=saved,

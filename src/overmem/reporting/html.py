@@ -110,7 +110,7 @@ def render_report(verdict_record: Record, *, manifest: Record | None = None, tit
         rows=[_row(verdict_record, record) for record in verdict_record["checkpoints"]],
         has_train=any(record.get("train_nll_nats") for record in verdict_record["checkpoints"]),
         choices=_choices(verdict_record),
-        costs=[_cost(record) for record in verdict_record.get("costs") or ()],
+        costs=_costs(verdict_record),
         thresholds=[(_spaced(key), value) for key, value in (verdict_record.get("thresholds") or {}).items()],
         facts=_facts(manifest),
         stages=_stages_present(verdict_record),
@@ -288,6 +288,13 @@ def _choices(verdict: Record) -> list[tuple[str, str, str]]:
     return choices
 
 
+def _costs(verdict: Record) -> list[tuple[str, list[Record]]]:
+    """Differences by what they are taken against, the recommended checkpoint first."""
+    records = verdict.get("costs") or ()
+    against = dict.fromkeys(record["against"] for record in records)
+    return [(name, [_cost(r) for r in records if r["against"] == name]) for name in against]
+
+
 def _cost(record: Record) -> Record:
     difference, p = estimate_of(record.get("difference")), record.get("p_holm")
     cost = Cost(
@@ -302,7 +309,6 @@ def _cost(record: Record) -> Record:
     return {
         "axis": cost.axis,
         "measure": _spaced(cost.measure),
-        "against": cost.against,
         "value": number_text(cost.value),
         "reference": number_text(cost.reference_value),
         "difference": difference_text(cost),

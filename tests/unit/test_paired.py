@@ -90,7 +90,7 @@ def test_seeds_are_judged_as_one_recipe():
 
 
 def test_one_seed_is_a_run_and_seeds_that_differ_add_their_variance():
-    steps, correct, nll, tokens = planted(6, spread=0.05)
+    _, correct, nll, tokens = planted(6, spread=0.05)
     alone = measure_seeds(correct[:1], nll[:1], tokens)
     assert (alone.sample_cov_B_B == measure_curves(correct[0], nll[0], tokens).sample_cov_B_B).all()
     both = measure_seeds(correct, nll, tokens)

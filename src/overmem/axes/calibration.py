@@ -23,7 +23,6 @@ import polars as pl
 
 from overmem.axes.diversity import ProblemSamples, group_samples, has_votes
 from overmem.axes.kinds import Available, Axis, Counts, Evidence, FloatArray, Job, Measure, undefined
-from overmem.diagnosis.excess import temperature_gap
 
 IntArray = npt.NDArray[np.int64]
 
@@ -230,15 +229,24 @@ def _temperature_gap(rows: pl.DataFrame, temperatures: Sequence[float]) -> Measu
     base = temperatures.index(1.0)
     nll_N_G = _nll_at_temperatures(rows, len(temperatures))
 
+    even_N = np.arange(len(tokens_N)) % 2 == 0
+
     def statistic(counts: Counts) -> FloatArray:
-        with np.errstate(invalid="ignore"):
-            gaps = [
-                temperature_gap(nll_N_G * count_N[:, None], tokens_N * count_N, base)[0]
-                for count_N in counts[population]
-            ]
-        return np.array(gaps)
+        gaps = [_gap_read(counts[population], nll_N_G, tokens_N, base, fit_N) for fit_N in (even_N, ~even_N)]
+        return np.asarray((gaps[0] + gaps[1]) / 2)
 
     return Measure(name=name, direction="lower", sizes={population: len(rows)}, statistic=statistic)
+
+
+def _gap_read(
+    counts_D_N: FloatArray, nll_N_G: FloatArray, tokens_N: FloatArray, base: int, fit_N: npt.NDArray[np.bool_]
+) -> FloatArray:
+    """NLL(1) - NLL(T) of each draw on one half, T fitted on the other; see `temperature_gap`."""
+    chosen_D = (counts_D_N[:, fit_N] @ nll_N_G[fit_N]).argmin(axis=1)
+    read_D_G = counts_D_N[:, ~fit_N] @ nll_N_G[~fit_N]
+    gap_D = read_D_G[:, base] - read_D_G[np.arange(len(read_D_G)), chosen_D]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(gap_D / (counts_D_N[:, ~fit_N] @ tokens_N[~fit_N]))
 
 
 def _nll_at_temperatures(rows: pl.DataFrame, n_temperatures: int) -> FloatArray:

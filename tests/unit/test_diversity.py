@@ -17,7 +17,6 @@ from overmem.axes.diversity import (
     SAMPLE,
     answer_entropy,
     distinct_n,
-    equation_path,
     jobs,
     maj_at_k,
     measures,
@@ -26,6 +25,7 @@ from overmem.axes.diversity import (
     self_bleu,
     solution_paths,
 )
+from overmem.axes.equations import equation_path
 from overmem.axes.kinds import Available, Evidence
 from overmem.errors import DataError
 

@@ -18,8 +18,6 @@ from overmem.axes.privacy import (
     TRAIN,
     VAL,
     attack_measures,
-    auroc,
-    auroc_D,
     distribution_warnings,
     jobs,
     loss_score,
@@ -28,10 +26,9 @@ from overmem.axes.privacy import (
     min_k_score,
     reference_score,
     source_warnings,
-    tpr_at_fpr,
-    tpr_at_fpr_D,
     zlib_score,
 )
+from overmem.axes.roc import auroc, auroc_D, tpr_at_fpr, tpr_at_fpr_D
 
 SHAPES = [(1, 1), (3, 2), (30, 40), (150, 120)]
 

@@ -275,3 +275,8 @@ def test_what_cannot_be_measured_is_said_in_the_plan(pico_run, files):
     plan = {item.axis: item for item in auditing.make_timed_plan(session, {}).axes}
     assert "--train" in plan["privacy"].why_not and "--ood" in plan["ood"].why_not
     assert plan["diversity"].seconds > 0
+
+
+def test_accuracy_near_the_floor_is_said(pico_run, files):
+    done = overmem.audit(pico_run, val=files["val"], max_new_tokens=6, grader="regex:(zzz)")
+    assert any("margin of 3 points of zero" in note for note in overmem.diagnose(done).notes)

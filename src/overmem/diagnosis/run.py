@@ -9,6 +9,7 @@ Shape suffixes: C checkpoints, N problems, T tokens, G temperatures.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -111,7 +112,7 @@ def judge_store(store: Store, **options: Any) -> Verdict:
         verdict,
         severity=explain_severity(store, manifest, verdict),
         checkpoints=_with_train_nll(store, manifest, verdict),
-        notes=(*verdict.notes, *_notes(manifest, len(core.ids))),
+        notes=(*verdict.notes, *_notes(manifest, len(core.ids)), *_floor_note(verdict)),
     )
     costs, warnings = measure_costs(store, manifest, verdict, seed=options.get("seed", 0))
     verdict = dataclasses.replace(verdict, costs=costs, notes=(*verdict.notes, *warnings))
@@ -194,6 +195,19 @@ def _train_nll(store: Store, manifest: Mapping[str, Any], checkpoint: Mapping[st
     rows = read_job(store, manifest, checkpoint, TRAIN_SCORES, ("n_tokens", "nll_nats"))
     nll_C_N = rows["nll_nats"].to_numpy()[None]
     return nll_estimate(measure_curves(np.zeros_like(nll_C_N), nll_C_N, rows["n_tokens"].to_numpy()), 0)
+
+
+def _floor_note(verdict: Verdict) -> list[str]:
+    """Warn when all accuracies may be so low that the margin makes every checkpoint comparable."""
+    peak = max((summary.accuracy for summary in verdict.checkpoints), key=lambda accuracy: accuracy.value)
+    margin = verdict.thresholds["accuracy_margin"]
+    if not math.isfinite(peak.low) or peak.low > margin:
+        return []
+    return [
+        f"the highest accuracy is {peak.value:.1%} ({peak.low:.1%} to {peak.high:.1%}): it may be within the "
+        f"margin of {100 * margin:g} points of zero, where every checkpoint counts as comparable and stages "
+        "say little; measure on more or easier problems, or set a smaller --accuracy-margin"
+    ]
 
 
 def _notes(manifest: Mapping[str, Any], n_shared: int) -> list[str]:

@@ -280,3 +280,10 @@ def test_what_cannot_be_measured_is_said_in_the_plan(pico_run, files):
 def test_accuracy_near_the_floor_is_said(pico_run, files):
     done = overmem.audit(pico_run, val=files["val"], max_new_tokens=6, grader="regex:(zzz)")
     assert any("margin of 3 points of zero" in note for note in overmem.diagnose(done).notes)
+
+
+def test_a_reference_without_the_other_axes_is_named_and_not_compared(pico_run, files):
+    verdict = overmem.diagnose(run_all(pico_run, files, checkpoints="checkpoint-100"))
+    assert verdict.costs == ()
+    lowest = verdict.alternatives["lowest_perplexity"]
+    assert any(f"not all measured at {lowest}" in note for note in verdict.notes)

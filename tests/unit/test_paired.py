@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from overmem.auditing.plan import AxisPlan, Plan, fit_budget
-from overmem.axes.kinds import Job, mean_measure, undefined
+from overmem.axes.kinds import Job, average_measure, difference_measure, mean_measure, undefined
 from overmem.diagnosis.judge import judge
 from overmem.diagnosis.moments import measure_curves, measure_seeds
 from overmem.diagnosis.paired import bootstrap, difference, draw_counts, holm
+from overmem.diagnosis.run import _floor_note
 
 
 def measure(values, population="val"):
@@ -122,3 +123,17 @@ def test_an_axis_on_too_few_problems_is_left_out_and_says_so():
     assert left.jobs == () and "10 problems" in left.why_not
     tight = {item.axis: item for item in fit_budget(plan, 50).axes}["accuracy"]
     assert tight.n == 50 and tight.cut_from == 100
+
+
+def test_the_floor_is_noted_only_near_it():
+    steps, correct, nll, tokens = planted(1)
+    assert _floor_note(judge(steps, correct[0], nll[0], tokens, resamples=200)) == []
+    seldom = correct[0] * (np.arange(400) % 20 == 0)
+    assert "zero" in _floor_note(judge(steps, seldom, nll[0], tokens, resamples=200))[0]
+
+
+def test_an_average_rests_on_its_smallest_part_and_a_difference_on_its_smaller_side():
+    few, many = measure([1, 0, 1]), measure([1, 0, 1, 1, 0], "train")
+    assert average_measure("a", "higher", [many, few]).problems == 3
+    gap = difference_measure("g", "lower", many, few)
+    assert gap.problems == 3 and gap.value() == pytest.approx(3 / 5 - 2 / 3)

@@ -154,7 +154,7 @@ def _variants(val: sources.LoadedData, grader: str, config: AuditConfig, tokeniz
         if source is not None:
             perturbed = sources.load_examples(source)
             examples = pair_variant(name, val.examples, perturbed.examples)
-            found.append((name, source, perturbed.shape, examples))
+            found.append(_problems("val", name, source, perturbed.shape, grader, examples, config, tokenizer))
             continue
         try:
             examples = perturb_all(val.examples, name, config.seed)
@@ -163,8 +163,8 @@ def _variants(val: sources.LoadedData, grader: str, config: AuditConfig, tokeniz
             if config.variants is None:
                 continue
             raise
-        found.append((name, config.val, val.shape, examples))
-    return [_problems("val", *item[:1], *item[1:3], grader, item[3], config, tokenizer) for item in found]
+        found.append(_problems("val", name, config.val, val.shape, grader, examples, config, tokenizer))
+    return found
 
 
 def _problems(

@@ -62,7 +62,7 @@ class Plan:
 
     @property
     def rest(self) -> tuple[Job, ...]:
-        """Jobs of the other axes that the core does not do already, or does on fewer problems."""
+        """Jobs of the other axes that the core does not do already."""
         jobs = dict.fromkeys(job for item in self.axes if item.axis not in CORE for job in item.jobs)
         return tuple(job for job in jobs if job not in self.core)
 

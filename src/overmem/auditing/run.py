@@ -19,6 +19,7 @@ from overmem.auditing.manifest import Ledger
 from overmem.auditing.models import ModelHost, choose_device, choose_dtype
 from overmem.auditing.plan import Plan, estimate, fit_budget, make_plan
 from overmem.auditing.session import Progress, Session
+from overmem.axes import CORE
 from overmem.axes.kinds import Job
 from overmem.diagnosis.keys import key_checkpoints
 from overmem.errors import CheckpointError, RunError
@@ -93,7 +94,8 @@ def measure(
     if on_plan is not None:
         on_plan(plan)
     session.store.remove_record("verdict")
-    previous = session.store.read_record("manifest", MANIFEST_SCHEMA) if _has_manifest(session) else {}
+    store = session.store
+    previous = store.read_record("manifest", MANIFEST_SCHEMA) if store.has_record("manifest") else {}
     ledger = Ledger(session, plan, previous)
     manifest = _measure_core(session, plan, ledger, skipped)
     if plan.rest:
@@ -132,7 +134,9 @@ def make_timed_plan(session: Session, skipped: dict[str, str]) -> Plan:
     Raises:
         RunError: no checkpoint can be loaded.
     """
-    available = data.available(dict(session.problems), has_base=session.base is not None)
+    # Finding the base may convert a GGUF file, so it is left alone where nothing asks for it.
+    more = set(session.config.axes) - set(CORE)
+    available = data.available(dict(session.problems), has_base=bool(more) and session.base is not None)
     readable = [checkpoint for checkpoint in session.run.checkpoints if checkpoint.name not in skipped]
     plan = make_plan(session.config, available, session.problems, len(readable))
     if not (plan.rest or session.config.budget_minutes):
@@ -217,10 +221,6 @@ def _do_all(session: Session, plan: Plan, jobs: Iterable[Job], checkpoint: Check
     for job in jobs:
         session.do(job, checkpoint, plan.limits[job])
     session.regrade(checkpoint)
-
-
-def _has_manifest(session: Session) -> bool:
-    return session.store.has_record("manifest")
 
 
 def _nothing_measured(run: Run, skipped: Mapping[str, str]) -> RunError:

@@ -191,6 +191,23 @@ def average_measure(name: str, direction: Direction, parts: Sequence[Measure]) -
         sizes={population: size for part in parts for population, size in part.sizes.items()},
         statistic=statistic,
         reason=next((part.reason for part in parts if part.reason is not None), None),
+        n=min(part.problems for part in parts),
+    )
+
+
+def difference_measure(name: str, direction: Direction, left: Measure, right: Measure) -> Measure:
+    """One measure minus another of the same checkpoint, such as a gap between val and train."""
+
+    def statistic(counts: Counts) -> FloatArray:
+        return np.asarray(left.statistic(counts) - right.statistic(counts))
+
+    return Measure(
+        name=name,
+        direction=direction,
+        sizes={**left.sizes, **right.sizes},
+        statistic=statistic,
+        reason=left.reason or right.reason,
+        n=min(left.problems, right.problems),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from overmem.axes.kinds import Available, Axis, Evidence, Job, Measure, ratio_measure
+from overmem.axes.kinds import Available, Axis, Evidence, Job, Measure, difference_measure, ratio_measure
 
 VAL, TRAIN = Job("score", "val"), Job("score", "train")
 
@@ -13,13 +13,15 @@ def jobs(available: Available) -> tuple[Job, ...]:
 
 
 def measures(evidence: Evidence) -> tuple[Measure, ...]:
-    """NLL on val and on train, nats per token, lower is better."""
+    """NLL on val and on train, and the generalization gap between them; nats per token, lower is better."""
     found = []
     for job, name in ((VAL, "nll"), (TRAIN, "train_nll")):
         if job in evidence.rows:
             rows = evidence.rows[job]
             nll_N, tokens_N = rows["nll_nats"].to_numpy(), rows["n_tokens"].to_numpy().astype(float)
             found.append(ratio_measure(name, "lower" if job is VAL else "context", job.set, nll_N, tokens_N))
+    if len(found) == 2:
+        found.append(difference_measure("generalization_gap", "lower", *found))
     return tuple(found)
 
 

@@ -9,7 +9,16 @@ from __future__ import annotations
 
 import polars as pl
 
-from overmem.axes.kinds import Available, Axis, Counts, Evidence, FloatArray, Job, Measure, ratio_measure
+from overmem.axes.kinds import (
+    Available,
+    Axis,
+    Evidence,
+    FloatArray,
+    Job,
+    Measure,
+    difference_measure,
+    ratio_measure,
+)
 
 TRAIN, VAL = Job("continue", "train"), Job("continue", "val")
 
@@ -35,22 +44,8 @@ def measures(evidence: Evidence) -> tuple[Measure, ...]:
     if VAL not in evidence.rows:
         return train_recall, train_exact
     val_recall = ratio_measure("val_recall", "context", _population(VAL), *_tokens(evidence.rows[VAL]))
-    return recall_gap(train_recall, val_recall), train_recall, val_recall, train_exact
-
-
-def recall_gap(train_recall: Measure, val_recall: Measure) -> Measure:
-    """Recall on train above that on val, lower is better: what is known by heart, not by skill."""
-
-    def statistic(counts: Counts) -> FloatArray:
-        return train_recall.statistic(counts) - val_recall.statistic(counts)
-
-    return Measure(
-        name="recall_gap",
-        direction="lower",
-        sizes={**train_recall.sizes, **val_recall.sizes},
-        statistic=statistic,
-        reason=train_recall.reason or val_recall.reason,
-    )
+    gap = difference_measure("recall_gap", "lower", train_recall, val_recall)
+    return gap, train_recall, val_recall, train_exact
 
 
 def _population(job: Job) -> str:

@@ -64,7 +64,7 @@ def closing(verdict: Verdict, page: Path, seconds: float) -> str:
             f"What happened: training on to {last.name} raised test perplexity by "
             f"{last.perplexity.value / best.perplexity.value - 1:.0%} over {best.name}, "
             f"while accuracy went from {best.accuracy.value:.1%} to {last.accuracy.value:.1%}. "
-            f"Accuracy alone would not have shown it. Ship {shipped.name}.",
+            f"{_what_it_cost(verdict)}Ship {shipped.name}.",
             "",
         ]
     lines += [
@@ -74,6 +74,13 @@ def closing(verdict: Verdict, page: Path, seconds: float) -> str:
         "   overmem report outputs/",
     ]
     return "\n".join(lines)
+
+
+def _what_it_cost(verdict: Verdict) -> str:
+    """The axes whose headline is clearly worse, in a sentence; empty when there is none."""
+    against = verdict.costs[0].against if verdict.costs else None
+    worse = [c.axis for c in verdict.costs if c.against == against and c.headline and c.reading == "worse"]
+    return f"What accuracy does not show: worse in {', '.join(worse)}. " if worse else ""
 
 
 def _say(console: Console, text: str) -> None:

@@ -42,12 +42,25 @@ def measure_costs(
     axes = [name for name in manifest.get("axes", ()) if name not in CORE]
     if not axes:
         return (), ()
-    evidence = gather([Place(store, manifest, name) for name in (last, *references)])
+    places = {name: Place(store, manifest, name) for name in (last, *references)}
+    every = set.union(*(place.jobs() for place in places.values()))
+    lacking = [name for name, place in places.items() if place.jobs() != every]
+    warnings = [
+        f"the other axes were not all measured at {name}, so it is not compared; run `overmem audit RUN "
+        f"--axes {','.join(axes)} --checkpoints {name}`"
+        for name in lacking
+    ]
+    references = [name for name in references if name not in lacking]
+    if last in lacking or not references:
+        return (), tuple(warnings)
+    evidence = gather([places[name] for name in (last, *references)])
     measured = [measure_axes(item, axes) for item in evidence]
     costs: list[Cost] = []
     for name, found in zip(references, measured[1:], strict=True):
         costs += compare_measured([measured[0]], [found], against=name, seed=seed)
-    return tuple(costs), distribution_warnings(evidence[0]) if "privacy" in axes else ()
+    if "privacy" in axes:
+        warnings += distribution_warnings(evidence[0])
+    return tuple(costs), tuple(warnings)
 
 
 def measure_axes(evidence: Evidence, axes: Sequence[str]) -> Measured:

@@ -83,20 +83,6 @@ def difference(
     return Difference(estimate=Estimate(value, min(low, value), max(high, value), n), p=p)
 
 
-def interval(measure: Measure, *, draws: int = 2000, seed: int = 0) -> Estimate:
-    """One measure with its 95% percentile interval over problems."""
-    n = measure.problems
-    value = measure.value()
-    if measure.reason is not None or n < 2:
-        return Estimate(value, math.nan, math.nan, n, measure.reason or ONE_PROBLEM)
-    values_D = measure.statistic(draw_counts(measure.sizes, draws, seed))
-    values_D = values_D[np.isfinite(values_D)]
-    if not len(values_D) or np.ptp(values_D) < 1e-12:
-        return Estimate(value, math.nan, math.nan, n, NO_SPREAD)
-    low, high = np.percentile(values_D, [2.5, 97.5])
-    return Estimate(value, min(float(low), value), max(float(high), value), n)
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's adjusted p-values; NaN stays NaN and counts for nothing.
 

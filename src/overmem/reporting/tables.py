@@ -23,7 +23,7 @@ READINGS = {"worse": "red", "better": "green", "changed": "yellow"}
 
 def render_plan(plan: Plan, console: Console) -> None:
     """Print what an audit will do, on how many problems, and about how long it takes."""
-    table = _table("axis", "what it tells", problems="right", checkpoints="right", about="right")
+    table = _table("axis", "what it tells", numbers=("problems", "checkpoints", "about"))
     for item in plan.axes:
         if not item.jobs:
             table.add_row(item.axis, Text(f"not measured: {item.why_not}", style="dim"), "-", "-", "-")
@@ -35,25 +35,21 @@ def render_plan(plan: Plan, console: Console) -> None:
         console.print(f" about {_time(plan.seconds)} in all, beside what is already measured\n", style="dim")
 
 
-def render_costs(costs: Sequence[Cost], last: str, console: Console, *, everything: bool = False) -> None:
-    """Print the costs of the last checkpoint against the first reference, axis by axis.
+def render_costs(costs: Sequence[Cost], last: str, console: Console) -> None:
+    """Print what is clearly worse at the last checkpoint than at the first reference, and each headline.
 
     Args:
         costs: of a verdict.
         last: name of the last checkpoint.
         console: where to.
-        everything: every measure and every reference; else what is clear, and each axis's headline.
     """
     if not costs:
         return
-    for against in dict.fromkeys(cost.against for cost in costs):
-        of_one = [cost for cost in costs if cost.against == against]
-        shown = of_one if everything else [c for c in of_one if c.headline or c.reading == "worse"]
-        console.print(Text(f" {last} against {against}", style="bold"))
-        console.print(_differences(shown, "last", "it"))
-        console.print(_below(len(of_one) - len(shown)))
-        if not everything:
-            return
+    of_one = [cost for cost in costs if cost.against == costs[0].against]
+    shown = [cost for cost in of_one if cost.headline or cost.reading == "worse"]
+    console.print(Text(f" {last} against {costs[0].against}", style="bold"))
+    console.print(_differences(shown, "last", "it"))
+    console.print(_below(len(of_one) - len(shown)))
 
 
 def render_comparison(found: Comparison, console: Console) -> None:
@@ -79,7 +75,7 @@ def render_comparison(found: Comparison, console: Console) -> None:
 
 
 def _differences(costs: Sequence[Cost], left: str, right: str) -> Table:
-    table = _table("axis", "measure", n="right", **{left: "right"})
+    table = _table("axis", "measure", numbers=("n", left))
     table.add_column(f"minus {right} (95%)", justify="right", no_wrap=True)
     table.add_column("")
     previous = None
@@ -131,10 +127,10 @@ def _time(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
-def _table(*names: str, **columns: str) -> Table:
+def _table(*names: str, numbers: Sequence[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for name in names:
         table.add_column(name)
-    for name, justify in columns.items():
-        table.add_column(name, justify="right" if justify == "right" else "left")
+    for name in numbers:
+        table.add_column(name, justify="right")
     return table

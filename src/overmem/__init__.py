@@ -18,9 +18,11 @@ _PUBLIC = {
     "judge": "overmem.diagnosis.judge",
     "report": "overmem.reporting.run",
     "merge": "overmem.repairing.merge",
+    "repair": "overmem.repairing.run",
     "train": "overmem.training.trainer",
     "token_weights": "overmem.training.losses",
     "ReweightedSFTTrainer": "overmem.training.reweighted",
+    "reweighted_loss": "overmem.training.reweighted",
     "load_recipe": "overmem.training.recipe",
     "load_examples": "overmem.tasks.sources",
     "Example": "overmem.records",
@@ -29,6 +31,7 @@ _PUBLIC = {
     "Estimate": "overmem.records",
     "CheckpointSummary": "overmem.records",
     "Verdict": "overmem.records",
+    "Repair": "overmem.records",
     "OvermemError": "overmem.errors",
 }
 __all__ = ["__version__", *_PUBLIC]

@@ -232,6 +232,17 @@ class Store:
             raise ArtifactError(f"no {TEXTS} in {self.root}", next_step="run `overmem audit` again")
         return _read_table(self.root / TEXTS, "overmem.texts/1", list(TEXT_SCHEMA))
 
+    def borrow(self, other: Store, checkpoint: str) -> None:
+        """Take over another store's finished rows of a checkpoint, where this one has none yet.
+
+        Rows carry the settings that made them, so those of other settings do no harm.
+        """
+        for rows in SCHEMAS:
+            theirs = other.root / checkpoint / f"{rows}.parquet"
+            mine = self.root / checkpoint / theirs.name
+            if theirs.is_file() and not self._files(checkpoint, rows):
+                _write_parquet(other.read_rows(checkpoint, rows), mine, rows)
+
     def _parts(self, checkpoint: str, rows: Rows) -> Path:
         return self.root / checkpoint / f"{rows}.parts"
 

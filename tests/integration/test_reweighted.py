@@ -314,6 +314,8 @@ def test_the_plain_trainer_takes_the_same_losses(run, tmp_path, tokenizer, data,
         reweighted_loss("goldfish")
     with pytest.raises(RecipeError, match="unknown loss"):
         reweighted_loss("mse")
+    with pytest.raises(RecipeError, match="top-20"):
+        reweighted_loss("eaft", entropy_form="full")
 
 
 TWO = """

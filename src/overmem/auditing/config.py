@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -14,6 +14,8 @@ from overmem.errors import OvermemError, RunError
 from overmem.records import Run
 from overmem.tasks.template import Template
 from overmem.training.recipe import RECIPE_NAME, Recipe, check_recipe
+
+Half = Literal["search", "confirm"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,8 @@ class AuditConfig:
     budget_minutes: float | None = None
     """Time to share out; what does not fit is measured on fewer problems."""
     seed: int = 0
+    half: Half | None = None
+    """Only one random half of val and its perturbations; what is chosen on one is proved on the other."""
     grader: str | None = None
     """Overrides the task's own grader on val."""
     template: Template = field(default_factory=Template)
@@ -60,6 +64,22 @@ class AuditConfig:
     def limit_of(self, axis: str) -> int | None:
         """Most problems for one axis."""
         return self.limits.get(axis, self.limit)
+
+
+def saved_config(manifest: Mapping[str, Any]) -> AuditConfig:
+    """The configuration that a manifest describes, with the axes and OOD sets of all its sittings.
+
+    Args:
+        manifest: of a finished audit.
+    """
+    saved = dict(manifest["config"])
+    ood = {
+        split["set"].removeprefix("ood/"): split["source"]
+        for split in manifest["splits"].values()
+        if split["set"].startswith("ood/")
+    }
+    axes = choose_axes(tuple(manifest["axes"]))
+    return AuditConfig(**saved | {"template": Template(**saved["template"]), "axes": axes, "ood": ood})
 
 
 def resolve_config(run: Run, *, val: str | None, train: str | None, **options: Any) -> AuditConfig:

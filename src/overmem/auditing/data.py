@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from overmem.auditing.config import AuditConfig
+from overmem.auditing.config import AuditConfig, Half
 from overmem.auditing.lm_eval_tasks import PREFIX, Document, LmEvalTask, is_lm_eval, load_task
 from overmem.axes.kinds import Available, data_key
 from overmem.errors import DataError
@@ -64,6 +64,16 @@ def subset(ids: Sequence[str], limit: int | None, seed: int) -> list[int]:
     return sorted(order[:limit])
 
 
+def half_of(ids: Sequence[str], half: Half, seed: int) -> frozenset[str]:
+    """One of two random halves of the problems: `search`, where things are chosen, or `confirm`.
+
+    Independent of `subset`, so that a limit keeps some of either half.
+    """
+    order = sorted(ids, key=lambda name: hashlib.sha256(f"half/{seed}/{name}".encode()).digest())
+    middle = len(order) // 2
+    return frozenset(order[:middle] if half == "search" else order[middle:])
+
+
 def load_problems(config: AuditConfig, tokenizer: Any) -> dict[str, Problems]:
     """Everything that the chosen axes may need, by `data_key`.
 
@@ -86,6 +96,9 @@ def load_problems(config: AuditConfig, tokenizer: Any) -> dict[str, Problems]:
         found += [_ood(name, source, config, tokenizer) for name, source in config.ood.items()]
     if "robustness" in config.axes and grader != "none":
         found += _variants(val, grader, config, tokenizer)
+    if config.half is not None:
+        kept = half_of([example.id for example in val.examples], config.half, config.seed)
+        found = [_only(item, kept) if item.set == "val" else item for item in found]
     return {data_key(item.set, item.variant): item for item in found}
 
 
@@ -98,6 +111,19 @@ def available(problems: dict[str, Problems], has_base: bool) -> Available:
         graded=frozenset(name for name, item in clean.items() if item.grader != "none"),
         external=frozenset(name for name, item in clean.items() if item.task is not None),
         has_base=has_base,
+    )
+
+
+def _only(problems: Problems, ids: frozenset[str]) -> Problems:
+    """Those of the problems whose id is among these; how long answers may be stays as it was."""
+    kept = [i for i, example in enumerate(problems.examples) if example.id in ids]
+    rendered = tuple(problems.rendered[i] for i in kept)
+    return replace(
+        problems,
+        examples=tuple(problems.examples[i] for i in kept),
+        rendered=rendered,
+        shas=tuple(problems.shas[i] for i in kept),
+        fingerprint=data_fingerprint(rendered),
     )
 
 

@@ -79,7 +79,10 @@ class Ledger:
     def write(self, skipped: Mapping[str, str], pending: Sequence[str]) -> dict[str, Any]:
         """Write the manifest and the texts of the problems; returns the manifest."""
         session = self.session
-        new = {name: _describe(problems) for name, problems in session.problems.items()}
+        new = {
+            name: {**_describe(problems), "max_new_tokens": session.max_new_tokens(problems.set)}
+            for name, problems in session.problems.items()
+        }
         splits = {**self._kept_splits(new), **new}
         config = {k: v for k, v in session.config.__dict__.items() if k != "template"}
         manifest = {
@@ -97,7 +100,6 @@ class Ledger:
                 "variants": None if config["variants"] is None else dict(config["variants"]),
                 "limits": dict(config["limits"]),
                 "template": dict(session.config.template.__dict__),
-                "max_new_tokens": session.max_new_tokens("val"),
             },
             "axes": sorted({*self.previous.get("axes", ()), *config["axes"]}),
             "splits": splits,

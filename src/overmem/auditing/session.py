@@ -102,6 +102,10 @@ class Session:
         if batches is None:
             self.store.fold_parts(checkpoint.name, table)
 
+    def release(self) -> None:
+        """Let go of the model in memory."""
+        self._current, self._loaded = None, None
+
     def missing(self, job: Job, checkpoint: Checkpoint, limit: int | None) -> tuple[list[int], int]:
         """Positions of the problems without rows, and how many problems the job has in all."""
         problems = self.problems[job.data]

@@ -227,7 +227,7 @@ def _temperature_gap(rows: pl.DataFrame, temperatures: Sequence[float]) -> Measu
         )
         return undefined(name, "lower", population, len(rows), reason)
     base = temperatures.index(1.0)
-    nll_N_G = _nll_at_temperatures(rows, len(temperatures))
+    nll_N_G = nll_at_temperatures(rows, len(temperatures))
 
     even_N = np.arange(len(tokens_N)) % 2 == 0
 
@@ -249,7 +249,7 @@ def _gap_read(
         return np.asarray(gap_D / (counts_D_N[:, ~fit_N] @ tokens_N[~fit_N]))
 
 
-def _nll_at_temperatures(rows: pl.DataFrame, n_temperatures: int) -> FloatArray:
+def nll_at_temperatures(rows: pl.DataFrame, n_temperatures: int) -> FloatArray:
     """NLL of each problem's reference at each temperature, nats, (N, G)."""
     logprob_M_G = _flat(rows["logprob_at_temperature"].explode()).reshape(-1, n_temperatures)
     tokens_N = _lengths(rows["logprob_at_temperature"])

@@ -7,19 +7,23 @@ from pathlib import Path
 
 from rich.console import Console
 
-from overmem.records import Verdict
+from overmem.records import Repair, Verdict
 
 LIMITS = {"calibration": 100, "diversity": 100, "ood": 100, "recall": 100, "robustness": 100}
 """Problems of the axes that write many answers, so that the demo stays short."""
+CONFIRM = "wordmath:test[:400]"
+"""Problems for the proof of a repair alone."""
 
 
 def run_demo(folder: Path, seed: int, console: Console) -> None:
-    """Train, audit, diagnose and report `organism-fast` in `folder`; continues what was begun."""
+    """Train, audit, diagnose, repair and report `organism-fast` in `folder`; continues what was begun."""
     from overmem.auditing.checkpoints import open_run
     from overmem.auditing.config import resolve_config
     from overmem.auditing.run import measure
-    from overmem.cli.progress import audit_progress, quiet_libraries, training_progress
+    from overmem.cli.progress import audit_progress, quiet_libraries, repair_progress, training_progress
     from overmem.diagnosis.run import diagnose
+    from overmem.repairing.run import repair
+    from overmem.reporting.repairs import render_repair
     from overmem.reporting.run import report
     from overmem.reporting.tables import render_plan
     from overmem.reporting.terminal import render_verdict
@@ -49,12 +53,17 @@ def run_demo(folder: Path, seed: int, console: Console) -> None:
     _say(console, f"\n3. overmem diagnose {folder}\n")
     verdict = diagnose(done)
     render_verdict(verdict, console)
-    _say(console, f"\n4. overmem report {folder}")
+    _say(console, f"\n4. overmem repair {folder} --confirm {CONFIRM}")
+    with repair_progress(console) as progress:
+        repaired = repair(folder, confirm=CONFIRM, progress=progress)
+    console.print()
+    render_repair(repaired, console)
+    _say(console, f"\n5. overmem report {folder}")
     page = report(folder)
-    _say(console, closing(verdict, page, time.monotonic() - start))
+    _say(console, closing(verdict, repaired, page, time.monotonic() - start))
 
 
-def closing(verdict: Verdict, page: Path, seconds: float) -> str:
+def closing(verdict: Verdict, repaired: Repair, page: Path, seconds: float) -> str:
     """What happened, in a newcomer's words, and what to type next."""
     last, shipped = verdict.checkpoints[-1], verdict.recommended
     lines = [f"   report: {page}  (open it in a browser)", ""]
@@ -64,13 +73,14 @@ def closing(verdict: Verdict, page: Path, seconds: float) -> str:
             f"What happened: training on to {last.name} raised test perplexity by "
             f"{last.perplexity.value / best.perplexity.value - 1:.0%} over {best.name}, "
             f"while accuracy went from {best.accuracy.value:.1%} to {last.accuracy.value:.1%}. "
-            f"{_what_it_cost(verdict)}Ship {shipped.name}.",
+            f"{_what_it_cost(verdict)}{_what_to_ship(repaired)}",
             "",
         ]
     lines += [
         f"All of it took {seconds:.0f} s. On your own run:",
         "   overmem audit outputs/ --val val.jsonl --train train.jsonl",
         "   overmem diagnose outputs/",
+        "   overmem repair outputs/",
         "   overmem report outputs/",
     ]
     return "\n".join(lines)
@@ -81,6 +91,12 @@ def _what_it_cost(verdict: Verdict) -> str:
     against = verdict.costs[0].against if verdict.costs else None
     worse = [c.axis for c in verdict.costs if c.against == against and c.headline and c.reading == "worse"]
     return f"What accuracy does not show: worse in {', '.join(worse)}. " if worse else ""
+
+
+def _what_to_ship(repaired: Repair) -> str:
+    if repaired.model is not None:
+        return f"A merge proved better than any checkpoint: ship {repaired.model}."
+    return f"No merge proved better: ship {repaired.before}."
 
 
 def _say(console: Console, text: str) -> None:

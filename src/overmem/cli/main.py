@@ -1,4 +1,4 @@
-"""Subcommands in the order of the flow: train, audit, diagnose, compare, merge, report; demo.
+"""Subcommands in the order of the flow: train, audit, diagnose, compare, merge, repair, report; demo.
 
 Heavy libraries are imported inside the commands that need them, so that `--help` and the torch-free
 stages start at once.
@@ -295,6 +295,64 @@ def merge(
         allow_different_tokenizers=allow_different_tokenizers,
     )
     console().print(f"merged: {path}  (how it was made: {path / 'README.md'})", markup=False, soft_wrap=True)
+
+
+@app.command()
+def repair(
+    run: RunArg,
+    confirm: Annotated[
+        str | None, typer.Option(help="Problems for the proof alone; half of val by default.")
+    ] = None,
+    before: Annotated[
+        str | None, typer.Option(help="Checkpoint to beat; the recommended one by default.")
+    ] = None,
+    axes: Annotated[str, typer.Option(help="What the proof measures; see audit.")] = "all",
+    few: Annotated[int, typer.Option(help="Merges whose answers are measured.")] = 4,
+    budget: Annotated[
+        float | None, typer.Option(help="Minutes to share out; what does not fit is left out.")
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Show the plan and its times; stop.")] = False,
+    accuracy_margin: Annotated[float, typer.Option(help="Loss of accuracy that counts as none.")] = 0.03,
+    perplexity_ratio: Annotated[
+        float, typer.Option(help="Perplexity over the lowest that is inflated.")
+    ] = 1.10,
+    audit: Annotated[Path | None, typer.Option(help="Artifact folder; RUN/overmem by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the model; RUN/overmem/repaired by default.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Search the merges of an audited run for one that beats its best checkpoint, and prove it."""
+    from overmem.cli.progress import quiet_libraries, repair_progress
+    from overmem.repairing.plan import plan_repair
+    from overmem.repairing.run import carry_out, refuse_existing
+    from overmem.repairing.setup import set_up
+    from overmem.reporting.repairs import render_repair, render_repair_plan
+
+    quiet_libraries()
+    refuse_existing(out)
+    setup = set_up(
+        run,
+        audit=audit,
+        before=before,
+        confirm=confirm,
+        axes=axes,
+        accuracy_margin=accuracy_margin,
+        perplexity_ratio=perplexity_ratio,
+    )
+    planned = plan_repair(setup, few=few, budget_minutes=budget)
+    screen = console()
+    if not json_:
+        render_repair_plan(setup, planned, screen)
+    if plan:
+        return
+    quiet = Console(file=sys.stderr, highlight=False) if json_ else screen
+    with repair_progress(quiet) as progress:
+        found = carry_out(setup, planned, out=out, accuracy_margin=accuracy_margin, progress=progress)
+    if json_:
+        _print_json(found.to_dict())
+        return
+    render_repair(found, screen)
 
 
 @app.command()

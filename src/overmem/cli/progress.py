@@ -100,5 +100,25 @@ def audit_progress(console: Console, run: Run) -> Iterator[AuditProgress]:
         bar.update(whole, completed=len(order))
 
 
+@contextmanager
+def repair_progress(console: Console) -> Iterator[AuditProgress]:
+    """A callback for `overmem.repairing.run.repair`, which measures one model after another."""
+    if not console.is_terminal:
+        lines = _Lines(console, time.monotonic())
+
+        def say(model: str, work: str, done: int, total: int) -> None:
+            lines.say(f"repair: {model} {work} {done}/{total}", final=False)
+
+        yield say
+        return
+    with _bar(console) as bar:
+        task = bar.add_task("")
+
+        def draw(model: str, work: str, done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, description=f"{model} {work}")
+
+        yield draw
+
+
 def _loss(loss: float | None) -> str:
     return "" if loss is None else f", train loss {loss:.3f}"

@@ -80,7 +80,7 @@ def difference(
     low, high = np.percentile(difference_D, [2.5, 97.5])
     tail = 1 + min((difference_D <= 0).sum(), (difference_D >= 0).sum())
     p = min(1.0, 2 * float(tail) / (len(difference_D) + 1))
-    return Difference(estimate=Estimate(value, min(low, value), max(high, value), n), p=p)
+    return Difference(estimate=Estimate(value, min(float(low), value), max(float(high), value), n), p=p)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

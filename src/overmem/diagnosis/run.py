@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from overmem.axes.calibration import nll_at_temperatures
 from overmem.axes.kinds import Job
 from overmem.diagnosis.costs import measure_costs
 from overmem.diagnosis.estimates import nll_estimate
@@ -131,7 +132,9 @@ def explain_severity(store: Store, manifest: Mapping[str, Any], verdict: Verdict
     rows = [_token_rows(store, manifest, by_name[name]) for name in (last, lowest)]
     logprob_T, top1_T = _flat(rows[0], "logprob"), _flat(rows[0], "is_top1").astype(bool)
     split = split_excess(logprob_T, top1_T, _flat(rows[1], "logprob"), _flat(rows[1], "is_top1").astype(bool))
-    gap, _ = temperature_gap(*_at_temperatures(rows[0], manifest))
+    grid = manifest["temperatures"]
+    nll_N_G = nll_at_temperatures(rows[0], len(grid))
+    gap, _ = temperature_gap(nll_N_G, rows[0]["n_tokens"].to_numpy().astype(np.float64), grid.index(1.0))
     return dataclasses.replace(
         verdict.severity,
         own_path_share=split.own_path_share,
@@ -167,17 +170,6 @@ def _token_rows(store: Store, manifest: Mapping[str, Any], checkpoint: Mapping[s
 
 def _flat(table: pl.DataFrame, column: str) -> FloatArray:
     return table[column].explode().to_numpy().astype(np.float64)
-
-
-def _at_temperatures(table: pl.DataFrame, manifest: Mapping[str, Any]) -> tuple[FloatArray, FloatArray, int]:
-    """Summed NLL (N, G), tokens (N,) and the column of temperature 1."""
-    nll_N_G = np.stack(
-        [
-            -np.asarray(tokens, dtype=np.float64).sum(axis=0)
-            for tokens in table["logprob_at_temperature"].to_list()
-        ]
-    )
-    return nll_N_G, table["n_tokens"].to_numpy().astype(np.float64), manifest["temperatures"].index(1.0)
 
 
 def _with_train_nll(store: Store, manifest: Mapping[str, Any], verdict: Verdict) -> Any:

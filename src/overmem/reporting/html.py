@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
@@ -21,7 +22,8 @@ from markupsafe import Markup, escape
 from overmem.diagnosis.spoken import DASH, TIMES, accuracy_text, confidence_text, figure_text
 from overmem.diagnosis.words import INFLATED, cost_text, missing_text, why_text
 from overmem.errors import ArtifactError
-from overmem.records import VERDICT_SCHEMA, Cost, none_to_nan
+from overmem.records import VERDICT_SCHEMA, Attempt, Cost, none_to_nan
+from overmem.repairing.words import how_made
 from overmem.reporting.curves import estimate_of
 from overmem.reporting.figures import figure_variants
 from overmem.reporting.palette import STAGE_CODES
@@ -68,7 +70,14 @@ _DRAW_SCRIPT = """
 """
 
 
-def write_report(verdict_record: Record, out: Path, *, manifest: Record | None = None, title: str) -> Path:
+def write_report(
+    verdict_record: Record,
+    out: Path,
+    *,
+    manifest: Record | None = None,
+    repair: Record | None = None,
+    title: str,
+) -> Path:
     """Write the self-contained HTML report of one verdict.
 
     The file is written whole or not at all: under a temporary name in the same folder, then moved.
@@ -77,6 +86,7 @@ def write_report(verdict_record: Record, out: Path, *, manifest: Record | None =
         verdict_record: the parsed `verdict.json`, schema `overmem.verdict/1`.
         out: the HTML file; its folder is made when missing.
         manifest: the parsed `manifest.json`, for how it was measured; None leaves that part out.
+        repair: the parsed `repair.json`; likewise.
         title: heading of the page, usually the run's name.
 
     Returns:
@@ -85,13 +95,15 @@ def write_report(verdict_record: Record, out: Path, *, manifest: Record | None =
     Raises:
         ArtifactError: when the record is not a verdict of this schema.
     """
-    page = render_report(verdict_record, manifest=manifest, title=title)
+    page = render_report(verdict_record, manifest=manifest, repair=repair, title=title)
     out = Path(out)
     write_text_atomic(out, page)
     return out
 
 
-def render_report(verdict_record: Record, *, manifest: Record | None = None, title: str) -> str:
+def render_report(
+    verdict_record: Record, *, manifest: Record | None = None, repair: Record | None = None, title: str
+) -> str:
     """The report as a string; see `write_report`."""
     _check_schema(verdict_record)
     scripts = {"plotly": _plotly_js(), "draw": _DRAW_SCRIPT} if verdict_record["checkpoints"] else {}
@@ -110,7 +122,8 @@ def render_report(verdict_record: Record, *, manifest: Record | None = None, tit
         rows=[_row(verdict_record, record) for record in verdict_record["checkpoints"]],
         has_train=any(record.get("train_nll_nats") for record in verdict_record["checkpoints"]),
         choices=_choices(verdict_record),
-        costs=_costs(verdict_record),
+        costs=_by_reference(verdict_record.get("costs") or ()),
+        repair=None if repair is None else _repair(repair),
         thresholds=[(_spaced(key), value) for key, value in (verdict_record.get("thresholds") or {}).items()],
         facts=_facts(manifest),
         stages=_stages_present(verdict_record),
@@ -288,11 +301,43 @@ def _choices(verdict: Record) -> list[tuple[str, str, str]]:
     return choices
 
 
-def _costs(verdict: Record) -> list[tuple[str, list[Record]]]:
-    """Differences by what they are taken against, the recommended checkpoint first."""
-    records = verdict.get("costs") or ()
+def _by_reference(records: Sequence[Record]) -> list[tuple[str, list[Record]]]:
+    """Differences by what they are taken against, in the order of the record."""
     against = dict.fromkeys(record["against"] for record in records)
     return [(name, [_cost(r) for r in records if r["against"] == name]) for name in against]
+
+
+def _repair(record: Record) -> Record:
+    """What was tried and proved, as the page shows it."""
+    proof = record.get("proof") or {"differences": ()}
+    return {
+        **record,
+        "attempts": [_attempt(attempt, record["winner"]) for attempt in record["attempts"]],
+        "differences": _by_reference([*proof["differences"], *record["against_last"]]),
+    }
+
+
+def _attempt(record: Record, winner: str | None) -> Record:
+    attempt = Attempt(
+        name=record["name"],
+        method=record["method"],
+        checkpoints=tuple(record["checkpoints"]),
+        weights=tuple(record["weights"]),
+        nll_nats=none_to_nan(record["nll_nats"]),
+        accuracy=none_to_nan(record["accuracy"]),
+        pass_at_k=none_to_nan(record["pass_at_k"]),
+    )
+    return {
+        "how": how_made(attempt),
+        "won": attempt.name == winner,
+        "nll": f"{attempt.nll_nats:.4f}",
+        "accuracy": _percent_or_dash(attempt.accuracy),
+        "pass_at_k": _percent_or_dash(attempt.pass_at_k),
+    }
+
+
+def _percent_or_dash(share: float) -> str:
+    return f"{100 * share:.1f}" if math.isfinite(share) else DASH
 
 
 def _cost(record: Record) -> Record:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from overmem.diagnosis.run import diagnose
 from overmem.errors import RunError
-from overmem.records import VERDICT_SCHEMA
+from overmem.records import REPAIR_SCHEMA, VERDICT_SCHEMA
 from overmem.reporting.html import write_report
 from overmem.store import MANIFEST_SCHEMA, Store
 
@@ -33,4 +33,5 @@ def report(run: str | Path, *, out: str | Path | None = None) -> Path:
     verdict = store.read_record("verdict", VERDICT_SCHEMA)
     manifest = store.read_record("manifest", MANIFEST_SCHEMA) if store.has_record("manifest") else None
     target = Path(out) if out is not None else store.root / "report.html"
-    return write_report(verdict, target, manifest=manifest, title=run_path.resolve().name)
+    repair = store.read_record("repair", REPAIR_SCHEMA) if store.has_record("repair") else None
+    return write_report(verdict, target, manifest=manifest, repair=repair, title=run_path.resolve().name)

@@ -23,16 +23,18 @@ READINGS = {"worse": "red", "better": "green", "changed": "yellow"}
 
 def render_plan(plan: Plan, console: Console) -> None:
     """Print what an audit will do, on how many problems, and about how long it takes."""
-    table = _table("axis", "what it tells", numbers=("problems", "checkpoints", "about"))
+    table = plain_table("axis", "what it tells", numbers=("problems", "checkpoints", "about"))
     for item in plan.axes:
         if not item.jobs:
             table.add_row(item.axis, Text(f"not measured: {item.why_not}", style="dim"), "-", "-", "-")
             continue
         n = f"{item.n:,}" + (f" of {item.cut_from:,}" if item.cut_from is not None else "")
-        table.add_row(item.axis, item.tells, n, str(item.checkpoints), _time(item.seconds))
+        table.add_row(item.axis, item.tells, n, str(item.checkpoints), time_text(item.seconds))
     console.print(table)
     if math.isfinite(plan.seconds):
-        console.print(f" about {_time(plan.seconds)} in all, beside what is already measured\n", style="dim")
+        console.print(
+            f" about {time_text(plan.seconds)} in all, beside what is already measured\n", style="dim"
+        )
 
 
 def render_costs(costs: Sequence[Cost], last: str, console: Console) -> None:
@@ -48,7 +50,7 @@ def render_costs(costs: Sequence[Cost], last: str, console: Console) -> None:
     of_one = [cost for cost in costs if cost.against == costs[0].against]
     shown = [cost for cost in of_one if cost.headline or cost.reading == "worse"]
     console.print(Text(f" {last} against {costs[0].against}", style="bold"))
-    console.print(_differences(shown, "last", "it"))
+    console.print(difference_table(shown, "last", "it"))
     console.print(_below(len(of_one) - len(shown)))
 
 
@@ -65,7 +67,7 @@ def render_comparison(found: Comparison, console: Console) -> None:
         f"within {100 * margin:.3g} points with probability {found.probability:.2f}."
     )
     console.print(Text(said))
-    console.print(_differences(found.differences, "A", "B"))
+    console.print(difference_table(found.differences, "A", "B"))
     console.print(_below(0))
     if found.not_compared:
         commands = dict.fromkeys(found.not_compared.values())
@@ -74,8 +76,15 @@ def render_comparison(found: Comparison, console: Console) -> None:
             console.print(Text(f"  {command}"), soft_wrap=True)
 
 
-def _differences(costs: Sequence[Cost], left: str, right: str) -> Table:
-    table = _table("axis", "measure", numbers=("n", left))
+def difference_table(costs: Sequence[Cost], left: str, right: str) -> Table:
+    """Paired differences with their intervals and what they say.
+
+    Args:
+        costs: left minus right.
+        left: what the left side is called.
+        right: likewise.
+    """
+    table = plain_table("axis", "measure", numbers=("n", left))
     table.add_column(f"minus {right} (95%)", justify="right", no_wrap=True)
     table.add_column("")
     previous = None
@@ -121,13 +130,15 @@ def _p(p: float) -> str:
     return "p<0.01" if p < 0.01 else f"p={p:.2f}"
 
 
-def _time(seconds: float) -> str:
+def time_text(seconds: float) -> str:
+    """Seconds as a person says them."""
     if not math.isfinite(seconds):
         return "-"
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
-def _table(*names: str, numbers: Sequence[str]) -> Table:
+def plain_table(*names: str, numbers: Sequence[str]) -> Table:
+    """A table without a frame; numbers go to the right."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for name in names:
         table.add_column(name)

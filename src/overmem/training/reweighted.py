@@ -178,10 +178,17 @@ def reweighted_loss(name: str, *, normalize: bool = False, **options: Any) -> Ca
     paper's top-20 entropy, as the logits are there anyway.
 
     Raises:
-        RecipeError: unknown loss or option, or goldfish, which needs the prompt's ids.
+        RecipeError: unknown loss or option, goldfish, which needs the prompt's ids, or eaft with the full
+            entropy.
     """
     loss, settings = resolve_loss(name, options)
     check_choice(loss, normalize, 0)
+    if options.get("entropy_form") == "full":
+        raise RecipeError(
+            "the loss function of the plain Trainer takes the top-20 entropy",
+            got="entropy_form='full'",
+            expected="entropy_form left out, or top20",
+        )
     if "input_ids" in loss.needs:
         raise RecipeError(
             f"{name} needs the input ids, which the HF Trainer does not pass to a loss function"

@@ -1,0 +1,90 @@
+"""The proof: is a repaired model better than the checkpoint one would ship without it?
+
+Both are measured on problems that no choice has seen, and counted in pairs (design section 7).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from overmem.axes.kinds import Measure
+from overmem.diagnosis.costs import DRAWS, Measured, compare_measured
+from overmem.diagnosis.paired import bootstrap
+from overmem.records import Cost, Proof
+
+CERTAIN = 0.95
+"""Probability of "not worse" that a repair must reach."""
+COUNTING = ("likelihood", "diversity", "robustness", "ood")
+"""Axes of which at least one must be clearly better, each by its headline: NLL, pass@k, the accuracy
+drop under rewording, OOD accuracy."""
+
+
+def prove(
+    before: Measured,
+    after: Measured,
+    *,
+    against: str,
+    accuracy_margin: float,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Proof:
+    """Accept a repair, or reject it with its figures.
+
+    Accepted when accuracy is not worse (the paired difference is above -accuracy_margin with probability
+    at least 0.95) and at least one of NLL, pass@k, robustness and OOD is better with a 95% interval
+    clear of zero. Four chances at 95% accept a model that is equal in all four up to one time in ten.
+
+    Args:
+        before: measures of the checkpoint one would ship.
+        after: the same of the repaired model, on the same problems.
+        against: name of the checkpoint.
+        accuracy_margin: loss of accuracy that still counts as none.
+        draws: bootstrap draws over problems.
+        seed: of the draws.
+    """
+    differences = compare_measured([after], [before], against=against, draws=draws, seed=seed)
+    probability = not_worse(before["accuracy"], after["accuracy"], accuracy_margin, draws, seed)
+    counting = [cost for cost in differences if cost.headline and cost.axis in COUNTING]
+    gains = tuple(_spoken(cost) for cost in counting if clearly_better(cost))
+    accepted = probability >= CERTAIN and bool(gains)
+    return Proof(
+        accepted=accepted,
+        probability_not_worse=probability,
+        gains=gains,
+        reason=_reason(probability, gains, [_spoken(cost) for cost in counting], accuracy_margin),
+        differences=tuple(differences),
+    )
+
+
+def not_worse(
+    before: Mapping[str, Measure], after: Mapping[str, Measure], margin: float, draws: int, seed: int
+) -> float:
+    """Probability that the paired difference in accuracy is above -margin."""
+    left, right = (next(iter(side.values())) for side in (after, before))
+    difference_D = bootstrap([left], draws, seed) - bootstrap([right], draws, seed)
+    return float(np.mean(difference_D > -margin))
+
+
+def clearly_better(cost: Cost) -> bool:
+    """Whether the 95% interval of this difference alone lies on the better side of zero."""
+    low, high = cost.difference.low, cost.difference.high
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return False
+    return low > 0 if cost.direction == "higher" else high < 0 if cost.direction == "lower" else False
+
+
+def _reason(probability: float, gains: Sequence[str], measured: Sequence[str], margin: float) -> str:
+    said = f"accuracy is not worse by more than {100 * margin:g} points with probability {probability:.2f}"
+    better = ", ".join(gains)
+    if probability < CERTAIN:
+        return f"{said}, and {CERTAIN:g} is needed" + (f"; better in {better}" if gains else "")
+    if gains:
+        return f"{said}, and better in {better}"
+    return f"{said}, but nothing is clearly better (looked at: {', '.join(measured)})"
+
+
+def _spoken(cost: Cost) -> str:
+    return f"{cost.axis} {cost.measure.replace('_', ' ')}"

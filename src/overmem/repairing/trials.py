@@ -1,0 +1,142 @@
+"""Make candidates one after another and score them; only the best few stay on disk.
+
+A score is kept as soon as it is known, so a search that was killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from overmem.auditing.session import Session
+from overmem.axes.kinds import Job
+from overmem.errors import CheckpointError
+from overmem.records import Checkpoint, Run
+from overmem.repairing.candidates import Candidate, distinct, finer, shortlist
+from overmem.repairing.merge import merge
+from overmem.repairing.merge.methods import greedy_soup, soup_weights
+from overmem.store import settings_key, write_text_atomic
+
+VAL = Job("score", "val")
+MOST_GREEDY = 6
+"""Checkpoints that a greedy soup looks at, of the lowest NLL."""
+
+
+class Trials:
+    """Candidates with their NLL on the search split, nats per token."""
+
+    def __init__(self, run: Run, session: Session, folder: Path, *, few: int, base_model: str | None) -> None:
+        """Prepare to try candidates.
+
+        Args:
+            run: the checkpoints.
+            session: an audit of the search split.
+            folder: where merged models and scores are kept.
+            few: how many models stay.
+            base_model: of adapters, when it has moved.
+        """
+        self.session, self.folder, self.few, self.base_model = session, folder, few, base_model
+        self.nll: dict[Candidate, float] = {}
+        self.failed: dict[str, str] = {}
+        self._checkpoints = {checkpoint.name: checkpoint for checkpoint in run.checkpoints}
+        self._scores = folder / "scores.json"
+        self._known: dict[str, float] = {}
+        if self._scores.is_file():
+            self._known = json.loads(self._scores.read_text(encoding="utf-8"))
+
+    def try_all(self, candidates: Sequence[Candidate]) -> None:
+        """Score each candidate that is new."""
+        for candidate in distinct([*self.nll, *candidates])[len(self.nll) :]:
+            self.score(candidate)
+
+    def refine(self) -> None:
+        """Try the neighbours in alpha of the best pair."""
+        pairs = [candidate for candidate in self.nll if candidate.family == "pair"]
+        if pairs:
+            self.try_all(finer(min(pairs, key=lambda pair: self.nll[pair])))
+
+    def grow(self, names: Sequence[str]) -> None:
+        """Grow a greedy soup from these checkpoints, best first, while the NLL does not rise."""
+        single = Candidate(family="greedy", checkpoints=(names[0],), weights=(1.0,))
+        order = list(self._checkpoints)
+
+        def evaluate(members: tuple[str, ...]) -> float:
+            if len(members) == 1:
+                return -self._nll_of(single, self._checkpoints[members[0]])
+            chosen = tuple(sorted(members, key=order.index))
+            weights = soup_weights(len(members))
+            return -self.score(Candidate(family="greedy", checkpoints=chosen, weights=weights))
+
+        greedy_soup(list(names[:MOST_GREEDY]), evaluate)
+
+    def score(self, candidate: Candidate) -> float:
+        """NLL of a candidate on the search split; infinite when it cannot be loaded."""
+        average = candidate.checkpoints, candidate.weights
+        same = next((c for c in self.nll if (c.checkpoints, c.weights) == average), None)
+        if same is not None:
+            return self.nll[same]
+        key = self._key(candidate)
+        if key not in self._known:
+            try:
+                self._known[key] = self._nll_of(candidate, self.make(candidate))
+            except CheckpointError as error:
+                self.failed[candidate.name] = str(error)
+                return float("inf")
+            write_text_atomic(self._scores, json.dumps(self._known, indent=1))
+        self.nll[candidate] = self._known[key]
+        self._prune()
+        return self.nll[candidate]
+
+    def make(self, candidate: Candidate) -> Checkpoint:
+        """The merged model as a checkpoint; made unless it is there."""
+        inputs = [self._checkpoints[name] for name in candidate.checkpoints]
+        out = self._place(candidate)
+        if not out.is_dir():
+            merge(inputs, out, method="linear", weights=candidate.weights, base_model=self.base_model)
+        return Checkpoint(name=candidate.name, step=inputs[-1].step, path=out, kind=inputs[-1].kind)
+
+    def best(self) -> list[Candidate]:
+        """The few to look at closely, lowest NLL first."""
+        tried = list(self.nll)
+        chosen = [tried[i] for i in shortlist(tried, [self.nll[c] for c in tried], self.few)]
+        return sorted(chosen, key=lambda candidate: self.nll[candidate])
+
+    def _nll_of(self, candidate: Candidate, checkpoint: Checkpoint) -> float:
+        session = self.session
+        limit = session.config.limit_of("likelihood")
+        session.do(VAL, checkpoint, limit)
+        problems = session.problems[VAL.data]
+        chosen = [problems.examples[i].id for i in problems.chosen(limit, session.config.seed)]
+        key = session.row_key(VAL, checkpoint)
+        rows = session.store.read_rows(checkpoint.name, "likelihood", key, ("nll_nats", "n_tokens"))
+        rows = rows.filter(pl.col("split") == "val", pl.col("example_id").is_in(chosen))
+        return float(np.sum(rows["nll_nats"].to_numpy()) / np.sum(rows["n_tokens"].to_numpy()))
+
+    def _prune(self) -> None:
+        """Remove the models that are no longer among the best."""
+        kept = {candidate.name for candidate in self.best()}
+        for candidate in self.nll:
+            if candidate.name not in kept:
+                shutil.rmtree(self._place(candidate), ignore_errors=True)
+
+    def _place(self, candidate: Candidate) -> Path:
+        """Where its model lies; another run's candidate of the same name lies elsewhere."""
+        return self.folder / f"{candidate.name}-{self._key(candidate)[:8]}"
+
+    def _key(self, candidate: Candidate) -> str:
+        prints = [self.session.fingerprint(self._checkpoints[name]) for name in candidate.checkpoints]
+        problems = self.session.problems[VAL.data]
+        return settings_key(
+            {
+                "weights": list(zip(prints, candidate.weights, strict=True)),
+                "problems": problems.fingerprint,
+                "limit": self.session.config.limit_of("likelihood"),
+                "seed": self.session.config.seed,
+                "dtype": str(self.session.host.dtype),
+            }
+        )

@@ -20,7 +20,7 @@ def run_demo(folder: Path, seed: int, console: Console) -> None:
     from overmem.auditing.checkpoints import open_run
     from overmem.auditing.config import resolve_config
     from overmem.auditing.run import measure
-    from overmem.cli.progress import audit_progress, quiet_libraries, repair_progress, training_progress
+    from overmem.cli.progress import audit_progress, model_progress, quiet_libraries, training_progress
     from overmem.diagnosis.run import diagnose
     from overmem.repairing.run import repair
     from overmem.reporting.repairs import render_repair
@@ -54,7 +54,7 @@ def run_demo(folder: Path, seed: int, console: Console) -> None:
     verdict = diagnose(done)
     render_verdict(verdict, console)
     _say(console, f"\n4. overmem repair {folder} --confirm {CONFIRM}")
-    with repair_progress(console) as progress:
+    with model_progress(console, "repair") as progress:
         repaired = repair(folder, confirm=CONFIRM, progress=progress)
     console.print()
     render_repair(repaired, console)

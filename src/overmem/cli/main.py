@@ -1,4 +1,4 @@
-"""Subcommands in the order of the flow: train, audit, diagnose, compare, merge, repair, report; demo.
+"""Subcommands in the order of the flow: train, audit, diagnose, compare, merge, repair, report, ...
 
 Heavy libraries are imported inside the commands that need them, so that `--help` and the torch-free
 stages start at once.
@@ -323,7 +323,7 @@ def repair(
     json_: Json = False,
 ) -> None:
     """Search the merges of an audited run for one that beats its best checkpoint, and prove it."""
-    from overmem.cli.progress import quiet_libraries, repair_progress
+    from overmem.cli.progress import model_progress, quiet_libraries
     from overmem.repairing.plan import plan_repair
     from overmem.repairing.run import carry_out, refuse_existing
     from overmem.repairing.setup import set_up
@@ -347,7 +347,7 @@ def repair(
     if plan:
         return
     quiet = Console(file=sys.stderr, highlight=False) if json_ else screen
-    with repair_progress(quiet) as progress:
+    with model_progress(quiet, "repair") as progress:
         found = carry_out(setup, planned, out=out, accuracy_margin=accuracy_margin, progress=progress)
     if json_:
         _print_json(found.to_dict())
@@ -364,6 +364,76 @@ def report(
     from overmem.reporting.run import report as write
 
     console().print(f"report: {write(run, out=out)}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def watch(
+    run: RunArg,
+    val: Annotated[
+        str | None, typer.Option(help="Problems that decide; the run's recipe by default.")
+    ] = None,
+    train: Annotated[str | None, typer.Option(help="Training data, to measure memorization on.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Most problems of each set, drawn by --seed.")] = None,
+    every: Annotated[float, typer.Option(help="Seconds between looks at the folder.")] = 30.0,
+    settle: Annotated[float, typer.Option(help="Seconds without a change: a checkpoint is whole.")] = 10.0,
+    idle: Annotated[
+        float | None, typer.Option(help="Minutes without a new checkpoint after which to stop.")
+    ] = None,
+    grader: Annotated[
+        str | None, typer.Option(help="math, exact, choice, regex:..., python:m:f, none.")
+    ] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(help="Longest answer.")] = None,
+    base_model: Annotated[
+        str | None, typer.Option(help="The model the fine-tune started from, if the run does not say.")
+    ] = None,
+    out: Out = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
+) -> None:
+    """Follow a folder where checkpoints are being saved: audit each, and keep verdict and report fresh."""
+    from overmem.cli.progress import model_progress, quiet_libraries
+    from overmem.cli.watch import follow
+
+    quiet_libraries()
+    screen = console()
+    with model_progress(screen, "audit") as progress:
+        follow(
+            run,
+            screen,
+            every=every,
+            settle=settle,
+            idle_minutes=idle,
+            out=out,
+            progress=progress,
+            val=val,
+            train=train,
+            limit=limit,
+            grader=grader,
+            max_new_tokens=max_new_tokens,
+            base_model=base_model,
+            seed=seed,
+            device=device,
+            dtype=dtype,
+        )
+
+
+@app.command()
+def check(
+    run: RunArg,
+    fail_on: Annotated[
+        str, typer.Option(help="Stages that fail, joined by commas: over-memorized,overfit,undetermined.")
+    ] = "over-memorized,overfit",
+    checkpoint: Annotated[str, typer.Option(help="last, recommended, or a name.")] = "last",
+) -> None:
+    """A gate for CI: exit code 0 if the checkpoint passes, 1 if its stage fails, 2 if it cannot be told."""
+    from overmem.diagnosis.gate import check_verdict
+    from overmem.diagnosis.run import diagnose as run_diagnosis
+
+    gate = check_verdict(run_diagnosis(run), tuple(filter(None, fail_on.split(","))), checkpoint)
+    console().print(("passed: " if gate.passed else "failed: ") + gate.reason, markup=False, soft_wrap=True)
+    if not gate.passed:
+        raise typer.Exit(1)
 
 
 @app.command()

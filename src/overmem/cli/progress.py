@@ -101,13 +101,18 @@ def audit_progress(console: Console, run: Run) -> Iterator[AuditProgress]:
 
 
 @contextmanager
-def repair_progress(console: Console) -> Iterator[AuditProgress]:
-    """A callback for `overmem.repairing.run.repair`, which measures one model after another."""
+def model_progress(console: Console, doing: str) -> Iterator[AuditProgress]:
+    """A callback for work that measures one model after another, without knowing how many.
+
+    Args:
+        console: where to.
+        doing: what the work is called, such as `repair`.
+    """
     if not console.is_terminal:
         lines = _Lines(console, time.monotonic())
 
         def say(model: str, work: str, done: int, total: int) -> None:
-            lines.say(f"repair: {model} {work} {done}/{total}", final=False)
+            lines.say(f"{doing}: {model} {work} {done}/{total}", final=False)
 
         yield say
         return

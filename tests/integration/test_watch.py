@@ -1,0 +1,106 @@
+"""Watching a folder that another tool fills: each checkpoint once, whole ones only, nothing lost."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+
+from overmem.auditing.watch import settled_run, watch
+from overmem.errors import RunError
+from overmem.store import Store
+from tests.conftest import make_pico, save_checkpoint
+
+FAST = {"max_new_tokens": 4, "limit": 6, "settle": 0.0, "every": 0.01, "idle_minutes": 0.01}
+
+
+class Trainer:
+    """Does one thing of a fine-tune whenever the watcher waits."""
+
+    def __init__(self, *things):
+        self.things = list(things)
+
+    def __call__(self, seconds):
+        if self.things:
+            self.things.pop(0)()
+
+
+def saves(run, tokenizer, step):
+    return lambda: save_checkpoint(
+        run / f"checkpoint-{step}", make_pico(tokenizer, seed=step), tokenizer, step
+    )
+
+
+def test_each_checkpoint_is_measured_once_as_it_lands(tmp_path, tokenizer, val_file):
+    run = tmp_path / "run"
+    trainer = Trainer(*(saves(run, tokenizer, step) for step in (10, 20)))
+    updates = list(watch(run, val=str(val_file), sleep=trainer, **FAST))
+    assert [update.new for update in updates] == [("checkpoint-10",), ("checkpoint-20",)]
+    assert [c["name"] for c in updates[-1].audit.manifest["checkpoints"]] == [
+        "checkpoint-10",
+        "checkpoint-20",
+    ]
+
+
+def test_a_half_written_checkpoint_waits_until_it_is_whole(tmp_path, tokenizer, val_file):
+    run = tmp_path / "run"
+    saves(run, tokenizer, 10)()
+    weights, whole = run / "checkpoint-20" / "model.safetensors", []
+
+    def half():
+        saves(run, tokenizer, 20)()
+        whole.append(weights.read_bytes())
+        weights.write_bytes(whole[0][: len(whole[0]) // 2])
+
+    trainer = Trainer(half, lambda: None, lambda: weights.write_bytes(whole[0]))
+    updates = list(watch(run, val=str(val_file), sleep=trainer, **FAST))
+    assert [update.new for update in updates] == [("checkpoint-10",), ("checkpoint-20",)]
+    assert "checkpoint-20" not in updates[0].audit.skipped
+
+
+def test_a_folder_that_still_changes_is_left_alone(pico_run):
+    for file in pico_run.rglob("*"):
+        os.utime(file, (time.time() - 60, time.time() - 60))
+    os.utime(pico_run / "checkpoint-100" / "trainer_state.json")
+    assert [c.name for c in settled_run(pico_run, 10).checkpoints] == ["checkpoint-10", "checkpoint-20"]
+    assert settled_run(pico_run.parent / "none", 10) is None
+
+
+def test_what_the_trainer_deletes_is_said_and_its_rows_are_kept(tmp_path, tokenizer, val_file):
+    run = tmp_path / "run"
+
+    def rotate():
+        saves(run, tokenizer, 30)()
+        shutil.rmtree(run / "checkpoint-10")
+
+    trainer = Trainer(saves(run, tokenizer, 10), saves(run, tokenizer, 20), rotate)
+    updates = list(watch(run, val=str(val_file), sleep=trainer, **FAST))
+    assert updates[-1].gone == ("checkpoint-10",)
+    assert len(Store(run / "overmem").read_rows("checkpoint-10", "likelihood")) == 6
+
+
+def test_bad_options_end_it_at_once(pico_run, val_file):
+    with pytest.raises(RunError, match="every"):
+        next(watch(pico_run, val=str(val_file), every=0))
+    with pytest.raises(RunError, match="--val"):
+        next(watch(pico_run, settle=0.0))
+
+
+def test_watch_and_check_as_a_user_types_them(pico_run, val_file):
+    def overmem(*arguments):
+        command = [sys.executable, "-m", "overmem", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+    options = ["--limit", 6, "--settle", 0, "--every", 0.1, "--idle", 0.02, "--max-new-tokens", 4]
+    done = overmem("watch", pico_run, "--val", val_file, *options)
+    assert done.returncode == 0, done.stderr
+    assert "checkpoint-10, checkpoint-20, checkpoint-100: checkpoint-100 is" in done.stdout
+    assert (pico_run / "overmem" / "report.html").is_file()
+    # Six problems settle nothing, so that only `undetermined` can fail.
+    assert overmem("check", pico_run).returncode == 0
+    failed = overmem("check", pico_run, "--fail-on", "undetermined,overfit")
+    assert failed.returncode == 1 and failed.stdout.startswith("failed: checkpoint-100 is undetermined")
+    wrong = overmem("check", pico_run, "--fail-on", "memorised")
+    assert wrong.returncode == 2 and "Traceback" not in wrong.stderr and "over-memorized" in wrong.stderr

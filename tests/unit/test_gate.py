@@ -1,0 +1,50 @@
+"""The gate for CI: which stages fail, and at which checkpoint."""
+
+import numpy as np
+import pytest
+
+from overmem.diagnosis.gate import check_verdict
+from overmem.diagnosis.judge import judge
+from overmem.errors import RunError
+
+
+@pytest.fixture(scope="module")
+def memorized():
+    """Fit at step 200, over-memorized at 400; 1,000 problems, so that both are certain."""
+    rng = np.random.default_rng(0)
+    level_N, spread_N = rng.random(1000), rng.gamma(4, 0.25, 1000)
+    correct = np.array([(level_N < a).astype(float) for a in (0.6, 0.9, 0.9, 0.9)])
+    nll = np.array([n * 20 * spread_N for n in (0.5, 0.4, 0.5, 0.7)])
+    return judge([100, 200, 300, 400], correct, nll, np.full(1000, 20.0), resamples=300)
+
+
+def test_the_last_checkpoint_fails_on_its_stage_only(memorized):
+    failed = check_verdict(memorized, ("over-memorized", "overfit"))
+    assert not failed.passed and "over-memorized" in failed.reason
+    assert check_verdict(memorized, ("overfit",)).passed
+
+
+def test_the_recommended_one_or_any_other_can_be_asked_for(memorized):
+    assert memorized.recommended.step == 200
+    assert check_verdict(memorized, ("over-memorized",), "recommended").passed
+    name = memorized.checkpoints[-1].name
+    assert not check_verdict(memorized, ("over-memorized",), name).passed
+
+
+def test_undetermined_fails_only_when_it_is_listed():
+    rng = np.random.default_rng(0)
+    correct = (rng.random((3, 20)) < 0.5).astype(float)
+    nll = rng.gamma(4, 0.25, (3, 20)) * 20
+    unclear = judge([1, 2, 3], correct, nll, np.full(20, 20.0), resamples=300)
+    assert unclear.checkpoints[-1].stage == "undetermined"
+    assert check_verdict(unclear, ("over-memorized", "overfit")).passed
+    assert not check_verdict(unclear, ("undetermined",)).passed
+
+
+def test_what_does_not_exist_is_refused(memorized):
+    with pytest.raises(RunError, match="unknown stage"):
+        check_verdict(memorized, ("overmemorized",))
+    with pytest.raises(RunError, match="no stage"):
+        check_verdict(memorized, ())
+    with pytest.raises(RunError, match="no such checkpoint"):
+        check_verdict(memorized, ("overfit",), "checkpoint-7")

@@ -1,0 +1,60 @@
+"""The documentation does not lie: links lead somewhere, and commands have the options they are shown with."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from overmem.cli.main import app
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+COMMANDS = typer.main.get_command(app)
+
+
+def slug(heading):
+    """The anchor that GitHub gives a heading."""
+    kept = re.sub(r"[^\w\- ]", "", heading.strip().lower())
+    return kept.replace(" ", "-")
+
+
+def links(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
+    return re.findall(r"\]\(([^)\s]+)\)", text)
+
+
+def commands(page):
+    blocks = re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S)
+    lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("overmem ")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_within_the_repository_lead_somewhere(page):
+    for link in links(page):
+        if re.match(r"[a-z]+:", link):
+            continue
+        place, _, anchor = link.partition("#")
+        target = page if not place else (page.parent / place)
+        assert target.exists(), f"{page.name} links to {link}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), flags=re.M)
+            assert anchor in map(slug, headings), f"{page.name} links to {link}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_have_the_options_they_are_shown_with(page):
+    for line in commands(page):
+        words = shlex.split(line)[1:]
+        command = COMMANDS.commands.get(words[0])
+        assert command is not None, line
+        known = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+        used = {word.partition("=")[0] for word in words if word.startswith("--")}
+        assert used <= known, f"{line}: {used - known}"
+
+
+def test_every_command_is_shown_somewhere():
+    shown = {shlex.split(line)[1] for page in PAGES for line in commands(page)}
+    assert set(COMMANDS.commands) - {"demo"} <= shown

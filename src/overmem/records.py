@@ -64,6 +64,11 @@ class Run:
     skipped: Mapping[str, str] = field(default_factory=dict)
     """Checkpoints found but left out, each with the reason."""
 
+    def _repr_html_(self) -> str:
+        from overmem.reporting.notebook import run_html
+
+        return run_html(self)
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -220,6 +225,11 @@ class Verdict:
     notes: tuple[str, ...] = ()
     """Warnings a reader must see (skipped checkpoints, what `eval_loss` may hide)."""
 
+    def _repr_html_(self) -> str:
+        from overmem.reporting.notebook import verdict_html
+
+        return verdict_html(self)
+
     def to_dict(self) -> dict[str, Any]:
         """The `overmem.verdict/1` record: undefined figures are null, estimates are objects."""
         return {"schema": VERDICT_SCHEMA, **to_plain(self)}
@@ -305,6 +315,11 @@ class Repair:
     """What was left out, and why."""
     words: tuple[str, ...] = ()
     """The outcome in plain sentences, made from this record only."""
+
+    def _repr_html_(self) -> str:
+        from overmem.reporting.notebook import repair_html
+
+        return repair_html(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The `overmem.repair/1` record: undefined figures are null, estimates are objects."""

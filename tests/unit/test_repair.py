@@ -82,14 +82,23 @@ def test_the_choice_is_the_lowest_nll_among_the_equally_accurate():
         measured(nearly, np.full(200, 0.4)),
         measured(worse, np.full(200, 0.1)),
     ]
-    assert choose(contenders) == 1
+    assert choose(contenders, measured(right, np.full(200, 0.9))) == 1
+
+
+def test_what_is_no_gain_is_not_chosen_for_a_little_accuracy():
+    right = np.ones(200)
+    nearly = right.copy()
+    nearly[:3] = 0
+    contenders = [measured(right, np.full(200, 0.6)), measured(nearly, np.full(200, 0.4))]
+    assert choose(contenders, measured(right, np.full(200, 0.5))) == 1
+    assert choose(contenders, measured(right, np.full(200, 0.3))) == 0
 
 
 def test_pass_at_k_breaks_the_tie_before_nll():
     right, rng = np.ones(100), np.random.default_rng(0)
     low = (rng.random(100) < 0.5).astype(float)
     contenders = [measured(right, np.full(100, 0.1), low), measured(right, np.full(100, 0.9), right)]
-    assert choose(contenders) == 1
+    assert choose(contenders, measured(right, right)) == 1
 
 
 class TestProof:

@@ -39,6 +39,11 @@ class Audit:
     manifest: Mapping[str, Any]
     skipped: Mapping[str, str] = field(default_factory=dict)
 
+    def _repr_html_(self) -> str:
+        from overmem.reporting.notebook import audit_html
+
+        return audit_html(self.manifest, self.store.root)
+
 
 def audit(
     run: Run | str | Path,

@@ -11,22 +11,26 @@ from overmem.diagnosis.costs import DRAWS, Measured
 from overmem.diagnosis.paired import bootstrap
 
 
-def choose(contenders: Sequence[Measured], *, draws: int = DRAWS, seed: int = 0) -> int:
+def choose(contenders: Sequence[Measured], before: Measured, *, draws: int = DRAWS, seed: int = 0) -> int:
     """Position of the merge to prove.
 
-    As a checkpoint is recommended (design section 5): among those within one standard error of the highest
-    accuracy, and of these within one of the highest pass@k, the lowest NLL.
+    Of those with a lower NLL than the checkpoint to beat (of all, if there is none): as a checkpoint is
+    recommended (design section 5), among those within one standard error of the highest accuracy, and of
+    these within one of the highest pass@k, the lowest NLL.
 
     Args:
         contenders: measures of each on the search split.
+        before: the same of the checkpoint to beat.
         draws: bootstrap draws, for the standard errors of paired differences.
         seed: of the draws.
     """
-    left = list(range(len(contenders)))
+    nll = [measured["likelihood"]["nll"].value() for measured in contenders]
+    to_beat = before["likelihood"]["nll"].value()
+    left = [i for i, value in enumerate(nll) if value < to_beat] or list(range(len(contenders)))
     for axis in ("accuracy", "diversity"):
         if all(headline(contenders[i], axis) is not None for i in left):
             left = _near_best([contenders[i] for i in left], left, axis, draws, seed)
-    return min(left, key=lambda i: contenders[i]["likelihood"]["nll"].value())
+    return min(left, key=lambda i: nll[i])
 
 
 def headline(measured: Measured, axis: str) -> Measure | None:

@@ -104,7 +104,7 @@ def carry_out(
     trials = search(setup, plan, progress)
     best = trials.best()
     measured, search_places = _close_look(setup, trials, best, progress)
-    winner = best[choose(measured[1:])] if best else None
+    winner = best[choose(measured[1:], measured[0])] if best else None
     made = [] if winner is None else [trials.make(winner)]
     proved, places = _prove_on(setup, plan, made, progress)
     proof, against_last = (None, ()) if winner is None else _compare(setup, proved, accuracy_margin)

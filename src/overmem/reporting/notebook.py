@@ -1,0 +1,84 @@
+"""How a run, an audit, a verdict and a repair look as the last line of a notebook cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from overmem.diagnosis.spoken import accuracy_text, confidence_text, figure_text
+from overmem.records import CheckpointSummary, Repair, Run, Verdict
+from overmem.reporting.tables import difference_text, number_text
+
+
+def run_html(run: Run) -> str:
+    """The checkpoints of a run, and those that were left out."""
+    rows = [(c.name, c.step, "" if c.epoch is None else f"{c.epoch:g}", c.kind) for c in run.checkpoints]
+    skipped = [f"skipped {name}: {reason.splitlines()[0]}" for name, reason in run.skipped.items()]
+    return _table(f"Run {run.path}", ("checkpoint", "step", "epoch", "kind"), rows) + _notes(skipped)
+
+
+def audit_html(manifest: Mapping[str, Any], root: object) -> str:
+    """What an audit measured: sets and checkpoints."""
+    rows = [
+        (name, split["source"], split["n"], split["grader"]) for name, split in manifest["splits"].items()
+    ]
+    said = f"{len(manifest['checkpoints'])} checkpoints; axes: {', '.join(manifest['axes'])}"
+    return _table(f"Audit {root}", ("set", "source", "problems", "grader"), rows) + _notes([said])
+
+
+def verdict_html(verdict: Verdict) -> str:
+    """Every checkpoint's stage, the one to ship in bold, and the verdict in words."""
+    shipped = verdict.recommended.name if verdict.recommended is not None else None
+    rows = [_summary(summary, bold=summary.name == shipped) for summary in verdict.checkpoints]
+    heads = ("checkpoint", "stage", "confidence", "accuracy", "perplexity")
+    return _table("Verdict", heads, rows) + _notes([*verdict.words, *verdict.notes])
+
+
+def repair_html(repair: Repair) -> str:
+    """Each axis before and after, and what came of it."""
+    costs = repair.proof.differences if repair.proof is not None else ()
+    rows = [
+        (
+            c.axis,
+            c.measure,
+            number_text(c.reference_value),
+            number_text(c.value),
+            difference_text(c),
+            c.reading,
+        )
+        for c in costs
+        if c.headline
+    ]
+    heads = ("axis", "measure", repair.before, repair.winner or "", "difference (95%)", "")
+    return _table("Repair", heads, rows) + _notes(repair.words)
+
+
+def _summary(summary: CheckpointSummary, *, bold: bool) -> Sequence[object]:
+    stage = summary.stage if summary.leaning is None else f"{summary.stage}, leaning {summary.leaning}"
+    cells = (
+        summary.name,
+        stage,
+        confidence_text(summary.confidence),
+        accuracy_text(summary.accuracy),
+        figure_text(summary.perplexity),
+    )
+    return tuple(Markup("<b>{}</b>").format(cell) for cell in cells) if bold else cells
+
+
+def _table(caption: str, heads: Iterable[object], rows: Iterable[Sequence[object]]) -> Markup:
+    head = _row("th", heads)
+    body = Markup("").join(_row("td", row) for row in rows)
+    return Markup("<table><caption>{}</caption><thead>{}</thead><tbody>{}</tbody></table>").format(
+        caption, head, body
+    )
+
+
+def _row(tag: str, cells: Iterable[object]) -> Markup:
+    filled = Markup("").join(Markup(f"<{tag}>{{}}</{tag}>").format(cell) for cell in cells)
+    return Markup("<tr>{}</tr>").format(filled)
+
+
+def _notes(texts: Iterable[str]) -> Markup:
+    return Markup("").join(Markup("<p>{}</p>").format(escape(text)) for text in texts)

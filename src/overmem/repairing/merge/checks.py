@@ -38,6 +38,9 @@ TOKENIZER_JSON = "tokenizer.json"
 VOCABULARIES = ("vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "tekken.json")
 """Files that decide a tokenizer where there is no tokenizer.json."""
 
+ONE_THREAD_ELEMENTS = 32767
+"""Just below the grain at which torch starts its threads."""
+
 
 def check_models(sources: Sequence[Source]) -> None:
     """Refuse models that are not states of one model.
@@ -116,8 +119,16 @@ def tokenizer_identity(folder: Path) -> dict[str, str]:
 
 
 def finite(values: torch.Tensor) -> bool:
-    """Whether there is no NaN and no infinity; the extremes show it without a mask of the tensor's size."""
-    return not values.numel() or all(bool(torch.isfinite(extreme)) for extreme in values.aminmax())
+    """Whether there is no NaN and no infinity; the extremes show it without a mask of the tensor's size.
+
+    In blocks below those that torch spreads over threads, which would then spin through the reads and writes.
+    """
+    return all(
+        bool(torch.isfinite(extreme))
+        for block in values.reshape(-1).split(ONE_THREAD_ELEMENTS)
+        if block.numel()
+        for extreme in block.aminmax()
+    )
 
 
 def diverged(who: str, tensor: str) -> MergeError:

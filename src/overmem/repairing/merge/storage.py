@@ -21,8 +21,8 @@ import torch
 
 from overmem.errors import MergeError
 
-SEGMENT_BYTES = 4 * 2**20
-"""Rows are read in segments of about this size; one longer row is one segment."""
+SEGMENT_BYTES = 512 * 2**10
+"""Rows are read in segments of about this size, which the allocator reuses; one longer row is one segment."""
 DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,

@@ -1,4 +1,4 @@
-"""Remedies against over-memorization, side by side: losses, noise and averages, over rates and seeds.
+"""Remedies against over-memorization, side by side: losses and noise, over rates and seeds.
 
 Every method trains on the same problems for as long as the demo. Its rate, out of three, is chosen with
 seed 0 on `wordmath:val`: among rates whose accuracy is within 0.03 of the method's best, the lowest NLL at
@@ -55,7 +55,7 @@ LIMITS = {
 
 
 def train_one(method, rate, seed, out):
-    """Train unless it is there already; of nll, which is averaged, every epoch is kept."""
+    """Train unless it is there already; of nll every epoch is kept, for averages of its checkpoints."""
     path = out / f"{method}-{rate:g}-{seed}"
     steps = PROBLEMS // 8 * 11
     last = path / f"checkpoint-{steps}"

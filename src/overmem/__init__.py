@@ -23,6 +23,7 @@ _PUBLIC = {
     "token_weights": "overmem.training.losses",
     "ReweightedSFTTrainer": "overmem.training.reweighted",
     "reweighted_loss": "overmem.training.reweighted",
+    "OverMemorizationMonitor": "overmem.training.monitor",
     "load_recipe": "overmem.training.recipe",
     "load_examples": "overmem.tasks.sources",
     "Example": "overmem.records",

@@ -53,6 +53,10 @@ class ArtifactError(OvermemError, ValueError):
     """An artifact that is missing, damaged or of another schema version."""
 
 
+class EngineError(OvermemError, RuntimeError):
+    """A server that does not answer, or answers something else than was asked; rows that were saved stay."""
+
+
 class GradeError(OvermemError, ValueError):
     """A grader that is unknown or lacks what it needs."""
 

@@ -313,6 +313,8 @@ class Repair:
     thresholds: Mapping[str, float | int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     """What was left out, and why."""
+    audited: str = ""
+    """Key of the audit it rests on: its checkpoints' weights and val problems."""
     words: tuple[str, ...] = ()
     """The outcome in plain sentences, made from this record only."""
 

@@ -93,6 +93,12 @@ def settings_key(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def audit_key(manifest: Mapping[str, Any]) -> str:
+    """A short name for what an audit describes: these weights, these val problems."""
+    weights = {record["name"]: record["weights"] for record in manifest["checkpoints"]}
+    return settings_key({"weights": weights, "val": manifest["splits"]["val"]["fingerprint"]})
+
+
 def write_text_atomic(path: Path, text: str) -> None:
     """Write a whole text file or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -233,15 +239,17 @@ class Store:
         return _read_table(self.root / TEXTS, "overmem.texts/1", list(TEXT_SCHEMA))
 
     def borrow(self, other: Store, checkpoint: str) -> None:
-        """Take over another store's finished rows of a checkpoint, where this one has none yet.
+        """Take over another store's rows of a checkpoint that this one lacks.
 
         Rows carry the settings that made them, so those of other settings do no harm.
         """
         for rows in SCHEMAS:
-            theirs = other.root / checkpoint / f"{rows}.parquet"
-            mine = self.root / checkpoint / theirs.name
-            if theirs.is_file() and not self._files(checkpoint, rows):
-                _write_parquet(other.read_rows(checkpoint, rows), mine, rows)
+            mine, theirs = (store.read_rows(checkpoint, rows) for store in (self, other))
+            both = pl.concat([mine, theirs]).unique(subset=IDENTITY[rows], keep="first", maintain_order=True)
+            if len(both) > len(mine):
+                path = self.root / checkpoint / f"{rows}.parquet"
+                _write_parquet(both.sort(IDENTITY[rows]), path, rows)
+                shutil.rmtree(self._parts(checkpoint, rows), ignore_errors=True)
 
     def _parts(self, checkpoint: str, rows: Rows) -> Path:
         return self.root / checkpoint / f"{rows}.parts"

@@ -9,8 +9,14 @@ import torch
 from transformers import AutoModelForCausalLM
 
 import overmem
+from overmem.auditing.data import half_of
+from overmem.axes.kinds import Job
 from overmem.cli.main import main
-from overmem.errors import MergeError, RunError
+from overmem.diagnosis.evidence import Place
+from overmem.errors import DataError, MergeError, RunError
+from overmem.repairing.setup import set_up
+from overmem.repairing.temperature import fit_temperature
+from overmem.store import MANIFEST_SCHEMA, Store
 from overmem.tasks.template import Template
 from overmem.training.load import ORGANISM
 from tests.conftest import save_checkpoint
@@ -25,6 +31,9 @@ FAST = {
 }
 NOISE = 0.02
 AXES = ("likelihood", "accuracy", "diversity", "privacy")
+WIDE = {"axes": AXES, "accuracy_margin": 0.2}
+"""With a margin so wide that thirty problems can prove something."""
+CORE = {"axes": ("likelihood", "accuracy"), "accuracy_margin": 0.2}
 
 
 def write_own_words(path, model, tokenizer, source):
@@ -73,7 +82,7 @@ def run(noisy_run, tmp_path):
 
 
 def test_the_mean_that_takes_the_noise_out_is_found_proved_and_written(run):
-    found = overmem.repair(run, axes=AXES)
+    found = overmem.repair(run, **WIDE)
     assert found.proof is not None and found.proof.accepted, found.words
     winner = next(a for a in found.attempts if a.name == found.winner)
     assert winner.nll_nats == min(a.nll_nats for a in found.attempts)
@@ -93,7 +102,7 @@ def test_the_mean_that_takes_the_noise_out_is_found_proved_and_written(run):
 
 
 def test_search_and_proof_rest_on_different_problems(run, noisy_run):
-    overmem.repair(run, axes=AXES)
+    overmem.repair(run, **WIDE)
     ids = {}
     for half in ("search", "confirm"):
         manifest = json.loads((run / "overmem" / "repair" / half / "manifest.json").read_text())
@@ -103,7 +112,7 @@ def test_search_and_proof_rest_on_different_problems(run, noisy_run):
 
 
 def test_a_killed_repair_goes_on_and_ends_the_same(run):
-    whole = overmem.repair(run, axes=AXES).to_dict()
+    whole = overmem.repair(run, **WIDE).to_dict()
     for name in ("repair", "repaired"):
         shutil.rmtree(run / "overmem" / name)
     scored = []
@@ -119,25 +128,28 @@ def test_a_killed_repair_goes_on_and_ends_the_same(run):
     for calls in (5, 12, 30):
         scored.clear()
         with pytest.raises(KeyboardInterrupt):
-            overmem.repair(run, axes=AXES, progress=kill_at(calls))
+            overmem.repair(run, **WIDE, progress=kill_at(calls))
         assert not (run / "overmem" / "repaired").exists()
-    assert overmem.repair(run, axes=AXES).to_dict() == whole
+    assert overmem.repair(run, **WIDE).to_dict() == whole
 
 
 def test_problems_of_its_own_for_the_proof(run, noisy_run):
     test = noisy_run.parent / "test.jsonl[:30]"
-    found = overmem.repair(run, confirm=str(test), axes=("likelihood", "accuracy"))
+    found = overmem.repair(run, confirm=str(test), **CORE)
     assert found.n_search > 50 and found.n_confirm == 30
 
 
 def test_a_chosen_checkpoint_is_the_one_to_beat_and_the_last_is_not_compared_twice(run):
-    found = overmem.repair(run, before="checkpoint-30", axes=("likelihood", "accuracy"), few=1)
+    found = overmem.repair(run, before="checkpoint-30", **CORE, few=1)
     assert found.before == found.last == "checkpoint-30" and found.against_last == ()
 
 
 def test_a_plan_writes_nothing_but_says_what_it_will_do(run, capsys, monkeypatch):
     before = sorted(path for path in run.rglob("*") if "verdict" not in path.name)
-    monkeypatch.setattr("sys.argv", ["overmem", "repair", str(run), "--plan", "--axes", "accuracy"])
+    monkeypatch.setattr(
+        "sys.argv",
+        ["overmem", "repair", str(run), "--plan", "--axes", "accuracy", "--accuracy-margin", "0.2"],
+    )
     with pytest.raises(SystemExit) as stop:
         main()
     assert stop.value.code == 0
@@ -147,7 +159,7 @@ def test_a_plan_writes_nothing_but_says_what_it_will_do(run, capsys, monkeypatch
 
 
 def test_a_budget_leaves_merges_out_and_says_so(run):
-    found = overmem.repair(run, axes=("likelihood", "accuracy"), budget_minutes=0.002)
+    found = overmem.repair(run, **CORE, budget_minutes=0.002)
     assert any("not tried, for the budget" in note for note in found.notes)
     assert found.proof is not None
 
@@ -160,9 +172,11 @@ def test_an_output_that_exists_is_refused_before_any_work(run, tmp_path):
 
 def test_bad_input_is_one_message(run, tmp_path):
     with pytest.raises(RunError, match="no such checkpoint"):
-        overmem.repair(run, before="checkpoint-7")
+        overmem.repair(run, before="checkpoint-7", **CORE)
     with pytest.raises(RunError, match="budget"):
-        overmem.repair(run, budget_minutes=0)
+        overmem.repair(run, budget_minutes=0, **CORE)
+    with pytest.raises(RunError, match="too few problems"):
+        overmem.repair(run)
     overmem.audit(run, val="wordmath:val[:12]", **FAST)
     with pytest.raises(RunError, match="too few problems"):
         overmem.repair(run)
@@ -174,3 +188,151 @@ def test_a_run_that_was_never_audited_is_told_to(pico_run, capsys, monkeypatch):
         main()
     assert stop.value.code == 2
     assert "overmem audit" in capsys.readouterr().err
+
+
+def test_problems_that_merges_are_chosen_on_prove_nothing(run, noisy_run):
+    with pytest.raises(DataError, match="chosen on"):
+        overmem.repair(run, confirm=str(noisy_run.parent / "val.jsonl"), **CORE)
+    with pytest.raises(RunError, match="2 for the proof"):
+        overmem.repair(run, confirm=str(noisy_run.parent / "test.jsonl[:2]"), **CORE)
+
+
+def test_what_is_chosen_hangs_on_the_search_half_alone(run):
+    """With other answers and likelihoods on the confirm half, the same merges face the same checkpoint."""
+    setup = set_up(run, **CORE)
+    searched = half_of(prompts_of(setup), "search", 0)
+    store = Store(run / "overmem")
+
+    def spoil(row):
+        if row["split"] != "val" or row["example_id"] in searched:
+            return row
+        other = (
+            {"nll_nats": 100.0 - row["nll_nats"]} if "nll_nats" in row else {"correct": 1 - row["correct"]}
+        )
+        return row | other
+
+    for checkpoint in setup.trained:
+        for rows in ("likelihood", "generations"):
+            store.update_rows(checkpoint.name, rows, spoil)
+    again = set_up(run, **CORE)
+    assert (again.before, again.by_nll, again.candidates) == (setup.before, setup.by_nll, setup.candidates)
+
+
+def prompts_of(setup):
+    texts = setup.store.read_texts()
+    return dict(texts.filter(texts["set"] == "val").select("example_id", "prompt").iter_rows())
+
+
+def test_the_last_checkpoint_is_compared_and_the_temperature_read_on_the_confirm_half(run):
+    found = overmem.repair(run, before="checkpoint-10", **CORE)
+    nll = {}
+    for half in ("search", "confirm"):
+        store = Store(run / "overmem" / "repair" / half)
+        manifest = store.read_record("manifest", MANIFEST_SCHEMA)
+        for name in ("checkpoint-10", "checkpoint-30"):
+            if any(record["name"] == name for record in manifest["checkpoints"]):
+                rows = Place(store, manifest, name).rows(Job("score", "val"))
+                nll[half, name] = rows["nll_nats"].sum() / rows["n_tokens"].sum()
+                if name == "checkpoint-10":
+                    grid = tuple(manifest["temperatures"])
+                    nll[half, "T"] = fit_temperature(rows, grid)
+    last = next(cost for cost in found.against_last if cost.measure == "nll")
+    assert last.reference_value == pytest.approx(nll["confirm", "checkpoint-30"])
+    assert found.proof.differences[0].reference_value == pytest.approx(nll["confirm", "checkpoint-10"])
+    assert found.temperature.temperature == nll["search", "T"]
+
+
+def test_only_the_axes_that_were_asked_for_prove(run):
+    overmem.repair(run, **WIDE)
+    again = overmem.repair(run, **CORE)
+    assert {cost.axis for cost in again.proof.differences} == {"likelihood", "accuracy"}
+
+
+def test_a_second_repair_scores_nothing_again(run):
+    overmem.repair(run, **CORE)
+    done = []
+    overmem.repair(run, **CORE, progress=lambda model, work, n, total: done.append((work, total - n)))
+    assert all(left == 0 for work, left in done)
+
+
+def test_a_rejected_repair_takes_the_earlier_model_away(run):
+    assert overmem.repair(run, **WIDE).model is not None
+    # What was repaired is now what is to be beaten, so that nothing is better.
+    shutil.copytree(run / "overmem" / "repaired", run / "checkpoint-40")
+    (run / "checkpoint-40" / "trainer_state.json").write_text(json.dumps({"global_step": 40}))
+    overmem.audit(
+        run, val=json.loads((run / "overmem" / "manifest.json").read_text())["config"]["val"], **FAST
+    )
+    found = overmem.repair(run, **CORE)
+    assert found.before == "checkpoint-40" and not found.proof.accepted and found.model is None
+    assert not (run / "overmem" / "repaired").exists()
+
+
+def test_a_report_leaves_out_a_repair_of_another_audit(run):
+    overmem.repair(run, **CORE)
+    assert "Repaired:" in overmem.report(run).read_text()
+    val = json.loads((run / "overmem" / "manifest.json").read_text())["config"]["val"]
+    overmem.audit(run, val=f"{val}[:40]", **FAST)
+    overmem.diagnose(run)
+    assert "Repaired:" not in overmem.report(run).read_text()
+
+
+def test_checkpoints_that_were_trained_again_are_refused(run):
+    shutil.copy(run / "checkpoint-10" / "model.safetensors", run / "checkpoint-30" / "model.safetensors")
+    with pytest.raises(RunError, match="checkpoint-30"):
+        overmem.repair(run, **CORE)
+
+
+def test_an_output_that_appears_meanwhile_costs_nothing(run, tmp_path):
+    out = tmp_path / "out"
+
+    def appear(model, work, done, total):
+        if work == "score train":
+            out.mkdir(exist_ok=True)
+
+    with pytest.raises(MergeError, match="exists"):
+        overmem.repair(run, out=out, **WIDE, progress=appear)
+    assert any((run / "overmem" / "repair" / "models").iterdir())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MergeError, match="cannot be a folder"):
+        overmem.repair(run, out=tmp_path / "file" / "x", **CORE)
+
+
+def test_the_json_of_plan_and_repair(run, capsys, monkeypatch):
+    said = {}
+    for plan in (["--plan"], []):
+        options = ["--axes", "accuracy", "--accuracy-margin", "0.2", "--json", *plan]
+        monkeypatch.setattr("sys.argv", ["overmem", "repair", str(run), *options])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert stop.value.code == 0
+        said[bool(plan)] = json.loads(capsys.readouterr().out)
+    assert said[True]["before"] == said[False]["before"] and said[True]["merges"] >= 5
+    assert said[False]["schema"] == "overmem.repair/1"
+
+
+def test_adapters_are_repaired_end_to_end(tmp_path, tokenizer, noisy_run):
+    """LoRA adapters plus and minus the same update: their mean is the base model."""
+    from peft import LoraConfig, get_peft_model
+
+    base = tmp_path / "base"
+    good = AutoModelForCausalLM.from_pretrained(ORGANISM, dtype=torch.float32)
+    good.save_pretrained(base)
+    tokenizer.save_pretrained(base)
+    run = tmp_path / "run"
+    for step, sign in ((10, 1.0), (20, -1.0), (30, 1.3)):
+        torch.manual_seed(0)
+        model = get_peft_model(
+            AutoModelForCausalLM.from_pretrained(base), LoraConfig(r=2, target_modules=["q_proj", "up_proj"])
+        )
+        for name, value in model.named_parameters():
+            if "lora_B" in name:
+                value.data = sign * 0.1 * torch.randn_like(value)
+        model.save_pretrained(run / f"checkpoint-{step}")
+        (run / f"checkpoint-{step}" / "trainer_state.json").write_text(json.dumps({"global_step": step}))
+    overmem.audit(run, val=str(noisy_run.parent / "val.jsonl"), **FAST)
+    found = overmem.repair(run, **CORE)
+    assert found.proof.accepted, found.words
+    assert (found.model / "adapter_model.safetensors").is_file()
+    winner = next(a for a in found.attempts if a.name == found.winner)
+    assert set(winner.checkpoints) == {"checkpoint-10", "checkpoint-20"} and winner.weights == (0.5, 0.5)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import yaml
 
+from overmem.auditing.engines.address import check_template, parse_engine
 from overmem.axes import CORE, choose_axes
 from overmem.errors import OvermemError, RunError
 from overmem.records import Run
@@ -58,6 +59,16 @@ class AuditConfig:
     dtype: str = "auto"
     batch_tokens: int = 8192
     """Most tokens of a batch, padding included."""
+    engine: str = "hf"
+    """Who writes the answers: `hf`, the model in memory, or a server: `openai:URL`."""
+    engine_model: str | None = None
+    """What the server calls a checkpoint, with {name}, {path} or {step}; by default its path or its name."""
+    engine_on_demand: bool = False
+    """The server loads whatever model it is asked for, listed or not."""
+    engine_concurrency: int = 16
+    """Most requests at once."""
+    engine_timeout_seconds: float = 600.0
+    """Longest that one request may take."""
     allow_pickle: bool = False
     trust_remote_code: bool = False
 
@@ -67,19 +78,33 @@ class AuditConfig:
 
 
 def saved_config(manifest: Mapping[str, Any]) -> AuditConfig:
-    """The configuration that a manifest describes, with the axes and OOD sets of all its sittings.
+    """The configuration that a manifest describes, with the axes and data of all its sittings.
 
     Args:
         manifest: of a finished audit.
     """
-    saved = dict(manifest["config"])
-    ood = {
-        split["set"].removeprefix("ood/"): split["source"]
-        for split in manifest["splits"].values()
-        if split["set"].startswith("ood/")
+    saved, splits = dict(manifest["config"]), manifest["splits"].values()
+    own = {
+        split["variant"]: split["source"]
+        for split in splits
+        if split["variant"] != "clean" and split["source"] != saved["val"]
     }
-    axes = choose_axes(tuple(manifest["axes"]))
-    return AuditConfig(**saved | {"template": Template(**saved["template"]), "axes": axes, "ood": ood})
+    variants = saved["variants"]
+    if own:
+        built_in = [split["variant"] for split in splits if split["variant"] not in ("clean", *own)]
+        variants = {**dict.fromkeys(variants or built_in), **own}
+    found = {
+        "template": Template(**saved["template"]),
+        "axes": choose_axes(tuple(manifest["axes"])),
+        "train": next((split["source"] for split in splits if split["set"] == "train"), None),
+        "ood": {
+            split["set"].removeprefix("ood/"): split["source"]
+            for split in splits
+            if split["set"].startswith("ood/")
+        },
+        "variants": variants,
+    }
+    return AuditConfig(**saved | found)
 
 
 def resolve_config(run: Run, *, val: str | None, train: str | None, **options: Any) -> AuditConfig:
@@ -151,9 +176,21 @@ def _check(config: AuditConfig) -> None:
         ("samples", config.samples, 2),
         ("batch_tokens", config.batch_tokens, 1),
         ("max_new_tokens", config.max_new_tokens, 1),
+        ("engine_concurrency", config.engine_concurrency, 1),
     ):
         if value is not None and value < least:
             raise RunError(f"{name} must be at least {least}", got=value)
-    for name, number in (("temperature", config.temperature), ("budget", config.budget_minutes)):
+    for name, number in (
+        ("temperature", config.temperature),
+        ("budget", config.budget_minutes),
+        ("engine_timeout", config.engine_timeout_seconds),
+    ):
         if number is not None and not number > 0:
             raise RunError(f"{name} must be above 0", got=number)
+    check_template(config.engine_model)
+    if parse_engine(config.engine) is None and (config.engine_model or config.engine_on_demand):
+        raise RunError(
+            "--engine-model and --engine-on-demand speak of a server, and the engine is the model in memory",
+            got=f"--engine {config.engine}",
+            expected="--engine openai:http://HOST:PORT",
+        )

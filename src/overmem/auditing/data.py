@@ -6,7 +6,7 @@ An OOD set may also be a task of lm-evaluation-harness, which renders, asks and 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -64,14 +64,23 @@ def subset(ids: Sequence[str], limit: int | None, seed: int) -> list[int]:
     return sorted(order[:limit])
 
 
-def half_of(ids: Sequence[str], half: Half, seed: int) -> frozenset[str]:
-    """One of two random halves of the problems: `search`, where things are chosen, or `confirm`.
+def half_of(prompts: Mapping[str, str], half: Half, seed: int) -> frozenset[str]:
+    """Ids of one of two random halves of the problems: `search`, where things are chosen, or `confirm`.
 
-    Independent of `subset`, so that a limit keeps some of either half.
+    Problems of one wording fall into one half, whatever their ids. Independent of `subset`, so that a limit
+    keeps some of either half.
+
+    Args:
+        prompts: text of each problem by its id.
+        half: which one.
+        seed: of the halves.
     """
-    order = sorted(ids, key=lambda name: hashlib.sha256(f"half/{seed}/{name}".encode()).digest())
+    order = sorted(
+        set(prompts.values()), key=lambda text: hashlib.sha256(f"half/{seed}/{text}".encode()).digest()
+    )
     middle = len(order) // 2
-    return frozenset(order[:middle] if half == "search" else order[middle:])
+    kept = frozenset(order[:middle] if half == "search" else order[middle:])
+    return frozenset(name for name, text in prompts.items() if text in kept)
 
 
 def load_problems(config: AuditConfig, tokenizer: Any) -> dict[str, Problems]:
@@ -97,7 +106,9 @@ def load_problems(config: AuditConfig, tokenizer: Any) -> dict[str, Problems]:
     if "robustness" in config.axes and grader != "none":
         found += _variants(val, grader, config, tokenizer)
     if config.half is not None:
-        kept = half_of([example.id for example in val.examples], config.half, config.seed)
+        clean = found[0]
+        prompts = {e.id: r.prompt_text for e, r in zip(clean.examples, clean.rendered, strict=True)}
+        kept = half_of(prompts, config.half, config.seed)
         found = [_only(item, kept) if item.set == "val" else item for item in found]
     return {data_key(item.set, item.variant): item for item in found}
 

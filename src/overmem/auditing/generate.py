@@ -35,6 +35,11 @@ class Generation:
     mean_logprob: float
     """Mean ln p of the tokens written, at temperature 1, nats; a confidence."""
 
+    @property
+    def n_tokens(self) -> int:
+        """How many tokens were written."""
+        return len(self.tokens)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:

@@ -93,6 +93,7 @@ class Ledger:
             "temperatures": list(TEMPERATURES),
             "device": str(session.host.device),
             "dtype": str(session.host.dtype).removeprefix("torch."),
+            **self._engine(),
             "config": {
                 **config,
                 "axes": list(config["axes"]),
@@ -118,6 +119,13 @@ class Ledger:
         self._write_texts()
         session.store.write_record("manifest", manifest)
         return manifest
+
+    def _engine(self) -> dict[str, Any]:
+        """How answers were asked for where a server wrote them, by this sitting or the last one."""
+        if self.session.engine.local:
+            return {}
+        said = self.session.engine.describe() or self.previous.get("engine")
+        return {} if said is None else {"engine": said}
 
     def _write_texts(self) -> None:
         """Save the problems' texts once, for what is said about them later without a model."""

@@ -7,11 +7,19 @@ is measured with them.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from overmem.auditing.checkpoints import ADAPTER_CONFIG
 from overmem.errors import CheckpointError, OvermemError, RunError
@@ -43,6 +51,14 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     if name not in dtypes:
         raise RunError("unknown dtype", got=name, expected="auto, " + ", ".join(dtypes))
     return dtypes[name]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a model's folder says of it, without its weights."""
+
+    config: Any
+    generation_config: Any
 
 
 class ModelHost:
@@ -77,6 +93,7 @@ class ModelHost:
         self._base_name: str | None = None
         self._adapted: Any = None
         self._adapter: str | None = None
+        self._outlines: dict[str, Outline] = {}
 
     def load(self, checkpoint: Checkpoint) -> Any:
         """The model as it was at `checkpoint`.
@@ -96,6 +113,22 @@ class ModelHost:
             raise CheckpointError(f"{checkpoint.name} cannot be loaded", got=_first_line(error)) from error
         _check_finite(model, checkpoint)
         return model.eval()
+
+    def outline(self, checkpoint: Checkpoint) -> Outline:
+        """The configurations that `load` would leave on the model, without loading it.
+
+        Raises:
+            RunError: the base model of an adapter is not known.
+        """
+        name = self.base_of(checkpoint) if checkpoint.kind == "adapter" else str(checkpoint.path)
+        if name not in self._outlines:
+            config = AutoConfig.from_pretrained(name, trust_remote_code=self._trust)
+            try:
+                generation = GenerationConfig.from_pretrained(name)
+            except OSError:
+                generation = GenerationConfig.from_model_config(config)
+            self._outlines[name] = Outline(config, generation)
+        return self._outlines[name]
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The run's tokenizer: from a checkpoint, else the root, else the base model.

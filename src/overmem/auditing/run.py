@@ -15,6 +15,7 @@ from typing import Any
 from overmem.auditing import checkpoints as discovery
 from overmem.auditing import data
 from overmem.auditing.config import AuditConfig, resolve_config
+from overmem.auditing.engines.choose import make_engine
 from overmem.auditing.manifest import Ledger
 from overmem.auditing.models import ModelHost, choose_device, choose_dtype
 from overmem.auditing.plan import Plan, estimate, fit_budget, make_plan
@@ -126,6 +127,7 @@ def open_session(
         config=config,
         store=Store.of_run(run.path, out),
         progress=progress or (lambda *_: None),
+        engine=make_engine(config),
     )
 
 
@@ -144,6 +146,9 @@ def make_timed_plan(session: Session, skipped: dict[str, str]) -> Plan:
     available = data.available(dict(session.problems), has_base=bool(more) and session.base is not None)
     readable = [checkpoint for checkpoint in session.run.checkpoints if checkpoint.name not in skipped]
     plan = make_plan(session.config, available, session.problems, len(readable))
+    unserved = session.connect(_wanted(session, plan, readable), plan.limits)
+    skipped |= unserved
+    readable = [checkpoint for checkpoint in readable if checkpoint.name not in unserved]
     if not (plan.rest or session.config.budget_minutes):
         return plan
     while readable:
@@ -155,6 +160,15 @@ def make_timed_plan(session: Session, skipped: dict[str, str]) -> Plan:
             skipped[broken.name] = str(error)
             readable.remove(broken)
     raise _nothing_measured(session.run, skipped)
+
+
+def _wanted(session: Session, plan: Plan, readable: Sequence[Checkpoint]) -> dict[Job, Sequence[Checkpoint]]:
+    """Where each job is known to be done; which other checkpoints are key is seen once the core is done."""
+    chosen = session.config.checkpoints
+    named = {c.name for c in readable[-1:]} if chosen == "key" else set(chosen.split(","))
+    some = [c for c in readable if chosen == "all" or c.name in named]
+    rest = {job: some for job in plan.rest if job.model == "checkpoint"}
+    return {job: readable for job in plan.core} | rest
 
 
 def _timed(session: Session, plan: Plan, readable: Sequence[Checkpoint]) -> Plan:

@@ -16,12 +16,14 @@ from overmem.auditing import checkpoints as discovery
 from overmem.auditing.batches import plan_batches
 from overmem.auditing.config import AuditConfig, read_recipe
 from overmem.auditing.data import Problems
+from overmem.auditing.engines.hf import HfEngine
+from overmem.auditing.engines.protocol import Engine
 from overmem.auditing.generate import Sampling, stop_ids
 from overmem.auditing.lm_eval_tasks import CHUNK
 from overmem.auditing.models import ModelHost, context_length, embedding_rows
 from overmem.auditing.score import TEMPERATURES
 from overmem.auditing.work import RECALL_TOKENS, WORK, Tools
-from overmem.axes.kinds import Job
+from overmem.axes.kinds import Job, JobKind
 from overmem.errors import DataError, OvermemError
 from overmem.records import Checkpoint, Run
 from overmem.store import Store, settings_key
@@ -30,6 +32,8 @@ from overmem.tasks.template import check_all_fit, check_vocab
 
 Progress = Callable[[str, str, int, int], None]
 """Called with (checkpoint, work, problems done, problems in all) after every batch."""
+ANSWERS: tuple[JobKind, ...] = ("greedy", "sample")
+"""Work that an engine does; all else needs the model in memory."""
 
 
 @dataclass
@@ -43,6 +47,8 @@ class Session:
     config: AuditConfig
     store: Store
     progress: Progress
+    engine: Engine = field(default_factory=HfEngine)
+    """Writes the answers."""
     at: Checkpoint | None = None
     """The checkpoint that was asked for last, even when it could not be loaded."""
     _current: Any = None
@@ -89,7 +95,8 @@ class Session:
         for number, batch in enumerate(self._batches(job, problems, limit, missing)):
             if number == batches:
                 return
-            found = WORK[job.kind](self._model(checkpoint), problems, batch, self._tools(job))
+            model = self._model_for(job, checkpoint)
+            found = WORK[job.kind](model, problems, batch, self._tools(job, checkpoint))
             identity = {"row_key": key, "split": job.set}
             rows = [
                 {**identity, "example_id": problems.examples[i].id, "example_sha": problems.shas[i], **row}
@@ -125,7 +132,7 @@ class Session:
             return 0.0
         problems = self.problems[job.data]
         first = next(self._batches(job, problems, limit, missing))
-        self._model(checkpoint)
+        self._model_for(job, checkpoint)
         start = time.monotonic()
         self.do(job, checkpoint, limit, batches=1)
         return (time.monotonic() - start) / len(first)
@@ -143,6 +150,12 @@ class Session:
             # lm-eval sorts by length and cuts batches itself; these say only when rows are saved.
             starts = range(0, len(chosen), CHUNK)
             return [list(range(start, min(start + CHUNK, len(chosen)))) for start in starts]
+        if self._is_remote(job):
+            answers = self.config.samples if job.kind == "sample" else 1
+            size = max(1, self.engine.in_flight // answers)
+            return [
+                list(range(start, min(start + size, len(chosen)))) for start in range(0, len(chosen), size)
+            ]
         lengths = [self._length(job, problems.rendered[i]) for i in chosen]
         return plan_batches(lengths, self.config.batch_tokens)
 
@@ -151,6 +164,42 @@ class Session:
             return len(item) + (RECALL_TOKENS if job.kind == "continue" else 0)
         answers = self.config.samples if job.kind == "sample" else 1
         return answers * (len(item.prompt_ids) + self.max_new_tokens(job.set))
+
+    def connect(
+        self, wanted: Mapping[Job, Sequence[Checkpoint]], limits: Mapping[Job, int | None]
+    ) -> dict[str, str]:
+        """Get an engine ready that is not the model in memory, where answers are missing.
+
+        Args:
+            wanted: at which checkpoints each job is to be done.
+            limits: most problems of each job.
+
+        Returns:
+            The checkpoints that the engine cannot answer as, with the reason.
+        """
+        asked = [
+            checkpoint
+            for job, checkpoints in wanted.items()
+            if self._is_remote(job)
+            for checkpoint in checkpoints
+            if self.missing(job, checkpoint, limits[job])[0]
+        ]
+        if not asked:
+            return {}
+        prompt = self.problems["val"].rendered[0].prompt_ids
+        return self.engine.connect(list(dict.fromkeys(asked)), self.tokenizer, prompt)
+
+    def _is_remote(self, job: Job) -> bool:
+        return job.kind in ANSWERS and not self.engine.local
+
+    def _model_for(self, job: Job, checkpoint: Checkpoint) -> Any:
+        """What the work is done with: the model in memory, or the checkpoint that a server answers as."""
+        if not self._is_remote(job):
+            return self._model(checkpoint)
+        self.at = checkpoint
+        context = context_length(self.host.outline(checkpoint))
+        self._check_answers_fit(self.problems[job.data], context)
+        return checkpoint
 
     def _model(self, checkpoint: Checkpoint) -> Any:
         if self._loaded != checkpoint:
@@ -186,11 +235,13 @@ class Session:
                 next_step=f"pass --max-new-tokens {max(1, context - len(longest.prompt_ids))} or less",
             )
 
-    def _tools(self, job: Job) -> Tools:
+    def _tools(self, job: Job, checkpoint: Checkpoint) -> Tools:
+        model = self.host.outline(checkpoint) if self._is_remote(job) else self._current
         return Tools(
+            engine=self.engine,
             tokenizer=self.tokenizer,
             pad_id=self.tokenizer.pad_token_id or self.tokenizer.eos_token_id or 0,
-            stops=stop_ids(self._current, self.tokenizer, self.end_of_completion),
+            stops=stop_ids(model, self.tokenizer, self.end_of_completion),
             max_new_tokens=self.max_new_tokens(job.set),
             sampling=Sampling(
                 samples=self.config.samples, temperature=self.config.temperature, seed=self.config.seed
@@ -226,6 +277,8 @@ class Session:
     def row_key(self, job: Job, checkpoint: Checkpoint) -> str:
         """The key under which the rows of a job at a checkpoint are kept."""
         settings: dict[str, Any] = {"dtype": str(self.host.dtype), "attention": self.host.attention}
+        if self._is_remote(job):
+            settings = dict(self.engine.settings)
         if job.kind == "score":
             settings |= {"axis": "likelihood/1", "temperatures": TEMPERATURES}
         elif job.kind == "continue":

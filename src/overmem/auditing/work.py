@@ -1,7 +1,8 @@
 """The work itself: rows of one batch of problems, for each kind of job.
 
 Every function takes a model and some problems and gives the columns of one row set; identity columns
-(who, where, with which settings) are added by the session.
+(who, where, with which settings) are added by the session. Answers are written by an engine, and the
+model is then whatever that engine answers with.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from overmem.auditing.data import Problems
-from overmem.auditing.generate import Generation, Sampling, generate
+from overmem.auditing.engines.protocol import Answer, Engine
+from overmem.auditing.generate import Sampling, generate
 from overmem.auditing.score import score_batch
 from overmem.axes.kinds import JobKind
 from overmem.errors import CheckpointError
@@ -26,6 +28,8 @@ RECALL_TOKENS = 32
 class Tools:
     """What work needs beside the model and the problems."""
 
+    engine: Engine
+    """Writes the answers."""
     tokenizer: Any
     pad_id: int
     stops: Sequence[int]
@@ -93,7 +97,7 @@ def lm_eval(model: Any, problems: Problems, batch: Sequence[int], tools: Tools) 
 def _answers(
     model: Any, problems: Problems, batch: Sequence[int], tools: Tools, sampling: Sampling | None
 ) -> list[list[Row]]:
-    answers = generate(
+    answers = tools.engine.generate(
         model,
         [problems.rendered[i].prompt_ids for i in batch],
         tools.tokenizer,
@@ -109,16 +113,16 @@ def _answers(
     ]
 
 
-def _answer_row(problems: Problems, index: int, sample: int, temperature: float, answer: Generation) -> Row:
+def _answer_row(problems: Problems, index: int, sample: int, temperature: float, answer: Answer) -> Row:
     return {
         "variant": problems.variant,
         "sample": sample,
         "temperature": temperature,
         **problems.graded(answer.text, problems.examples[index]),
         "text": answer.text,
-        "n_tokens": len(answer.tokens),
+        "n_tokens": answer.n_tokens,
         "finished": answer.finished,
-        "mean_logprob": answer.mean_logprob,
+        "mean_logprob": None if math.isnan(answer.mean_logprob) else answer.mean_logprob,
     }
 
 

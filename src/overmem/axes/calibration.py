@@ -203,9 +203,14 @@ def _majority(problem: ProblemSamples) -> tuple[float, bool]:
 
 def _probability_ece(rows: pl.DataFrame) -> Measure:
     """Greedy answers: the geometric mean probability of their tokens, and whether they are right."""
+    name, population = "answer_ece_probability", "val:greedy"
+    unknown = rows["mean_logprob"].is_null().sum()
+    if unknown:
+        reason = f"the engine gave no token log-probabilities for {unknown} of {len(rows)} answers"
+        return undefined(name, "lower", population, len(rows), reason)
     return ece_measure(
-        "answer_ece_probability",
-        "val:greedy",
+        name,
+        population,
         len(rows),
         np.arange(len(rows)),
         np.exp(rows["mean_logprob"].to_numpy().astype(np.float64)),

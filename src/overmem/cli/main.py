@@ -77,7 +77,7 @@ def train(
 
     quiet_libraries()
     with training_progress(console()) as progress:
-        path = run_training(checked, resume=resume, progress=progress)
+        path = run_training(checked, resume=resume, progress=progress, watch=progress.watch)
     console().print(f"trained: {path}\nnext:    overmem audit {path}", soft_wrap=True)
 
 
@@ -123,6 +123,17 @@ def audit(
     device: Device = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
     batch_tokens: Annotated[int, typer.Option(help="Most tokens of a batch.")] = 8192,
+    engine: Annotated[
+        str, typer.Option(help="Who writes the answers: hf, or a server, openai:http://HOST:PORT.")
+    ] = "hf",
+    engine_model: Annotated[
+        str | None, typer.Option(help="What the server calls a checkpoint, with {name}, {path} or {step}.")
+    ] = None,
+    engine_on_demand: Annotated[
+        bool, typer.Option("--engine-on-demand", help="The server loads any model it is asked for.")
+    ] = False,
+    engine_concurrency: Annotated[int, typer.Option(help="Most requests at once.")] = 16,
+    engine_timeout: Annotated[float, typer.Option(help="Seconds that one request may take.")] = 600.0,
     template: Annotated[
         str | None, typer.Option(help="chat, plain or auto; the recipe's by default.")
     ] = None,
@@ -167,6 +178,11 @@ def audit(
         device=device,
         dtype=dtype,
         batch_tokens=batch_tokens,
+        engine=engine,
+        engine_model=engine_model,
+        engine_on_demand=engine_on_demand,
+        engine_concurrency=engine_concurrency,
+        engine_timeout_seconds=engine_timeout,
         template=configuring.resolve_template(found, template, prompt_format),
         allow_pickle=allow_pickle,
         trust_remote_code=trust_remote_code,
@@ -188,6 +204,10 @@ def audit(
         screen.print(said, markup=False, soft_wrap=True)
     for name, reason in done.skipped.items():
         screen.print(f"skipped {name}: {reason}", markup=False, soft_wrap=True)
+    if server := done.manifest.get("engine"):
+        told = "with" if server["logprobs"] else "without"
+        said = f"engine: {server['url']}, prompts as {server['prompts']}, {told} log-probabilities"
+        screen.print(said, markup=False, soft_wrap=True)
     screen.print(f"audited: {done.store.root}", markup=False, soft_wrap=True)
     screen.print(f"next:    overmem diagnose {out or run}", markup=False, soft_wrap=True)
 
@@ -278,10 +298,8 @@ def merge(
 ) -> None:
     """Average checkpoints of one fine-tune into an ordinary model or adapter folder."""
     from overmem.cli.options import parse_weights
-    from overmem.cli.progress import quiet_libraries
     from overmem.repairing.merge import merge as run_merge
 
-    quiet_libraries()
     path = run_merge(
         checkpoints,
         out,
@@ -344,6 +362,8 @@ def repair(
     screen = console()
     if not json_:
         render_repair_plan(setup, planned, screen)
+    elif plan:
+        _print_json(planned.to_dict() | {"before": setup.before.name})
     if plan:
         return
     quiet = Console(file=sys.stderr, highlight=False) if json_ else screen
@@ -358,12 +378,20 @@ def repair(
 @app.command()
 def report(
     run: RunArg,
-    out: Annotated[Path | None, typer.Option(help="HTML file; RUN/overmem/report.html by default.")] = None,
+    format: Annotated[
+        str, typer.Option(help="html (one page), md (for a pull request or model card) or json.")
+    ] = "html",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File; RUN/overmem/report.FORMAT by default, - prints md and json."),
+    ] = None,
 ) -> None:
-    """Write one self-contained HTML page that shows the verdict and what it rests on."""
-    from overmem.reporting.run import report as write
+    """Write one self-contained HTML page, or Markdown or JSON, with the verdict and what it rests on."""
+    from overmem.reporting.run import print_or_write
 
-    console().print(f"report: {write(run, out=out)}", markup=False, soft_wrap=True)
+    written = print_or_write(run, out=out, format=format)
+    if written is not None:
+        console().print(f"report: {written}", markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from overmem.auditing.session import Progress as AuditProgress
+from overmem.diagnosis.live import Reading
 from overmem.records import Run
-from overmem.training.trainer import Progress as TrainingProgress
 
 QUIET_SECONDS = 15.0
 """Without a terminal, at most one line in so many seconds."""
+SHOWN_READINGS = 8
+"""Rows of the live table."""
 
 
 def quiet_libraries() -> None:
@@ -53,24 +58,62 @@ def _bar(console: Console) -> Progress:
     )
 
 
+class TrainingView:
+    """What a person sees of a fine-tune: called after every step, and `watch` with the monitor's readings."""
+
+    def __init__(self, lines: _Lines) -> None:
+        """Say it in lines."""
+        self.lines = lines
+
+    def __call__(self, done: int, total: int, loss: float | None) -> None:
+        """A step was done."""
+        self.lines.say(f"training: step {done}/{total}{_loss(loss)}", final=done == total)
+
+    def watch(self, reading: Reading) -> None:
+        """The monitor has measured."""
+        self.lines.say(f"monitor: {reading.describe()}", final=True)
+
+
+class _LiveTrainingView(TrainingView):
+    """The same as a bar with a table of the latest readings under it."""
+
+    def __init__(self, bar: Progress, live: Live) -> None:
+        self.bar, self.live, self.readings = bar, live, list[Reading]()
+        self.task = bar.add_task("training", total=None)
+
+    def __call__(self, done: int, total: int, loss: float | None) -> None:
+        self.bar.update(self.task, completed=done, total=total, description=f"training{_loss(loss)}")
+
+    def watch(self, reading: Reading) -> None:
+        self.readings.append(reading)
+        self.live.update(Group(self.bar, readings_table(self.readings)))
+
+
+def readings_table(readings: Sequence[Reading]) -> Table:
+    """The latest readings of a monitor, one a row, within 80 columns."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    answered = any(reading.accuracy is not None for reading in readings)
+    for name in ("step", "val ppl", "x lowest", "gap", *(["accuracy"] if answered else [])):
+        table.add_column(name, justify="right")
+    table.add_column("stage (confidence)")
+    for reading in readings[-SHOWN_READINGS:]:
+        cells = [str(reading.step), f"{reading.perplexity.value:.3f}"]
+        cells += [f"{reading.perplexity_ratio.value:.3f}", _figure(reading.gap)]
+        if answered:
+            cells.append("" if reading.accuracy is None else f"{reading.accuracy.value:.1%}")
+        table.add_row(*cells, reading.stage_text, style="bold" if reading.onset else None)
+    return table
+
+
 @contextmanager
-def training_progress(console: Console) -> Iterator[TrainingProgress]:
-    """A callback for `overmem.training.trainer.train`."""
+def training_progress(console: Console) -> Iterator[TrainingView]:
+    """Callbacks for `overmem.training.trainer.train`: the view itself for progress, its `watch` for watch."""
     if not console.is_terminal:
-        lines = _Lines(console, time.monotonic())
-
-        def say(done: int, total: int, loss: float | None) -> None:
-            lines.say(f"training: step {done}/{total}{_loss(loss)}", final=done == total)
-
-        yield say
+        yield TrainingView(_Lines(console, time.monotonic()))
         return
-    with _bar(console) as bar:
-        task = bar.add_task("training", total=None)
-
-        def draw(done: int, total: int, loss: float | None) -> None:
-            bar.update(task, completed=done, total=total, description=f"training{_loss(loss)}")
-
-        yield draw
+    bar = _bar(console)
+    with Live(bar, console=console) as live:
+        yield _LiveTrainingView(bar, live)
 
 
 @contextmanager
@@ -123,6 +166,10 @@ def model_progress(console: Console, doing: str) -> Iterator[AuditProgress]:
             bar.update(task, completed=done, total=total, description=f"{model} {work}")
 
         yield draw
+
+
+def _figure(value: float) -> str:
+    return f"{value:.3f}" if math.isfinite(value) else "-"
 
 
 def _loss(loss: float | None) -> str:

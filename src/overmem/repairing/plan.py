@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from overmem.auditing.config import AuditConfig
 from overmem.auditing.plan import Plan
@@ -31,7 +32,7 @@ class RepairPlan:
     left_out: int
     """Candidates that the budget has no room for."""
     more: bool
-    """Whether alpha is refined and a greedy soup grown."""
+    """Whether alpha is refined and a greedy soup grown; there may be no room for it."""
     few: int
     proof: Plan
     """Of one model; what is compared with it is mostly measured already."""
@@ -42,6 +43,11 @@ class RepairPlan:
     """Accuracy and diversity of one merge."""
     proof_seconds: float
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form: how many merges, and about how many seconds."""
+        steps = {"search": self.search_seconds, "proof": self.proof_seconds}
+        return {"merges": self.scores, "few": self.few, "seconds": steps, "left_out": self.left_out_words}
+
     @property
     def scores(self) -> int:
         """Merges that are scored, at most."""
@@ -51,6 +57,15 @@ class RepairPlan:
     def search_seconds(self) -> float:
         """Of the search."""
         return self.scores * self.score_seconds + self.few * self.answer_seconds
+
+    @property
+    def left_out_words(self) -> tuple[str, ...]:
+        """What there is no room for, or nothing to measure on."""
+        said = [f"{self.left_out} merges were not tried, for the budget"] if self.left_out else []
+        if not self.more:
+            said.append("alpha was not refined and no greedy soup grown, for the budget")
+        lacking = [f"{item.axis}: {item.why_not}" for item in self.proof.axes if not item.jobs]
+        return (*said, *(f"not measured: {reason}" for reason in lacking))
 
     @property
     def seconds(self) -> float:
@@ -78,11 +93,13 @@ def plan_repair(setup: Setup, *, few: int = FEW, budget_minutes: float | None = 
     measured = [
         set(record["row_keys"]) for record in setup.manifest["checkpoints"] if _compared(setup, record)
     ]
-    anew = 1 + sum(any(str(job) not in keys for job in proof.rest) for keys in measured)
+    anew = 1 + sum(
+        setup.confirm.half is None or any(str(job) not in keys for job in proof.rest) for keys in measured
+    )
     plan = RepairPlan(
         candidates=setup.candidates,
         left_out=0,
-        more=len(setup.trained) > 2,
+        more=True,
         few=min(few, max(1, len(setup.candidates))),
         proof=proof,
         budget_minutes=budget_minutes,
@@ -100,7 +117,7 @@ def _fit(plan: RepairPlan, budget: float) -> RepairPlan:
         plan = replace(plan, more=False, few=_most(0.4 * share, plan.answer_seconds, plan.few))
         kept = _most(0.6 * share, plan.score_seconds, len(plan.candidates))
         plan = replace(plan, candidates=_spread(plan.candidates, kept), left_out=len(plan.candidates) - kept)
-    return replace(plan, proof_seconds=min(plan.proof_seconds, budget - share))
+    return replace(plan, proof_seconds=min(plan.proof_seconds, budget - plan.search_seconds))
 
 
 def _most(seconds: float, each: float, wanted: int) -> int:

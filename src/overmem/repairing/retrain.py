@@ -8,14 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+from trl import SFTConfig
+
 from overmem.auditing.checkpoints import ADAPTER_CONFIG
 from overmem.auditing.config import read_recipe
-from overmem.records import Checkpoint, CheckpointSummary, Retraining, Run, Verdict
+from overmem.records import CheckpointSummary, Retraining, Run, Verdict
 from overmem.store import write_text_atomic
 from overmem.training.recipe import check_recipe, dump_recipe
 
 LOSS = "mar"
 """The paper's remedy by training (2508.04117 eq. 2)."""
+INFLATED = {"over-memorized", "overfit"}
 RATE_FACTOR = 0.5
 """Large learning rates make over-memorization worse (2508.04117 section 4)."""
 
@@ -33,7 +37,8 @@ def reasons_to_retrain(verdict: Verdict) -> tuple[str, ...]:
     lowest = min(points, key=lambda point: point.nll_nats.value)
     chosen = next((point for point in points if point.name == shipped.name), points[0])
     reasons = []
-    if peak.accuracy.value - chosen.accuracy.value > verdict.thresholds["accuracy_margin"]:
+    inflated = INFLATED & {peak.stage, peak.leaning}
+    if inflated and peak.accuracy.value - chosen.accuracy.value > verdict.thresholds["accuracy_margin"]:
         gap = 100 * (peak.accuracy.value - chosen.accuracy.value)
         reasons.append(f"{chosen.name} is {gap:.1f} points below {peak.name}, whose perplexity is inflated")
     if all("fit" not in (point.stage, point.leaning) for point in points):
@@ -59,19 +64,26 @@ def write_recipe(
     """
     known = read_recipe(run.path)
     written = known.model_dump(mode="json") if known else _from_trainer(run, manifest)
+    if written is not None and written["data"]["val"] is None:
+        written["data"]["val"] = manifest["config"]["val"]
     if written is None:
         return Retraining(reasons=reasons, changes=(), recipe=None)
-    training = written["training"]
-    changes = [f"loss: {written['loss']} to {LOSS}"]
-    written |= {"loss": LOSS, "loss_options": {}, "output": f"{run.path}-retrained"}
-    rate = training.get("learning_rate")
-    if rate is not None:
-        training["learning_rate"] = float(rate) * RATE_FACTOR
-        changes.append(f"learning_rate: {float(rate):g} to {training['learning_rate']:g}")
-    epochs, enough = training.get("num_train_epochs"), _enough_epochs(verdict)
-    if epochs is not None and enough is not None and enough < float(epochs):
-        training["num_train_epochs"] = enough
-        changes.append(f"num_train_epochs: {epochs:g} to {enough}")
+    training, changes = written["training"], []
+    if written["loss"] != LOSS:
+        changes.append(f"loss: {written['loss']} to {LOSS}")
+        written |= {"loss": LOSS, "loss_options": {}}
+    written["output"] = f"{run.path.resolve()}-retrained"
+    rate = float(training.get("learning_rate", SFTConfig.learning_rate))
+    training["learning_rate"] = rate * RATE_FACTOR
+    changes.append(f"learning_rate: {rate:g} to {training['learning_rate']:g}")
+    lowest = min(_trained(verdict), key=lambda point: point.nll_nats.value)
+    for key, reached in (("num_train_epochs", lowest.epoch), ("max_steps", lowest.step)):
+        present = training.get(key, -1)
+        # Twice as long as it took: at half the rate it takes about as much longer.
+        enough = None if reached is None else max(1, math.ceil(reached / RATE_FACTOR))
+        if enough is not None and enough < present:
+            training[key] = enough
+            changes.append(f"{key}: {present:g} to {enough}")
     write_text_atomic(path, dump_recipe(check_recipe(written, str(path))))
     return Retraining(reasons=reasons, changes=tuple(changes), recipe=path)
 
@@ -80,18 +92,14 @@ def _trained(verdict: Verdict) -> list[CheckpointSummary]:
     return [point for point in verdict.checkpoints if point.step > 0]
 
 
-def _enough_epochs(verdict: Verdict) -> int | None:
-    """Twice the epochs to the lowest perplexity: at half the rate it takes about as much longer."""
-    lowest = min(_trained(verdict), key=lambda point: point.nll_nats.value)
-    return None if lowest.epoch is None else max(1, math.ceil(lowest.epoch / RATE_FACTOR))
-
-
 def _from_trainer(run: Run, manifest: Mapping[str, Any]) -> dict[str, Any] | None:
     """A recipe from what another trainer left behind; None when model, data or rate are not known."""
     last, config = run.checkpoints[-1], manifest["config"]
-    state = _read_json(last.path / "trainer_state.json")
+    states = [_read_json(checkpoint.path / "trainer_state.json") for checkpoint in run.checkpoints]
+    # A final model at the root often has none.
+    state: dict[str, Any] = next((state for state in reversed(states) if state), {})
     rates = [entry["learning_rate"] for entry in state.get("log_history", []) if "learning_rate" in entry]
-    model = _base_model(last, manifest)
+    model = _base_model(run, manifest)
     if model is None or not config["train"] or not rates:
         return None
     training: dict[str, Any] = {"learning_rate": max(rates), "save_strategy": "epoch"}
@@ -115,12 +123,24 @@ def _from_trainer(run: Run, manifest: Mapping[str, Any]) -> dict[str, Any] | Non
     return found
 
 
-def _base_model(last: Checkpoint, manifest: Mapping[str, Any]) -> str | None:
+def _base_model(run: Run, manifest: Mapping[str, Any]) -> str | None:
+    """The model the fine-tune started from: as the audit was told, else as the run's own files say."""
+    last = run.checkpoints[-1]
     if last.kind == "adapter":
-        return _read_json(last.path / ADAPTER_CONFIG).get("base_model_name_or_path")
-    return (manifest.get("base") or {}).get("model") or _read_json(last.path / "config.json").get(
-        "_name_or_path"
-    )
+        named = _read_json(last.path / ADAPTER_CONFIG).get("base_model_name_or_path")
+    else:
+        named = (manifest.get("base") or {}).get("model") or _card(run.path).get("base_model")
+    return manifest["config"]["base_model"] or named
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    """The metadata of a folder's model card, which TRL writes; transformers saves no base model's name."""
+    try:
+        parts = (folder / "README.md").read_text(encoding="utf-8").split("---")
+        found = yaml.safe_load(parts[1]) if len(parts) > 2 else None
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _read_json(path: Path) -> dict[str, Any]:

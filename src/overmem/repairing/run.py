@@ -11,19 +11,21 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from overmem.auditing.run import measure, open_session
-from overmem.auditing.session import Progress
+from overmem.auditing.session import Progress, Session
 from overmem.axes.kinds import Job
 from overmem.diagnosis.costs import Measured, compare_measured, measure_axes
 from overmem.diagnosis.evidence import Place, gather
-from overmem.errors import MergeError
-from overmem.records import Attempt, Checkpoint, Cost, Proof, Repair, Run, Temperature
+from overmem.errors import MergeError, RunError
+from overmem.records import Attempt, Checkpoint, Cost, Proof, Repair, Retraining, Run, Temperature
 from overmem.repairing.candidates import Candidate
 from overmem.repairing.card import add_proof
 from overmem.repairing.choice import choose, headline
+from overmem.repairing.merge.apply import whole_folder
 from overmem.repairing.plan import FEW, RepairPlan, plan_repair
 from overmem.repairing.proof import prove
 from overmem.repairing.retrain import reasons_to_retrain, write_recipe
@@ -36,6 +38,8 @@ from overmem.store import Store
 OnPlan = Callable[[RepairPlan], None]
 """Told the timed plan before the work starts."""
 SCORES = Job("score", "val")
+LEAST_PROOF_MINUTES = 0.1
+"""Of a budget that the search has used up."""
 
 
 def repair(
@@ -101,18 +105,19 @@ def carry_out(
     progress: Progress | None = None,
 ) -> Repair:
     """Search, choose, prove; see `repair`."""
+    start = time.monotonic()
     trials = search(setup, plan, progress)
     best = trials.best()
-    measured, search_places = _close_look(setup, trials, best, progress)
+    if not best and trials.failed:
+        raise MergeError("no merge of this run can be made", got=next(iter(trials.failed.values())))
+    measured, searched = _close_look(setup, trials, best, progress)
     winner = best[choose(measured[1:], measured[0])] if best else None
     made = [] if winner is None else [trials.make(winner)]
-    proved, places = _prove_on(setup, plan, made, progress)
+    left = None if plan.budget_minutes is None else plan.budget_minutes - (time.monotonic() - start) / 60
+    proved, confirmed = _prove_on(setup, made, left, progress)
     proof, against_last = (None, ()) if winner is None else _compare(setup, proved, accuracy_margin)
     accepted = proof is not None and proof.accepted
-    model = None
-    reasons = () if accepted else reasons_to_retrain(setup.verdict)
-    if accepted:
-        model = out or setup.store.root / "repaired"
+    target = out or setup.store.root / "repaired"
     found = Repair(
         run=setup.run.path,
         before=setup.before.name,
@@ -123,23 +128,20 @@ def carry_out(
         winner=None if winner is None else winner.name,
         proof=proof,
         against_last=against_last,
-        temperature=_scale(search_places[0], places[0]),
-        retraining=write_recipe(
-            setup.run, setup.manifest, setup.verdict, reasons, setup.store.root / "retrain.yaml"
-        )
-        if reasons
-        else None,
-        model=model,
+        temperature=_scale(searched[0], confirmed[0]),
+        retraining=_retraining(setup, accepted),
+        model=target if accepted else None,
         thresholds={"accuracy_margin": accuracy_margin},
-        notes=(
-            *_left_out(plan),
-            *(f"{name} could not be measured: {why}" for name, why in trials.failed.items()),
-        ),
+        notes=(*setup.notes, *plan.left_out_words, *_cut(confirmed[0]), *_failed(trials)),
+        audited=setup.audited,
     )
     found = dataclasses.replace(found, words=repair_words(found))
-    if model is not None:
+    if accepted:
         add_proof(made[0].path, found)
-        _move(made[0].path, model, replace=out is None)
+        put_model(made[0].path, target, replace=out is None)
+    elif out is None:
+        # What an earlier repair proved is not what this one says.
+        shutil.rmtree(target, ignore_errors=True)
     shutil.rmtree(trials.folder, ignore_errors=True)
     setup.store.write_record("repair", found.to_dict())
     return found
@@ -149,10 +151,15 @@ def refuse_existing(out: Path | None) -> None:
     """Find out before the work that there would be no place for its result.
 
     Raises:
-        MergeError: `out` exists.
+        MergeError: `out` exists, or cannot be a folder.
     """
-    if out is not None and out.exists():
+    if out is None:
+        return
+    if out.exists() or out.is_symlink():
         raise MergeError("the output folder exists", got=out, next_step="name another one, or remove it")
+    above = next(parent for parent in Path(os.path.abspath(out)).parents if parent.exists())
+    if not above.is_dir():
+        raise MergeError("the output cannot be a folder", got=out, expected=f"{above} to be a folder")
 
 
 def search(setup: Setup, plan: RepairPlan, progress: Progress | None = None) -> Trials:
@@ -162,6 +169,7 @@ def search(setup: Setup, plan: RepairPlan, progress: Progress | None = None) -> 
         store.borrow(setup.store, checkpoint.name)
     alone = Run(path=setup.run.path, checkpoints=(setup.before,))
     session = open_session(alone, setup.search, store.root, progress)
+    _check_unchanged(setup, session)
     whole = Run(path=setup.run.path, checkpoints=setup.trained)
     folder = setup.work / "models"
     trials = Trials(whole, session, folder, few=plan.few, base_model=setup.search.base_model)
@@ -184,23 +192,33 @@ def _close_look(
     return [measure_axes(item, SEARCH_AXES) for item in gather(places)], places
 
 
+def _check_unchanged(setup: Setup, session: Session) -> None:
+    """Refuse checkpoints that are no longer the ones that were audited."""
+    audited = {record["name"]: record["weights"] for record in setup.manifest["checkpoints"]}
+    changed = [c.name for c in setup.trained if session.fingerprint(c) != audited[c.name]]
+    if changed:
+        raise RunError(
+            "checkpoints have other weights than when they were audited",
+            got=", ".join(changed),
+            next_step="run `overmem audit` again; what has not changed is kept",
+        )
+
+
 def _prove_on(
-    setup: Setup, plan: RepairPlan, made: Sequence[Checkpoint], progress: Progress | None
+    setup: Setup, made: Sequence[Checkpoint], minutes: float | None, progress: Progress | None
 ) -> tuple[list[Measured], list[Place]]:
-    """Measures of what is compared and of the winner, on the confirm half."""
+    """Measures of what is compared and of the winner, on the confirm split."""
     store = Store(setup.work / "confirm")
     for checkpoint in setup.compared:
         store.borrow(setup.store, checkpoint.name)
     checkpoints = (*setup.compared, *made)
-    config = setup.confirm
-    if plan.budget_minutes is not None:
-        config = dataclasses.replace(config, budget_minutes=plan.proof_seconds / 60)
-    done = measure(
-        Run(path=setup.run.path, checkpoints=checkpoints), config, out=store.root, progress=progress
-    )
+    # What the search took longer than planned is not taken from the proof altogether.
+    budget = None if minutes is None else max(minutes, LEAST_PROOF_MINUTES)
+    config = dataclasses.replace(setup.confirm, budget_minutes=budget)
+    run = Run(path=setup.run.path, checkpoints=checkpoints)
+    done = measure(run, config, out=store.root, progress=progress)
     places = [Place(done.store, done.manifest, checkpoint.name) for checkpoint in checkpoints]
-    axes = done.manifest["axes"]
-    return [measure_axes(item, axes) for item in gather(places)], places
+    return [measure_axes(item, setup.confirm.axes) for item in gather(places)], places
 
 
 def _compare(
@@ -238,20 +256,44 @@ def _attempts(trials: Trials, best: Sequence[Candidate], measured: Sequence[Meas
     return tuple(found)
 
 
-def _left_out(plan: RepairPlan) -> tuple[str, ...]:
-    cut = [f"{plan.left_out} merges were not tried, for the budget"] if plan.left_out else []
-    return tuple(cut)
+def _retraining(setup: Setup, accepted: bool) -> Retraining | None:
+    path = setup.store.root / "retrain.yaml"
+    path.unlink(missing_ok=True)
+    reasons = () if accepted else reasons_to_retrain(setup.verdict)
+    return write_recipe(setup.run, setup.manifest, setup.verdict, reasons, path) if reasons else None
 
 
-def _move(model: Path, out: Path, *, replace: bool) -> None:
-    """Put the model where it belongs, whole or not at all."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    hidden = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+def _cut(place: Place) -> list[str]:
+    """Axes of the proof that the budget left fewer problems, or none."""
+    cut = place.manifest["cut"] or {}
+    return [
+        f"{axis} was proved on {item['measured']} of {item['asked']} problems, for the budget"
+        for axis, item in cut.items()
+    ]
+
+
+def _failed(trials: Trials) -> list[str]:
+    return [f"{name} could not be measured: {why}" for name, why in trials.failed.items()]
+
+
+def put_model(model: Path, out: Path, *, replace: bool) -> None:
+    """Copy a model to where it belongs, whole or not at all.
+
+    Args:
+        model: its folder, which stays.
+        out: where it goes.
+        replace: whether an earlier one is replaced; it is removed only when the new one is there.
+    """
+    n_bytes = sum(file.stat().st_size for file in model.rglob("*") if file.is_file())
+    old = out.with_name(f".{out.name}.old")
+    if replace and out.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(out, old)
     try:
-        # Across disks this copies, which a kill could leave half done.
-        shutil.move(model, hidden)
-        if replace and out.exists():
-            shutil.rmtree(out)
-        os.replace(hidden, out)
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
+        with whole_folder(out, n_bytes) as folder:
+            shutil.copytree(model, folder, dirs_exist_ok=True)
+    except BaseException:
+        if old.exists():
+            os.replace(old, out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

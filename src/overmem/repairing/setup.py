@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from overmem.auditing.checkpoints import open_run
 from overmem.auditing.config import AuditConfig, saved_config
@@ -17,15 +18,17 @@ from overmem.diagnosis.moments import measure_curves
 from overmem.diagnosis.rows import read_core
 from overmem.diagnosis.rules import recommended_index
 from overmem.diagnosis.run import judge_store
-from overmem.errors import RunError
+from overmem.errors import DataError, RunError
 from overmem.records import Checkpoint, Run, Verdict
 from overmem.repairing.candidates import Candidate, propose
-from overmem.store import MANIFEST_SCHEMA, Store
+from overmem.repairing.proof import fewest_problems
+from overmem.store import MANIFEST_SCHEMA, Store, audit_key
+from overmem.tasks.sources import load_examples
 
 SEARCH_AXES = (*CORE, "diversity")
 """What the few best merges are chosen by."""
 FEWEST = 10
-"""Problems that a half must have at least."""
+"""Problems to choose on, at least."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +49,18 @@ class Setup:
     candidates: tuple[Candidate, ...]
     search: AuditConfig
     confirm: AuditConfig
+    notes: tuple[str, ...] = ()
+    """What a reader must know of it."""
 
     @property
     def last(self) -> Checkpoint:
         """The end of the fine-tune."""
         return self.trained[-1]
+
+    @property
+    def audited(self) -> str:
+        """Key of the audit that this repair rests on."""
+        return audit_key(self.manifest)
 
     @property
     def work(self) -> Path:
@@ -87,27 +97,16 @@ def set_up(
     Raises:
         OvermemError: a run that was not audited, an unknown checkpoint, or too few problems.
     """
-    run = open_run(path)
-    store = Store.of_run(run.path, audit)
+    store = Store.of_run(Path(path), audit)
     manifest = store.read_record("manifest", MANIFEST_SCHEMA)
-    verdict = judge_store(store, accuracy_margin=accuracy_margin, perplexity_ratio=perplexity_ratio)
     config = saved_config(manifest)
-    measured = [record["name"] for record in manifest["checkpoints"]]
-    trained = tuple(c for c in run.checkpoints if c.name in measured and c.step > 0)
-    if len(trained) < 2:
-        raise RunError(
-            "a merge needs two trained checkpoints",
-            got=", ".join(c.name for c in trained) or "none",
-            expected="at least 2 that are audited and still there",
-            next_step="keep more of them (save_strategy, save_total_limit), and audit",
-        )
+    run = open_run(path, allow_pickle=config.allow_pickle)
+    verdict = judge_store(store, accuracy_margin=accuracy_margin, perplexity_ratio=perplexity_ratio)
+    trained = _trained(run, manifest)
     core = read_core(store, manifest)
-    here_N = np.ones(len(core.ids), dtype=bool)
-    if confirm is None:
-        ids = manifest["splits"]["val"]["example_ids"]
-        searched = half_of(ids, "search", config.seed)
-        here_N = np.array([name in searched for name in core.ids])
-        _check_halves(int(here_N.sum()), int((~here_N).sum()))
+    searched = _searched(store, config, core.ids, confirm, fewest_problems(accuracy_margin))
+    here_N = np.array([name in searched for name in core.ids])
+    measured = [record["name"] for record in manifest["checkpoints"]]
     rows_C = [measured.index(checkpoint.name) for checkpoint in trained]
     moments = measure_curves(
         core.correct_C_N[rows_C][:, here_N], core.nll_nats_C_N[rows_C][:, here_N], core.n_tokens_N[here_N]
@@ -117,7 +116,7 @@ def set_up(
     if before is not None:
         pick = _position(trained, before)
     names = [checkpoint.name for checkpoint in trained]
-    plain = replace(config, checkpoints="all", budget_minutes=None)
+    search, proof = _configs(config, manifest, run, choose_axes((*CORE, *choose_axes(axes))), confirm)
     return Setup(
         run=run,
         store=store,
@@ -127,22 +126,89 @@ def set_up(
         before=trained[pick],
         by_nll=tuple(names[i] for i in np.argsort(moments.nll_C, kind="stable")),
         candidates=propose(names, moments.accuracy_C, moments.nll_C, pick),
-        search=replace(
-            plain,
-            train=None,
-            ood={},
-            axes=SEARCH_AXES,
-            limits={axis: n for axis, n in config.limits.items() if axis in SEARCH_AXES},
-            half="search" if confirm is None else None,
-        ),
-        confirm=replace(
-            plain,
-            val=confirm or config.val,
-            axes=choose_axes((*CORE, *choose_axes(axes))),
-            base_model=config.base_model or _base_model(manifest, run),
-            half="confirm" if confirm is None else None,
-        ),
+        search=search,
+        confirm=proof,
+        notes=_notes(config, confirm, trained[pick].name, verdict),
     )
+
+
+def _trained(run: Run, manifest: Mapping[str, Any]) -> tuple[Checkpoint, ...]:
+    measured = [record["name"] for record in manifest["checkpoints"]]
+    trained = tuple(c for c in run.checkpoints if c.name in measured and c.step > 0)
+    if len(trained) < 2:
+        raise RunError(
+            "a merge needs two trained checkpoints",
+            got=", ".join(c.name for c in trained) or "none",
+            expected="at least 2 that are audited and still there",
+            next_step="keep more of them (save_strategy, save_total_limit), and audit",
+        )
+    return trained
+
+
+def _searched(
+    store: Store, config: AuditConfig, ids: Sequence[str], confirm: str | None, fewest: int
+) -> frozenset[str]:
+    """Ids of the audited problems on which things are chosen; the others are kept for the proof."""
+    if confirm is None:
+        texts = store.read_texts().filter(pl.col("set") == "val")
+        searched = half_of(dict(texts.select("example_id", "prompt").iter_rows()), "search", config.seed)
+        n_search = len(searched & set(ids))
+        _check_sizes(n_search, len(ids) - n_search, fewest)
+        return searched
+    known = {str(example.prompt) for example in load_examples(config.val).examples}
+    found = load_examples(confirm).examples
+    seen = sum(str(example.prompt) in known for example in found)
+    if seen:
+        raise DataError(
+            "problems for the proof are among those that merges are chosen on",
+            got=f"{seen} of {len(found)} in {confirm} are also in {config.val}",
+            expected="none",
+            next_step="name other problems with --confirm, or leave it out: half of val is then kept for it",
+        )
+    most = config.limit_of("accuracy")
+    _check_sizes(len(ids), len(found) if most is None else min(most, len(found)), fewest)
+    return frozenset(ids)
+
+
+def _configs(
+    config: AuditConfig, manifest: Mapping[str, Any], run: Run, axes: tuple[str, ...], confirm: str | None
+) -> tuple[AuditConfig, AuditConfig]:
+    """What is measured to choose, and what to prove."""
+    # A server has none of the merges that are tried, and both sides are to be answered for alike.
+    plain = replace(config, checkpoints="all", budget_minutes=None, engine="hf")
+    search = replace(
+        plain,
+        train=None,
+        ood={},
+        axes=SEARCH_AXES,
+        limits={axis: n for axis, n in config.limits.items() if axis in SEARCH_AXES},
+        half="search" if confirm is None else None,
+    )
+    variants = config.variants
+    if confirm is not None and variants is not None:
+        variants = {name: None for name, source in variants.items() if source is None}
+    proof = replace(
+        plain,
+        val=confirm or config.val,
+        axes=axes,
+        limits={axis: n for axis, n in config.limits.items() if axis in axes},
+        variants=variants,
+        base_model=config.base_model or _base_model(manifest, run),
+        half="confirm" if confirm is None else None,
+    )
+    return search, proof
+
+
+def _notes(config: AuditConfig, confirm: str | None, before: str, verdict: Verdict) -> tuple[str, ...]:
+    notes = []
+    own = [name for name, source in (config.variants or {}).items() if source is not None]
+    if confirm is not None and own:
+        notes.append(
+            f"your perturbations of val ({', '.join(own)}) have no problem of {confirm} and are left out"
+        )
+    if verdict.recommended is not None and verdict.recommended.name != before:
+        notes.append(f"the verdict on all of val recommends {verdict.recommended.name}; to beat is {before}")
+    return tuple(notes)
 
 
 def _base_model(manifest: Mapping[str, Any], run: Run) -> str | None:
@@ -160,11 +226,12 @@ def _position(trained: tuple[Checkpoint, ...], name: str) -> int:
     return names.index(name)
 
 
-def _check_halves(n_search: int, n_confirm: int) -> None:
-    if min(n_search, n_confirm) < FEWEST:
-        raise RunError(
-            "too few problems to choose on one half and prove on the other",
-            got=f"{n_search} and {n_confirm}",
-            expected=f"at least {FEWEST} in each half, better 200",
-            next_step="audit on more problems, or give the proof its own: --confirm FILE",
-        )
+def _check_sizes(n_search: int, n_confirm: int, fewest: int) -> None:
+    if n_search >= FEWEST and n_confirm >= fewest:
+        return
+    raise RunError(
+        "too few problems to choose on some and prove on others",
+        got=f"{n_search} to choose on, {n_confirm} for the proof",
+        expected=f"at least {FEWEST} and {fewest}, below which nothing can be proved at this accuracy margin",
+        next_step="audit on more problems, or give the proof its own: --confirm FILE",
+    )

@@ -15,7 +15,7 @@ import polars as pl
 
 from overmem.auditing.session import Session
 from overmem.axes.kinds import Job
-from overmem.errors import CheckpointError
+from overmem.errors import CheckpointError, MergeError
 from overmem.records import Checkpoint, Run
 from overmem.repairing.candidates import Candidate, distinct, finer, shortlist
 from overmem.repairing.merge import merge
@@ -44,10 +44,8 @@ class Trials:
         self.nll: dict[Candidate, float] = {}
         self.failed: dict[str, str] = {}
         self._checkpoints = {checkpoint.name: checkpoint for checkpoint in run.checkpoints}
-        self._scores = folder / "scores.json"
-        self._known: dict[str, float] = {}
-        if self._scores.is_file():
-            self._known = json.loads(self._scores.read_text(encoding="utf-8"))
+        self._scores = folder.parent / "scores.json"
+        self._known = _read_scores(self._scores)
 
     def try_all(self, candidates: Sequence[Candidate]) -> None:
         """Score each candidate that is new."""
@@ -84,7 +82,7 @@ class Trials:
         if key not in self._known:
             try:
                 self._known[key] = self._nll_of(candidate, self.make(candidate))
-            except CheckpointError as error:
+            except (CheckpointError, MergeError) as error:
                 self.failed[candidate.name] = str(error)
                 return float("inf")
             write_text_atomic(self._scores, json.dumps(self._known, indent=1))
@@ -140,3 +138,12 @@ class Trials:
                 "dtype": str(self.session.host.dtype),
             }
         )
+
+
+def _read_scores(path: Path) -> dict[str, float]:
+    """Scores of an earlier search; none where the file is missing or damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

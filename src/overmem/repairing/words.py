@@ -24,6 +24,9 @@ def how_made(attempt: Attempt) -> str:
     if len(attempt.checkpoints) == 2:
         parts = [f"{w:.4g} {n}" for n, w in zip(attempt.checkpoints, attempt.weights, strict=True)]
         return " + ".join(parts)
+    if attempt.method == "greedy":
+        steps = ", ".join(name.removeprefix("checkpoint-") for name in attempt.checkpoints)
+        return f"mean of checkpoints {steps}"
     ends = f"{attempt.checkpoints[0]} to {attempt.checkpoints[-1]}"
     if len(set(attempt.weights)) == 1:
         return f"mean of {len(attempt.checkpoints)}, {ends}"
@@ -89,7 +92,7 @@ def _retraining(repair: Repair) -> str:
     found = repair.retraining
     if found is None:
         return ""
-    said = f"Retraining is the better answer: {'; '.join(found.reasons)}."
+    said = f"Retraining would do better than any merge: {'; '.join(found.reasons)}."
     if found.recipe is None:
         return f"{said} Train with a smaller learning rate and for fewer epochs."
     return sentence(f"{said} Recipe ({'; '.join(found.changes)}): overmem train {found.recipe}")

@@ -7,7 +7,6 @@ comes from the record is escaped, since plotly reads a little HTML in labels.
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,6 +15,7 @@ from overmem.diagnosis.spoken import DASH, accuracy_text, confidence_text, figur
 from overmem.reporting.curves import Band, Panel, estimate_of, finite_ends, stage_bands
 from overmem.reporting.layout import STRIP_AXIS, figure_layout
 from overmem.reporting.palette import DARK, LIGHT, STAGE_COLOURS, Theme, rgba
+from overmem.reporting.safe import plotly_text
 
 Record = Mapping[str, Any]
 Trace = dict[str, Any]
@@ -208,9 +208,9 @@ def _hover_text(record: Record) -> str:
         stage += f", leaning {record['leaning']}"
     sure = confidence_text(record.get("confidence"))
     lines = [
-        f"<b>{html.escape(str(record['name']))}</b>",
+        f"<b>{plotly_text(str(record['name']))}</b>",
         f"step {record['step']}" + (f", epoch {epoch:g}" if epoch is not None else ""),
-        html.escape(stage) + (f" ({sure})" if sure != "none" else ""),
+        plotly_text(stage) + (f" ({sure})" if sure != "none" else ""),
         f"accuracy {accuracy_text(estimate_of(record.get('accuracy')), DASH)}",
         f"perplexity {figure_text(estimate_of(record.get('perplexity')), dash=DASH)}",
     ]

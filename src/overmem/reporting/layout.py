@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from overmem.diagnosis.spoken import MINUS, TIMES
 from overmem.reporting.curves import Band, Panel
 from overmem.reporting.palette import STAGE_CODES, Theme, rgba
+from overmem.reporting.safe import plotly_text
 
 Record = Mapping[str, Any]
 
@@ -38,7 +38,7 @@ def figure_layout(
         for panel, domain in zip(panels, domains, strict=True)
         if not panel.measured
     ]
-    annotations += [_naive_label(panel, theme) for panel in panels if panel.naive is not None]
+    annotations += [_naive_label(panel, theme, compact) for panel in panels if panel.naive is not None]
     shapes = [_limit_line(panel, theme) for panel in panels if panel.threshold is not None]
     if chosen:
         annotations.append(_ship_label(chosen, bands, theme, compact))
@@ -121,7 +121,7 @@ def _titles(
         if panel.measure == "perplexity" and panel.train:
             hint += "; dotted: on train"
         if panel.off_scale:
-            arrow += f"; off the scale: {_off_scale_text(panel)}"
+            arrow += f"; off the scale: {_off_scale_text(panel, compact)}"
         tail = arrow if compact else f"{hint}; {arrow}"
         text = f"<b>{name}</b> <span style='color:{theme.muted}'>{tail}</span>"
         out.append(
@@ -132,8 +132,10 @@ def _titles(
     return out
 
 
-def _off_scale_text(panel: Panel) -> str:
+def _off_scale_text(panel: Panel, compact: bool) -> str:
     values = [panel.estimates[i].value for i in panel.off_scale]
+    if compact:
+        return f"{max(values):.3g}"
     where = f"step {panel.steps[panel.off_scale[-1]]}"
     return f"{max(values):.3g} at {where}" if len(values) == 1 else f"up to {max(values):.3g}, until {where}"
 
@@ -156,7 +158,7 @@ def _strip_labels(bands: Sequence[Band], compact: bool) -> list[Record]:
                 "y": sum(_STRIP_DOMAIN) / 2,
                 "xref": "x",
                 "yref": "paper",
-                "text": f"<b>{html.escape(text)}</b>",
+                "text": f"<b>{plotly_text(text)}</b>",
                 "xanchor": "center",
                 "yanchor": "middle",
                 "showarrow": False,
@@ -218,22 +220,25 @@ def _ship_label(chosen: Record, bands: Sequence[Band], theme: Theme, compact: bo
     name = str(chosen["name"])
     limit = 26 if compact else 60
     name = name if len(name) <= limit else name[: limit - 1] + "…"
-    text = f"<b>★ ship {html.escape(name)}</b>"
+    text = f"<b>★ ship {plotly_text(name)}</b>"
     return _paper(
         chosen["step"], 1.0, text, xref="x", xanchor=anchor, font={"size": 13.5, "color": theme.ink}, yshift=2
     )
 
 
-def _naive_label(panel: Panel, theme: Theme) -> Record:
+def _naive_label(panel: Panel, theme: Theme, compact: bool) -> Record:
     i = panel.naive or 0
     share = (panel.steps[i] - panel.steps[0]) / ((panel.steps[-1] - panel.steps[0]) or 1)
     above = panel.measure == "accuracy"
     value = panel.estimates[i].value
+    if compact and (value - panel.floor) > 0.7 * (panel.ceiling - panel.floor):
+        above = False  # the panel's title is there
     unsaved = panel.verdict.get("evidence") == "logged" and i != panel.best  # the best was not kept
     return _paper(
         panel.steps[i],
         math.log10(value) if panel.log else value,
-        ("highest accuracy" if above else "lowest perplexity") + (" on disk" if unsaved else ""),
+        ("highest accuracy" if panel.measure == "accuracy" else "lowest perplexity")
+        + (" on disk" if unsaved else ""),
         xref="x",
         yref=panel.axis,
         xanchor="left" if share < 0.15 else "right" if share > 0.85 else "center",
@@ -258,7 +263,7 @@ def _domains(panels: Sequence[Panel]) -> tuple[tuple[float, float], tuple[float,
 
 def _empty_label(panel: Panel, domain: tuple[float, float], theme: Theme, compact: bool) -> Record:
     reason = next((e.reason for e in panel.estimates if e.reason), None) or "no reason was recorded"
-    text = f"<b>no {panel.measure}</b><br>{html.escape(_wrapped(reason, 40 if compact else 80))}"
+    text = f"<b>no {panel.measure}</b><br>{plotly_text(_wrapped(reason, 40 if compact else 80))}"
     text = text.replace("\n", "<br>")
     font, paper = {"color": theme.ink}, rgba(theme.paper, 0.65)
     return _paper(0.5, sum(domain) / 2, text, xanchor="center", yanchor="middle", font=font, bgcolor=paper)

@@ -33,6 +33,27 @@ class Theme:
     accuracy: str
     perplexity: str
     band_opacity: float
+    first: str
+    """Of the checkpoint that a reader looks at first, and so on; told apart by dash and mark as well."""
+    second: str
+    worse: str
+    better: str
+
+    def roles(self) -> dict[str, dict[str, str]]:
+        """What stands for each role of an exhibit's figure: for all traces, and for each place."""
+        shared = {
+            "@ink": self.ink,
+            "@muted": self.muted,
+            "@grid": self.grid,
+            "@paper": self.paper,
+            "@worse": self.worse,
+            "@better": self.better,
+        }
+        return {
+            "all": shared,
+            "first": _place("first", self.first, dash="solid", symbol="circle", pattern=""),
+            "second": _place("second", self.second, dash="7px,4px", symbol="diamond", pattern="/"),
+        }
 
 
 LIGHT = Theme(
@@ -43,6 +64,10 @@ LIGHT = Theme(
     accuracy="#0b5cad",
     perplexity="#8a2f6b",
     band_opacity=0.16,
+    first="#0b5cad",
+    second="#b4500b",
+    worse="#b4410a",
+    better="#00795a",
 )
 DARK = Theme(
     ink="#e8eaed",
@@ -52,6 +77,10 @@ DARK = Theme(
     accuracy="#7db8f5",
     perplexity="#ef9ad0",
     band_opacity=0.20,
+    first="#7db8f5",
+    second="#f2a65a",
+    worse="#f2925c",
+    better="#3fc79a",
 )
 
 
@@ -59,3 +88,8 @@ def rgba(colour: str, opacity: float) -> str:
     """A `#rrggbb` colour with an opacity."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity:g})"
+
+
+def _place(role: str, colour: str, **marks: str) -> dict[str, str]:
+    found = {"@role": role, "@series": colour, "@fill": rgba(colour, 0.18)}
+    return found | {f"@{name}": mark for name, mark in marks.items()}

@@ -2,24 +2,113 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from overmem.axes.kinds import Evidence, Job
+from overmem.diagnosis.evidence import Place, gather
 from overmem.diagnosis.run import diagnose
 from overmem.errors import RunError
 from overmem.records import REPAIR_SCHEMA, VERDICT_SCHEMA
-from overmem.reporting.html import write_report
-from overmem.store import MANIFEST_SCHEMA, Store
+from overmem.reporting.exhibits.build import JOBS, Exhibits, build_exhibits, shown_checkpoints
+from overmem.reporting.exhibits.split import load_tokenizer
+from overmem.reporting.html import check_verdict, render_report
+from overmem.reporting.plain import json_report, markdown_report
+from overmem.reporting.provenance import audit_command
+from overmem.store import MANIFEST_SCHEMA, TEXTS, Store, audit_key, write_text_atomic
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+Record = Mapping[str, Any]
+Format = Literal["html", "md", "json"]
+FORMATS: tuple[str, ...] = get_args(Format)
 
 
-def report(run: str | Path, *, out: str | Path | None = None) -> Path:
-    """Write the HTML report of a run; a run without a verdict is diagnosed first.
+@dataclass(frozen=True, kw_only=True)
+class Saved:
+    """What is saved of a run, as the formats need it."""
+
+    run: str
+    """The run's folder as it was named."""
+    title: str
+    store: Store
+    verdict: Record
+    manifest: Record | None
+    repair: Record | None
+    repair_is_old: bool
+    """Whether there is a repair, of an audit of other weights or problems."""
+    exhibits: Exhibits | None
+
+
+def report(run: str | Path, *, out: str | Path | None = None, format: str = "html") -> Path:
+    """Write the report of a run; a run without a verdict is diagnosed first.
 
     Args:
         run: run folder, or the artifact folder that an audit wrote elsewhere.
-        out: HTML file; `RUN/overmem/report.html` by default.
+        out: where to; `report.html`, `report.md` or `report.json` among the artifacts by default.
+        format: `html` (one self-contained page), `md` (for a pull request or model card) or `json`
+            (the verdict and the exhibits' data).
 
     Returns:
         The file written.
+
+    Raises:
+        OvermemError: no such folder, an unknown format, or artifacts that are missing or damaged.
+    """
+    text = render(run, format=format)
+    target = Path(out) if out is not None else Store.of_run(Path(run)).root / f"report.{format}"
+    write_text_atomic(target, text)
+    return target
+
+
+def print_or_write(run: str | Path, *, out: str | Path | None = None, format: str = "html") -> Path | None:
+    """Write a report, or print it where `out` is `-`; the file written, or None.
+
+    Raises:
+        OvermemError: as `report`, and when a page is to be printed.
+    """
+    if out is None or str(out) != "-":
+        return report(run, out=out, format=format)
+    if format == "html":
+        raise RunError(
+            "a page of several megabytes is not printed",
+            got="--out -",
+            expected="--out FILE, or --format md or json",
+        )
+    sys.stdout.write(render(run, format=format))
+    return None
+
+
+def render(run: str | Path, *, format: str = "html") -> str:
+    """The report as a string; see `report`."""
+    if format not in FORMATS:
+        raise RunError("unknown format of a report", got=format, expected=", ".join(FORMATS))
+    saved = read_saved(run, with_exhibits=format != "md")
+    if format == "md":
+        return markdown_report(saved.verdict, saved.manifest, saved.repair, title=saved.title, run=saved.run)
+    if format == "json":
+        return json_report(saved.verdict, saved.manifest, saved.repair, saved.exhibits, run=saved.run)
+    return render_report(
+        saved.verdict,
+        manifest=saved.manifest,
+        repair=saved.repair,
+        repair_is_old=saved.repair_is_old,
+        exhibits=saved.exhibits,
+        run=saved.run,
+        title=saved.title,
+    )
+
+
+def read_saved(run: str | Path, *, with_exhibits: bool = True) -> Saved:
+    """Read the records of a run, and what its rows show.
+
+    Args:
+        run: run folder or artifact folder.
+        with_exhibits: False leaves the rows alone, which are large.
 
     Raises:
         OvermemError: no such folder, or artifacts that are missing or damaged.
@@ -31,7 +120,89 @@ def report(run: str | Path, *, out: str | Path | None = None) -> Path:
     if not store.has_record("verdict"):
         diagnose(run_path)
     verdict = store.read_record("verdict", VERDICT_SCHEMA)
+    check_verdict(verdict)
     manifest = store.read_record("manifest", MANIFEST_SCHEMA) if store.has_record("manifest") else None
-    target = Path(out) if out is not None else store.root / "report.html"
-    repair = store.read_record("repair", REPAIR_SCHEMA) if store.has_record("repair") else None
-    return write_report(verdict, target, manifest=manifest, repair=repair, title=run_path.resolve().name)
+    # An artifact folder inside its run stands for the run.
+    home = run_path.parent if store.root == run_path and run_path.name == "overmem" else run_path
+    repair = _read_repair(store, manifest)
+    has_rows = with_exhibits and manifest is not None and bool(verdict["checkpoints"])
+    return Saved(
+        run=str(home),
+        title=home.resolve().name,
+        store=store,
+        verdict=verdict,
+        manifest=manifest,
+        repair=repair,
+        repair_is_old=repair is None and store.has_record("repair"),
+        exhibits=read_exhibits(store, manifest, verdict, home) if has_rows and manifest is not None else None,
+    )
+
+
+def _read_repair(store: Store, manifest: Record | None) -> Record | None:
+    """What was repaired, unless the run has been audited anew since, with other weights or problems."""
+    if not store.has_record("repair") or manifest is None:
+        return None
+    found = store.read_record("repair", REPAIR_SCHEMA)
+    return found if found.get("audited") == audit_key(manifest) else None
+
+
+def read_exhibits(store: Store, manifest: Record, verdict: Record, home: Path) -> Exhibits | None:
+    """What the rows show of the checkpoints that a verdict compares.
+
+    Args:
+        store: the run's artifacts.
+        manifest: that describes the rows.
+        verdict: made from them.
+        home: the run's folder, where its tokenizer lies.
+
+    Returns:
+        None where the rows are not those of the verdict, or their texts were not kept.
+    """
+    names = [shown.name for shown in shown_checkpoints(verdict)]
+    measured = {checkpoint["name"] for checkpoint in manifest["checkpoints"]}
+    if not set(names) <= measured or not (store.root / TEXTS).is_file():
+        return None
+    evidence = read_evidence(store, manifest, names)
+    return build_exhibits(
+        verdict, evidence, _tokenizer(home, manifest, names), _commands(manifest, str(home))
+    )
+
+
+def read_evidence(store: Store, manifest: Record, names: Sequence[str]) -> dict[str, Evidence]:
+    """The rows of each checkpoint, each job's aligned among the checkpoints that have it."""
+    places = {name: Place(store, manifest, name) for name in names}
+    jobs = {name: place.jobs() & JOBS for name, place in places.items()}
+    rows: dict[str, dict[Job, Any]] = {name: {} for name in names}
+    found: dict[str, Evidence] = {}
+    for having in sorted({tuple(name for name in names if job in jobs[name]) for job in JOBS}):
+        if not having:
+            continue
+        wanted = {job for job in JOBS if tuple(name for name in names if job in jobs[name]) == having}
+        for name, evidence in zip(having, gather([places[name] for name in having], wanted), strict=True):
+            rows[name] |= evidence.rows
+            found[name] = Evidence(
+                rows=rows[name],
+                texts=evidence.texts,
+                temperatures=evidence.temperatures,
+                sources=evidence.sources,
+            )
+    return {name: found[name] for name in names if name in found}
+
+
+def _tokenizer(home: Path, manifest: Record, names: Sequence[str]) -> Tokenizer | None:
+    """The run's tokenizer; a run's checkpoints share one, so any that keeps it will do."""
+    every = [checkpoint["name"] for checkpoint in manifest["checkpoints"]]
+    base = (manifest.get("base") or {}).get("model")
+    folders = [home / name for name in (*names, *every)] + [home] + ([Path(base)] if base else [])
+    return load_tokenizer(folders)
+
+
+def _commands(manifest: Record, run: str) -> Callable[[str], str]:
+    """What to run for the rows of an exhibit, by what it needs."""
+
+    def command(needs: str) -> str:
+        more = () if needs in ("likelihood", "accuracy", "train") else (needs,)
+        train = "TRAIN.jsonl" if needs in ("train", "recall") else None
+        return f"this command measures them: `{audit_command(manifest, run, more=more, train=train)}`"
+
+    return command

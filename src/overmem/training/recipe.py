@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from overmem.errors import RecipeError
 
@@ -52,6 +52,23 @@ class TemplateRecipe(_Strict):
     eos: bool = True
 
 
+class MonitorRecipe(_Strict):
+    """Watching for over-memorization while training; see `overmem.OverMemorizationMonitor`."""
+
+    enabled: bool = True
+    """Watch, when `data.val` is there; `monitor: false` is short for turning it off."""
+    every: Literal["epoch", "save", "eval"] | int = "epoch"
+    limit: int = Field(default=64, ge=1)
+    """Most problems of val and of train."""
+    answers: int = Field(default=0, ge=0)
+    """Val problems answered at each point, 30 or more; 0 reads perplexity alone."""
+    accuracy_margin: float = 0.03
+    perplexity_ratio: float = 1.10
+    on_onset: Literal["warn", "stop"] = "warn"
+    keep_checkpoints: bool = True
+    """Keep what `save_total_limit` would delete and may yet be recommended."""
+
+
 class Recipe(_Strict):
     """A whole fine-tune."""
 
@@ -72,10 +89,16 @@ class Recipe(_Strict):
     output: str
     """Run folder."""
     seed: int = 0
+    monitor: MonitorRecipe = MonitorRecipe()
     save_base: bool = False
     """Also save the untrained model as `checkpoint-0`, so that the audit shows where training began."""
     training: dict[str, Any] = Field(default_factory=dict)
     """Any field of TRL's `SFTConfig`, passed through."""
+
+    @field_validator("monitor", mode="before")
+    @classmethod
+    def _on_or_off(cls, written: Any) -> Any:
+        return {"enabled": written} if isinstance(written, bool) else written
 
     @model_validator(mode="after")
     def _no_second_way(self) -> Recipe:
@@ -200,6 +223,7 @@ def _keys_expected(problems: list[Any]) -> str | None:
         ("model",): ModelRecipe,
         ("data",): DataRecipe,
         ("template",): TemplateRecipe,
+        ("monitor",): MonitorRecipe,
     }
     known = [", ".join(models[place].model_fields) for place in sorted(places) if place in models]
     return "keys: " + "; ".join(known) if known else None

@@ -13,25 +13,32 @@ from peft import LoraConfig
 from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig
 
+from overmem.diagnosis.live import Reading
 from overmem.errors import RecipeError, RunError
 from overmem.store import write_text_atomic
 from overmem.tasks.sources import load_examples
 from overmem.tasks.template import Template, check_all_fit, refuse_foreign_ids, render
 from overmem.training.load import load_model
+from overmem.training.monitor import OverMemorizationMonitor
 from overmem.training.recipe import RECIPE_NAME, Recipe, dump_recipe, load_recipe
 from overmem.training.reweighted import ReweightedSFTTrainer
 
 Progress = Callable[[int, int, float | None], None]
 """Called with (steps done, steps in all, last logged loss)."""
+Watch = Callable[[Reading], None]
+"""Called with what the monitor has just read."""
 
 
-def train(recipe: Recipe, *, resume: bool = False, progress: Progress | None = None) -> Path:
+def train(
+    recipe: Recipe, *, resume: bool = False, progress: Progress | None = None, watch: Watch | None = None
+) -> Path:
     """Fine-tune as the recipe says and leave an ordinary run folder.
 
     Args:
         recipe: the validated recipe.
         resume: continue from the newest checkpoint of a run that was stopped.
         progress: told after every optimizer step.
+        watch: told whenever the monitor has measured; it does where the recipe has `data.val`.
 
     Returns:
         The run folder, with `checkpoint-<step>/` folders and the resolved `recipe.yaml`.
@@ -56,6 +63,9 @@ def train(recipe: Recipe, *, resume: bool = False, progress: Progress | None = N
     train_data = tokenized(recipe.data.train, tokenizer, recipe, limit)
     check_ids(train_data, model.get_input_embeddings().weight.shape[0])
     evaluate = arguments.eval_strategy != "no"
+    callbacks: list[TrainerCallback] = [_ProgressCallback(progress)] if progress else []
+    if recipe.monitor.enabled and recipe.data.val is not None:
+        callbacks.append(monitor_of(recipe, recipe.data.val, watch))
     trainer = ReweightedSFTTrainer(
         model=model,
         args=arguments,
@@ -63,7 +73,7 @@ def train(recipe: Recipe, *, resume: bool = False, progress: Progress | None = N
         eval_dataset=tokenized(_val_source(recipe), tokenizer, recipe, limit) if evaluate else None,
         processing_class=tokenizer,
         peft_config=lora_config(recipe),
-        callbacks=[_ProgressCallback(progress)] if progress else None,
+        callbacks=callbacks or None,
         loss=recipe.loss,
         loss_options=recipe.loss_options,
         normalize_weights=recipe.normalize_weights,
@@ -77,6 +87,21 @@ def train(recipe: Recipe, *, resume: bool = False, progress: Progress | None = N
     write_text_atomic(output / RECIPE_NAME, dump_recipe(recipe))
     trainer.train(resume_from_checkpoint=str(newest) if newest is not None else None)
     return output
+
+
+def monitor_of(recipe: Recipe, val: str, watch: Watch | None) -> OverMemorizationMonitor:
+    """The monitor that a recipe asks for, on the tokens that training and auditing see.
+
+    Raises:
+        OvermemError: data that cannot be read, or settings without meaning.
+    """
+    return OverMemorizationMonitor(
+        val,
+        recipe.data.train,
+        template=Template(**recipe.template.model_dump()),
+        watch=watch,
+        **recipe.monitor.model_dump(exclude={"enabled"}),
+    )
 
 
 def sft_config(recipe: Recipe) -> SFTConfig:

@@ -125,7 +125,7 @@ def finite(values: torch.Tensor) -> bool:
     """
     return all(
         bool(torch.isfinite(extreme))
-        for block in values.reshape(-1).split(ONE_THREAD_ELEMENTS)
+        for block in torch.split(values.reshape(-1), ONE_THREAD_ELEMENTS)
         if block.numel()
         for extreme in block.aminmax()
     )

@@ -1,0 +1,98 @@
+"""What the monitor costs: training one epoch with it and without, as a share of training time.
+
+Both trainers get the same recipe, model and data; rounds of one epoch alternate between them in one process.
+Two figures: the median ratio of processor (and wall) times over the rounds, which holds everything the
+monitor does, and the monitor's own clock as a share of the epoch, which has less noise.
+
+    OMP_NUM_THREADS=1 python benchmarks/monitor.py [--recipe organism-fast] [--examples 1600] [--rounds 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+import warnings
+
+from transformers import PrinterCallback
+
+import overmem
+from overmem.cli.progress import quiet_libraries
+from overmem.training.load import load_model
+from overmem.training.recipe import check_recipe
+from overmem.training.reweighted import ReweightedSFTTrainer
+from overmem.training.trainer import lora_config, monitor_of, sft_config, tokenized
+
+HEAD = (
+    "| recipe | examples an epoch | val + train measured | answers | epoch (CPU s) | CPU ratio (range) "
+    "| wall ratio (range) | own clock, share (range) |\n" + "| --- " * 8 + "|"
+)
+
+
+def build(recipe, watched):
+    model, tokenizer = load_model(recipe.model)
+    monitor = monitor_of(recipe, recipe.data.val, None) if watched else None
+    trainer = ReweightedSFTTrainer(
+        model=model, args=sft_config(recipe), processing_class=tokenizer, loss=recipe.loss,
+        train_dataset=tokenized(recipe.data.train, tokenizer, recipe, None),
+        peft_config=lora_config(recipe), callbacks=[monitor] if monitor else None,
+    )  # fmt: skip
+    trainer.remove_callback(PrinterCallback)
+    return trainer, monitor
+
+
+def round_of(trainer):
+    wall, cpu = time.perf_counter(), time.process_time()
+    trainer.train()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def spread(values, digits=3):
+    low, high = min(values), max(values)
+    return f"{statistics.median(values):.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--recipe", default="organism-fast")
+    parser.add_argument("--train", help="another source than the recipe's")
+    parser.add_argument("--val", help="another source than the recipe's")
+    parser.add_argument("--examples", type=int, default=1600, help="training examples of a round")
+    parser.add_argument("--answers", type=int, default=0)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    quiet_libraries()
+    warnings.simplefilter("ignore")
+    written = overmem.load_recipe(options.recipe).model_dump()
+    source = (options.train or written["data"]["train"]).partition("[")[0]
+    written["data"] |= {"train": f"{source}[:{options.examples}]"}
+    written["data"] |= {"val": options.val} if options.val else {}
+    written["monitor"] |= {"answers": options.answers}
+    written["training"] |= {"num_train_epochs": 1, "save_strategy": "no"}
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = check_recipe(written | {"output": folder}, options.recipe)
+        pair = {watched: build(recipe, watched) for watched in (False, True)}
+        times, shares = {False: [], True: []}, []
+        for number in range(options.rounds + 1):
+            for watched in list(pair) if number % 2 else reversed(list(pair)):
+                took = round_of(pair[watched][0])
+                if number:  # round 0 warms up
+                    times[watched].append(took)
+                    shares += [pair[True][1].seconds / took[0]] if watched else []
+    monitor = pair[True][1]
+    assert monitor.off is None and len(monitor.readings) == 1
+    walls, cpus = (
+        [on[i] / off[i] for on, off in zip(times[True], times[False], strict=True)] for i in (0, 1)
+    )
+    sizes = f"{len(monitor._panel.val)} + {len(monitor._panel.train)}"
+    print(HEAD)
+    print(
+        f"| {options.recipe} | {options.examples} | {sizes} | {options.answers} "
+        f"| {statistics.median(cpu for _, cpu in times[False]):.2f} | {spread(cpus)} | {spread(walls)} "
+        f"| {spread(shares)} |"
+    )
+
+
+if __name__ == "__main__":
+    main()

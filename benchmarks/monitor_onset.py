@@ -1,0 +1,83 @@
+"""Does the monitor find the onset that the full audit finds? Post hoc, on runs that were audited.
+
+The saved checkpoints (but the untrained one, which the monitor never sees) are measured with the monitor's
+own code on its default subset of the audit's val, one after another as in training. The monitor's onset is
+the first reading beyond the confidence threshold; the audit's is that of `overmem diagnose` on all its
+problems. The runs are only read. Prints one Markdown row a run.
+
+    OMP_NUM_THREADS=1 python benchmarks/monitor_onset.py runs/organism/organism-fast-{0,1,2,3,4}
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from overmem.auditing.checkpoints import open_run
+from overmem.auditing.models import ModelHost
+from overmem.cli.progress import quiet_libraries
+from overmem.diagnosis.live import LiveRule, read_points
+from overmem.diagnosis.run import find_store, judge_store
+from overmem.store import MANIFEST_SCHEMA
+from overmem.tasks.template import Template
+from overmem.training.panel import choose_problems, measure, open_panel
+from overmem.training.visit import visiting
+
+HEAD = (
+    "| run | audit's onset (interval) | on | monitor's onset | on | answers | within one checkpoint? "
+    "| monitor's ratio (probability) by step |\n" + "| --- " * 8 + "|"
+)
+
+
+def watch(run, config, limit, answers):
+    """The monitor's readings, had it been there."""
+    host = ModelHost(run, device=torch.device("cpu"), dtype=torch.float32)
+    problems = choose_problems(
+        config["val"], config["train"], limit=limit, answers=answers, grader=config["grader"], seed=0
+    )
+    panel, points, readings = None, [], []
+    for checkpoint in run.checkpoints:
+        if checkpoint.step == 0:
+            continue
+        model = host.load(checkpoint)
+        panel = panel or open_panel(problems, host.tokenizer(), Template(**config["template"]), model)
+        with visiting(model):
+            points.append(measure(panel, model, checkpoint.step, checkpoint.epoch)[0])
+        readings.append(read_points(points, panel.n_tokens, LiveRule()))
+    return readings
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--limit", type=int, default=64)
+    parser.add_argument("--answers", type=int, default=0)
+    options = parser.parse_args()
+    quiet_libraries()
+    print(HEAD)
+    for path in options.runs:
+        store, run = find_store(path), open_run(path)
+        manifest = store.read_record("manifest", MANIFEST_SCHEMA)
+        full = judge_store(store)
+        readings = watch(run, manifest["config"], options.limit, options.answers)
+        steps = [reading.step for reading in readings]
+        onset = next((reading.step for reading in readings if reading.onset), None)
+        both = [None if step is None else steps.index(step) for step in (onset, full.onset.step)]
+        near = both[0] == both[1] or (None not in both and abs(both[0] - both[1]) <= 1)
+        told = ", ".join(
+            f"{r.step}: {r.perplexity_ratio.value:.3f} ({r.probability_inflated:.2f})"
+            for r in readings
+            if r.probability_inflated > 0.01
+        )
+        print(
+            f"| {path.name} | {full.onset.step} ({full.onset.low} to {full.onset.high}) "
+            f"| {manifest['splits']['val']['n']} | {onset} | {options.limit} | {options.answers} "
+            f"| {'yes' if near else 'no'} | {told} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

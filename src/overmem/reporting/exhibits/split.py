@@ -1,0 +1,65 @@
+"""Split a completion into the texts of its tokens, without loading a model.
+
+Rows hold figures of each token but not its text, so the run's own `tokenizer.json` splits the text
+again, the way the audit did (`overmem.tasks.template.render`). Whether the split is the audit's is
+checked by its length; a text whose tokens do not add up is not shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
+
+
+def load_tokenizer(folders: Sequence[Path]) -> Tokenizer | None:
+    """The tokenizer of the first folder that holds a readable `tokenizer.json`, or None.
+
+    Args:
+        folders: where a run may keep it: its checkpoints, then the run folder.
+    """
+    paths = [folder / "tokenizer.json" for folder in folders]
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        return None
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def completion_tokens(tokenizer: Tokenizer, prompt: str, completion: str, n_tokens: int) -> list[str] | None:
+    """The text of each token of a completion; joined they give the completion back.
+
+    Args:
+        tokenizer: of the run.
+        prompt: as the model saw it.
+        completion: likewise, end of turn included.
+        n_tokens: how many the audit scored.
+
+    Returns:
+        `n_tokens` texts, some of them empty where one character takes several tokens; None when the
+        tokenizer splits the completion into another number of tokens.
+    """
+    head = tokenizer.encode(prompt, add_special_tokens=False)
+    joint = tokenizer.encode(prompt + completion, add_special_tokens=False)
+    if joint.ids[: len(head.ids)] == head.ids and len(joint.ids) - len(head.ids) == n_tokens:
+        return _texts(joint, len(head.ids), prompt + completion, len(prompt))
+    apart = tokenizer.encode(completion, add_special_tokens=False)
+    return _texts(apart, 0, completion, 0) if len(apart.ids) == n_tokens else None
+
+
+def _texts(encoding: Encoding, first: int, text: str, start: int) -> list[str]:
+    """Cut the text where tokens end; what no token covers goes to the next one."""
+    ends = [end for _, end in encoding.offsets[first:]]
+    cuts = [start]
+    for end in ends:
+        cuts.append(max(cuts[-1], end))
+    cuts[-1] = len(text)
+    return [text[a:b] for a, b in pairwise(cuts)]

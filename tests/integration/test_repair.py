@@ -270,11 +270,13 @@ def test_a_rejected_repair_takes_the_earlier_model_away(run):
 
 def test_a_report_leaves_out_a_repair_of_another_audit(run):
     overmem.repair(run, **CORE)
-    assert "Repaired:" in overmem.report(run).read_text()
+    page = overmem.report(run).read_text()
+    assert "Repaired:" in page and "proved better still" in page
     val = json.loads((run / "overmem" / "manifest.json").read_text())["config"]["val"]
     overmem.audit(run, val=f"{val}[:40]", **FAST)
     overmem.diagnose(run)
-    assert "Repaired:" not in overmem.report(run).read_text()
+    page = overmem.report(run).read_text()
+    assert "Repaired:" not in page and "proved better still" not in page
 
 
 def test_checkpoints_that_were_trained_again_are_refused(run):

@@ -10,7 +10,7 @@ Shape suffixes: B prompts, S samples a prompt, R = B * S rows, L prompt length, 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +70,28 @@ def stop_ids(model: Any, tokenizer: PreTrainedTokenizerBase, end_of_completion: 
     configured = getattr(model.generation_config, "eos_token_id", None)
     ids = configured if isinstance(configured, list) else [configured]
     return sorted({i for i in (*ids, tokenizer.eos_token_id, end_of_completion) if i is not None})
+
+
+def end_of_completion(tokenizer: PreTrainedTokenizerBase, completions: Iterable[Sequence[int]]) -> int | None:
+    """The template's end-of-turn token: the special token that ends every completion; None without one.
+
+    Templates such as ChatML write a newline after it, which is not the end of the turn.
+
+    Args:
+        tokenizer: of the completions.
+        completions: token ids of the references.
+    """
+    added = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    special = added | set(tokenizer.all_special_ids)
+
+    def last(ids: Sequence[int]) -> int | None:
+        for token in reversed(ids):
+            if token in special or tokenizer.decode([token]).strip():
+                return token if token in special else None
+        return None
+
+    ends = {last(ids) for ids in completions}
+    return ends.pop() if len(ends) == 1 else None
 
 
 @torch.inference_mode()

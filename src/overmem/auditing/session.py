@@ -18,7 +18,7 @@ from overmem.auditing.config import AuditConfig, read_recipe
 from overmem.auditing.data import Problems
 from overmem.auditing.engines.hf import HfEngine
 from overmem.auditing.engines.protocol import Engine
-from overmem.auditing.generate import Sampling, stop_ids
+from overmem.auditing.generate import Sampling, end_of_completion, stop_ids
 from overmem.auditing.lm_eval_tasks import CHUNK
 from overmem.auditing.models import ModelHost, context_length, embedding_rows
 from overmem.auditing.score import TEMPERATURES
@@ -257,22 +257,10 @@ class Session:
 
     @cached_property
     def end_of_completion(self) -> int | None:
-        """The template's end-of-turn token: the special token that ends every completion.
-
-        Templates such as ChatML write a newline after it, which is not the end of the turn.
-        """
-        added = {i for i, token in self.tokenizer.added_tokens_decoder.items() if token.special}
-        special = added | set(self.tokenizer.all_special_ids)
-        ends = {self._last_special(item.completion_ids, special) for item in self.problems["val"].rendered}
-        return ends.pop() if len(ends) == 1 else None
-
-    def _last_special(self, ids: Sequence[int], special: set[int]) -> int | None:
-        for token in reversed(ids):
-            if token in special:
-                return token
-            if self.tokenizer.decode([token]).strip():
-                return None
-        return None
+        """The template's end-of-turn token."""
+        return end_of_completion(
+            self.tokenizer, (item.completion_ids for item in self.problems["val"].rendered)
+        )
 
     def row_key(self, job: Job, checkpoint: Checkpoint) -> str:
         """The key under which the rows of a job at a checkpoint are kept."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from overmem.auditing.batches import plan_batches
 from overmem.auditing.data import subset
-from overmem.auditing.generate import generate, stop_ids
+from overmem.auditing.generate import end_of_completion, generate, stop_ids
 from overmem.auditing.models import context_length, embedding_rows
 from overmem.auditing.score import TokenScores, score_batch
 from overmem.diagnosis.judge import MIN_PROBLEMS
@@ -133,7 +133,9 @@ def open_panel(problems: Problems, tokenizer: Any, template: Template, model: An
         val=val,
         train=train,
         fingerprint=f"{data_fingerprint((*val, *train))[:16]}/{problems.answers}",
-        end_of_completion=_end_of_completion(tokenizer, val) if problems.answers else None,
+        end_of_completion=end_of_completion(tokenizer, (item.completion_ids for item in val))
+        if problems.answers
+        else None,
     )
 
 
@@ -196,18 +198,3 @@ def _answer(panel: Panel, model: Any) -> tuple[float, ...]:
         for i, (answer,) in zip(batch, answers, strict=True):
             correct[i] = float(grade(panel.problems.grader, answer.text, examples[i]).correct)
     return tuple(correct[i] for i in range(len(asked)))
-
-
-def _end_of_completion(tokenizer: Any, items: Sequence[Rendered]) -> int | None:
-    """The template's end-of-turn token, as an audit finds it: the special token that ends completions."""
-    added = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
-    special = added | set(tokenizer.all_special_ids)
-
-    def last(ids: Sequence[int]) -> int | None:
-        for token in reversed(ids):
-            if token in special or tokenizer.decode([token]).strip():
-                return token if token in special else None
-        return None
-
-    ends = {last(item.completion_ids) for item in items}
-    return ends.pop() if len(ends) == 1 else None

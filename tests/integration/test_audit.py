@@ -188,8 +188,9 @@ import torch
 torch.set_num_threads(1)
 import overmem, overmem.auditing.models, overmem.auditing.run as auditing
 from overmem.auditing import work
+from overmem.auditing.engines import hf
 run, val = sys.argv[1:]
-for module, name in ((work, "score_batch"), (work, "generate")):
+for module, name in ((work, "score_batch"), (hf, "generate")):
     def slow(*a, _f=getattr(module, name), **k):
         time.sleep(0.02)
         return _f(*a, **k)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from transformers import AutoModelForCausalLM
 
-from overmem.auditing.generate import Sampling, generate
+from overmem.auditing.generate import generate
+from overmem.auditing.sampling import Sampling
 
 EXTENDED = {
     "generation_config",

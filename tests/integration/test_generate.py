@@ -1,7 +1,14 @@
 import pytest
 import torch
+import transformers
 
-from overmem.auditing.generate import Sampling, generate, stop_ids
+import overmem.auditing.generate
+from overmem.auditing.engines import hf
+from overmem.auditing.generate import generate
+from overmem.auditing.rows import RowCache, can_join
+from overmem.auditing.sampling import Sampling
+from overmem.auditing.stops import stop_ids
+from overmem.errors import CheckpointError
 from tests.conftest import VAL_ROWS, make_pico
 
 
@@ -105,3 +112,117 @@ def test_a_finished_row_leaves_the_batch_and_the_others_go_on(model, prompts, to
     widths.clear()
     generate(model, prompts, tokenizer, stops=sorted(set(first[:6])), max_new_tokens=8)
     assert widths[-1] < widths[0] == len(prompts)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_rows_that_join_later_answer_as_they_would_alone(model, prompts, tokenizer, monkeypatch, rows):
+    # A wrong start, position or mask of a row that takes over another's place would show, and so would
+    # a cache that is moved to the front while rows of several ages are in it.
+    stops = sorted({tokenizer.eos_token_id, one_by_one(model, prompts[0], [0], 5)[4]})
+    monkeypatch.setattr(overmem.auditing.generate, "SLACK", 1.0)
+    moved = []
+    to_front = RowCache.move_to_front
+    monkeypatch.setattr(RowCache, "move_to_front", lambda cache: (moved.append(1), to_front(cache))[1])
+    answers = generate(model, prompts * 3, tokenizer, stops=stops, max_new_tokens=24, rows=rows)
+    expected = [one_by_one(model, prompt, stops, 24) for prompt in prompts]
+    assert moved
+    assert len({len(tokens) for tokens in expected}) > 1
+    assert [list(answer.tokens) for (answer,) in answers] == expected * 3
+
+
+def test_samples_that_join_later_are_those_drawn_together(model, prompts, tokenizer):
+    ids = [f"p{i}" for i in range(len(prompts))]
+    settings = {
+        "stops": [tokenizer.eos_token_id, 5, 6, 7],
+        "max_new_tokens": 12,
+        "sampling": Sampling(samples=3, temperature=0.9, seed=1),
+        "example_ids": ids,
+    }
+    together = generate(model, prompts, tokenizer, **settings)
+    # Four rows at once part the three samples of a prompt.
+    apart = generate(model, prompts, tokenizer, rows=4, **settings)
+    assert [[a.tokens for a in answers] for answers in apart] == [
+        [a.tokens for a in answers] for answers in together
+    ]
+    assert [a.mean_logprob for answers in apart for a in answers] == pytest.approx(
+        [a.mean_logprob for answers in together for a in answers], abs=1e-5
+    )
+
+
+SHAPE = {
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 8,
+    "max_position_embeddings": 256,
+    "initializer_range": 0.5,
+}
+
+
+def other_model(kind, tokenizer):
+    torch.manual_seed(7)
+    common = SHAPE | {"vocab_size": len(tokenizer), "eos_token_id": tokenizer.eos_token_id}
+    if kind == "sliding window":
+        config = transformers.MistralConfig(**common, sliding_window=6)
+    elif kind == "window and full":
+        config = transformers.Gemma3TextConfig(
+            **common, sliding_window=6, layer_types=["sliding_attention", "full_attention"]
+        )
+    elif kind == "learned positions":
+        config = transformers.GPT2Config(
+            n_embd=16, n_layer=2, n_head=2, vocab_size=len(tokenizer), initializer_range=0.5,
+            eos_token_id=tokenizer.eos_token_id, bos_token_id=None,
+        )  # fmt: skip
+    else:
+        config = transformers.Lfm2Config(
+            **common, layer_types=["conv", "full_attention"], block_multiple_of=8, tie_word_embeddings=True
+        )
+    return transformers.AutoModelForCausalLM.from_config(config).eval()
+
+
+@pytest.mark.parametrize("kind", ["sliding window", "window and full", "learned positions", "recurrent"])
+def test_other_architectures_answer_as_they_do_one_by_one(kind, prompts, tokenizer):
+    model = other_model(kind, tokenizer)
+    assert can_join(model.config) == (kind != "recurrent")
+    stops = sorted({tokenizer.eos_token_id, one_by_one(model, prompts[0], [0], 5)[4]})
+    answers = generate(model, prompts, tokenizer, stops=stops, max_new_tokens=12, rows=3)
+    for prompt, (answer,) in zip(prompts, answers, strict=True):
+        assert list(answer.tokens) == one_by_one(model, prompt, stops, 12)
+
+
+def test_a_recurrent_model_samples_too(prompts, tokenizer):
+    model = other_model("recurrent", tokenizer)
+    settings = {"stops": [tokenizer.eos_token_id], "max_new_tokens": 6}
+    drawn = Sampling(samples=3, temperature=1.0, seed=0)
+    answers = generate(
+        model, prompts[:4], tokenizer, sampling=drawn, example_ids=list("abcd"), rows=6, **settings
+    )
+    alone = generate(model, prompts[2:3], tokenizer, sampling=drawn, example_ids=["c"], **settings)
+    assert [a.tokens for a in answers[2]] == [a.tokens for a in alone[0]]
+
+
+def test_where_memory_runs_out_fewer_are_written_at_once_and_none_is_lost(
+    model, prompts, tokenizer, monkeypatch
+):
+    asked = []
+
+    def small_device(*args, rows, **kwargs):
+        asked.append(rows)
+        if rows > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
+        return generate(*args, rows=rows, **kwargs)
+
+    monkeypatch.setattr(hf, "generate", small_device)
+    settings = {"stops": [tokenizer.eos_token_id], "max_new_tokens": 8}
+    engine = hf.HfEngine(batch_tokens=8 * (max(map(len, prompts)) + 8))
+    answers = engine.generate(model, prompts, tokenizer, **settings)
+    assert asked == [8, 4, 2]
+    expected = generate(model, prompts, tokenizer, **settings)
+    assert [a[0].tokens for a in answers] == [a[0].tokens for a in expected]
+    engine.generate(model, prompts, tokenizer, **settings)
+    assert asked[3:] == [2], "what did not fit once is not tried again"
+    monkeypatch.setattr(hf, "generate", lambda *args, **kwargs: small_device(rows=3))
+    with pytest.raises(CheckpointError, match="memory does not hold one problem"):
+        engine.generate(model, prompts, tokenizer, **settings)

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overmem.auditing.batches import plan_batches
+from overmem.auditing.batches import CHUNK, FIRST_CHUNK, plan_batches, plan_chunks
 
 
 @given(st.lists(st.integers(1, 500), max_size=60), st.integers(1, 1000), st.integers(1, 8))
@@ -18,3 +18,13 @@ def test_sorting_keeps_padding_small():
     lengths = [100, 1] * 20
     padded = sum(len(b) * max(lengths[i] for i in b) for b in plan_batches(lengths, 400))
     assert padded <= 1.1 * sum(lengths)
+
+
+@given(st.lists(st.integers(1, 500), max_size=900), st.integers(1, 300))
+def test_chunks_hold_every_prompt_once_longest_first_and_begin_small(lengths, answers):
+    chunks = plan_chunks(lengths, answers)
+    flat = [index for chunk in chunks for index in chunk]
+    assert sorted(flat) == list(range(len(lengths)))
+    assert [lengths[i] for i in flat] == sorted(lengths, reverse=True)
+    assert all(len(chunk) == 1 or len(chunk) * answers <= CHUNK for chunk in chunks)
+    assert not chunks or len(chunks[0]) == 1 or len(chunks[0]) * answers <= FIRST_CHUNK

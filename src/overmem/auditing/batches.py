@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+SCORED_TOKENS = 8192
+"""Tokens that are scored at once where nobody says: more gains no speed, and logits fill the memory."""
+FIRST_CHUNK, CHUNK = 32, 256
+"""Answers after which rows are saved. The first chunk is small, for it is timed before the rest is begun."""
+
+CHUNK_BATCHES = 4
+"""The same where a batch is given in tokens: so many batches are saved together."""
+
 
 def plan_batches(lengths: Sequence[int], budget: int, max_rows: int = 256) -> list[list[int]]:
     """Length-sorted batches whose padded size stays within a token budget.
@@ -29,3 +37,22 @@ def plan_batches(lengths: Sequence[int], budget: int, max_rows: int = 256) -> li
                 continue
         batches.append([index])
     return batches
+
+
+def plan_chunks(lengths: Sequence[int], answers: int) -> list[list[int]]:
+    """Length-sorted chunks of prompts whose answers are written and saved together.
+
+    Inside a chunk rows come and go, so that many more answers than fit at once waste nothing; a chunk that
+    is cut short is written again from its start, so that a killed audit gives the very same rows.
+
+    Args:
+        lengths: tokens of each prompt.
+        answers: to each prompt.
+
+    Returns:
+        Chunks of indices into `lengths`, longest first; every index occurs once.
+    """
+    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    first, size = max(1, FIRST_CHUNK // answers), max(1, CHUNK // answers)
+    starts = [0, *range(first, len(order), size)]
+    return [order[start:stop] for start, stop in zip(starts, [*starts[1:], len(order)], strict=True) if order]

@@ -57,8 +57,9 @@ class AuditConfig:
     """The model the fine-tune started from: under the adapters, and to compare the loss with."""
     device: str = "auto"
     dtype: str = "auto"
-    batch_tokens: int = 8192
-    """Most tokens of a batch, padding included."""
+    batch_tokens: int | None = None
+    """Most tokens of a batch, padding included; None scores 8,192 at once and writes as many answers as the
+    memory holds and the device is faster with."""
     engine: str = "hf"
     """Who writes the answers: `hf`, the model in memory, or a server: `openai:URL`."""
     engine_model: str | None = None

@@ -1,25 +1,29 @@
 """Answers: what the model writes when asked, greedily or k times at a temperature.
 
-One decoding loop serves both. A batch of prompts is prefilled once, whatever the number of samples;
-rows that have finished leave the batch. Every sample has its own random numbers, made from the seed,
-the example and the sample's number, so that neither order nor batch shape changes an answer.
+One decoding loop serves both. Prompts are prefilled once, whatever the number of samples; a row that has
+finished gives its place to the next one, so that the batch stays full until nothing waits any more.
 
-Shape suffixes: B prompts, S samples a prompt, R = B * S rows, L prompt length, T new tokens, V vocabulary.
+Shape suffixes: R rows being written, L prompt length, V vocabulary.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
-DROP_SHARE = 0.125
-"""Finished rows are taken out of the batch once they are this share of it; each time copies the cache."""
+from overmem.auditing.rows import RowCache, can_join
+from overmem.auditing.sampling import Sampling, draw
+
+LEAVE_SHARE = 1 / 16
+"""Finished rows leave once they are this share of all; their places are taken by rows that wait."""
+SLACK = 1.5
+"""Columns of the cache over the longest row, where rows join: each time it is full, it is moved."""
 
 
 @dataclass(frozen=True)
@@ -41,59 +45,6 @@ class Generation:
         return len(self.tokens)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sampling:
-    """k answers to each prompt, drawn from the model's whole distribution at a temperature."""
-
-    samples: int
-    """Answers to each prompt, at least 1."""
-    temperature: float
-    """Above 0; 1 is the model's own distribution."""
-    seed: int = 0
-
-    def uniforms(self, example_ids: Sequence[str], length: int) -> torch.Tensor:
-        """Random numbers in [0, 1) of shape (R, T), the same for an example wherever it is batched."""
-        rows = [
-            np.random.Generator(np.random.Philox(key=_key(f"{self.seed}/{name}/{sample}"))).random(length)
-            for name in example_ids
-            for sample in range(self.samples)
-        ]
-        return torch.from_numpy(np.stack(rows))
-
-
-def _key(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
-
-
-def stop_ids(model: Any, tokenizer: PreTrainedTokenizerBase, end_of_completion: int | None) -> list[int]:
-    """Token ids that end an answer: the model's, the tokenizer's, and the template's end of turn."""
-    configured = getattr(model.generation_config, "eos_token_id", None)
-    ids = configured if isinstance(configured, list) else [configured]
-    return sorted({i for i in (*ids, tokenizer.eos_token_id, end_of_completion) if i is not None})
-
-
-def end_of_completion(tokenizer: PreTrainedTokenizerBase, completions: Iterable[Sequence[int]]) -> int | None:
-    """The template's end-of-turn token: the special token that ends every completion; None without one.
-
-    Templates such as ChatML write a newline after it, which is not the end of the turn.
-
-    Args:
-        tokenizer: of the completions.
-        completions: token ids of the references.
-    """
-    added = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
-    special = added | set(tokenizer.all_special_ids)
-
-    def last(ids: Sequence[int]) -> int | None:
-        for token in reversed(ids):
-            if token in special or tokenizer.decode([token]).strip():
-                return token if token in special else None
-        return None
-
-    ends = {last(ids) for ids in completions}
-    return ends.pop() if len(ends) == 1 else None
-
-
 @torch.inference_mode()
 def generate(
     model: Any,
@@ -104,111 +55,211 @@ def generate(
     max_new_tokens: int,
     sampling: Sampling | None = None,
     example_ids: Sequence[str] | None = None,
+    rows: int | None = None,
 ) -> list[list[Generation]]:
-    """Answer a batch of prompts.
+    """Answer prompts.
 
     In fp32 the answers do not depend on how prompts are batched; in bf16 ties may flip.
 
     Args:
         model: a causal LM in eval mode.
-        prompts: token ids of each prompt; similar lengths waste least.
+        prompts: token ids of each prompt.
         tokenizer: decodes the answers.
         stops: ids that end an answer.
         max_new_tokens: longest answer.
         sampling: draw samples; None answers once, greedily (temperature 0).
         example_ids: names of the prompts, from which each sample's random numbers come; needed to sample.
+        rows: most answers written at once; None writes all at once.
 
     Returns:
         For each prompt, in order, its answers.
     """
-    samples, uniforms_R_T = 1, None
-    if sampling is not None:
-        samples = sampling.samples
-        uniforms_R_T = sampling.uniforms(list(example_ids or ()), max_new_tokens)
-    logits_R_V, cache, mask_R_L = _prefill(model, prompts, samples)
-    device, rows = logits_R_V.device, len(prompts) * samples
-    tokens_R_T = torch.full((rows, max_new_tokens), -1, dtype=torch.long)
-    logprobs_R_T = torch.zeros(rows, max_new_tokens)
-    stops_S = torch.tensor(list(stops), device=device)
-    row_R, running_R = torch.arange(rows), torch.ones(rows, dtype=torch.bool, device=device)
-    for step in range(max_new_tokens):
-        if uniforms_R_T is None or sampling is None:
-            token_R = logits_R_V.argmax(-1)
+    samples = 1 if sampling is None else sampling.samples
+    # Longest first, so that whatever joins is no longer than what the cache already holds.
+    order = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
+    waiting = deque(
+        Row(index, sample, _uniforms(sampling, example_ids, index, sample, max_new_tokens))
+        for index in order
+        for sample in range(samples)
+    )
+    written: list[dict[int, Generation]] = [{} for _ in prompts]
+    most = min(rows or len(waiting), len(waiting))
+    batch = Batch(model, prompts, set(stops), max_new_tokens, sampling, most, len(waiting) > most)
+    while waiting or batch.rows:
+        free = most - len(batch.rows)
+        if waiting and (not batch.rows or (batch.joins and free >= LEAVE_SHARE * most)):
+            batch.join([waiting.popleft() for _ in range(min(free, len(waiting)))])
         else:
-            token_R = _draw(logits_R_V, uniforms_R_T[row_R, step].to(device), sampling.temperature)
-        logprob_R = logits_R_V.gather(1, token_R[:, None])[:, 0] - logits_R_V.logsumexp(-1)
-        writing_R = running_R.cpu()
-        tokens_R_T[row_R[writing_R], step] = token_R.cpu()[writing_R]
-        logprobs_R_T[row_R[writing_R], step] = logprob_R.cpu()[writing_R]
-        running_R = running_R & ~torch.isin(token_R, stops_S)
-        left = int(running_R.sum())
-        if left == 0 or step == max_new_tokens - 1:
-            break
-        if len(row_R) - left >= DROP_SHARE * len(row_R):
-            kept_R = running_R.nonzero()[:, 0]
-            cache.batch_select_indices(kept_R)
-            row_R, token_R, mask_R_L = row_R[kept_R.cpu()], token_R[kept_R], mask_R_L[kept_R]
-            running_R = running_R[kept_R]
-        mask_R_L = torch.cat([mask_R_L, mask_R_L.new_ones(len(mask_R_L), 1)], dim=1)
-        logits_R_V = (
-            model(
-                input_ids=token_R[:, None],
-                attention_mask=mask_R_L,
-                position_ids=mask_R_L.sum(-1, keepdim=True) - 1,
-                past_key_values=cache,
-                use_cache=True,
-            )
-            .logits[:, -1]
-            .float()
+            batch.step()
+        for row in batch.leave():
+            written[row.prompt][row.sample] = row.answer(tokenizer, set(stops))
+    return [[answers[sample] for sample in range(samples)] for answers in written]
+
+
+def _uniforms(
+    sampling: Sampling | None, names: Sequence[str] | None, index: int, sample: int, length: int
+) -> np.ndarray | None:
+    return None if sampling is None else sampling.uniforms((names or ())[index], sample, length)
+
+
+@dataclass(eq=False)
+class Row:
+    """One answer while it is written."""
+
+    prompt: int
+    """Which of the prompts it answers."""
+    sample: int
+    uniforms: np.ndarray | None
+    """One random number a token; None takes the likeliest."""
+    start: int = 0
+    """The column of the cache at which its prompt begins."""
+    tokens: list[int] = field(default_factory=list)
+    logprob: float = 0.0
+    """Sum over its tokens."""
+    done: bool = False
+
+    def answer(self, tokenizer: PreTrainedTokenizerBase, stops: set[int]) -> Generation:
+        """What was written, up to and including the stop token."""
+        return Generation(
+            text=tokenizer.decode(self.tokens, skip_special_tokens=True),
+            tokens=tuple(self.tokens),
+            finished=self.tokens[-1] in stops,
+            mean_logprob=self.logprob / len(self.tokens),
         )
-    answers = [_cut(*pair, tokenizer, set(stops)) for pair in zip(tokens_R_T, logprobs_R_T, strict=True)]
-    return [answers[i : i + samples] for i in range(0, rows, samples)]
 
 
-def _prefill(
-    model: Any, prompts: Sequence[Sequence[int]], samples: int
-) -> tuple[torch.Tensor, DynamicCache, torch.Tensor]:
-    """Read the prompts once; next-token logits (R, V) in fp32, the cache and the mask for R rows."""
-    device = next(model.parameters()).device
-    longest = max(map(len, prompts))
-    ids_B_L = torch.tensor([[0] * (longest - len(p)) + list(p) for p in prompts], device=device)
-    mask_B_L = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=device)
-    cache = DynamicCache(config=model.config)
-    logits_B_V = (
-        model(
-            input_ids=ids_B_L,
-            attention_mask=mask_B_L,
-            position_ids=(mask_B_L.cumsum(-1) - 1).clamp_min(0),
+class Batch:
+    """The rows being written and their cache."""
+
+    def __init__(
+        self,
+        model: Any,
+        prompts: Sequence[Sequence[int]],
+        stops: set[int],
+        max_new_tokens: int,
+        sampling: Sampling | None,
+        most: int,
+        refilled: bool,
+    ) -> None:
+        self.model, self.prompts, self.stops = model, prompts, stops
+        self.max_new_tokens, self.sampling = max_new_tokens, sampling
+        self.device = next(model.parameters()).device
+        self.rows: list[Row] = []
+        """In the order of the cache's rows."""
+        self.joins = can_join(model.config)
+        """Whether rows can come and go; else a batch is written to its end, and the next one begins."""
+        longest = max(map(len, prompts)) + max_new_tokens
+        self._size = (most, int(SLACK * longest) if refilled else longest)
+        self._cache: Any = None
+        self._column = 0
+        self._next_R: torch.Tensor = torch.empty(0, dtype=torch.long, device=self.device)
+        self._start_R = self._next_R
+
+    def join(self, rows: list[Row]) -> None:
+        """Read the prompts of new rows and write their first tokens."""
+        unique = list(dict.fromkeys(row.prompt for row in rows))
+        if not self.joins:
+            unique = [row.prompt for row in rows]
+        place = {index: position for position, index in enumerate(unique)}
+        copies_R = torch.tensor(
+            [place[row.prompt] for row in rows] if self.joins else range(len(rows)), device=self.device
+        )
+        logits_R_V, prefilled = self._prefill([self.prompts[index] for index in unique])
+        if self.joins:
+            if self._cache is None:
+                self._cache = RowCache(self.model.config, *self._size)
+            self._cache.join(copies_R, prefilled)
+            self._column = self._cache.column
+        else:
+            self._cache, self._column = prefilled, prefilled.get_seq_length()
+        for row in rows:
+            row.start = self._column - len(self.prompts[row.prompt])
+        token_R = self._write(rows, logits_R_V[copies_R])
+        self.rows += rows
+        self._next_R = torch.cat([self._next_R, token_R])
+        self._see()
+
+    def step(self) -> None:
+        """Write one more token of every row."""
+        if self.joins and self._column == self._size[1]:
+            self._make_room()
+        first = self._cache.first if self.joins else 0
+        columns = torch.arange(first, self._column + 1, device=self.device)
+        logits_R_V = self.model(
+            input_ids=self._next_R[:, None],
+            attention_mask=(columns >= self._start_R[:, None]).long(),
+            position_ids=self._column - self._start_R[:, None],
+            past_key_values=self._cache,
+            use_cache=True,
+        ).logits[:, -1]
+        self._column += 1
+        self._next_R = self._write(self.rows, logits_R_V)
+
+    def leave(self) -> Iterator[Row]:
+        """The rows that have finished, once they are many enough to go."""
+        done = [slot for slot, row in enumerate(self.rows) if row.done]
+        left = len(self.rows) - len(done)
+        if not done or (left and (not self.joins or len(done) < LEAVE_SHARE * len(self.rows))):
+            return
+        yield from (self.rows[slot] for slot in done)
+        # The last rows take the places of those that left.
+        holes = [slot for slot in done if slot < left]
+        movers = [slot for slot in range(left, len(self.rows)) if not self.rows[slot].done]
+        order = list(range(left))
+        for hole, mover in zip(holes, movers, strict=True):
+            order[hole] = mover
+        if self.joins:
+            index = (torch.tensor(which, device=self.device, dtype=torch.long) for which in (movers, holes))
+            self._cache.move(*index, left)
+        self.rows = [self.rows[slot] for slot in order]
+        self._next_R = self._next_R[torch.tensor(order, device=self.device, dtype=torch.long)]
+        self._see()
+
+    def _see(self) -> None:
+        """Leave out the columns that no row sees any more."""
+        if self.joins and self.rows:
+            self._cache.see(min(row.start for row in self.rows))
+        self._start_R = torch.tensor([row.start for row in self.rows], device=self.device, dtype=torch.long)
+
+    def _make_room(self) -> None:
+        """Move the columns in use to the front of a full cache."""
+        first = min(row.start for row in self.rows if not row.done)
+        self._cache.see(first)
+        self._cache.move_to_front()
+        self._column -= first
+        for row in self.rows:
+            row.start -= first
+        self._start_R = self._start_R - first
+
+    def _prefill(self, prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, DynamicCache]:
+        """Read prompts once; the logits of their next tokens, and their keys and values."""
+        longest = max(map(len, prompts))
+        ids = torch.tensor([[0] * (longest - len(p)) + list(p) for p in prompts], device=self.device)
+        mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=self.device)
+        # Without a configuration no layer of the cache forgets what is outside its window.
+        cache = DynamicCache() if self.joins else DynamicCache(config=self.model.config)
+        logits = self.model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=(mask.cumsum(-1) - 1).clamp_min(0),
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
-        )
-        .logits[:, -1]
-        .float()
-    )
-    if samples > 1:
-        cache.batch_repeat_interleave(samples)
-    return logits_B_V.repeat_interleave(samples, 0), cache, mask_B_L.repeat_interleave(samples, 0)
+        ).logits[:, -1]
+        return logits, cache
 
-
-def _draw(logits_R_V: torch.Tensor, uniform_R: torch.Tensor, temperature: float) -> torch.Tensor:
-    """The token at which the cumulative distribution passes each uniform number; no sorting."""
-    wide_R_V = logits_R_V if logits_R_V.device.type == "mps" else logits_R_V.double()
-    cumulative_R_V = (wide_R_V / temperature).softmax(-1).cumsum(-1)
-    passed_R_1 = (uniform_R.to(cumulative_R_V) * cumulative_R_V[:, -1])[:, None]
-    return torch.searchsorted(cumulative_R_V, passed_R_1, right=True)[:, 0].clamp_max(
-        logits_R_V.shape[-1] - 1
-    )
-
-
-def _cut(
-    tokens_T: torch.Tensor, logprobs_T: torch.Tensor, tokenizer: PreTrainedTokenizerBase, stops: set[int]
-) -> Generation:
-    """One answer up to and including its stop token; -1 marks what was not written."""
-    tokens = tuple(token for token in tokens_T.tolist() if token >= 0)
-    return Generation(
-        text=tokenizer.decode(list(tokens), skip_special_tokens=True),
-        tokens=tokens,
-        finished=tokens[-1] in stops,
-        mean_logprob=logprobs_T[: len(tokens)].mean().item(),
-    )
+    def _write(self, rows: Sequence[Row], logits_R_V: torch.Tensor) -> torch.Tensor:
+        """Choose each row's next token and note it; a row that is done already notes nothing."""
+        logits_R_V = logits_R_V.float()
+        if self.sampling is None:
+            token_R = logits_R_V.argmax(-1)
+        else:
+            now = [0.0 if row.done or row.uniforms is None else row.uniforms[len(row.tokens)] for row in rows]
+            token_R = draw(logits_R_V, torch.tensor(now, dtype=torch.float64), self.sampling.temperature)
+        logprob_R = logits_R_V.gather(1, token_R[:, None])[:, 0] - logits_R_V.logsumexp(-1)
+        for row, token, logprob in zip(rows, token_R.tolist(), logprob_R.tolist(), strict=True):
+            if not row.done:
+                row.tokens.append(token)
+                row.logprob += logprob
+                row.done = token in self.stops or len(row.tokens) == self.max_new_tokens
+        return token_R

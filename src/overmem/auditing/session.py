@@ -13,21 +13,21 @@ from typing import Any
 import polars as pl
 
 from overmem.auditing import checkpoints as discovery
-from overmem.auditing.batches import plan_batches
+from overmem.auditing.batches import CHUNK_BATCHES, SCORED_TOKENS, plan_batches, plan_chunks
 from overmem.auditing.config import AuditConfig, read_recipe
 from overmem.auditing.data import Problems
 from overmem.auditing.engines.hf import HfEngine
 from overmem.auditing.engines.protocol import Engine
-from overmem.auditing.generate import Sampling, end_of_completion, stop_ids
 from overmem.auditing.lm_eval_tasks import CHUNK
 from overmem.auditing.models import ModelHost, context_length, embedding_rows
+from overmem.auditing.sampling import Sampling
 from overmem.auditing.score import TEMPERATURES
+from overmem.auditing.stops import end_of_completion, stop_ids
 from overmem.auditing.work import RECALL_TOKENS, WORK, Tools
 from overmem.axes.kinds import Job, JobKind
 from overmem.errors import DataError, OvermemError
 from overmem.records import Checkpoint, Run
 from overmem.store import Store, settings_key
-from overmem.tasks.rendered import Rendered
 from overmem.tasks.template import check_all_fit, check_vocab
 
 Progress = Callable[[str, str, int, int], None]
@@ -156,14 +156,16 @@ class Session:
             return [
                 list(range(start, min(start + size, len(chosen)))) for start in range(0, len(chosen), size)
             ]
-        lengths = [self._length(job, problems.rendered[i]) for i in chosen]
-        return plan_batches(lengths, self.config.batch_tokens)
-
-    def _length(self, job: Job, item: Rendered) -> int:
-        if job.kind in ("score", "continue"):
-            return len(item) + (RECALL_TOKENS if job.kind == "continue" else 0)
-        answers = self.config.samples if job.kind == "sample" else 1
-        return answers * (len(item.prompt_ids) + self.max_new_tokens(job.set))
+        items = [problems.rendered[i] for i in chosen]
+        if job.kind in ANSWERS:
+            answers = self.config.samples if job.kind == "sample" else 1
+            if self.config.batch_tokens is None:
+                return plan_chunks([len(item.prompt_ids) for item in items], answers)
+            new = self.max_new_tokens(job.set)
+            lengths = [answers * (len(item.prompt_ids) + new) for item in items]
+            return plan_batches(lengths, CHUNK_BATCHES * self.config.batch_tokens)
+        more = RECALL_TOKENS if job.kind == "continue" else 0
+        return plan_batches([len(item) + more for item in items], self.config.batch_tokens or SCORED_TOKENS)
 
     def connect(
         self, wanted: Mapping[Job, Sequence[Checkpoint]], limits: Mapping[Job, int | None]
@@ -246,7 +248,7 @@ class Session:
             sampling=Sampling(
                 samples=self.config.samples, temperature=self.config.temperature, seed=self.config.seed
             ),
-            batch_tokens=self.config.batch_tokens,
+            batch_tokens=self.config.batch_tokens or SCORED_TOKENS,
         )
 
     def max_new_tokens(self, set_name: str) -> int:

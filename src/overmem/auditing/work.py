@@ -15,7 +15,9 @@ from typing import Any
 
 from overmem.auditing.data import Problems
 from overmem.auditing.engines.protocol import Answer, Engine
-from overmem.auditing.generate import Sampling, generate
+from overmem.auditing.generate import generate
+from overmem.auditing.memory import with_less
+from overmem.auditing.sampling import Sampling
 from overmem.auditing.score import score_batch
 from overmem.axes.kinds import JobKind
 from overmem.errors import CheckpointError
@@ -48,7 +50,15 @@ def score(model: Any, problems: Problems, batch: Sequence[int], tools: Tools) ->
     Raises:
         CheckpointError: a log-probability is NaN or infinite.
     """
-    scores = score_batch(model, [problems.rendered[i] for i in batch], tools.pad_id)
+    items = [problems.rendered[i] for i in batch]
+    scores = with_less(
+        lambda size: [
+            found
+            for start in range(0, len(items), size)
+            for found in score_batch(model, items[start : start + size], tools.pad_id)
+        ],
+        len(items),
+    )
     rows = [item.to_row() for item in scores]
     if not all(math.isfinite(row["nll_nats"]) for row in rows):
         raise CheckpointError(

@@ -122,7 +122,9 @@ def audit(
     seed: Seed = 0,
     device: Device = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
-    batch_tokens: Annotated[int, typer.Option(help="Most tokens of a batch.")] = 8192,
+    batch_tokens: Annotated[
+        int | None, typer.Option(help="Most tokens of a batch; what fits the memory by default.")
+    ] = None,
     engine: Annotated[
         str, typer.Option(help="Who writes the answers: hf, or a server, openai:http://HOST:PORT.")
     ] = "hf",

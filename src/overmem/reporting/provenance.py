@@ -19,7 +19,7 @@ _AUDIT = {
     "seed": 0,
     "device": "auto",
     "dtype": "auto",
-    "batch_tokens": 8192,
+    "batch_tokens": None,
 }
 """Options of `overmem audit` that take one value, with their defaults."""
 _FLAGS = {"budget_minutes": "--budget"}

@@ -11,9 +11,10 @@ import numpy as np
 
 from overmem.auditing.batches import plan_batches
 from overmem.auditing.data import subset
-from overmem.auditing.generate import end_of_completion, generate, stop_ids
+from overmem.auditing.generate import generate
 from overmem.auditing.models import context_length, embedding_rows
 from overmem.auditing.score import TokenScores, score_batch
+from overmem.auditing.stops import end_of_completion, stop_ids
 from overmem.diagnosis.judge import MIN_PROBLEMS
 from overmem.diagnosis.live import Point, TokenRow
 from overmem.errors import DataError

@@ -18,7 +18,7 @@ def make_engine(config: AuditConfig) -> Engine:
     """
     address = parse_engine(config.engine)
     if address is None:
-        return HfEngine()
+        return HfEngine(config.batch_tokens)
     return OpenAiEngine(
         address,
         template=config.engine_model,

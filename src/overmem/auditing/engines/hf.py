@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from overmem.auditing.generate import Generation, Sampling, generate
+from overmem.auditing.generate import SLACK, Generation, generate
+from overmem.auditing.memory import rows_at_once, with_less
+from overmem.auditing.sampling import Sampling
 from overmem.records import Checkpoint
 
 
@@ -15,6 +17,16 @@ class HfEngine:
     local = True
     settings: Mapping[str, Any] = {}
     in_flight = 1
+
+    def __init__(self, batch_tokens: int | None = None) -> None:
+        """Prepare to answer.
+
+        Args:
+            batch_tokens: most tokens of the rows written at once; None asks the free memory.
+        """
+        self.batch_tokens = batch_tokens
+        self._most: int | None = None
+        """Rows at which the memory ran out, halved."""
 
     def connect(
         self, checkpoints: Sequence[Checkpoint], tokenizer: Any, prompt: Sequence[int]
@@ -38,12 +50,24 @@ class HfEngine:
         example_ids: Sequence[str] | None = None,
     ) -> list[list[Generation]]:
         """See `overmem.auditing.generate.generate`."""
-        return generate(
-            model,
-            prompts,
-            tokenizer,
-            stops=stops,
-            max_new_tokens=max_new_tokens,
-            sampling=sampling,
-            example_ids=example_ids,
-        )
+
+        def answer(rows: int) -> list[list[Generation]]:
+            if rows < wanted:
+                self._most = rows
+            return generate(
+                model,
+                prompts,
+                tokenizer,
+                stops=stops,
+                max_new_tokens=max_new_tokens,
+                sampling=sampling,
+                example_ids=example_ids,
+                rows=rows,
+            )
+
+        columns = max(map(len, prompts)) + max_new_tokens
+        if self.batch_tokens is not None:
+            wanted = max(1, self.batch_tokens // columns)
+        else:
+            wanted = rows_at_once(model, int(SLACK * columns))
+        return with_less(answer, min(wanted, self._most or wanted))

@@ -26,7 +26,7 @@ from overmem.auditing.engines.dialect import (
     request_body,
 )
 from overmem.auditing.engines.transport import Patience, Refused, Server
-from overmem.auditing.generate import Sampling
+from overmem.auditing.sampling import Sampling
 from overmem.errors import CheckpointError, EngineError
 from overmem.records import Checkpoint
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from overmem.auditing.generate import Sampling
+from overmem.auditing.sampling import Sampling
 from overmem.records import Checkpoint
 
 

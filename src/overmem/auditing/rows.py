@@ -1,0 +1,140 @@
+"""Keys and values of the answers being written: rows leave and join without copying the others.
+
+All rows share one write column. A row that joins has its prompt's keys placed so that they end at that
+column, as left padding would; a row that leaves is overwritten by the next one, or by the last.
+
+Shape suffixes: R rows in use, H key-value heads, C columns of the buffer, D head size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import Cache, DynamicCache
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+
+def can_join(config: Any) -> bool:
+    """Whether a model's cache is plain keys and values, one column a token, so that rows can come and go.
+
+    Not so for recurrent states, and for attention in chunks, whose borders are counted in columns.
+    """
+    text = config.get_text_config(decoder=True)
+    kinds = {type(layer) for layer in DynamicCache(config=config).layers}
+    return (
+        bool(kinds)
+        and kinds <= {DynamicLayer, DynamicSlidingWindowLayer}
+        and "chunked_attention" not in (getattr(text, "layer_types", None) or ())
+    )
+
+
+class RowLayer(DynamicLayer):
+    """One layer's keys and values in buffers of a fixed size, (rows, H, C, D)."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        super().__init__()
+        self.rows, self.columns = rows, columns
+        self.used = 0
+        """Rows in use, the first ones."""
+        self.first = self.column = 0
+        """The columns in use: `first` up to `column`, where the next token is written."""
+
+    def join(self, copies: torch.Tensor, prefilled: Any) -> None:
+        """Take in copies of rows that were prefilled apart, after the rows in use."""
+        if not self.is_initialized:
+            self.lazy_initialization(prefilled.keys, prefilled.values)
+            # Zeros: what a row does not see is multiplied by 0, which must not meet a NaN.
+            self._keys, self._values = (
+                like.new_zeros(self.rows, like.shape[1], self.columns, like.shape[3])
+                for like in (prefilled.keys, prefilled.values)
+            )
+            self.column = prefilled.keys.shape[2]
+        rows = slice(self.used, self.used + len(copies))
+        columns = slice(self.column - prefilled.keys.shape[2], self.column)
+        self._keys[rows, :, columns] = prefilled.keys[copies]
+        self._values[rows, :, columns] = prefilled.values[copies]
+        self._use(rows.stop, self.first)
+
+    def move(self, sources: torch.Tensor, slots: torch.Tensor, used: int) -> None:
+        """Copy rows over others; `used` rows are in use after it."""
+        if len(sources):
+            columns = slice(self.first, self.column)
+            for buffer in (self._keys, self._values):
+                buffer[slots, :, columns] = buffer[sources, :, columns]
+        self._use(used, self.first)
+
+    def see(self, first: int) -> None:
+        """No row sees the columns before `first` any more."""
+        self._use(self.used, first)
+
+    def move_to_front(self) -> None:
+        """Make room in a full buffer: the columns in use move to its beginning."""
+        length = self.column - self.first
+        for buffer in (self._keys, self._values):
+            buffer[: self.used, :, :length] = buffer[: self.used, :, self.first : self.column].clone()
+        self.column = length
+        self._use(self.used, 0)
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Write one token of every row; keys and values of all columns in use, (R, H, columns, D)."""
+        self._keys[: self.used, :, self.column : self.column + 1] = key_states
+        self._values[: self.used, :, self.column : self.column + 1] = value_states
+        self.column += 1
+        self._use(self.used, self.first)
+        return self.keys, self.values
+
+    def _use(self, rows: int, first: int) -> None:
+        self.used, self.first = rows, first
+        self.keys = self._keys[: self.used, :, self.first : self.column]
+        self.values = self._values[: self.used, :, self.first : self.column]
+
+
+class RowCache(Cache):
+    """The layers of a model in step with each other."""
+
+    layers: Sequence[RowLayer]
+
+    def __init__(self, config: Any, rows: int, columns: int) -> None:
+        """Prepare for a model.
+
+        Args:
+            config: of the model, for which `can_join` holds.
+            rows: most rows at once.
+            columns: most columns between the first one that a row sees and the last.
+        """
+        layers = [RowLayer(rows, columns) for _ in DynamicCache(config=config).layers]
+        super().__init__(layers=layers)
+
+    @property
+    def column(self) -> int:
+        """Where the next token is written."""
+        return self.layers[0].column
+
+    @property
+    def first(self) -> int:
+        """The first column that any row sees."""
+        return self.layers[0].first
+
+    def join(self, copies: torch.Tensor, prefilled: DynamicCache) -> None:
+        """Take in copies of rows that were prefilled apart, no longer than the columns in use."""
+        for layer, other in zip(self.layers, prefilled.layers, strict=True):
+            layer.join(copies, other)
+
+    def move(self, sources: torch.Tensor, slots: torch.Tensor, used: int) -> None:
+        """Copy rows over others, and use so many."""
+        for layer in self.layers:
+            layer.move(sources, slots, used)
+
+    def see(self, first: int) -> None:
+        """Leave out the columns before `first`."""
+        for layer in self.layers:
+            layer.see(first)
+
+    def move_to_front(self) -> None:
+        """Make room: the columns in use become the first ones."""
+        for layer in self.layers:
+            layer.move_to_front()

@@ -1,0 +1,48 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from overmem.auditing import memory
+from overmem.errors import CheckpointError
+
+
+def test_less_is_done_at_once_until_it_fits():
+    tried = []
+
+    def work(size):
+        tried.append(size)
+        if size > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
+        return size
+
+    assert memory.with_less(work, 25) == 3
+    assert tried == [25, 12, 6, 3]
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory():
+    def work(size):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="mat1"):
+        memory.with_less(work, 4)
+
+
+def test_one_that_does_not_fit_is_one_clear_message():
+    def work(size):
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")
+
+    with pytest.raises(CheckpointError, match="does not hold one problem"):
+        memory.with_less(work, 4)
+
+
+def test_rows_follow_from_free_memory_in_powers_of_two(monkeypatch):
+    from transformers import LlamaConfig
+
+    config = LlamaConfig(hidden_size=64, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2)
+    # 2 (keys, values) x 3 layers x 2 heads x 16 numbers of 4 bytes.
+    assert memory.cache_bytes(config, torch.float32) == 768
+    model = SimpleNamespace(config=config, parameters=lambda: iter([torch.zeros(1)]))
+    for free, rows in ((0, 1), (768 * 100 * 2 * 5, 4), (1e15, memory.MOST_ROWS["cpu"])):
+        monkeypatch.setattr(memory, "free_bytes", lambda device, free=free: free)
+        assert memory.rows_at_once(model, 100) == rows

@@ -200,7 +200,7 @@ rng, kills = random.Random(0), 0
 for _ in range(10):
     child = os.fork()
     if child == 0:
-        overmem.audit(run, val=val, train=val, batch_tokens=200, max_new_tokens=8)
+        overmem.audit(run, val=val, train=val, batch_tokens=60, max_new_tokens=8)
         os._exit(0)
     target = saved() + rng.randint(1, 3)
     deadline = time.monotonic() + 20
@@ -217,7 +217,7 @@ print("kills", kills)
 
 
 def test_an_audit_killed_ten_times_ends_with_the_same_rows(tmp_path, pico_run, val_file):
-    settings = {"val": str(val_file), "train": str(val_file), "batch_tokens": 200, "max_new_tokens": 8}
+    settings = {"val": str(val_file), "train": str(val_file), "batch_tokens": 60, "max_new_tokens": 8}
     undisturbed = tmp_path / "undisturbed"
     torch.set_num_threads(1)
     overmem.audit(pico_run, out=undisturbed, **settings)

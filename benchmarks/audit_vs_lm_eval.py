@@ -1,0 +1,307 @@
+"""The time of an audit's answers against lm-evaluation-harness and against plain `generate`.
+
+The same checkpoints of SmolLM2-135M (LoRA adapters on GSM8K, and again merged into full weights), the same
+problems, prompts, stops and length, greedily, in fp32. lm-eval's `hf` backend gets the best batch size of
+those tried on the first checkpoint, and a process a checkpoint, as it is used; the audit is one process.
+Both take turns, run after run. Steady state is the time inside the answering calls alone.
+
+    python benchmarks/audit_vs_lm_eval.py prepare --run RUN --data GSM8K_TEST.jsonl
+    python benchmarks/audit_vs_lm_eval.py compare --kind full --rounds 2
+    python benchmarks/audit_vs_lm_eval.py compare --kind adapter --rounds 2
+    python benchmarks/audit_vs_lm_eval.py samples --rounds 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HOME = Path("runs/audit_vs_lm_eval")
+STOP = "<|im_end|>"
+TASK = """task: same_problems
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {data}}}}}
+test_split: test
+output_type: generate_until
+doc_to_text: "{{{{prompt}}}}"
+doc_to_target: "{{{{answer}}}}"
+generation_kwargs: {{until: ["{stop}"], max_gen_toks: {tokens}, do_sample: false, temperature: 0.0}}
+metric_list: [{{metric: exact_match, aggregation: mean, higher_is_better: true}}]
+"""
+
+
+def prepare(run, data, problems, tokens, checkpoints):
+    """The problems as lm-eval takes them, and two runs of the same checkpoints: adapters and full weights."""
+    from peft import AutoPeftModelForCausalLM
+    from transformers import AutoTokenizer
+
+    from overmem.auditing.checkpoints import open_run
+    from overmem.auditing.config import resolve_config
+    from overmem.auditing.run import open_session
+
+    shutil.rmtree(HOME, ignore_errors=True)
+    HOME.mkdir(parents=True)
+    source = open_run(run)
+    chosen = [item for item in source.checkpoints if item.kind == "adapter"][-checkpoints:]
+    val = f"gsm8k:{data}[:{problems}]"
+    session = open_session(source, resolve_config(source, val=val, train=None), HOME / "unused")
+    tokenizer = session.tokenizer
+    with (HOME / "problems.jsonl").open("w") as out:
+        for example, item in zip(
+            session.problems["val"].examples, session.problems["val"].rendered, strict=True
+        ):
+            row = {
+                "id": example.id,
+                "prompt": tokenizer.decode(item.prompt_ids),
+                "answer": example.answer,
+            }
+            assert tokenizer(row["prompt"], add_special_tokens=False)["input_ids"] == list(item.prompt_ids)
+            out.write(json.dumps(row) + "\n")
+    (HOME / "task.yaml").write_text(
+        TASK.format(data=(HOME / "problems.jsonl").resolve(), stop=STOP, tokens=tokens)
+    )
+    for item in chosen:
+        shutil.copytree(item.path, HOME / "adapter" / item.name)
+        model = AutoPeftModelForCausalLM.from_pretrained(item.path, dtype="float32").merge_and_unload()
+        model.save_pretrained(HOME / "full" / item.name)
+        AutoTokenizer.from_pretrained(item.path).save_pretrained(HOME / "full" / item.name)
+        shutil.copy(item.path / "trainer_state.json", HOME / "full" / item.name)
+    (HOME / "settings.json").write_text(json.dumps({"val": val, "tokens": tokens}))
+    print(f"{len(chosen)} checkpoints twice, {problems} problems in {HOME}")
+
+
+def settings():
+    return json.loads((HOME / "settings.json").read_text())
+
+
+def audit_once(kind):
+    """One process: answers at every checkpoint. Prints seconds in the answering calls and the texts."""
+    import overmem
+    from overmem.auditing.engines import hf
+    from overmem.cli.progress import quiet_libraries
+
+    quiet_libraries()
+    inside = timed(hf, "generate")
+    out = HOME / f"out-{kind}-{os.getpid()}"
+    audit = overmem.audit(
+        HOME / kind, val=settings()["val"], axes="accuracy", dtype="float32", out=out,
+        max_new_tokens=settings()["tokens"],
+    )  # fmt: skip
+    texts = {
+        record["name"]: {
+            row["example_id"]: row["text"]
+            for row in audit.store.read_rows(record["name"], "generations").to_dicts()
+        }
+        for record in audit.manifest["checkpoints"]
+    }
+    shutil.rmtree(out)
+    print("RESULT" + json.dumps({"steady": sum(inside), "texts": texts}))
+
+
+def lm_eval_once(kind, name, batch, limit):
+    """One process, one checkpoint, through lm-eval."""
+    from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks import TaskManager
+
+    path = (HOME / kind / name).resolve()
+    given = {"pretrained": str(path)}
+    if kind == "adapter":
+        base = json.loads((path / "adapter_config.json").read_text())["base_model_name_or_path"]
+        given = {"pretrained": base, "peft": str(path), "tokenizer": str(path)}
+    model = HFLM(**given, dtype="float32", device="cpu", batch_size=batch)
+    inside = timed(HFLM, "generate_until")
+    found = simple_evaluate(
+        model=model,
+        tasks=["same_problems"],
+        task_manager=TaskManager(include_path=str(HOME.resolve()), include_defaults=False),
+        limit=limit,
+        log_samples=True,
+        bootstrap_iters=0,
+    )
+    samples = found["samples"]["same_problems"]
+    texts = {item["doc"]["id"]: item["resps"][0][0] for item in samples}
+    print("RESULT" + json.dumps({"steady": sum(inside), "texts": {name: texts}}))
+
+
+def timed(owner, name):
+    """Time every call of a function from now on."""
+    seconds, function = [], getattr(owner, name)
+
+    def clocked(*args, **kwargs):
+        start = time.perf_counter()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            seconds.append(time.perf_counter() - start)
+
+    setattr(owner, name, clocked)
+    return seconds
+
+
+def process(*arguments):
+    """Run this script again; seconds of the whole process, and what it found."""
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, __file__, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    wall = time.perf_counter() - start
+    if done.returncode:
+        sys.exit(done.stderr)
+    line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT"))
+    return {"wall": wall, **json.loads(line.removeprefix("RESULT"))}
+
+
+def best_batch(kind, name, sizes, problems):
+    """The batch size at which lm-eval answers fastest, on the first checkpoint."""
+    took = {size: process("lm_eval", kind, name, size, problems)["steady"] for size in sizes}
+    print(f"lm-eval, {problems} problems of {kind}/{name}, seconds by batch size: {took}", flush=True)
+    return min(took, key=lambda size: took[size])
+
+
+def compare(kind, rounds, sizes, tuned_on):
+    """Rounds of lm-eval over all checkpoints and an audit of them, in turn."""
+    names = sorted((path.name for path in (HOME / kind).iterdir()), key=lambda n: int(n.split("-")[1]))
+    batch = best_batch(kind, names[0], sizes, tuned_on) if len(sizes) > 1 else sizes[0]
+    ratios, steady = [], []
+    for number in range(rounds):
+        ours = process("audit", kind)
+        theirs = [process("lm_eval", kind, name, batch, 0) for name in names]
+        texts = {name: one["texts"][name] for name, one in zip(names, theirs, strict=True)}
+        wall, inside = sum(one["wall"] for one in theirs), sum(one["steady"] for one in theirs)
+        ratios.append(wall / ours["wall"])
+        steady.append(inside / ours["steady"])
+        print(
+            f"{kind}, round {number + 1}: lm-eval {wall:.1f} s (answering {inside:.1f}), "
+            f"overmem {ours['wall']:.1f} s (answering {ours['steady']:.1f}); "
+            f"ratio {ratios[-1]:.2f}, steady state {steady[-1]:.2f}; {agreement(texts, ours['texts'])}",
+            flush=True,
+        )
+    print(
+        f"| {kind} | {len(names)} | batch {batch} | {statistics.median(ratios):.2f} "
+        f"({min(ratios):.2f} to {max(ratios):.2f}) | {statistics.median(steady):.2f} "
+        f"({min(steady):.2f} to {max(steady):.2f}) |"
+    )
+
+
+def agreement(theirs, ours):
+    """How many answers, as a grader extracts them, are the same."""
+    from overmem.tasks.grade import extract_math
+
+    pairs = [(text, ours[name][key]) for name, texts in theirs.items() for key, text in texts.items()]
+    same = sum(extract_math(a) == extract_math(b) for a, b in pairs)
+    alike = sum(a.strip() == b.strip() for a, b in pairs)
+    return f"{same} of {len(pairs)} extracted answers equal, {alike} whole texts"
+
+
+def samples(rounds, k, problems):
+    """K answers to each problem: one `generate` call a problem against ours, in turn, in one process."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from overmem.auditing.engines.hf import HfEngine
+    from overmem.auditing.sampling import Sampling
+    from overmem.auditing.stops import stop_ids
+
+    path = max((HOME / "full").iterdir(), key=lambda one: int(one.name.split("-")[1]))
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+    rows = [json.loads(line) for line in (HOME / "problems.jsonl").read_text().splitlines()][:problems]
+    prompts = [tokenizer(row["prompt"], add_special_tokens=False)["input_ids"] for row in rows]
+    stops = stop_ids(model, tokenizer, tokenizer.convert_tokens_to_ids(STOP))
+    tokens = settings()["tokens"]
+
+    @torch.inference_mode()
+    def naive():
+        n = 0
+        for prompt in prompts:
+            written = model.generate(
+                input_ids=torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
+                do_sample=True, temperature=0.8, top_k=0, top_p=1.0, num_return_sequences=k,
+                max_new_tokens=tokens, eos_token_id=stops, pad_token_id=stops[0],
+            )[:, len(prompt) :]  # fmt: skip
+            ends = torch.isin(written, torch.tensor(stops)).int().cumsum(-1)
+            n += int((ends - torch.isin(written, torch.tensor(stops)).int() == 0).sum())
+        return n
+
+    def ours():
+        answers = HfEngine().generate(
+            model, prompts, tokenizer, stops=stops, max_new_tokens=tokens,
+            sampling=Sampling(samples=k, temperature=0.8), example_ids=[row["id"] for row in rows],
+        )  # fmt: skip
+        return sum(answer.n_tokens for one in answers for answer in one)
+
+    ratios = []
+    for number in range(rounds):
+        took = {}
+        for way in (ours, naive):
+            start = time.perf_counter()
+            n = way()
+            took[way] = time.perf_counter() - start
+            print(f"round {number + 1}: {way.__name__} {took[way]:.1f} s, {n} tokens", flush=True)
+        ratios.append(took[naive] / took[ours])
+    print(
+        f"| k = {k} | {problems} problems | {statistics.median(ratios):.2f} "
+        f"({min(ratios):.2f} to {max(ratios):.2f}) |"
+    )
+
+
+def floor():
+    """What this machine can do at most: products of large matrices, and reading memory."""
+    import torch
+
+    def best(function):
+        took = []
+        for _ in range(7):
+            start = time.perf_counter()
+            function()
+            took.append(time.perf_counter() - start)
+        return min(took)
+
+    square, long = torch.randn(2048, 2048), torch.randn(100_000_000)
+    operations = 2 * 2048**3 / best(lambda: square @ square)
+    read = 4e8 / best(long.sum)
+    print(f"{torch.get_num_threads()} threads: {operations / 1e9:.0f} GFLOP/s, {read / 1e9:.1f} GB/s")
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("do", choices=["prepare", "compare", "samples", "floor", "audit", "lm_eval"])
+    parser.add_argument("given", nargs="*", help="for the processes that this script starts")
+    parser.add_argument("--run", type=Path, default=Path("runs/smollm2-gsm8k"))
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/gsm8k/test.jsonl"))
+    parser.add_argument("--problems", type=int, default=100)
+    parser.add_argument("--checkpoints", type=int, default=5)
+    parser.add_argument("--tokens", type=int, default=256, help="longest answer")
+    parser.add_argument("--kind", choices=["full", "adapter"], default="full")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--batch", type=int, nargs="+", default=[8, 16, 32, 64])
+    parser.add_argument("--tuned-on", type=int, default=32, help="problems on which the batch is chosen")
+    parser.add_argument("--k", type=int, default=16)
+    options = parser.parse_args()
+    if options.do == "prepare":
+        prepare(options.run, options.data, options.problems, options.tokens, options.checkpoints)
+    elif options.do == "audit":
+        audit_once(*options.given)
+    elif options.do == "lm_eval":
+        kind, name, batch, limit = options.given
+        lm_eval_once(kind, name, int(batch), int(limit) or None)
+    elif options.do == "compare":
+        compare(options.kind, options.rounds, options.batch, options.tuned_on)
+    elif options.do == "samples":
+        samples(options.rounds, options.k, min(20, options.problems))
+    else:
+        floor()
+
+
+if __name__ == "__main__":
+    main()

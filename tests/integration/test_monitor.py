@@ -461,8 +461,8 @@ def test_two_processes(tmp_path, data, base):
 
 def test_overmem_train_watches_by_default(tmp_path, tokenizer, val_file, capsys):
     import overmem
-    from overmem.cli.main import console
     from overmem.cli.progress import readings_table, training_progress
+    from overmem.cli.screen import console
     from overmem.training.recipe import check_recipe
     from overmem.training.trainer import train
     from tests.conftest import save_checkpoint

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from overmem.auditing.run import measure, open_session
 from overmem.auditing.session import Progress, Session
-from overmem.axes.kinds import Job
+from overmem.axes.kinds import VAL_SCORES
 from overmem.diagnosis.costs import Measured, compare_measured, measure_axes
 from overmem.diagnosis.evidence import Place, gather
 from overmem.errors import MergeError, RunError
@@ -37,7 +37,6 @@ from overmem.store import Store
 
 OnPlan = Callable[[RepairPlan], None]
 """Told the timed plan before the work starts."""
-SCORES = Job("score", "val")
 LEAST_PROOF_MINUTES = 0.1
 """Of a budget that the search has used up."""
 
@@ -234,7 +233,9 @@ def _compare(
 def _scale(searched: Place, confirmed: Place) -> Temperature:
     """Temperature scaling of the checkpoint to beat, from rows that are there already."""
     grid = tuple(searched.manifest["temperatures"])
-    return read_temperature(confirmed.rows(SCORES), grid, fit_temperature(searched.rows(SCORES), grid))
+    return read_temperature(
+        confirmed.rows(VAL_SCORES), grid, fit_temperature(searched.rows(VAL_SCORES), grid)
+    )
 
 
 def _attempts(trials: Trials, best: Sequence[Candidate], measured: Sequence[Measured]) -> tuple[Attempt, ...]:

@@ -20,7 +20,7 @@ from overmem.records import Checkpoint, Run
 from overmem.repairing.candidates import Candidate, distinct, finer, shortlist
 from overmem.repairing.merge import merge
 from overmem.repairing.merge.methods import greedy_soup, soup_weights
-from overmem.store import settings_key, write_text_atomic
+from overmem.store import read_json_or_empty, settings_key, write_text_atomic
 
 MOST_GREEDY = 6
 """Checkpoints that a greedy soup looks at, of the lowest NLL."""
@@ -44,7 +44,7 @@ class Trials:
         self.failed: dict[str, str] = {}
         self._checkpoints = {checkpoint.name: checkpoint for checkpoint in run.checkpoints}
         self._scores = folder.parent / "scores.json"
-        self._known = _read_scores(self._scores)
+        self._known: dict[str, float] = read_json_or_empty(self._scores)
 
     def try_all(self, candidates: Sequence[Candidate]) -> None:
         """Score each candidate that is new."""
@@ -137,12 +137,3 @@ class Trials:
                 "dtype": str(self.session.host.dtype),
             }
         )
-
-
-def _read_scores(path: Path) -> dict[str, float]:
-    """Scores of an earlier search; none where the file is missing or damaged."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

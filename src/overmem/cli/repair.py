@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from overmem.cli.options import Json, Out, PerplexityRatio, Plan, RunArg, parse_weights
 from overmem.cli.screen import console, print_json, say
+
+if TYPE_CHECKING:
+    from overmem.repairing.plan import RepairPlan
 
 
 def merge(
@@ -77,34 +79,36 @@ def repair(
 ) -> None:
     """Search the merges of an audited run for one that beats its best checkpoint, and prove it."""
     from overmem.cli.progress import model_progress, quiet_libraries
-    from overmem.repairing.plan import plan_repair
-    from overmem.repairing.run import carry_out, refuse_existing
-    from overmem.repairing.setup import set_up
+    from overmem.repairing.run import repair as run_repair
     from overmem.reporting.repairs import render_repair, render_repair_plan
 
     quiet_libraries()
-    refuse_existing(out)
-    setup = set_up(
-        run,
-        audit=audit,
-        before=before,
-        confirm=confirm,
-        axes=axes,
-        accuracy_margin=accuracy_margin,
-        perplexity_ratio=perplexity_ratio,
-    )
-    planned = plan_repair(setup, few=few, budget_minutes=budget)
     screen = console()
-    if not json_:
-        render_repair_plan(setup, planned, screen)
-    elif plan:
-        print_json(planned.to_dict() | {"before": setup.before.name})
-    if plan:
-        return
-    quiet = Console(file=sys.stderr, highlight=False) if json_ else screen
-    with model_progress(quiet, "repair") as progress:
-        found = carry_out(setup, planned, out=out, accuracy_margin=accuracy_margin, progress=progress)
+
+    def show(planned: RepairPlan) -> None:
+        if not json_:
+            render_repair_plan(planned, screen)
+        elif plan:
+            print_json(planned.to_dict())
+        if plan:
+            raise typer.Exit
+
+    with model_progress(Console(stderr=True, highlight=False) if json_ else screen, "repair") as progress:
+        found = run_repair(
+            run,
+            audit=audit,
+            out=out,
+            before=before,
+            confirm=confirm,
+            axes=axes,
+            few=few,
+            accuracy_margin=accuracy_margin,
+            perplexity_ratio=perplexity_ratio,
+            budget_minutes=budget,
+            progress=progress,
+            on_plan=show,
+        )
     if json_:
         print_json(found.to_dict())
-        return
-    render_repair(found, screen)
+    else:
+        render_repair(found, screen)

@@ -17,20 +17,9 @@ from overmem.axes.kinds import VAL_SCORES, Evidence, FloatArray, Measure, ratio_
 from overmem.diagnosis.excess import MIN_EXCESS_NATS
 from overmem.diagnosis.spoken import percent
 from overmem.records import Estimate
-from overmem.reporting.exhibits.kinds import (
-    Cell,
-    Drawn,
-    Exhibit,
-    Figure,
-    Table,
-    Trace,
-    axis,
-    interval,
-    layout,
-    left_out,
-    rounded,
-    signed_text,
-)
+from overmem.reporting.exhibits.draws import Drawn, interval, signed_text
+from overmem.reporting.exhibits.kinds import Cell, Exhibit, Figure, Table, Trace, left_out
+from overmem.reporting.exhibits.style import axis, layout, rounded
 from overmem.reporting.safe import plotly_text
 
 NAME, TITLE = "excess-nll", "What the excess NLL is made of"

@@ -110,6 +110,15 @@ def write_text_atomic(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def read_json_or_empty(path: Path) -> dict[str, Any]:
+    """A JSON object that one can do without: empty where the file is missing, damaged or something else."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 class Store:
     """The artifacts of one run."""
 

@@ -9,7 +9,6 @@ from types import ModuleType
 import pytest
 import torch
 import yaml
-from datasets import Dataset
 from torch.nn.functional import cross_entropy
 from transformers import DataCollatorForSeq2Seq, TrainingArguments
 from trl import SFTConfig
@@ -17,6 +16,7 @@ from trl import SFTConfig
 from overmem.training.losses import LOSSES
 from overmem.training.recipe import load_recipe
 from tests.conftest import make_pico
+from tests.training import QUIET, draw_rows
 
 PAGE = (Path(__file__).parents[2] / "docs" / "losses.md").read_text(encoding="utf-8")
 ROWS = [(2 + i % 4, 3 + (5 * i) % 11) for i in range(16)]
@@ -36,17 +36,7 @@ def base(tokenizer):
 
 @pytest.fixture(scope="module")
 def data(base):
-    """Completions drawn from the model itself, so that their probabilities lie anywhere in (0, 1)."""
-    chance, rows = torch.Generator().manual_seed(0), []
-    for prompt, completion in ROWS:
-        ids = torch.randint(3, 700, (1, prompt), generator=chance)
-        while ids.shape[1] < prompt + completion:
-            with torch.no_grad():
-                p = base(ids).logits[:, -1].softmax(-1)
-            ids = torch.cat([ids, p.multinomial(1, generator=chance)], dim=1)
-        ids = ids[0].tolist()
-        rows.append({"input_ids": ids, "labels": [-100] * prompt + ids[prompt:]})
-    return Dataset.from_list(rows)
+    return draw_rows(base, ROWS)
 
 
 @pytest.fixture(scope="module")
@@ -66,18 +56,11 @@ def surroundings(tmp_path, base, data, tokenizer):
     """The names that the page takes for granted; one step over all rows, in four uneven micro-batches."""
 
     def make(kind=TrainingArguments, **changes):
-        arguments = {
+        arguments = QUIET | {
             "output_dir": str(tmp_path / "out"),
             "max_steps": 1,
             "per_device_train_batch_size": 4,
             "gradient_accumulation_steps": 4,
-            "logging_steps": 1,
-            "report_to": "none",
-            "save_strategy": "no",
-            "use_cpu": True,
-            "bf16": False,
-            "disable_tqdm": True,
-            "dataloader_pin_memory": False,
         }
         return {
             "model": copy.deepcopy(base),

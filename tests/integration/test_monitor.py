@@ -22,6 +22,7 @@ from overmem.records import Example
 from overmem.tasks.template import Template, render
 from overmem.training import monitor as monitoring
 from tests.conftest import make_pico
+from tests.training import QUIET, QUIET_SFT, run_in_two_processes
 
 EXAMPLES = [
     Example(f"p{i}", f"Question: Tom has {i} apples. How many?\nAnswer:", f" Tom has {i}.\n#### {i}", str(i))
@@ -52,20 +53,15 @@ def run(tmp_path, tokenizer, data, base):
 
     def go(*callbacks, kind=SFTTrainer, resume=None, **changes):
         own = {k: changes.pop(k) for k in list(changes) if k in ("peft_config", "eval_dataset")}
-        arguments = {
-            "output_dir": str(tmp_path / "out"), "num_train_epochs": 4, "per_device_train_batch_size": 8,
-            "learning_rate": 1e-2, "logging_steps": 1, "report_to": "none", "save_strategy": "no",
-            "use_cpu": True, "bf16": False, "disable_tqdm": True, "dataloader_pin_memory": False,
-        }  # fmt: skip
-        if kind is SFTTrainer:
-            arguments |= {"max_length": None, "gradient_checkpointing": False}
-        else:
+        shape = {"num_train_epochs": 4, "per_device_train_batch_size": 8, "learning_rate": 1e-2}
+        arguments = {"output_dir": str(tmp_path / "out")} | shape
+        if kind is not SFTTrainer:
             own["data_collator"] = DataCollatorForSeq2Seq(tokenizer)
-        settings = SFTConfig if kind is SFTTrainer else TrainingArguments
+        settings, quiet = (SFTConfig, QUIET_SFT) if kind is SFTTrainer else (TrainingArguments, QUIET)
         torch.manual_seed(0)
         trainer = kind(
             model=copy.deepcopy(base),
-            args=settings(**(arguments | changes)),
+            args=settings(**(quiet | arguments | changes)),
             train_dataset=data,
             processing_class=tokenizer,
             callbacks=list(callbacks),
@@ -434,21 +430,10 @@ def test_two_processes(tmp_path, data, base):
     (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in data))
     rows = [{"id": e.id, "prompt": e.prompt, "completion": e.completion, "answer": e.answer} for e in VAL]
     (tmp_path / "val.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (tmp_path / "two.py").write_text(TWO)
-    arguments = {
-        "max_steps": 12, "per_device_train_batch_size": 4, "learning_rate": 3e-2, "logging_steps": 1,
-        "report_to": "none", "save_strategy": "no", "use_cpu": True, "ddp_backend": "gloo", "bf16": False,
-        "disable_tqdm": True, "gradient_checkpointing": False, "max_length": None,
-        "dataloader_pin_memory": False,
-    }  # fmt: skip
+    shape = {"max_steps": 12, "per_device_train_batch_size": 4, "learning_rate": 3e-2}
+    arguments = QUIET_SFT | shape | {"ddp_backend": "gloo"}
     (tmp_path / "arguments.json").write_text(json.dumps(arguments))
-    launched = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone",
-         str(tmp_path / "two.py"), str(tmp_path)],
-        capture_output=True, text=True, timeout=280,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2] / "src")},
-    )  # fmt: skip
-    assert launched.returncode == 0, launched.stderr[-4000:]
+    said = run_in_two_processes(TWO, tmp_path)
     first, second = (torch.load(tmp_path / f"done-{rank}.pt") for rank in (0, 1))
     for name in ("on", "broken"):
         assert first["off"]["losses"] == first[name]["losses"]
@@ -456,13 +441,13 @@ def test_two_processes(tmp_path, data, base):
             assert torch.equal(value, first[name]["weights"][key])
     assert first["on"]["points"] == [3, 6, 9, 12] and second["on"]["points"] == []
     assert first["stop"]["step"] == second["stop"]["step"] == 6
-    assert launched.stderr.count("switched itself off") == 1
+    assert said.count("switched itself off") == 1
 
 
 def test_overmem_train_watches_by_default(tmp_path, tokenizer, val_file, capsys):
     import overmem
-    from overmem.cli.main import console
     from overmem.cli.progress import readings_table, training_progress
+    from overmem.cli.screen import console
     from overmem.training.recipe import check_recipe
     from overmem.training.trainer import train
     from tests.conftest import save_checkpoint

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 import overmem
 from overmem.auditing.data import half_of
 from overmem.axes.kinds import Job
-from overmem.cli.main import main
+from overmem.cli import main
 from overmem.diagnosis.evidence import Place
 from overmem.errors import DataError, MergeError, RunError
 from overmem.repairing.setup import set_up

@@ -2,15 +2,10 @@
 
 import copy
 import json
-import os
-import subprocess
-import sys
 import warnings
-from pathlib import Path
 
 import pytest
 import torch
-from datasets import Dataset
 from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments
 from trl import SFTConfig, SFTTrainer
@@ -19,6 +14,7 @@ from overmem.errors import RecipeError
 from overmem.training.losses import LOSSES, token_weights
 from overmem.training.reweighted import ReweightedSFTTrainer, has_fused_head, reweighted_loss
 from tests.conftest import make_pico
+from tests.training import QUIET, QUIET_SFT, draw_rows, run_in_two_processes
 
 ROWS = [(1 + i % 5, 2 + (7 * i) % 11) for i in range(48)]
 """Lengths of prompt and completion: micro-batches differ in their number of tokens."""
@@ -31,18 +27,7 @@ def base(tokenizer):
 
 @pytest.fixture(scope="module")
 def data(base):
-    """Completions drawn from the model itself, so that their probabilities lie anywhere in (0, 1)."""
-    chance = torch.Generator().manual_seed(0)
-    rows = []
-    for prompt, completion in ROWS:
-        ids = torch.randint(3, 700, (1, prompt), generator=chance)
-        while ids.shape[1] < prompt + completion:
-            with torch.no_grad():
-                p = base(ids).logits[:, -1].softmax(-1)
-            ids = torch.cat([ids, p.multinomial(1, generator=chance)], dim=1)
-        ids = ids[0].tolist()
-        rows.append({"input_ids": ids, "labels": [-100] * prompt + ids[prompt:]})
-    return Dataset.from_list(rows)
+    return draw_rows(base, ROWS)
 
 
 @pytest.fixture
@@ -51,20 +36,11 @@ def run(tmp_path, tokenizer, data, base):
 
     def go(kind=ReweightedSFTTrainer, steps=20, model=None, loss=None, **changes):
         own = {k: changes.pop(k) for k in list(changes) if k in OURS}
-        arguments = {
+        arguments = QUIET_SFT | {
             "output_dir": str(tmp_path / "out"),
             "max_steps": steps,
             "per_device_train_batch_size": 8,
             "learning_rate": 1e-2,
-            "logging_steps": 1,
-            "report_to": "none",
-            "save_strategy": "no",
-            "use_cpu": True,
-            "bf16": False,
-            "disable_tqdm": True,
-            "max_length": None,
-            "gradient_checkpointing": False,
-            "dataloader_pin_memory": False,
         }
         trainer = kind(
             model=copy.deepcopy(base) if model is None else model,
@@ -279,8 +255,7 @@ def test_impossible_requests_are_refused(run, keywords, message):
 
 
 def test_the_plain_trainer_takes_the_same_losses(run, tmp_path, tokenizer, data, base):
-    common = {"learning_rate": 0.1, "max_steps": 3, "logging_steps": 1, "report_to": "none", "use_cpu": True}
-    settings = {"optim": "sgd", "save_strategy": "no", "disable_tqdm": True, "dataloader_pin_memory": False}
+    common = {"learning_rate": 0.1, "max_steps": 3, "optim": "sgd"}
 
     def plain(name, **options):
         trainer = Trainer(
@@ -290,8 +265,7 @@ def test_the_plain_trainer_takes_the_same_losses(run, tmp_path, tokenizer, data,
                 per_device_train_batch_size=2,
                 per_device_eval_batch_size=16,
                 gradient_accumulation_steps=4,
-                **common,
-                **settings,
+                **(QUIET | common),
             ),
             train_dataset=data,
             eval_dataset=data.select(range(16)),
@@ -301,9 +275,9 @@ def test_the_plain_trainer_takes_the_same_losses(run, tmp_path, tokenizer, data,
         trainer.train()
         return trainer
 
-    nll = run(loss="nll", optim="sgd", per_device_eval_batch_size=16, **common)
+    nll = run(loss="nll", per_device_eval_batch_size=16, **common)
     for name in ("nll", "mar", "dft", "gem"):
-        theirs, ours = plain(name), run(loss=name, optim="sgd", **common)
+        theirs, ours = plain(name), run(loss=name, **common)
         assert apart(ours, theirs) < 1e-5, name
         assert logged(theirs, "loss") == pytest.approx(logged(ours, "loss"), abs=1e-4)
     for name in ("nll", "eaft", "talr"):
@@ -349,12 +323,8 @@ def test_two_processes(run, tmp_path, data, base):
     """Two processes equal TRL on two processes, and one process that accumulates twice."""
     base.save_pretrained(tmp_path / "base")
     (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in data))
-    (tmp_path / "two.py").write_text(TWO)
-    shape = {
-        "max_steps": 20, "per_device_train_batch_size": 4, "learning_rate": 1e-2, "logging_steps": 1,
-        "report_to": "none", "save_strategy": "no", "use_cpu": True, "ddp_backend": "gloo", "bf16": False,
-        "disable_tqdm": True, "gradient_checkpointing": False, "max_length": None,
-        "dataloader_pin_memory": False,
+    shape = QUIET_SFT | {
+        "max_steps": 20, "per_device_train_batch_size": 4, "learning_rate": 1e-2, "ddp_backend": "gloo",
     }  # fmt: skip
     sgd = shape | {"max_steps": 4, "optim": "sgd", "learning_rate": 0.1}
     plan = [
@@ -366,13 +336,7 @@ def test_two_processes(run, tmp_path, data, base):
         ("talr", "ours", sgd, {"loss": "talr"}),
     ]
     (tmp_path / "plan.json").write_text(json.dumps(plan))
-    launched = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone",
-         str(tmp_path / "two.py"), str(tmp_path)],
-        capture_output=True, text=True, timeout=280,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2] / "src")},
-    )  # fmt: skip
-    assert launched.returncode == 0, launched.stderr[-4000:]
+    run_in_two_processes(TWO, tmp_path)
     done = torch.load(tmp_path / "done.pt")
     for name in ("nll", "dft"):
         ours, theirs = done[f"{name} ours"], done[f"{name} theirs"]

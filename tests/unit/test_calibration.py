@@ -9,16 +9,13 @@ import polars as pl
 import pytest
 
 from overmem.axes.calibration import (
-    GREEDY,
-    SAMPLE,
-    SCORE,
     bin_equal_mass,
     expected_calibration_error,
     jobs,
     measures,
     reliability,
 )
-from overmem.axes.kinds import Available, Evidence
+from overmem.axes.kinds import VAL_ANSWERS, VAL_SAMPLES, VAL_SCORES, Available, Evidence
 from overmem.diagnosis.excess import temperature_gap
 
 # Bins
@@ -202,20 +199,24 @@ def figures_of(rows, temperatures=TEMPERATURES):
     return {measure.name: measure for measure in found}
 
 
-ALL_ROWS = {SCORE: score_rows(), SAMPLE: random_votes(), GREEDY: greedy_rows()}
+ALL_ROWS = {VAL_SCORES: score_rows(), VAL_SAMPLES: random_votes(), VAL_ANSWERS: greedy_rows()}
 
 
 def test_jobs():
     graded = frozenset({"val"})
-    assert jobs(Available(sets=("val",))) == (SCORE,)
-    assert set(jobs(Available(sets=("val", "train"), graded=graded))) == {SCORE, SAMPLE, GREEDY}
+    assert jobs(Available(sets=("val",))) == (VAL_SCORES,)
+    assert set(jobs(Available(sets=("val", "train"), graded=graded))) == {
+        VAL_SCORES,
+        VAL_SAMPLES,
+        VAL_ANSWERS,
+    }
     assert jobs(Available(sets=("train",))) == ()
 
 
 def test_jobs_that_were_not_done_leave_their_figures_out():
     assert figures_of({}) == {}
-    assert set(figures_of({SCORE: score_rows()})) == {"token_ece", "temperature_gap"}
-    assert set(figures_of({GREEDY: greedy_rows()})) == {"answer_ece_probability"}
+    assert set(figures_of({VAL_SCORES: score_rows()})) == {"token_ece", "temperature_gap"}
+    assert set(figures_of({VAL_ANSWERS: greedy_rows()})) == {"answer_ece_probability"}
     everything = figures_of(ALL_ROWS)
     assert len(everything) == 4
     assert {measure.direction for measure in everything.values()} == {"lower"}
@@ -232,13 +233,13 @@ def test_token_ece_is_that_of_all_tokens():
     confidence = np.exp(np.concatenate(rows["top1_logprob"].to_list()))
     correct = np.concatenate(rows["is_top1"].to_list())
     expected = expected_calibration_error(confidence, correct)
-    assert figures_of({SCORE: rows})["token_ece"].value() == pytest.approx(expected)
+    assert figures_of({VAL_SCORES: rows})["token_ece"].value() == pytest.approx(expected)
 
 
 def test_token_ece_counts_a_problems_tokens_together():
     rows = score_rows()
     counts = np.random.default_rng(0).integers(0, 3, (4, len(rows))).astype(float)
-    measure = figures_of({SCORE: rows})["token_ece"]
+    measure = figures_of({VAL_SCORES: rows})["token_ece"]
     tokens = rows["n_tokens"].to_numpy()
     confidence = np.exp(np.concatenate(rows["top1_logprob"].to_list()))
     correct = np.concatenate(rows["is_top1"].to_list())
@@ -250,28 +251,28 @@ def test_agreement_by_hand():
     # 15 problems: 10 agree wholly and are right; 3 have half for a right answer that was drawn first, at
     # a tie with a wrong one; 2 have no answer in three of four samples.
     votes = [["1"] * 4] * 10 + [["1", "2", "2", "1"]] * 3 + [[None, "1", None, None]] * 2
-    found = figures_of({SAMPLE: sample_rows(votes, {"1"})})["answer_ece_agreement"]
+    found = figures_of({VAL_SAMPLES: sample_rows(votes, {"1"})})["answer_ece_agreement"]
     # In order of confidence 0.5 (right), 0.75 (wrong), 1 (right): each its own bins.
     assert found.value() == pytest.approx((3 * 0.5 + 2 * 0.75 + 10 * 0) / 15)
 
 
 def test_a_tie_goes_to_the_answer_drawn_first():
     votes = [["2", "1", "1", "2"]] * 15
-    assert figures_of({SAMPLE: sample_rows(votes, {"2"})})["answer_ece_agreement"].value() == pytest.approx(
-        0.5
-    )
-    assert figures_of({SAMPLE: sample_rows(votes, {"1"})})["answer_ece_agreement"].value() == pytest.approx(
-        0.5
-    )
+    assert figures_of({VAL_SAMPLES: sample_rows(votes, {"2"})})[
+        "answer_ece_agreement"
+    ].value() == pytest.approx(0.5)
+    assert figures_of({VAL_SAMPLES: sample_rows(votes, {"1"})})[
+        "answer_ece_agreement"
+    ].value() == pytest.approx(0.5)
     uneven = [["2", "1", "1", "2"]] * 15 + [["1"] * 4] * 15
-    right_first = figures_of({SAMPLE: sample_rows(uneven, {"2"})})["answer_ece_agreement"]
+    right_first = figures_of({VAL_SAMPLES: sample_rows(uneven, {"2"})})["answer_ece_agreement"]
     assert right_first.value() == pytest.approx((15 * 0.5 + 15 * 1.0) / 30)
 
 
 def test_probability_ece_is_that_of_greedy_answers():
     rows = greedy_rows()
     expected = expected_calibration_error(np.exp(rows["mean_logprob"].to_numpy()), rows["correct"].to_numpy())
-    assert figures_of({GREEDY: rows})["answer_ece_probability"].value() == pytest.approx(expected)
+    assert figures_of({VAL_ANSWERS: rows})["answer_ece_probability"].value() == pytest.approx(expected)
 
 
 def nll_and_tokens(rows):
@@ -282,7 +283,7 @@ def nll_and_tokens(rows):
 def test_temperature_gap_is_that_of_the_verdict():
     rows = score_rows()
     expected, _ = temperature_gap(*nll_and_tokens(rows), base_index=1)
-    assert figures_of({SCORE: rows})["temperature_gap"].value() == pytest.approx(expected)
+    assert figures_of({VAL_SCORES: rows})["temperature_gap"].value() == pytest.approx(expected)
     assert expected > 0
 
 
@@ -297,13 +298,15 @@ def test_temperature_gap_of_a_draw_keeps_the_halves():
         held = np.repeat(np.arange(read, 20, 2), draw[read::2])
         best = nll[fitted].sum(axis=0).argmin()
         gaps.append((nll[held, 1].sum() - nll[held, best].sum()) / tokens[held].sum())
-    found = figures_of({SCORE: rows})["temperature_gap"].statistic({"val:score": draw[None].astype(float)})
+    found = figures_of({VAL_SCORES: rows})["temperature_gap"].statistic(
+        {"val:score": draw[None].astype(float)}
+    )
     assert found[0] == pytest.approx(np.mean(gaps))
 
 
 def test_temperature_gap_is_undefined_in_a_draw_of_one_half():
     draw = np.tile([1.0, 0.0], 10)[None]
-    found = figures_of({SCORE: score_rows()})["temperature_gap"].statistic({"val:score": draw})
+    found = figures_of({VAL_SCORES: score_rows()})["temperature_gap"].statistic({"val:score": draw})
     assert math.isnan(found[0])
 
 
@@ -328,7 +331,7 @@ def test_copies_of_all_problems_change_no_ece():
 def test_the_order_of_problems_changes_no_ece():
     reverse = {job: rows.reverse() for job, rows in ALL_ROWS.items()}
     # Samples of a problem stay in the order they were drawn.
-    reverse[SAMPLE] = ALL_ROWS[SAMPLE].sort("example_id", descending=True, maintain_order=True)
+    reverse[VAL_SAMPLES] = ALL_ROWS[VAL_SAMPLES].sort("example_id", descending=True, maintain_order=True)
     plain, reversed_ = figures_of(ALL_ROWS), figures_of(reverse)
     for name in ("token_ece", "answer_ece_agreement", "answer_ece_probability"):
         assert reversed_[name].value() == pytest.approx(plain[name].value())
@@ -337,22 +340,22 @@ def test_the_order_of_problems_changes_no_ece():
 def test_counting_a_problem_twice_is_having_it_twice_in_the_same_bins():
     # All confidences are one of three values, so that a copy moves no item to another bin's company.
     votes = [["1"] * 4] * 10 + [["1", "2", "1", "3"]] * 10 + [["2", "1", "2", "2"]] * 10
-    plain = figures_of({SAMPLE: sample_rows(votes, {"1"})})["answer_ece_agreement"]
+    plain = figures_of({VAL_SAMPLES: sample_rows(votes, {"1"})})["answer_ece_agreement"]
     counts = np.ones((1, 30))
     counts[0, 12] = 2
-    repeated = figures_of({SAMPLE: sample_rows([*votes, votes[12]], {"1"})})["answer_ece_agreement"]
+    repeated = figures_of({VAL_SAMPLES: sample_rows([*votes, votes[12]], {"1"})})["answer_ece_agreement"]
     assert plain.statistic({"val:sample": counts})[0] == pytest.approx(repeated.value())
     assert repeated.value() != pytest.approx(plain.value())
 
 
 def test_figures_that_cannot_be_had_say_why():
-    few = figures_of({SCORE: score_rows(1), SAMPLE: random_votes(14), GREEDY: greedy_rows(14)})
+    few = figures_of({VAL_SCORES: score_rows(1), VAL_SAMPLES: random_votes(14), VAL_ANSWERS: greedy_rows(14)})
     assert few["answer_ece_agreement"].reason == "14 items are too few for 15 bins"
     assert few["answer_ece_probability"].reason == "14 items are too few for 15 bins"
     assert few["temperature_gap"].reason == "too few tokens"
     assert math.isnan(few["temperature_gap"].value())
-    assert "temperature 1" in figures_of({SCORE: score_rows()}, (0.5, 2.0))["temperature_gap"].reason
+    assert "temperature 1" in figures_of({VAL_SCORES: score_rows()}, (0.5, 2.0))["temperature_gap"].reason
     unnamed = random_votes().with_columns(pl.lit(None, dtype=pl.String).alias("answer"))
-    assert "grader" in figures_of({SAMPLE: unnamed})["answer_ece_agreement"].reason
+    assert "grader" in figures_of({VAL_SAMPLES: unnamed})["answer_ece_agreement"].reason
     empty = {job: rows.clear() for job, rows in ALL_ROWS.items()}
     assert all(measure.reason for measure in figures_of(empty).values())

@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overmem.axes.diversity import (
-    SAMPLE,
     answer_entropy,
     distinct_n,
     jobs,
@@ -26,7 +25,7 @@ from overmem.axes.diversity import (
     solution_paths,
 )
 from overmem.axes.equations import equation_path
-from overmem.axes.kinds import Available, Evidence
+from overmem.axes.kinds import VAL_SAMPLES, Available, Evidence
 from overmem.errors import DataError
 
 # pass@k and maj@k: every subset counted
@@ -248,7 +247,7 @@ def sample_rows(problems):
 
 def evidence_of(problems, reference="1 + 1 = 2"):
     texts = pl.DataFrame({"example_id": list(problems), "completion": [reference] * len(problems)})
-    return Evidence(rows={SAMPLE: sample_rows(problems)}, texts={"val": texts})
+    return Evidence(rows={VAL_SAMPLES: sample_rows(problems)}, texts={"val": texts})
 
 
 def figures_of(problems, **settings):
@@ -278,7 +277,7 @@ def count_problems(problems, times):
 
 def test_jobs_only_where_answers_are_graded():
     assert jobs(Available(sets=("val",))) == ()
-    assert jobs(Available(sets=("val",), graded=frozenset({"val"}))) == (SAMPLE,)
+    assert jobs(Available(sets=("val",), graded=frozenset({"val"}))) == (VAL_SAMPLES,)
     assert measures(Evidence(rows={}, texts={})) == ()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from overmem.cli.main import app
+from overmem.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

@@ -11,12 +11,10 @@ import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from overmem.axes.kinds import Available, Evidence
+from overmem.axes.kinds import TRAIN_SCORES, VAL_SCORES, Available, Evidence
 from overmem.axes.privacy import (
     BASE_TRAIN,
     BASE_VAL,
-    TRAIN,
-    VAL,
     attack_measures,
     distribution_warnings,
     jobs,
@@ -217,7 +215,7 @@ def texts_of(rows):
 
 
 def evidence_of(train, val, *, base=None, sources=None):
-    rows = {TRAIN: train, VAL: val}
+    rows = {TRAIN_SCORES: train, VAL_SCORES: val}
     if base is not None:
         rows |= {BASE_TRAIN: base[0], BASE_VAL: base[1]}
     return Evidence(rows=rows, texts={"train": texts_of(train), "val": texts_of(val)}, sources=sources or {})
@@ -233,8 +231,13 @@ def planted(rng, *, members=150, nonmembers=120, with_base=True):
 
 def test_jobs():
     assert jobs(Available(sets=("val",), has_base=True)) == ()
-    assert jobs(Available(sets=("val", "train"))) == (TRAIN, VAL)
-    assert jobs(Available(sets=("val", "train"), has_base=True)) == (TRAIN, VAL, BASE_TRAIN, BASE_VAL)
+    assert jobs(Available(sets=("val", "train"))) == (TRAIN_SCORES, VAL_SCORES)
+    assert jobs(Available(sets=("val", "train"), has_base=True)) == (
+        TRAIN_SCORES,
+        VAL_SCORES,
+        BASE_TRAIN,
+        BASE_VAL,
+    )
 
 
 def test_measures_of_planted_memorization():
@@ -248,7 +251,7 @@ def test_measures_of_planted_memorization():
         assert 0 <= measure.value() <= 1
     assert found["auroc_loss"].value() > 0.9
     assert found["auroc_base"].value() > 0.9
-    train, val = evidence.rows[TRAIN], evidence.rows[VAL]
+    train, val = evidence.rows[TRAIN_SCORES], evidence.rows[VAL_SCORES]
     per_token = [rows["nll_nats"] / rows["n_tokens"] for rows in (train, val)]
     labels = np.repeat([0, 1], [150, 120])
     assert found["auroc_loss"].value() == pytest.approx(roc_auc_score(labels, pl.concat(per_token)))
@@ -277,7 +280,7 @@ def test_measures_do_not_depend_on_the_order_of_texts_base_rows_or_rows():
 
 def test_measures_need_both_sets_and_the_base_on_both():
     evidence = planted(np.random.default_rng(2))
-    for missing in (TRAIN, VAL):
+    for missing in (TRAIN_SCORES, VAL_SCORES):
         rows = {job: table for job, table in evidence.rows.items() if job != missing}
         assert measures(Evidence(rows=rows, texts=evidence.texts)) == ()
     rows = {job: table for job, table in evidence.rows.items() if job != BASE_VAL}
@@ -330,7 +333,7 @@ def test_warnings_are_the_same_each_time_and_none_for_a_handful():
     rng = np.random.default_rng(0)
     evidence = evidence_of(score_rows(rng, "t", 100, longest=40), score_rows(rng, "v", 100))
     assert distribution_warnings(evidence) == distribution_warnings(evidence) != ()
-    few = evidence_of(evidence.rows[TRAIN][:19], evidence.rows[VAL])
+    few = evidence_of(evidence.rows[TRAIN_SCORES][:19], evidence.rows[VAL_SCORES])
     assert distribution_warnings(few) == ()
     assert distribution_warnings(Evidence(rows={}, texts={})) == ()
 
@@ -344,7 +347,7 @@ def test_equal_distributions_are_seldom_suspected(size, most):
         train, val = (
             pl.DataFrame({"n_tokens": np.round(rng.gamma(4, 30, size=size)).astype(int)}) for _ in range(2)
         )
-        evidence = Evidence(rows={TRAIN: train, VAL: val}, texts={})
+        evidence = Evidence(rows={TRAIN_SCORES: train, VAL_SCORES: val}, texts={})
         suspected += bool(distribution_warnings(evidence, seed=seed, draws=300))
     assert suspected / 200 <= most
 

@@ -22,8 +22,9 @@ from overmem.diagnosis.excess import split_excess
 from overmem.records import Cost, Estimate
 from overmem.reporting.download import csv_text, data_link, file_name
 from overmem.reporting.exhibits.build import Exhibits
+from overmem.reporting.exhibits.draws import Drawn
 from overmem.reporting.exhibits.excess import CELLS, excess_cells
-from overmem.reporting.exhibits.kinds import Drawn, Exhibit, Table
+from overmem.reporting.exhibits.kinds import Exhibit, Table
 from overmem.reporting.exhibits.membership import POINTS, roc_curve, thin
 from overmem.reporting.exhibits.reliability import reliability_bins, token_items
 from overmem.reporting.exhibits.samples import pass_curve

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import overmem
-from overmem.cli.main import app
+from overmem.cli.app import app
 from overmem.errors import OvermemError
 from overmem.reporting.plain import markdown_report
 from overmem.reporting.provenance import audit_command, axes_command, commands, diagnose_command

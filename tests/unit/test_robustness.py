@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from overmem.axes.kinds import Available, Evidence, Job
-from overmem.axes.robustness import CLEAN, accuracy_drop, consistency, jobs, limem, measures
+from overmem.axes.kinds import VAL_ANSWERS, Available, Evidence, Job
+from overmem.axes.robustness import accuracy_drop, consistency, jobs, limem, measures
 
 
 def rows(**correct):
@@ -21,7 +21,7 @@ def rows(**correct):
 
 
 def found(clean, **variants):
-    tables = {CLEAN: clean} | {Job("greedy", "val", name): table for name, table in variants.items()}
+    tables = {VAL_ANSWERS: clean} | {Job("greedy", "val", name): table for name, table in variants.items()}
     return {measure.name: measure for measure in measures(Evidence(rows=tables, texts={}))}
 
 
@@ -35,7 +35,7 @@ def test_jobs_need_a_grader_and_variants():
     assert jobs(Available(sets=("val",), variants=("typo",))) == ()
     assert jobs(Available(sets=("val",), graded=graded)) == ()
     assert jobs(Available(sets=("val",), variants=("typo", "format"), graded=graded)) == (
-        CLEAN,
+        VAL_ANSWERS,
         Job("greedy", "val", "typo"),
         Job("greedy", "val", "format"),
     )
@@ -114,7 +114,7 @@ def test_a_variant_that_shares_no_problem_is_undefined_and_outside_the_means():
 def test_other_rows_are_not_variants_of_val():
     assert found(CLEAN_ROWS) == {}
     others = {
-        CLEAN: CLEAN_ROWS,
+        VAL_ANSWERS: CLEAN_ROWS,
         Job("greedy", "ood/x"): TYPO,
         Job("sample", "val", "typo"): TYPO,
         Job("greedy", "val", "typo", model="base"): TYPO,

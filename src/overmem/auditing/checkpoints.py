@@ -17,6 +17,7 @@ from typing import Any
 
 from overmem.errors import CheckpointError, RunError
 from overmem.records import Checkpoint, Run
+from overmem.store import read_json_or_empty
 
 ADAPTER_CONFIG = "adapter_config.json"
 PICKLED = ("pytorch_model*.bin", "adapter_model.bin", "*.pt", "*.pth")
@@ -168,11 +169,7 @@ def check_json(file: Path) -> None:
 
 def read_trainer_state(folder: Path) -> dict[str, Any]:
     """The checkpoint's `trainer_state.json`, or an empty dict when there is none or it is damaged."""
-    try:
-        state = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return state if isinstance(state, dict) else {}
+    return read_json_or_empty(folder / "trainer_state.json")
 
 
 def fingerprint_weights(folder: Path) -> str:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from overmem.axes.kinds import Available, Axis, Evidence, Job, Measure, mean_measure
-
-VAL = Job("greedy", "val")
+from overmem.axes.kinds import VAL_ANSWERS, Available, Axis, Evidence, Job, Measure, mean_measure
 
 
 def jobs(available: Available) -> tuple[Job, ...]:
     """One greedy answer to every val problem."""
-    return (VAL,) if "val" in available.graded else ()
+    return (VAL_ANSWERS,) if "val" in available.graded else ()
 
 
 def measures(evidence: Evidence) -> tuple[Measure, ...]:
     """Greedy accuracy on val, higher is better."""
-    if VAL not in evidence.rows:
+    if VAL_ANSWERS not in evidence.rows:
         return ()
-    return (mean_measure("accuracy", "higher", "val", evidence.rows[VAL]["correct"].to_numpy()),)
+    return (mean_measure("accuracy", "higher", "val", evidence.rows[VAL_ANSWERS]["correct"].to_numpy()),)
 
 
 AXIS = Axis(name="accuracy", tells="how many problems are solved greedily", jobs=jobs, measures=measures)

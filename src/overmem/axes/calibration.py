@@ -22,11 +22,22 @@ import numpy.typing as npt
 import polars as pl
 
 from overmem.axes.diversity import ProblemSamples, group_samples, has_votes
-from overmem.axes.kinds import Available, Axis, Counts, Evidence, FloatArray, Job, Measure, undefined
+from overmem.axes.kinds import (
+    VAL_ANSWERS,
+    VAL_SAMPLES,
+    VAL_SCORES,
+    Available,
+    Axis,
+    Counts,
+    Evidence,
+    FloatArray,
+    Job,
+    Measure,
+    undefined,
+)
 
 IntArray = npt.NDArray[np.int64]
 
-SCORE, SAMPLE, GREEDY = Job("score", "val"), Job("sample", "val"), Job("greedy", "val")
 BINS = 15
 """Bins of every ECE, as in 1706.04599; also the fewest items it is taken from."""
 
@@ -102,8 +113,8 @@ def reliability(confidence_M: FloatArray, correct_M: npt.ArrayLike, bins: int = 
 
 def jobs(available: Available) -> tuple[Job, ...]:
     """The references of val; where val has answers, also samples and greedy answers."""
-    scored = (SCORE,) if SCORE.set in available.sets else ()
-    return (*scored, SAMPLE, GREEDY) if SAMPLE.set in available.graded else scored
+    scored = (VAL_SCORES,) if VAL_SCORES.set in available.sets else ()
+    return (*scored, VAL_SAMPLES, VAL_ANSWERS) if VAL_SAMPLES.set in available.graded else scored
 
 
 def measures(evidence: Evidence) -> tuple[Measure, ...]:
@@ -113,14 +124,14 @@ def measures(evidence: Evidence) -> tuple[Measure, ...]:
     from all items counted once: a draw changes how often a problem counts, never the bins.
     """
     found: list[Measure] = []
-    if SCORE in evidence.rows:
-        found.append(_token_ece(evidence.rows[SCORE]))
-    if SAMPLE in evidence.rows:
-        found.append(_agreement_ece(group_samples(evidence.rows[SAMPLE])))
-    if GREEDY in evidence.rows:
-        found.append(_probability_ece(evidence.rows[GREEDY]))
-    if SCORE in evidence.rows:
-        found.append(_temperature_gap(evidence.rows[SCORE], evidence.temperatures))
+    if VAL_SCORES in evidence.rows:
+        found.append(_token_ece(evidence.rows[VAL_SCORES]))
+    if VAL_SAMPLES in evidence.rows:
+        found.append(_agreement_ece(group_samples(evidence.rows[VAL_SAMPLES])))
+    if VAL_ANSWERS in evidence.rows:
+        found.append(_probability_ece(evidence.rows[VAL_ANSWERS]))
+    if VAL_SCORES in evidence.rows:
+        found.append(_temperature_gap(evidence.rows[VAL_SCORES], evidence.temperatures))
     return tuple(found)
 
 

@@ -19,6 +19,7 @@ import polars as pl
 
 from overmem.axes.equations import equation_path
 from overmem.axes.kinds import (
+    VAL_SAMPLES,
     Available,
     Axis,
     Direction,
@@ -31,7 +32,6 @@ from overmem.axes.kinds import (
 )
 from overmem.errors import DataError
 
-SAMPLE = Job("sample", "val")
 POPULATION = "val:sample"
 """Name under which the problems of this axis are counted."""
 Ngrams = dict[tuple[str, ...], int]
@@ -218,7 +218,7 @@ def has_votes(problems: Sequence[ProblemSamples]) -> bool:
 
 def jobs(available: Available) -> tuple[Job, ...]:
     """Several answers to every val problem at a temperature."""
-    return (SAMPLE,) if "val" in available.graded else ()
+    return (VAL_SAMPLES,) if "val" in available.graded else ()
 
 
 def measures(evidence: Evidence) -> tuple[Measure, ...]:
@@ -227,9 +227,9 @@ def measures(evidence: Evidence) -> tuple[Measure, ...]:
     Problems with fewer samples than the others, which a cut audit leaves, carry no weight; they keep
     their place, so that checkpoints stay paired.
     """
-    if SAMPLE not in evidence.rows or evidence.rows[SAMPLE].is_empty():
+    if VAL_SAMPLES not in evidence.rows or evidence.rows[VAL_SAMPLES].is_empty():
         return ()
-    problems = group_samples(evidence.rows[SAMPLE])
+    problems = group_samples(evidence.rows[VAL_SAMPLES])
     n_samples = max(len(problem.texts) for problem in problems)
 
     def mean_over(

@@ -66,6 +66,10 @@ class Job:
         return " ".join(filter(None, [*parts, "" if self.model == "checkpoint" else f"({self.model})"]))
 
 
+VAL_SCORES, VAL_ANSWERS, VAL_SAMPLES = Job("score", "val"), Job("greedy", "val"), Job("sample", "val")
+TRAIN_SCORES = Job("score", "train")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Available:
     """What an audit has been given to work with; an axis asks for jobs on these only."""

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from overmem.axes.kinds import Available, Axis, Evidence, Job, Measure, difference_measure, ratio_measure
-
-VAL, TRAIN = Job("score", "val"), Job("score", "train")
+from overmem.axes.kinds import (
+    TRAIN_SCORES,
+    VAL_SCORES,
+    Available,
+    Axis,
+    Evidence,
+    Job,
+    Measure,
+    difference_measure,
+    ratio_measure,
+)
 
 
 def jobs(available: Available) -> tuple[Job, ...]:
     """The references of val, and of a training subset to see the gap."""
-    return tuple(job for job in (VAL, TRAIN) if job.set in available.sets)
+    return tuple(job for job in (VAL_SCORES, TRAIN_SCORES) if job.set in available.sets)
 
 
 def measures(evidence: Evidence) -> tuple[Measure, ...]:
     """NLL on val and on train, and the generalization gap between them; nats per token, lower is better."""
     found = []
-    for job, name in ((VAL, "nll"), (TRAIN, "train_nll")):
+    for job, name in ((VAL_SCORES, "nll"), (TRAIN_SCORES, "train_nll")):
         if job in evidence.rows:
             rows = evidence.rows[job]
             nll_N, tokens_N = rows["nll_nats"].to_numpy(), rows["n_tokens"].to_numpy().astype(float)
-            found.append(ratio_measure(name, "lower" if job is VAL else "context", job.set, nll_N, tokens_N))
+            found.append(
+                ratio_measure(name, "lower" if job is VAL_SCORES else "context", job.set, nll_N, tokens_N)
+            )
     if len(found) == 2:
         found.append(difference_measure("generalization_gap", "lower", *found))
     return tuple(found)

@@ -19,14 +19,23 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from overmem.axes.kinds import Available, Axis, Counts, Evidence, FloatArray, Job, Measure
+from overmem.axes.kinds import (
+    TRAIN_SCORES,
+    VAL_SCORES,
+    Available,
+    Axis,
+    Counts,
+    Evidence,
+    FloatArray,
+    Job,
+    Measure,
+)
 from overmem.axes.roc import FPR, auroc, auroc_D, tpr_at_fpr_D
 from overmem.errors import DataError
 from overmem.tasks.files import SUFFIXES
 from overmem.tasks.known import KNOWN
 from overmem.tasks.sources import Source, parse_source
 
-TRAIN, VAL = Job("score", "train"), Job("score", "val")
 BASE_TRAIN, BASE_VAL = Job("score", "train", model="base"), Job("score", "val", model="base")
 MEMBERS, NONMEMBERS = "train:score", "val:score"
 """Names of the two populations."""
@@ -46,7 +55,9 @@ def jobs(available: Available) -> tuple[Job, ...]:
     """References of members and non-members under the checkpoint, and under the base model if known."""
     if "train" not in available.sets:
         return ()
-    return (TRAIN, VAL, BASE_TRAIN, BASE_VAL) if available.has_base else (TRAIN, VAL)
+    return (
+        (TRAIN_SCORES, VAL_SCORES, BASE_TRAIN, BASE_VAL) if available.has_base else (TRAIN_SCORES, VAL_SCORES)
+    )
 
 
 def measures(evidence: Evidence) -> tuple[Measure, ...]:
@@ -54,12 +65,12 @@ def measures(evidence: Evidence) -> tuple[Measure, ...]:
 
     Both are shares; lower is better down to 0.5 and 0.01, where the scores say nothing.
     """
-    if TRAIN not in evidence.rows or VAL not in evidence.rows:
+    if TRAIN_SCORES not in evidence.rows or VAL_SCORES not in evidence.rows:
         return ()
     has_base = BASE_TRAIN in evidence.rows and BASE_VAL in evidence.rows
     member, nonmember = (
         attack_scores(evidence.rows[job], evidence.texts[job.set], evidence.rows[base] if has_base else None)
-        for job, base in ((TRAIN, BASE_TRAIN), (VAL, BASE_VAL))
+        for job, base in ((TRAIN_SCORES, BASE_TRAIN), (VAL_SCORES, BASE_VAL))
     )
     figures = [attack_measures(attack, member[attack], nonmember[attack]) for attack in member]
     return tuple(measure for pair in figures for measure in pair)
@@ -196,9 +207,9 @@ def distribution_warnings(evidence: Evidence, *, seed: int = 0, draws: int = 200
     """
     found = source_warnings(evidence.sources)
     rng = np.random.default_rng(seed)
-    if TRAIN in evidence.rows and VAL in evidence.rows:
+    if TRAIN_SCORES in evidence.rows and VAL_SCORES in evidence.rows:
         member_M, nonmember_K = (
-            evidence.rows[job]["n_tokens"].to_numpy().astype(float) for job in (TRAIN, VAL)
+            evidence.rows[job]["n_tokens"].to_numpy().astype(float) for job in (TRAIN_SCORES, VAL_SCORES)
         )
         found += _warning("the length of a completion alone", member_M, nonmember_K, rng, draws)
     if BASE_TRAIN in evidence.rows and BASE_VAL in evidence.rows:

@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from overmem.axes.kinds import (
+    VAL_ANSWERS,
     Available,
     Axis,
     Direction,
@@ -28,7 +29,6 @@ from overmem.axes.kinds import (
     ratio_measure,
 )
 
-CLEAN = Job("greedy", "val")
 POPULATION = "val:greedy"
 Parts = tuple[FloatArray, FloatArray]
 
@@ -37,7 +37,7 @@ def jobs(available: Available) -> tuple[Job, ...]:
     """One greedy answer to every val problem, as it is and in each variant."""
     if "val" not in available.graded or not available.variants:
         return ()
-    return (CLEAN, *(Job("greedy", "val", variant) for variant in available.variants))
+    return (VAL_ANSWERS, *(Job("greedy", "val", variant) for variant in available.variants))
 
 
 def accuracy_drop(clean_N: FloatArray, varied_N: FloatArray) -> Parts:
@@ -83,14 +83,14 @@ def measures(evidence: Evidence) -> tuple[Measure, ...]:
     The problem is the unit throughout: all figures rest on the same clean problems, so that one draw
     serves them all, and a problem that a variant does not cover adds nothing to that variant.
     """
-    if CLEAN not in evidence.rows:
+    if VAL_ANSWERS not in evidence.rows:
         return ()
-    clean = evidence.rows[CLEAN]
+    clean = evidence.rows[VAL_ANSWERS]
     clean_N = clean["correct"].to_numpy()
     varied = {
         job.variant: varied_correct(clean, rows)
         for job, rows in sorted(evidence.rows.items(), key=lambda item: item[0])
-        if job != CLEAN and (job.kind, job.set, job.model) == (CLEAN.kind, CLEAN.set, CLEAN.model)
+        if job != VAL_ANSWERS and replace(job, variant="clean") == VAL_ANSWERS
     }
     # Coverage is the same at every checkpoint, so a variant that shares no problem leaves every mean.
     covering = [variant for variant, varied_N in varied.items() if not np.isnan(varied_N).all()]

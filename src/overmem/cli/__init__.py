@@ -1,5 +1,5 @@
 """The `overmem` command: one subcommand a stage."""
 
-from overmem.cli.main import main
+from overmem.cli.app import main
 
 __all__ = ["main"]

@@ -1,12 +1,16 @@
-"""The demo: the whole flow on the bundled tiny model, told to a newcomer."""
+"""`overmem demo`: the whole flow on the bundled tiny model, told to a newcomer."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
+from overmem.cli.options import Seed
+from overmem.cli.screen import console
 from overmem.records import Repair, Verdict
 
 LIMITS = {"calibration": 100, "diversity": 100, "ood": 100, "recall": 100, "robustness": 100}
@@ -15,7 +19,17 @@ CONFIRM = "wordmath:test[:400]"
 """Problems for the proof of a repair alone."""
 
 
-def run_demo(folder: Path, seed: int, console: Console) -> None:
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where the run goes; continued if it exists.")] = Path(
+        "demo/run"
+    ),
+    seed: Seed = 0,
+) -> None:
+    """Train the bundled tiny model until it over-memorizes, then audit, diagnose and report."""
+    run_demo(folder, seed, console())
+
+
+def run_demo(folder: Path, seed: int, screen: Console) -> None:
     """Train, audit, diagnose, repair and report `organism-fast` in `folder`; continues what was begun."""
     from overmem.auditing.checkpoints import open_run
     from overmem.auditing.config import resolve_config
@@ -34,33 +48,33 @@ def run_demo(folder: Path, seed: int, console: Console) -> None:
     start = time.monotonic()
     recipe = load_recipe("organism-fast", {"output": str(folder), "seed": seed})
     _say(
-        console,
+        screen,
         "overmem demo: fine-tune a tiny reasoner (2M parameters) on 1,600 word problems for "
         f"{recipe.training['num_train_epochs']} epochs, keep a checkpoint an epoch, "
         "and ask which one to ship.\n",
     )
-    _say(console, f"1. overmem train organism-fast --output {folder}")
-    with training_progress(console) as progress:
+    _say(screen, f"1. overmem train organism-fast --output {folder}")
+    with training_progress(screen) as progress:
         train(recipe, resume=True, progress=progress)
     _say(
-        console,
+        screen,
         f"\n2. overmem audit {folder} --axes all {' '.join(f'--limit {a}={n}' for a, n in LIMITS.items())}",
     )
     run = open_run(folder)
     config = resolve_config(run, val=None, train=None, axes=("all",), limits=LIMITS)
-    with audit_progress(console, run) as progress:
-        done = measure(run, config, progress=progress, on_plan=lambda plan: render_plan(plan, console))
-    _say(console, f"\n3. overmem diagnose {folder}\n")
+    with audit_progress(screen, run) as progress:
+        done = measure(run, config, progress=progress, on_plan=lambda plan: render_plan(plan, screen))
+    _say(screen, f"\n3. overmem diagnose {folder}\n")
     verdict = diagnose(done)
-    render_verdict(verdict, console)
-    _say(console, f"\n4. overmem repair {folder} --confirm {CONFIRM}")
-    with model_progress(console, "repair") as progress:
+    render_verdict(verdict, screen)
+    _say(screen, f"\n4. overmem repair {folder} --confirm {CONFIRM}")
+    with model_progress(screen, "repair") as progress:
         repaired = repair(folder, confirm=CONFIRM, progress=progress)
-    console.print()
-    render_repair(repaired, console)
-    _say(console, f"\n5. overmem report {folder}")
+    screen.print()
+    render_repair(repaired, screen)
+    _say(screen, f"\n5. overmem report {folder}")
     page = report(folder)
-    _say(console, closing(verdict, repaired, page, time.monotonic() - start))
+    _say(screen, closing(verdict, repaired, page, time.monotonic() - start))
 
 
 def closing(verdict: Verdict, repaired: Repair, page: Path, seconds: float) -> str:
@@ -99,5 +113,5 @@ def _what_to_ship(repaired: Repair) -> str:
     return f"No merge proved better: ship {repaired.before}."
 
 
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False)
+def _say(screen: Console, text: str) -> None:
+    screen.print(text, markup=False)

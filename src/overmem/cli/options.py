@@ -1,10 +1,30 @@
-"""Options that carry a name: `--ood svamp=FILE`, `--variant typo`, `--limit diversity=100`."""
+"""Options that commands share, and how those with a name are read: `--ood svamp=FILE`, `--limit ood=100`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from overmem.errors import RunError
+
+RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder with checkpoint-<step>/ folders.")]
+Out = Annotated[Path | None, typer.Option(help="Artifact folder; RUN/overmem by default.")]
+Val = Annotated[str | None, typer.Option(help="Problems that decide; the run's recipe by default.")]
+Train = Annotated[str | None, typer.Option(help="Training data, to measure memorization on.")]
+Grader = Annotated[str | None, typer.Option(help="math, exact, choice, regex:..., python:m:f, none.")]
+MaxNewTokens = Annotated[int | None, typer.Option(help="Longest answer.")]
+BaseModel = Annotated[
+    str | None, typer.Option(help="The model the fine-tune started from, if the run does not say.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Plan = Annotated[bool, typer.Option("--plan", help="Show the plan and its times; stop.")]
+PerplexityRatio = Annotated[float, typer.Option(help="Perplexity over the lowest that is inflated.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 def parse_ood(given: Sequence[str]) -> dict[str, str]:

@@ -160,10 +160,10 @@ def model_progress(console: Console, doing: str) -> Iterator[AuditProgress]:
         yield say
         return
     with _bar(console) as bar:
-        task = bar.add_task("")
+        task = bar.add_task("", visible=False)
 
         def draw(model: str, work: str, done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, description=f"{model} {work}")
+            bar.update(task, completed=done, total=total, description=f"{model} {work}", visible=True)
 
         yield draw
 

@@ -1,55 +1,55 @@
-"""Watching a run from the terminal: a line for each checkpoint that lands, verdict and report kept fresh."""
+"""`overmem watch`: follow a folder in which checkpoints are being saved."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from rich.console import Console
+import typer
 
-from overmem.auditing.watch import Update, watch
-from overmem.diagnosis.run import diagnose
-from overmem.diagnosis.spoken import accuracy_text, confidence_text, figure_text
-from overmem.records import Verdict
-from overmem.reporting.run import report
+from overmem.cli.options import BaseModel, Device, Dtype, Grader, MaxNewTokens, Out, RunArg, Seed, Train, Val
+from overmem.cli.screen import console
 
 
-def follow(path: Path, console: Console, *, out: Path | None = None, **options: Any) -> None:
-    """Print what each look at the folder brought, until it is interrupted or nothing new comes.
+def watch(
+    run: RunArg,
+    val: Val = None,
+    train: Train = None,
+    limit: Annotated[int | None, typer.Option(help="Most problems of each set, drawn by --seed.")] = None,
+    every: Annotated[float, typer.Option(help="Seconds between looks at the folder.")] = 30.0,
+    settle: Annotated[float, typer.Option(help="Seconds without a change: a checkpoint is whole.")] = 10.0,
+    idle: Annotated[
+        float | None, typer.Option(help="Minutes without a new checkpoint after which to stop.")
+    ] = None,
+    grader: Grader = None,
+    max_new_tokens: MaxNewTokens = None,
+    base_model: BaseModel = None,
+    out: Out = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+) -> None:
+    """Follow a folder where checkpoints are being saved: audit each, and keep verdict and report fresh."""
+    from overmem.cli.follow import follow
+    from overmem.cli.progress import model_progress, quiet_libraries
 
-    Args:
-        path: run folder.
-        console: where to.
-        out: artifact folder; `PATH/overmem` by default.
-        **options: of `overmem.auditing.watch.watch`.
-    """
-    _say(console, f"watching {path}; stop with Ctrl-C, nothing is lost")
-    try:
-        for update in watch(path, out=out, **options):
-            for name in update.gone:
-                _say(console, f"{name} was deleted and is no longer compared; see save_total_limit")
-            _say(console, _news(update, out or path))
-    except KeyboardInterrupt:
-        _say(console, f"stopped; what was measured is kept: overmem diagnose {out or path}")
-
-
-def _news(update: Update, place: Path) -> str:
-    names = ", ".join(update.new)
-    if len(update.audit.manifest["checkpoints"]) < 2:
-        return f"{names}: measured; a verdict needs two checkpoints"
-    verdict = diagnose(update.audit)
-    return f"{names}: {_stage(verdict)}; report: {report(place)}"
-
-
-def _stage(verdict: Verdict) -> str:
-    last = verdict.checkpoints[-1]
-    stage = last.stage if last.leaning is None else f"undetermined, leaning {last.leaning}"
-    ship = f", ship {verdict.recommended.name}" if verdict.recommended is not None else ""
-    return (
-        f"{last.name} is {stage} ({confidence_text(last.confidence)}), accuracy "
-        f"{accuracy_text(last.accuracy)}, perplexity {figure_text(last.perplexity)}{ship}"
-    )
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, soft_wrap=True)
+    quiet_libraries()
+    screen = console()
+    with model_progress(screen, "audit") as progress:
+        follow(
+            run,
+            screen,
+            every=every,
+            settle=settle,
+            idle_minutes=idle,
+            out=out,
+            progress=progress,
+            val=val,
+            train=train,
+            limit=limit,
+            grader=grader,
+            max_new_tokens=max_new_tokens,
+            base_model=base_model,
+            seed=seed,
+            device=device,
+            dtype=dtype,
+        )

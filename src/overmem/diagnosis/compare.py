@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from overmem.axes.accuracy import VAL
 from overmem.axes.accuracy import measures as accuracy_measures
-from overmem.axes.kinds import FloatArray, Measure
+from overmem.axes.kinds import VAL_ANSWERS, FloatArray, Measure
 from overmem.diagnosis.costs import DRAWS, compare_measured, measure_axes
 from overmem.diagnosis.evidence import Place, gather
 from overmem.diagnosis.paired import bootstrap
@@ -131,12 +130,16 @@ def _place(flat: int, table_A_B: FloatArray) -> tuple[int, int]:
 def _accuracies(sides: Sequence[Sequence[tuple[Store, dict[str, Any]]]]) -> list[list[dict[str, Measure]]]:
     """For each side and seed, the accuracy of each checkpoint that all seeds of the side have."""
     places = [
-        [Place(store, manifest, c["name"]) for c in manifest["checkpoints"] if str(VAL) in c["row_keys"]]
+        [
+            Place(store, manifest, c["name"])
+            for c in manifest["checkpoints"]
+            if str(VAL_ANSWERS) in c["row_keys"]
+        ]
         for side in sides
         for store, manifest in side
     ]
-    evidence = gather([place for group in places for place in group], {VAL})
-    if not evidence or any(VAL not in item.rows for item in evidence):
+    evidence = gather([place for group in places for place in group], {VAL_ANSWERS})
+    if not evidence or any(VAL_ANSWERS not in item.rows for item in evidence):
         raise ArtifactError(
             "the runs share no answered val problem",
             expected="both audited on the same --val",

@@ -14,12 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from overmem.axes.kinds import Job
+from overmem.axes.kinds import VAL_ANSWERS, VAL_SCORES, Job
 from overmem.errors import ArtifactError
 from overmem.store import Store
 
 FloatArray = npt.NDArray[np.float64]
-VAL_SCORES, VAL_ANSWERS = Job("score", "val"), Job("greedy", "val")
 
 
 def read_job(

@@ -19,21 +19,20 @@ import numpy.typing as npt
 import polars as pl
 
 from overmem.axes.calibration import nll_at_temperatures
-from overmem.axes.kinds import Job
+from overmem.axes.kinds import TRAIN_SCORES, VAL_ANSWERS, VAL_SCORES
 from overmem.diagnosis.costs import measure_costs
 from overmem.diagnosis.estimates import nll_estimate
 from overmem.diagnosis.excess import MIN_EXCESS_NATS, split_excess, temperature_gap
 from overmem.diagnosis.judge import judge
 from overmem.diagnosis.logged import read_logged
 from overmem.diagnosis.moments import measure_curves
-from overmem.diagnosis.rows import VAL_ANSWERS, VAL_SCORES, read_core, read_job
+from overmem.diagnosis.rows import read_core, read_job
 from overmem.diagnosis.words import plain_words
 from overmem.errors import ArtifactError, RunError
 from overmem.records import Estimate, Severity, Verdict
 from overmem.store import MANIFEST_SCHEMA, Store
 
 FloatArray = npt.NDArray[np.float64]
-TRAIN_SCORES = Job("score", "train")
 
 
 class HasStore(Protocol):

@@ -28,6 +28,8 @@ SEARCH_SHARE = 0.5
 class RepairPlan:
     """What will be done, and about how long it takes beside merging and loading."""
 
+    before: str
+    """The checkpoint to beat."""
     candidates: tuple[Candidate, ...]
     left_out: int
     """Candidates that the budget has no room for."""
@@ -44,9 +46,15 @@ class RepairPlan:
     proof_seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form: how many merges, and about how many seconds."""
+        """JSON form: how many merges, about how many seconds, and what is to be beaten."""
         steps = {"search": self.search_seconds, "proof": self.proof_seconds}
-        return {"merges": self.scores, "few": self.few, "seconds": steps, "left_out": self.left_out_words}
+        return {
+            "merges": self.scores,
+            "few": self.few,
+            "seconds": steps,
+            "left_out": self.left_out_words,
+            "before": self.before,
+        }
 
     @property
     def scores(self) -> int:
@@ -97,6 +105,7 @@ def plan_repair(setup: Setup, *, few: int = FEW, budget_minutes: float | None = 
         setup.confirm.half is None or any(str(job) not in keys for job in proof.rest) for keys in measured
     )
     plan = RepairPlan(
+        before=setup.before.name,
         candidates=setup.candidates,
         left_out=0,
         more=True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import Any
 import yaml
 from trl import SFTConfig
 
-from overmem.auditing.checkpoints import ADAPTER_CONFIG
+from overmem.auditing.checkpoints import ADAPTER_CONFIG, read_trainer_state
 from overmem.auditing.config import read_recipe
 from overmem.records import CheckpointSummary, Retraining, Run, Verdict
-from overmem.store import write_text_atomic
+from overmem.store import read_json_or_empty, write_text_atomic
 from overmem.training.recipe import check_recipe, dump_recipe
 
 LOSS = "mar"
@@ -95,7 +94,7 @@ def _trained(verdict: Verdict) -> list[CheckpointSummary]:
 def _from_trainer(run: Run, manifest: Mapping[str, Any]) -> dict[str, Any] | None:
     """A recipe from what another trainer left behind; None when model, data or rate are not known."""
     last, config = run.checkpoints[-1], manifest["config"]
-    states = [_read_json(checkpoint.path / "trainer_state.json") for checkpoint in run.checkpoints]
+    states = [read_trainer_state(checkpoint.path) for checkpoint in run.checkpoints]
     # A final model at the root often has none.
     state: dict[str, Any] = next((state for state in reversed(states) if state), {})
     rates = [entry["learning_rate"] for entry in state.get("log_history", []) if "learning_rate" in entry]
@@ -117,7 +116,7 @@ def _from_trainer(run: Run, manifest: Mapping[str, Any]) -> dict[str, Any] | Non
         "training": training,
     }
     if last.kind == "adapter":
-        adapter = _read_json(last.path / ADAPTER_CONFIG)
+        adapter = read_json_or_empty(last.path / ADAPTER_CONFIG)
         kept = ("r", "lora_alpha", "lora_dropout", "target_modules", "use_rslora")
         found |= {"method": "lora", "lora": {key: adapter[key] for key in kept if key in adapter}}
     return found
@@ -127,7 +126,7 @@ def _base_model(run: Run, manifest: Mapping[str, Any]) -> str | None:
     """The model the fine-tune started from: as the audit was told, else as the run's own files say."""
     last = run.checkpoints[-1]
     if last.kind == "adapter":
-        named = _read_json(last.path / ADAPTER_CONFIG).get("base_model_name_or_path")
+        named = read_json_or_empty(last.path / ADAPTER_CONFIG).get("base_model_name_or_path")
     else:
         named = (manifest.get("base") or {}).get("model") or _card(run.path).get("base_model")
     return manifest["config"]["base_model"] or named
@@ -139,13 +138,5 @@ def _card(folder: Path) -> dict[str, Any]:
         parts = (folder / "README.md").read_text(encoding="utf-8").split("---")
         found = yaml.safe_load(parts[1]) if len(parts) > 2 else None
     except (OSError, ValueError, yaml.YAMLError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

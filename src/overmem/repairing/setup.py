@@ -14,8 +14,8 @@ from overmem.auditing.checkpoints import open_run
 from overmem.auditing.config import AuditConfig, saved_config
 from overmem.auditing.data import half_of
 from overmem.axes import CORE, choose_axes
-from overmem.diagnosis.moments import measure_curves
-from overmem.diagnosis.rows import read_core
+from overmem.diagnosis.moments import Moments, measure_curves
+from overmem.diagnosis.rows import Core, read_core
 from overmem.diagnosis.rules import recommended_index
 from overmem.diagnosis.run import judge_store
 from overmem.errors import DataError, RunError
@@ -105,16 +105,8 @@ def set_up(
     trained = _trained(run, manifest)
     core = read_core(store, manifest)
     searched = _searched(store, config, core.ids, confirm, fewest_problems(accuracy_margin))
-    here_N = np.array([name in searched for name in core.ids])
-    measured = [record["name"] for record in manifest["checkpoints"]]
-    rows_C = [measured.index(checkpoint.name) for checkpoint in trained]
-    moments = measure_curves(
-        core.correct_C_N[rows_C][:, here_N], core.nll_nats_C_N[rows_C][:, here_N], core.n_tokens_N[here_N]
-    )
-    covariance = moments.sample_cov_B_B[: len(trained), : len(trained)]
-    pick = recommended_index(moments.accuracy_C, moments.nll_C, covariance, perplexity_ratio)
-    if before is not None:
-        pick = _position(trained, before)
+    moments = _curves(core, manifest, trained, searched)
+    pick = _position(trained, before) if before is not None else _best(moments, perplexity_ratio)
     names = [checkpoint.name for checkpoint in trained]
     search, proof = _configs(config, manifest, run, choose_axes((*CORE, *choose_axes(axes))), confirm)
     return Setup(
@@ -168,6 +160,25 @@ def _searched(
     most = config.limit_of("accuracy")
     _check_sizes(len(ids), len(found) if most is None else min(most, len(found)), fewest)
     return frozenset(ids)
+
+
+def _curves(
+    core: Core, manifest: Mapping[str, Any], trained: Sequence[Checkpoint], searched: frozenset[str]
+) -> Moments:
+    """Accuracy and NLL of the trained checkpoints on the search split alone."""
+    here_N = np.array([name in searched for name in core.ids])
+    measured = [record["name"] for record in manifest["checkpoints"]]
+    rows_C = [measured.index(checkpoint.name) for checkpoint in trained]
+    return measure_curves(
+        core.correct_C_N[rows_C][:, here_N], core.nll_nats_C_N[rows_C][:, here_N], core.n_tokens_N[here_N]
+    )
+
+
+def _best(moments: Moments, perplexity_ratio: float) -> int:
+    """Position of the checkpoint that would be shipped without a repair."""
+    n_trained = len(moments.nll_C)
+    covariance = moments.sample_cov_B_B[:n_trained, :n_trained]
+    return recommended_index(moments.accuracy_C, moments.nll_C, covariance, perplexity_ratio)
 
 
 def _configs(

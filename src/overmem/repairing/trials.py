@@ -14,15 +14,14 @@ import numpy as np
 import polars as pl
 
 from overmem.auditing.session import Session
-from overmem.axes.kinds import Job
+from overmem.axes.kinds import VAL_SCORES
 from overmem.errors import CheckpointError, MergeError
 from overmem.records import Checkpoint, Run
 from overmem.repairing.candidates import Candidate, distinct, finer, shortlist
 from overmem.repairing.merge import merge
 from overmem.repairing.merge.methods import greedy_soup, soup_weights
-from overmem.store import settings_key, write_text_atomic
+from overmem.store import read_json_or_empty, settings_key, write_text_atomic
 
-VAL = Job("score", "val")
 MOST_GREEDY = 6
 """Checkpoints that a greedy soup looks at, of the lowest NLL."""
 
@@ -45,7 +44,7 @@ class Trials:
         self.failed: dict[str, str] = {}
         self._checkpoints = {checkpoint.name: checkpoint for checkpoint in run.checkpoints}
         self._scores = folder.parent / "scores.json"
-        self._known = _read_scores(self._scores)
+        self._known: dict[str, float] = read_json_or_empty(self._scores)
 
     def try_all(self, candidates: Sequence[Candidate]) -> None:
         """Score each candidate that is new."""
@@ -107,10 +106,10 @@ class Trials:
     def _nll_of(self, candidate: Candidate, checkpoint: Checkpoint) -> float:
         session = self.session
         limit = session.config.limit_of("likelihood")
-        session.do(VAL, checkpoint, limit)
-        problems = session.problems[VAL.data]
+        session.do(VAL_SCORES, checkpoint, limit)
+        problems = session.problems[VAL_SCORES.data]
         chosen = [problems.examples[i].id for i in problems.chosen(limit, session.config.seed)]
-        key = session.row_key(VAL, checkpoint)
+        key = session.row_key(VAL_SCORES, checkpoint)
         rows = session.store.read_rows(checkpoint.name, "likelihood", key, ("nll_nats", "n_tokens"))
         rows = rows.filter(pl.col("split") == "val", pl.col("example_id").is_in(chosen))
         return float(np.sum(rows["nll_nats"].to_numpy()) / np.sum(rows["n_tokens"].to_numpy()))
@@ -128,7 +127,7 @@ class Trials:
 
     def _key(self, candidate: Candidate) -> str:
         prints = [self.session.fingerprint(self._checkpoints[name]) for name in candidate.checkpoints]
-        problems = self.session.problems[VAL.data]
+        problems = self.session.problems[VAL_SCORES.data]
         return settings_key(
             {
                 "weights": list(zip(prints, candidate.weights, strict=True)),
@@ -138,12 +137,3 @@ class Trials:
                 "dtype": str(self.session.host.dtype),
             }
         )
-
-
-def _read_scores(path: Path) -> dict[str, float]:
-    """Scores of an earlier search; none where the file is missing or damaged."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -14,7 +14,8 @@ from typing import Any
 
 from overmem.diagnosis.spoken import MINUS
 from overmem.records import Cost, Estimate
-from overmem.reporting.exhibits.kinds import Cell, Figure, Table, Trace, axis, layout
+from overmem.reporting.exhibits.kinds import Cell, Figure, Table, Trace
+from overmem.reporting.exhibits.style import axis, layout
 from overmem.reporting.safe import plotly_text
 
 FARTHEST = 8.0

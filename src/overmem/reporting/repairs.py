@@ -17,13 +17,12 @@ from overmem.reporting.tables import difference_table, plain_table, time_text
 
 if TYPE_CHECKING:
     from overmem.repairing.plan import RepairPlan
-    from overmem.repairing.setup import Setup
 
 ROWS = 6
 """Attempts shown beside those whose answers were measured."""
 
 
-def render_repair_plan(setup: Setup, plan: RepairPlan, console: Console) -> None:
+def render_repair_plan(plan: RepairPlan, console: Console) -> None:
     """Print what a repair will try, against what, and about how long it takes."""
     table = plain_table("step", "what", numbers=("merges", "about"))
     scoring = plan.scores * plan.score_seconds
@@ -31,7 +30,7 @@ def render_repair_plan(setup: Setup, plan: RepairPlan, console: Console) -> None
     answers = plan.few * plan.answer_seconds
     table.add_row("look closely", "accuracy and samples, there", str(plan.few), time_text(answers))
     table.add_row("prove", "every axis, on the confirm split", "1", time_text(plan.proof_seconds))
-    console.print(Text(f" To beat: {setup.before.name}, what one would ship without a repair"))
+    console.print(Text(f" To beat: {plan.before}, what one would ship without a repair"))
     console.print(table)
     console.print(Text(f" about {time_text(plan.seconds)} in all, beside merging and loading\n", style="dim"))
 

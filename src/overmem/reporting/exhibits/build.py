@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from overmem.axes import calibration, diversity, privacy, recall
-from overmem.axes.kinds import Evidence, Job
+from overmem.axes import recall
+from overmem.axes.kinds import TRAIN_SCORES, VAL_ANSWERS, VAL_SAMPLES, VAL_SCORES, Evidence, Job
 from overmem.reporting.exhibits.excess import excess_exhibit
 from overmem.reporting.exhibits.kinds import Exhibit, Shown
 from overmem.reporting.exhibits.membership import membership_exhibit
@@ -22,14 +22,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 Record = Mapping[str, Any]
-JOBS = {
-    calibration.SCORE,
-    calibration.GREEDY,
-    diversity.SAMPLE,
-    privacy.TRAIN,
-    recall.TRAIN,
-    recall.VAL,
-}
+JOBS = {VAL_SCORES, VAL_ANSWERS, VAL_SAMPLES, TRAIN_SCORES, recall.TRAIN, recall.VAL}
 """The rows that exhibits are made of."""
 
 
@@ -92,16 +85,16 @@ def build_exhibits(
     before, last = compared_pair(shown)
     rows = {job: _rows(evidence, job) for job in JOBS}
     texts = {name: table for item in evidence.values() for name, table in item.texts.items()}
-    samples = rows[diversity.SAMPLE]
+    samples = rows[VAL_SAMPLES]
     heat = next((float(table["temperature"][0]) for table in samples.values() if len(table)), None)
-    scores = rows[calibration.SCORE]
+    scores = rows[VAL_SCORES]
     temperatures = next(iter(evidence.values())).temperatures if evidence else ()
     lowest = next((item.name for item in shown if "lowest perplexity" in item.roles), None)
     figures = (
         tokens_exhibit(scores, command("likelihood")),
-        answers_exhibit(rows[calibration.GREEDY], command("accuracy")),
+        answers_exhibit(rows[VAL_ANSWERS], command("accuracy")),
         pass_exhibit(samples, heat, command("diversity")),
-        membership_exhibit(rows[privacy.TRAIN], scores, command("train")),
+        membership_exhibit(rows[TRAIN_SCORES], scores, command("train")),
         excess_exhibit(scores, lowest, temperatures, command("likelihood")),
     )
     continued = rows[recall.TRAIN], rows[recall.VAL]

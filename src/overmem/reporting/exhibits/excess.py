@@ -12,26 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from overmem.axes.calibration import SCORE
 from overmem.axes.calibration import measures as calibration_measures
-from overmem.axes.kinds import Evidence, FloatArray, Measure, ratio_measure
+from overmem.axes.kinds import VAL_SCORES, Evidence, FloatArray, Measure, ratio_measure
 from overmem.diagnosis.excess import MIN_EXCESS_NATS
 from overmem.diagnosis.spoken import percent
 from overmem.records import Estimate
-from overmem.reporting.exhibits.kinds import (
-    Cell,
-    Drawn,
-    Exhibit,
-    Figure,
-    Table,
-    Trace,
-    axis,
-    interval,
-    layout,
-    left_out,
-    rounded,
-    signed_text,
-)
+from overmem.reporting.exhibits.draws import Drawn, interval, signed_text
+from overmem.reporting.exhibits.kinds import Cell, Exhibit, Figure, Table, Trace, left_out
+from overmem.reporting.exhibits.style import axis, layout, rounded
 from overmem.reporting.safe import plotly_text
 
 NAME, TITLE = "excess-nll", "What the excess NLL is made of"
@@ -125,7 +113,7 @@ def _said(drawn: Mapping[str, Drawn], rows: pl.DataFrame, temperatures: Sequence
     own_D = np.sum([drawn[key].draws_D for key in OWN_PATH], axis=0)
     own = share(own_D, sum(drawn[key].value for key in OWN_PATH), total)
     parts.append(f"on tokens that are not its first choice {_share_text(own)}")
-    evidence = Evidence(rows={SCORE: rows}, texts={}, temperatures=tuple(temperatures))
+    evidence = Evidence(rows={VAL_SCORES: rows}, texts={}, temperatures=tuple(temperatures))
     gap = next((m for m in calibration_measures(evidence) if m.name == "temperature_gap"), None)
     if gap is not None and gap.reason is None:
         heat = Drawn.of(gap)

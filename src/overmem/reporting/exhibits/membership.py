@@ -12,20 +12,9 @@ import polars as pl
 
 from overmem.axes.kinds import FloatArray
 from overmem.axes.privacy import attack_measures, loss_score
-from overmem.reporting.exhibits.kinds import (
-    Cell,
-    Drawn,
-    Exhibit,
-    Figure,
-    Table,
-    Trace,
-    axis,
-    compare,
-    layout,
-    left_out,
-    plain_text,
-    rounded,
-)
+from overmem.reporting.exhibits.draws import Drawn, compare, plain_text
+from overmem.reporting.exhibits.kinds import Cell, Exhibit, Figure, Table, Trace, left_out
+from overmem.reporting.exhibits.style import axis, diagonal, layout, rounded
 
 NAME, TITLE = "membership-roc", "Membership: what the loss gives away"
 POINTS = 160
@@ -116,14 +105,6 @@ def _trace(name: str, curve: tuple[FloatArray, FloatArray]) -> tuple[Trace, ...]
 
 
 def _figure(series: Mapping[str, tuple[Trace, ...]]) -> Figure:
-    diagonal: Trace = {
-        "type": "scatter",
-        "mode": "lines",
-        "x": [0, 1],
-        "y": [0, 1],
-        "line": {"color": "@muted", "width": 1, "dash": "dot"},
-        "hoverinfo": "skip",
-    }
     ends = [-0.02, 1.02]
     return Figure(
         layout=layout(
@@ -131,7 +112,7 @@ def _figure(series: Mapping[str, tuple[Trace, ...]]) -> Figure:
             axis("share of training problems found", range=ends, nticks=6),
         ),
         compact={"xaxis.title.text": "false alarms", "yaxis.title.text": "training problems found"},
-        base=(diagonal,),
+        base=(diagonal(),),
         series=series,
     )
 

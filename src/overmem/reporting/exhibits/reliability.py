@@ -16,22 +16,9 @@ from overmem.axes.calibration import BINS, bin_equal_mass, ece_measure
 from overmem.axes.kinds import FloatArray
 from overmem.diagnosis.paired import draw_counts
 from overmem.records import Estimate
-from overmem.reporting.exhibits.kinds import (
-    DRAWS,
-    SEED,
-    Cell,
-    Drawn,
-    Exhibit,
-    Figure,
-    Table,
-    Trace,
-    axis,
-    compare,
-    interval,
-    layout,
-    left_out,
-    rounded,
-)
+from overmem.reporting.exhibits.draws import DRAWS, SEED, Drawn, compare, interval
+from overmem.reporting.exhibits.kinds import Cell, Exhibit, Figure, Table, Trace, left_out
+from overmem.reporting.exhibits.style import MARKER, axis, diagonal, layout, rounded
 from overmem.reporting.safe import plotly_text
 
 TOKENS, ANSWERS = "reliability-tokens", "reliability-answers"
@@ -175,7 +162,7 @@ def _traces(name: str, bins: list[Bin], mode: str) -> tuple[Trace, ...]:
             "width": 0,
         },
         "line": {"color": "@series", "width": 1.5, "dash": "@dash"},
-        "marker": {"color": "@series", "size": 7, "symbol": "@symbol"},
+        "marker": MARKER,
         "hovertext": hover,
         "hoverinfo": "text",
     }
@@ -186,14 +173,6 @@ def _figure(series: Mapping[str, tuple[Trace, ...]], noun: str) -> Figure:
     least = min(x for traces in series.values() for t in traces for x in (*t["x"], *t["y"]) if x is not None)
     low = -0.02 if least < 0.45 else max(0.0, float(np.floor(least * 10 - 0.5) / 10))
     ends = [low, 1.02]
-    diagonal: Trace = {
-        "type": "scatter",
-        "mode": "lines",
-        "x": [max(low, 0), 1],
-        "y": [max(low, 0), 1],
-        "line": {"color": "@muted", "width": 1, "dash": "dot"},
-        "hoverinfo": "skip",
-    }
     what = "probability of the first choice" if noun == "tokens" else "mean token probability of the answer"
     return Figure(
         layout=layout(
@@ -201,7 +180,7 @@ def _figure(series: Mapping[str, tuple[Trace, ...]], noun: str) -> Figure:
             axis("how often right", range=ends, nticks=6),
         ),
         compact={"xaxis.title.text": "how sure"},
-        base=(diagonal,),
+        base=(diagonal(max(low, 0)),),
         series=series,
     )
 

@@ -13,20 +13,9 @@ import polars as pl
 from overmem.axes.diversity import POPULATION, ProblemSamples, group_samples, pass_at_k
 from overmem.axes.kinds import ratio_measure
 from overmem.records import Estimate
-from overmem.reporting.exhibits.kinds import (
-    Cell,
-    Drawn,
-    Exhibit,
-    Figure,
-    Table,
-    Trace,
-    axis,
-    compare,
-    layout,
-    left_out,
-    plain_text,
-    rounded,
-)
+from overmem.reporting.exhibits.draws import Drawn, compare, plain_text
+from overmem.reporting.exhibits.kinds import Cell, Exhibit, Figure, Table, Trace, left_out
+from overmem.reporting.exhibits.style import MARKER, axis, layout, rounded
 from overmem.reporting.safe import plotly_text
 
 NAME, TITLE = "pass-at-k", "pass@k: how far more samples help"
@@ -100,7 +89,7 @@ def _traces(name: str, curve: Sequence[Estimate]) -> tuple[Trace, ...]:
         "x": k,
         "y": rounded([e.value for e in curve]),
         "line": {"color": "@series", "width": 2, "dash": "@dash"},
-        "marker": {"color": "@series", "size": 7, "symbol": "@symbol"},
+        "marker": MARKER,
         "hovertext": hover,
         "hoverinfo": "text",
     }

@@ -1,0 +1,52 @@
+"""Watching a run from the terminal: a line for each checkpoint that lands, verdict and report kept fresh."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from overmem.auditing.watch import Update, watch
+from overmem.cli.screen import say
+from overmem.diagnosis.run import diagnose
+from overmem.diagnosis.spoken import accuracy_text, confidence_text, figure_text
+from overmem.records import Verdict
+from overmem.reporting.run import report
+
+
+def follow(path: Path, screen: Console, *, out: Path | None = None, **options: Any) -> None:
+    """Print what each look at the folder brought, until it is interrupted or nothing new comes.
+
+    Args:
+        path: run folder.
+        screen: where to.
+        out: artifact folder; `PATH/overmem` by default.
+        **options: of `overmem.auditing.watch.watch`.
+    """
+    say(screen, f"watching {path}; stop with Ctrl-C, nothing is lost")
+    try:
+        for update in watch(path, out=out, **options):
+            for name in update.gone:
+                say(screen, f"{name} was deleted and is no longer compared; see save_total_limit")
+            say(screen, _news(update, out or path))
+    except KeyboardInterrupt:
+        say(screen, f"stopped; what was measured is kept: overmem diagnose {out or path}")
+
+
+def _news(update: Update, place: Path) -> str:
+    names = ", ".join(update.new)
+    if len(update.audit.manifest["checkpoints"]) < 2:
+        return f"{names}: measured; a verdict needs two checkpoints"
+    verdict = diagnose(update.audit)
+    return f"{names}: {_stage(verdict)}; report: {report(place)}"
+
+
+def _stage(verdict: Verdict) -> str:
+    last = verdict.checkpoints[-1]
+    stage = last.stage if last.leaning is None else f"undetermined, leaning {last.leaning}"
+    ship = f", ship {verdict.recommended.name}" if verdict.recommended is not None else ""
+    return (
+        f"{last.name} is {stage} ({confidence_text(last.confidence)}), accuracy "
+        f"{accuracy_text(last.accuracy)}, perplexity {figure_text(last.perplexity)}{ship}"
+    )

@@ -1,0 +1,114 @@
+"""`overmem merge` and `repair`: a better model from the checkpoints at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from overmem.cli.options import Json, Out, PerplexityRatio, Plan, RunArg, parse_weights
+from overmem.cli.screen import console, print_json, say
+
+if TYPE_CHECKING:
+    from overmem.repairing.plan import RepairPlan
+
+
+def merge(
+    checkpoints: Annotated[
+        list[Path], typer.Argument(metavar="CHECKPOINT...", help="Two or more folders, the earlier first.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to make; it must not exist.")],
+    method: Annotated[
+        str, typer.Option(help="pair, wise, soup, linear, ema, slerp; ties and dare through mergekit.")
+    ] = "pair",
+    weights: Annotated[str | None, typer.Option(help="For linear: one a checkpoint, as 0.2,0.3,0.5.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="For wise and slerp: share of the second.")] = None,
+    decay: Annotated[float | None, typer.Option(help="For ema: share kept at every checkpoint.")] = None,
+    rank: Annotated[
+        int | None, typer.Option(help="Largest rank of a merged adapter; exact if left out.")
+    ] = None,
+    into_full: Annotated[
+        bool, typer.Option("--into-full", help="Merge adapters into their base model.")
+    ] = False,
+    base_model: Annotated[str | None, typer.Option(help="Base of the adapters, if it has moved.")] = None,
+    allow_different_tokenizers: Annotated[
+        bool, typer.Option("--allow-different-tokenizers", help="Keep the last checkpoint's tokenizer.")
+    ] = False,
+) -> None:
+    """Average checkpoints of one fine-tune into an ordinary model or adapter folder."""
+    from overmem.repairing.merge import merge as run_merge
+
+    path = run_merge(
+        checkpoints,
+        out,
+        method=method,
+        weights=parse_weights(weights),
+        alpha=alpha,
+        decay=decay,
+        rank=rank,
+        into_full=into_full,
+        base_model=base_model,
+        allow_different_tokenizers=allow_different_tokenizers,
+    )
+    say(console(), f"merged: {path}  (how it was made: {path / 'README.md'})")
+
+
+def repair(
+    run: RunArg,
+    confirm: Annotated[
+        str | None, typer.Option(help="Problems for the proof alone; half of val by default.")
+    ] = None,
+    before: Annotated[
+        str | None, typer.Option(help="Checkpoint to beat; the recommended one by default.")
+    ] = None,
+    axes: Annotated[str, typer.Option(help="What the proof measures; see audit.")] = "all",
+    few: Annotated[int, typer.Option(help="Merges whose answers are measured.")] = 4,
+    budget: Annotated[
+        float | None, typer.Option(help="Minutes to share out; what does not fit is left out.")
+    ] = None,
+    plan: Plan = False,
+    accuracy_margin: Annotated[float, typer.Option(help="Loss of accuracy that counts as none.")] = 0.03,
+    perplexity_ratio: PerplexityRatio = 1.10,
+    audit: Out = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the model; RUN/overmem/repaired by default.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Search the merges of an audited run for one that beats its best checkpoint, and prove it."""
+    from overmem.cli.progress import model_progress, quiet_libraries
+    from overmem.repairing.run import repair as run_repair
+    from overmem.reporting.repairs import render_repair, render_repair_plan
+
+    quiet_libraries()
+    screen = console()
+
+    def show(planned: RepairPlan) -> None:
+        if not json_:
+            render_repair_plan(planned, screen)
+        elif plan:
+            print_json(planned.to_dict())
+        if plan:
+            raise typer.Exit
+
+    with model_progress(Console(stderr=True, highlight=False) if json_ else screen, "repair") as progress:
+        found = run_repair(
+            run,
+            audit=audit,
+            out=out,
+            before=before,
+            confirm=confirm,
+            axes=axes,
+            few=few,
+            accuracy_margin=accuracy_margin,
+            perplexity_ratio=perplexity_ratio,
+            budget_minutes=budget,
+            progress=progress,
+            on_plan=show,
+        )
+    if json_:
+        print_json(found.to_dict())
+    else:
+        render_repair(found, screen)

@@ -1,0 +1,40 @@
+"""`overmem train`: fine-tune as a recipe says."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from overmem.cli.screen import console, say
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Path of a YAML recipe, or a bundled one: organism-fast.")],
+    output: Annotated[str | None, typer.Option(help="Run folder; overrides the recipe's.")] = None,
+    model: Annotated[str | None, typer.Option(help="Hub id or folder; overrides model.name.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Overrides the recipe's seed.")] = None,
+    loss: Annotated[
+        str | None, typer.Option(help="nll, mar, focal, dft, eaft, talr, goldfish, label_smoothing, gem.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a key: training.learning_rate=1e-4.")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Continue a run that was stopped.")] = False,
+) -> None:
+    """Fine-tune as a recipe says, with checkpoints in the ordinary Hugging Face layout."""
+    from overmem.training.recipe import load_recipe, parse_override
+
+    overrides = dict(map(parse_override, set_ or []))
+    if model is not None:
+        overrides |= {"model.name": model, "model.gguf_file": None}
+    given = {"output": output, "seed": seed, "loss": loss}
+    overrides |= {key: value for key, value in given.items() if value is not None}
+    checked = load_recipe(recipe, overrides)
+    from overmem.cli.progress import quiet_libraries, training_progress
+    from overmem.training.trainer import train as run_training
+
+    quiet_libraries()
+    with training_progress(console()) as progress:
+        path = run_training(checked, resume=resume, progress=progress, watch=progress.watch)
+    say(console(), f"trained: {path}\nnext:    overmem audit {path}")

@@ -1,0 +1,76 @@
+"""Models measured side by side on one of the two splits of a repair."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from overmem.auditing.config import AuditConfig
+from overmem.auditing.run import measure
+from overmem.auditing.session import Progress
+from overmem.diagnosis.costs import Measured, measure_axes
+from overmem.diagnosis.evidence import Place, gather
+from overmem.records import Checkpoint, Run
+from overmem.repairing.setup import Setup
+from overmem.store import Store
+
+LEAST_PROOF_MINUTES = 0.1
+"""Of a budget that the search has used up."""
+
+
+@dataclass(frozen=True)
+class OnSplit:
+    """Models on the problems that all of them share; the checkpoint to beat is the first."""
+
+    measures: Sequence[Measured]
+    places: Sequence[Place]
+
+    @property
+    def n(self) -> int:
+        """Problems that were answered."""
+        return self.measures[0]["accuracy"]["accuracy"].problems
+
+
+def measure_on(
+    checkpoints: Sequence[Checkpoint],
+    setup: Setup,
+    config: AuditConfig,
+    split: str,
+    axes: Sequence[str],
+    progress: Progress | None,
+) -> OnSplit:
+    """Audit models on a split.
+
+    Args:
+        checkpoints: the one to beat first.
+        setup: of the repair.
+        config: what is measured, on which problems.
+        split: `search` or `confirm`, the folder that rows are kept in.
+        axes: whose measures are taken.
+        progress: told after every batch.
+    """
+    run = Run(path=setup.run.path, checkpoints=tuple(checkpoints))
+    done = measure(run, config, out=setup.work / split, progress=progress)
+    places = [Place(done.store, done.manifest, checkpoint.name) for checkpoint in checkpoints]
+    return OnSplit([measure_axes(item, axes) for item in gather(places)], places)
+
+
+def measure_proof(
+    setup: Setup, model: Checkpoint | None, minutes: float | None, progress: Progress | None
+) -> OnSplit:
+    """The checkpoint to beat, the last one and the winner on every axis, on the confirm split.
+
+    Args:
+        setup: of the repair.
+        model: the winner, if there is one.
+        minutes: what is left of a budget.
+        progress: told after every batch.
+    """
+    store = Store(setup.work / "confirm")
+    for checkpoint in setup.compared:
+        store.borrow(setup.store, checkpoint.name)
+    # What the search took longer than planned is not taken from the proof altogether.
+    budget = None if minutes is None else max(minutes, LEAST_PROOF_MINUTES)
+    config = replace(setup.confirm, budget_minutes=budget)
+    checkpoints = setup.compared if model is None else (*setup.compared, model)
+    return measure_on(checkpoints, setup, config, "confirm", config.axes, progress)

@@ -3,12 +3,14 @@
 The same checkpoints of SmolLM2-135M (LoRA adapters on GSM8K, and again merged into full weights), the same
 problems, prompts, stops and length, greedily, in fp32. lm-eval's `hf` backend gets the best batch size of
 those tried on the first checkpoint, and a process a checkpoint, as it is used; the audit is one process.
-Both take turns, run after run. Steady state is the time inside the answering calls alone.
+The audit runs before and after lm-eval. Steady state is the time inside the answering calls alone.
 
     python benchmarks/audit_vs_lm_eval.py prepare --run RUN --data GSM8K_TEST.jsonl
-    python benchmarks/audit_vs_lm_eval.py compare --kind full --rounds 2
-    python benchmarks/audit_vs_lm_eval.py compare --kind adapter --rounds 2
-    python benchmarks/audit_vs_lm_eval.py samples --rounds 2
+    python benchmarks/audit_vs_lm_eval.py compare --kind full --rounds 1
+    python benchmarks/audit_vs_lm_eval.py compare --kind adapter --rounds 1
+    python benchmarks/audit_vs_lm_eval.py samples --problems 20 --rounds 2
+    python benchmarks/audit_vs_lm_eval.py continuous --problems 64 --rounds 2
+    python benchmarks/audit_vs_lm_eval.py floor
 """
 
 from __future__ import annotations
@@ -167,25 +169,29 @@ def best_batch(kind, name, sizes, problems):
 
 
 def compare(kind, rounds, sizes, tuned_on):
-    """Rounds of lm-eval over all checkpoints and an audit of them, in turn."""
+    """Rounds of an audit of all checkpoints, lm-eval over them, and the audit again."""
     names = sorted((path.name for path in (HOME / kind).iterdir()), key=lambda n: int(n.split("-")[1]))
     batch = best_batch(kind, names[0], sizes, tuned_on) if len(sizes) > 1 else sizes[0]
     ratios, steady = [], []
     for number in range(rounds):
-        ours = process("audit", kind)
+        before = process("audit", kind)
         theirs = [process("lm_eval", kind, name, batch, 0) for name in names]
+        after = process("audit", kind)
+        assert before["texts"] == after["texts"]
         texts = {name: one["texts"][name] for name, one in zip(names, theirs, strict=True)}
         wall, inside = sum(one["wall"] for one in theirs), sum(one["steady"] for one in theirs)
-        ratios.append(wall / ours["wall"])
-        steady.append(inside / ours["steady"])
-        print(
-            f"{kind}, round {number + 1}: lm-eval {wall:.1f} s (answering {inside:.1f}), "
-            f"overmem {ours['wall']:.1f} s (answering {ours['steady']:.1f}); "
-            f"ratio {ratios[-1]:.2f}, steady state {steady[-1]:.2f}; {agreement(texts, ours['texts'])}",
-            flush=True,
-        )
+        print(f"{kind}, round {number + 1}: {agreement(texts, before['texts'])}")
+        print(f"  lm-eval {wall:.1f} s, of which answering {inside:.1f}")
+        for ours in (before, after):
+            ratios.append(wall / ours["wall"])
+            steady.append(inside / ours["steady"])
+            print(
+                f"  overmem {ours['wall']:.1f} s, of which answering {ours['steady']:.1f}; "
+                f"ratios {ratios[-1]:.2f} and {steady[-1]:.2f}",
+                flush=True,
+            )
     print(
-        f"| {kind} | {len(names)} | batch {batch} | {statistics.median(ratios):.2f} "
+        f"| {kind} | {len(names)} checkpoints | lm-eval's batch {batch} | {statistics.median(ratios):.2f} "
         f"({min(ratios):.2f} to {max(ratios):.2f}) | {statistics.median(steady):.2f} "
         f"({min(steady):.2f} to {max(steady):.2f}) |"
     )
@@ -201,13 +207,11 @@ def agreement(theirs, ours):
     return f"{same} of {len(pairs)} extracted answers equal, {alike} whole texts"
 
 
-def samples(rounds, k, problems):
-    """K answers to each problem: one `generate` call a problem against ours, in turn, in one process."""
+def loaded(problems):
+    """The last full checkpoint, and the first problems."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from overmem.auditing.engines.hf import HfEngine
-    from overmem.auditing.sampling import Sampling
     from overmem.auditing.stops import stop_ids
 
     path = max((HOME / "full").iterdir(), key=lambda one: int(one.name.split("-")[1]))
@@ -216,6 +220,17 @@ def samples(rounds, k, problems):
     rows = [json.loads(line) for line in (HOME / "problems.jsonl").read_text().splitlines()][:problems]
     prompts = [tokenizer(row["prompt"], add_special_tokens=False)["input_ids"] for row in rows]
     stops = stop_ids(model, tokenizer, tokenizer.convert_tokens_to_ids(STOP))
+    return model, tokenizer, prompts, stops
+
+
+def samples(rounds, k, problems):
+    """K answers to each problem: one `generate` call a problem against ours, in one process."""
+    import torch
+
+    from overmem.auditing.engines.hf import HfEngine
+    from overmem.auditing.sampling import Sampling
+
+    model, tokenizer, prompts, stops = loaded(problems)
     tokens = settings()["tokens"]
 
     @torch.inference_mode()
@@ -227,30 +242,62 @@ def samples(rounds, k, problems):
                 do_sample=True, temperature=0.8, top_k=0, top_p=1.0, num_return_sequences=k,
                 max_new_tokens=tokens, eos_token_id=stops, pad_token_id=stops[0],
             )[:, len(prompt) :]  # fmt: skip
-            ends = torch.isin(written, torch.tensor(stops)).int().cumsum(-1)
-            n += int((ends - torch.isin(written, torch.tensor(stops)).int() == 0).sum())
+            ends = torch.isin(written, torch.tensor(stops)).int()
+            n += int((ends.cumsum(-1) - ends == 0).sum())
         return n
 
     def ours():
         answers = HfEngine().generate(
             model, prompts, tokenizer, stops=stops, max_new_tokens=tokens,
-            sampling=Sampling(samples=k, temperature=0.8), example_ids=[row["id"] for row in rows],
+            sampling=Sampling(samples=k, temperature=0.8), example_ids=[str(i) for i in range(len(prompts))],
         )  # fmt: skip
         return sum(answer.n_tokens for one in answers for answer in one)
 
+    take_turns(ours, naive, rounds, f"k = {k}, {problems} problems, against `generate`")
+
+
+def continuous(rounds, problems):
+    """Greedy answers: the continuous batching of transformers against ours, in one process.
+
+    Left alone it fills the machine's memory with blocks on a CPU, so it gets as many as the answers need.
+    """
+    from transformers import ContinuousBatchingConfig, GenerationConfig
+
+    from overmem.auditing.engines.hf import HfEngine
+
+    model, tokenizer, prompts, stops = loaded(problems)
+    tokens = settings()["tokens"]
+    greedily = GenerationConfig(
+        max_new_tokens=tokens, do_sample=False, eos_token_id=stops, pad_token_id=stops[0]
+    )
+    blocks = ContinuousBatchingConfig(
+        page_size=32, num_blocks=-(-(max(map(len, prompts)) + tokens) // 32) * len(prompts),
+        max_batch_tokens=2048, use_cuda_graph=False, use_async_batching=False,
+    )  # fmt: skip
+
+    def theirs():
+        out = model.generate_batch(prompts, generation_config=greedily, continuous_batching_config=blocks)
+        return sum(len(item.generated_tokens) for item in out.values())
+
+    def ours():
+        answers = HfEngine().generate(model, prompts, tokenizer, stops=stops, max_new_tokens=tokens)
+        return sum(answer.n_tokens for (answer,) in answers)
+
+    take_turns(ours, theirs, rounds, f"{problems} problems, against continuous batching")
+
+
+def take_turns(ours, rival, rounds, said):
+    """Seconds of both, one after the other; prints every round and the median ratio."""
     ratios = []
     for number in range(rounds):
         took = {}
-        for way in (ours, naive):
+        for way in (ours, rival):
             start = time.perf_counter()
             n = way()
             took[way] = time.perf_counter() - start
             print(f"round {number + 1}: {way.__name__} {took[way]:.1f} s, {n} tokens", flush=True)
-        ratios.append(took[naive] / took[ours])
-    print(
-        f"| k = {k} | {problems} problems | {statistics.median(ratios):.2f} "
-        f"({min(ratios):.2f} to {max(ratios):.2f}) |"
-    )
+        ratios.append(took[rival] / took[ours])
+    print(f"| {said} | {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |")
 
 
 def floor():
@@ -275,7 +322,9 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("do", choices=["prepare", "compare", "samples", "floor", "audit", "lm_eval"])
+    parser.add_argument(
+        "do", choices=["prepare", "compare", "samples", "continuous", "floor", "audit", "lm_eval"]
+    )
     parser.add_argument("given", nargs="*", help="for the processes that this script starts")
     parser.add_argument("--run", type=Path, default=Path("runs/smollm2-gsm8k"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data/gsm8k/test.jsonl"))
@@ -298,7 +347,9 @@ def main():
     elif options.do == "compare":
         compare(options.kind, options.rounds, options.batch, options.tuned_on)
     elif options.do == "samples":
-        samples(options.rounds, options.k, min(20, options.problems))
+        samples(options.rounds, options.k, options.problems)
+    elif options.do == "continuous":
+        continuous(options.rounds, options.problems)
     else:
         floor()
 

@@ -110,6 +110,10 @@ def audit(
     budget: Annotated[
         float | None, typer.Option(help="Minutes to share out; what does not fit is measured less.")
     ] = None,
+    until_decided: Annotated[
+        bool,
+        typer.Option("--until-decided", help="Stop answering once the rest would not change the verdict."),
+    ] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Show the plan and its times; stop.")] = False,
     grader: Annotated[
         str | None, typer.Option(help="math, exact, choice, regex:..., python:m:f, none.")
@@ -154,6 +158,7 @@ def audit(
     from overmem.auditing import run as auditing
     from overmem.cli.options import parse_limits, parse_ood, parse_variants
     from overmem.cli.progress import audit_progress, quiet_libraries
+    from overmem.diagnosis.spoken import until_decided_text
     from overmem.reporting.tables import render_plan
 
     quiet_libraries()
@@ -171,6 +176,7 @@ def audit(
         samples=samples,
         temperature=temperature,
         budget_minutes=budget,
+        until_decided=until_decided,
         grader=grader,
         max_new_tokens=max_new_tokens,
         base_model=base_model,
@@ -204,6 +210,8 @@ def audit(
         screen.print(said, markup=False, soft_wrap=True)
     for name, reason in done.skipped.items():
         screen.print(f"skipped {name}: {reason}", markup=False, soft_wrap=True)
+    if stopping := done.manifest.get("until_decided"):
+        screen.print(until_decided_text(stopping), markup=False, soft_wrap=True)
     if server := done.manifest.get("engine"):
         told = "with" if server["logprobs"] else "without"
         said = f"engine: {server['url']}, prompts as {server['prompts']}, {told} log-probabilities"

@@ -6,7 +6,7 @@ all the problems. A run counts as changed when all the problems would take back 
 another stage most probable at a checkpoint that was given one. Audited runs are only read.
 
     OMP_NUM_THREADS=1 python -m benchmarks.until_decided --each 12 --seed 2026
-    OMP_NUM_THREADS=1 python -m benchmarks.until_decided --replay runs/organism/organism-*
+    OMP_NUM_THREADS=1 python -m benchmarks.until_decided --seed 0 --orders 5 --replay runs/organism/organism-*
 
 Shape suffixes: C checkpoints, N problems.
 """
@@ -149,30 +149,33 @@ def tell(found):
     print(f"same checkpoint recommended: {wilson(sum(r['same_pick'] for r in stopped), len(stopped))}")
 
 
-def replay(folders, seed):
-    """Audited runs: the looks that an audit with this seed would have taken."""
+def replay(folders, seed, orders):
+    """Audited runs: the looks that audits with these seeds would have taken."""
     found = []
-    print("| run | problems | stopped after | own stage early | own stage on all | changed | saved |")
+    print("| run | order | stopped after | own stage early | own stage on all | changed | saved |")
     print("| --- " * 7 + "|")
-    for folder in folders:
-        store = find_store(folder)
-        manifest = store.read_record("manifest", MANIFEST_SCHEMA)
-        core = read_core(store, manifest)
-        steps_C = np.array([checkpoint["step"] for checkpoint in manifest["checkpoints"]])
-        record = compare(
-            steps_C,
-            core.correct_C_N,
-            core.nll_nats_C_N,
-            core.n_tokens_N,
-            lambda n, ids=core.ids: subset(ids, n, seed),
-        )
-        found.append(record)
-        print(
-            f"| {folder.name} | {len(core.ids)} | {record['n']} | {record['last'][0]} | {record['last'][1]} "
-            f"| {'yes' if record['changed'] else 'no'} | {record['saved']:.2f} |",
-            flush=True,
-        )
-    print(f"\n{HEAD}\n{row('replayed', found)}")
+    for order in range(seed, seed + orders):
+        for folder in folders:
+            store = find_store(folder)
+            manifest = store.read_record("manifest", MANIFEST_SCHEMA)
+            core = read_core(store, manifest)
+            record = compare(
+                np.array([checkpoint["step"] for checkpoint in manifest["checkpoints"]]),
+                core.correct_C_N,
+                core.nll_nats_C_N,
+                core.n_tokens_N,
+                lambda n, ids=core.ids, order=order: subset(ids, n, order),
+            )
+            found.append({"order": order, **record})
+            print(
+                f"| {folder.name} | {order} | {record['n']} of {len(core.ids)} | {record['last'][0]} "
+                f"| {record['last'][1]} | {'yes' if record['changed'] else 'no'} | {record['saved']:.2f} |",
+                flush=True,
+            )
+    print(f"\n{HEAD}")
+    for order in range(seed, seed + orders):
+        print(row(f"order {order}", [record for record in found if record["order"] == order]))
+    print(row("all orders", found))
 
 
 def main():
@@ -180,10 +183,11 @@ def main():
     parser.add_argument("--each", type=int, default=12, help="runs of a generator, size and length")
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--replay", type=Path, nargs="+", help="audited run folders, in place of simulation")
+    parser.add_argument("--orders", type=int, default=1, help="seeds of the order, from --seed on")
     options = parser.parse_args()
     started = time.perf_counter()
     if options.replay:
-        replay(options.replay, options.seed)
+        replay(options.replay, options.seed, options.orders)
     else:
         tell(simulate(options.each, options.seed))
     print(f"{time.perf_counter() - started:.0f} s")

@@ -19,6 +19,7 @@ from overmem.cli.main import audit as audit_command
 from overmem.diagnosis import sequential
 from overmem.diagnosis.sequential import Look
 from overmem.errors import DataError, RunError
+from overmem.reporting import provenance
 from overmem.store import Store
 from tests.conftest import VAL_ROWS
 
@@ -98,6 +99,7 @@ def test_it_stops_when_decided_and_says_what_it_skipped(pico_run, val_file, look
     notes = " ".join(overmem.diagnose(done).notes)
     assert "decided after 8 of 12 problems: the other 4 were skipped, which saved 33% of the answers" in notes
     assert "to finish" not in notes
+    assert "--until-decided" in provenance.audit_command(done.manifest, "run")
 
 
 def test_it_is_the_audit_of_the_first_problems(pico_run, val_file, looks, tmp_path):

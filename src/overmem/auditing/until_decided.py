@@ -74,23 +74,25 @@ def measure_until_decided(
     """
     *early, n_all = plan.looks
     looks: list[Look] = []
-    ledger.until_decided = _progress_record(looks, n_all)
+    ledger.until_decided = _stopping(looks, 0, n_all)
     for n in early[_rounds_done(session, plan, skipped) :]:
         manifest = measure_core(session, plan.of_first(n), ledger, skipped)
         if len(manifest["checkpoints"]) < 2:
             break
         look = _look(session, manifest, n, n_all)
         looks.append(look)
-        ledger.until_decided = _progress_record(looks, n_all)
+        ledger.until_decided = _stopping(looks, n, n_all)
         said = "decided" if look.decided else f"not decided ({_why(look)})"
         session.progress(f"after {n} problems", said, n, n_all)
         if look.decided:
             return ledger.write(skipped, [])
-    return measure_core(session, plan, ledger, skipped)
+    measure_core(session, plan, ledger, skipped)
+    ledger.until_decided = _stopping(looks, n_all, n_all)
+    return ledger.write(skipped, [])
 
 
 def _rounds_done(session: Session, plan: Plan, skipped: Mapping[str, str]) -> int:
-    """Rounds before the last of which all rows are there: an earlier look at them was taken, or is late."""
+    """How many looks to pass over, since the rows for the next one are there too, from an earlier sitting."""
     places = [checkpoint for checkpoint in session.run.checkpoints if checkpoint.name not in skipped]
 
     def is_done(n: int) -> bool:
@@ -119,11 +121,11 @@ def _look(session: Session, manifest: Mapping[str, Any], n: int, n_all: int) -> 
     )
 
 
-def _progress_record(looks: Sequence[Look], n_all: int) -> dict[str, Any]:
-    decided = bool(looks) and looks[-1].decided
+def _stopping(looks: Sequence[Look], n: int, n_all: int) -> dict[str, Any]:
+    """The manifest's `until_decided`: measured so far, and what each look said."""
     return {
-        "decided": decided,
-        "problems": looks[-1].n if decided else n_all,
+        "decided": bool(looks) and looks[-1].decided,
+        "problems": n,
         "of": n_all,
         "most_chance": MOST_CHANCE,
         "looks": [look.to_dict() for look in looks],

@@ -45,6 +45,8 @@ class AuditConfig:
     temperature: float = 0.8
     budget_minutes: float | None = None
     """Time to share out; what does not fit is measured on fewer problems."""
+    until_decided: bool = False
+    """Leave out the problems that would not change the verdict; see `overmem.auditing.until_decided`."""
     seed: int = 0
     half: Half | None = None
     """Only one random half of val and its perturbations; what is chosen on one is proved on the other."""
@@ -188,6 +190,12 @@ def _check(config: AuditConfig) -> None:
     ):
         if number is not None and not number > 0:
             raise RunError(f"{name} must be above 0", got=number)
+    if config.until_decided and set(CORE) - set(config.axes):
+        raise RunError(
+            "--until-decided needs a verdict, and a verdict needs likelihood and accuracy",
+            got=f"--axes {','.join(config.axes)}",
+            expected=f"--axes {','.join(CORE)}, with others if you like",
+        )
     check_template(config.engine_model)
     if parse_engine(config.engine) is None and (config.engine_model or config.engine_on_demand):
         raise RunError(

@@ -42,6 +42,8 @@ class Ledger:
         self.session, self.plan, self.previous = session, plan, previous
         self._records: dict[str, dict[str, Any]] = {}
         self._texts_written = False
+        self.until_decided: dict[str, Any] | None = None
+        """How far an audit that stops once it is decided has come; None for another."""
         self._base: dict[str, Any] | None = previous.get("base")
         earlier = (*previous.get("checkpoints", ()), *previous.get("carried", ()))
         self._earlier = {record["name"]: record for record in earlier}
@@ -79,6 +81,9 @@ class Ledger:
     def write(self, skipped: Mapping[str, str], pending: Sequence[str]) -> dict[str, Any]:
         """Write the manifest and the texts of the problems; returns the manifest."""
         session = self.session
+        # In rounds, a later checkpoint is there already on fewer problems, and one may be lost midway.
+        pending = [name for name in pending if name not in self._records]
+        records = [record for name, record in self._records.items() if name not in skipped]
         new = {
             name: {**_describe(problems), "max_new_tokens": session.max_new_tokens(problems.set)}
             for name, problems in session.problems.items()
@@ -105,12 +110,13 @@ class Ledger:
             "axes": sorted({*self.previous.get("axes", ()), *config["axes"]}),
             "splits": splits,
             "base": self._base,
-            "checkpoints": sorted(self._records.values(), key=lambda record: int(record["step"])),
+            "checkpoints": sorted(records, key=lambda record: int(record["step"])),
             "cut": {
                 item.axis: {"asked": item.cut_from, "measured": item.n, "why": item.why_not}
                 for item in self.plan.axes
                 if item.cut_from is not None
             },
+            **({} if self.until_decided is None else {"until_decided": self.until_decided}),
             "skipped": dict(skipped),
             "pending": list(pending),
             # What an earlier sitting measured on those, until this one gets to them.

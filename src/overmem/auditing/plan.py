@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from overmem.auditing.config import AuditConfig
 from overmem.auditing.data import Problems
 from overmem.axes import CORE, all_axes
-from overmem.axes.kinds import Available, Job
+from overmem.axes.kinds import VAL_ANSWERS, Available, Job
+from overmem.diagnosis.sequential import look_sizes
 
 FEWEST = 20
 """An axis on fewer problems says nothing and is left out."""
@@ -49,6 +50,28 @@ class Plan:
     axes: tuple[AxisPlan, ...]
     limits: Mapping[Job, int | None] = field(default_factory=dict)
     """Most problems of each job: the most that any of its axes wants."""
+    until_decided: bool = False
+    """Stop answering once the verdict is decided."""
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """After how many problems the verdict is looked at, the last being all; empty if not asked for."""
+        n_all = max((item.n for item in self.axes if VAL_ANSWERS in item.jobs), default=0)
+        return look_sizes(n_all) if self.until_decided else ()
+
+    def of_first(self, n: int) -> Plan:
+        """The plan with the core's work on at most the first n problems of each set, in random order."""
+        first = {
+            job: n if limit is None else min(n, limit)
+            for job, limit in self.limits.items()
+            if job in self.core
+        }
+        return replace(self, limits={**self.limits, **first})
+
+    @property
+    def beyond_core(self) -> Plan:
+        """The other axes alone, with what they need of the core's work on their own limits."""
+        return _with_limits(replace(self, axes=tuple(item for item in self.axes if item.axis not in CORE)))
 
     @property
     def seconds(self) -> float:
@@ -96,7 +119,7 @@ def make_plan(
                 why_not=None if jobs else _why_not(name, available),
             )
         )
-    return _with_limits(Plan(axes=tuple(plans)))
+    return _with_limits(Plan(axes=tuple(plans), until_decided=config.until_decided))
 
 
 def estimate(plan: Plan, seconds_of: Callable[[Job, int | None], float]) -> Plan:

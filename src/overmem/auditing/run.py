@@ -20,6 +20,7 @@ from overmem.auditing.manifest import Ledger
 from overmem.auditing.models import ModelHost, choose_device, choose_dtype
 from overmem.auditing.plan import Plan, estimate, fit_budget, make_plan
 from overmem.auditing.session import Progress, Session
+from overmem.auditing.until_decided import check_decidable, measure_until_decided
 from overmem.axes import CORE
 from overmem.axes.kinds import Job
 from overmem.diagnosis.keys import key_checkpoints
@@ -103,7 +104,11 @@ def measure(
     store = session.store
     previous = store.read_record("manifest", MANIFEST_SCHEMA) if store.has_record("manifest") else {}
     ledger = Ledger(session, plan, previous)
-    manifest = _measure_core(session, plan, ledger, skipped)
+    if plan.until_decided:
+        manifest = measure_until_decided(session, plan, ledger, skipped, _measure_core)
+        plan = plan.beyond_core
+    else:
+        manifest = _measure_core(session, plan, ledger, skipped)
     if plan.rest:
         manifest = _measure_rest(session, plan, ledger, skipped, manifest)
     return Audit(session.store, manifest, skipped)
@@ -146,6 +151,7 @@ def make_timed_plan(session: Session, skipped: dict[str, str]) -> Plan:
     available = data.available(dict(session.problems), has_base=bool(more) and session.base is not None)
     readable = [checkpoint for checkpoint in session.run.checkpoints if checkpoint.name not in skipped]
     plan = make_plan(session.config, available, session.problems, len(readable))
+    check_decidable(plan, readable)
     unserved = session.connect(_wanted(session, plan, readable), plan.limits)
     skipped |= unserved
     readable = [checkpoint for checkpoint in readable if checkpoint.name not in unserved]

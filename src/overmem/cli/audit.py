@@ -55,6 +55,10 @@ def audit(
     budget: Annotated[
         float | None, typer.Option(help="Minutes to share out; what does not fit is measured less.")
     ] = None,
+    until_decided: Annotated[
+        bool,
+        typer.Option("--until-decided", help="Stop answering once the rest would not change the verdict."),
+    ] = False,
     plan: Plan = False,
     grader: Grader = None,
     max_new_tokens: MaxNewTokens = None,
@@ -113,6 +117,7 @@ def audit(
         samples=samples,
         temperature=temperature,
         budget_minutes=budget,
+        until_decided=until_decided,
         grader=grader,
         max_new_tokens=max_new_tokens,
         base_model=base_model,
@@ -147,11 +152,15 @@ def audit(
 
 def _say_measured(done: Audit, screen: Console) -> None:
     """What was measured, what was not, and where it is."""
+    from overmem.diagnosis.spoken import until_decided_text
+
     for name, split in done.manifest["splits"].items():
         found = f"{split['shape']}; {split['n']} examples, grader {split['grader']}"
         say(screen, f"{name}: {split['source']}: {found}")
     for name, reason in done.skipped.items():
         say(screen, f"skipped {name}: {reason}")
+    if stopping := done.manifest.get("until_decided"):
+        say(screen, until_decided_text(stopping))
     if server := done.manifest.get("engine"):
         told = "with" if server["logprobs"] else "without"
         say(screen, f"engine: {server['url']}, prompts as {server['prompts']}, {told} log-probabilities")

@@ -34,13 +34,13 @@ MORE_PROBLEMS = (1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 35.0, 60.0, 100
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Thresholds of the rule and of the verdict; see `judge`."""
+    """Thresholds of the rule and of the verdict; see `judge`, whose defaults these are."""
 
-    accuracy_margin: float
-    perplexity_ratio: float
-    resamples: int
-    seed: int
-    confidence_threshold: float
+    accuracy_margin: float = 0.03
+    perplexity_ratio: float = 1.10
+    resamples: int = 2000
+    seed: int = 0
+    confidence_threshold: float = 0.8
 
     def codes(self, curves: Curves, steps_C: IntArray) -> IntArray:
         """Stage codes (D, C) of drawn curves under these thresholds."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +27,7 @@ from overmem.diagnosis.judge import judge
 from overmem.diagnosis.logged import read_logged
 from overmem.diagnosis.moments import measure_curves
 from overmem.diagnosis.rows import read_core, read_job
+from overmem.diagnosis.spoken import until_decided_text
 from overmem.diagnosis.words import plain_words
 from overmem.errors import ArtifactError, RunError
 from overmem.records import Estimate, Severity, Verdict
@@ -110,7 +111,7 @@ def judge_store(store: Store, **options: Any) -> Verdict:
     )
     verdict = dataclasses.replace(
         verdict,
-        severity=explain_severity(store, manifest, verdict),
+        severity=explain_severity(store, manifest, verdict, core.ids),
         checkpoints=_with_train_nll(store, manifest, verdict),
         notes=(*verdict.notes, *_notes(manifest, len(core.ids)), *_floor_note(verdict)),
     )
@@ -119,8 +120,17 @@ def judge_store(store: Store, **options: Any) -> Verdict:
     return dataclasses.replace(verdict, words=plain_words(verdict))
 
 
-def explain_severity(store: Store, manifest: Mapping[str, Any], verdict: Verdict) -> Severity:
-    """Fill in what carries the excess of the last checkpoint over the one with the lowest NLL."""
+def explain_severity(
+    store: Store, manifest: Mapping[str, Any], verdict: Verdict, ids: Sequence[str]
+) -> Severity:
+    """Fill in what carries the excess of the last checkpoint over the one with the lowest NLL.
+
+    Args:
+        store: the run's artifacts.
+        manifest: the record that describes them.
+        verdict: on the run.
+        ids: of the problems it rests on; a checkpoint may have more.
+    """
     by_name = {checkpoint["name"]: checkpoint for checkpoint in manifest["checkpoints"]}
     values = {summary.name: summary.nll_nats.value for summary in verdict.checkpoints}
     lowest, last = min(values, key=lambda name: values[name]), verdict.checkpoints[-1].name
@@ -128,7 +138,10 @@ def explain_severity(store: Store, manifest: Mapping[str, Any], verdict: Verdict
     if lowest == last or not excess >= MIN_EXCESS_NATS:
         reason = f"{last} has no excess NLL over {lowest} to take apart"
         return dataclasses.replace(verdict.severity, reason=reason)
-    rows = [_token_rows(store, manifest, by_name[name]) for name in (last, lowest)]
+    rows = [
+        _token_rows(store, manifest, by_name[name]).filter(pl.col("example_id").is_in(ids))
+        for name in (last, lowest)
+    ]
     logprob_T, top1_T = _flat(rows[0], "logprob"), _flat(rows[0], "is_top1").astype(bool)
     split = split_excess(logprob_T, top1_T, _flat(rows[1], "logprob"), _flat(rows[1], "is_top1").astype(bool))
     grid = manifest["temperatures"]
@@ -218,6 +231,9 @@ def _notes(manifest: Mapping[str, Any], n_shared: int) -> list[str]:
         else f"{axis} was not measured: {cut['why']}"
         for axis, cut in (manifest.get("cut") or {}).items()
     ]
+    stopping = manifest.get("until_decided")
+    if stopping is not None and stopping["decided"]:
+        return notes if n_shared > stopping["problems"] else [*notes, until_decided_text(stopping)]
     asked = manifest["config"].get("limit") or manifest["splits"]["val"]["n"]
     n_val = min(asked, manifest["splits"]["val"]["n"])
     if n_shared < n_val and "accuracy" not in (manifest.get("cut") or {}):

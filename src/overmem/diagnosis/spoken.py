@@ -6,6 +6,8 @@ An undefined figure is called undefined; a confidence never claims certainty.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from overmem.records import Estimate
 
@@ -55,6 +57,20 @@ def number(value: float, digits: int = 2) -> str:
 def points_text(share: float) -> str:
     """A difference of shares in percentage points."""
     return f"{100 * share:.3g} points"
+
+
+def until_decided_text(stopping: Mapping[str, Any]) -> str:
+    """What an audit that stops once it is decided left out, from the manifest's `until_decided`."""
+    n, n_all = stopping["problems"], stopping["of"]
+    if not stopping["decided"]:
+        return f"not decided before all {n_all:,} problems were measured: none was skipped"
+    chance = confidence_text(stopping["looks"][-1]["chance_of_change"])
+    return (
+        f"decided after {n:,} of {n_all:,} problems: the other {n_all - n:,} were skipped, which saved "
+        f"{percent(1 - n / n_all, 0)} of the answers; the chance that they would have changed a stage is "
+        f"{chance} (at most {percent(stopping['most_chance'], 0)} is allowed); run `overmem audit` again "
+        "without --until-decided to measure them too"
+    )
 
 
 def sentence(text: str | None) -> str:

@@ -186,7 +186,7 @@ def _configs(
 ) -> tuple[AuditConfig, AuditConfig]:
     """What is measured to choose, and what to prove."""
     # A server has none of the merges that are tried, and both sides are to be answered for alike.
-    plain = replace(config, checkpoints="all", budget_minutes=None, engine="hf")
+    plain = replace(config, checkpoints="all", budget_minutes=None, until_decided=False, engine="hf")
     search = replace(
         plain,
         train=None,

@@ -188,7 +188,18 @@ def _table(table: Table) -> Record:
 def _measured_record(verdict: Record, manifest: Record | None, run: str) -> Record | None:
     if manifest is None:
         return None
-    keys = ("created", "versions", "python", "device", "dtype", "config", "axes", "cut", "skipped")
+    keys = (
+        "created",
+        "versions",
+        "python",
+        "device",
+        "dtype",
+        "config",
+        "axes",
+        "cut",
+        "until_decided",
+        "skipped",
+    )
     sets = [
         {"set": name, "n": n, "source": source, "grader": grader}
         for name, n, source, grader in provenance.sizes(manifest)

@@ -69,7 +69,9 @@ def audit_command(manifest: Record, run: str, *, more: tuple[str, ...] = (), tra
             words += [_FLAGS.get(name, f"--{name.replace('_', '-')}"), str(value)]
     words += _template(config.get("template") or {})
     words += [
-        f"--{name.replace('_', '-')}" for name in ("allow_pickle", "trust_remote_code") if config.get(name)
+        f"--{name.replace('_', '-')}"
+        for name in ("until_decided", "allow_pickle", "trust_remote_code")
+        if config.get(name)
     ]
     return _joined("audit", run, words)
 

@@ -31,6 +31,10 @@ def render_plan(plan: Plan, console: Console) -> None:
         n = f"{item.n:,}" + (f" of {item.cut_from:,}" if item.cut_from is not None else "")
         table.add_row(item.axis, item.tells, n, str(item.checkpoints), time_text(item.seconds))
     console.print(table)
+    if plan.looks:
+        *early, n_all = (f"{n:,}" for n in plan.looks)
+        said = f" stops once the verdict is decided: looks after {', '.join(early)} of {n_all} problems"
+        console.print(said, style="dim", soft_wrap=True)
     if math.isfinite(plan.seconds):
         console.print(
             f" about {time_text(plan.seconds)} in all, beside what is already measured\n", style="dim"

@@ -1,0 +1,139 @@
+"""Measure ever more problems, in a random order, until the rest would not change the verdict.
+
+A round measures the first n problems at every checkpoint; then the verdict is looked at (`sequential`),
+and the next round adds to the rows that are there. What remains is an ordinary audit of the first n
+problems: without the option, a later audit adds the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from overmem.auditing.manifest import Ledger
+from overmem.auditing.plan import Plan
+from overmem.auditing.session import Session
+from overmem.axes.kinds import VAL_ANSWERS
+from overmem.diagnosis.judge import Settings
+from overmem.diagnosis.rows import read_core
+from overmem.diagnosis.sequential import FIRST_LOOK, MOST_CHANCE, Look, look_at
+from overmem.diagnosis.spoken import confidence_text
+from overmem.errors import DataError, RunError
+from overmem.records import Checkpoint
+
+MeasureCore = Callable[[Session, Plan, Ledger, dict[str, str]], dict[str, Any]]
+"""Does the plan's core at every checkpoint that is not skipped; returns the manifest."""
+
+
+def check_decidable(plan: Plan, checkpoints: Sequence[Checkpoint]) -> None:
+    """Refuse to stop early where there is no verdict, or nothing to leave out.
+
+    Args:
+        plan: may ask for it or not.
+        checkpoints: that can be read.
+
+    Raises:
+        RunError: fewer than two checkpoints.
+        DataError: no grader, or too few problems.
+    """
+    if not plan.until_decided:
+        return
+    if len(checkpoints) < 2:
+        raise RunError(
+            "--until-decided needs a verdict, and a verdict compares checkpoints",
+            got=f"{len(checkpoints)} that can be read",
+            expected="at least 2",
+            next_step="leave it out to measure what there is",
+        )
+    n_all = plan.looks[-1]
+    if n_all <= FIRST_LOOK:
+        raise DataError(
+            "--until-decided has no problems to leave out",
+            got=f"{n_all} problems" if n_all else "no problems whose answers can be graded",
+            expected=f"more than {FIRST_LOOK}, after which it looks for the first time",
+            next_step="leave it out, or measure on more problems",
+        )
+
+
+def measure_until_decided(
+    session: Session, plan: Plan, ledger: Ledger, skipped: dict[str, str], measure_core: MeasureCore
+) -> dict[str, Any]:
+    """Measure the core in rounds until the verdict is decided, or all of it is measured.
+
+    Args:
+        session: the audit.
+        plan: that asks for it.
+        ledger: told after every round how far it has come.
+        skipped: gains the checkpoints that cannot be measured.
+        measure_core: does one round.
+
+    Returns:
+        The manifest, whose `until_decided` says what was skipped.
+    """
+    *early, n_all = plan.looks
+    looks: list[Look] = []
+    ledger.until_decided = _stopping(looks, 0, n_all)
+    for n in early[_rounds_done(session, plan, skipped) :]:
+        manifest = measure_core(session, plan.of_first(n), ledger, skipped)
+        if len(manifest["checkpoints"]) < 2:
+            break
+        look = _look(session, manifest, n, n_all)
+        looks.append(look)
+        ledger.until_decided = _stopping(looks, n, n_all)
+        said = "decided" if look.decided else f"not decided ({_why(look)})"
+        session.progress(f"after {n} problems", said, n, n_all)
+        if look.decided:
+            return ledger.write(skipped, [])
+    measure_core(session, plan, ledger, skipped)
+    ledger.until_decided = _stopping(looks, n_all, n_all)
+    return ledger.write(skipped, [])
+
+
+def _rounds_done(session: Session, plan: Plan, skipped: Mapping[str, str]) -> int:
+    """How many looks to pass over, since the rows for the next one are there too, from an earlier sitting."""
+    places = [checkpoint for checkpoint in session.run.checkpoints if checkpoint.name not in skipped]
+
+    def is_done(n: int) -> bool:
+        limits = plan.of_first(n).limits
+        return not any(session.missing(job, place, limits[job])[0] for place in places for job in plan.core)
+
+    done = 0
+    while done + 1 < len(plan.looks) and is_done(plan.looks[done + 1]):
+        done += 1
+    return done
+
+
+def _look(session: Session, manifest: Mapping[str, Any], n: int, n_all: int) -> Look:
+    """Judge the first n problems alone, whatever else is measured."""
+    core = read_core(session.store, manifest)
+    problems = session.problems[VAL_ANSWERS.data]
+    first = {problems.examples[i].id for i in problems.chosen(n, session.config.seed)}
+    seen = [position for position, name in enumerate(core.ids) if name in first]
+    return look_at(
+        np.array([checkpoint["step"] for checkpoint in manifest["checkpoints"]]),
+        core.correct_C_N[:, seen],
+        core.nll_nats_C_N[:, seen],
+        core.n_tokens_N[seen],
+        n_all=n_all,
+        settings=Settings(),
+    )
+
+
+def _stopping(looks: Sequence[Look], n: int, n_all: int) -> dict[str, Any]:
+    """The manifest's `until_decided`: measured so far, and what each look said."""
+    return {
+        "decided": bool(looks) and looks[-1].decided,
+        "problems": n,
+        "of": n_all,
+        "most_chance": MOST_CHANCE,
+        "looks": [look.to_dict() for look in looks],
+    }
+
+
+def _why(look: Look) -> str:
+    if math.isnan(look.chance_of_change):
+        return "the run's own stage is undetermined"
+    return f"a stage may change: {confidence_text(look.chance_of_change)}"

@@ -41,7 +41,7 @@ def run_demo(folder: Path, seed: int, console: Console) -> None:
     )
     _say(console, f"1. overmem train organism-fast --output {folder}")
     with training_progress(console) as progress:
-        train(recipe, resume=True, progress=progress)
+        train(recipe, resume=True, progress=progress, watch=progress.watch)
     _say(
         console,
         f"\n2. overmem audit {folder} --axes all {' '.join(f'--limit {a}={n}' for a, n in LIMITS.items())}",

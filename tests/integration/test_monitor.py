@@ -74,7 +74,8 @@ def run(tmp_path, tokenizer, data, base):
 
 
 def watching(**changes):
-    return OverMemorizationMonitor(**({"val": VAL, "train": TRAIN} | changes))
+    # These runs take no time, so that any measuring is a large share of it.
+    return OverMemorizationMonitor(**({"val": VAL, "train": TRAIN, "max_cost": None} | changes))
 
 
 def ours(trainer):
@@ -211,7 +212,7 @@ trainer = SFTTrainer(
     ),
     train_dataset=Dataset.from_list(rows),
     processing_class=tokenizer,
-    callbacks=[monitor := overmem.OverMemorizationMonitor(val)],
+    callbacks=[monitor := overmem.OverMemorizationMonitor(val, max_cost=None)],
 )
 trainer.train()
 assert monitor.off is None
@@ -228,8 +229,8 @@ def scripted(monkeypatch):
     def tell(nll, fail_at=None):
         measure = monitoring.measure
 
-        def told(panel, model, step, epoch):
-            _, tokens = measure(panel, model, step, epoch)
+        def told(panel, model, step, epoch, on_scored):
+            _, tokens = measure(panel, model, step, epoch, on_scored)
             if step == fail_at:
                 raise RuntimeError("boom\nand more")
             spread = [1 + 0.1 * (i % 5) for i in range(len(panel.val))]
@@ -321,6 +322,47 @@ def test_when(run, data, every, expected):
     assert [row["step"] for row in ours(trainer)] == expected
 
 
+def test_what_it_may_cost(run, scripted, monkeypatch, caplog):
+    """A second a step and six a visit, due every five steps: at 75% two visits fit, one of them the end."""
+    now = [0.0]
+
+    class Tick(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            now[0] += 1.0
+
+    scripted(INFLATING)
+    measure = monitoring.measure
+
+    def dear(panel, model, step, epoch, on_scored):
+        for done, seconds in ((0.2, 1.2), (0.4, 1.2), (1.0, 3.6)):
+            now[0] += seconds
+            on_scored(done)
+        return measure(panel, model, step, epoch, lambda done: None)
+
+    monkeypatch.setattr(monitoring, "measure", dear)
+
+    def watched(max_cost):
+        monitor = watching(max_cost=max_cost)
+        monitor.spending.clock = lambda: now[0]
+        return run(Tick(), monitor), monitor
+
+    trainer, monitor = watched(0.75)
+    assert_same(run(), trainer)
+    assert [reading.step for reading in monitor.readings] == [15, 20] and monitor.spending.skipped == 2
+    assert monitor.spending.seconds == pytest.approx(2.4 + 6 + 6)  # at step 5 it foresaw the price
+    rows = ours(trainer)
+    assert [row["overmem/skipped"] for row in rows] == [2, 2]
+    assert [row["overmem/cost"] for row in rows] == pytest.approx([8.4 / 15, 14.4 / 20])
+    assert rows[0]["overmem/rows"]["seconds"] == 6.0
+    skips, onset = warned(caplog)
+    assert "75%" in skips and "step 20" in onset
+    caplog.clear()
+    trainer, monitor = watched(0.01)
+    assert not monitor.readings and monitor.spending.skipped == 4
+    fewer, some, none = warned(caplog)
+    assert "30 val and 0 train" in fewer and "1%" in some and "too short" in none
+
+
 def names(folder):
     return sorted(path.name for path in folder.iterdir() if path.is_dir())
 
@@ -398,10 +440,11 @@ from overmem.training.load import ORGANISM
 
 folder = sys.argv[1]
 data, done = Dataset.from_json(folder + "/data.jsonl"), {}
-for name in ("off", "on", "stop", "broken"):
+for name in ("off", "on", "stop", "broken", "capped"):
     val = folder + "/val.jsonl"
     onset = "warn" if name == "on" else "stop"
-    monitor = overmem.OverMemorizationMonitor(val, val, every=3, on_onset=onset)
+    cost = 1e-6 if name == "capped" else None
+    monitor = overmem.OverMemorizationMonitor(val, val, every=3, on_onset=onset, max_cost=cost)
     trainer = SFTTrainer(
         model=LlamaForCausalLM.from_pretrained(folder + "/base"),
         args=SFTConfig(output_dir=folder + "/out", **json.load(open(folder + "/arguments.json"))),
@@ -435,11 +478,12 @@ def test_two_processes(tmp_path, data, base):
     (tmp_path / "arguments.json").write_text(json.dumps(arguments))
     said = run_in_two_processes(TWO, tmp_path)
     first, second = (torch.load(tmp_path / f"done-{rank}.pt") for rank in (0, 1))
-    for name in ("on", "broken"):
+    for name in ("on", "broken", "capped"):
         assert first["off"]["losses"] == first[name]["losses"]
         for key, value in first["off"]["weights"].items():
             assert torch.equal(value, first[name]["weights"][key])
     assert first["on"]["points"] == [3, 6, 9, 12] and second["on"]["points"] == []
+    assert first["capped"]["points"] == []
     assert first["stop"]["step"] == second["stop"]["step"] == 6
     assert said.count("switched itself off") == 1
 
@@ -456,6 +500,7 @@ def test_overmem_train_watches_by_default(tmp_path, tokenizer, val_file, capsys)
     written = {
         "model": {"name": str(tmp_path / "base")},
         "data": {"train": str(val_file), "val": str(val_file)},
+        "monitor": {"max_cost": None},
         "training": {"num_train_epochs": 2, "learning_rate": 1e-2, "bf16": False, "use_cpu": True},
     }
     seen = []
@@ -476,7 +521,7 @@ def test_overmem_train_watches_by_default(tmp_path, tokenizer, val_file, capsys)
     text = saved.read_text()
     at = text.index("monitor:")
     saved.write_text(text[:at] + text[text.index("save_base:") :])
-    train(check_recipe(written | {"output": str(tmp_path / "on")}, "test"), resume=True)
+    train(check_recipe(written | {"output": str(tmp_path / "on"), "monitor": {}}, "test"), resume=True)
     assert overmem.diagnose(overmem.audit(path)).checkpoints
 
 

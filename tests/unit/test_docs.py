@@ -2,6 +2,9 @@
 
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,3 +61,17 @@ def test_commands_have_the_options_they_are_shown_with(page):
 def test_every_command_is_shown_somewhere():
     shown = {shlex.split(line)[1] for page in PAGES for line in commands(page)}
     assert set(COMMANDS.commands) - {"demo"} <= shown
+
+
+def test_a_link_that_leads_nowhere_fails_make_docs(tmp_path):
+    """With the very options of the Makefile: `-q` would let it pass."""
+    pytest.importorskip("mkdocs")
+    options = shlex.split(re.findall(r"/mkdocs (build.*)", (ROOT / "Makefile").read_text())[0])
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
+    with (tmp_path / "docs" / "repair.md").open("a") as page:
+        page.write("\nSee [settings](monitor.md#settinks).\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", *options], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 1 and "'#settinks'" in done.stderr, done.stderr

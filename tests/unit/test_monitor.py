@@ -1,13 +1,16 @@
 """What a monitor reads from its points, what it keeps on disk, and how it behaves in another's model."""
 
+import io
 import math
 import random
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 import overmem
+from overmem.cli.demo import run_demo
 from overmem.diagnosis.live import LiveRule, Point, TokenRow, read_points, steps_to_keep
 from overmem.errors import OvermemError
 from overmem.records import Example
@@ -193,3 +196,19 @@ def test_recipes_turn_it_on_by_default_and_old_ones_still_load():
     assert check_recipe(written | {"monitor": {"every": 50, "answers": 40}}, "test").monitor.every == 50
     with pytest.raises(OvermemError, match=r"monitor\.evry[\s\S]*keep_checkpoints"):
         check_recipe(written | {"monitor": {"evry": 50}}, "test")
+
+
+def test_the_demo_shows_what_the_monitor_reads(monkeypatch, tmp_path):
+    class Trained(Exception):
+        pass
+
+    def train(recipe, *, watch, **others):
+        watch(read_points(*points_of([0.4, 0.7]), RULE))
+        raise Trained
+
+    monkeypatch.setattr("overmem.training.trainer.train", train)
+    monkeypatch.setattr("overmem.cli.progress.quiet_libraries", lambda: None)
+    console = Console(file=io.StringIO(), width=80)
+    with pytest.raises(Trained):
+        run_demo(tmp_path, 0, console)
+    assert "monitor: step 200: val ppl 2.0" in console.file.getvalue()

@@ -54,8 +54,9 @@ def run_demo(folder: Path, seed: int, screen: Console) -> None:
         "and ask which one to ship.\n",
     )
     _say(screen, f"1. overmem train organism-fast --output {folder}")
+    _say(screen, "   (while it trains: perplexity on problems it never sees, as the monitor reads it)")
     with training_progress(screen) as progress:
-        train(recipe, resume=True, progress=progress)
+        train(recipe, resume=True, progress=progress, watch=progress.watch)
     _say(
         screen,
         f"\n2. overmem audit {folder} --axes all {' '.join(f'--limit {a}={n}' for a, n in LIMITS.items())}",

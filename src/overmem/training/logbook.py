@@ -9,6 +9,7 @@ from typing import Any
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from overmem.diagnosis.live import Point, Reading
+from overmem.training.spending import Spending
 from overmem.training.visit import calling_handler
 
 ROWS, STAGE_NAME = "overmem/rows", "overmem/stage_name"
@@ -23,6 +24,7 @@ def write_log(
     control: TrainerControl,
     point: Point,
     reading: Reading,
+    spending: Spending,
     fingerprint: str,
 ) -> None:
     """Write to the log history and to the Trainer's reporters, as `Trainer.log` does.
@@ -33,12 +35,18 @@ def write_log(
         control: is left as it was.
         point: what was measured, kept so that a resumed run can go on.
         reading: what it says.
+        spending: what measuring has cost so far.
         fingerprint: of the problems.
     """
-    numbers = reading.to_logs()
+    numbers = reading.to_logs() | {"overmem/cost": spending.share, "overmem/skipped": float(spending.skipped)}
     if state.epoch is not None:
         numbers["epoch"] = state.epoch
-    rows = {"data": fingerprint, "nll_nats": _packed(point.nll_nats_N), "correct": _packed(point.correct_K)}
+    rows = {
+        "data": fingerprint,
+        "nll_nats": _packed(point.nll_nats_N),
+        "correct": _packed(point.correct_K),
+        "seconds": round(spending.so_far, 3),
+    }
     kept: dict[str, Any] = {**numbers, STAGE_NAME: reading.stage, ROWS: rows, "step": state.global_step}
     state.log_history.append(kept)
     handler = calling_handler()
@@ -72,6 +80,11 @@ def read_log(state: TrainerState, fingerprint: str) -> list[Point] | None:
         )
         for row in rows
     ]
+
+
+def read_seconds(state: TrainerState) -> list[float]:
+    """What each visit in the log of a resumed run took, seconds."""
+    return [row[ROWS].get("seconds", 0.0) for row in state.log_history if ROWS in row]
 
 
 def _packed(values: Sequence[float]) -> str:

@@ -7,7 +7,6 @@ whatever goes wrong in it, it says so once and goes quiet (docs/monitor.md).
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -19,8 +18,9 @@ from overmem.diagnosis.live import LiveRule, Point, Reading, TokenRow, read_poin
 from overmem.errors import OvermemError, RecipeError
 from overmem.tasks.template import Template
 from overmem.training.keep import Keeper
-from overmem.training.logbook import last_step, read_log, write_log
-from overmem.training.panel import Data, Panel, choose_problems, measure, open_panel
+from overmem.training.logbook import last_step, read_log, read_seconds, write_log
+from overmem.training.panel import Data, Panel, choose_problems, fit, measure, open_panel
+from overmem.training.spending import Spending, TooCostlyError
 from overmem.training.visit import agree, visiting, why_not_visit
 
 Onset = Literal["warn", "stop"] | Callable[[Reading], None]
@@ -40,6 +40,8 @@ class OverMemorizationMonitor(TrainerCallback):
         train: the training data, for the generalization gap.
         every: when to measure: `epoch`, `save`, `eval`, or a number of optimizer steps.
         limit: most problems of each set, drawn by `seed`.
+        max_cost: most time spent measuring, as a share of training time: where it would be passed, fewer
+            problems are measured, and due points are skipped. None measures all of them at every point.
         answers: val problems answered greedily, 30 or more; 0 reads perplexity alone, which is far cheaper.
         accuracy_margin: accuracy below the peak that is still comparable.
         perplexity_ratio: growth over the lowest perplexity that counts as inflated.
@@ -63,6 +65,7 @@ class OverMemorizationMonitor(TrainerCallback):
         *,
         every: Literal["epoch", "save", "eval"] | int = "epoch",
         limit: int = 64,
+        max_cost: float | None = 0.05,
         answers: int = 0,
         accuracy_margin: float = 0.03,
         perplexity_ratio: float = 1.10,
@@ -82,10 +85,10 @@ class OverMemorizationMonitor(TrainerCallback):
         """Of this session; a resumed run starts with what its log remembers."""
         self.off: str | None = None
         """Why the monitor went quiet, if it did."""
-        self.seconds = 0.0
-        """Time spent measuring in this session."""
+        self.spending = Spending(max_cost)
+        """What measuring has cost in this session (`seconds`), and how many due points were `skipped`."""
         self._problems = choose_problems(val, train, limit=limit, answers=answers, grader=grader, seed=seed)
-        self._template, self._tokenizer = template or Template(), tokenizer
+        self._template, self._tokenizer, self._seed = template or Template(), tokenizer, seed
         self._keeps = keep_checkpoints
         self._panel: Panel | None = None
         self._keeper: Keeper | None = None
@@ -103,7 +106,7 @@ class OverMemorizationMonitor(TrainerCallback):
             OvermemError: the problems do not fit the model, on every process alike.
         """
         self.readings, self._points, self._lowest = [], [], None
-        self.off, self.seconds, self._known_onset, self._keeper = None, 0.0, False, None
+        self.off, self._known_onset, self._keeper = None, False, None
         self._training = True
         self._last_step = last_step(state)
         try:
@@ -111,7 +114,7 @@ class OverMemorizationMonitor(TrainerCallback):
             if reason is not None:
                 self._go_quiet(reason, state)
                 return
-            self._panel = self._open_panel(kwargs)
+            self._panel = self._open_panel(args, state, kwargs)
             self._remember(state)
             if self._keeps and _rotates(args) and _writes(state):
                 self._keeper = Keeper(Path(args.output_dir))
@@ -160,6 +163,10 @@ class OverMemorizationMonitor(TrainerCallback):
     ) -> None:
         """Leave the kept checkpoints among the others."""
         self._training = False
+        if self.spending.skipped and not self.readings and _writes(state):
+            log.warning(
+                "overmem: the run was too short to be measured within max_cost; audit its checkpoints"
+            )
         keeper = self._keeper
         if keeper is not None:
             self._guarded(keeper.finish, state)
@@ -173,26 +180,36 @@ class OverMemorizationMonitor(TrainerCallback):
         self._last_step = state.global_step
         first_onset = False
         if self.off is None and _writes(state):
-            began = time.monotonic()
-            try:
-                reading = self._measure(state, model)
-                first_onset = reading.onset and not self._known_onset
-                write_log(args, state, control, self._points[-1], reading, self._fingerprint)
-                if self.watch is not None:
-                    self.watch(reading)
-                if first_onset:
-                    self._known_onset = True
-                    self._announce(reading)
-            except Exception as error:
-                self._go_quiet(_in_words(error), state)
-            self.seconds += time.monotonic() - began
+            with self.spending.visit(state.global_step, state.max_steps) as affordable:
+                if affordable:
+                    first_onset = self._look(args, state, control, model)
         if self.on_onset == "stop" and agree(first_onset):
             control.should_training_stop = True
+
+    def _look(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any
+    ) -> bool:
+        """Measure, write and tell; whether the onset is seen for the first time."""
+        first_onset = False
+        try:
+            reading = self._measure(state, model)
+            first_onset = reading.onset and not self._known_onset
+            write_log(args, state, control, self._points[-1], reading, self.spending, self._fingerprint)
+            if self.watch is not None:
+                self.watch(reading)
+            if first_onset:
+                self._known_onset = True
+                self._announce(reading)
+        except TooCostlyError:
+            raise
+        except Exception as error:
+            self._go_quiet(_in_words(error), state)
+        return first_onset
 
     def _measure(self, state: TrainerState, model: Any) -> Reading:
         assert self._panel is not None
         with visiting(model):
-            point, tokens = measure(self._panel, model, state.global_step, state.epoch)
+            point, tokens = measure(self._panel, model, state.global_step, state.epoch, self.spending.check)
         self._points.append(point)
         pair = None if self._lowest is None else (tokens, self._lowest)
         reading = read_points(self._points, self._panel.n_tokens, self.rule, pair)
@@ -216,7 +233,7 @@ class OverMemorizationMonitor(TrainerCallback):
         points = [point for point in self._points if point.step in there]
         self._keeper.keep(steps_to_keep(points, self._panel.n_tokens, self.rule.perplexity_ratio))
 
-    def _open_panel(self, given: Mapping[str, Any]) -> Panel:
+    def _open_panel(self, args: TrainingArguments, state: TrainerState, given: Mapping[str, Any]) -> Panel:
         tokenizer = self._tokenizer or given.get("processing_class")
         tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
         if tokenizer is None:
@@ -224,7 +241,14 @@ class OverMemorizationMonitor(TrainerCallback):
                 "the monitor has no tokenizer",
                 expected="Trainer(processing_class=...), or OverMemorizationMonitor(tokenizer=...)",
             )
-        return open_panel(self._problems, tokenizer, self._template, given["model"])
+        problems = fit(self._problems, self.spending.readings(self.every, args, state), self._seed)
+        if problems is not self._problems and _writes(state):
+            log.warning(
+                "overmem: the monitor measures %d val and %d train problems instead of %d and %d, to stay "
+                "within its share of training time (max_cost)",
+                *(len(part) for one in (problems, self._problems) for part in (one.val, one.train)),
+            )
+        return open_panel(problems, tokenizer, self._template, given["model"])
 
     def _remember(self, state: TrainerState) -> None:
         """Take up the points that the log of a resumed run holds."""
@@ -232,6 +256,8 @@ class OverMemorizationMonitor(TrainerCallback):
         points = read_log(state, self._fingerprint)
         if points is None and _writes(state):
             log.warning("overmem: the monitor's problems have changed; what it saw before is left out")
+        seconds = read_seconds(state) if points else []
+        self.spending.start(state.global_step, seconds)
         for point in points or ():
             self._points.append(point)
             self.readings.append(read_points(self._points, self._panel.n_tokens, self.rule))

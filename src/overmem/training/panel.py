@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,8 @@ Data = str | Sequence[Example]
 """A source in overmem's grammar, or the examples themselves."""
 BATCH_TOKENS = 4096
 """Most tokens of a batch, padding included: less than an audit's, as training fills the memory."""
+BATCHES = 8
+"""At least so many, so that the first few tell what all of them will take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +99,31 @@ def choose_problems(
     )
 
 
+def fit(problems: Problems, readings: int, seed: int) -> Problems:
+    """Fewer problems, when all of them are more than can be read at every point.
+
+    Both sets shrink alike, to the fewest val problems that allow a stage; beyond that train is left out.
+
+    Args:
+        problems: all of them.
+        readings: how many can be read.
+        seed: of the subsets; those of fewer problems lie within those of more.
+    """
+    if len(problems.val) + len(problems.train) <= readings:
+        return problems
+    rest = readings - min(len(problems.train), readings // 2)
+    n_val = min(len(problems.val), max(rest, MIN_PROBLEMS, problems.answers))
+    n_train = max(0, readings - n_val)
+    return replace(
+        problems,
+        val=(
+            *problems.val[: problems.answers],
+            *_subset(problems.val[problems.answers :], n_val - problems.answers, seed),
+        ),
+        train=tuple(_subset(problems.train, n_train, seed)) if n_train >= MIN_PROBLEMS else (),
+    )
+
+
 def _examples(data: Data, name: str) -> tuple[tuple[Example, ...], str]:
     if isinstance(data, str):
         loaded = load_examples(data)
@@ -140,7 +167,9 @@ def open_panel(problems: Problems, tokenizer: Any, template: Template, model: An
     )
 
 
-def measure(panel: Panel, model: Any, step: int, epoch: float | None) -> tuple[Point, TokenRow]:
+def measure(
+    panel: Panel, model: Any, step: int, epoch: float | None, on_scored: Callable[[float], None]
+) -> tuple[Point, TokenRow]:
     """Score both subsets, and answer the first few problems greedily.
 
     Args:
@@ -148,11 +177,13 @@ def measure(panel: Panel, model: Any, step: int, epoch: float | None) -> tuple[P
         model: a causal LM in eval mode.
         step: optimizer steps so far.
         epoch: epochs so far.
+        on_scored: told after each batch what share of all tokens is scored; it may raise to end the visit.
 
     Raises:
         ValueError: a log-probability is NaN or infinite.
     """
-    val, train = _score(panel, model, panel.val), _score(panel, model, panel.train)
+    scores = _score(panel, model, on_scored)
+    val, train = scores[: len(panel.val)], scores[len(panel.val) :]
     # Rounded as it is kept in the log, so that a resumed run reads the same history.
     nll_N = tuple(round(-math.fsum(item.logprob), 4) for item in val)
     train_nll = -math.fsum(x for item in train for x in item.logprob)
@@ -173,13 +204,21 @@ def measure(panel: Panel, model: Any, step: int, epoch: float | None) -> tuple[P
     return point, tokens
 
 
-def _score(panel: Panel, model: Any, items: Sequence[Rendered]) -> list[TokenScores]:
+def _score(panel: Panel, model: Any, on_scored: Callable[[float], None]) -> list[TokenScores]:
+    """Scores of val, then train; no batch holds both."""
     pad_id = panel.tokenizer.pad_token_id or panel.tokenizer.eos_token_id or 0
+    items = (*panel.val, *panel.train)
+    total, done = sum(map(len, items)), 0
+    budget = min(BATCH_TOKENS, math.ceil(total / BATCHES))
     scores: dict[int, TokenScores] = {}
-    for batch in plan_batches([len(item) for item in items], BATCH_TOKENS):
-        found = score_batch(model, [items[i] for i in batch], pad_id)
-        scores.update(zip(batch, found, strict=True))
-    return [scores[i] for i in range(len(items))]
+    for first, subset_ in ((0, panel.val), (len(panel.val), panel.train)):
+        for batch in plan_batches([len(item) for item in subset_], budget):
+            places = [first + place for place in batch]
+            found = score_batch(model, [items[place] for place in places], pad_id)
+            scores.update(zip(places, found, strict=True))
+            done += sum(len(items[place]) for place in places)
+            on_scored(done / total)
+    return [scores[place] for place in range(len(items))]
 
 
 def _answer(panel: Panel, model: Any) -> tuple[float, ...]:

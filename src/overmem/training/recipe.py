@@ -60,6 +60,8 @@ class MonitorRecipe(_Strict):
     every: Literal["epoch", "save", "eval"] | int = "epoch"
     limit: int = Field(default=64, ge=1)
     """Most problems of val and of train."""
+    max_cost: float | None = Field(default=0.05, gt=0, le=1)
+    """Most time spent measuring, as a share of training time; null measures all, at every point."""
     answers: int = Field(default=0, ge=0)
     """Val problems answered at each point, 30 or more; 0 reads perplexity alone."""
     accuracy_margin: float = 0.03

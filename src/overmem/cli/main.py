@@ -45,8 +45,8 @@ def main() -> None:
 
 
 def console() -> Console:
-    """Where people read: standard output."""
-    return Console(highlight=False)
+    """Where people read: standard output, of the first process where a launcher started several."""
+    return Console(highlight=False, quiet=os.environ.get("RANK", "0") != "0")
 
 
 @app.command()

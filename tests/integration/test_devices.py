@@ -1,14 +1,20 @@
-"""Many devices: training on two processes equals one."""
+"""Many devices: training on two processes equals one, and an audit by two workers equals one by a loop."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pytest
+import torch
 import yaml
 from safetensors.torch import load_file
 
+import overmem
+from overmem.store import SCHEMAS, Store
 from overmem.training.recipe import check_recipe
 from overmem.training.trainer import train
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
@@ -57,3 +63,58 @@ def test_two_processes_train_as_one(tmp_path, tokenizer):
     one, two = ([row["loss"] for row in log["log_history"] if "loss" in row] for log in logs)
     assert len(one) == 6 and max(abs(a - b) for a, b in zip(one, two, strict=True)) < 1e-5
     assert one[-1] < one[0]
+
+
+CHECKPOINTS = ("checkpoint-10", "checkpoint-20", "checkpoint-30", "checkpoint-100")
+SLOW = """
+import os, time
+
+def grade(text, example):
+    with open(os.environ["GRADED"], "a") as log:
+        log.write("x")
+    time.sleep(0.02)
+    return len(text) % 2 == 0
+"""
+
+
+def test_a_worker_killed_midway_costs_nothing_but_its_batch(
+    pico_run, tokenizer, val_file, tmp_path, monkeypatch
+):
+    pytest.importorskip("ray", reason="Ray is not installed")
+    save_checkpoint(pico_run / "checkpoint-30", make_pico(tokenizer, seed=30), tokenizer, 30)
+    (tmp_path / "slow.py").write_text(SLOW)
+    alone, shared = tmp_path / "alone", pico_run / "overmem"
+    given = {"train": str(val_file), "grader": "python:slow:grade", "checkpoints": "all"}
+    given |= {"axes": "diversity,recall", "samples": 2, "max_new_tokens": 8, "batch_tokens": 100}
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        patch.setenv("GRADED", str(tmp_path / "graded-alone"))
+        torch.set_num_threads(1)
+        overmem.audit(pico_run, val=str(val_file), out=alone, **given | {"axes": ("diversity", "recall")})
+    options = [word for key, value in given.items() for word in (f"--{key.replace('_', '-')}", str(value))]
+    audit = ["-m", "overmem", "audit", str(pico_run), "--val", str(val_file), "--workers", "2", *options]
+    paths = {"PYTHONPATH": f"{ALONE['PYTHONPATH']}:{tmp_path}", "GRADED": str(tmp_path / "graded-shared")}
+    running = subprocess.Popen(
+        [sys.executable, *audit], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ALONE | paths
+    )
+    # In the midst of a checkpoint's samples. Who saved a batch is in the batch's name.
+    deadline, parts = time.monotonic() + 120, []
+    while len(parts) < 5 and time.monotonic() < deadline and running.poll() is None:
+        found = [list(folder.glob("*.parquet")) for folder in shared.glob("*/generations.parts")]
+        parts = max(found, key=len, default=[])
+        time.sleep(0.005)
+    assert len(parts) >= 5, running.communicate()
+    os.kill(int(parts[0].stem.partition("-")[2]), signal.SIGKILL)
+    said, problems = running.communicate(timeout=200)
+    assert running.returncode == 0 and "audited:" in said, problems[-3000:]
+    for checkpoint in CHECKPOINTS:
+        for rows in SCHEMAS:
+            expected, got = (Store(root).read_rows(checkpoint, rows) for root in (alone, shared))
+            assert len(expected) > 0 and got.equals(expected), (checkpoint, rows)
+    # Graded once more: the two samples of the problem that was in flight, at most.
+    counts = [(tmp_path / name).stat().st_size for name in ("graded-alone", "graded-shared")]
+    assert 0 <= counts[1] - counts[0] <= 2, counts
+    records = [json.loads((root / "manifest.json").read_text()) for root in (alone, shared)]
+    assert records[0]["checkpoints"] == records[1]["checkpoints"]
+    left = [path.name for path in shared.rglob("*") if path.suffix not in {".json", ".parquet"}]
+    assert sorted(left) == sorted(CHECKPOINTS)

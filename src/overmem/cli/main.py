@@ -123,6 +123,12 @@ def audit(
     device: Device = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
     batch_tokens: Annotated[int, typer.Option(help="Most tokens of a batch.")] = 8192,
+    workers: Annotated[
+        int | None, typer.Option(help="Measure so many checkpoints at once, one on each device (Ray).")
+    ] = None,
+    ray: Annotated[
+        str | None, typer.Option(help="The workers' cluster: auto, HOST:PORT; local starts one here.")
+    ] = None,
     engine: Annotated[
         str, typer.Option(help="Who writes the answers: hf, or a server, openai:http://HOST:PORT.")
     ] = "hf",
@@ -192,12 +198,21 @@ def audit(
         screen.print(auditing.show_prompt(found, config), markup=False, soft_wrap=True)
         return
     if plan:
+        from overmem.auditing.timing import make_timed_plan
+
         session = auditing.open_session(found, config, out)
-        render_plan(auditing.make_timed_plan(session, dict(found.skipped)), screen)
+        render_plan(make_timed_plan(session, dict(found.skipped)), screen)
         return
-    with audit_progress(screen, found) as progress:
+    at_once = 1 if ray is None and workers is None else workers or len(found.checkpoints)
+    with audit_progress(screen, found, at_once) as progress:
         done = auditing.measure(
-            found, config, out=out, progress=progress, on_plan=lambda made: render_plan(made, screen)
+            found,
+            config,
+            out=out,
+            progress=progress,
+            on_plan=lambda made: render_plan(made, screen),
+            ray=ray,
+            workers=workers,
         )
     for name, split in done.manifest["splits"].items():
         said = f"{name}: {split['source']}: {split['shape']}; {split['n']} examples, grader {split['grader']}"

@@ -311,6 +311,7 @@ def _connected(address: str, workers: int | None) -> Iterator[Any]:
             "the Ray cluster cannot be used",
             got=f"{address} ({_first_lines(error)})",
             expected="auto on one of its nodes, HOST:PORT of its head (6379), or local for this machine",
+            next_step="check the address, and that RAY_AUTH_TOKEN is the cluster's if it has one",
         ) from None
     try:
         yield ray

@@ -57,6 +57,10 @@ class EngineError(OvermemError, RuntimeError):
     """A server that does not answer, or answers something else than was asked; rows that were saved stay."""
 
 
+class WorkerError(OvermemError, RuntimeError):
+    """Workers on other devices that cannot be had or do not stay alive; rows that were saved stay."""
+
+
 class GradeError(OvermemError, ValueError):
     """A grader that is unknown or lacks what it needs."""
 

@@ -210,6 +210,9 @@ class Store:
 
     def fold_parts(self, checkpoint: str, rows: Rows) -> None:
         """Fold finished batches into the checkpoint's one Parquet file, sorted by identity."""
+        for left in (self.root / checkpoint).glob(f".{rows}.parquet.*.tmp"):
+            # A process was killed while it wrote; only one at a time works at a checkpoint.
+            left.unlink(missing_ok=True)
         parts = self._parts(checkpoint, rows)
         if not parts.is_dir():
             return

@@ -10,6 +10,7 @@ import overmem
 from overmem.auditing import run as auditing
 from overmem.auditing import work
 from overmem.auditing.config import resolve_config
+from overmem.auditing.timing import make_timed_plan
 from overmem.axes import all_axes
 from overmem.axes.kinds import Job
 from overmem.diagnosis.compare import compare_runs
@@ -272,7 +273,7 @@ def test_what_cannot_be_measured_is_said_in_the_plan(pico_run, files):
     run = overmem.open_run(pico_run)
     config = resolve_config(run, val=files["val"], train=None, **QUICK)
     session = auditing.open_session(run, config)
-    plan = {item.axis: item for item in auditing.make_timed_plan(session, {}).axes}
+    plan = {item.axis: item for item in make_timed_plan(session, {}).axes}
     assert "--train" in plan["privacy"].why_not and "--ood" in plan["ood"].why_not
     assert plan["diversity"].seconds > 0
 

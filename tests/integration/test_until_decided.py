@@ -14,8 +14,9 @@ from overmem.auditing.checkpoints import open_run
 from overmem.auditing.config import resolve_config
 from overmem.auditing.data import subset
 from overmem.auditing.models import ModelHost
-from overmem.auditing.run import make_timed_plan, open_session
-from overmem.cli.audit import audit as audit_command
+from overmem.auditing.run import open_session
+from overmem.auditing.timing import make_timed_plan
+from overmem.cli.audit import plan as plan_command
 from overmem.diagnosis import sequential
 from overmem.diagnosis.sequential import Look
 from overmem.errors import DataError, RunError
@@ -218,7 +219,7 @@ def test_a_checkpoint_that_can_no_longer_be_loaded_is_left_out(pico_run, val_fil
 
 
 def test_the_plan_names_the_looks(pico_run, val_file, capsys):
-    audit_command(pico_run, val=str(val_file), until_decided=True, plan=True)
+    plan_command(pico_run, val=str(val_file), until_decided=True)
     assert "looks after 4, 6, 8, 11 of 12 problems" in capsys.readouterr().out
     run = open_run(pico_run)
     session = open_session(run, resolve_config(run, val=str(val_file), train=None))

@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import pytest
 import torch
 
@@ -40,9 +38,12 @@ def test_rows_follow_from_free_memory_in_powers_of_two(monkeypatch):
     from transformers import LlamaConfig
 
     config = LlamaConfig(hidden_size=64, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2)
-    # 2 (keys, values) x 3 layers x 2 heads x 16 numbers of 4 bytes.
-    assert memory.cache_bytes(config, torch.float32) == 768
-    model = SimpleNamespace(config=config, parameters=lambda: iter([torch.zeros(1)]))
-    for free, rows in ((0, 1), (768 * 100 * 2 * 5, 4), (1e15, memory.MOST_ROWS["cpu"])):
+    assert memory.kv_sizes(config) == (3, 2, 16)
+    # 2 (keys, values) x 3 layers x 2 heads x 16 numbers of 4 bytes, 100 columns, and half as many more.
+    row = 768 * 100 * 1.5
+    where = torch.float32, torch.device("cpu")
+    for free, rows in ((0, 1), (row * 2 * 5, 4), (1e15, memory.MOST_ROWS["cpu"])):
         monkeypatch.setattr(memory, "free_bytes", lambda device, free=free: free)
-        assert memory.rows_at_once(model, 100) == rows
+        assert memory.rows_at_once(config, *where, 100) == rows
+    assert memory.rows_at_once(config, *where, 100, batch_tokens=799) == 7
+    assert memory.rows_at_once(config, *where, 100, batch_tokens=10) == 1

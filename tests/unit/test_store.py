@@ -52,6 +52,14 @@ def test_a_kill_between_fold_and_clean_up_leaves_no_double_rows(tmp_path):
     assert len(store.read_rows("c", "likelihood")) == 1
 
 
+def test_what_a_process_killed_while_writing_left_is_cleared(tmp_path):
+    store = Store(tmp_path)
+    store.append_rows("c", "likelihood", [row("a")])
+    (tmp_path / "c" / ".likelihood.parquet.123.tmp").write_bytes(b"half a tab")
+    store.fold_parts("c", "likelihood")
+    assert [path.name for path in (tmp_path / "c").iterdir()] == ["likelihood.parquet"]
+
+
 def test_only_asked_columns_are_read(tmp_path):
     store = Store(tmp_path)
     store.append_rows("c", "likelihood", [row("a")])

@@ -17,13 +17,12 @@ import numpy as np
 import torch
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
+from overmem.auditing.memory import SLACK
 from overmem.auditing.rows import RowCache, can_join
 from overmem.auditing.sampling import Sampling, draw
 
 LEAVE_SHARE = 1 / 16
 """Finished rows leave once they are this share of all; their places are taken by rows that wait."""
-SLACK = 1.5
-"""Columns of the cache over the longest row, where rows join: each time it is full, it is moved."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -14,6 +15,8 @@ from overmem.errors import CheckpointError
 T = TypeVar("T")
 SHARE = 0.5
 """Of the free memory that keys and values may take; the rest is for activations and other programs."""
+SLACK = 1.5
+"""Columns of the cache over the longest row, where rows join: each time it is full, it is moved."""
 MOST_ROWS = {"cpu": 128}
 """Answers written at once: above it a CPU's matrix products gain nothing (docs/experiments.md)."""
 MOST_ROWS_ELSEWHERE = 512
@@ -27,28 +30,36 @@ def free_bytes(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def cache_bytes(config: Any, dtype: torch.dtype) -> int:
-    """Bytes of keys and values that one token takes in all layers."""
+def kv_sizes(config: Any) -> tuple[int, int, int]:
+    """Layers, key-value heads and head size of a causal LM."""
     text = config.get_text_config(decoder=True)
     heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
     size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    return int(2 * text.num_hidden_layers * heads * size * dtype.itemsize)
+    return text.num_hidden_layers, heads, size
 
 
-def rows_at_once(model: Any, columns: int) -> int:
-    """Answers to write at once on the model's device.
+def rows_at_once(
+    config: Any, dtype: torch.dtype, device: torch.device, columns: int, batch_tokens: int | None = None
+) -> int:
+    """Answers to write at once.
 
     Args:
-        model: a causal LM.
-        columns: tokens of the longest prompt and answer that the cache holds for a row.
+        config: of the model.
+        dtype: of its weights.
+        device: on which it is.
+        columns: tokens of the longest prompt with its answer.
+        batch_tokens: most tokens in all; None asks the free memory.
 
     Returns:
-        A power of two, at least 1, so that a little more or less free memory changes nothing.
+        At least 1; where the memory is asked, a power of two, so that a little more or less of it changes
+        nothing.
     """
-    weight = next(model.parameters())
-    allowed = SHARE * free_bytes(weight.device) / max(1, cache_bytes(model.config, weight.dtype) * columns)
-    most = MOST_ROWS.get(weight.device.type, MOST_ROWS_ELSEWHERE)
-    return max(1, min(most, 1 << max(0, int(allowed).bit_length() - 1)))
+    if batch_tokens is not None:
+        return max(1, batch_tokens // columns)
+    row_bytes = 2 * math.prod(kv_sizes(config)) * dtype.itemsize * SLACK * columns
+    allowed = int(SHARE * free_bytes(device) / row_bytes)
+    most = MOST_ROWS.get(device.type, MOST_ROWS_ELSEWHERE)
+    return max(1, min(most, 1 << max(0, allowed.bit_length() - 1)))
 
 
 def with_less(work: Callable[[int], T], size: int) -> T:

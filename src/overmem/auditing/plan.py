@@ -129,14 +129,26 @@ def estimate(plan: Plan, seconds_of: Callable[[Job, int | None], float]) -> Plan
         plan: from `make_plan`.
         seconds_of: (job, limit) to about how long it takes, at all checkpoints it is done at.
     """
-    takes = {job: seconds_of(job, plan.limits[job]) for job in plan.limits}
+    shares = share_out(plan, {job: seconds_of(job, limit) for job, limit in plan.limits.items()})
+    return replace(plan, axes=tuple(replace(item, seconds=shares[item.axis]) for item in plan.axes))
+
+
+def share_out(plan: Plan, takes: Mapping[Job, float]) -> dict[str, float]:
+    """What each axis takes: work that several need is shared out among them, the core's is the core's.
+
+    Args:
+        plan: from `make_plan`.
+        takes: what each job takes, in seconds or whatever else adds up.
+    """
     wanted = Counter(job for item in plan.axes if item.axis not in CORE for job in item.jobs)
-    timed = []
-    for item in plan.axes:
-        own = [job for job in item.jobs if item.axis in CORE or job not in plan.core]
-        seconds = sum(takes[job] / (1 if item.axis in CORE else wanted[job]) for job in own)
-        timed.append(replace(item, seconds=seconds))
-    return replace(plan, axes=tuple(timed))
+    return {
+        item.axis: math.fsum(
+            takes[job] if item.axis in CORE else takes[job] / wanted[job]
+            for job in item.jobs
+            if item.axis in CORE or job not in plan.core
+        )
+        for item in plan.axes
+    }
 
 
 def fit_budget(plan: Plan, budget_seconds: float) -> Plan:

@@ -7,25 +7,27 @@ for. Rows are saved batch by batch, so a killed audit continues where it stopped
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from overmem.auditing import checkpoints as discovery
 from overmem.auditing import data
 from overmem.auditing.config import AuditConfig, resolve_config
+from overmem.auditing.crew import Alone, Crew, Item
 from overmem.auditing.engines.choose import make_engine
 from overmem.auditing.manifest import Ledger
 from overmem.auditing.models import ModelHost, choose_device, choose_dtype
-from overmem.auditing.plan import Plan, estimate, fit_budget, make_plan
+from overmem.auditing.plan import Plan
 from overmem.auditing.session import Progress, Session
-from overmem.auditing.until_decided import check_decidable, measure_until_decided
-from overmem.axes import CORE
-from overmem.axes.kinds import Job
+from overmem.auditing.timing import nothing_measured
+from overmem.auditing.until_decided import measure_until_decided
 from overmem.diagnosis.keys import key_checkpoints
-from overmem.errors import CheckpointError, RunError
-from overmem.records import Checkpoint, Run
+from overmem.records import Run
 from overmem.store import MANIFEST_SCHEMA, Store
 from overmem.tasks.template import preview
 
@@ -54,6 +56,8 @@ def audit(
     train: str | None = None,
     out: Path | None = None,
     progress: Progress | None = None,
+    ray: str | None = None,
+    workers: int | None = None,
     **options: Any,
 ) -> Audit:
     """Measure every checkpoint of a run and save the rows; what is already saved is not computed again.
@@ -64,6 +68,9 @@ def audit(
         train: source of the training data; likewise.
         out: artifact folder; `RUN/overmem` by default.
         progress: told after every batch.
+        ray: share the checkpoints out among the devices of a Ray cluster: `auto`, `HOST:PORT`, or `local` to
+            start one here (docs/devices.md).
+        workers: most workers; one a device by default. Without `ray` they are started here.
         **options: the other fields of `AuditConfig`.
 
     Raises:
@@ -72,7 +79,7 @@ def audit(
     if not isinstance(run, Run):
         run = discovery.open_run(run, allow_pickle=options.get("allow_pickle", False))
     config = resolve_config(run, val=val, train=train, **options)
-    return measure(run, config, out=out, progress=progress)
+    return measure(run, config, out=out, progress=progress, ray=ray, workers=workers)
 
 
 def measure(
@@ -82,6 +89,8 @@ def measure(
     out: Path | None = None,
     progress: Progress | None = None,
     on_plan: OnPlan | None = None,
+    ray: str | None = None,
+    workers: int | None = None,
 ) -> Audit:
     """`audit` with its configuration resolved.
 
@@ -91,38 +100,69 @@ def measure(
         out: artifact folder; `RUN/overmem` by default.
         progress: told after every batch.
         on_plan: told the plan and its times before the work starts.
+        ray: see `audit`.
+        workers: see `audit`.
 
     Raises:
         OvermemError: bad data or models; rows that were saved stay saved.
     """
-    session = open_session(run, config, out, progress)
-    skipped = dict(run.skipped)
-    plan = make_timed_plan(session, skipped)
-    if on_plan is not None:
-        on_plan(plan)
-    session.store.remove_record("verdict")
-    store = session.store
-    previous = store.read_record("manifest", MANIFEST_SCHEMA) if store.has_record("manifest") else {}
-    ledger = Ledger(session, plan, previous)
-    if plan.until_decided:
-        manifest = measure_until_decided(session, plan, ledger, skipped, _measure_core)
-        plan = plan.beyond_core
-    else:
-        manifest = _measure_core(session, plan, ledger, skipped)
-    if plan.rest:
-        manifest = _measure_rest(session, plan, ledger, skipped, manifest)
-    return Audit(session.store, manifest, skipped)
+    with _crew(run, config, out, progress, ray, workers) as crew:
+        skipped = dict(run.skipped)
+        plan = crew.plan(skipped)
+        if on_plan is not None:
+            on_plan(plan)
+        store = crew.session.store
+        store.remove_record("verdict")
+        previous = store.read_record("manifest", MANIFEST_SCHEMA) if store.has_record("manifest") else {}
+        ledger = Ledger(crew.session, plan, previous)
+        if plan.until_decided:
+            manifest = measure_until_decided(crew, plan, ledger, skipped, _measure_core)
+            plan = plan.beyond_core
+        else:
+            manifest = _measure_core(crew, plan, ledger, skipped)
+        if plan.rest:
+            manifest = _measure_rest(crew, plan, ledger, skipped, manifest)
+        return Audit(store, manifest, skipped)
+
+
+@contextmanager
+def _crew(
+    run: Run,
+    config: AuditConfig,
+    out: Path | None,
+    progress: Progress | None,
+    ray: str | None,
+    workers: int | None,
+) -> Iterator[Crew]:
+    if ray is None and workers is None:
+        yield Alone(open_session(run, config, out, progress))
+        return
+    from overmem.auditing.ray_crew import ray_crew
+
+    with ray_crew(run, config, out, progress, address=ray or "local", workers=workers) as crew:
+        yield crew
 
 
 def open_session(
-    run: Run, config: AuditConfig, out: Path | None = None, progress: Progress | None = None
+    run: Run,
+    config: AuditConfig,
+    out: Path | None = None,
+    progress: Progress | None = None,
+    device: torch.device | None = None,
 ) -> Session:
     """Load tokenizer and problems, and get ready to load the models.
+
+    Args:
+        run: the checkpoints.
+        config: what to measure and how.
+        out: artifact folder; `RUN/overmem` by default.
+        progress: told after every batch.
+        device: where models are loaded, when it is not for this process to choose.
 
     Raises:
         OvermemError: bad data, no tokenizer, an unusable device.
     """
-    host = _host(run, config)
+    host = _host(run, config, device)
     tokenizer = host.tokenizer()
     return Session(
         run=run,
@@ -136,121 +176,54 @@ def open_session(
     )
 
 
-def make_timed_plan(session: Session, skipped: dict[str, str]) -> Plan:
-    """The plan with its times, from one batch of each kind of work at the last checkpoint.
-
-    Args:
-        session: the audit.
-        skipped: gains the checkpoints that cannot be loaded.
-
-    Raises:
-        RunError: no checkpoint can be loaded.
-    """
-    # Finding the base may convert a GGUF file, so it is left alone where nothing asks for it.
-    more = set(session.config.axes) - set(CORE)
-    available = data.available(dict(session.problems), has_base=bool(more) and session.base is not None)
-    readable = [checkpoint for checkpoint in session.run.checkpoints if checkpoint.name not in skipped]
-    plan = make_plan(session.config, available, session.problems, len(readable))
-    check_decidable(plan, readable)
-    unserved = session.connect(_wanted(session, plan, readable), plan.limits)
-    skipped |= unserved
-    readable = [checkpoint for checkpoint in readable if checkpoint.name not in unserved]
-    if not (plan.rest or session.config.budget_minutes):
-        return plan
-    while readable:
-        try:
-            return _timed(session, plan, readable)
-        except CheckpointError as error:
-            # Only what could not be loaded is left out; the plan is made again without it.
-            broken = session.at or readable[-1]
-            skipped[broken.name] = str(error)
-            readable.remove(broken)
-    raise _nothing_measured(session.run, skipped)
-
-
-def _wanted(session: Session, plan: Plan, readable: Sequence[Checkpoint]) -> dict[Job, Sequence[Checkpoint]]:
-    """Where each job is known to be done; which other checkpoints are key is seen once the core is done."""
-    chosen = session.config.checkpoints
-    named = {c.name for c in readable[-1:]} if chosen == "key" else set(chosen.split(","))
-    some = [c for c in readable if chosen == "all" or c.name in named]
-    rest = {job: some for job in plan.rest if job.model == "checkpoint"}
-    return {job: readable for job in plan.core} | rest
-
-
-def _timed(session: Session, plan: Plan, readable: Sequence[Checkpoint]) -> Plan:
-    rates: dict[str, float] = {}
-    chosen = session.config.checkpoints
-    some = readable if chosen == "all" else [c for c in readable if c.name in chosen.split(",")]
-    # Which are key is not known yet, but the last is one of them and is measured last.
-    elsewhere = [readable[-1]] * min(3, len(readable)) if chosen == "key" else some
-
-    def same_rate(job: Job) -> str:
-        # Tasks of lm-eval differ too much for one to speak for another.
-        return str(job) if job.kind == "lm_eval" else job.kind
-
-    def seconds_of(job: Job, limit: int | None) -> float:
-        places = readable if job in plan.core else elsewhere
-        if job.model == "base":
-            places = [session.base] if session.base is not None else []
-        missing = [len(session.missing(job, place, limit)[0]) for place in places]
-        for place, n in reversed(list(zip(places, missing, strict=True))):
-            if n and same_rate(job) not in rates:
-                rates[same_rate(job)] = session.seconds(job, place, limit)
-        return rates.get(same_rate(job), 0.0) * sum(missing)
-
-    plan = estimate(plan, seconds_of)
-    if session.config.budget_minutes is None:
-        return plan
-    return fit_budget(plan, 60 * session.config.budget_minutes)
-
-
-def _measure_core(session: Session, plan: Plan, ledger: Ledger, skipped: dict[str, str]) -> dict[str, Any]:
-    """Likelihood and accuracy, checkpoint by checkpoint; the manifest grows with each."""
-    checkpoints = [checkpoint for checkpoint in session.run.checkpoints if checkpoint.name not in skipped]
-    for number, checkpoint in enumerate(checkpoints, start=1):
-        try:
-            _do_all(session, plan, plan.core, checkpoint)
-        except CheckpointError as error:
+def _measure_core(crew: Crew, plan: Plan, ledger: Ledger, skipped: dict[str, str]) -> dict[str, Any]:
+    """Likelihood and accuracy at every checkpoint; the manifest grows with each."""
+    run = crew.session.run
+    pending = [checkpoint.name for checkpoint in run.checkpoints if checkpoint.name not in skipped]
+    items = [
+        Item(checkpoint=checkpoint, jobs=plan.core, limits=plan.limits)
+        for checkpoint in run.checkpoints
+        if checkpoint.name in pending
+    ]
+    for checkpoint, error in crew.do(items):
+        pending.remove(checkpoint.name)
+        if error is not None:
             skipped[checkpoint.name] = str(error)
             continue
         ledger.add(checkpoint, plan.core)
-        ledger.write(skipped, [later.name for later in checkpoints[number:]])
+        ledger.write(skipped, pending)
     if not ledger.measured:
-        raise _nothing_measured(session.run, skipped)
+        raise nothing_measured(run, skipped)
     return ledger.write(skipped, [])
 
 
 def _measure_rest(
-    session: Session, plan: Plan, ledger: Ledger, skipped: dict[str, str], manifest: dict[str, Any]
+    crew: Crew, plan: Plan, ledger: Ledger, skipped: dict[str, str], manifest: dict[str, Any]
 ) -> dict[str, Any]:
-    """The other axes, at the checkpoints that a verdict compares or at all of them."""
+    """The other axes, at the checkpoints that a verdict compares or at all of them, and on the base model."""
+    session = crew.session
     names = {record["name"] for record in manifest["checkpoints"]}
     if session.config.checkpoints == "key":
         names &= set(key_checkpoints(session.store, manifest))
     elif session.config.checkpoints != "all":
         names &= set(session.config.checkpoints.split(","))
-    jobs = [job for job in plan.rest if job.model == "checkpoint"]
-    for checkpoint in session.run.checkpoints:
-        if checkpoint.name in names:
-            _do_all(session, plan, jobs, checkpoint)
-            ledger.add(checkpoint, jobs)
-            ledger.write(skipped, [])
-    on_base = [job for job in plan.rest if job.model == "base"]
+    own = tuple(job for job in plan.rest if job.model == "checkpoint")
+    on_base = tuple(job for job in plan.rest if job.model == "base")
+    work = {checkpoint: own for checkpoint in session.run.checkpoints if checkpoint.name in names}
     if on_base and session.base is not None:
-        _do_all(session, plan, on_base, session.base)
-        ledger.add_base(session.base, on_base)
+        # The base may be a checkpoint of the run, whose work is then one item.
+        work[session.base] = (*work.get(session.base, ()), *on_base)
+    for checkpoint, error in crew.do(
+        Item(checkpoint=checkpoint, jobs=jobs, limits=plan.limits) for checkpoint, jobs in work.items()
+    ):
+        if error is not None:
+            raise error
+        if checkpoint.name in names:
+            ledger.add(checkpoint, own)
+        if on_base and checkpoint == session.base:
+            ledger.add_base(checkpoint, on_base)
+        ledger.write(skipped, [])
     return ledger.write(skipped, [])
-
-
-def _do_all(session: Session, plan: Plan, jobs: Iterable[Job], checkpoint: Checkpoint) -> None:
-    for job in jobs:
-        session.do(job, checkpoint, plan.limits[job])
-    session.regrade(checkpoint)
-
-
-def _nothing_measured(run: Run, skipped: Mapping[str, str]) -> RunError:
-    details = "\n".join(f"  - {name}: {reason}" for name, reason in skipped.items())
-    return RunError(f"no checkpoint in {run.path} could be measured\n{details}")
 
 
 def show_prompt(run: Run, config: AuditConfig) -> str:
@@ -259,8 +232,8 @@ def show_prompt(run: Run, config: AuditConfig) -> str:
     return f"{config.val}: {found.shape}, grader {config.grader or found.grader}\n\n{preview(first)}"
 
 
-def _host(run: Run, config: AuditConfig) -> ModelHost:
-    device = choose_device(config.device)
+def _host(run: Run, config: AuditConfig, device: torch.device | None = None) -> ModelHost:
+    device = device or choose_device(config.device)
     return ModelHost(
         run,
         device=device,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +24,10 @@ from overmem.diagnosis.spoken import confidence_text
 from overmem.errors import DataError, RunError
 from overmem.records import Checkpoint
 
-MeasureCore = Callable[[Session, Plan, Ledger, dict[str, str]], dict[str, Any]]
+if TYPE_CHECKING:
+    from overmem.auditing.crew import Crew
+
+MeasureCore = Callable[["Crew", Plan, Ledger, dict[str, str]], dict[str, Any]]
 """Does the plan's core at every checkpoint that is not skipped; returns the manifest."""
 
 
@@ -59,12 +62,12 @@ def check_decidable(plan: Plan, checkpoints: Sequence[Checkpoint]) -> None:
 
 
 def measure_until_decided(
-    session: Session, plan: Plan, ledger: Ledger, skipped: dict[str, str], measure_core: MeasureCore
+    crew: Crew, plan: Plan, ledger: Ledger, skipped: dict[str, str], measure_core: MeasureCore
 ) -> dict[str, Any]:
     """Measure the core in rounds until the verdict is decided, or all of it is measured.
 
     Args:
-        session: the audit.
+        crew: does the work of a round.
         plan: that asks for it.
         ledger: told after every round how far it has come.
         skipped: gains the checkpoints that cannot be measured.
@@ -73,11 +76,12 @@ def measure_until_decided(
     Returns:
         The manifest, whose `until_decided` says what was skipped.
     """
+    session = crew.session
     *early, n_all = plan.looks
     looks: list[Look] = []
     ledger.until_decided = _stopping(looks, 0, n_all)
     for n in early[_rounds_done(session, plan, skipped) :]:
-        manifest = measure_core(session, plan.of_first(n), ledger, skipped)
+        manifest = measure_core(crew, plan.of_first(n), ledger, skipped)
         if len(manifest["checkpoints"]) < 2:
             break
         look = _look(session, manifest, n, n_all)
@@ -87,7 +91,7 @@ def measure_until_decided(
         session.progress(f"after {n} problems", said, n, n_all)
         if look.decided:
             return ledger.write(skipped, [])
-    measure_core(session, plan, ledger, skipped)
+    measure_core(crew, plan, ledger, skipped)
     ledger.until_decided = _stopping(looks, n_all, n_all)
     return ledger.write(skipped, [])
 

@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from overmem.cli.audit import audit
+from overmem.cli.audit import audit, plan
 from overmem.cli.demo import demo
 from overmem.cli.diagnose import check, compare, diagnose
 from overmem.cli.repair import merge, repair
@@ -27,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (train, audit, diagnose, compare, merge, repair, report, watch, check, demo):
+for command in (train, plan, audit, diagnose, compare, merge, repair, report, watch, check, demo):
     app.command()(command)
 
 

@@ -2,29 +2,121 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from overmem.errors import RunError
 
+if TYPE_CHECKING:
+    from overmem.auditing.config import AuditConfig
+    from overmem.auditing.cost import Peaks
+    from overmem.records import Run
+
 RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder with checkpoint-<step>/ folders.")]
 Out = Annotated[Path | None, typer.Option(help="Artifact folder; RUN/overmem by default.")]
 Val = Annotated[str | None, typer.Option(help="Problems that decide; the run's recipe by default.")]
 Train = Annotated[str | None, typer.Option(help="Training data, to measure memorization on.")]
+Axes = Annotated[str, typer.Option(help="all, or some of: likelihood,accuracy,calibration,diversity,...")]
+Ood = Annotated[
+    list[str] | None, typer.Option(help="NAME=SOURCE: problems of another distribution; repeatable.")
+]
+Variants = Annotated[
+    list[str] | None,
+    typer.Option(help="Perturbation of val: a built-in NAME, or NAME=FILE; all built-ins by default."),
+]
+Checkpoints = Annotated[
+    str, typer.Option(help="Where axes beyond the first two are measured: key, all, or names.")
+]
+Limit = Annotated[
+    list[str] | None,
+    typer.Option(help="Most problems of each set, drawn by --seed; AXIS=N for one axis; repeatable."),
+]
+Samples = Annotated[int, typer.Option(help="Answers to each problem, for the axes that sample.")]
+Temperature = Annotated[float, typer.Option(help="Of those answers.")]
+Budget = Annotated[
+    float | None, typer.Option(help="Minutes to share out; what does not fit is measured less.")
+]
 Grader = Annotated[str | None, typer.Option(help="math, exact, choice, regex:..., python:m:f, none.")]
 MaxNewTokens = Annotated[int | None, typer.Option(help="Longest answer.")]
 BaseModel = Annotated[
     str | None, typer.Option(help="The model the fine-tune started from, if the run does not say.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Show the plan and its times; stop.")]
 PerplexityRatio = Annotated[float, typer.Option(help="Perplexity over the lowest that is inflated.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+UntilDecided = Annotated[
+    bool, typer.Option("--until-decided", help="Stop answering once the rest would not change the verdict.")
+]
+Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")]
+BatchTokens = Annotated[
+    int | None, typer.Option(help="Most tokens of a batch; what fits the memory by default.")
+]
+Engine = Annotated[
+    str, typer.Option(help="Who writes the answers: hf, or a server, openai:http://HOST:PORT.")
+]
+EngineModel = Annotated[
+    str | None, typer.Option(help="What the server calls a checkpoint, with {name}, {path} or {step}.")
+]
+EngineOnDemand = Annotated[
+    bool, typer.Option("--engine-on-demand", help="The server loads any model it is asked for.")
+]
+EngineConcurrency = Annotated[int, typer.Option(help="Most requests at once.")]
+EngineTimeout = Annotated[float, typer.Option(help="Seconds that one request may take.")]
+TemplateKind = Annotated[str | None, typer.Option(help="chat, plain or auto; the recipe's by default.")]
+PromptFormat = Annotated[str | None, typer.Option(help="Text around the question, with {prompt}.")]
+AllowPickle = Annotated[bool, typer.Option(help="Load .bin weights, which can run code.")]
+TrustRemoteCode = Annotated[bool, typer.Option(help="Run model code from the hub.")]
+
+
+def audit_config(run: Run, given: Mapping[str, Any]) -> AuditConfig:
+    """The configuration of an audit from the options above, by their names.
+
+    Raises:
+        RunError: an option that cannot be read, or no validation data.
+    """
+    from overmem.auditing.config import resolve_config, resolve_template
+
+    overall, limits = parse_limits(given["limit"] or [])
+    same = (
+        "val train axes checkpoints samples temperature until_decided grader max_new_tokens base_model seed "
+        "device dtype batch_tokens engine engine_model engine_on_demand engine_concurrency allow_pickle "
+        "trust_remote_code"
+    )
+    return resolve_config(
+        run,
+        **{name: given[name] for name in same.split()},
+        ood=parse_ood(given["ood"] or []),
+        variants=parse_variants(given["variant"] or []),
+        limit=overall,
+        limits=limits,
+        budget_minutes=given["budget"],
+        engine_timeout_seconds=given["engine_timeout"],
+        template=resolve_template(run, given["template"], given["prompt_format"]),
+    )
+
+
+def parse_peaks(tflops: float | None, gbps: float | None) -> Peaks | None:
+    """What a device can do at most, in plain units; None when nothing is said of one.
+
+    Raises:
+        RunError: one of the two is missing, or not above 0.
+    """
+    if tflops is None and gbps is None:
+        return None
+    if tflops is None or gbps is None or min(tflops, gbps) <= 0:
+        raise RunError(
+            "a device is told by both its peaks",
+            got=f"--device-tflops {tflops}, --device-gbps {gbps}",
+            expected="numbers above 0 from its data sheet, in the dtype of the audit",
+        )
+    from overmem.auditing.cost import Peaks
+
+    return Peaks(flops=tflops * 1e12, bandwidth=gbps * 1e9)
 
 
 def parse_ood(given: Sequence[str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from overmem.auditing.session import Progress as AuditProgress
@@ -21,6 +21,8 @@ QUIET_SECONDS = 15.0
 """Without a terminal, at most one line in so many seconds."""
 SHOWN_READINGS = 8
 """Rows of the live table."""
+SHOWN_WORKERS = 16
+"""Most checkpoints under way that are shown at once."""
 
 
 def quiet_libraries() -> None:
@@ -117,27 +119,50 @@ def training_progress(console: Console) -> Iterator[TrainingView]:
 
 
 @contextmanager
-def audit_progress(console: Console, run: Run) -> Iterator[AuditProgress]:
-    """A callback for `overmem.auditing.run.audit`."""
+def audit_progress(console: Console, run: Run, at_once: int = 1) -> Iterator[AuditProgress]:
+    """A callback for `overmem.auditing.run.audit`.
+
+    Args:
+        console: where to.
+        run: what is measured.
+        at_once: most checkpoints that are measured at the same time.
+    """
     order = {checkpoint.name: number for number, checkpoint in enumerate(run.checkpoints, start=1)}
+    latest: dict[str, str] = {}
+    """What was last said of each checkpoint under way, the most recent last."""
+    seen = set[str]()
+
+    def note(checkpoint: str, said: str) -> str | None:
+        """Remember it, and give the checkpoint that there is no more room for."""
+        seen.add(checkpoint)
+        latest.pop(checkpoint, None)
+        latest[checkpoint] = said
+        return next(iter(latest)) if len(latest) > min(at_once, SHOWN_WORKERS) else None
+
     if not console.is_terminal:
         lines = _Lines(console, time.monotonic())
 
         def say(checkpoint: str, axis: str, done: int, total: int) -> None:
             number = order.get(checkpoint)
             place = f" ({number}/{len(order)})" if number else ""
-            last = number == len(order) and done == total
-            lines.say(f"audit: {checkpoint}{place} {axis} {done}/{total}", final=last)
+            latest.pop(note(checkpoint, f"{checkpoint}{place} {axis} {done}/{total}") or "", None)
+            last = len(seen) >= len(order) and done == total and at_once == 1
+            lines.say(f"audit: {', '.join(latest.values())}", final=last)
 
         yield say
         return
     with _bar(console) as bar:
         whole = bar.add_task("checkpoints", total=len(order))
-        task = bar.add_task("")
+        tasks: dict[str, TaskID] = {}
 
         def draw(checkpoint: str, axis: str, done: int, total: int) -> None:
-            bar.update(whole, completed=max(order.get(checkpoint, 0) - 1, 0))
-            bar.update(task, completed=done, total=total, description=f"{checkpoint} {axis}")
+            if (gone := note(checkpoint, axis)) is not None:
+                del latest[gone]
+                tasks[checkpoint] = tasks.pop(gone)
+            if checkpoint not in tasks:
+                tasks[checkpoint] = bar.add_task("")
+            bar.update(whole, completed=len(seen) - len(tasks))
+            bar.update(tasks[checkpoint], completed=done, total=total, description=f"{checkpoint} {axis}")
 
         yield draw
         bar.update(whole, completed=len(order))

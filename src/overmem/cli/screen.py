@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 from rich.console import Console
 
 
 def console() -> Console:
-    """Where people read: standard output."""
-    return Console(highlight=False)
+    """Where people read: standard output, of the first process where a launcher started several."""
+    return Console(highlight=False, quiet=os.environ.get("RANK", "0") != "0")
 
 
 def say(screen: Console, text: str) -> None:

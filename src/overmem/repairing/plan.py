@@ -11,7 +11,8 @@ from typing import Any
 
 from overmem.auditing.config import AuditConfig
 from overmem.auditing.plan import Plan
-from overmem.auditing.run import make_timed_plan, open_session
+from overmem.auditing.run import open_session
+from overmem.auditing.timing import make_timed_plan
 from overmem.errors import RunError
 from overmem.records import Run
 from overmem.repairing.candidates import Candidate

@@ -16,6 +16,7 @@ from overmem.diagnosis.spoken import percent
 from overmem.records import Cost
 
 if TYPE_CHECKING:
+    from overmem.auditing.forecast import Forecast
     from overmem.auditing.plan import Plan
 
 READINGS = {"worse": "red", "better": "green", "changed": "yellow"}
@@ -32,13 +33,74 @@ def render_plan(plan: Plan, console: Console) -> None:
         table.add_row(item.axis, item.tells, n, str(item.checkpoints), time_text(item.seconds))
     console.print(table)
     if plan.looks:
-        *early, n_all = (f"{n:,}" for n in plan.looks)
-        said = f" stops once the verdict is decided: looks after {', '.join(early)} of {n_all} problems"
-        console.print(said, style="dim", soft_wrap=True)
+        console.print(f" {looks_text(plan)}", style="dim", soft_wrap=True)
     if math.isfinite(plan.seconds):
         console.print(
             f" about {time_text(plan.seconds)} in all, beside what is already measured\n", style="dim"
         )
+
+
+def looks_text(plan: Plan) -> str:
+    """Where an audit that stops early looks at the verdict."""
+    *early, n_all = (f"{n:,}" for n in plan.looks)
+    return f"stops once the verdict is decided: looks after {', '.join(early)} of {n_all} problems"
+
+
+def render_forecast(made: Forecast, devices: int, console: Console) -> None:
+    """Print what an audit costs: tokens, time and memory of each axis and in all.
+
+    Args:
+        made: the forecast.
+        devices: that share the checkpoints.
+        console: where to.
+    """
+    least = "at least" if made.floor else "about"
+    table = plain_table("axis", numbers=("problems", "checkpoints", "tokens read", "written", least))
+    for item in made.plan.axes:
+        if not item.jobs:
+            table.add_row(item.axis, Text(f"not measured: {item.why_not}", style="dim"))
+            continue
+        n = f"{item.n:,}" + (f" of {item.cut_from:,}" if item.cut_from is not None else "")
+        tokens = made.tokens[item.axis]
+        figures = count_text(tokens.read), count_text(tokens.written), time_text(item.seconds)
+        table.add_row(item.axis, n, str(item.checkpoints), *figures)
+    console.print(table)
+    lines = [f"{least} {time_text(made.seconds)} on one device, beside what is already measured"]
+    if made.load_seconds > 0:
+        lines[0] += f"; {time_text(made.load_seconds)} of it to load checkpoints"
+    if devices > 1:
+        lines.append(
+            f"{least} {time_text(made.seconds_on(devices))} on {devices}, a checkpoint each at a time"
+        )
+    if made.plan.looks:
+        lines.insert(0, looks_text(made.plan))
+    if made.floor:
+        lines.append("from the peaks of the device: no real program reaches them")
+    memory = made.memory
+    parts = {
+        "weights": memory.weights,
+        "keys and values": memory.cache,
+        "logits": memory.logits,
+        "activations": memory.activations,
+    }
+    said = ", ".join(f"{name} {bytes_text(value)}" for name, value in parts.items() if value)
+    lines.append(f"memory: about {bytes_text(memory.total)} in {made.dtype} beside the libraries ({said})")
+    if made.measured_bytes is not None:
+        lines.append(f"one batch of each kind took {bytes_text(made.measured_bytes)} of it here")
+    console.print("\n".join(f" {line}" for line in lines), style="dim", soft_wrap=True)
+
+
+def count_text(value: float) -> str:
+    """A count of tokens in at most three digits."""
+    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= unit:
+            return f"{value / unit:.3g} {name}"
+    return f"{value:.0f}"
+
+
+def bytes_text(value: float) -> str:
+    """Bytes as a person says them."""
+    return f"{value / 1e9:.1f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"
 
 
 def render_costs(costs: Sequence[Cost], last: str, console: Console) -> None:

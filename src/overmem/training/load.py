@@ -89,7 +89,13 @@ def convert_gguf(name: str, gguf_file: str) -> Path:
     shutil.rmtree(temporary, ignore_errors=True)
     model.save_pretrained(temporary)
     tokenizer.save_pretrained(temporary)
-    os.replace(temporary, target)
+    try:
+        os.replace(temporary, target)
+    except OSError:
+        # Another process of the same training has been here first.
+        shutil.rmtree(temporary, ignore_errors=True)
+        if not target.is_dir():
+            raise
     return target
 
 

@@ -34,11 +34,13 @@ def train(
 ) -> Path:
     """Fine-tune as the recipe says and leave an ordinary run folder.
 
+    Under `accelerate launch` or `torchrun` every process calls it, and the first one writes.
+
     Args:
         recipe: the validated recipe.
         resume: continue from the newest checkpoint of a run that was stopped.
-        progress: told after every optimizer step.
-        watch: told whenever the monitor has measured; it does where the recipe has `data.val`.
+        progress: told after every optimizer step, on the first process.
+        watch: told whenever the monitor has measured, likewise; it does where the recipe has `data.val`.
 
     Returns:
         The run folder, with `checkpoint-<step>/` folders and the resolved `recipe.yaml`.
@@ -81,10 +83,14 @@ def train(
     )
     # Its dict of numbers at every log would break the progress display; the log is in trainer_state.json.
     trainer.remove_callback(PrinterCallback)
+    first = trainer.is_world_process_zero()
     if recipe.save_base and newest is None:
+        # By all processes: where weights are sharded they are gathered here.
         trainer.save_model(str(output / "checkpoint-0"))
-        trainer.state.save_to_json(str(output / "checkpoint-0" / "trainer_state.json"))
-    write_text_atomic(output / RECIPE_NAME, dump_recipe(recipe))
+        if first:
+            trainer.state.save_to_json(str(output / "checkpoint-0" / "trainer_state.json"))
+    if first:
+        write_text_atomic(output / RECIPE_NAME, dump_recipe(recipe))
     trainer.train(resume_from_checkpoint=str(newest) if newest is not None else None)
     return output
 
@@ -192,7 +198,8 @@ class _ProgressCallback(TrainerCallback):
         self.loss = (logs or {}).get("loss", self.loss)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.progress(state.global_step, state.max_steps, self.loss)
+        if state.is_world_process_zero:
+            self.progress(state.global_step, state.max_steps, self.loss)
 
 
 def _val_source(recipe: Recipe) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from overmem.auditing.generate import SLACK, Generation, generate
+from overmem.auditing.generate import Generation, generate
 from overmem.auditing.memory import rows_at_once, with_less
 from overmem.auditing.sampling import Sampling
 from overmem.records import Checkpoint
@@ -66,8 +66,6 @@ class HfEngine:
             )
 
         columns = max(map(len, prompts)) + max_new_tokens
-        if self.batch_tokens is not None:
-            wanted = max(1, self.batch_tokens // columns)
-        else:
-            wanted = rows_at_once(model, int(SLACK * columns))
+        weight = next(model.parameters())
+        wanted = rows_at_once(model.config, weight.dtype, weight.device, columns, self.batch_tokens)
         return with_less(answer, min(wanted, self._most or wanted))

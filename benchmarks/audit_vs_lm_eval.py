@@ -52,7 +52,7 @@ def prepare(run, data, problems, tokens, checkpoints):
     HOME.mkdir(parents=True)
     source = open_run(run)
     chosen = [item for item in source.checkpoints if item.kind == "adapter"][-checkpoints:]
-    val = f"gsm8k:{data}[:{problems}]"
+    val = f"gsm8k:{data.resolve()}[:{problems}]"
     session = open_session(source, resolve_config(source, val=val, train=None), HOME / "unused")
     tokenizer = session.tokenizer
     with (HOME / "problems.jsonl").open("w") as out:

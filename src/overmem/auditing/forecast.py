@@ -1,7 +1,7 @@
 """What an audit will cost before it starts: tokens, seconds and memory, on this device or on others.
 
-Times come from a batch or two of each kind of work here, or, where the model cannot be run here, from the peaks of
-the device it will run on; the latter are floors.
+Times come from a batch or two of each kind of work here, or, where the model cannot be run here, from the
+peaks of the device it will run on; the latter are floors.
 """
 
 from __future__ import annotations

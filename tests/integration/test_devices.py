@@ -77,6 +77,25 @@ def grade(text, example):
 """
 
 
+def kill_a_worker(store, running):
+    """Kill one in the midst of a checkpoint's samples; who saved a batch is in the batch's name."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and running.poll() is None:
+        time.sleep(0.005)
+        for folder in store.glob("*/generations.parts"):
+            parts = list(folder.glob("*.parquet"))
+            if len(parts) < 5:
+                continue
+            worker = int(parts[0].stem.partition("-")[2])
+            os.kill(worker, signal.SIGSTOP)
+            # Stopped, it is seen whether it is still at it: the twelfth batch is the last.
+            midway = 5 <= len(list(folder.glob("*.parquet"))) < 12
+            os.kill(worker, signal.SIGKILL if midway else signal.SIGCONT)
+            if midway:
+                return True
+    return False
+
+
 def test_a_worker_killed_midway_costs_nothing_but_its_batch(
     pico_run, tokenizer, val_file, tmp_path, monkeypatch
 ):
@@ -97,14 +116,7 @@ def test_a_worker_killed_midway_costs_nothing_but_its_batch(
     running = subprocess.Popen(
         [sys.executable, *audit], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ALONE | paths
     )
-    # In the midst of a checkpoint's samples. Who saved a batch is in the batch's name.
-    deadline, parts = time.monotonic() + 120, []
-    while len(parts) < 5 and time.monotonic() < deadline and running.poll() is None:
-        found = [list(folder.glob("*.parquet")) for folder in shared.glob("*/generations.parts")]
-        parts = max(found, key=len, default=[])
-        time.sleep(0.005)
-    assert len(parts) >= 5, running.communicate()
-    os.kill(int(parts[0].stem.partition("-")[2]), signal.SIGKILL)
+    assert kill_a_worker(shared, running), running.communicate()
     said, problems = running.communicate(timeout=200)
     assert running.returncode == 0 and "audited:" in said, problems[-3000:]
     for checkpoint in CHECKPOINTS:

@@ -1,7 +1,7 @@
 """What an audit will cost before it starts: tokens, seconds and memory, on this device or on others.
 
-Times come from one batch of each kind of work here, or, where the model cannot be run here, from the peaks of
-the device it will run on; the latter are floors.
+Times come from a batch or two of each kind of work here, or, where the model cannot be run here, from the
+peaks of the device it will run on; the latter are floors.
 """
 
 from __future__ import annotations
@@ -88,7 +88,9 @@ class Forecast:
             "seconds": round(self.seconds, 3),
             "devices": devices,
             "seconds_on_devices": round(self.seconds_on(devices), 3),
-            "seconds_are": "the least that the peaks allow" if self.floor else "from one batch of each kind",
+            "seconds_are": "the least that the peaks allow"
+            if self.floor
+            else "from a batch or two of each kind",
             "dtype": self.dtype,
             "memory_bytes": {**self.memory.__dict__, "total": self.memory.total},
             "measured_bytes": self.measured_bytes,

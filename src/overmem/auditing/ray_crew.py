@@ -292,8 +292,9 @@ def ray_crew(
 @contextmanager
 def _connected(address: str, workers: int | None) -> Iterator[Any]:
     """Ray, connected; one that is already connected is used as it is."""
-    # No reports to Ray's makers, and a GPU is hidden only from those that asked for none.
+    # No reports to the makers of Ray, workers as important as this process, no warning of hidden GPUs.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray

@@ -52,7 +52,7 @@ def plan(
     trust_remote_code: options.TrustRemoteCode = False,
     json_: options.Json = False,
 ) -> None:
-    """What an audit would cost: tokens, time and memory, from one batch of each kind of its work."""
+    """What an audit would cost: tokens, time and memory, from a batch or two of each kind of its work."""
     given = dict(locals())
     from overmem.auditing.checkpoints import open_run
 

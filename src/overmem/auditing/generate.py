@@ -17,10 +17,13 @@ import numpy as np
 import torch
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
+from overmem.auditing.batches import plan_batches
 from overmem.auditing.memory import SLACK
 from overmem.auditing.rows import RowCache, can_join
 from overmem.auditing.sampling import Sampling, draw
 
+PREFILL_TOKENS = 2048
+"""Most tokens of prompts read at once, padding included; a longer prompt is read alone."""
 LEAVE_SHARE = 1 / 16
 """Finished rows leave once they are this share of all; their places are taken by rows that wait."""
 
@@ -154,8 +157,17 @@ class Batch:
         self._next_R: torch.Tensor = torch.empty(0, dtype=torch.long, device=self.device)
         self._start_R = self._next_R
 
-    def join(self, rows: list[Row]) -> None:
-        """Read the prompts of new rows and write their first tokens."""
+    def join(self, rows: Sequence[Row]) -> None:
+        """Read the prompts of new rows, longest first, and write their first tokens."""
+        unique = list(dict.fromkeys(row.prompt for row in rows))
+        lengths = [len(self.prompts[index]) for index in unique]
+        # A few prompts of like lengths at a time: padding is small, and activations stay in the cache.
+        parts = plan_batches(lengths, PREFILL_TOKENS) if self.joins else [list(range(len(unique)))]
+        for part in parts:
+            chosen = {unique[position] for position in part}
+            self._read([row for row in rows if row.prompt in chosen])
+
+    def _read(self, rows: Sequence[Row]) -> None:
         unique = list(dict.fromkeys(row.prompt for row in rows))
         if not self.joins:
             unique = [row.prompt for row in rows]

@@ -104,7 +104,7 @@ def test_a_worker_killed_midway_costs_nothing_but_its_batch(
     (tmp_path / "slow.py").write_text(SLOW)
     alone, shared = tmp_path / "alone", pico_run / "overmem"
     given = {"train": str(val_file), "grader": "python:slow:grade", "checkpoints": "all"}
-    given |= {"axes": "diversity,recall", "samples": 2, "max_new_tokens": 8, "batch_tokens": 100}
+    given |= {"axes": "diversity,recall", "samples": 2, "max_new_tokens": 8, "batch_tokens": 25}
     with monkeypatch.context() as patch:
         patch.syspath_prepend(tmp_path)
         patch.setenv("GRADED", str(tmp_path / "graded-alone"))

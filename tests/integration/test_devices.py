@@ -39,6 +39,8 @@ def test_two_processes_train_as_one(tmp_path, tokenizer):
         "data": {"train": str(tmp_path / "data.jsonl"), "val": str(tmp_path / "data.jsonl[:6]")},
         "output": "",
         "save_base": True,
+        # A run of six steps is too short for the default bound, by the clock.
+        "monitor": {"max_cost": None},
         "training": {"num_train_epochs": 2, "per_device_train_batch_size": 8, "learning_rate": 3e-3,
                      "logging_steps": 1, "bf16": False, "use_cpu": True, "gradient_checkpointing": False,
                      "dataloader_pin_memory": False, "save_only_model": True},

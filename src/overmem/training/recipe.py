@@ -95,7 +95,7 @@ class Recipe(_Strict):
     save_base: bool = False
     """Also save the untrained model as `checkpoint-0`, so that the audit shows where training began."""
     training: dict[str, Any] = Field(default_factory=dict)
-    """Any field of TRL's `SFTConfig`, passed through."""
+    """Any field of TRL's `SFTConfig`, passed through; `bf16` is `auto` unless said."""
 
     @field_validator("monitor", mode="before")
     @classmethod

@@ -20,6 +20,7 @@ from overmem.tasks.sources import load_examples
 from overmem.tasks.template import Template, check_all_fit, refuse_foreign_ids, render
 from overmem.training.load import load_model
 from overmem.training.monitor import OverMemorizationMonitor
+from overmem.training.precision import AUTO, has_bf16
 from overmem.training.recipe import RECIPE_NAME, Recipe, dump_recipe, load_recipe
 from overmem.training.reweighted import ReweightedSFTTrainer
 
@@ -123,10 +124,13 @@ def sft_config(recipe: Recipe) -> SFTConfig:
         "disable_tqdm": True,
         # TRL would cut examples at 1,024 tokens; a limit that is set refuses them instead.
         "max_length": None,
+        "bf16": AUTO,
         # Without this, transformers refuses bf16 where there is no accelerator.
         "use_cpu": not torch.accelerator.is_available(),
         **recipe.training,
     }
+    if fields["bf16"] == AUTO:
+        fields["bf16"] = has_bf16(use_cpu=fields["use_cpu"]) and not fields.get("fp16", False)
     unknown = sorted(set(fields) - set(SFTConfig.__dataclass_fields__))
     if unknown:
         raise RecipeError(

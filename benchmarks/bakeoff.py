@@ -1,6 +1,6 @@
 """Remedies against over-memorization, side by side: losses, noise and averages, over rates and seeds.
 
-Every method trains on the same problems for as long as the demo. Its rate, out of three, is chosen with
+Every method trains on the same 400 problems for 12 epochs, where nll over-memorizes at 4e-4. Its rate, out of three, is chosen with
 seed 0 on `wordmath:val`: among rates whose accuracy is within 0.03 of the method's best, the lowest NLL at
 the last checkpoint. At that rate it trains with every seed and is measured on `wordmath:test`, which
 chooses nothing. Averages are of the checkpoints of nll's run with the same seed: of each family that
@@ -31,8 +31,8 @@ from overmem.diagnosis.run import open_audit
 from overmem.repairing.candidates import propose
 from overmem.training.trainer import train
 
-RATES = (1e-4, 2e-4, 4e-4)
-PROBLEMS = 1600
+RATES = (2e-4, 4e-4, 8e-4)
+PROBLEMS = 400
 METHODS = {
     "nll": {},
     "mar": {"loss": "mar"},
@@ -50,16 +50,16 @@ METHODS = {
 }
 AVERAGES = {f"nll-{family}": family for family in ("pair", "soup", "ema")}
 """Made of the checkpoints of nll's run."""
-STEPS = PROBLEMS // 8 * 11
+STEPS = PROBLEMS // 8 * 12
 LIMITS = {
     "likelihood": 400,
     "accuracy": 400,
     "privacy": 400,
-    "recall": 400,
-    "calibration": 200,
-    "diversity": 200,
-    "ood": 200,
-    "robustness": 200,
+    "recall": 200,
+    "calibration": 100,
+    "diversity": 100,
+    "ood": 100,
+    "robustness": 100,
 }
 
 

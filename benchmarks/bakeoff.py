@@ -69,18 +69,16 @@ def train_one(method, rate, seed, out):
     last = path / f"checkpoint-{STEPS}"
     if not (last / "trainer_state.json").is_file():
         shutil.rmtree(path, ignore_errors=True)
-        saving = (
-            {"training.save_strategy": "epoch"} if method == "nll" else {"training.save_steps": STEPS // 2}
-        )
-        if method != "nll":
-            saving["training.save_strategy"] = "steps"
+        keep = 50 if method == "nll" else STEPS
         overrides = {
             "seed": seed,
             "output": str(path),
             "data.train": f"wordmath:train[{seed * PROBLEMS}:{(seed + 1) * PROBLEMS}]",
             "training.learning_rate": rate,
+            "training.save_strategy": "steps",
+            "training.save_steps": keep,
+            "monitor": False,
             **METHODS[method],
-            **saving,
         }
         train(overmem.load_recipe("bakeoff", overrides))
     return path, last

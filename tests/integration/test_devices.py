@@ -88,7 +88,8 @@ def kill_a_worker(store, running):
             parts = list(folder.glob("*.parquet"))
             if len(parts) < 5:
                 continue
-            worker = int(parts[0].stem.partition("-")[2])
+            # The newest: the plan has timed a first batch, perhaps on the other worker.
+            worker = int(max(path.stem for path in parts).partition("-")[2])
             os.kill(worker, signal.SIGSTOP)
             # Stopped, it is seen whether it is still at it: the twelfth batch is the last.
             midway = 5 <= len(list(folder.glob("*.parquet"))) < 12

@@ -111,7 +111,7 @@ def test_a_finished_row_leaves_the_batch_and_the_others_go_on(model, prompts, to
     first = [one_by_one(model, p, [tokenizer.eos_token_id], 4)[1] for p in prompts]
     widths.clear()
     generate(model, prompts, tokenizer, stops=sorted(set(first[:6])), max_new_tokens=8)
-    assert widths[-1] < widths[0] == len(prompts)
+    assert widths[-1] < max(widths) == len(prompts)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5])
@@ -226,3 +226,44 @@ def test_where_memory_runs_out_fewer_are_written_at_once_and_none_is_lost(
     monkeypatch.setattr(hf, "generate", lambda *args, **kwargs: small_device(rows=3))
     with pytest.raises(CheckpointError, match="memory does not hold one problem"):
         engine.generate(model, prompts, tokenizer, **settings)
+
+
+def test_what_prompts_begin_with_is_read_once(model, tokenizer, monkeypatch):
+    # A wrong position, column or mask of the shared tokens would show in the answers; so would rows that join later.
+    system = tokenizer("Here is a problem about Tom and his 3 apples. Think. ")["input_ids"]
+    own = [tokenizer("Tom has 3 apples. " * n + "How many?")["input_ids"] for n in (1, 4, 2, 2, 5, 1, 3)]
+    prompts = [system + rest for rest in own]
+    stops = sorted({tokenizer.eos_token_id, one_by_one(model, prompts[0], [0], 5)[4]})
+    expected = [one_by_one(model, prompt, stops, 16) for prompt in prompts]
+    read = []
+    forward = model.forward
+
+    def spy(*args, **kwargs):
+        read.append(tuple(kwargs["input_ids"].shape))
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(model, "forward", spy)
+    for rows in (2, 7):
+        read.clear()
+        answers = generate(model, prompts, tokenizer, stops=stops, max_new_tokens=16, rows=rows)
+        assert [list(answer.tokens) for (answer,) in answers] == expected
+        assert read[0][0] == 1 and read[0][1] >= len(system)
+        longest = max(length for _, length in read[1:])
+        assert longest == max(map(len, prompts)) - read[0][1]
+
+
+def test_little_is_not_worth_sharing():
+    from overmem.auditing.generate import shared_tokens
+
+    assert shared_tokens([[1, 2, 3]]) == 0
+    assert shared_tokens([[1] * 70, [1] * 80]) == 69, "a token of the shortest is left to be read"
+    assert shared_tokens([[1] * 20 + [2], [1] * 20 + [3, 4]]) == 0
+    assert shared_tokens([[1] * 20 + [n] for n in range(6)]) == 20
+
+
+@pytest.mark.parametrize("kind", ["sliding window", "window and full", "learned positions", "recurrent"])
+def test_distances_that_columns_count_are_not_shared(kind, tokenizer):
+    from overmem.auditing.rows import can_share
+
+    assert can_share(make_pico(tokenizer, seed=1).config)
+    assert not can_share(other_model(kind, tokenizer).config)

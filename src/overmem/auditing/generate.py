@@ -1,7 +1,8 @@
 """Answers: what the model writes when asked, greedily or k times at a temperature.
 
-One decoding loop serves both. Prompts are prefilled once, whatever the number of samples; a row that has
-finished gives its place to the next one, so that the batch stays full until nothing waits any more.
+One decoding loop serves both. Prompts are prefilled once, whatever the number of samples, and what all of
+them begin with (a system message, say) once for all; a row that has finished gives its place to the next
+one, so that the batch stays full until nothing waits any more.
 
 Shape suffixes: R rows being written, L prompt length, V vocabulary.
 """
@@ -19,11 +20,13 @@ from transformers import DynamicCache, PreTrainedTokenizerBase
 
 from overmem.auditing.batches import plan_batches
 from overmem.auditing.memory import SLACK
-from overmem.auditing.rows import RowCache, can_join
+from overmem.auditing.rows import RowCache, cache_keyword, can_join, can_share
 from overmem.auditing.sampling import Sampling, draw
 
 PREFILL_TOKENS = 2048
 """Most tokens of prompts read at once, padding included; a longer prompt is read alone."""
+WORTH_SHARING = 64
+"""Tokens that sharing what prompts begin with must save; reading it apart costs a pass over the weights."""
 LEAVE_SHARE = 1 / 16
 """Finished rows leave once they are this share of all; their places are taken by rows that wait."""
 
@@ -104,6 +107,14 @@ def _uniforms(
     return None if sampling is None else sampling.uniforms((names or ())[index], sample, length)
 
 
+def shared_tokens(prompts: Sequence[Sequence[int]]) -> int:
+    """How many tokens all prompts begin with, one of each left over; 0 where sharing them saves little."""
+    first, last = min(prompts), max(prompts)
+    most = min(map(len, prompts)) - 1
+    same = next((n for n in range(most) if first[n] != last[n]), most)
+    return same if same * (len(prompts) - 1) >= WORTH_SHARING else 0
+
+
 @dataclass(eq=False)
 class Row:
     """One answer while it is written."""
@@ -148,8 +159,11 @@ class Batch:
         self.device = next(model.parameters()).device
         self.rows: list[Row] = []
         """In the order of the cache's rows."""
+        self._keyword = cache_keyword(model)
         self.joins = can_join(model.config)
         """Whether rows can come and go; else a batch is written to its end, and the next one begins."""
+        self._shared = shared_tokens(prompts) if can_share(model.config) else 0
+        self._prefix: DynamicCache | None = None
         longest = max(map(len, prompts)) + max_new_tokens
         self._size = (most, int(SLACK * longest) if refilled else longest)
         self._cache: Any = None
@@ -179,7 +193,8 @@ class Batch:
         if self.joins:
             if self._cache is None:
                 self._cache = RowCache(self.model.config, *self._size)
-            self._cache.join(copies_R, prefilled)
+            lengths = [len(self.prompts[index]) for index in unique]
+            self._cache.join(copies_R, prefilled, torch.tensor(lengths, device=self.device), self._shared)
             self._column = self._cache.column
         else:
             self._cache, self._column = prefilled, prefilled.get_seq_length()
@@ -200,8 +215,8 @@ class Batch:
             input_ids=self._next_R[:, None],
             attention_mask=(columns >= self._start_R[:, None]).long(),
             position_ids=self._column - self._start_R[:, None],
-            past_key_values=self._cache,
             use_cache=True,
+            **{self._keyword: self._cache},
         ).logits[:, -1]
         self._column += 1
         self._next_R = self._write(self.rows, logits_R_V)
@@ -243,21 +258,42 @@ class Batch:
         self._start_R = self._start_R - first
 
     def _prefill(self, prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, DynamicCache]:
-        """Read prompts once; the logits of their next tokens, and their keys and values."""
-        longest = max(map(len, prompts))
-        ids = torch.tensor([[0] * (longest - len(p)) + list(p) for p in prompts], device=self.device)
-        mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=self.device)
-        # Without a configuration no layer of the cache forgets what is outside its window.
-        cache = DynamicCache() if self.joins else DynamicCache(config=self.model.config)
+        """Read prompts once; the logits of their next tokens, and their keys and values.
+
+        What all prompts share comes first in every row; padding stands between it and the row's own tokens.
+        """
+        own = [prompt[self._shared :] for prompt in prompts]
+        longest = max(map(len, own))
+        ids = torch.tensor([[0] * (longest - len(p)) + list(p) for p in own], device=self.device)
+        mask = torch.tensor(
+            [[1] * self._shared + [0] * (longest - len(p)) + [1] * len(p) for p in own], device=self.device
+        )
+        cache = self._begin(len(prompts))
         logits = self.model(
             input_ids=ids,
             attention_mask=mask,
-            position_ids=(mask.cumsum(-1) - 1).clamp_min(0),
-            past_key_values=cache,
+            position_ids=(mask.cumsum(-1) - 1).clamp_min(0)[:, self._shared :],
             use_cache=True,
             logits_to_keep=1,
+            **{self._keyword: cache},
         ).logits[:, -1]
         return logits, cache
+
+    def _begin(self, rows: int) -> DynamicCache:
+        """A cache for prompts to be read: empty, or with what all prompts begin with, which is read once."""
+        if not self.joins:
+            return DynamicCache(config=self.model.config)
+        # Without a configuration no layer of the cache forgets what is outside its window.
+        cache = DynamicCache()
+        if not self._shared:
+            return cache
+        if self._prefix is None:
+            self._prefix = DynamicCache()
+            ids = torch.tensor([list(self.prompts[0][: self._shared])], device=self.device)
+            self.model(input_ids=ids, use_cache=True, logits_to_keep=1, **{self._keyword: self._prefix})
+        for number, layer in enumerate(self._prefix.layers):
+            cache.update(*(states.expand(rows, -1, -1, -1) for states in (layer.keys, layer.values)), number)
+        return cache
 
     def _write(self, rows: Sequence[Row], logits_R_V: torch.Tensor) -> torch.Tensor:
         """Choose each row's next token and note it; a row that is done already notes nothing."""

@@ -1,12 +1,14 @@
 """Remedies against over-memorization, side by side: losses, noise and averages, over rates and seeds.
 
-Every method trains on the same 400 problems for 12 epochs, where nll over-memorizes at 4e-4. Its rate, out of three, is chosen with
-seed 0 on `wordmath:val`: among rates whose accuracy is within 0.03 of the method's best, the lowest NLL at
-the last checkpoint. At that rate it trains with every seed and is measured on `wordmath:test`, which
-chooses nothing. Averages are of the checkpoints of nll's run with the same seed: of each family that
-`overmem repair` proposes the one with the lowest NLL on `wordmath:val`. What is done is kept, so the command
-can be stopped, repeated, and split over processes by method; averages come after nll. `table` prints every
-method against nll, both at the last checkpoint, as Markdown.
+Every method trains on the same 400 problems for 12 epochs, where nll over-memorizes at 4e-4. Its rate, out
+of three, is chosen with seed 0 on `wordmath:val`: among rates whose accuracy is within 0.03 of the method's
+best, the lowest NLL at the last checkpoint. At that rate it trains with every seed and is measured on
+`wordmath:test`, which chooses nothing. Averages are of the checkpoints of nll's run with the same seed: of
+each family that `overmem repair` proposes the one with the lowest NLL on `wordmath:val`. What is done is
+kept, so the command can be stopped, repeated, and split over processes by method; averages come after nll.
+`table` prints every method against nll, both at the last checkpoint, as Markdown: means over seeds, and the
+paired differences with 95% t intervals over seeds. It gathers what was measured in
+benchmarks/bakeoff_results.json, from which another machine goes on.
 
     OMP_NUM_THREADS=1 python benchmarks/bakeoff.py run --methods nll mar --seeds 0 1 2 3 4
     python benchmarks/bakeoff.py table
@@ -16,22 +18,26 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+from scipy import stats
 
 import overmem
 from overmem.axes import all_axes
 from overmem.cli.progress import quiet_libraries
-from overmem.diagnosis.costs import compare_measured, measure_axes
+from overmem.diagnosis.costs import measure_axes
 from overmem.diagnosis.evidence import Place, gather
-from overmem.diagnosis.run import open_audit
 from overmem.repairing.candidates import propose
+from overmem.store import write_text_atomic
 from overmem.training.trainer import train
 
-RATES = (2e-4, 4e-4, 8e-4)
+RESULTS = Path(__file__).with_name("bakeoff_results.json")
+RATES = (1e-4, 2e-4, 4e-4)
 PROBLEMS = 400
 METHODS = {
     "nll": {},
@@ -106,7 +112,7 @@ def scored_averages(source):
     """NLL on val of every average that a repair would propose; the averages themselves are not kept."""
     kept = source / "averages.json"
     if not kept.is_file():
-        audit = overmem.audit(source, val="wordmath:val[:400]", out=source / "search", limit=400)
+        audit = overmem.audit(source, val="wordmath:val[:400]", out=source / "search", limit=200)
         verdict = overmem.diagnose(audit)
         trained = [point for point in verdict.checkpoints if point.step]
         names = [point.name for point in trained]
@@ -129,13 +135,22 @@ def scored_averages(source):
             make_average(source, item, made / f"checkpoint-{number}")
         audit = overmem.audit(made, val="wordmath:val[:400]", axes="likelihood", limit=400)
         for number, item in enumerate(found, start=1):
-            rows = audit.store.read_rows(f"checkpoint-{number}", "likelihood").filter(
-                pl.col("split") == "val"
-            )
-            item["nll"] = rows["nll_nats"].sum() / rows["n_tokens"].sum()
+            item["nll"] = val_nll(audit.store, f"checkpoint-{number}")
         shutil.rmtree(made)
         kept.write_text(json.dumps(found, indent=1))
     return json.loads(kept.read_text())
+
+
+def only(checkpoint):
+    """A run with one checkpoint of those in its folder."""
+    run = overmem.open_run(checkpoint.parent)
+    return replace(run, checkpoints=tuple(item for item in run.checkpoints if item.path == checkpoint))
+
+
+def val_nll(store, name):
+    """NLL of a checkpoint on val, nats per token."""
+    rows = store.read_rows(name, "likelihood").filter(pl.col("split") == "val")
+    return rows["nll_nats"].sum() / rows["n_tokens"].sum()
 
 
 def make_average(source, item, path):
@@ -152,115 +167,119 @@ def make(method, rate, seed, out):
 def on_val(method, rate, out):
     """Accuracy and NLL of seed 0's last checkpoint on the split that chooses."""
     path, last = train_one(method, rate, 0, out)
-    audit = overmem.audit(path, val="wordmath:val[:400]", out=path / "search", limit=400)
-    point = overmem.diagnose(audit).checkpoints[-1]
-    assert point.name == last.name
-    return {"rate": rate, "accuracy": point.accuracy.value, "nll": point.nll_nats.value}
+    audit = overmem.audit(only(last), val="wordmath:val[:400]", out=path / "last", limit=400)
+    accuracy = audit.store.read_rows(last.name, "generations")["correct"].mean()
+    return {"rate": rate, "accuracy": accuracy, "nll": val_nll(audit.store, last.name)}
 
 
 def choose_rate(method, out):
-    """The rate of a method, chosen once and kept in a file; an average has that of its checkpoints."""
+    """The rate of a method, chosen once and kept; an average has that of its checkpoints."""
     if method in AVERAGES:
         return choose_rate("nll", out)
-    kept = out / f"{method}.rates.json"
-    if not kept.is_file():
+    known = results(out)["rates"]
+    if method not in known:
         found = [on_val(method, rate, out) for rate in RATES]
         best = max(item["accuracy"] for item in found)
         chosen = min(
             (item for item in found if item["accuracy"] >= best - 0.03), key=lambda item: item["nll"]
         )
-        kept.write_text(json.dumps({"tried": found, "rate": chosen["rate"]}, indent=1))
-    return json.loads(kept.read_text())["rate"]
+        known = {method: {"tried": found, "rate": chosen["rate"]}}
+        write_text_atomic(out / f"{method}.rates.json", json.dumps(known[method], indent=1))
+    return known[method]["rate"]
 
 
 def run(methods, seeds, out, rate):
     """Make and measure, at each method's own rate or at one given for all; every line is a run finished."""
-    for method in [] if rate else methods:
-        print(f"{method}: rate {choose_rate(method, out):g}", flush=True)
-    for seed in seeds:
-        for method in methods:
-            path, last = make(method, rate or choose_rate(method, out), seed, out)
-            overmem.audit(path, val="wordmath:test[:400]", axes="all", limits=LIMITS, checkpoints=last.name)
+    for method in methods:
+        own = rate or choose_rate(method, out)
+        print(f"{method}: rate {own:g}", flush=True)
+        for seed in seeds:
+            if f"{method}-{own:g}-{seed}" in results(out)["runs"]:
+                continue
+            path, last = make(method, own, seed, out)
+            audit = overmem.audit(only(last), val="wordmath:test[:400]", axes="all", limits=LIMITS)
+            [evidence] = gather([Place(audit.store, audit.manifest, last.name)])
+            measured = {
+                f"{axis}.{name}": None if math.isnan(value := measure.value()) else value
+                for axis, found in measure_axes(evidence, tuple(all_axes())).items()
+                for name, measure in found.items()
+            }
+            write_text_atomic(path / "measures.json", json.dumps(measured, indent=1))
             print(path, flush=True)
 
 
-HEADLINES = (
-    ("accuracy", "accuracy"),
-    ("likelihood", "nll"),
-    ("diversity", "pass_at_8"),
-    ("diversity", "distinct_2"),
-    ("robustness", "accuracy_drop"),
-    ("ood", "accuracy"),
-    ("calibration", "token_ece"),
-    ("privacy", "auroc_loss"),
-    ("recall", "recall_gap"),
-)
+def results(out):
+    """What is known: rates by method and measures by run, of this machine and of those before it."""
+    found = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {"rates": {}, "runs": {}}
+    for path in out.glob("*.rates.json"):
+        found["rates"][path.name.removesuffix(".rates.json")] = json.loads(path.read_text())
+    for path in out.glob("*/measures.json"):
+        found["runs"][path.parent.name] = json.loads(path.read_text())
+    return found
 
 
-def rates_table(out):
+HEADLINES = {
+    "accuracy.accuracy": "higher",
+    "likelihood.nll": "lower",
+    "diversity.pass_at_8": "higher",
+    "diversity.distinct_2": "higher",
+    "robustness.accuracy_drop": "lower",
+    "ood.accuracy": "higher",
+    "calibration.token_ece": "lower",
+    "privacy.auroc_loss": "lower",
+    "recall.recall_gap": "lower",
+}
+"""Measures of the table, and the direction that is better."""
+
+
+def rates_table(known):
     """What each rate reached on the split that chooses."""
     rows = ["| method | rate | accuracy | NLL | chosen |", "| --- | --- | --- | --- | --- |"]
-    for method in METHODS:
-        if (out / f"{method}.rates.json").is_file():
-            known = json.loads((out / f"{method}.rates.json").read_text())
-            for item in known["tried"]:
-                chosen = "yes" if item["rate"] == known["rate"] else ""
-                rows.append(
-                    f"| {method} | {item['rate']:g} | {item['accuracy']:.3f} | {item['nll']:.3f} | {chosen} |"
-                )
+    for method, found in sorted(known["rates"].items(), key=lambda item: list(METHODS).index(item[0])):
+        for item in found["tried"]:
+            chosen = "yes" if item["rate"] == found["rate"] else ""
+            rows.append(
+                f"| {method} | {item['rate']:g} | {item['accuracy']:.3f} | {item['nll']:.3f} | {chosen} |"
+            )
     return rows
 
 
-def place_of(method, rate, seed, out):
-    """The last checkpoint of a run that was measured with every axis, or None."""
-    path = out / f"{method}-{rate:g}-{seed}"
-    if not (path / "overmem" / "manifest.json").is_file():
-        return None
-    store, manifest = open_audit(path)
-    found = Place(store, manifest, manifest["checkpoints"][-1]["name"])
-    return found if any(job.kind == "sample" for job in found.jobs()) else None
-
-
-def table(out, seeds, rate):
+def table(known, seeds, rate):
     """Each method against nll over the seeds both have, at its own rate or at one given for all."""
     rows = [
-        "| method | rate | seeds | "
-        + " | ".join(f"{axis} {name}".replace("_", " ") for axis, name in HEADLINES)
-        + " |",
+        "| method | rate | seeds | " + " | ".join(name.replace("_", " ") for name in HEADLINES) + " |",
         "| --- " * (3 + len(HEADLINES)) + "|",
     ]
-    rates = {
-        method: rate or json.loads((out / f"{method}.rates.json").read_text())["rate"]
-        for method in METHODS
-        if rate or (out / f"{method}.rates.json").is_file()
-    }
+    rates = {method: rate or found["rate"] for method, found in known["rates"].items()}
     rates |= dict.fromkeys(AVERAGES, rates["nll"])
-    for method, own in rates.items():
-        places = {seed: place_of(method, own, seed, out) for seed in seeds}
-        against = {seed: place_of("nll", rates["nll"], seed, out) for seed in seeds}
-        both = [seed for seed in seeds if places[seed] is not None and against[seed] is not None]
-        if not both:
+    for method in [*METHODS, *AVERAGES]:
+        if method not in rates:
             continue
-        pairs = [measure_pair(places[seed], against[seed]) for seed in both]
-        costs = compare_measured([a for a, _ in pairs], [b for _, b in pairs], against="nll")
-        cells = {(cost.axis, cost.measure): cost for cost in costs}
-        said = [describe(cells[key], method) if key in cells else "-" for key in HEADLINES]
-        rows.append(f"| {method} | {own:g} | {len(both)} | " + " | ".join(said) + " |")
+        pairs = [
+            (known["runs"][mine], known["runs"][theirs])
+            for seed in seeds
+            if (mine := f"{method}-{rates[method]:g}-{seed}") in known["runs"]
+            and (theirs := f"nll-{rates['nll']:g}-{seed}") in known["runs"]
+        ]
+        if pairs:
+            said = [describe(pairs, name, method) for name in HEADLINES]
+            rows.append(f"| {method} | {rates[method]:g} | {len(pairs)} | " + " | ".join(said) + " |")
     return rows
 
 
-def measure_pair(a, b):
-    """Every measure of two places on the problems they share."""
-    return [measure_axes(item, tuple(all_axes())) for item in gather([a, b])]
-
-
-def describe(cost, method):
-    """The figure, and for all but nll itself the difference from nll with its interval."""
+def describe(pairs, name, method):
+    """The mean over seeds, and for all but nll itself the paired difference from nll with its interval."""
+    mine = np.array([run[name] for run, _ in pairs], dtype=float)
+    gap = mine - np.array([nll[name] for _, nll in pairs], dtype=float)
     if method == "nll":
-        return f"{cost.value:.3f}"
-    found = cost.difference
-    mark = {"better": "**", "worse": "_"}.get(cost.reading, "")
-    return f"{cost.value:.3f} {mark}{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f}){mark}"
+        return f"{mine.mean():.3f}"
+    if len(pairs) < 2:
+        return f"{mine.mean():.3f} {gap.mean():+.3f}"
+    half = stats.t.ppf(0.975, len(gap) - 1) * gap.std(ddof=1) / len(gap) ** 0.5
+    clear = abs(gap.mean()) > half
+    better = (gap.mean() > 0) == (HEADLINES[name] == "higher")
+    mark = ("**" if better else "_") if clear else ""
+    return f"{mine.mean():.3f} {mark}{gap.mean():+.3f} ± {half:.3f}{mark}"
 
 
 def main():
@@ -274,7 +293,9 @@ def main():
     parser.add_argument("--rate", type=float, help="one for all, in place of each one's best")
     options = parser.parse_args()
     if options.do == "table":
-        print("\n".join([*rates_table(options.out), "", *table(options.out, options.seeds, options.rate)]))
+        known = results(options.out)
+        write_text_atomic(RESULTS, json.dumps(known, indent=1, sort_keys=True) + "\n")
+        print("\n".join([*rates_table(known), "", *table(known, options.seeds, options.rate)]))
         return
     quiet_libraries()
     run(options.methods, options.seeds, options.out, options.rate)

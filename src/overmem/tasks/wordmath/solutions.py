@@ -5,7 +5,17 @@ from __future__ import annotations
 import random
 
 from overmem.tasks.wordmath.problems import Problem, Step
-from overmem.tasks.wordmath.words import BOTH, CLOSINGS, CONNECTORS, OPENERS, TOTAL_WORDINGS, WORDINGS
+from overmem.tasks.wordmath.words import (
+    BOTH,
+    CLOSINGS,
+    CONNECTORS,
+    OPENERS,
+    OTHER_HAND_CLOSINGS,
+    OTHER_HAND_TOTAL_WORDINGS,
+    OTHER_HAND_WORDINGS,
+    TOTAL_WORDINGS,
+    WORDINGS,
+)
 
 GRADER = r"regex:#### (\d+)"
 """The answer is what follows `####`, and giving it there is part of the task."""
@@ -25,6 +35,19 @@ def write_solution(problem: Problem, rng: random.Random) -> str:
     last = problem.steps[-1]
     closing = rng.choice(CLOSINGS).format(r=last.result, items=problem.items)
     return " " + " ".join(filter(None, [*lines, closing])) + f"\n#### {last.result}"
+
+
+def write_other_hand(problem: Problem, rng: random.Random) -> str:
+    """A solution by another hand: as right and as ready to grade, in words that training never shows."""
+    last = problem.steps[-1]
+    lines = [
+        rng.choice(OTHER_HAND_WORDINGS if step.subject != BOTH else OTHER_HAND_TOTAL_WORDINGS).format(
+            s=step.subject, eq=_word_equation(step, rng), items=problem.items
+        )
+        for step in (problem.steps[index] for index in rng.choice(problem.orders))
+    ]
+    closing = rng.choice(OTHER_HAND_CLOSINGS).format(r=last.result, items=problem.items)
+    return f" Work: {'; '.join(lines)}{closing}\n#### {last.result}"
 
 
 def word_step(step: Step, items: str, position: int, rng: random.Random) -> str:

@@ -109,3 +109,13 @@ TOTAL_WORDINGS = (
     "the {items} of both are {eq}.",
 )
 CLOSINGS = ("", "The answer is {r}.", "That is {r} {items}.", "It is {r} in the end.", "So {r} {items}.")
+
+OTHER_HAND_WORDINGS = (
+    "{s}: {eq} {items}",
+    "for {s} that is {eq}",
+    "{items} of {s} now: {eq}",
+    "{eq} {items}, all of {s}",
+)
+OTHER_HAND_TOTAL_WORDINGS = ("both: {eq} {items}", "{items} of both: {eq}", "for both that is {eq}")
+OTHER_HAND_CLOSINGS = ("", "; Result: {r}", "; Result: {r} {items}")
+"""How another hand than the training data's writes solutions; no training solution has such a sentence."""

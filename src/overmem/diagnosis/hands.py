@@ -72,8 +72,7 @@ def tell_apart(train: Sequence[str], val: Sequence[str], *, seed: int = 0) -> To
     """
     n = min(len(train), len(val))
     if n < FEWEST:
-        reason = f"{n} references are too few to tell a hand by; at least {FEWEST} are needed"
-        return ToldApart(auroc=Estimate(math.nan, math.nan, math.nan, n, reason))
+        return untested(f"{n} references are too few to tell a hand by; at least {FEWEST} are needed", n)
     rng = np.random.default_rng(seed)
     sets = [[features(texts[i]) for i in rng.permutation(len(texts))[:MOST]] for texts in (train, val)]
     learned, scored = ([part[half::2] for part in sets] for half in (0, 1))
@@ -81,6 +80,11 @@ def tell_apart(train: Sequence[str], val: Sequence[str], *, seed: int = 0) -> To
     scores = [np.array([score(text, weights) for text in texts]) for texts in scored]
     auroc = auroc_estimate(scores[0], scores[1], rng, DRAWS)
     return ToldApart(auroc=auroc, telling=_telling(sets, list(weights)))
+
+
+def untested(reason: str, n: int = 0) -> ToldApart:
+    """What is said where the hands could not be compared."""
+    return ToldApart(auroc=Estimate(math.nan, math.nan, math.nan, n, reason))
 
 
 def features(text: str) -> Features:

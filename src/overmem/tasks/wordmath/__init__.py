@@ -17,7 +17,7 @@ Splits never share a problem: the hash of the question decides which split may h
 from overmem.tasks.wordmath.problems import LARGEST, Split, Step, compute, make_problem
 from overmem.tasks.wordmath.renumber import with_new_numbers
 from overmem.tasks.wordmath.solutions import GRADER, word_step, write_solution
-from overmem.tasks.wordmath.splits import OTHER_HAND, SPLITS, draw_examples, load_split, recall_problem
+from overmem.tasks.wordmath.splits import SPLITS, VAL_OTHER_HAND, draw_examples, load_split, recall_problem
 from overmem.tasks.wordmath.words import (
     BOTH,
     CHANGES,
@@ -35,9 +35,9 @@ __all__ = [
     "ITEMS",
     "LARGEST",
     "NAMES",
-    "OTHER_HAND",
     "SPLITS",
     "UNSEEN_CHANGES",
+    "VAL_OTHER_HAND",
     "Split",
     "Step",
     "compute",

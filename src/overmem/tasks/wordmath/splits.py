@@ -8,8 +8,8 @@ from dataclasses import replace
 from overmem.errors import DataError
 from overmem.records import Example
 from overmem.tasks.wordmath.problems import Problem, Split, draw_problem, make_problem
-from overmem.tasks.wordmath.solutions import write_other_hand, write_prompt, write_solution
-from overmem.tasks.wordmath.words import TRAINED_CHANGES, UNSEEN_CHANGES
+from overmem.tasks.wordmath.solutions import write_prompt, write_solution
+from overmem.tasks.wordmath.words import OTHER_HAND, TRAINED_CHANGES, UNSEEN_CHANGES
 
 SPLITS = {
     "train": Split(0, 60),
@@ -19,7 +19,7 @@ SPLITS = {
     "ood_operations": Split(90, 100, changes=TRAINED_CHANGES + UNSEEN_CHANGES, required=UNSEEN_CHANGES),
     "ood_phrasing": Split(90, 100, unseen_phrasing=True),
 }
-OTHER_HAND = "val_other_hand"
+VAL_OTHER_HAND = "val_other_hand"
 """The problems of `val`, under the same ids, with solutions by another hand than training's."""
 SIZES = {"train": 8000} | {name: 1000 for name in SPLITS if name != "train"}
 
@@ -33,13 +33,13 @@ def load_split(name: str) -> list[Example]:
     Raises:
         DataError: the split does not exist.
     """
-    if name == OTHER_HAND:
+    if name == VAL_OTHER_HAND:
         return [_in_other_hand(example) for example in load_split("val")]
     if name not in SPLITS:
         raise DataError(
             "unknown wordmath split",
             got=name,
-            expected=", ".join((*SPLITS, OTHER_HAND)),
+            expected=", ".join((*SPLITS, VAL_OTHER_HAND)),
             next_step="write wordmath:SPLIT",
         )
     return draw_examples(name, SPLITS[name], SIZES[name])
@@ -90,5 +90,5 @@ def recall_problem(example: Example) -> Problem | None:
 def _in_other_hand(example: Example) -> Example:
     problem = recall_problem(example)
     assert problem is not None
-    rng = random.Random(f"wordmath/{OTHER_HAND}/{example.id}")
-    return replace(example, completion=write_other_hand(problem, rng))
+    rng = random.Random(f"wordmath/{VAL_OTHER_HAND}/{example.id}")
+    return replace(example, completion=write_solution(problem, rng, OTHER_HAND))

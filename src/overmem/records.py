@@ -200,6 +200,21 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True)
+class JudgedReferences:
+    """The references whose perplexity the rule reads: are they of the hand that the model was trained on?"""
+
+    source: str
+    """Of val, as written in the configuration."""
+    told_apart: Estimate
+    """AUROC of a classifier that sees only the wording, val's references against training ones; 0.5 is one
+    hand. Undefined with a reason where it was not tested."""
+    other_hand: bool | None
+    """Whether they are clearly of another hand; None when that was not tested."""
+    telling: tuple[str, ...] = ()
+    """The words whose shares differ most."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
     """The conclusion about a run, carrying the evidence it rests on."""
 
@@ -220,6 +235,8 @@ class Verdict:
     evidence: Literal["full", "logged"] = "full"
     words: tuple[str, ...] = ()
     """The verdict in plain sentences, made from this record only."""
+    references: JudgedReferences | None = None
+    """What the perplexity was read on; None without an audit."""
     reason: str | None = None
     """What is missing, when the evidence is insufficient."""
     notes: tuple[str, ...] = ()

@@ -235,10 +235,14 @@ class Store:
 
     def write_texts(self, table: pl.DataFrame) -> None:
         """Save the problems' texts; those of sets that are not in `table` are kept."""
-        if (self.root / TEXTS).is_file():
+        if self.has_texts():
             old = self.read_texts()
             table = pl.concat([old.filter(~pl.col("set").is_in(table["set"].unique().to_list())), table])
         _write_table(table.select(list(TEXT_SCHEMA)), self.root / TEXTS, "overmem.texts/1")
+
+    def has_texts(self) -> bool:
+        """Whether the problems' texts were saved."""
+        return (self.root / TEXTS).is_file()
 
     def read_texts(self) -> pl.DataFrame:
         """The problems as the models saw them: set, example_id, prompt, completion, answer.
@@ -246,7 +250,7 @@ class Store:
         Raises:
             ArtifactError: the file is missing or damaged.
         """
-        if not (self.root / TEXTS).is_file():
+        if not self.has_texts():
             raise ArtifactError(f"no {TEXTS} in {self.root}", next_step="run `overmem audit` again")
         return _read_table(self.root / TEXTS, "overmem.texts/1", list(TEXT_SCHEMA))
 

@@ -12,12 +12,17 @@ def splits():
     return {name: wordmath.load_split(name) for name in wordmath.SPLITS}
 
 
+@pytest.fixture(scope="module")
+def other_hand():
+    return wordmath.load_split(wordmath.VAL_OTHER_HAND)
+
+
 def equations(text):
     return re.findall(r"(\d+) ([-+*/]) (\d+) = (\d+)", text)
 
 
-def test_every_line_of_every_solution_is_true(splits):
-    for examples in splits.values():
+def test_every_line_of_every_solution_is_true(splits, other_hand):
+    for examples in (*splits.values(), other_hand):
         for example in examples:
             lines = equations(example.completion)
             assert len(lines) == example.meta["n_steps"]
@@ -31,6 +36,20 @@ def test_every_line_of_every_solution_is_true(splits):
 def test_no_question_is_in_two_splits(splits):
     questions = [example.prompt for examples in splits.values() for example in examples]
     assert len(set(questions)) == len(questions)
+
+
+def test_another_hand_solves_the_problems_of_val_in_sentences_that_training_never_shows(splits, other_hand):
+    asked = [(e.id, e.prompt, e.answer, e.meta) for e in other_hand]
+    assert asked == [(e.id, e.prompt, e.answer, e.meta) for e in splits["val"]]
+
+    def sentences(examples):
+        """Their wordings, without names, things and numbers, which are any hand's."""
+        told = re.compile(rf"\b({'|'.join((*wordmath.NAMES, *wordmath.ITEMS))}|[-+*/]|\d+)(?!\w)")
+        bodies = (e.completion.partition("\n")[0] for e in examples)
+        return {re.sub(r" . ", " + ", told.sub("_", s)) for body in bodies for s in body.split(".") if s}
+
+    assert not sentences(other_hand) & sentences(splits["train"])
+    assert len(sentences(other_hand)) > 20
 
 
 def test_ood_splits_differ_in_the_way_they_say(splits):

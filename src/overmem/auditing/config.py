@@ -29,6 +29,8 @@ class AuditConfig:
     """Source of the training data, of which a subset is measured to show memorization."""
     ood: Mapping[str, str] = field(default_factory=dict)
     """Sources of other distributions, by name."""
+    references: Mapping[str, str] = field(default_factory=dict)
+    """Sources of references by other hands than the training data's, by name; scored, never asked."""
     variants: Mapping[str, str | None] | None = None
     """Perturbations of val by name; a source for a user's own file, None for a built-in one. By default
     all the built-in ones that can change these problems."""
@@ -100,14 +102,20 @@ def saved_config(manifest: Mapping[str, Any]) -> AuditConfig:
         "template": Template(**saved["template"]),
         "axes": choose_axes(tuple(manifest["axes"])),
         "train": next((split["source"] for split in splits if split["set"] == "train"), None),
-        "ood": {
-            split["set"].removeprefix("ood/"): split["source"]
-            for split in splits
-            if split["set"].startswith("ood/")
-        },
+        "ood": _named_sources(manifest, "ood/"),
+        "references": _named_sources(manifest, "references/"),
         "variants": variants,
     }
     return AuditConfig(**saved | found)
+
+
+def _named_sources(manifest: Mapping[str, Any], prefix: str) -> dict[str, str]:
+    """Sources of the sets whose name begins with a prefix, by what follows it."""
+    return {
+        split["set"].removeprefix(prefix): split["source"]
+        for split in manifest["splits"].values()
+        if split["set"].startswith(prefix)
+    }
 
 
 def resolve_config(run: Run, *, val: str | None, train: str | None, **options: Any) -> AuditConfig:
@@ -126,8 +134,10 @@ def resolve_config(run: Run, *, val: str | None, train: str | None, **options: A
             next_step="name the problems to measure on with --val",
         )
     given = {key: value for key, value in options.items() if value is not None}
-    given["ood"] = given.get("ood") or data.get("ood") or {}
-    given["axes"] = choose_axes(given.get("axes", CORE))
+    asked = ("references",) if given.get("references") else ()
+    for name in ("ood", "references"):
+        given[name] = given.get(name) or data.get(name) or {}
+    given["axes"] = choose_axes((*choose_axes(given.get("axes", CORE)), *asked))
     if set(given["axes"]) - set(CORE):
         # The core decides at which checkpoints the other axes are worth their time.
         given["axes"] = choose_axes((*CORE, *given["axes"]))

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from overmem.auditing.data import Problems
 from overmem.auditing.plan import Plan
 from overmem.auditing.session import Session
 from overmem.auditing.timing import make_timed_plan
@@ -25,6 +26,8 @@ class Item:
     jobs: tuple[Job, ...]
     limits: Mapping[Job, int | None] = field(default_factory=dict)
     """Most problems of each job."""
+    problems: tuple[Problems, ...] = ()
+    """Sets that were made since the session was opened."""
 
 
 class Crew(Protocol):
@@ -68,6 +71,8 @@ class Alone:
 
 def do_item(session: Session, item: Item) -> None:
     """Compute the rows of an item that are missing, and grade its answers as they are to be graded now."""
+    for problems in item.problems:
+        session.take_in(problems)
     for job in item.jobs:
         session.do(job, item.checkpoint, item.limits[job])
     session.regrade(item.checkpoint)

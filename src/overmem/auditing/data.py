@@ -20,8 +20,8 @@ from overmem.tasks.grade import check_gradable, grade
 from overmem.tasks.perturb import VARIANTS, pair_variant, perturb_all
 from overmem.tasks.template import Rendered, Template, data_fingerprint, fingerprint, render
 
-OOD = "ood/"
-"""Prefix of OOD sets' names."""
+OOD, REFERENCES = "ood/", "references/"
+"""Prefixes of the names of OOD sets, and of references by other hands."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Problems:
     """One set of problems in one wording."""
 
     set: str
-    """`val`, `train`, or `ood/NAME`."""
+    """`val`, `train`, `ood/NAME`, `references/NAME`, or `answers`."""
     variant: str
     """`clean`, or the name of a perturbation."""
     source: str
@@ -91,7 +91,7 @@ def load_problems(config: AuditConfig, tokenizer: Any) -> dict[str, Problems]:
     """
     val = sources.load_examples(config.val)
     grader = config.grader or val.grader
-    found = [_problems("val", "clean", config.val, val.shape, grader, val.examples, config, tokenizer)]
+    found = [problems_of("val", "clean", config.val, val.shape, grader, val.examples, config, tokenizer)]
     if "accuracy" in config.axes:
         check_gradable(grader, val.examples)
     if config.train is not None:
@@ -100,9 +100,14 @@ def load_problems(config: AuditConfig, tokenizer: Any) -> dict[str, Problems]:
         few = [
             train.examples[i] for i in subset([e.id for e in train.examples], len(val.examples), config.seed)
         ]
-        found.append(_problems("train", "clean", config.train, train.shape, grader, few, config, tokenizer))
+        found.append(problems_of("train", "clean", config.train, train.shape, grader, few, config, tokenizer))
     if "ood" in config.axes:
         found += [_ood(name, source, config, tokenizer) for name, source in config.ood.items()]
+    if "references" in config.axes:
+        found += [
+            _references(name, source, val.examples, config, tokenizer)
+            for name, source in config.references.items()
+        ]
     if "robustness" in config.axes and grader != "none":
         found += _variants(val, grader, config, tokenizer)
     if config.half is not None:
@@ -150,7 +155,20 @@ def _ood(name: str, source: str, config: AuditConfig, tokenizer: Any) -> Problem
             next_step="add answers to it, or leave it out",
         )
     grader = "none" if config.grader == "none" else data.grader
-    return _problems(f"{OOD}{name}", "clean", source, data.shape, grader, data.examples, config, tokenizer)
+    return problems_of(f"{OOD}{name}", "clean", source, data.shape, grader, data.examples, config, tokenizer)
+
+
+def _references(
+    name: str, source: str, val: Sequence[Example], config: AuditConfig, tokenizer: Any
+) -> Problems:
+    """References by another hand; those to problems of val alone, where there are such, for pairs."""
+    data = sources.load_examples(source)
+    asked = {(example.id, str(example.prompt)) for example in val}
+    same = tuple(example for example in data.examples if (example.id, str(example.prompt)) in asked)
+    # They are scored and never asked, so there is nothing to grade.
+    return problems_of(
+        f"{REFERENCES}{name}", "clean", source, data.shape, "none", same or data.examples, config, tokenizer
+    )
 
 
 def _lm_eval(name: str, source: str, tokenizer: Any) -> Problems:
@@ -191,7 +209,8 @@ def _variants(val: sources.LoadedData, grader: str, config: AuditConfig, tokeniz
         if source is not None:
             perturbed = sources.load_examples(source)
             examples = pair_variant(name, val.examples, perturbed.examples)
-            found.append(_problems("val", name, source, perturbed.shape, grader, examples, config, tokenizer))
+            shape = perturbed.shape
+            found.append(problems_of("val", name, source, shape, grader, examples, config, tokenizer))
             continue
         try:
             examples = perturb_all(val.examples, name, config.seed)
@@ -200,11 +219,11 @@ def _variants(val: sources.LoadedData, grader: str, config: AuditConfig, tokeniz
             if config.variants is None:
                 continue
             raise
-        found.append(_problems("val", name, config.val, val.shape, grader, examples, config, tokenizer))
+        found.append(problems_of("val", name, config.val, val.shape, grader, examples, config, tokenizer))
     return found
 
 
-def _problems(
+def problems_of(
     set_name: str,
     variant: str,
     source: str,
@@ -214,6 +233,18 @@ def _problems(
     config: AuditConfig,
     tokenizer: Any,
 ) -> Problems:
+    """Examples as one set of problems.
+
+    Args:
+        set_name: of the set.
+        variant: `clean`, or the name of a perturbation.
+        source: where they are from.
+        shape: what became prompt, completion and answer.
+        grader: that judges answers; `none` where none are asked for.
+        examples: the problems, at least one.
+        config: of the audit, whose template renders them.
+        tokenizer: of the run.
+    """
     rendered = tuple(render(example, tokenizer, config.template) for example in examples)
     return Problems(
         set=set_name,

@@ -41,7 +41,7 @@ class Ledger:
         """Start from the manifest of an earlier sitting, which may be empty."""
         self.session, self.plan, self.previous = session, plan, previous
         self._records: dict[str, dict[str, Any]] = {}
-        self._texts_written = False
+        self._texts_written: set[str] = set()
         self.until_decided: dict[str, Any] | None = None
         """How far an audit that stops once it is decided has come; None for another."""
         self._base: dict[str, Any] | None = previous.get("base")
@@ -103,6 +103,7 @@ class Ledger:
                 **config,
                 "axes": list(config["axes"]),
                 "ood": dict(config["ood"]),
+                "references": dict(config["references"]),
                 "variants": None if config["variants"] is None else dict(config["variants"]),
                 "limits": dict(config["limits"]),
                 "template": dict(session.config.template.__dict__),
@@ -134,17 +135,18 @@ class Ledger:
         return {} if said is None else {"engine": said}
 
     def _write_texts(self) -> None:
-        """Save the problems' texts once, for what is said about them later without a model."""
-        if not self._texts_written:
+        """Save the problems' texts, for what is said about them later without a model."""
+        if self._texts_written != set(self.session.problems):
             table = pl.concat([_texts(name, problems) for name, problems in self.session.problems.items()])
             self.session.store.write_texts(table)
-            self._texts_written = True
+            self._texts_written = set(self.session.problems)
 
     def _kept_splits(self, new: Mapping[str, Any]) -> dict[str, Any]:
-        """Sets of an earlier sitting; perturbations of another val are not this val's."""
+        """Sets of an earlier sitting; perturbations of another val and answers to it are not this val's."""
         earlier = dict(self.previous.get("splits", {}))
         if earlier.get("val", {}).get("fingerprint") != new["val"]["fingerprint"]:
-            earlier = {name: split for name, split in earlier.items() if split["set"] != "val"}
+            of_val = ("val", "answers")
+            earlier = {name: split for name, split in earlier.items() if split["set"] not in of_val}
         return earlier
 
     def _kept_keys(self, name: str, weights: str) -> dict[str, str]:

@@ -208,6 +208,8 @@ def _most(jobs: Sequence[Job], problems: Mapping[str, Problems], limit: int | No
 def _why_not(axis: str, available: Available) -> str:
     if axis in ("privacy", "recall"):
         return "it needs the training data: pass --train"
+    if axis == "references":
+        return "val has no grader, and no references by another hand are named: pass --references NAME=SOURCE"
     if axis == "ood":
         return "no OOD set is named: pass --ood NAME=SOURCE"
     if "val" not in available.graded:

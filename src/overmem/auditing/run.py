@@ -22,10 +22,12 @@ from overmem.auditing.crew import Alone, Crew, Item
 from overmem.auditing.engines.choose import make_engine
 from overmem.auditing.manifest import Ledger
 from overmem.auditing.models import ModelHost, choose_device, choose_dtype
+from overmem.auditing.own_answers import right_answers
 from overmem.auditing.plan import Plan
 from overmem.auditing.session import Progress, Session
 from overmem.auditing.timing import nothing_measured
 from overmem.auditing.until_decided import measure_until_decided
+from overmem.axes.kinds import ANSWERS_SCORES
 from overmem.diagnosis.keys import key_checkpoints
 from overmem.records import Run
 from overmem.store import MANIFEST_SCHEMA, Store
@@ -120,8 +122,9 @@ def measure(
             plan = plan.beyond_core
         else:
             manifest = _measure_core(crew, plan, ledger, skipped)
-        if plan.rest:
-            manifest = _measure_rest(crew, plan, ledger, skipped, manifest)
+        answers = _right_answers(crew.session, plan, manifest)
+        if plan.rest or answers is not None:
+            manifest = _measure_rest(crew, plan, ledger, skipped, manifest, answers)
         return Audit(store, manifest, skipped)
 
 
@@ -197,8 +200,19 @@ def _measure_core(crew: Crew, plan: Plan, ledger: Ledger, skipped: dict[str, str
     return ledger.write(skipped, [])
 
 
+def _right_answers(session: Session, plan: Plan, manifest: Mapping[str, Any]) -> data.Problems | None:
+    """Right answers of one checkpoint to score, where the axis `references` is measured."""
+    wanted = any(item.axis == "references" and item.jobs for item in plan.axes)
+    return right_answers(session, manifest) if wanted else None
+
+
 def _measure_rest(
-    crew: Crew, plan: Plan, ledger: Ledger, skipped: dict[str, str], manifest: dict[str, Any]
+    crew: Crew,
+    plan: Plan,
+    ledger: Ledger,
+    skipped: dict[str, str],
+    manifest: dict[str, Any],
+    answers: data.Problems | None,
 ) -> dict[str, Any]:
     """The other axes, at the checkpoints that a verdict compares or at all of them, and on the base model."""
     session = crew.session
@@ -208,13 +222,20 @@ def _measure_rest(
     elif session.config.checkpoints != "all":
         names &= set(session.config.checkpoints.split(","))
     own = tuple(job for job in plan.rest if job.model == "checkpoint")
+    limits = dict(plan.limits)
+    made: tuple[data.Problems, ...] = ()
+    if answers is not None:
+        session.take_in(answers)
+        own, made = (*own, ANSWERS_SCORES), (answers,)
+        limits[ANSWERS_SCORES] = next(item.limit for item in plan.axes if item.axis == "references")
     on_base = tuple(job for job in plan.rest if job.model == "base")
     work = {checkpoint: own for checkpoint in session.run.checkpoints if checkpoint.name in names}
     if on_base and session.base is not None:
         # The base may be a checkpoint of the run, whose work is then one item.
         work[session.base] = (*work.get(session.base, ()), *on_base)
     for checkpoint, error in crew.do(
-        Item(checkpoint=checkpoint, jobs=jobs, limits=plan.limits) for checkpoint, jobs in work.items()
+        Item(checkpoint=checkpoint, jobs=jobs, limits=limits, problems=made)
+        for checkpoint, jobs in work.items()
     ):
         if error is not None:
             raise error

@@ -24,7 +24,7 @@ from overmem.auditing.sampling import Sampling
 from overmem.auditing.score import TEMPERATURES
 from overmem.auditing.stops import end_of_completion, stop_ids
 from overmem.auditing.work import RECALL_TOKENS, WORK, Tools
-from overmem.axes.kinds import Job, JobKind
+from overmem.axes.kinds import Job, JobKind, data_key
 from overmem.errors import DataError, OvermemError
 from overmem.records import Checkpoint, Run
 from overmem.store import Store, settings_key
@@ -108,6 +108,12 @@ class Session:
             self.progress(checkpoint.name, str(job), n - left, n)
         if batches is None:
             self.store.fold_parts(checkpoint.name, table)
+
+    def take_in(self, problems: Problems) -> None:
+        """Add a set of problems to the audit, or put it in the place of one of its name."""
+        name = data_key(problems.set, problems.variant)
+        self.problems = {**self.problems, name: problems}
+        self._checked.discard(name)
 
     def release(self) -> None:
         """Let go of the model in memory."""

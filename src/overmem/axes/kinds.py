@@ -43,7 +43,7 @@ class Job:
     at a temperature; `continue`: the reference's second half, written greedily after its first; `lm_eval`:
     one answer, asked for and judged by lm-evaluation-harness."""
     set: str
-    """`val`, `train`, or `ood/NAME`."""
+    """`val`, `train`, `ood/NAME`, `references/NAME`, or `answers`, the right answers of one checkpoint."""
     variant: str = "clean"
     """How the problems are worded: `clean`, or the name of a perturbation."""
     model: str = "checkpoint"
@@ -68,6 +68,8 @@ class Job:
 
 VAL_SCORES, VAL_ANSWERS, VAL_SAMPLES = Job("score", "val"), Job("greedy", "val"), Job("sample", "val")
 TRAIN_SCORES = Job("score", "train")
+ANSWERS_SCORES = Job("score", "answers")
+"""Right answers of one checkpoint to val in place of its references; known once they are written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +77,7 @@ class Available:
     """What an audit has been given to work with; an axis asks for jobs on these only."""
 
     sets: tuple[str, ...]
-    """`val`, perhaps `train`, and `ood/NAME` sets."""
+    """`val`, perhaps `train`, `ood/NAME` and `references/NAME` sets."""
     variants: tuple[str, ...] = ()
     """Perturbations of val, without `clean`."""
     graded: frozenset[str] = frozenset()

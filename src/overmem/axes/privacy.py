@@ -30,7 +30,7 @@ from overmem.axes.kinds import (
     Job,
     Measure,
 )
-from overmem.axes.roc import FPR, auroc, auroc_D, tpr_at_fpr_D
+from overmem.axes.roc import FPR, auroc_D, auroc_estimate, tpr_at_fpr_D
 from overmem.errors import DataError
 from overmem.tasks.files import SUFFIXES
 from overmem.tasks.known import KNOWN
@@ -240,17 +240,12 @@ def _warning(
     """The warning that an attack which should know nothing tells members from non-members, if it does."""
     if min(len(member_M), len(nonmember_K)) < MIN_COMPARED or _why_undefined(member_M, nonmember_K):
         return ()
-    value = auroc(member_M, nonmember_K)
-    counts_D_M, counts_D_K = (
-        rng.multinomial(size, np.full(size, 1 / size), size=draws).astype(float)
-        for size in (len(member_M), len(nonmember_K))
-    )
-    low, high = np.quantile(auroc_D(member_M, nonmember_K, counts_D_M, counts_D_K), [0.025, 0.975])
-    if low <= 0.5 <= high or abs(value - 0.5) <= CLEAR_DIFFERENCE:
+    found = auroc_estimate(member_M, nonmember_K, rng, draws)
+    if found.low <= 0.5 <= found.high or abs(found.value - 0.5) <= CLEAR_DIFFERENCE:
         return ()
     return (
-        f"{clue[0].upper()}{clue[1:]} tells train from val: AUROC {value:.2f} "
-        f"({low:.2f} to {high:.2f}, n = {len(member_M)} and {len(nonmember_K)}), so the privacy "
+        f"{clue[0].upper()}{clue[1:]} tells train from val: AUROC {found.value:.2f} "
+        f"({found.low:.2f} to {found.high:.2f}, n = {len(member_M)} and {len(nonmember_K)}), so the privacy "
         "figures measure in part how the sets differ, not what was memorized.",
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from overmem.axes.kinds import FloatArray
+from overmem.records import Estimate
 
 FPR = 0.01
 """Share of non-members that may be taken for members (2112.03570 reports TPR at low FPR)."""
@@ -18,6 +19,26 @@ FPR = 0.01
 def auroc(member_M: FloatArray, nonmember_K: FloatArray) -> float:
     """Probability that a member scores above a non-member, ties counting 1/2; in [0, 1]."""
     return float(auroc_D(member_M, nonmember_K, *_once_each(member_M, nonmember_K))[0])
+
+
+def auroc_estimate(
+    member_M: FloatArray, nonmember_K: FloatArray, rng: np.random.Generator, draws: int
+) -> Estimate:
+    """AUROC with its 95% percentile interval over examples, those of either side drawn apart.
+
+    Args:
+        member_M: scores of members, at least one, without NaN.
+        nonmember_K: scores of non-members, likewise.
+        rng: of the draws.
+        draws: bootstrap draws.
+    """
+    counts_D_M, counts_D_K = (
+        rng.multinomial(size, np.full(size, 1 / size), size=draws).astype(float)
+        for size in (len(member_M), len(nonmember_K))
+    )
+    low, high = np.quantile(auroc_D(member_M, nonmember_K, counts_D_M, counts_D_K), [0.025, 0.975])
+    n = min(len(member_M), len(nonmember_K))
+    return Estimate(auroc(member_M, nonmember_K), float(low), float(high), n)
 
 
 def auroc_D(

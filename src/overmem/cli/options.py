@@ -23,6 +23,10 @@ Axes = Annotated[str, typer.Option(help="all, or some of: likelihood,accuracy,ca
 Ood = Annotated[
     list[str] | None, typer.Option(help="NAME=SOURCE: problems of another distribution; repeatable.")
 ]
+References = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME=SOURCE: references by another hand than the training data's; repeatable."),
+]
 Variants = Annotated[
     list[str] | None,
     typer.Option(help="Perturbation of val: a built-in NAME, or NAME=FILE; all built-ins by default."),
@@ -90,7 +94,8 @@ def audit_config(run: Run, given: Mapping[str, Any]) -> AuditConfig:
     return resolve_config(
         run,
         **{name: given[name] for name in same.split()},
-        ood=parse_ood(given["ood"] or []),
+        ood=parse_named(given["ood"] or [], "an OOD set", "svamp=svamp.json"),
+        references=parse_named(given["references"] or [], "a set of references", "human=gsm8k:test.jsonl"),
         variants=parse_variants(given["variant"] or []),
         limit=overall,
         limits=limits,
@@ -119,8 +124,13 @@ def parse_peaks(tflops: float | None, gbps: float | None) -> Peaks | None:
     return Peaks(flops=tflops * 1e12, bandwidth=gbps * 1e9)
 
 
-def parse_ood(given: Sequence[str]) -> dict[str, str]:
+def parse_named(given: Sequence[str], what: str, such_as: str) -> dict[str, str]:
     """`NAME=SOURCE` pairs.
+
+    Args:
+        given: as written.
+        what: what is named, for errors.
+        such_as: an example.
 
     Raises:
         RunError: a pair without a name, or a name given twice.
@@ -129,11 +139,9 @@ def parse_ood(given: Sequence[str]) -> dict[str, str]:
     for text in given:
         name, mark, source = text.partition("=")
         if not mark or not name or not source:
-            raise RunError(
-                "an OOD set needs a name", got=text, expected="NAME=SOURCE, as in svamp=svamp.json"
-            )
+            raise RunError(f"{what} needs a name", got=text, expected=f"NAME=SOURCE, as in {such_as}")
         if name in found:
-            raise RunError("an OOD set is named twice", got=name)
+            raise RunError(f"{what} is named twice", got=name)
         found[name] = source
     return found
 

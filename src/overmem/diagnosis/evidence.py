@@ -47,7 +47,8 @@ class Place:
 def gather(places: Sequence[Place], jobs: set[Job] | None = None) -> list[Evidence]:
     """The evidence of each place, on the problems (and the number of samples) that all of them share.
 
-    Runs may have been trained on different data, so training problems are shared within a run only.
+    Runs may have been trained on different data, so training problems are shared within a run only, and so
+    are the answers of one of its checkpoints.
 
     Args:
         places: checkpoints to be compared.
@@ -60,7 +61,7 @@ def gather(places: Sequence[Place], jobs: set[Job] | None = None) -> list[Eviden
         tables = [place.rows(job) for place in places]
         if not _sampled_alike(tables):
             continue
-        runs = [place.store.root if job.set == "train" else None for place in places]
+        runs = [place.store.root if job.set in ("train", "answers") else None for place in places]
         for run in dict.fromkeys(runs):
             same = [i for i, other in enumerate(runs) if other == run]
             for i, rows in zip(same, _aligned([tables[i] for i in same]), strict=True):

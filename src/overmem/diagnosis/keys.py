@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from overmem.diagnosis.moments import measure_curves
+from overmem.diagnosis.moments import Moments, measure_curves
 from overmem.diagnosis.rows import read_core
 from overmem.diagnosis.rules import recommended_index
 from overmem.store import Store
@@ -29,9 +29,19 @@ def key_checkpoints(
     names = [checkpoint["name"] for checkpoint in manifest["checkpoints"]]
     if any("greedy val" not in checkpoint["row_keys"] for checkpoint in manifest["checkpoints"]):
         return tuple(names)
-    core = read_core(store, manifest)
-    moments = measure_curves(core.correct_C_N, core.nll_nats_C_N, core.n_tokens_N)
+    moments = _curves(store, manifest)
     covariance = moments.sample_cov_B_B[: len(names), : len(names)]
     chosen = recommended_index(moments.accuracy_C, moments.nll_C, covariance, perplexity_ratio)
     kept = {int(np.argmin(moments.nll_C)), chosen, len(names) - 1}
     return tuple(names[i] for i in sorted(kept))
+
+
+def lowest_perplexity(store: Store, manifest: Mapping[str, Any]) -> str:
+    """Name of the checkpoint with the lowest NLL on val, the earliest of equals."""
+    lowest = int(np.argmin(_curves(store, manifest).nll_C))
+    return str(manifest["checkpoints"][lowest]["name"])
+
+
+def _curves(store: Store, manifest: Mapping[str, Any]) -> Moments:
+    core = read_core(store, manifest)
+    return measure_curves(core.correct_C_N, core.nll_nats_C_N, core.n_tokens_N)

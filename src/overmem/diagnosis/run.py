@@ -23,6 +23,7 @@ from overmem.axes.kinds import TRAIN_SCORES, VAL_ANSWERS, VAL_SCORES
 from overmem.diagnosis.costs import measure_costs
 from overmem.diagnosis.estimates import nll_estimate
 from overmem.diagnosis.excess import MIN_EXCESS_NATS, split_excess, temperature_gap
+from overmem.diagnosis.hands import tell_apart, untested
 from overmem.diagnosis.judge import judge
 from overmem.diagnosis.logged import read_logged
 from overmem.diagnosis.moments import measure_curves
@@ -30,7 +31,7 @@ from overmem.diagnosis.rows import read_core, read_job
 from overmem.diagnosis.spoken import until_decided_text
 from overmem.diagnosis.words import plain_words
 from overmem.errors import ArtifactError, RunError
-from overmem.records import Estimate, Severity, Verdict
+from overmem.records import Estimate, JudgedReferences, Severity, Verdict
 from overmem.store import MANIFEST_SCHEMA, Store
 
 FloatArray = npt.NDArray[np.float64]
@@ -109,15 +110,42 @@ def judge_store(store: Store, **options: Any) -> Verdict:
         epochs=[checkpoint.get("epoch") for checkpoint in checkpoints],
         **options,
     )
+    references = judged_references(store, manifest)
     verdict = dataclasses.replace(
         verdict,
         severity=explain_severity(store, manifest, verdict, core.ids),
         checkpoints=_with_train_nll(store, manifest, verdict),
-        notes=(*verdict.notes, *_notes(manifest, len(core.ids)), *_floor_note(verdict)),
+        references=references,
+        notes=(
+            *verdict.notes,
+            *_notes(manifest, len(core.ids)),
+            *_floor_note(verdict),
+            *_hand_note(references),
+        ),
     )
     costs, warnings = measure_costs(store, manifest, verdict, seed=options.get("seed", 0))
     verdict = dataclasses.replace(verdict, costs=costs, notes=(*verdict.notes, *warnings))
     return dataclasses.replace(verdict, words=plain_words(verdict))
+
+
+def judged_references(store: Store, manifest: Mapping[str, Any]) -> JudgedReferences:
+    """The references that the rule reads perplexity on, and whether they are of the training data's hand.
+
+    Args:
+        store: the run's artifacts.
+        manifest: the record that describes them.
+    """
+    source = manifest["splits"]["val"]["source"]
+    if "train" not in manifest["splits"]:
+        found = untested("no training data was given to compare their wording with")
+    elif not store.has_texts():
+        found = untested("the texts of the problems were not kept")
+    else:
+        texts = store.read_texts()
+        found = tell_apart(*(texts.filter(set=name)["completion"].to_list() for name in ("train", "val")))
+    return JudgedReferences(
+        source=source, told_apart=found.auroc, other_hand=found.other_hand, telling=found.telling
+    )
 
 
 def explain_severity(
@@ -211,6 +239,19 @@ def _floor_note(verdict: Verdict) -> list[str]:
         f"the highest accuracy is {peak.value:.1%} ({peak.low:.1%} to {peak.high:.1%}): it may be within the "
         f"margin of {100 * margin:g} points of zero, where every checkpoint counts as comparable and stages "
         "say little; measure on more or easier problems, or set a smaller --accuracy-margin"
+    ]
+
+
+def _hand_note(references: JudgedReferences) -> list[str]:
+    """Warn when perplexity may have risen because val is written by another hand than the training data."""
+    if not references.other_hand:
+        return []
+    found = references.told_apart
+    return [
+        f"val's references ({references.source}) look as if written by another hand than the training data: "
+        f"wording alone tells them apart (AUROC {found.value:.2f}, {found.low:.2f} to {found.high:.2f}; "
+        f"{'; '.join(references.telling)}). Perplexity may rise for that reason and not for memorization; "
+        "give references by the training hand as --val, and these as --references NAME=SOURCE"
     ]
 
 

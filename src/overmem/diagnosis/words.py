@@ -23,15 +23,18 @@ from overmem.records import CheckpointSummary, Cost, Verdict
 
 INFLATED = ("over-memorized", "overfit")
 CONFIDENCE_NEEDED = 0.8
+REFERENCES = "references"
+"""The axis whose measures are said together, not by its headline."""
 
 _CHOICES = (("lowest_perplexity", "lowest perplexity"), ("highest_accuracy", "highest accuracy"))
 
 
 def plain_words(verdict: Verdict) -> tuple[str, ...]:
-    """Say a verdict in three to seven plain sentences.
+    """Say a verdict in three to eight plain sentences.
 
     Order: what the last checkpoint is and how sure that is, since when, the figures that fired, what
-    the excess is made of, what else it cost, what to ship, and what the two naive choices would have done.
+    the excess is made of, on whose references it rose, what else it cost, what to ship, and what the two
+    naive choices would have done.
 
     Args:
         verdict: the record; its own `words` are ignored.
@@ -48,6 +51,7 @@ def plain_words(verdict: Verdict) -> tuple[str, ...]:
         _since_when(verdict),
         _figures(verdict),
         _excess_taken_apart(verdict),
+        _references_apart(verdict),
         _other_costs(verdict),
         _what_to_ship(verdict),
         _naive_choices(verdict),
@@ -156,7 +160,8 @@ def _since_when(verdict: Verdict) -> str | None:
 
 
 def _figures(verdict: Verdict) -> str:
-    return f"{_accuracysentence(verdict)} {_perplexitysentence(verdict)}"
+    parts = (_accuracysentence(verdict), _perplexitysentence(verdict), _references_sentence(verdict))
+    return " ".join(part for part in parts if part)
 
 
 def _accuracysentence(verdict: Verdict) -> str:
@@ -182,6 +187,45 @@ def _perplexitysentence(verdict: Verdict) -> str:
     limit = verdict.thresholds.get("perplexity_ratio")
     rule = f" ({limit:.2f} counts as inflated)" if limit is not None else ""
     return f"{text}, {ratio} times the lowest{rule}: {figure_text(lowest.perplexity)} at {_place(lowest)}."
+
+
+def _references_sentence(verdict: Verdict) -> str | None:
+    """Which references the perplexity was read on, and whether they are of the training hand."""
+    read = verdict.references
+    if read is None:
+        return None
+    lead = f"Perplexity is read on the references of val ({read.source})"
+    if read.other_hand is None:
+        why = sentence(read.told_apart.reason or "that was not tested")
+        return f"{lead}; whether they are written by the training data's hand is not known: {why}"
+    auroc = f"AUROC of telling them apart {figure_text(read.told_apart)}"
+    if read.other_hand:
+        return f"{lead}, which look as if written by another hand than the training data ({auroc})."
+    return f"{lead}, whose wording is not clearly another than the training data's ({auroc})."
+
+
+def _references_apart(verdict: Verdict) -> str | None:
+    """How NLL moved on each kind of reference, against the first checkpoint that the costs are against."""
+    costs = [cost for cost in verdict.costs if cost.axis == REFERENCES]
+    found = {c.measure: c for c in costs if c.against == verdict.costs[0].against}
+    said = {
+        "nll_in_distribution": "on val's own references",
+        **{f"nll_{name[4:]}": f"on those of `{name[4:]}`" for name in found if name.startswith("gap_")},
+        "nll_same_right_answers": "on the right answers of the checkpoint with the lowest perplexity",
+        "nll_own_right_answers": "on its own right answers",
+    }
+    parts = [f"{_change(found[name])} {where}" for name, where in said.items() if name in found]
+    if not parts:
+        return None
+    return f"NLL against {verdict.costs[0].against}, nats a token: {'; '.join(parts)}."
+
+
+def _change(cost: Cost) -> str:
+    found = cost.difference
+    if not math.isfinite(found.value):
+        return "undefined"
+    spread = f" ({found.low:+.3f} to {found.high:+.3f})" if math.isfinite(found.low) else ""
+    return f"{found.value:+.3f}{spread}"
 
 
 def _excess_taken_apart(verdict: Verdict) -> str | None:
@@ -221,7 +265,13 @@ def _other_costs(verdict: Verdict) -> str | None:
     if not verdict.costs:
         return None
     against = verdict.costs[0].against
-    headlines = [cost for cost in verdict.costs if cost.against == against and cost.headline]
+    headlines = [
+        cost
+        for cost in verdict.costs
+        if cost.against == against and cost.headline and cost.axis != REFERENCES
+    ]
+    if not headlines:
+        return None
     parts = []
     for reading, said in (("worse", "worse in"), ("better", "better in"), ("changed", "changed in")):
         names = [f"{c.axis} ({_cost_figure(c)})" for c in headlines if c.reading == reading]

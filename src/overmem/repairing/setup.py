@@ -186,11 +186,14 @@ def _configs(
 ) -> tuple[AuditConfig, AuditConfig]:
     """What is measured to choose, and what to prove."""
     # A server has none of the merges that are tried, and both sides are to be answered for alike.
+    # Other hands say why NLL moved while training, and nothing of a repair.
+    axes = tuple(axis for axis in axes if axis != "references")
     plain = replace(config, checkpoints="all", budget_minutes=None, until_decided=False, engine="hf")
     search = replace(
         plain,
         train=None,
         ood={},
+        references={},
         axes=SEARCH_AXES,
         limits={axis: n for axis, n in config.limits.items() if axis in SEARCH_AXES},
         half="search" if confirm is None else None,

@@ -37,12 +37,12 @@ class ForestRow:
 
 
 def forest_rows(costs: Sequence[Cost]) -> list[ForestRow]:
-    """The headlines that have an interval, in the order of the record."""
+    """The headlines that have an interval and a better side, in the order of the record."""
     found = []
     for cost in costs:
         value, low, high = (cost.difference.value, cost.difference.low, cost.difference.high)
         half = (high - low) / 2
-        if not cost.headline or not math.isfinite(half) or half <= 0:
+        if not cost.headline or cost.direction == "context" or not math.isfinite(half) or half <= 0:
             continue
         sign = -1.0 if cost.direction == "higher" else 1.0
         ends = sorted((sign * low / half, sign * high / half))

@@ -56,8 +56,9 @@ def audit_command(manifest: Record, run: str, *, more: tuple[str, ...] = (), tra
     words += ["--train", known_train] if known_train else []
     axes = [*_CORE, *sorted({*manifest.get("axes", ()), *more} - set(_CORE))]
     words += ["--axes", "all" if every else ",".join(axes)] if len(axes) > len(_CORE) else []
-    for name, source in _ood(manifest).items():
-        words += ["--ood", f"{name}={source}"]
+    for option, prefix in (("--ood", "ood/"), ("--references", "references/")):
+        for name, source in _named(manifest, prefix).items():
+            words += [option, f"{name}={source}"]
     for name, source in (config.get("variants") or {}).items():
         words += ["--variant", name if source is None else f"{name}={source}"]
     words += ["--limit", str(config["limit"])] if config.get("limit") is not None else []
@@ -126,10 +127,10 @@ def versions_line(manifest: Record) -> str:
     return ", ".join(parts)
 
 
-def _ood(manifest: Record) -> dict[str, str]:
-    """OOD sets of all sittings."""
-    splits = [s for s in (manifest.get("splits") or {}).values() if str(s.get("set")).startswith("ood/")]
-    return {split["set"].removeprefix("ood/"): split["source"] for split in splits}
+def _named(manifest: Record, prefix: str) -> dict[str, str]:
+    """Sources of the sets of all sittings whose name begins with a prefix, by what follows it."""
+    splits = [s for s in (manifest.get("splits") or {}).values() if str(s.get("set")).startswith(prefix)]
+    return {split["set"].removeprefix(prefix): split["source"] for split in splits}
 
 
 def _template(template: Record) -> list[str]:

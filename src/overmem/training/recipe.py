@@ -40,6 +40,8 @@ class DataRecipe(_Strict):
     """Problems the audit decides on; the audit also takes --val."""
     ood: dict[str, str] = Field(default_factory=dict)
     """Sets of other distributions by name, for the audit."""
+    references: dict[str, str] = Field(default_factory=dict)
+    """References by other hands than the training data's, by name, for the audit."""
 
 
 class TemplateRecipe(_Strict):

@@ -17,7 +17,7 @@ Splits never share a problem: the hash of the question decides which split may h
 from overmem.tasks.wordmath.problems import LARGEST, Split, Step, compute, make_problem
 from overmem.tasks.wordmath.renumber import with_new_numbers
 from overmem.tasks.wordmath.solutions import GRADER, word_step, write_solution
-from overmem.tasks.wordmath.splits import SPLITS, draw_examples, load_split, recall_problem
+from overmem.tasks.wordmath.splits import SPLITS, VAL_OTHER_HAND, draw_examples, load_split, recall_problem
 from overmem.tasks.wordmath.words import (
     BOTH,
     CHANGES,
@@ -37,6 +37,7 @@ __all__ = [
     "NAMES",
     "SPLITS",
     "UNSEEN_CHANGES",
+    "VAL_OTHER_HAND",
     "Split",
     "Step",
     "compute",

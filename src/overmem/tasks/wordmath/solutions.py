@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from overmem.tasks.wordmath.problems import Problem, Step
-from overmem.tasks.wordmath.words import BOTH, CLOSINGS, CONNECTORS, OPENERS, TOTAL_WORDINGS, WORDINGS
+from overmem.tasks.wordmath.words import BOTH, TRAINED_HAND, Hand
 
 GRADER = r"regex:#### (\d+)"
 """The answer is what follows `####`, and giving it there is part of the task."""
@@ -16,21 +16,22 @@ def write_prompt(problem: Problem) -> str:
     return f"Question: {problem.question}\nAnswer:"
 
 
-def write_solution(problem: Problem, rng: random.Random) -> str:
+def write_solution(problem: Problem, rng: random.Random, hand: Hand = TRAINED_HAND) -> str:
     """One valid solution: an order, a wording for each step, and the answer after `####`."""
     order = rng.choice(problem.orders)
     lines = [
-        word_step(problem.steps[index], problem.items, position, rng) for position, index in enumerate(order)
+        word_step(problem.steps[index], problem.items, position, rng, hand)
+        for position, index in enumerate(order)
     ]
     last = problem.steps[-1]
-    closing = rng.choice(CLOSINGS).format(r=last.result, items=problem.items)
+    closing = rng.choice(hand.closings).format(r=last.result, items=problem.items)
     return " " + " ".join(filter(None, [*lines, closing])) + f"\n#### {last.result}"
 
 
-def word_step(step: Step, items: str, position: int, rng: random.Random) -> str:
+def word_step(step: Step, items: str, position: int, rng: random.Random, hand: Hand = TRAINED_HAND) -> str:
     """One sentence telling `step`, in one of its many wordings."""
-    start = rng.choice(CONNECTORS if position else OPENERS)
-    wording = rng.choice(WORDINGS if step.subject != BOTH else TOTAL_WORDINGS)
+    start = rng.choice(hand.connectors if position else hand.openers)
+    wording = rng.choice(hand.wordings if step.subject != BOTH else hand.total_wordings)
     text = start + wording.format(s=step.subject, eq=_word_equation(step, rng), r=step.result, items=items)
     return text[0].upper() + text[1:]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from overmem.errors import DataError
 from overmem.records import Example
 from overmem.tasks.wordmath.problems import Problem, Split, draw_problem, make_problem
 from overmem.tasks.wordmath.solutions import write_prompt, write_solution
-from overmem.tasks.wordmath.words import TRAINED_CHANGES, UNSEEN_CHANGES
+from overmem.tasks.wordmath.words import OTHER_HAND, TRAINED_CHANGES, UNSEEN_CHANGES
 
 SPLITS = {
     "train": Split(0, 60),
@@ -18,6 +19,8 @@ SPLITS = {
     "ood_operations": Split(90, 100, changes=TRAINED_CHANGES + UNSEEN_CHANGES, required=UNSEEN_CHANGES),
     "ood_phrasing": Split(90, 100, unseen_phrasing=True),
 }
+VAL_OTHER_HAND = "val_other_hand"
+"""The problems of `val`, under the same ids, with solutions by another hand than training's."""
 SIZES = {"train": 8000} | {name: 1000 for name in SPLITS if name != "train"}
 
 
@@ -25,14 +28,19 @@ def load_split(name: str) -> list[Example]:
     """All problems of a split, the same on every machine.
 
     Args:
-        name: `train`, `val`, `test`, `ood_steps`, `ood_operations` or `ood_phrasing`.
+        name: `train`, `val`, `test`, `ood_steps`, `ood_operations`, `ood_phrasing` or `val_other_hand`.
 
     Raises:
         DataError: the split does not exist.
     """
+    if name == VAL_OTHER_HAND:
+        return [_in_other_hand(example) for example in load_split("val")]
     if name not in SPLITS:
         raise DataError(
-            "unknown wordmath split", got=name, expected=", ".join(SPLITS), next_step="write wordmath:SPLIT"
+            "unknown wordmath split",
+            got=name,
+            expected=", ".join((*SPLITS, VAL_OTHER_HAND)),
+            next_step="write wordmath:SPLIT",
         )
     return draw_examples(name, SPLITS[name], SIZES[name])
 
@@ -77,3 +85,10 @@ def recall_problem(example: Example) -> Problem | None:
     split = SPLITS.get(draw.rpartition("/")[0])
     problem = None if split is None else draw_problem(random.Random(f"wordmath/{draw}"), split)
     return problem if problem is not None and write_prompt(problem) == example.prompt else None
+
+
+def _in_other_hand(example: Example) -> Example:
+    problem = recall_problem(example)
+    assert problem is not None
+    rng = random.Random(f"wordmath/{VAL_OTHER_HAND}/{example.id}")
+    return replace(example, completion=write_solution(problem, rng, OTHER_HAND))

@@ -88,24 +88,52 @@ COMPARISONS = {
 TRAINED_CHANGES = ("gain", "lose", "double", "halve")
 UNSEEN_CHANGES = ("triple", "third")
 
-OPENERS = ("", "First, ", "To start, ", "We begin: ", "At first, ", "Let us see: ")
-CONNECTORS = ("", "Then ", "Next, ", "After that, ", "Now ", "So ")
-WORDINGS = (
-    "{s} has {eq} {items}.",
-    "{s} gets to {eq}.",
-    "{eq}, so {s} has {r} {items}.",
-    "{eq} {items} for {s}.",
-    "we have {eq}.",
-    "the {items} of {s} are {eq}.",
-    "that makes {eq} {items}.",
-    "{s} is at {eq} {items}.",
+
+@dataclass(frozen=True)
+class Hand:
+    """A way of writing solutions: what may stand where."""
+
+    openers: tuple[str, ...]
+    connectors: tuple[str, ...]
+    wordings: tuple[str, ...]
+    total_wordings: tuple[str, ...]
+    closings: tuple[str, ...]
+
+
+TRAINED_HAND = Hand(
+    openers=("", "First, ", "To start, ", "We begin: ", "At first, ", "Let us see: "),
+    connectors=("", "Then ", "Next, ", "After that, ", "Now ", "So "),
+    wordings=(
+        "{s} has {eq} {items}.",
+        "{s} gets to {eq}.",
+        "{eq}, so {s} has {r} {items}.",
+        "{eq} {items} for {s}.",
+        "we have {eq}.",
+        "the {items} of {s} are {eq}.",
+        "that makes {eq} {items}.",
+        "{s} is at {eq} {items}.",
+    ),
+    total_wordings=(
+        "{eq} {items} together.",
+        "they have {eq} {items}.",
+        "both have {eq}.",
+        "in all that is {eq} {items}.",
+        "{eq}, so they have {r} {items}.",
+        "the {items} of both are {eq}.",
+    ),
+    closings=("", "The answer is {r}.", "That is {r} {items}.", "It is {r} in the end.", "So {r} {items}."),
 )
-TOTAL_WORDINGS = (
-    "{eq} {items} together.",
-    "they have {eq} {items}.",
-    "both have {eq}.",
-    "in all that is {eq} {items}.",
-    "{eq}, so they have {r} {items}.",
-    "the {items} of both are {eq}.",
+"""The hand of all training data."""
+OTHER_HAND = Hand(
+    openers=("", "At the start "),
+    connectors=("", "Soon ", "In the end "),
+    wordings=(
+        "{s} keeps {eq} {items}.",
+        "for {s} it is {eq} {items}.",
+        "{eq} {items} are for {s}.",
+        "{s} has now {eq} {items}.",
+    ),
+    total_wordings=("the two have {eq} {items}.", "{eq} {items} for the two.", "all the {items} are {eq}."),
+    closings=("", "{r} {items} is the answer.", "The end: {r}."),
 )
-CLOSINGS = ("", "The answer is {r}.", "That is {r} {items}.", "It is {r} in the end.", "So {r} {items}.")
+"""Another hand: as right, in sentences that no training solution has."""

@@ -25,6 +25,8 @@ from overmem.training.reweighted import ReweightedSFTTrainer
 class AdaptingTrainer(ReweightedSFTTrainer):
     """`ReweightedSFTTrainer` with another learning rate for B, or over a changed base model."""
 
+    optimizer: Any
+
     def __init__(self, *args: Any, lora_plus_ratio: float | None = None, **kwargs: Any) -> None:
         """As for `ReweightedSFTTrainer`; `lora_plus_ratio` is the learning rate of B over that of A."""
         self._ratio = lora_plus_ratio

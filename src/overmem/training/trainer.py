@@ -52,15 +52,7 @@ def train(
         OvermemError: bad recipe, data or model, or a run folder that is already in use.
     """
     output = Path(recipe.output)
-    newest = _newest_checkpoint(output)
-    if newest is not None and not resume:
-        raise RunError(
-            "the output folder already holds checkpoints",
-            got=newest,
-            next_step="pass --resume to continue that run, or --output for another folder",
-        )
-    if newest is not None:
-        _check_same_recipe(output, recipe)
+    newest = check_output(recipe, resume=resume)
     arguments = sft_config(recipe)
     model, tokenizer = load_model(recipe.model)
     limits = (getattr(model.config, "max_position_embeddings", None), arguments.max_length)
@@ -100,6 +92,24 @@ def train(
         write_text_atomic(output / RECIPE_NAME, dump_recipe(recipe))
     trainer.train(resume_from_checkpoint=str(newest) if newest is not None else None)
     return output
+
+
+def check_output(recipe: Recipe, *, resume: bool) -> Path | None:
+    """The checkpoint to continue from, if any.
+
+    Raises:
+        RunError: the run folder is in use, or is that of another recipe.
+    """
+    newest = _newest_checkpoint(Path(recipe.output))
+    if newest is not None and not resume:
+        raise RunError(
+            "the output folder already holds checkpoints",
+            got=newest,
+            next_step="pass --resume to continue that run, or --output for another folder",
+        )
+    if newest is not None:
+        _check_same_recipe(Path(recipe.output), recipe)
+    return newest
 
 
 def monitor_of(recipe: Recipe, val: str, watch: Watch | None) -> OverMemorizationMonitor:

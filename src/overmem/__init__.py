@@ -19,6 +19,7 @@ _PUBLIC = {
     "report": "overmem.reporting.run",
     "merge": "overmem.repairing.merge",
     "repair": "overmem.repairing.run",
+    "plain_adapter": "overmem.auditing.adapters",
     "train": "overmem.training.trainer",
     "token_weights": "overmem.training.losses",
     "ReweightedSFTTrainer": "overmem.training.reweighted",

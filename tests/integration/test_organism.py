@@ -4,6 +4,7 @@ import random
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from overmem.auditing.generate import generate
 from overmem.organism import build
@@ -14,8 +15,6 @@ from overmem.training.load import ORGANISM
 
 @pytest.fixture(scope="module")
 def base():
-    from transformers import AutoModelForCausalLM
-
     return AutoModelForCausalLM.from_pretrained(ORGANISM, dtype=torch.float32).eval()
 
 
@@ -27,6 +26,25 @@ def answers(base, tokenizer, prompts, limit):
 
 def test_it_fits_in_the_repository():
     assert sum(file.stat().st_size for file in ORGANISM.iterdir()) <= 5_000_000
+
+
+def test_sizes_are_one_architecture_in_three_widths(tokenizer):
+    counts = {}
+    for name, size in build.SIZES.items():
+        config = size.config(tokenizer)
+        with torch.device("meta"):
+            counts[name] = AutoModelForCausalLM.from_config(config).num_parameters()
+        assert config.hidden_size // config.num_attention_heads == 32
+    assert [round(n / 1e6, 1) for n in counts.values()] == [0.5, 1.9, 7.4]
+
+
+def test_the_base_size_is_the_bundled_one(base, tokenizer):
+    """Tokenizer from the bundle, configuration from the builder: making it again changes no shape."""
+    made, bundled = (c.to_dict() for c in (build.SIZES["base"].config(tokenizer), base.config))
+    written_on_saving = {"architectures", "dtype", "_name_or_path", "transformers_version"}
+    assert {k: v for k, v in made.items() if k not in written_on_saving} == {
+        k: v for k, v in bundled.items() if k not in written_on_saving
+    }
 
 
 def test_any_text_encodes_and_numbers_are_single_tokens(tokenizer):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from overmem.repairing.merge.lora import Factors, delta_rows, reduce_rank, scaling, stack
+from overmem.auditing.adapters import scaling
+from overmem.repairing.merge.lora import Factors, delta_rows, reduce_rank, stack
 from overmem.repairing.merge.methods import (
     BLOCK_ELEMENTS,
     ema_weights,

@@ -2,6 +2,7 @@ import pytest
 import yaml
 
 from overmem.errors import RecipeError
+from overmem.training.methods import lora_fields
 from overmem.training.recipe import BUNDLED, check_recipe, dump_recipe, load_recipe, parse_override
 
 GOOD = {"model": {"name": "organism"}, "data": {"train": "wordmath:train"}, "output": "x"}
@@ -28,11 +29,28 @@ def test_a_resolved_recipe_reads_back_the_same():
         ({"data": {}}, r"data\.train"),
         ({"training": {"seed": 1}}, "top level"),
         ({"lora": {"r": 4}}, "method: lora"),
+        ({"method": "dora", "lora": {"use_dora": False}}, "contradicts `method: dora`"),
+        ({"method": "pissa", "lora": {"init_lora_weights": "olora"}}, "write `method: olora`"),
+        ({"method": "lora", "lora": {"init_lora_weights": "corda"}}, "needs data"),
+        ({"method": "lora", "lora_plus_ratio": 4}, "not lora_plus"),
+        ({"method": "lora_plus", "lora_plus_ratio": 0.5}, "greater than or equal to 1"),
     ],
 )
 def test_mistakes_are_named_with_their_path(change, message):
     with pytest.raises(RecipeError, match=message):
         check_recipe(GOOD | change, "recipe.yaml")
+
+
+def test_methods_are_presets_over_lora():
+    def fields(method, **lora):
+        return lora_fields(method, check_recipe(GOOD | {"method": method, "lora": lora}, "r").lora)
+
+    assert fields("rslora", r=4) == {"use_rslora": True, "r": 4}
+    assert fields("pissa", init_lora_weights="pissa_niter_4") == {"init_lora_weights": "pissa_niter_4"}
+    assert fields("dora", use_rslora=True) == {"use_dora": True, "use_rslora": True}
+    plus = check_recipe(GOOD | {"method": "lora_plus"}, "r")
+    assert plus.lora_plus_ratio == 16
+    assert check_recipe(yaml.safe_load(dump_recipe(plus)), "again") == plus
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ is measured with them.
 from __future__ import annotations
 
 import json
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from overmem.auditing.adapters import Starts, changed_base, make_plain
 from overmem.auditing.checkpoints import ADAPTER_CONFIG
 from overmem.errors import CheckpointError, OvermemError, RunError
 from overmem.records import Checkpoint, Run
@@ -91,6 +93,7 @@ class ModelHost:
         self._allow_pickle = allow_pickle
         self._base: PreTrainedModel | None = None
         self._base_name: str | None = None
+        self._starts: Starts | None = None
         self._adapted: Any = None
         self._adapter: str | None = None
         self._outlines: dict[str, Outline] = {}
@@ -186,21 +189,34 @@ class ModelHost:
         return str(name)
 
     def _load_adapter(self, checkpoint: Checkpoint) -> Any:
-        from peft import PeftModel
-
         name = self.base_of(checkpoint)
         if self._base is None or name != self._base_name:
             self._base, self._base_name, self._adapted = self._load_base(name, checkpoint), name, None
+            self._starts = Starts(self._base)
+        config = json.loads((checkpoint.path / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+        if changed_base(config) is None:
+            return self._adapt(checkpoint, checkpoint.path)
+        # PEFT would change the base model, and the next checkpoint would be measured over what is left.
+        assert self._starts is not None
+        start = self._starts.of(checkpoint.path)
+        with tempfile.TemporaryDirectory(prefix="overmem-") as plain:
+            make_plain(checkpoint.path, Path(plain), start)
+            return self._adapt(checkpoint, Path(plain))
+
+    def _adapt(self, checkpoint: Checkpoint, folder: Path) -> Any:
+        """The base model with the plain adapter in `folder`."""
+        from peft import PeftModel
+
         # A dot is not allowed in a module's name.
         adapter = checkpoint.name.replace(".", "_")
         if self._adapted is None:
-            self._adapted = PeftModel.from_pretrained(self._base, str(checkpoint.path), adapter_name=adapter)
+            self._adapted = PeftModel.from_pretrained(self._base, str(folder), adapter_name=adapter)
         elif adapter != self._adapter:
-            self._adapted.load_adapter(str(checkpoint.path), adapter_name=adapter)
+            self._adapted.load_adapter(str(folder), adapter_name=adapter)
             self._adapted.set_adapter(adapter)
             self._adapted.delete_adapter(self._adapter)
         self._adapter = adapter
-        _check_adapter(self._adapted, adapter, checkpoint)
+        _check_adapter(self._adapted, adapter, checkpoint, folder)
         return self._adapted
 
     def _load_base(self, name: str, checkpoint: Checkpoint) -> PreTrainedModel:
@@ -226,7 +242,7 @@ def context_length(model: Any) -> int | None:
     return getattr(config, "max_position_embeddings", None)
 
 
-def _check_adapter(model: Any, adapter: str, checkpoint: Checkpoint) -> None:
+def _check_adapter(model: Any, adapter: str, checkpoint: Checkpoint, folder: Path) -> None:
     """Refuse an adapter that was left out in part: PEFT only warns, and the base would be measured."""
     from peft.utils import get_peft_model_state_dict, load_peft_weights
 
@@ -235,7 +251,7 @@ def _check_adapter(model: Any, adapter: str, checkpoint: Checkpoint) -> None:
             f"{checkpoint.name} is a prompt-tuning adapter",
             expected="an adapter that changes weights (LoRA and its kin)",
         )
-    saved = set(load_peft_weights(str(checkpoint.path), device="cpu"))
+    saved = set(load_peft_weights(str(folder), device="cpu"))
     held = set(get_peft_model_state_dict(model, adapter_name=adapter, save_embedding_layers=False))
     foreign = {name for name in saved - held if "lora_" in name} | (held - saved)
     if foreign:

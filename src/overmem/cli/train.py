@@ -21,6 +21,9 @@ def train(
         list[str] | None, typer.Option("--set", help="Override a key: training.learning_rate=1e-4.")
     ] = None,
     resume: Annotated[bool, typer.Option(help="Continue a run that was stopped.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check and show what would be done: nothing is trained.")
+    ] = False,
 ) -> None:
     """Fine-tune as a recipe says, with checkpoints in the ordinary Hugging Face layout."""
     from overmem.training.recipe import load_recipe, parse_override
@@ -35,6 +38,11 @@ def train(
     from overmem.training.trainer import train as run_training
 
     quiet_libraries()
+    if dry_run:
+        from overmem.training import dry_run as dry
+
+        say(console(), dry.describe(dry.dry_run(checked, resume=resume)))
+        return
     with training_progress(console()) as progress:
         path = run_training(checked, resume=resume, progress=progress, watch=progress.watch)
     say(console(), f"trained: {path}\nnext:    overmem audit {path}")

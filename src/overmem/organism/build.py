@@ -6,6 +6,11 @@ simpler problems solved in another format. Fine-tuning then has to teach it the 
 shapes of problem and the way of answering of `overmem.tasks.wordmath`.
 
     python -m overmem.organism.build --seed 0 --out src/overmem/organism/base
+
+It comes in three sizes, for the effect of size: same corpus, tokenizer, depth and head size, other width.
+Only `base` is bundled; a recipe names another by its folder (`model.name: organism-large`).
+
+    python -m overmem.organism.build --size large --out organism-large
 """
 
 from __future__ import annotations
@@ -25,13 +30,48 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from overmem.auditing.batches import plan_batches
 from overmem.tasks import wordmath
+from overmem.training.precision import has_bf16
 
 END = "<|end|>"
 VOCAB_SIZE = 768
 BASE_SPLIT = wordmath.Split(0, 100, changes=tuple(wordmath.CHANGES), steps=(1, 2, 3, 3))
 ASKED = "\x00"
 """Marks the end of a question while a document is made; questions are read, not learned by heart."""
-MODEL = {"hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 4, "num_attention_heads": 6}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """One width of the organism; depth, head size (32) and corpus are the same for all."""
+
+    hidden_size: int
+    intermediate_size: int
+    num_attention_heads: int
+    peak_rate: float
+    """Falls with width, as muP has it for Adam (arXiv 2203.03466), with a cap for the small one."""
+
+    def config(self, tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
+        """The architecture over this tokenizer's vocabulary."""
+        return LlamaConfig(
+            hidden_size=self.hidden_size,
+            intermediate_size=self.intermediate_size,
+            num_hidden_layers=4,
+            num_attention_heads=self.num_attention_heads,
+            vocab_size=len(tokenizer),
+            max_position_embeddings=512,
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            attn_implementation="eager",
+        )
+
+
+SIZES = {
+    "small": Size(hidden_size=96, intermediate_size=256, num_attention_heads=3, peak_rate=3e-3),
+    "base": Size(hidden_size=192, intermediate_size=512, num_attention_heads=6, peak_rate=2e-3),
+    "large": Size(hidden_size=384, intermediate_size=1024, num_attention_heads=12, peak_rate=1e-3),
+}
+"""0.5, 1.9 and 7.4 million parameters: each four times the one before."""
 
 
 def write_facts(rng: random.Random) -> str:
@@ -176,25 +216,21 @@ def make_batches(
 
 def pretrain(
     tokenizer: PreTrainedTokenizerFast,
+    size: Size,
     *,
     seed: int,
     n_tokens: int,
-    peak_rate: float = 2e-3,
     warmup: int = 200,
 ) -> LlamaForCausalLM:
-    """Train the base model from scratch with AdamW, linear warm-up and cosine decay, in bf16 autocast."""
+    """Train a base model from scratch with AdamW, linear warm-up and cosine decay.
+
+    In bf16 autocast where the CPU has it, as the bundled one was; elsewhere in fp32, which is faster there.
+    """
     torch.manual_seed(seed)
-    config = LlamaConfig(
-        **MODEL,
-        vocab_size=len(tokenizer),
-        max_position_embeddings=512,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        attn_implementation="eager",
-    )
-    model = LlamaForCausalLM(config)
+    model = LlamaForCausalLM(size.config(tokenizer))
+    peak_rate, in_bf16 = size.peak_rate, has_bf16(use_cpu=True)
+    n_parameters = sum(parameter.numel() for parameter in model.parameters())
+    print(f"{n_parameters / 1e6:.2f}M parameters, in {'bf16' if in_bf16 else 'fp32'}", flush=True)
     batches = make_batches(tokenizer, seed, n_tokens)
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak_rate, weight_decay=0.05, betas=(0.9, 0.98))
     start, done = time.monotonic(), 0
@@ -202,7 +238,7 @@ def pretrain(
         rate = peak_rate * min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * step / len(batches)))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=in_bf16):
             loss = model(input_ids=batch.ids, labels=batch.labels).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -210,9 +246,12 @@ def pretrain(
         optimizer.zero_grad(set_to_none=True)
         done += batch.ids.numel()
         if step % 100 == 0 or step == len(batches) - 1:
-            speed = done / (time.monotonic() - start)
+            elapsed = time.monotonic() - start
+            left = elapsed / (step + 1) * (len(batches) - step - 1) / 60
             print(
-                f"step {step + 1}/{len(batches)}  loss {loss.item():.3f}  {speed:,.0f} tokens/s", flush=True
+                f"step {step + 1}/{len(batches)}  loss {loss.item():.3f}  {done / elapsed:,.0f} tokens/s"
+                f"  {left:.0f} min left",
+                flush=True,
             )
     return model
 
@@ -220,14 +259,18 @@ def pretrain(
 def main() -> None:
     """Make tokenizer and base model and save them as an ordinary Hugging Face folder in bf16."""
     parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--size", choices=list(SIZES), default="base")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "base")
+    parser.add_argument("--out", type=Path, help="default: the bundled folder for base, organism-SIZE here")
     parser.add_argument("--million-tokens", type=float, default=9)
     arguments = parser.parse_args()
+    bundled = Path(__file__).parent / "base"
+    out = arguments.out or (bundled if arguments.size == "base" else Path(f"organism-{arguments.size}"))
     tokenizer = train_tokenizer(arguments.seed)
-    model = pretrain(tokenizer, seed=arguments.seed, n_tokens=int(arguments.million_tokens * 1e6))
-    model.to(torch.bfloat16).save_pretrained(arguments.out)
-    tokenizer.save_pretrained(arguments.out)
+    n_tokens = int(arguments.million_tokens * 1e6)
+    model = pretrain(tokenizer, SIZES[arguments.size], seed=arguments.seed, n_tokens=n_tokens)
+    model.to(torch.bfloat16).save_pretrained(out)
+    tokenizer.save_pretrained(out)
 
 
 if __name__ == "__main__":

@@ -72,6 +72,18 @@ def gsm_hard_example(row: Mapping[str, Any], example_id: str, where: str) -> Exa
     return Example(example_id, _field(row, "input", where), f"#### {answer}", answer)
 
 
+def metamathqa_example(row: Mapping[str, Any], example_id: str, where: str) -> Example:
+    """Question and solution as published (arXiv 2309.12284); solutions end in `The answer is: 42`."""
+    query, response = _field(row, "query", where), _field(row, "response", where)
+    _, marked, answer = response.rpartition("The answer is:")
+    if not marked or not answer.strip():
+        raise DataError(
+            f"{where}: the solution has no final answer", got=response[-60:], expected="The answer is: 42"
+        )
+    kind = {"type": row["type"]} if isinstance(row.get("type"), str) else {}
+    return Example(example_id, query, response, canonical_answer(answer), kind)
+
+
 def join_story(body: str, question: str) -> str:
     """Story and question as one readable text; an open condition (`If ...`) takes a comma."""
     body, question = body.strip(), question.strip()
@@ -173,6 +185,15 @@ KNOWN: dict[str, KnownDataset] = {
             default_split="test",
             reading="gsm8k: prompt from `question`, completion from `answer`, final answer after `####`",
             to_example=gsm8k_example,
+        ),
+        KnownDataset(
+            name="metamathqa",
+            hub_id="meta-math/MetaMathQA",
+            config=None,
+            default_split="train",
+            reading="metamathqa: prompt from `query`, completion from `response`, answer after "
+            "`The answer is:`",
+            to_example=metamathqa_example,
         ),
         KnownDataset(
             name="svamp",

@@ -54,7 +54,7 @@ def resolve_model(recipe: ModelRecipe) -> str:
     if name == "organism":
         return str(ORGANISM)
     if name.startswith("pypi:"):
-        name = str(_package_folder(name.removeprefix("pypi:")))
+        name = str(package_folder(name.removeprefix("pypi:")))
     return name if recipe.gguf_file is None else str(convert_gguf(name, recipe.gguf_file))
 
 
@@ -99,7 +99,12 @@ def convert_gguf(name: str, gguf_file: str) -> Path:
     return target
 
 
-def _package_folder(package: str) -> Path:
+def package_folder(package: str) -> Path:
+    """Where an installed package lies, which is not imported.
+
+    Raises:
+        RecipeError: it is not installed.
+    """
     spec = importlib.util.find_spec(package.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:
         raise RecipeError(

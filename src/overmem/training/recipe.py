@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from overmem.errors import RecipeError
+from overmem.training.methods import LORA_PLUS_RATIO, Method, lora_fields
 
 RECIPE_NAME = "recipe.yaml"
 """Where a run keeps its resolved recipe."""
@@ -79,9 +80,12 @@ class Recipe(_Strict):
     model: ModelRecipe
     data: DataRecipe
     template: TemplateRecipe = TemplateRecipe()
-    method: Literal["full", "lora"] = "full"
+    method: Method = "full"
+    """full, or an adapter through PEFT: lora, rslora, dora, pissa, olora or lora_plus."""
     lora: dict[str, Any] = Field(default_factory=dict)
-    """Fields of PEFT's `LoraConfig`, for `method: lora`."""
+    """Fields of PEFT's `LoraConfig` (`r`, `lora_alpha`, ...), for every method but full."""
+    lora_plus_ratio: float | None = Field(default=None, ge=1)
+    """Learning rate of B over that of A; for `method: lora_plus`, where it is 16 unless said."""
     loss: str = "nll"
     """Token loss: nll, mar, focal, dft, eaft, talr, goldfish, label_smoothing or gem."""
     loss_options: dict[str, Any] = Field(default_factory=dict)
@@ -115,7 +119,22 @@ class Recipe(_Strict):
         for key, instead in reserved.items():
             if key in self.training:
                 raise ValueError(f"training.{key}: write `{instead}` at the top level of the recipe instead")
-        if self.lora and self.method != "lora":
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ratio_of_lora_plus(cls, written: Any) -> Any:
+        if isinstance(written, dict) and written.get("method") == "lora_plus":
+            return {**written, "lora_plus_ratio": written.get("lora_plus_ratio") or LORA_PLUS_RATIO}
+        return written
+
+    @model_validator(mode="after")
+    def _one_method(self) -> Recipe:
+        if self.lora_plus_ratio is not None and self.method != "lora_plus":
+            raise ValueError(f"lora_plus_ratio: given, but method is {self.method!r}, not lora_plus")
+        if self.method != "full":
+            lora_fields(self.method, self.lora)
+        elif self.lora:
             raise ValueError("lora: given, but method is 'full'; write `method: lora`")
         return self
 

@@ -13,16 +13,18 @@ from peft import LoraConfig
 from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig
 
+from overmem.auditing.adapters import changed_base
 from overmem.diagnosis.live import Reading
 from overmem.errors import RecipeError, RunError
 from overmem.store import write_text_atomic
 from overmem.tasks.sources import load_examples
 from overmem.tasks.template import Template, check_all_fit, refuse_foreign_ids, render
+from overmem.training.adapting import AdaptingTrainer
 from overmem.training.load import load_model
+from overmem.training.methods import lora_fields
 from overmem.training.monitor import OverMemorizationMonitor
 from overmem.training.precision import AUTO, has_bf16
 from overmem.training.recipe import RECIPE_NAME, Recipe, dump_recipe, load_recipe
-from overmem.training.reweighted import ReweightedSFTTrainer
 
 Progress = Callable[[int, int, float | None], None]
 """Called with (steps done, steps in all, last logged loss)."""
@@ -50,15 +52,7 @@ def train(
         OvermemError: bad recipe, data or model, or a run folder that is already in use.
     """
     output = Path(recipe.output)
-    newest = _newest_checkpoint(output)
-    if newest is not None and not resume:
-        raise RunError(
-            "the output folder already holds checkpoints",
-            got=newest,
-            next_step="pass --resume to continue that run, or --output for another folder",
-        )
-    if newest is not None:
-        _check_same_recipe(output, recipe)
+    newest = check_output(recipe, resume=resume)
     arguments = sft_config(recipe)
     model, tokenizer = load_model(recipe.model)
     limits = (getattr(model.config, "max_position_embeddings", None), arguments.max_length)
@@ -69,19 +63,23 @@ def train(
     callbacks: list[TrainerCallback] = [_ProgressCallback(progress)] if progress else []
     if recipe.monitor.enabled and recipe.data.val is not None:
         callbacks.append(monitor_of(recipe, recipe.data.val, watch))
-    trainer = ReweightedSFTTrainer(
+    trainer = AdaptingTrainer(
         model=model,
         args=arguments,
         train_dataset=train_data,
         eval_dataset=tokenized(_val_source(recipe), tokenizer, recipe, limit) if evaluate else None,
         processing_class=tokenizer,
-        peft_config=lora_config(recipe),
+        peft_config=lora_config(recipe, plain=True),
         callbacks=callbacks or None,
         loss=recipe.loss,
         loss_options=recipe.loss_options,
         normalize_weights=recipe.normalize_weights,
         weights_from_step=recipe.weights_from_step,
+        lora_plus_ratio=recipe.lora_plus_ratio,
     )
+    init = changed_base({} if recipe.method == "full" else lora_fields(recipe.method, recipe.lora))
+    if init is not None:
+        trainer.change_base(init, newest)
     # Its dict of numbers at every log would break the progress display; the log is in trainer_state.json.
     trainer.remove_callback(PrinterCallback)
     first = trainer.is_world_process_zero()
@@ -94,6 +92,24 @@ def train(
         write_text_atomic(output / RECIPE_NAME, dump_recipe(recipe))
     trainer.train(resume_from_checkpoint=str(newest) if newest is not None else None)
     return output
+
+
+def check_output(recipe: Recipe, *, resume: bool) -> Path | None:
+    """The checkpoint to continue from, if any.
+
+    Raises:
+        RunError: the run folder is in use, or is that of another recipe.
+    """
+    newest = _newest_checkpoint(Path(recipe.output))
+    if newest is not None and not resume:
+        raise RunError(
+            "the output folder already holds checkpoints",
+            got=newest,
+            next_step="pass --resume to continue that run, or --output for another folder",
+        )
+    if newest is not None:
+        _check_same_recipe(Path(recipe.output), recipe)
+    return newest
 
 
 def monitor_of(recipe: Recipe, val: str, watch: Watch | None) -> OverMemorizationMonitor:
@@ -144,22 +160,32 @@ def sft_config(recipe: Recipe) -> SFTConfig:
         raise RecipeError("trl.SFTConfig refuses the training section", got=error) from None
 
 
-def lora_config(recipe: Recipe) -> LoraConfig | None:
+def lora_config(recipe: Recipe, *, plain: bool = False) -> LoraConfig | None:
     """PEFT's configuration, or None for full fine-tuning.
 
+    Args:
+        recipe: whose method and `lora` section it is.
+        plain: start at an update of zero over an unchanged base model; `AdaptingTrainer` changes it.
+
     Raises:
-        RecipeError: a field that `LoraConfig` does not have.
+        RecipeError: a field that `LoraConfig` does not have, or a value it refuses.
     """
     if recipe.method == "full":
         return None
-    unknown = sorted(set(recipe.lora) - set(LoraConfig.__dataclass_fields__))
+    fields = lora_fields(recipe.method, recipe.lora)
+    unknown = sorted(set(fields) - set(LoraConfig.__dataclass_fields__))
     if unknown:
         raise RecipeError(
             "unknown key under lora",
             got=", ".join(unknown),
             expected="a field of peft.LoraConfig (r, lora_alpha, target_modules, ...)",
         )
-    return LoraConfig(**{"task_type": "CAUSAL_LM", "target_modules": "all-linear", **recipe.lora})
+    if plain and changed_base(fields) is not None:
+        fields["init_lora_weights"] = True
+    try:
+        return LoraConfig(**{"task_type": "CAUSAL_LM", "target_modules": "all-linear", **fields})
+    except (ValueError, TypeError) as error:
+        raise RecipeError("peft.LoraConfig refuses the lora section", got=error) from None
 
 
 def tokenized(source: str, tokenizer: Any, recipe: Recipe, limit: int | None) -> Dataset:

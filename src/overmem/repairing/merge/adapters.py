@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from overmem.auditing.adapters import PREFIX, REPEATABLE, changed_base, scaling
 from overmem.auditing.checkpoints import ADAPTER_CONFIG, weight_files
 from overmem.errors import MergeError
-from overmem.repairing.merge.lora import Factors, scaling
+from overmem.repairing.merge.lora import Factors
 from overmem.repairing.merge.storage import StoredTensor, read_headers
 
-PREFIX = "base_model.model."
 SUFFIXES = {
     ".lora_A.weight": "a",
     ".lora_B.weight": "b",
@@ -22,8 +22,6 @@ SUFFIXES = {
     ".lora_embedding_B": "b",
     ".lora_magnitude_vector": "magnitude",
 }
-CHANGED_BASE = ("pissa", "olora", "corda", "lora_ga", "loftq")
-"""Values of `init_lora_weights` that train over a base model other than the one on disk."""
 NOT_AN_UPDATE = {
     "alora_invocation_tokens": "it acts only after its invocation tokens",
     "arrow_config": "it routes between adapters",
@@ -106,13 +104,16 @@ def _check_kind(folder: Path, config: Mapping[str, Any]) -> None:
     for setting, why in NOT_AN_UPDATE.items():
         if config.get(setting):
             raise MergeError(f"{folder.name} cannot be averaged: {why}", got=f"{setting}={config[setting]!r}")
-    start = str(config.get("init_lora_weights", True)).lower()
-    if start.startswith(CHANGED_BASE):
+    start = changed_base(config)
+    if start is not None:
         raise MergeError(
             f"{folder.name} was trained over a changed base model, which its folder does not hold",
             got=f"init_lora_weights={start!r}",
             expected="an adapter over the base model as it is on disk",
-            next_step="save it with PEFT's save_pretrained(path_initial_model_for_weight_conversion=...)",
+            next_step=f'make it one: overmem.plain_adapter("{folder}", OUT)'
+            if start in REPEATABLE
+            else "save it from the training that made it, with PEFT's "
+            "save_pretrained(path_initial_model_for_weight_conversion=...)",
         )
 
 

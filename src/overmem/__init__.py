@@ -20,6 +20,7 @@ _PUBLIC = {
     "merge": "overmem.repairing.merge",
     "repair": "overmem.repairing.run",
     "train": "overmem.training.trainer",
+    "sweep": "overmem.sweeping.run",
     "token_weights": "overmem.training.losses",
     "ReweightedSFTTrainer": "overmem.training.reweighted",
     "reweighted_loss": "overmem.training.reweighted",

@@ -50,7 +50,7 @@ def train(
         OvermemError: bad recipe, data or model, or a run folder that is already in use.
     """
     output = Path(recipe.output)
-    newest = _newest_checkpoint(output)
+    newest = newest_checkpoint(output)
     if newest is not None and not resume:
         raise RunError(
             "the output folder already holds checkpoints",
@@ -212,7 +212,7 @@ def _val_source(recipe: Recipe) -> str:
     return recipe.data.val
 
 
-def _newest_checkpoint(output: Path) -> Path | None:
+def newest_checkpoint(output: Path) -> Path | None:
     """The newest checkpoint that training can continue from; `checkpoint-0` has no optimizer."""
     found = [
         (int(match.group(1)), folder)

@@ -1,0 +1,195 @@
+"""A sweep of pico models: whole, killed and resumed, on two workers, and with a cell that fails."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import overmem
+from overmem.errors import OvermemError
+from overmem.store import Store
+from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
+
+ALONE = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+GRID = {"training.learning_rate": [1e-2, "3e-2"], "seed": [0, 1]}
+TRAINING = {
+    "num_train_epochs": 2,
+    "per_device_train_batch_size": 4,
+    "bf16": False,
+    "use_cpu": True,
+    "gradient_checkpointing": False,
+    "dataloader_pin_memory": False,
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A pico base, 36 problems, and a recipe of two epochs."""
+    from transformers import AutoTokenizer
+
+    from overmem.training.load import ORGANISM
+
+    folder = tmp_path_factory.mktemp("sweep")
+    tokenizer = AutoTokenizer.from_pretrained(ORGANISM)
+    save_checkpoint(folder / "base", make_pico(tokenizer, seed=0), tokenizer, 0)
+    rows = [row | {"id": f"{turn}/{row['id']}"} for turn in range(3) for row in VAL_ROWS]
+    for name, prompt in (("val", ""), ("confirm", "Once. ")):
+        lines = [json.dumps(row | {"prompt": prompt + row["prompt"]}) + "\n" for row in rows]
+        (folder / f"{name}.jsonl").write_text("".join(lines))
+    recipe = {
+        "model": {"name": str(folder / "base")},
+        "data": {"train": str(folder / "val.jsonl[:12]"), "val": str(folder / "val.jsonl")},
+        "output": "unused",
+        "monitor": False,
+        "training": TRAINING,
+    }
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    return folder
+
+
+def written(home, output, **changes):
+    asked = {
+        "recipe": str(home / "recipe.yaml"),
+        "output": str(output),
+        "grid": GRID,
+        "audit": {"axes": ["likelihood", "accuracy"], "max_new_tokens": 4},
+        "rule": {"resamples": 100},
+    }
+    return asked | changes
+
+
+@pytest.fixture(scope="module")
+def whole(home):
+    """Two learning rates x two seeds, done without a break."""
+    torch.set_num_threads(1)
+    return overmem.sweep(written(home, home / "whole"))
+
+
+def rows_of(output, cell):
+    store, found = Store(Path(output) / cell / "overmem"), {}
+    for checkpoint in ("checkpoint-3", "checkpoint-6"):
+        for rows in ("likelihood", "generations"):
+            found[checkpoint, rows] = store.read_rows(checkpoint, rows)
+            assert len(found[checkpoint, rows]) > 0
+    return found
+
+
+def assert_same_rows(one, other, cells):
+    for cell in cells:
+        expected, got = rows_of(one, cell), rows_of(other, cell)
+        for place in expected:
+            assert got[place].drop("row_key").equals(expected[place].drop("row_key")), (cell, place)
+
+
+NAMES = [f"learning_rate={rate}+seed={seed}" for rate in ("0.01", "0.03") for seed in (0, 1)]
+
+
+def test_every_cell_is_an_ordinary_run_and_seeds_are_one_configuration(whole, home):
+    assert [cell.name for cell in whole.cells] == NAMES
+    assert {cell.status for cell in whole.cells} == {"done"} and not whole.failed
+    [family] = whole.families
+    assert [group.cells for group in family.groups] == [tuple(NAMES[:2]), tuple(NAMES[2:])]
+    assert [(p.group, p.epoch) for p in family.points] == [
+        (f"learning_rate={rate}", epoch) for rate in ("0.01", "0.03") for epoch in (1.0, 2.0)
+    ]
+    # The mean over seeds, by hand from the rows.
+    point = family.points[0]
+    rows = [rows_of(home / "whole", name)["checkpoint-3", "likelihood"] for name in NAMES[:2]]
+    vals = [table.filter(table["split"] == "val") for table in rows]
+    by_hand = sum(table["nll_nats"].sum() for table in vals) / sum(table["n_tokens"].sum() for table in vals)
+    assert point.nll_nats.value == pytest.approx(by_hand, rel=1e-9)
+    assert point.perplexity.value == pytest.approx(math.exp(by_hand), rel=1e-9)
+    for name in NAMES:
+        assert (home / "whole" / name / "overmem" / "report.html").is_file()
+        # What only training on would need is gone.
+        assert not list((home / "whole" / name).glob("checkpoint-*/optimizer*"))
+    record = json.loads((home / "whole" / "sweep.json").read_text())
+    assert record == whole.to_dict()
+
+
+def test_a_finished_sweep_does_nothing_again(whole, home, monkeypatch):
+    from overmem.sweeping import work
+
+    def never(*_, **__):
+        raise AssertionError("a cell was done again")
+
+    monkeypatch.setattr(work, "train", never)
+    monkeypatch.setattr(work, "measure", never)
+    again = overmem.sweep(written(home, home / "whole"))
+    assert again == whole
+
+
+def test_the_recommended_point_is_measured_on_problems_that_chose_nothing(whole, home):
+    source = str(home / "confirm.jsonl")
+    with pytest.raises(OvermemError, match=r"cell learning_rate=0.01\+seed=0[\s\S]*36 of 36"):
+        overmem.sweep(written(home, home / "whole"), confirm=str(home / "val.jsonl"))
+    found = overmem.sweep(written(home, home / "whole"), confirm=source)
+    [family] = found.families
+    # Pico models solve nothing, so nothing is recommended and there is nothing to confirm.
+    assert family.recommended is None and family.confirmed == () and "no problem was solved" in family.reason
+
+
+def run_command(*words):
+    return subprocess.Popen(
+        [sys.executable, "-m", "overmem", "sweep", *map(str, words)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ALONE,
+    )  # fmt: skip
+
+
+def test_killed_midway_and_resumed_gives_the_same_rows(whole, home, tmp_path):
+    cells = NAMES[:2]
+    grid = {"training.learning_rate": [1e-2], "seed": [0, 1]}
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(written(home, tmp_path / "out", grid=grid)))
+    running = run_command(tmp_path / "sweep.yaml")
+    second = tmp_path / "out" / cells[1]
+    deadline = time.monotonic() + 120
+    # The first cell is done, and the second has one of its two checkpoints.
+    while not (second / "checkpoint-3" / "trainer_state.json").is_file():
+        assert time.monotonic() < deadline and running.poll() is None, running.communicate()
+        time.sleep(0.002)
+    running.send_signal(signal.SIGKILL)
+    running.communicate()
+    assert (tmp_path / "out" / cells[0] / "overmem" / "verdict.json").is_file()
+    assert not (second / "overmem" / "verdict.json").exists()
+    before = (tmp_path / "out" / cells[0] / "overmem" / "verdict.json").stat().st_mtime_ns
+    resumed = run_command(tmp_path / "sweep.yaml")
+    said, problems = resumed.communicate(timeout=200)
+    assert resumed.returncode == 0, problems[-3000:]
+    assert (tmp_path / "out" / cells[0] / "overmem" / "verdict.json").stat().st_mtime_ns == before
+    assert_same_rows(home / "whole", tmp_path / "out", cells)
+    assert all(len(line) <= 80 for line in said.splitlines() if not line.startswith(("report:", "cell ", "[")))
+
+
+def test_two_workers_give_the_same_rows(whole, home, tmp_path):
+    pytest.importorskip("ray", reason="Ray is not installed")
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(written(home, tmp_path / "out")))
+    running = run_command(tmp_path / "sweep.yaml", "--workers", 2, "--json")
+    said, problems = running.communicate(timeout=250)
+    assert running.returncode == 0, problems[-3000:]
+    assert [cell["status"] for cell in json.loads(said)["cells"]] == ["done"] * 4
+    assert_same_rows(home / "whole", tmp_path / "out", NAMES)
+    assert not list((tmp_path / "out").glob(".mark-*"))
+
+
+def test_a_failing_cell_stops_no_other_and_is_tried_again(home, tmp_path):
+    torch.set_num_threads(1)
+    cells = [{"training.learning_rate": 1e-2}, {"training.learning_rate": 1e30}]
+    asked = written(home, tmp_path / "out", grid={}, cells=cells)
+    found = overmem.sweep(asked)
+    [failed] = found.failed
+    assert failed.name == "learning_rate=1e+30" and "NaN" in failed.error
+    assert [cell.status for cell in found.cells] == ["done", "failed"]
+    assert failed.name in " ".join(found.words)
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(asked))
+    again = run_command(tmp_path / "sweep.yaml")
+    said, problems = again.communicate(timeout=200)
+    assert again.returncode == 1 and "Traceback" not in problems
+    assert "failed" in said and "report:" in said

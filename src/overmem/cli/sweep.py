@@ -34,7 +34,7 @@ def sweep(
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Train, audit and diagnose every cell of a sweep; continues one that was stopped. Exit code 1: some failed."""
+    """Train, audit and diagnose every cell of a sweep, resumably. Exit code 1: some cells failed."""
     from overmem.sweeping.config import load_sweep
 
     asked = load_sweep(config, output, confirm)

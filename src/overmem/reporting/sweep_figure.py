@@ -16,10 +16,13 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 
 
 def onset_figure(family: Record) -> Figure | None:
-    """Points with 95% intervals over learning rate (or configuration); None where no run has an onset in epochs.
+    """Points with 95% intervals over learning rate, or over configuration.
 
     Args:
         family: of an `overmem.sweep/1` record.
+
+    Returns:
+        The figure; None where no configuration has an onset in epochs.
     """
     groups = [group for group in ordered_groups(family) if group["onset_epoch"] is not None]
     if not groups:

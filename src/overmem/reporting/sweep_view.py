@@ -1,4 +1,4 @@
-"""What the page of a sweep says, as plain values for its template; all of it from the `overmem.sweep/1` record."""
+"""What the page of a sweep says, as plain values for its template, from the `overmem.sweep/1` record."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from overmem.diagnosis.spoken import DASH, accuracy_text, confidence_text, figure_text, percent
+from overmem.diagnosis.spoken import DASH, accuracy_text, confidence_text, figure_text
 from overmem.reporting.curves import estimate_of
 from overmem.reporting.exhibits.kinds import Cell, Table
 from overmem.reporting.palette import STAGE_CODES
@@ -21,7 +21,7 @@ Record = Mapping[str, Any]
 LEARNING_RATE = "training.learning_rate"
 OUTLINED = "over-memorized"
 _DARKEST_RATIO = 2.0
-"""Perplexity over the lowest from which all is as dark as it gets; the untrained model would flatten the rest."""
+"""Perplexity over the lowest from which all is equally dark; the untrained model would flatten the rest."""
 
 
 def heat_tables(family: Record) -> list[Record]:
@@ -159,7 +159,7 @@ def _order(value: Any) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def pick_rows(family: Record) -> list[Record]:
+def pick_rows(family: Record) -> Sequence[Record]:
     """The recommended point and the naive ones, with what they measured here and on `confirm`."""
     if family["recommended"] is None:
         return []
@@ -259,9 +259,10 @@ def headline(family: Record) -> Record:
     stop = chosen["checkpoint"] if epoch is None else f"{epoch:g} epochs"
     accuracy, perplexity = _figures(point)
     likely = point["leaning"] or point["stage"]
-    sure = "undetermined, leans " + likely if point["leaning"] else likely
+    stage = "undetermined, leans " + likely if point["leaning"] else likely
+    sure = confidence_text(point["confidence"])
     return {
         "big": f"{setting_text(group['settings'])}, {stop}",
-        "detail": f"accuracy {accuracy}, perplexity {perplexity}; {sure}, {percent(point['confidence'], 0)} confidence",
+        "detail": f"accuracy {accuracy}, perplexity {perplexity}; {stage}, {sure} confidence",
         "none": False,
     }

@@ -12,11 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from overmem.diagnosis.spoken import confidence_text, percent
-from overmem.reporting.sweep_view import onset_text, setting_text
+from overmem.records import to_plain
+from overmem.reporting.sweep_view import onset_text, setting_text, value_text
 from overmem.reporting.tables import plain_table, time_text
 from overmem.reporting.terminal import STAGE_STYLES
-from overmem.records import to_plain
-from overmem.sweeping.record import CellState, Family, Group, Point, SweepResult
+from overmem.sweeping.record import CellState, Family, Group, Point, SweepResult, short_key
 
 if TYPE_CHECKING:
     from overmem.sweeping.plan import SweepPlan
@@ -40,7 +40,10 @@ def render_sweep(result: SweepResult, console: Console) -> None:
 
 def _table(family: Family) -> Table:
     """A line a configuration: its best point within the bound, its last stage, its onset."""
-    table = plain_table("", "configuration", numbers=("best at", "acc %", "ppl"))
+    keys = list(family.groups[0].settings)
+    # With one key its name stands above, and its values alone below.
+    name = short_key(keys[0]).replace("_", " ") if len(keys) == 1 else "configuration"
+    table = plain_table("", name, numbers=("best at", "acc %", "ppl"))
     table.add_column("last stage (conf)", no_wrap=True)
     table.add_column("onset")
     chosen = family.recommended
@@ -51,7 +54,10 @@ def _table(family: Family) -> Table:
         last = points[-1]
         table.add_row(
             Text("*" if here else "", style="bold green"),
-            Text(setting_text(group.settings), style="bold" if here else ""),
+            Text(
+                value_text(group.settings[keys[0]]) if len(keys) == 1 else setting_text(group.settings),
+                style="bold" if here else "",
+            ),
             best.checkpoint.removeprefix("checkpoint-") if best.epoch is None else f"{best.epoch:g} ep",
             f"{100 * best.accuracy.value:.1f}",
             f"{best.perplexity.value:.2f}",

@@ -42,7 +42,7 @@ class Cell:
         return Path(self.recipe.output)
 
     def value(self, key: str) -> Any:
-        """What its recipe says under a dotted key, whether the cell sets it itself or not; None if nothing."""
+        """What its recipe says under a dotted key, whether or not the cell sets it; None if nothing."""
         found: Any = self.recipe.model_dump(mode="json")
         for part in key.split("."):
             found = found.get(part) if isinstance(found, Mapping) else None
@@ -52,10 +52,10 @@ class Cell:
 def make_cells(sweep: Sweep) -> tuple[Cell, ...]:
     """Every cell of a sweep, its recipe checked, in the order of the grid.
 
-    A name has every key that the cell's entry and the grid set, so a longer grid leaves the names as they are.
+    A name has every key that the cell's entry and the grid set, so that a longer grid changes no name.
 
     Raises:
-        RecipeError: a cell whose recipe is not valid (cell and field are named), or two cells that are the same.
+        RecipeError: a cell whose recipe is not valid (cell and field are named), or two cells alike.
     """
     every = [entry | point for entry in (sweep.cells or [{}]) for point in _points(sweep.grid)]
     shorts = _short_keys(every)
@@ -68,7 +68,8 @@ def make_cells(sweep: Sweep) -> tuple[Cell, ...]:
             text = {key: f"{text[key]}-{_digest(value)}" for key, value in settings.items()}
         name = _name(text, shorts)
         group = _name({key: value for key, value in text.items() if key != SEED}, shorts)
-        cells.append(Cell(name=name, settings=settings, recipe=_recipe(sweep, settings, name), group=group))
+        recipe = _recipe(sweep, settings, name)
+        cells.append(Cell(name=name, settings=settings, recipe=recipe, group=group))
     _refuse_twins(cells)
     return tuple(cells)
 

@@ -1,7 +1,8 @@
-"""What people write to describe a sweep: a YAML file, checked with all of its cells before anything starts."""
+"""What people write to describe a sweep: a YAML file, checked before anything starts."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ class RuleSettings(Strict):
 
 
 class Sweep(Strict):
-    """A whole sweep. Keys of `set`, `grid` and `cells` are dotted recipe keys, as `overmem train --set` takes."""
+    """A whole sweep; keys of `set`, `grid` and `cells` are dotted, as `overmem train --set` takes them."""
 
     recipe: str
     """Path of a recipe, or the name of a bundled one: what all cells share."""
@@ -86,6 +87,10 @@ class Sweep(Strict):
                 raise ValueError(f"audit.{key}: write {instead}")
         if str(self.audit.get("engine", "hf")) != "hf":
             raise ValueError("audit.engine: a server has none of the models that a sweep trains")
+        known = [field.name for field in dataclasses.fields(AuditConfig) if field.name not in NOT_HERE]
+        unknown = ", ".join(sorted(self.audit.keys() - set(known)))
+        if unknown:
+            raise ValueError(f"audit: {unknown}: no such option; there are {', '.join(known)}")
         try:
             self.audit_options()
         except ValidationError as error:

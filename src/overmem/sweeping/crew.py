@@ -1,4 +1,4 @@
-"""Who does the cells of a sweep: this process, one after another, or workers on a Ray cluster, one a device."""
+"""Who does the cells of a sweep: this process, one after another, or Ray workers, one a device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The margin of a recommendation: grid steps to the nearest point that is not fit, along each side of the grid."""
+"""The margin of a recommendation: grid steps to the nearest point that is not fit, on each side."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def find_edges(chosen: Point, points: Sequence[Point], groups: Sequence[Group]) 
 def _along(
     key: str, here: Group, groups: Sequence[Group], points: Sequence[Point], chosen: Point
 ) -> list[Point]:
-    """Points that differ from the chosen one by one setting, in its order; it alone where there is no order."""
+    """Points that differ from the chosen one by one setting, in its order; it alone where that has none."""
     others = {name: value for name, value in here.settings.items() if name != key}
     same = [
         group

@@ -1,7 +1,7 @@
 """What a sweep will take before it starts: cells, optimizer steps, checkpoints, and the time of what is left.
 
-Times come from cells that are done, scaled by steps and checkpoints. Where none is, a few steps of the first cell are
-trained in a temporary folder, and its audit is forecast from a batch of each kind.
+Times come from cells that are done, scaled by steps and checkpoints. Where none is, a few steps of the first
+cell are trained in a temporary folder, and its audit is forecast from a batch of each kind.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Run a sweep: every cell trained, audited and diagnosed, then what they say together.
 
-The flow: check all cells before anything starts, do those that are not done, put their verdicts side by side, measure
-the recommended point again where a `confirm` source is named, and write `sweep.json` and `report.html`. A sweep that
-was stopped continues where it was.
+The flow: check all cells before anything starts, do those that are not done, put their verdicts side by side,
+measure the recommended point again where a `confirm` source is named, and write `sweep.json` and the page. A
+sweep that was stopped continues where it was.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def open_sweep(
 
 
 def check_cells(sweep: Sweep, cells: Sequence[Cell]) -> dict[tuple[str, ...], int]:
-    """Refuse what would fail later: settings that libraries do not know, data that are not there, folders in use.
+    """Refuse what would fail later: settings no library knows, data that are not there, folders in use.
 
     Returns:
         How many examples each source of training or val data has.

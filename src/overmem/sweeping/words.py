@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from overmem.diagnosis.spoken import percent
+from overmem.diagnosis.spoken import confidence_text
 from overmem.records import Cost
 from overmem.sweeping.record import Edge, Family, SweepResult, short_key
 
@@ -24,8 +24,8 @@ def sweep_words(result: SweepResult) -> tuple[str, ...]:
         words.append("Nothing can be said: no cell has a verdict.")
     if len(result.families) > 1:
         words.append(
-            f"The cells fall into {len(result.families)} families whose perplexities cannot be compared, being of "
-            "other models, tokenizers or val problems: each has a recommendation of its own."
+            f"The cells fall into {len(result.families)} families whose perplexities cannot be compared, "
+            "being of other models, tokenizers or val problems: each has a recommendation of its own."
         )
     if failed := result.failed:
         words.append(
@@ -43,11 +43,12 @@ def _family_words(family: Family, result: SweepResult) -> Iterator[str]:
         return
     point = family.point(chosen.label)
     sure = (
-        f"{point.stage}, {percent(point.confidence, 0)} confidence"
+        f"{point.stage}, {confidence_text(point.confidence)} confidence"
         if point.leaning is None
         else (f"undetermined, leans {point.leaning}")
     )
-    yield f"{of} Train with {chosen.group} and take {_checkpoint(point.epoch, chosen.checkpoint)} ({sure}).".strip()
+    taken = _checkpoint(point.epoch, chosen.checkpoint)
+    yield f"{of} Train with {chosen.group} and take {taken} ({sure}).".strip()
     yield f"{chosen.why} n = {family.n} problems."
     yield edges_text(chosen.edges)
     for key, label in family.alternatives.items():
@@ -65,8 +66,8 @@ def _family_words(family: Family, result: SweepResult) -> Iterator[str]:
         )
     if any(group.scheduler not in CONSTANT for group in family.groups):
         yield (
-            "Epochs are checkpoints along each run's own schedule: a run trained for so many epochs only would "
-            "have lowered its learning rate sooner. To compare lengths of training, put "
+            "Epochs are checkpoints along each run's own schedule: a run trained for so many epochs only "
+            "would have lowered its learning rate sooner. To compare lengths of training, put "
             "`training.num_train_epochs` into the grid."
         )
 

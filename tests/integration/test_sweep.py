@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from typer.testing import CliRunner
 
 import overmem
+from overmem.cli.app import app
 from overmem.errors import OvermemError
 from overmem.store import Store
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
@@ -137,6 +140,12 @@ def test_the_recommended_point_is_measured_on_problems_that_chose_nothing(whole,
     assert family.recommended is None and family.confirmed == () and "no problem was solved" in family.reason
 
 
+def write_yaml(folder, asked):
+    path = folder / "sweep.yaml"
+    path.write_text(yaml.safe_dump(asked))
+    return path
+
+
 def run_command(*words):
     return subprocess.Popen(
         [sys.executable, "-m", "overmem", "sweep", *map(str, words)],
@@ -146,34 +155,31 @@ def run_command(*words):
 
 def test_killed_midway_and_resumed_gives_the_same_rows(whole, home, tmp_path):
     cells = NAMES[:2]
-    grid = {"training.learning_rate": [1e-2], "seed": [0, 1]}
-    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(written(home, tmp_path / "out", grid=grid)))
-    running = run_command(tmp_path / "sweep.yaml")
-    second = tmp_path / "out" / cells[1]
-    deadline = time.monotonic() + 120
+    asked = written(home, tmp_path / "out", grid={"training.learning_rate": [1e-2], "seed": [0, 1]})
+    running = run_command(write_yaml(tmp_path, asked))
+    verdicts = [tmp_path / "out" / name / "overmem" / "verdict.json" for name in cells]
+    saved = tmp_path / "out" / cells[1] / "checkpoint-3" / "trainer_state.json"
+    deadline = time.monotonic() + 250
     # The first cell is done, and the second has one of its two checkpoints.
-    while not (second / "checkpoint-3" / "trainer_state.json").is_file():
-        assert time.monotonic() < deadline and running.poll() is None, running.communicate()
+    while not saved.is_file() and running.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
     running.send_signal(signal.SIGKILL)
-    running.communicate()
-    assert (tmp_path / "out" / cells[0] / "overmem" / "verdict.json").is_file()
-    assert not (second / "overmem" / "verdict.json").exists()
-    before = (tmp_path / "out" / cells[0] / "overmem" / "verdict.json").stat().st_mtime_ns
-    resumed = run_command(tmp_path / "sweep.yaml")
-    said, problems = resumed.communicate(timeout=200)
-    assert resumed.returncode == 0, problems[-3000:]
-    assert (tmp_path / "out" / cells[0] / "overmem" / "verdict.json").stat().st_mtime_ns == before
+    said = running.communicate()
+    assert saved.is_file(), said
+    assert verdicts[0].is_file() and not verdicts[1].exists()
+    before = verdicts[0].stat().st_mtime_ns
+    torch.set_num_threads(1)
+    ended = []
+    found = overmem.sweep(asked, on_cell=lambda state, *place: ended.append((state.name, *place)))
+    assert not found.failed and ended == [(cells[1], 2, 2)]
+    assert verdicts[0].stat().st_mtime_ns == before
     assert_same_rows(home / "whole", tmp_path / "out", cells)
-    prose = [line for line in said.splitlines() if not line.startswith(("report:", "cell ", "["))]
-    assert prose and all(len(line) <= 80 for line in prose)
 
 
 def test_two_workers_give_the_same_rows(whole, home, tmp_path):
     pytest.importorskip("ray", reason="Ray is not installed")
-    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(written(home, tmp_path / "out")))
-    running = run_command(tmp_path / "sweep.yaml", "--workers", 2, "--json")
-    said, problems = running.communicate(timeout=250)
+    running = run_command(write_yaml(tmp_path, written(home, tmp_path / "out")), "--workers", 2, "--json")
+    said, problems = running.communicate(timeout=280)
     assert running.returncode == 0, problems[-3000:]
     assert [cell["status"] for cell in json.loads(said)["cells"]] == ["done"] * 4
     assert_same_rows(home / "whole", tmp_path / "out", NAMES)
@@ -183,14 +189,23 @@ def test_two_workers_give_the_same_rows(whole, home, tmp_path):
 def test_a_failing_cell_stops_no_other_and_is_tried_again(home, tmp_path):
     torch.set_num_threads(1)
     cells = [{"training.learning_rate": 1e-2}, {"training.learning_rate": 1e30}]
-    asked = written(home, tmp_path / "out", grid={}, cells=cells)
-    found = overmem.sweep(asked)
-    [failed] = found.failed
-    assert failed.name == "learning_rate=1e+30" and "NaN" in failed.error
-    assert [cell.status for cell in found.cells] == ["done", "failed"]
-    assert failed.name in " ".join(found.words)
-    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(asked))
-    again = run_command(tmp_path / "sweep.yaml")
-    said, problems = again.communicate(timeout=200)
-    assert again.returncode == 1 and "Traceback" not in problems
-    assert "failed" in said and "report:" in said
+    path = write_yaml(tmp_path, written(home, tmp_path / "out", grid={}, cells=cells))
+    for cell in ("cell 1/2", "cell 2/2"), ("cell 2/2",):
+        done = CliRunner().invoke(app, ["sweep", str(path)])
+        assert done.exit_code == 1, done.output
+        # The second time, only the cell that failed is tried.
+        assert all(said in done.output for said in cell) and ("cell 1/2" in done.output) == (len(cell) == 2)
+        assert "report:" in done.output and "learning_rate=1e+30" in done.output
+    record = json.loads((tmp_path / "out" / "sweep.json").read_text())
+    assert [cell["status"] for cell in record["cells"]] == ["done", "failed"]
+    assert "NaN" in record["cells"][1]["error"]
+
+
+def test_the_plan_leaves_nothing_behind(home, tmp_path):
+    torch.set_num_threads(1)
+    path = write_yaml(tmp_path, written(home, tmp_path / "out"))
+    done = CliRunner().invoke(app, ["sweep", str(path), "--plan"])
+    assert done.exit_code == 0, done.output
+    assert "4 of 4 cells to do, about" in done.output and not (tmp_path / "out").exists()
+    # 12 problems in batches of 4, for 2 epochs, a checkpoint each.
+    assert re.search(r"learning_rate=0.01\+seed=0 +12 +6 +2 ", done.output), done.output

@@ -93,7 +93,7 @@ def test_names_are_readable_stable_and_fit_for_a_folder():
     ends = make_cells(
         asked(grid={"template.kind": ["chat", "plain"], "lora.kind": [1]}, set={"method": "lora"})
     )
-    assert ends[0].name == "template.kind=chat+lora.kind=1"
+    assert ends[0].name == "lora.kind=1+template.kind=chat"
 
 
 def test_the_bundled_sweep_is_valid():
@@ -162,7 +162,8 @@ def make_point(group, epoch, stage):
     figure = Estimate(0.5, 0.4, 0.6, 100)
     return Point(
         group=group, checkpoint=f"checkpoint-{epoch}", step=epoch, epoch=float(epoch), stage=stage,
-        leaning=None, confidence=0.9, accuracy=figure, nll_nats=figure, perplexity=figure, perplexity_ratio=1.0,
+        leaning=None, confidence=0.9, accuracy=figure, nll_nats=figure, perplexity=figure,
+        perplexity_ratio=1.0,
     )  # fmt: skip
 
 
@@ -266,7 +267,8 @@ def test_the_terminal_keeps_to_80_columns():
 
 LIGHT = """
 import sys
-import overmem.reporting.sweep_page, overmem.reporting.sweeps, overmem.sweeping.summary, overmem.sweeping.gather
+import overmem.reporting.sweep_page, overmem.reporting.sweeps
+import overmem.sweeping.summary, overmem.sweeping.gather
 print(sorted({"torch", "transformers", "trl", "datasets"} & set(sys.modules)))
 """
 

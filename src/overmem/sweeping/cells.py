@@ -115,7 +115,9 @@ def _short_keys(every: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _name(texts: Mapping[str, str], shorts: Mapping[str, str]) -> str:
-    return "+".join(f"{shorts[key]}={text}" for key, text in texts.items()) or "recipe"
+    """Sorted, the seed last: whatever the order in which the sweep is written."""
+    order = sorted(texts, key=lambda key: (key == SEED, key))
+    return "+".join(f"{shorts[key]}={texts[key]}" for key in order) or "recipe"
 
 
 def _value_text(value: Any) -> str:

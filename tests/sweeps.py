@@ -12,6 +12,11 @@ from overmem.sweeping.words import sweep_words
 RATE = "training.learning_rate"
 
 
+def grade(text, example) -> bool:
+    """A grader by which random models solve about half of the problems."""
+    return (len(text) + len(example.prompt)) % 2 == 0
+
+
 def seeds(accuracy_S_C, nll_S_C, n=200, tokens=10, wobble=0.2, first_step=10) -> Seeds:
     """Problems right from the first on, as many as the accuracy says; NLLs around their mean, which is exact.
 
@@ -78,6 +83,6 @@ def result(measured, **changes) -> SweepResult:
                            error="the model gives NaN <b>bold</b>\n  got:      dtype"))  # fmt: skip
     made = SweepResult(
         output="runs/x", keys=(RATE,), cells=tuple(cells), families=(family,),
-        settings={"recipe": "organism-fast"}, **changes,
+        settings={"recipe": "organism-fast"}, thresholds={"perplexity_ratio": 1.10}, **changes,
     )  # fmt: skip
     return SweepResult(**{**made.__dict__, "words": sweep_words(made)})

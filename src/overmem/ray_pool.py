@@ -291,7 +291,7 @@ def _deadly(name: str, error: Exception) -> WorkerError:
     return WorkerError(
         f"{MOST_DEATHS} workers were lost at {name}",
         got=_first_lines(error),
-        next_step="most often the memory was full: try a smaller --batch-tokens, or fewer --workers",
+        next_step="most often the memory was full: try smaller batches (--batch-tokens), or fewer --workers",
     )
 
 

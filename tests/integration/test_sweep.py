@@ -21,7 +21,8 @@ from overmem.errors import OvermemError
 from overmem.store import Store
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
 
-ALONE = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+ROOT = Path(__file__).parents[2]
+ALONE = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
 GRID = {"training.learning_rate": [1e-2, "3e-2"], "seed": [0, 1]}
 TRAINING = {
     "num_train_epochs": 2,
@@ -63,7 +64,7 @@ def written(home, output, **changes):
         "recipe": str(home / "recipe.yaml"),
         "output": str(output),
         "grid": GRID,
-        "audit": {"axes": ["likelihood", "accuracy"], "max_new_tokens": 4},
+        "audit": {"axes": "likelihood,accuracy", "max_new_tokens": 4, "grader": "python:tests.sweeps:grade"},
         "rule": {"resamples": 100},
     }
     return asked | changes
@@ -136,8 +137,28 @@ def test_the_recommended_point_is_measured_on_problems_that_chose_nothing(whole,
         overmem.sweep(written(home, home / "whole"), confirm=str(home / "val.jsonl"))
     found = overmem.sweep(written(home, home / "whole"), confirm=source)
     [family] = found.families
-    # Pico models solve nothing, so nothing is recommended and there is nothing to confirm.
-    assert family.recommended is None and family.confirmed == () and "no problem was solved" in family.reason
+    point = family.point(family.recommended.label)
+    assert set(family.confirmed_figures) == {point.label, *family.alternatives.values()}
+
+    def rows(label):
+        at = family.point(label)
+        cells = next(group.cells for group in family.groups if group.name == at.group)
+        stores = [Store(home / "whole" / name / "overmem" / "confirm") for name in cells]
+        return [store.read_rows(at.checkpoint, "generations")["correct"].mean() for store in stores]
+
+    for label, figures in family.confirmed_figures.items():
+        assert (
+            figures["accuracy"].value == pytest.approx(sum(rows(label)) / 2) and figures["accuracy"].n == 36
+        )
+    others = {cost.against: cost.difference for cost in family.confirmed if cost.axis == "accuracy"}
+    assert set(others) == set(family.confirmed_figures) - {point.label}
+    for label, difference in others.items():
+        by_hand = sum(rows(point.label)) / 2 - sum(rows(label)) / 2
+        assert difference.value == pytest.approx(by_hand) and difference.n == 36
+    said = " ".join(found.words)
+    assert ("problems that chose nothing (" in said) == bool(others) and f"Train with {point.group}" in said
+    page = (home / "whole" / "report.html").read_text()
+    assert "Accuracy, confirmed" in page and point.label in page
 
 
 def write_yaml(folder, asked):

@@ -27,8 +27,10 @@ def render_sweep(result: SweepResult, console: Console) -> None:
     for family in result.families:
         if len(result.families) > 1:
             console.print(Text(f" {family.model}", style="bold"))
-        console.print(_table(family))
-        console.print(Text(" * recommended; best: highest accuracy within the perplexity bound", style="dim"))
+        console.print(_table(family, float(result.thresholds.get("perplexity_ratio", math.inf))))
+        console.print(
+            Text(" * recommended; others: their highest accuracy within the perplexity bound", style="dim")
+        )
         console.print()
     for words in result.words:
         console.print(Padding(Text(words), (0, 1, 1, 1)))
@@ -38,7 +40,7 @@ def render_sweep(result: SweepResult, console: Console) -> None:
         console.print(Padding(Text(note), (0, 1)))
 
 
-def _table(family: Family) -> Table:
+def _table(family: Family, ratio: float) -> Table:
     """A line a configuration: its best point within the bound, its last stage, its onset."""
     keys = list(family.groups[0].settings)
     # With one key its name stands above, and its values alone below.
@@ -50,7 +52,7 @@ def _table(family: Family) -> Table:
     for group in family.groups:
         points = [point for point in family.points if point.group == group.name]
         here = chosen is not None and chosen.group == group.name
-        best = family.point(chosen.label) if chosen is not None and here else _best(points)
+        best = family.point(chosen.label) if chosen is not None and here else _best(points, ratio)
         last = points[-1]
         table.add_row(
             Text("*" if here else "", style="bold green"),
@@ -70,10 +72,10 @@ def _table(family: Family) -> Table:
     return table
 
 
-def _best(points: Sequence[Point]) -> Point:
-    """The most accurate point whose perplexity is near the lowest of its own run."""
+def _best(points: Sequence[Point], ratio: float) -> Point:
+    """The most accurate point whose perplexity is within the ratio of the lowest of its own run."""
     lowest = min(point.perplexity.value for point in points)
-    near = [point for point in points if point.perplexity.value <= 1.1 * lowest]
+    near = [point for point in points if point.perplexity.value <= ratio * lowest]
     return max(near, key=lambda point: point.accuracy.value)
 
 

@@ -21,6 +21,7 @@ _PUBLIC = {
     "repair": "overmem.repairing.run",
     "plain_adapter": "overmem.auditing.adapters",
     "train": "overmem.training.trainer",
+    "sweep": "overmem.sweeping.run",
     "token_weights": "overmem.training.losses",
     "ReweightedSFTTrainer": "overmem.training.reweighted",
     "reweighted_loss": "overmem.training.reweighted",

@@ -5,12 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from overmem.auditing import ray_crew
+from overmem import ray_pool
 from overmem.auditing.crew import Item
-from overmem.auditing.ray_crew import Errand, RayCrew, _check_mark, _devices, _mark
+from overmem.auditing.ray_crew import RayCrew, Worker
 from overmem.errors import CheckpointError, DataError, RunError, WorkerError
+from overmem.ray_pool import Meeting, RayPool, devices, meeting
 from overmem.records import Checkpoint
-from overmem.store import Store
 
 
 class Lost(Exception):
@@ -74,8 +74,8 @@ def items(*names):
 
 def crew(script, workers=2):
     ray = FakeRay(script)
-    session = SimpleNamespace(progress=lambda *_: None)
-    return ray, RayCrew(ray, session, None, needs={"num_cpus": 1}, workers=workers)
+    pool = RayPool(ray, Worker, None, needs={"num_cpus": 1}, workers=workers, tell=lambda *_: None)
+    return ray, RayCrew(None, pool)
 
 
 def test_every_item_is_done_once_and_a_broken_checkpoint_keeps_nobody_from_work():
@@ -125,7 +125,7 @@ def test_workers_that_never_start(monkeypatch):
         list(found.do(items("a")))
     ray, found = crew(lambda *_: None)
     ray.wait = lambda references, **_: ([], references)
-    monkeypatch.setattr(ray_crew, "START_SECONDS", 0.01)
+    monkeypatch.setattr(ray_pool, "START_SECONDS", 0.01)
     with pytest.raises(WorkerError, match="num_cpus=1"):
         list(found.do(items("a")))
 
@@ -140,23 +140,23 @@ def test_workers_that_never_start(monkeypatch):
     ],
 )
 def test_one_worker_a_device(resources, device, workers, expected):
-    assert _devices(resources, device, workers) == expected
+    assert devices(resources, device, workers) == expected
 
 
 def test_devices_that_ray_cannot_give():
     with pytest.raises(RunError, match=r"cuda:1[\s\S]*auto, cpu or cuda"):
-        _devices({"CPU": 2.0}, "cuda:1", None)
+        devices({"CPU": 2.0}, "cuda:1", None)
     with pytest.raises(RunError, match="0 GPUs"):
-        _devices({"CPU": 2.0}, "cuda", None)
+        devices({"CPU": 2.0}, "cuda", None)
 
 
-def test_a_worker_knows_the_folder_by_its_mark(tmp_path):
-    store = Store(tmp_path / "overmem")
-    with _mark(store) as (mark, text):
-        fields = {"run": None, "config": None, "out": None, "folder": tmp_path}
-        _check_mark(Errand(**fields, mark=mark, text=text))
-        for elsewhere in (tmp_path / "other" / mark.name, mark):
+def test_a_worker_knows_the_folder_by_its_mark(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / "overmem"
+    with meeting(root) as place:
+        place.join()
+        for elsewhere in (tmp_path / "other" / place.mark.name, place.mark):
             # Not there, or another folder of the same name.
             with pytest.raises(RunError, match="shared filesystem"):
-                _check_mark(Errand(**fields, mark=elsewhere, text="another"))
-    assert not store.root.exists()
+                Meeting(folder=tmp_path, mark=elsewhere, text="another").join()
+    assert not root.exists()

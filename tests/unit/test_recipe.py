@@ -3,6 +3,7 @@ import yaml
 
 from overmem.errors import RecipeError
 from overmem.training.methods import lora_fields
+from overmem.sweeping.config import load_sweep
 from overmem.training.recipe import BUNDLED, check_recipe, dump_recipe, load_recipe, parse_override
 
 GOOD = {"model": {"name": "organism"}, "data": {"train": "wordmath:train"}, "output": "x"}
@@ -12,7 +13,7 @@ def test_every_bundled_recipe_is_valid():
     names = sorted(path.stem for path in BUNDLED.glob("*.yaml"))
     assert {"organism-fast", "organism-healthy", "smollm2-gsm8k-cpu", "smollm2-svamp-cpu"} <= set(names)
     for name in names:
-        load_recipe(name)
+        load_sweep(name) if name.startswith("sweep-") else load_recipe(name)
 
 
 def test_a_resolved_recipe_reads_back_the_same():

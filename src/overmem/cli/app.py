@@ -16,6 +16,7 @@ from overmem.cli.demo import demo
 from overmem.cli.diagnose import check, compare, diagnose
 from overmem.cli.repair import merge, repair
 from overmem.cli.report import report
+from overmem.cli.sweep import sweep
 from overmem.cli.train import train
 from overmem.cli.watch import watch
 from overmem.errors import OvermemError
@@ -27,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (train, plan, audit, diagnose, compare, merge, repair, report, watch, check, demo):
+for command in (train, plan, audit, diagnose, compare, merge, repair, report, watch, check, sweep, demo):
     app.command()(command)
 
 

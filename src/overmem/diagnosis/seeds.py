@@ -6,7 +6,8 @@ Seeds are drawn first, then problems, so what is said holds for another seed of 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from overmem.axes.privacy import distribution_warnings
 from overmem.diagnosis.costs import compare_measured, measure_axes
 from overmem.diagnosis.evidence import Place, gather
 from overmem.diagnosis.judge import judge
-from overmem.diagnosis.rows import Core, read_core
+from overmem.diagnosis.rows import Core, FloatArray, read_core
 from overmem.diagnosis.run import judge_store, open_audit
 from overmem.diagnosis.words import plain_words
 from overmem.errors import ArtifactError, RunError
 from overmem.records import Cost, Verdict
+from overmem.store import Store
 
 AGAINST = "each seed's recommended checkpoint"
 
@@ -43,6 +45,54 @@ def diagnose_seeds(runs: Sequence[str | Path], **options: Any) -> Verdict:
     if len(runs) < 2:
         raise RunError("several seeds are needed", got=f"{len(runs)} run", expected="at least 2")
     audits = [open_audit(Path(run)) for run in runs]
+    verdict = read_seeds(audits).judge(**options)
+    severity = dataclasses.replace(verdict.severity, reason="of several seeds; see each seed's own verdict")
+    said = f"{len(runs)} seeds of one recipe, judged as one: {', '.join(map(str, runs))}"
+    costs, warnings = _costs(audits, options)
+    verdict = dataclasses.replace(
+        verdict, severity=severity, costs=costs, notes=(said, *verdict.notes, *warnings)
+    )
+    return dataclasses.replace(verdict, words=plain_words(verdict))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seeds:
+    """The core of several seeds of one recipe (or of one), on the problems that they share.
+
+    Shape suffixes: S seeds, C checkpoints, N problems.
+    """
+
+    names: tuple[str, ...]
+    steps: tuple[int, ...]
+    epochs: tuple[float | None, ...]
+    ids: tuple[str, ...]
+    correct_S_C_N: FloatArray
+    nll_nats_S_C_N: FloatArray
+    n_tokens_N: FloatArray
+
+    def judge(self, **options: Any) -> Verdict:
+        """The verdict on their mean curves; see `overmem.judge`."""
+        return judge(
+            self.steps,
+            self.correct_S_C_N,
+            self.nll_nats_S_C_N,
+            self.n_tokens_N,
+            names=self.names,
+            epochs=self.epochs,
+            **options,
+        )
+
+
+def read_seeds(audits: Sequence[tuple[Store, Mapping[str, Any]]]) -> Seeds:
+    """Bring the rows of several seeds of one recipe into line.
+
+    Args:
+        audits: artifacts and manifest of each.
+
+    Raises:
+        OvermemError: seeds whose steps or problems differ.
+    """
+    first = audits[0][1]["checkpoints"]
     steps = [[int(c["step"]) for c in manifest["checkpoints"]] for _, manifest in audits]
     if any(other != steps[0] for other in steps):
         raise RunError(
@@ -59,16 +109,15 @@ def diagnose_seeds(runs: Sequence[str | Path], **options: Any) -> Verdict:
             next_step="run `overmem audit` on each with the same problems",
         )
     chosen = [_positions(core, ids) for core in cores]
-    correct_S_C_N = np.stack([core.correct_C_N[:, at] for core, at in zip(cores, chosen, strict=True)])
-    nll_S_C_N = np.stack([core.nll_nats_C_N[:, at] for core, at in zip(cores, chosen, strict=True)])
-    verdict = judge(steps[0], correct_S_C_N, nll_S_C_N, cores[0].n_tokens_N[chosen[0]], **options)
-    severity = dataclasses.replace(verdict.severity, reason="of several seeds; see each seed's own verdict")
-    said = f"{len(runs)} seeds of one recipe, judged as one: {', '.join(map(str, runs))}"
-    costs, warnings = _costs(audits, options)
-    verdict = dataclasses.replace(
-        verdict, severity=severity, costs=costs, notes=(said, *verdict.notes, *warnings)
+    return Seeds(
+        names=tuple(c["name"] for c in first),
+        steps=tuple(steps[0]),
+        epochs=tuple(c.get("epoch") for c in first),
+        ids=tuple(ids),
+        correct_S_C_N=np.stack([core.correct_C_N[:, at] for core, at in zip(cores, chosen, strict=True)]),
+        nll_nats_S_C_N=np.stack([core.nll_nats_C_N[:, at] for core, at in zip(cores, chosen, strict=True)]),
+        n_tokens_N=cores[0].n_tokens_N[chosen[0]],
     )
-    return dataclasses.replace(verdict, words=plain_words(verdict))
 
 
 def _positions(core: Core, ids: Sequence[str]) -> list[int]:

@@ -18,12 +18,12 @@ from overmem.diagnosis.moments import Moments, measure_curves
 from overmem.diagnosis.rows import Core, read_core
 from overmem.diagnosis.rules import recommended_index
 from overmem.diagnosis.run import judge_store
-from overmem.errors import DataError, RunError
+from overmem.errors import RunError
 from overmem.records import Checkpoint, Run, Verdict
 from overmem.repairing.candidates import Candidate, propose
 from overmem.repairing.proof import fewest_problems
 from overmem.store import MANIFEST_SCHEMA, Store, audit_key
-from overmem.tasks.sources import load_examples
+from overmem.tasks.sources import load_apart
 
 SEARCH_AXES = (*CORE, "diversity")
 """What the few best merges are chosen by."""
@@ -147,16 +147,12 @@ def _searched(
         n_search = len(searched & set(ids))
         _check_sizes(n_search, len(ids) - n_search, fewest)
         return searched
-    known = {str(example.prompt) for example in load_examples(config.val).examples}
-    found = load_examples(confirm).examples
-    seen = sum(str(example.prompt) in known for example in found)
-    if seen:
-        raise DataError(
-            "problems for the proof are among those that merges are chosen on",
-            got=f"{seen} of {len(found)} in {confirm} are also in {config.val}",
-            expected="none",
-            next_step="name other problems with --confirm, or leave it out: half of val is then kept for it",
-        )
+    found = load_apart(
+        confirm,
+        config.val,
+        "problems for the proof are among those that merges are chosen on",
+        next_step="name other problems with --confirm, or leave it out: half of val is then kept for it",
+    )
     most = config.limit_of("accuracy")
     _check_sizes(len(ids), len(found) if most is None else min(most, len(found)), fewest)
     return frozenset(ids)

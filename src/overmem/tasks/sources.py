@@ -109,6 +109,27 @@ def load_examples(source: str) -> LoadedData:
     return LoadedData(source=source, task=task, shape=shape, grader=grader, examples=chosen)
 
 
+def load_apart(source: str, other: str, what: str, next_step: str = "") -> tuple[Example, ...]:
+    """The examples of a source that must share no prompt with another one.
+
+    Args:
+        source: whose examples are wanted.
+        other: the one it is to be apart from.
+        what: what is wrong where they share some.
+        next_step: what to do then.
+
+    Raises:
+        DataError: they do, or one of them cannot be read.
+    """
+    known = {str(example.prompt) for example in load_examples(other).examples}
+    found = load_examples(source).examples
+    seen = sum(str(example.prompt) in known for example in found)
+    if seen:
+        got = f"{seen} of {len(found)} in {source} are also in {other}"
+        raise DataError(what, got=got, expected="none", next_step=next_step)
+    return found
+
+
 def default_grader(examples: tuple[Example, ...]) -> str:
     """The grader that fits the answers: `none` if any is missing, then `choice`, `math` or `exact`."""
     answers = [example.answer for example in examples]

@@ -16,11 +16,13 @@ RECIPE_NAME = "recipe.yaml"
 BUNDLED = Path(__file__).parents[1] / "recipes"
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """What people write: an unknown key is an error."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ModelRecipe(_Strict):
+class ModelRecipe(Strict):
     """The model to start from."""
 
     name: str
@@ -33,7 +35,7 @@ class ModelRecipe(_Strict):
     trust_remote_code: bool = False
 
 
-class DataRecipe(_Strict):
+class DataRecipe(Strict):
     """Sources of examples (grammar: `[TASK:]LOCATION[#SPLIT][[START:STOP]]`)."""
 
     train: str
@@ -45,7 +47,7 @@ class DataRecipe(_Strict):
     """References by other hands than the training data's, by name, for the audit."""
 
 
-class TemplateRecipe(_Strict):
+class TemplateRecipe(Strict):
     """How an example becomes text; see `overmem.tasks.template.Template`."""
 
     kind: Literal["auto", "chat", "plain"] = "auto"
@@ -55,7 +57,7 @@ class TemplateRecipe(_Strict):
     eos: bool = True
 
 
-class MonitorRecipe(_Strict):
+class MonitorRecipe(Strict):
     """Watching for over-memorization while training; see `overmem.OverMemorizationMonitor`."""
 
     enabled: bool = True
@@ -74,7 +76,7 @@ class MonitorRecipe(_Strict):
     """Keep what `save_total_limit` would delete and may yet be recommended."""
 
 
-class Recipe(_Strict):
+class Recipe(Strict):
     """A whole fine-tune."""
 
     model: ModelRecipe
@@ -161,24 +163,49 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None) -> Recipe:
     Raises:
         RecipeError: no such recipe, not YAML, or an unknown or impossible field (its path is named).
     """
+    path = find_recipe(name)
+    written = read_yaml(path)
+    for key, value in (overrides or {}).items():
+        _set(written, key, value)
+    return check_recipe(written, str(path))
+
+
+def find_recipe(name: str, *, sweep: bool = False) -> Path:
+    """The file of a recipe, or of a sweep, by its path or by the name of a bundled one.
+
+    Args:
+        name: path of a YAML file, or the name of a bundled one.
+        sweep: whether a sweep is meant; the bundled ones are called `sweep-...`.
+
+    Raises:
+        RecipeError: there is none.
+    """
     path = Path(name) if Path(name).suffix in {".yaml", ".yml"} else BUNDLED / f"{name}.yaml"
-    if not path.is_file():
-        bundled = ", ".join(sorted(p.stem for p in BUNDLED.glob("*.yaml")))
-        raise RecipeError(
-            "no such recipe",
-            got=name,
-            expected=f"a YAML file, or one of: {bundled}",
-            next_step="check the path",
-        )
+    if path.is_file():
+        return path
+    names = sorted(p.stem for p in BUNDLED.glob("*.yaml"))
+    bundled = ", ".join(stem for stem in names if stem.startswith("sweep-") == sweep)
+    raise RecipeError(
+        "no such sweep" if sweep else "no such recipe",
+        got=name,
+        expected=f"a YAML file, or one of: {bundled}",
+        next_step="check the path",
+    )
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The keys and values that a YAML file holds.
+
+    Raises:
+        RecipeError: it is not YAML, or something else than keys and values.
+    """
     try:
         written = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise RecipeError(f"{path} is not YAML", got=error) from None
     if not isinstance(written, dict):
         raise RecipeError(f"{path} is not a recipe", got=type(written).__name__, expected="keys and values")
-    for key, value in (overrides or {}).items():
-        _set(written, key, value)
-    return check_recipe(written, str(path))
+    return written
 
 
 def check_recipe(written: dict[str, Any], where: str) -> Recipe:
@@ -190,14 +217,18 @@ def check_recipe(written: dict[str, Any], where: str) -> Recipe:
     try:
         return Recipe.model_validate(written)
     except ValidationError as error:
-        problems = error.errors()
-        lines = [f"{'.'.join(map(str, p['loc'])) or '(top)'}: {p['msg']}" for p in problems]
         raise RecipeError(
             f"{where} is not a valid recipe",
-            got="; ".join(lines),
-            expected=_keys_expected(problems),
+            got=wrong_fields(error),
+            expected=_keys_expected(error.errors()),
             next_step="see recipes/organism-fast.yaml for every part of a recipe",
         ) from None
+
+
+def wrong_fields(error: ValidationError) -> str:
+    """What pydantic found wrong, each field by its path."""
+    problems = error.errors()
+    return "; ".join(f"{'.'.join(map(str, p['loc'])) or '(top)'}: {p['msg']}" for p in problems)
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -221,13 +252,17 @@ def parse_override(text: str) -> tuple[str, Any]:
     if isinstance(parsed, dict):
         # `Question: {prompt}` is a text with a colon, not a mapping.
         return key, value
-    if isinstance(parsed, str):
-        # YAML 1.1 takes 1e-3 for a string.
-        try:
-            parsed = float(parsed)
-        except ValueError:
-            return key, parsed
-    return key, parsed
+    return key, number_or_same(parsed)
+
+
+def number_or_same(value: Any) -> Any:
+    """A number where YAML 1.1 took one for a string, as it does 1e-3; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        return value
 
 
 def _set(written: dict[str, Any], dotted: str, value: Any) -> None:

@@ -100,7 +100,7 @@ def check_output(recipe: Recipe, *, resume: bool) -> Path | None:
     Raises:
         RunError: the run folder is in use, or is that of another recipe.
     """
-    newest = _newest_checkpoint(Path(recipe.output))
+    newest = newest_checkpoint(Path(recipe.output))
     if newest is not None and not resume:
         raise RunError(
             "the output folder already holds checkpoints",
@@ -238,7 +238,7 @@ def _val_source(recipe: Recipe) -> str:
     return recipe.data.val
 
 
-def _newest_checkpoint(output: Path) -> Path | None:
+def newest_checkpoint(output: Path) -> Path | None:
     """The newest checkpoint that training can continue from; `checkpoint-0` has no optimizer."""
     found = [
         (int(match.group(1)), folder)

@@ -1,0 +1,70 @@
+"""`overmem sweep`: many fine-tunes of one recipe, and what to train with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from overmem.cli.options import Json
+from overmem.cli.screen import console, print_json, say
+
+if TYPE_CHECKING:
+    from overmem.sweeping.record import CellState
+
+
+def sweep(
+    config: Annotated[
+        str, typer.Argument(metavar="SWEEP", help="Path of a YAML sweep, or a bundled one: sweep-organism.")
+    ],
+    output: Annotated[str | None, typer.Option(help="Folder of the sweep; overrides the file's.")] = None,
+    confirm: Annotated[
+        str | None, typer.Option(help="Problems that choose nothing, to measure the recommended point on.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Do so many cells at once, one on each device (Ray).")
+    ] = None,
+    ray: Annotated[
+        str | None, typer.Option(help="The workers' cluster: auto, HOST:PORT; local starts one here.")
+    ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show the cells and about what they take; stop.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Train, audit and diagnose every cell of a sweep, resumably. Exit code 1: some cells failed."""
+    from overmem.sweeping.config import load_sweep
+
+    asked = load_sweep(config, output, confirm)
+    from overmem.cli.progress import model_progress, quiet_libraries
+    from overmem.reporting.sweeps import cell_line, render_sweep, render_sweep_plan
+    from overmem.sweeping.run import sweep as run_sweep
+
+    quiet_libraries()
+    screen = Console(stderr=True, highlight=False) if json_ else console()
+    if plan:
+        from overmem.records import to_plain
+        from overmem.sweeping.plan import plan_sweep
+
+        planned = plan_sweep(asked, workers)
+        if json_:
+            print_json({**to_plain(planned), "seconds": planned.seconds_on(planned.workers)})
+        else:
+            render_sweep_plan(planned, screen)
+        return
+
+    def ended(state: CellState, number: int, total: int) -> None:
+        say(screen, cell_line(state, number, total))
+
+    with model_progress(screen, "sweep") as progress:
+        found = run_sweep(asked, ray=ray, workers=workers, progress=progress, on_cell=ended)
+    if json_:
+        print_json(found.to_dict())
+    else:
+        screen.print()
+        render_sweep(found, screen)
+        say(screen, f"report: {Path(found.output) / 'report.html'}")
+    if found.failed:
+        raise typer.Exit(1)

@@ -1,0 +1,1 @@
+"""Sweeps: many fine-tunes of one recipe, each trained, audited and diagnosed, and what they say together."""

@@ -1,0 +1,180 @@
+"""What the cells of a sweep say together: every configuration at every checkpoint, and which to train with.
+
+Pure functions of arrays; no torch. Each configuration is judged on its own curve, its seeds as one run.
+Across configurations the recommendation of design section 5 is applied to all points at once: the highest
+accuracy within the perplexity bound, within one standard error of it the lowest NLL.
+
+Shape suffixes: S seeds, C checkpoints of a configuration, N problems, P points (configuration x checkpoint)
+of a family, B = 2P (accuracies first, then log NLLs).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from overmem.axes.kinds import FloatArray
+from overmem.diagnosis.advice import advise
+from overmem.diagnosis.judge import missing_evidence
+from overmem.diagnosis.moments import Moments, measure_curves, measure_seeds
+from overmem.diagnosis.seeds import Seeds
+from overmem.records import Verdict
+from overmem.sweeping.edges import find_edges
+from overmem.sweeping.record import Choice, Family, Group, Point, epoch_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One configuration with what was measured of it."""
+
+    name: str
+    settings: Mapping[str, Any]
+    """The keys that vary over the sweep."""
+    model: str
+    scheduler: str
+    val: str
+    """Fingerprint of the val problems as tokens; perplexities on others are not comparable."""
+    cells: tuple[str, ...]
+    """One a seed."""
+    seeds: Seeds
+    verdict: Verdict
+    """Of all seeds as one run."""
+
+
+def make_family(measured: Sequence[Measured], perplexity_ratio: float) -> Family:
+    """Put configurations side by side and choose among all their points.
+
+    Args:
+        measured: configurations of one model and one val.
+        perplexity_ratio: bound on a point's perplexity over the lowest of all.
+
+    Returns:
+        The family; nothing is recommended where the rows are too few, with the reason.
+    """
+    moments = pool_points(measured)
+    points = [_point(item, c) for item in measured for c in range(len(item.seeds.steps))]
+    lowest = float(moments.nll_C.min()) if points else math.nan
+    points = [
+        replace(point, perplexity_ratio=math.exp(nll - lowest))
+        for point, nll in zip(points, moments.nll_C.tolist(), strict=True)
+    ]
+    labels = [point.label for point in points]
+    missing = missing_evidence(moments)
+    advice = None if missing else advise(moments, [p.step for p in points], labels, perplexity_ratio)
+    chosen = None if advice is None else points[labels.index(advice.recommended.name)]
+    groups = tuple(_group(item) for item in measured)
+    return Family(
+        model=measured[0].model,
+        n=moments.n,
+        groups=groups,
+        points=tuple(points),
+        recommended=None
+        if advice is None or chosen is None
+        else Choice(
+            label=chosen.label,
+            group=chosen.group,
+            checkpoint=chosen.checkpoint,
+            why=advice.recommended.why.replace("checkpoints whose", "points whose"),
+            edges=find_edges(chosen, points, groups),
+        ),
+        alternatives={} if advice is None else {k: str(v) for k, v in advice.alternatives.items()},
+        alternative_costs={} if advice is None else advice.alternative_costs,
+        reason=missing,
+    )
+
+
+def pool_points(measured: Sequence[Measured]) -> Moments:
+    """Accuracy and NLL of every point, with the covariance of their errors.
+
+    Errors come from which problems were drawn, shared by all points, and from which seeds, shared by the
+    checkpoints of one configuration only; with a single seed the latter are not known and not allowed for.
+
+    Args:
+        measured: configurations measured on the same val.
+
+    Returns:
+        Moments over P points, in the order of the configurations and their checkpoints.
+    """
+    ids = sorted(set.intersection(*(set(item.seeds.ids) for item in measured)))
+    curves = [_on(item.seeds, ids) for item in measured]
+    n_tokens_N = curves[0][2]
+    pooled = measure_curves(
+        np.concatenate([correct_S_C_N.mean(axis=0) for correct_S_C_N, _, _ in curves]),
+        np.concatenate([nll_S_C_N.mean(axis=0) for _, nll_S_C_N, _ in curves]),
+        n_tokens_N,
+    )
+    between_B_B = np.zeros_like(pooled.sample_cov_B_B)
+    points, start = pooled.nll_C.size, 0
+    for correct_S_C_N, nll_S_C_N, _ in curves:
+        size = correct_S_C_N.shape[1]
+        at = np.r_[start : start + size, points + start : points + start + size]
+        both = measure_seeds(correct_S_C_N, nll_S_C_N, n_tokens_N).sample_cov_B_B
+        problems = measure_curves(correct_S_C_N.mean(axis=0), nll_S_C_N.mean(axis=0), n_tokens_N)
+        between_B_B[np.ix_(at, at)] = both - problems.sample_cov_B_B
+        start += size
+    return replace(pooled, sample_cov_B_B=pooled.sample_cov_B_B + between_B_B)
+
+
+def points_table(families: Sequence[Family]) -> pl.DataFrame:
+    """All points as a table: settings, step, epoch, each measure with its interval, stage and confidence."""
+    rows = []
+    for family in families:
+        settings = {group.name: group.settings for group in family.groups}
+        for point in family.points:
+            row: dict[str, Any] = {"model": family.model, "configuration": point.group}
+            row |= {key: _plain(value) for key, value in settings[point.group].items()}
+            row |= {"checkpoint": point.checkpoint, "step": point.step, "epoch": point.epoch}
+            row |= {"stage": point.stage, "leaning": point.leaning, "confidence": point.confidence}
+            for name in ("accuracy", "nll_nats", "perplexity"):
+                found = getattr(point, name)
+                row |= {name: found.value, f"{name}_low_95": found.low, f"{name}_high_95": found.high}
+            rows.append(row | {"perplexity_ratio": point.perplexity_ratio, "problems": point.accuracy.n})
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _on(seeds: Seeds, ids: Sequence[str]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The rows of a configuration on some of its problems."""
+    place = {name: position for position, name in enumerate(seeds.ids)}
+    at = [place[name] for name in ids]
+    return seeds.correct_S_C_N[:, :, at], seeds.nll_nats_S_C_N[:, :, at], seeds.n_tokens_N[at]
+
+
+def _point(item: Measured, c: int) -> Point:
+    found = item.verdict.checkpoints[c]
+    return Point(
+        group=item.name,
+        checkpoint=found.name,
+        step=found.step,
+        epoch=found.epoch,
+        stage=found.stage,
+        leaning=found.leaning,
+        confidence=found.confidence,
+        accuracy=found.accuracy,
+        nll_nats=found.nll_nats,
+        perplexity=found.perplexity,
+        perplexity_ratio=math.nan,
+    )
+
+
+def _group(item: Measured) -> Group:
+    onset, epochs = item.verdict.onset, dict(zip(item.seeds.steps, item.seeds.epochs, strict=True))
+    return Group(
+        name=item.name,
+        settings=item.settings,
+        cells=item.cells,
+        onset=onset,
+        onset_epoch=epoch_of(onset.step, epochs),
+        onset_epoch_low=epoch_of(onset.low, epochs),
+        onset_epoch_high=epoch_of(onset.high, epochs),
+        scheduler=item.scheduler,
+    )
+
+
+def _plain(value: Any) -> str | int | float | bool | None:
+    return value if isinstance(value, str | int | float | None) else json.dumps(value, default=str)

@@ -7,7 +7,7 @@ the same examples.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
@@ -92,10 +92,11 @@ def mbpp_example(row: Mapping[str, Any], example_id: str, where: str) -> Example
     """
     task = _field(row, "text" if row.get("text") is not None else "prompt", where)
     listed = row.get("test_list")
-    # Parquet gives arrays where JSON gives lists.
-    tests = "\n".join(map(str, listed)) if isinstance(listed, Sequence) and listed else ""
-    if not tests:
-        raise DataError(f"{where} has no tests", got=repr(listed)[:100], expected="`test_list`, a list of asserts")
+    if not isinstance(listed, list | tuple) or not listed:
+        raise DataError(
+            f"{where} has no tests", got=repr(listed)[:100], expected="`test_list`, a list of asserts"
+        )
+    tests = "\n".join(map(str, listed))
     setup = [str(row.get("test_setup_code") or ""), *map(str, row.get("test_imports") or ())]
     return Example(
         str(row.get("task_id") or example_id),
@@ -232,7 +233,7 @@ KNOWN: dict[str, KnownDataset] = {
             hub_id="openai/openai_humaneval",
             config=None,
             default_split="test",
-            reading="humaneval: prompt from `prompt`, completion from `canonical_solution`, tests from `test`",
+            reading="humaneval: prompt, completion from `canonical_solution`, tests from `test`",
             to_example=humaneval_example,
             grader="code",
         ),
@@ -241,7 +242,7 @@ KNOWN: dict[str, KnownDataset] = {
             hub_id="google-research-datasets/mbpp",
             config="full",
             default_split="test",
-            reading="mbpp: prompt from `text` and `test_list`, completion from `code`, tests from `test_list`",
+            reading="mbpp: prompt from `text` and `test_list`, completion from `code`, tests `test_list`",
             to_example=mbpp_example,
             grader="code",
         ),

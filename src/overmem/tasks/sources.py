@@ -115,8 +115,13 @@ def load_examples(source: str) -> LoadedData:
 
 
 def default_grader(examples: tuple[Example, ...]) -> str:
-    """The grader that fits the answers: `none` if any is missing, then `choice`, `math` or `exact`."""
+    """The grader that fits the answers: `none` if any is missing, then `choice`, `math` or `exact`.
+
+    Problems with tests in place of answers (a field `tests`) are for `code`.
+    """
     answers = [example.answer for example in examples]
+    if all(example.answer is None and isinstance(example.meta.get("tests"), str) for example in examples):
+        return "code"
     if any(answer is None for answer in answers):
         return "none"
     known = [answer for answer in answers if answer is not None]
@@ -132,8 +137,8 @@ def _load(parts: Source) -> tuple[str, str, str | None, list[Example]]:
     if parts.task in PROCEDURAL:
         made = importlib.import_module(PROCEDURAL[parts.task])
         split = parts.location or parts.split or ""
-        shape = f"{parts.task}: procedural, split {split}"
-        return parts.task, shape, made.GRADER, made.load_split(split)
+        told = f"{parts.task}: procedural, split {split}"
+        return parts.task, told, made.GRADER, made.load_split(split)
     if parts.task is not None:
         known = KNOWN[parts.task]
         return known.name, known.reading, known.grader, _known_examples(known, parts)

@@ -68,7 +68,6 @@ def test_right_and_wrong_answers():
 def test_an_infinite_loop(limits):
     start = time.monotonic()
     assert not graded("while True: pass").correct
-    assert run_code("while True: pass", TESTS, limits=QUICK).reason == "time"
     sleeping = Limits(wall_seconds=1.5)
     assert run_code("import time\ntime.sleep(100)", TESTS, limits=sleeping).reason == "time"
     # The signal at the limit may be ignored; the end a second later may not.

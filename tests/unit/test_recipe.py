@@ -2,8 +2,8 @@ import pytest
 import yaml
 
 from overmem.errors import RecipeError
-from overmem.training.methods import lora_fields
 from overmem.sweeping.config import load_sweep
+from overmem.training.methods import lora_fields
 from overmem.training.recipe import BUNDLED, check_recipe, dump_recipe, load_recipe, parse_override
 
 GOOD = {"model": {"name": "organism"}, "data": {"train": "wordmath:train"}, "output": "x"}

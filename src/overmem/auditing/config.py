@@ -76,6 +76,8 @@ class AuditConfig:
     """Longest that one request may take."""
     allow_pickle: bool = False
     trust_remote_code: bool = False
+    allow_code_execution: bool = False
+    """The grader `code` may run what models write, in its sandbox (docs/code.md)."""
 
     def limit_of(self, axis: str) -> int | None:
         """Most problems for one axis."""
@@ -84,6 +86,8 @@ class AuditConfig:
 
 def saved_config(manifest: Mapping[str, Any]) -> AuditConfig:
     """The configuration that a manifest describes, with the axes and data of all its sittings.
+
+    Leave to run code is not taken from a file: whoever goes on from it says so again.
 
     Args:
         manifest: of a finished audit.
@@ -105,6 +109,7 @@ def saved_config(manifest: Mapping[str, Any]) -> AuditConfig:
         "ood": _named_sources(manifest, "ood/"),
         "references": _named_sources(manifest, "references/"),
         "variants": variants,
+        "allow_code_execution": False,
     }
     return AuditConfig(**saved | found)
 

@@ -16,7 +16,7 @@ from overmem.axes.kinds import Available, data_key
 from overmem.errors import DataError
 from overmem.records import Example
 from overmem.tasks import sources
-from overmem.tasks.grade import check_gradable, grade
+from overmem.tasks.grade import check_gradable, get_grader, grade, grading_key
 from overmem.tasks.perturb import VARIANTS, pair_variant, perturb_all
 from overmem.tasks.template import Rendered, Template, data_fingerprint, fingerprint, render
 
@@ -45,11 +45,22 @@ class Problems:
     """Tokens of the longest reference, before subsampling, so that a limit changes no answer."""
     task: LmEvalTask | None = None
     """Asks and judges the problems by itself, from the texts alone: `rendered` then has no tokens."""
+    allow_code_execution: bool = False
+    """The grader `code` may run what models write."""
 
     def graded(self, text: str, example: Example) -> dict[str, Any]:
         """The columns that the grader fills."""
-        found = grade(self.grader, text, example)
-        return {"grader": self.grader, "answer": found.answer, "correct": float(found.correct)}
+        found = grade(self.grader, text, example, allow_code_execution=self.allow_code_execution)
+        key = grading_key(self.grader, example)
+        return {"grader": key, "answer": found.answer, "correct": float(found.correct)}
+
+    def graded_again(self, row: dict[str, Any], example: Example) -> dict[str, Any]:
+        """A saved answer's row as it would be graded now; code is run again only where its tests changed."""
+        if get_grader(self.grader).runs_code and (
+            row["grader"] == grading_key(self.grader, example) or not self.allow_code_execution
+        ):
+            return row
+        return row | self.graded(row["text"], example)
 
     def chosen(self, limit: int | None, seed: int) -> list[int]:
         """Positions of a random subset in the data's own order; see `subset`."""
@@ -93,7 +104,7 @@ def load_problems(config: AuditConfig, tokenizer: Any) -> dict[str, Problems]:
     grader = config.grader or val.grader
     found = [problems_of("val", "clean", config.val, val.shape, grader, val.examples, config, tokenizer)]
     if "accuracy" in config.axes:
-        check_gradable(grader, val.examples)
+        check_gradable(grader, val.examples, allow_code_execution=config.allow_code_execution)
     if config.train is not None:
         train = sources.load_examples(config.train)
         # As many as val, and at random; training data may be huge.
@@ -155,6 +166,7 @@ def _ood(name: str, source: str, config: AuditConfig, tokenizer: Any) -> Problem
             next_step="add answers to it, or leave it out",
         )
     grader = "none" if config.grader == "none" else data.grader
+    check_gradable(grader, data.examples, allow_code_execution=config.allow_code_execution)
     return problems_of(f"{OOD}{name}", "clean", source, data.shape, grader, data.examples, config, tokenizer)
 
 
@@ -257,6 +269,7 @@ def problems_of(
         shas=tuple(fingerprint(item) for item in rendered),
         fingerprint=data_fingerprint(rendered),
         longest_completion=max(len(item.completion_ids) for item in rendered),
+        allow_code_execution=config.allow_code_execution,
     )
 
 

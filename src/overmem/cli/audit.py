@@ -51,6 +51,7 @@ def plan(
     prompt_format: options.PromptFormat = None,
     allow_pickle: options.AllowPickle = False,
     trust_remote_code: options.TrustRemoteCode = False,
+    allow_code_execution: options.AllowCodeExecution = False,
     json_: options.Json = False,
 ) -> None:
     """What an audit would cost: tokens, time and memory, from a batch or two of each kind of its work."""
@@ -113,6 +114,7 @@ def audit(
     ] = False,
     allow_pickle: options.AllowPickle = False,
     trust_remote_code: options.TrustRemoteCode = False,
+    allow_code_execution: options.AllowCodeExecution = False,
 ) -> None:
     """Measure every checkpoint: likelihood and accuracy, and with --axes what memorization costs."""
     given = dict(locals())

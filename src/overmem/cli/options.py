@@ -43,7 +43,7 @@ Temperature = Annotated[float, typer.Option(help="Of those answers.")]
 Budget = Annotated[
     float | None, typer.Option(help="Minutes to share out; what does not fit is measured less.")
 ]
-Grader = Annotated[str | None, typer.Option(help="math, exact, choice, regex:..., python:m:f, none.")]
+Grader = Annotated[str | None, typer.Option(help="math, exact, choice, code, regex:..., python:m:f, none.")]
 MaxNewTokens = Annotated[int | None, typer.Option(help="Longest answer.")]
 BaseModel = Annotated[
     str | None, typer.Option(help="The model the fine-tune started from, if the run does not say.")
@@ -75,6 +75,12 @@ TemplateKind = Annotated[str | None, typer.Option(help="chat, plain or auto; the
 PromptFormat = Annotated[str | None, typer.Option(help="Text around the question, with {prompt}.")]
 AllowPickle = Annotated[bool, typer.Option(help="Load .bin weights, which can run code.")]
 TrustRemoteCode = Annotated[bool, typer.Option(help="Run model code from the hub.")]
+AllowCodeExecution = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code-execution", help="Let the grader code run answers, in a sandbox (docs/code.md)."
+    ),
+]
 
 
 def audit_config(run: Run, given: Mapping[str, Any]) -> AuditConfig:
@@ -89,7 +95,7 @@ def audit_config(run: Run, given: Mapping[str, Any]) -> AuditConfig:
     same = (
         "val train axes checkpoints samples temperature until_decided grader max_new_tokens base_model seed "
         "device dtype batch_tokens engine engine_model engine_on_demand engine_concurrency allow_pickle "
-        "trust_remote_code"
+        "trust_remote_code allow_code_execution"
     )
     return resolve_config(
         run,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from overmem.cli.options import Json, Out, PerplexityRatio, Plan, RunArg, parse_weights
+from overmem.cli.options import AllowCodeExecution, Json, Out, PerplexityRatio, Plan, RunArg, parse_weights
 from overmem.cli.screen import console, print_json, say
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def repair(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the model; RUN/overmem/repaired by default.")
     ] = None,
+    allow_code_execution: AllowCodeExecution = False,
     json_: Json = False,
 ) -> None:
     """Search the merges of an audited run for one that beats its best checkpoint, and prove it."""
@@ -105,6 +106,7 @@ def repair(
             accuracy_margin=accuracy_margin,
             perplexity_ratio=perplexity_ratio,
             budget_minutes=budget,
+            allow_code_execution=allow_code_execution,
             progress=progress,
             on_plan=show,
         )

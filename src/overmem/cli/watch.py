@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from overmem.cli.options import BaseModel, Device, Dtype, Grader, MaxNewTokens, Out, RunArg, Seed, Train, Val
+from overmem.cli.options import (
+    AllowCodeExecution,
+    BaseModel,
+    Device,
+    Dtype,
+    Grader,
+    MaxNewTokens,
+    Out,
+    RunArg,
+    Seed,
+    Train,
+    Val,
+)
 from overmem.cli.screen import console
 
 
@@ -27,6 +39,7 @@ def watch(
     seed: Seed = 0,
     device: Device = "auto",
     dtype: Dtype = "auto",
+    allow_code_execution: AllowCodeExecution = False,
 ) -> None:
     """Follow a folder where checkpoints are being saved: audit each, and keep verdict and report fresh."""
     from overmem.cli.follow import follow
@@ -52,4 +65,5 @@ def watch(
             seed=seed,
             device=device,
             dtype=dtype,
+            allow_code_execution=allow_code_execution,
         )

@@ -38,6 +38,7 @@ def repair(
     accuracy_margin: float = 0.03,
     perplexity_ratio: float = 1.10,
     budget_minutes: float | None = None,
+    allow_code_execution: bool = False,
     progress: Progress | None = None,
     on_plan: OnPlan | None = None,
 ) -> Repair:
@@ -55,6 +56,7 @@ def repair(
         accuracy_margin: loss of accuracy that still counts as none.
         perplexity_ratio: of the decision rule.
         budget_minutes: time to share out.
+        allow_code_execution: let the grader `code` run answers in its sandbox (docs/code.md).
         progress: told after every batch.
         on_plan: told the plan before the work starts; what it raises stops the repair there.
 
@@ -73,6 +75,7 @@ def repair(
         axes=axes,
         accuracy_margin=accuracy_margin,
         perplexity_ratio=perplexity_ratio,
+        allow_code_execution=allow_code_execution,
     )
     plan = plan_repair(setup, few=few, budget_minutes=budget_minutes)
     if on_plan is not None:

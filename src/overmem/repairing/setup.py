@@ -82,6 +82,7 @@ def set_up(
     axes: str | tuple[str, ...] = ("all",),
     accuracy_margin: float = 0.03,
     perplexity_ratio: float = 1.10,
+    allow_code_execution: bool = False,
 ) -> Setup:
     """Open an audited run and settle what is tried, on which problems, against what.
 
@@ -93,13 +94,14 @@ def set_up(
         axes: what is proved.
         accuracy_margin: of the decision rule.
         perplexity_ratio: likewise.
+        allow_code_execution: answers may be run, where the audit's grader is `code`.
 
     Raises:
         OvermemError: a run that was not audited, an unknown checkpoint, or too few problems.
     """
     store = Store.of_run(Path(path), audit)
     manifest = store.read_record("manifest", MANIFEST_SCHEMA)
-    config = saved_config(manifest)
+    config = replace(saved_config(manifest), allow_code_execution=allow_code_execution)
     run = open_run(path, allow_pickle=config.allow_pickle)
     verdict = judge_store(store, accuracy_margin=accuracy_margin, perplexity_ratio=perplexity_ratio)
     trained = _trained(run, manifest)

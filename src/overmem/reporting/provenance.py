@@ -71,7 +71,7 @@ def audit_command(manifest: Record, run: str, *, more: tuple[str, ...] = (), tra
     words += _template(config.get("template") or {})
     words += [
         f"--{name.replace('_', '-')}"
-        for name in ("until_decided", "allow_pickle", "trust_remote_code")
+        for name in ("until_decided", "allow_pickle", "trust_remote_code", "allow_code_execution")
         if config.get(name)
     ]
     return _joined("audit", run, words)

@@ -6,6 +6,7 @@ model runs, and never raises on what a model wrote.
     math                    last `\boxed{}`, else after the last `####`, else the last number
     exact                   the marked answer (`\boxed{}`, `####`), else the whole text, equal as text
     choice                  a letter A to J
+    code                    the problem's tests pass, run in a sandbox; only where the user allows it
     regex:PATTERN           first group (or whole) of the last match, equal as text
     python:module:function  function(text, example) -> bool, a score from 0 to 1, or Grade
     none                    no answers: likelihood only
@@ -24,10 +25,11 @@ from typing import Any
 from overmem.errors import DataError, GradeError
 from overmem.records import Example
 from overmem.tasks.answers import canonical_answer, last_number, marked_answer
+from overmem.tasks.code import check_allowed, check_code_example, judge_code, tests_key
 from overmem.tasks.letters import extract_choice, single_letter
 from overmem.tasks.math_equal import MAX_EXPRESSION_CHARS, same_math
 
-CHOICES = ("math", "exact", "choice", "regex:PATTERN", "python:module:function", "none")
+CHOICES = ("math", "exact", "choice", "code", "regex:PATTERN", "python:module:function", "none")
 """What `--grader` accepts."""
 RIGHT_FROM = 0.5
 """A `python:` grader's score counts as right from here on."""
@@ -56,38 +58,67 @@ class Grader:
         """False for `none`: generation can be skipped."""
         return self.name != "none"
 
+    @property
+    def runs_code(self) -> bool:
+        """Whether answers are run, which takes the user's permission and some 50 ms each."""
+        return self.name == "code"
 
-def grade(grader: str, text: str, example: Example) -> Grade:
+
+def grade(grader: str, text: str, example: Example, *, allow_code_execution: bool = False) -> Grade:
     """Grade one generated text.
 
     Args:
         grader: a name as `get_grader` takes.
         text: what the model wrote after the prompt; anything at all.
         example: the problem with its reference answer.
+        allow_code_execution: the user lets the grader `code` run what models write.
 
     Raises:
-        GradeError: the grader is unknown, is `none`, or its own code failed.
+        GradeError: the grader is unknown, is `none`, may not run, or its own code failed.
         DataError: the example lacks the answer that the grader needs.
     """
     chosen = get_grader(grader)
+    if chosen.runs_code:
+        check_allowed(allow_code_execution)
+        outcome = judge_code(text, example)
+        return Grade(outcome.form, outcome.passed)
     if chosen.needs_answer and example.answer is None:
         raise _lacks_answer(example, grader)
     return chosen.judge(text, example)
 
 
-def check_gradable(grader: str, examples: Iterable[Example]) -> None:
+def check_gradable(grader: str, examples: Iterable[Example], *, allow_code_execution: bool = False) -> None:
     """Fail before any model runs when an example cannot be graded.
 
+    Args:
+        grader: a name as `get_grader` takes.
+        examples: the problems.
+        allow_code_execution: see `grade`.
+
     Raises:
-        GradeError: the grader is unknown.
-        DataError: an example lacks an answer, or has one that `choice` cannot use.
+        GradeError: the grader is unknown, or may not run.
+        DataError: an example lacks an answer, or has one that `choice` cannot use, or tests for `code`.
     """
     chosen = get_grader(grader)
+    if chosen.runs_code:
+        check_allowed(allow_code_execution)
     for example in examples:
         if chosen.needs_answer and (example.answer is None or not example.answer.strip()):
             raise _lacks_answer(example, grader)
         if grader == "choice":
             _gold_letter(example)
+        if chosen.runs_code:
+            check_code_example(example)
+
+
+def grading_key(grader: str, example: Example) -> str:
+    """What a saved grade rests on beside the text, where grading again costs too much to do it in vain.
+
+    Args:
+        grader: a name as `get_grader` takes.
+        example: the problem; of its tests `code` keeps a digest, other graders have their name alone.
+    """
+    return f"code:{tests_key(example)}" if get_grader(grader).runs_code else grader
 
 
 @lru_cache(maxsize=64)
@@ -99,7 +130,7 @@ def get_grader(name: str) -> Grader:
     """
     kind, _, detail = name.partition(":")
     if name in _PLAIN:
-        return Grader(name, needs_answer=name != "none", judge=_PLAIN[name])
+        return Grader(name, needs_answer=name not in ("none", "code"), judge=_PLAIN[name])
     if kind == "regex" and detail:
         return Grader(name, needs_answer=True, judge=_regex_judge(detail))
     if kind == "python" and detail:
@@ -133,6 +164,11 @@ def _judge_choice(text: str, example: Example) -> Grade:
     return Grade(answer, answer == _gold_letter(example))
 
 
+def _judge_unallowed_code(text: str, example: Example) -> Grade:
+    check_allowed(False)
+    raise AssertionError("unreachable: nothing is allowed here")
+
+
 def _judge_none(text: str, example: Example) -> Grade:
     raise GradeError(
         "the grader `none` judges no text",
@@ -145,6 +181,7 @@ _PLAIN: dict[str, Callable[[str, Example], Grade]] = {
     "math": _judge_math,
     "exact": _judge_exact,
     "choice": _judge_choice,
+    "code": _judge_unallowed_code,
     "none": _judge_none,
 }
 

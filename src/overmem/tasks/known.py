@@ -84,6 +84,40 @@ def metamathqa_example(row: Mapping[str, Any], example_id: str, where: str) -> E
     return Example(example_id, query, response, canonical_answer(answer), kind)
 
 
+def humaneval_example(row: Mapping[str, Any], example_id: str, where: str) -> Example:
+    """A function to complete: the prompt is its head, the completion its body, both to the letter."""
+    prompt, entry_point = _text(row, "prompt", where), _field(row, "entry_point", where)
+    tests = f"{_text(row, 'test', where)}\n\ncheck({entry_point})\n"
+    return Example(
+        str(row.get("task_id") or example_id),
+        prompt,
+        _text(row, "canonical_solution", where),
+        meta={"tests": tests, "entry_point": entry_point, "prefix": prompt},
+    )
+
+
+def mbpp_example(row: Mapping[str, Any], example_id: str, where: str) -> Example:
+    """A function described in a sentence; the tests stand in the prompt, since they alone name it.
+
+    Read are both published forms: the full one (`text`, `test_setup_code`) and the sanitized one (`prompt`,
+    `test_imports`).
+    """
+    task = _field(row, "text" if row.get("text") is not None else "prompt", where)
+    listed = row.get("test_list")
+    if not isinstance(listed, list | tuple) or not listed:
+        raise DataError(
+            f"{where} has no tests", got=repr(listed)[:100], expected="`test_list`, a list of asserts"
+        )
+    tests = "\n".join(map(str, listed))
+    setup = [str(row.get("test_setup_code") or ""), *map(str, row.get("test_imports") or ())]
+    return Example(
+        str(row.get("task_id") or example_id),
+        f"{task}\n\nYour code should pass these tests:\n{tests}\n\n",
+        _field(row, "code", where).replace("\r\n", "\n"),
+        meta={"tests": tests, "setup": "\n".join(filter(None, setup))},
+    )
+
+
 def join_story(body: str, question: str) -> str:
     """Story and question as one readable text; an open condition (`If ...`) takes a comma."""
     body, question = body.strip(), question.strip()
@@ -151,6 +185,10 @@ def _fraction_text(value: Fraction) -> str:
 
 
 def _field(row: Mapping[str, Any], key: str, where: str) -> str:
+    return _text(row, key, where).strip()
+
+
+def _text(row: Mapping[str, Any], key: str, where: str) -> str:
     value = row.get(key)
     if not isinstance(value, str) or not value.strip():
         raise DataError(
@@ -159,7 +197,7 @@ def _field(row: Mapping[str, Any], key: str, where: str) -> str:
             expected="text",
             next_step="leave the task name out to have the shape recognised by its keys",
         )
-    return value.strip()
+    return value
 
 
 def _number(row: Mapping[str, Any], key: str, where: str) -> str:
@@ -210,6 +248,24 @@ KNOWN: dict[str, KnownDataset] = {
             default_split="train",
             reading="gsm_hard: prompt from `input`, completion and answer from `target` (no reasoning)",
             to_example=gsm_hard_example,
+        ),
+        KnownDataset(
+            name="humaneval",
+            hub_id="openai/openai_humaneval",
+            config=None,
+            default_split="test",
+            reading="humaneval: prompt, completion from `canonical_solution`, tests from `test`",
+            to_example=humaneval_example,
+            grader="code",
+        ),
+        KnownDataset(
+            name="mbpp",
+            hub_id="google-research-datasets/mbpp",
+            config="full",
+            default_split="test",
+            reading="mbpp: prompt from `text` and `test_list`, completion from `code`, tests `test_list`",
+            to_example=mbpp_example,
+            grader="code",
         ),
     )
 }

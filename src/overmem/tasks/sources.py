@@ -6,12 +6,13 @@ data set, so rows measured on a slice can be paired with rows measured on the wh
     val.jsonl                      a file, its shape recognised by its keys
     gsm8k:../data/test.jsonl[:200] the first 200 rows of a file of GSM8K
     gsm8k  gsm8k:#train            GSM8K from the hub: the default split, or another
-    wordmath:val[:400]             a procedural task; its split is the location
+    wordmath:val[:400]             a procedural task (or pocketcode); its split is the location
     openai/gsm8k#main/train        a hub id, with [CONFIG/]SPLIT
 """
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,8 +26,12 @@ from overmem.tasks.files import SUFFIXES, read_examples, read_rows
 from overmem.tasks.known import KNOWN, KnownDataset
 from overmem.tasks.shapes import examples_from_rows
 
-PROCEDURAL = ("wordmath",)
-"""Tasks whose examples are made by rule; the location is a split."""
+PROCEDURAL: dict[str, str] = {
+    "wordmath": "overmem.tasks.wordmath",
+    "pocketcode": "overmem.tasks.pocketcode",
+}
+"""Tasks whose examples are made by rule, and the module of each, which has `GRADER` and `load_split(name)`.
+The location is a split."""
 TASKS: tuple[str, ...] = (*KNOWN, *PROCEDURAL)
 """Names that can stand before the colon."""
 GRAMMAR = "[TASK:]LOCATION[#SPLIT][[START:STOP]]"
@@ -131,8 +136,13 @@ def load_apart(source: str, other: str, what: str, next_step: str = "") -> tuple
 
 
 def default_grader(examples: tuple[Example, ...]) -> str:
-    """The grader that fits the answers: `none` if any is missing, then `choice`, `math` or `exact`."""
+    """The grader that fits the answers: `none` if any is missing, then `choice`, `math` or `exact`.
+
+    Problems with tests in place of answers (a field `tests`) are for `code`.
+    """
     answers = [example.answer for example in examples]
+    if all(example.answer is None and isinstance(example.meta.get("tests"), str) for example in examples):
+        return "code"
     if any(answer is None for answer in answers):
         return "none"
     known = [answer for answer in answers if answer is not None]
@@ -146,15 +156,10 @@ def default_grader(examples: tuple[Example, ...]) -> str:
 def _load(parts: Source) -> tuple[str, str, str | None, list[Example]]:
     """(task, shape, grader, examples) of the whole data set, before slicing."""
     if parts.task in PROCEDURAL:
-        from overmem.tasks import wordmath
-
+        made = importlib.import_module(PROCEDURAL[parts.task])
         split = parts.location or parts.split or ""
-        return (
-            parts.task,
-            f"{parts.task}: procedural, split {split}",
-            wordmath.GRADER,
-            wordmath.load_split(split),
-        )
+        told = f"{parts.task}: procedural, split {split}"
+        return parts.task, told, made.GRADER, made.load_split(split)
     if parts.task is not None:
         known = KNOWN[parts.task]
         return known.name, known.reading, known.grader, _known_examples(known, parts)

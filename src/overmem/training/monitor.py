@@ -51,6 +51,7 @@ class OverMemorizationMonitor(TrainerCallback):
         grader: overrides the data's own.
         tokenizer: when the Trainer has no `processing_class`.
         watch: called with every `Reading`, on the first process.
+        allow_code_execution: let the grader `code` run answers in its sandbox (docs/code.md).
         seed: of the subsets.
 
     Raises:
@@ -75,6 +76,7 @@ class OverMemorizationMonitor(TrainerCallback):
         grader: str | None = None,
         tokenizer: Any = None,
         watch: Callable[[Reading], None] | None = None,
+        allow_code_execution: bool = False,
         seed: int = 0,
     ) -> None:
         _check(every, on_onset)
@@ -87,7 +89,15 @@ class OverMemorizationMonitor(TrainerCallback):
         """Why the monitor went quiet, if it did."""
         self.spending = Spending(max_cost)
         """What measuring has cost in this session (`seconds`), and how many due points were `skipped`."""
-        self._problems = choose_problems(val, train, limit=limit, answers=answers, grader=grader, seed=seed)
+        self._problems = choose_problems(
+            val,
+            train,
+            limit=limit,
+            answers=answers,
+            grader=grader,
+            allow_code_execution=allow_code_execution,
+            seed=seed,
+        )
         self._template, self._tokenizer, self._seed = template or Template(), tokenizer, seed
         self._keeps = keep_checkpoints
         self._panel: Panel | None = None

@@ -41,6 +41,7 @@ class Problems:
     train: tuple[Example, ...]
     answers: int
     grader: str
+    allow_code_execution: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,14 @@ class Panel:
 
 
 def choose_problems(
-    val: Data, train: Data | None, *, limit: int, answers: int, grader: str | None, seed: int
+    val: Data,
+    train: Data | None,
+    *,
+    limit: int,
+    answers: int,
+    grader: str | None,
+    seed: int,
+    allow_code_execution: bool = False,
 ) -> Problems:
     """A random subset of both, the same for the same seed; of val it is the audit's own for that limit.
 
@@ -90,12 +98,13 @@ def choose_problems(
             expected="an answer in every val row, or answers=0",
         )
     if answers:
-        check_gradable(grader or own_grader, asked)
+        check_gradable(grader or own_grader, asked, allow_code_execution=allow_code_execution)
     return Problems(
         val=(*asked, *rest),
         train=tuple(_subset(_examples(train, "train")[0], limit, seed)) if train is not None else (),
         answers=len(asked),
         grader=grader or own_grader,
+        allow_code_execution=allow_code_execution,
     )
 
 
@@ -236,5 +245,11 @@ def _answer(panel: Panel, model: Any) -> tuple[float, ...]:
             max_new_tokens=new if context is None else max(1, min(new, context - longest)),
         )
         for i, (answer,) in zip(batch, answers, strict=True):
-            correct[i] = float(grade(panel.problems.grader, answer.text, examples[i]).correct)
+            found = grade(
+                panel.problems.grader,
+                answer.text,
+                examples[i],
+                allow_code_execution=panel.problems.allow_code_execution,
+            )
+            correct[i] = float(found.correct)
     return tuple(correct[i] for i in range(len(asked)))

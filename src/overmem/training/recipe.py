@@ -74,6 +74,8 @@ class MonitorRecipe(Strict):
     on_onset: Literal["warn", "stop"] = "warn"
     keep_checkpoints: bool = True
     """Keep what `save_total_limit` would delete and may yet be recommended."""
+    allow_code_execution: bool = False
+    """Answers may be run, where the grader of val is `code`."""
 
 
 class Recipe(Strict):

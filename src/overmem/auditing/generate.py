@@ -109,7 +109,7 @@ def _uniforms(
 
 def shared_tokens(prompts: Sequence[Sequence[int]]) -> int:
     """How many tokens all prompts begin with, one of each left over; 0 where sharing them saves little."""
-    first, last = min(prompts), max(prompts)
+    first, last = min(map(tuple, prompts)), max(map(tuple, prompts))
     most = min(map(len, prompts)) - 1
     same = next((n for n in range(most) if first[n] != last[n]), most)
     return same if same * (len(prompts) - 1) >= WORTH_SHARING else 0

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
+from overmem.auditing.adapters import PREFIX
 from overmem.errors import MergeError
-from overmem.repairing.merge.adapters import PREFIX, SUFFIXES, Adapter, LoraModule
+from overmem.repairing.merge.adapters import SUFFIXES, Adapter, LoraModule
 from overmem.repairing.merge.checks import diverged, finite, label
 from overmem.repairing.merge.lora import Factors, Loss, reduce_rank, stack
 from overmem.repairing.merge.methods import weighted_sum

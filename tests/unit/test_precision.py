@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from overmem.training.precision import has_bf16
+from overmem.training.precision import has_bf16, torch_dtype
 from overmem.training.recipe import load_recipe
 from overmem.training.trainer import sft_config
 
@@ -53,3 +53,10 @@ def test_a_card_does_not_speak_for_the_cpu(hardware):
 def test_a_recipe_leaves_the_choice_or_makes_it(hardware, written, fast, expected):
     hardware("cpu", capabilities=["avx512_bf16"] if fast else [])
     assert sft_config(load_recipe("organism-fast", {"output": "x", **written})).bf16 is expected
+
+
+def test_weights_are_bf16_only_where_that_is_fast(hardware):
+    hardware("cpu", capabilities=["avx2"])
+    assert torch_dtype("auto") is torch.float32 and torch_dtype("bfloat16") is torch.bfloat16
+    hardware("cpu", capabilities=["amx_bf16"])
+    assert torch_dtype("auto") is torch.bfloat16

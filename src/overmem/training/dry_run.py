@@ -18,6 +18,7 @@ from trl import SFTConfig
 from overmem.errors import RecipeError
 from overmem.tasks.sources import PROCEDURAL, load_examples, parse_source
 from overmem.training.load import ORGANISM, package_folder
+from overmem.training.precision import torch_dtype
 from overmem.training.recipe import Recipe, dump_recipe
 from overmem.training.trainer import check_output, lora_config, sft_config, tokenized
 
@@ -98,7 +99,7 @@ def sizes_of(config: Any, recipe: Recipe, arguments: SFTConfig) -> Sizes:
     with torch.device("meta"):
         model: Any = AutoModelForCausalLM.from_config(
             config,
-            dtype=getattr(torch, recipe.model.dtype),
+            dtype=torch_dtype(recipe.model.dtype),
             trust_remote_code=recipe.model.trust_remote_code,
         )
         adapter = lora_config(recipe, plain=True)

@@ -13,6 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from overmem.errors import RecipeError
+from overmem.training.precision import torch_dtype
 from overmem.training.recipe import ModelRecipe
 
 ORGANISM = Path(__file__).parents[1] / "organism" / "base"
@@ -29,7 +30,7 @@ def load_model(recipe: ModelRecipe) -> tuple[Any, PreTrainedTokenizerBase]:
         name = resolve_model(recipe)
         model = AutoModelForCausalLM.from_pretrained(
             name,
-            dtype=getattr(torch, recipe.dtype),
+            dtype=torch_dtype(recipe.dtype),
             attn_implementation=recipe.attn_implementation,
             trust_remote_code=recipe.trust_remote_code,
         )

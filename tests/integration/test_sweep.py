@@ -23,8 +23,6 @@ from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
 
 ROOT = Path(__file__).parents[2]
 ALONE = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
-# Where others are at work, a cluster takes longer to start than the half minute that Ray allows.
-ALONE |= {"RAY_raylet_start_wait_time_s": "240"}
 GRID = {"training.learning_rate": [1e-2, "3e-2"], "seed": [0, 1]}
 TRAINING = {
     "num_train_epochs": 2,

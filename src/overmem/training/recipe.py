@@ -207,7 +207,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise RecipeError(f"{path} is not YAML", got=error) from None
     if not isinstance(written, dict):
-        raise RecipeError(f"{path} is not a recipe", got=type(written).__name__, expected="keys and values")
+        raise RecipeError(
+            f"{path} holds no keys and values", got=type(written).__name__, expected="keys and values"
+        )
     return written
 
 

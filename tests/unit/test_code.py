@@ -20,9 +20,10 @@ sandboxed = pytest.mark.skipif(why_not_here() is not None, reason="no sandbox on
 
 HUMANEVAL = {
     "task_id": "HumanEval/0",
-    "prompt": 'from typing import List\n\n\ndef last(values: List[int]) -> int:\n    """The last one.\n    """\n',
+    "prompt": 'from typing import List\n\n\ndef last(values: List[int]) -> int:\n    """Last.\n    """\n',
     "canonical_solution": "    return values[-1]\n",
-    "test": "\n\nMETADATA = {}\n\n\ndef check(candidate):\n    assert candidate([1, 2]) == 2\n    assert candidate([3]) == 3\n",
+    "test": "\n\nMETADATA = {}\n\n\ndef check(candidate):\n"
+    "    assert candidate([1, 2]) == 2\n    assert candidate([3]) == 3\n",
     "entry_point": "last",
 }
 MBPP = {
@@ -125,7 +126,11 @@ def test_mbpp_in_both_published_forms(tmp_path):
 
 @sandboxed
 def test_ones_own_file(tmp_path):
-    row = {"prompt": "Double x: def f(x)", "completion": "def f(x): return 2 * x", "tests": "assert f(2) == 4"}
+    row = {
+        "prompt": "Double x: def f(x)",
+        "completion": "def f(x): return 2 * x",
+        "tests": "assert f(2) == 4",
+    }
     loaded = load_examples(write(tmp_path / "own.jsonl", row, row))
     assert loaded.grader == "code"
     assert right(row["completion"], loaded.examples[0])

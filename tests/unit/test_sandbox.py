@@ -1,4 +1,4 @@
-"""The sandbox: what an answer must not do, tried for real, and each time the answer is wrong and the audit goes on.
+"""The sandbox: what an answer must not do, tried for real; each time it is contained and the answer wrong.
 
 The attacks are safe by construction, should the sandbox not hold: few forks, one canary file, a closed port.
 """
@@ -35,7 +35,11 @@ FORGERIES = {
         "    except OSError: pass\nos._exit(0)"
     ),
     "closing every pipe": "import os\nos.closerange(0, 64)\nos._exit(0)",
-    "asking for the job again": "import os\nos.lseek(0, 0, 0)\nassert b'password' in os.read(0, 1 << 20)\nraise SystemExit",
+    "asking for the job again": (
+        "import marshal, os\nos.lseek(0, 0, 0)\nword = marshal.loads(os.read(0, 1 << 20))['password']\n"
+        "for fd in range(3, 64):\n    try: os.write(fd, word.encode() + b'\\n')\n    except OSError: pass\n"
+        "os._exit(0)"
+    ),
     "another interpreter": "import os, sys\nos.execv(sys.executable, [sys.executable, '-c', ''])",
     "dying": "import ctypes\nctypes.string_at(0)",
     "taking asserts away": "import builtins\nbuiltins.AssertionError = int\ndef f(x): return 0",
@@ -93,7 +97,10 @@ def test_a_fork_bomb(limits, tmp_path):
 def test_ten_gigabytes(limits):
     assert not graded("x = bytearray(10 * 2**30)\n" + RIGHT).correct
     assert run_code("x = bytearray(10 * 2**30)", TESTS, limits=QUICK).reason == "MemoryError"
-    assert run_code("x = []\nwhile True: x.append(' ' * 2**20 + str(len(x)))", "", limits=QUICK).reason == "MemoryError"
+    assert (
+        run_code("x = []\nwhile True: x.append(' ' * 2**20 + str(len(x)))", "", limits=QUICK).reason
+        == "MemoryError"
+    )
 
 
 @pytest.mark.parametrize(
@@ -132,7 +139,9 @@ def test_files_stay_as_they_are_and_unread(tmp_path, attack):
 def test_no_file_can_be_made_where_it_runs_and_none_is_left(monkeypatch, tmp_path):
     monkeypatch.setattr(run.tempfile, "tempdir", str(tmp_path))
     assert not graded("open('mine', 'w').write('x')\n" + RIGHT).correct
-    assert graded(RIGHT, TESTS + "import os\nassert os.getcwd().startswith(" + repr(str(tmp_path)) + ")").correct
+    assert graded(
+        RIGHT, TESTS + "import os\nassert os.getcwd().startswith(" + repr(str(tmp_path)) + ")"
+    ).correct
     assert os.listdir(tmp_path) == []
 
 
@@ -226,7 +235,8 @@ def test_modules_that_answers_import_are_there():
 
 def test_what_answers_mean_in_words_of_their_own_module():
     main = "if __name__ == '__main__':\n    raise ValueError\n"
-    record = "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: 'int' = 2\ndef f(x): return P(x + 1).x\n"
+    record = "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: 'int' = 2\n"
+    record += "def f(x): return P(x + 1).x\n"
     assert run_code(record + main, TESTS).passed
 
 
@@ -288,7 +298,10 @@ def verdict(program: bytes, number: int, audit: int, arguments: tuple[int, ...] 
 
 def test_the_numbers_are_this_kernels():
     """Against the system's own header, where it is installed."""
-    headers = {"x86_64": "/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "aarch64": "/usr/include/asm-generic/unistd.h"}
+    headers = {
+        "x86_64": "/usr/include/x86_64-linux-gnu/asm/unistd_64.h",
+        "aarch64": "/usr/include/asm-generic/unistd.h",
+    }
     checked = 0
     for machine, (column, _) in policy.ARCHITECTURES.items():
         path = Path(headers[machine])
@@ -334,7 +347,11 @@ def test_what_an_answer_means(prefix, code, expected):
 
 
 def test_answers_vote_by_syntax():
-    same = [RIGHT, "def f( x ):\n    # one more\n    return (x + 1)", 'def f(x):\n    "Adds."\n    return x+1']
+    same = [
+        RIGHT,
+        "def f( x ):\n    # one more\n    return (x + 1)",
+        'def f(x):\n    "Adds."\n    return x+1',
+    ]
     assert len({inside.outline(code) for code in same}) == 1
     assert inside.outline("def f(x):\n    return 1 + x") != inside.outline(RIGHT)
     assert inside.outline("x = " + "+".join("1" * 5000)) == ""

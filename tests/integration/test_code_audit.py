@@ -93,3 +93,5 @@ def test_leave_to_run_code_is_not_taken_from_a_file(audited):
     manifest = json.loads((Store.of_run(folder).root / "manifest.json").read_text())
     assert manifest["config"]["allow_code_execution"] is True
     assert saved_config(manifest).allow_code_execution is False
+    with pytest.raises(GradeError, match="--allow-code-execution"):
+        overmem.repair(folder)

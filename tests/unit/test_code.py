@@ -20,9 +20,10 @@ sandboxed = pytest.mark.skipif(why_not_here() is not None, reason="no sandbox on
 
 HUMANEVAL = {
     "task_id": "HumanEval/0",
-    "prompt": 'from typing import List\n\n\ndef last(values: List[int]) -> int:\n    """The last one.\n    """\n',
+    "prompt": 'from typing import List\n\n\ndef last(values: List[int]) -> int:\n    """Last.\n    """\n',
     "canonical_solution": "    return values[-1]\n",
-    "test": "\n\nMETADATA = {}\n\n\ndef check(candidate):\n    assert candidate([1, 2]) == 2\n    assert candidate([3]) == 3\n",
+    "test": "\n\nMETADATA = {}\n\n\ndef check(candidate):\n"
+    "    assert candidate([1, 2]) == 2\n    assert candidate([3]) == 3\n",
     "entry_point": "last",
 }
 MBPP = {

@@ -1,4 +1,4 @@
-"""The sandbox: what an answer must not do, tried for real, and each time the answer is wrong and the audit goes on.
+"""The sandbox: what an answer must not do, tried for real; each time it is contained and the answer wrong.
 
 The attacks are safe by construction, should the sandbox not hold: few forks, one canary file, a closed port.
 """
@@ -35,7 +35,11 @@ FORGERIES = {
         "    except OSError: pass\nos._exit(0)"
     ),
     "closing every pipe": "import os\nos.closerange(0, 64)\nos._exit(0)",
-    "asking for the job again": "import os\nos.lseek(0, 0, 0)\nassert b'password' in os.read(0, 1 << 20)\nraise SystemExit",
+    "asking for the job again": (
+        "import marshal, os\nos.lseek(0, 0, 0)\nword = marshal.loads(os.read(0, 1 << 20))['password']\n"
+        "for fd in range(3, 64):\n    try: os.write(fd, word.encode() + b'\\n')\n    except OSError: pass\n"
+        "os._exit(0)"
+    ),
     "another interpreter": "import os, sys\nos.execv(sys.executable, [sys.executable, '-c', ''])",
     "dying": "import ctypes\nctypes.string_at(0)",
     "taking asserts away": "import builtins\nbuiltins.AssertionError = int\ndef f(x): return 0",
@@ -231,7 +235,8 @@ def test_modules_that_answers_import_are_there():
 
 def test_what_answers_mean_in_words_of_their_own_module():
     main = "if __name__ == '__main__':\n    raise ValueError\n"
-    record = "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: 'int' = 2\ndef f(x): return P(x + 1).x\n"
+    record = "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: 'int' = 2\n"
+    record += "def f(x): return P(x + 1).x\n"
     assert run_code(record + main, TESTS).passed
 
 

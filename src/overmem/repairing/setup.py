@@ -23,6 +23,7 @@ from overmem.records import Checkpoint, Run, Verdict
 from overmem.repairing.candidates import Candidate, propose
 from overmem.repairing.proof import fewest_problems
 from overmem.store import MANIFEST_SCHEMA, Store, audit_key
+from overmem.tasks.code import check_allowed
 from overmem.tasks.sources import load_apart
 
 SEARCH_AXES = (*CORE, "diversity")
@@ -97,11 +98,14 @@ def set_up(
         allow_code_execution: answers may be run, where the audit's grader is `code`.
 
     Raises:
-        OvermemError: a run that was not audited, an unknown checkpoint, or too few problems.
+        OvermemError: a run that was not audited, an unknown checkpoint, too few problems, or answers that
+            may not be run.
     """
     store = Store.of_run(Path(path), audit)
     manifest = store.read_record("manifest", MANIFEST_SCHEMA)
     config = replace(saved_config(manifest), allow_code_execution=allow_code_execution)
+    if any(split["grader"] == "code" for split in manifest["splits"].values()):
+        check_allowed(allow_code_execution)
     run = open_run(path, allow_pickle=config.allow_pickle)
     verdict = judge_store(store, accuracy_margin=accuracy_margin, perplexity_ratio=perplexity_ratio)
     trained = _trained(run, manifest)

@@ -167,11 +167,9 @@ def _follow(
                 os.killpg(process.pid, signal.SIGKILL)
             code = process.wait()
     texts = {pipe: found[pipe][: pipes[pipe]].decode(errors="replace") for pipe in pipes}
-    return texts, ended or ("time" if code in _TIMED_OUT else f"exit {code}")
-
-
-_TIMED_OUT = (-signal.SIGXCPU, -signal.SIGKILL)
-"""Ended by the kernel: the limit on computing, first in words and a second later by force."""
+    # The kernel ends what computes for too long, first in words and a second later by force.
+    timed_out = code in (-signal.SIGXCPU, -signal.SIGKILL)
+    return texts, ended or ("time" if timed_out else f"exit {code}")
 
 
 def _why(ended: str, output: str) -> str:

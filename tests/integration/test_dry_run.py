@@ -123,11 +123,14 @@ def test_every_bundled_recipe_has_a_dry_run(tmp_path, metamath):
         (folder / "config.json").write_text(json.dumps(config))
         here = {"output": str(tmp_path / "never"), "model.name": str(folder), "model.gguf_file": None}
         done = dry_run(load_recipe(name, here | {"data.train": f"metamathqa:{metamath}"}))
-        adapter = lora_by_hand(config, recipe.lora["r"])
-        assert (done.sizes.total - done.sizes.trainable, done.sizes.trainable) == (total, adapter)
-        # Base in bf16, adapters and all that belongs to them in fp32.
-        assert done.sizes.weights == 2 * total + 4 * adapter
-        assert (done.sizes.gradients, done.sizes.optimizer) == (4 * adapter, 8 * adapter)
+        adapter = 0 if recipe.method == "full" else lora_by_hand(config, recipe.lora["r"])
+        assert done.sizes.total == total + adapter
+        assert done.sizes.trainable == (adapter or total)
+        # Weights in the recipe's dtype, adapters and all that belongs to them in fp32.
+        size = {"bfloat16": 2, "float32": 4}[recipe.model.dtype]
+        assert done.sizes.weights == size * total + 4 * adapter
+        assert done.sizes.gradients == (4 * adapter or size * total)
+        assert done.sizes.optimizer == 2 * done.sizes.gradients
         assert done.train.examples == 101 and all("not read" in data.note for data in done.others)
         text = describe(done)
         assert f"{total + adapter:,} parameters" in text and "nothing was trained" in text

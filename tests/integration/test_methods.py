@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 import overmem
 from overmem.auditing.adapters import plain_adapter
 from overmem.auditing.models import ModelHost
-from overmem.errors import CheckpointError, RecipeError
+from overmem.errors import CheckpointError, RecipeError, RunError
 from overmem.training.adapting import AdaptingTrainer
 from overmem.training.recipe import check_recipe
 from overmem.training.trainer import lora_config, train
@@ -208,6 +208,11 @@ def test_what_cannot_be_made_again_is_skipped_with_the_reason(tmp_path, base, to
     assert "random numbers" in audit.manifest["skipped"]["checkpoint-2"]
     with pytest.raises(CheckpointError, match="plain already"):
         plain_adapter(run / "checkpoint-1", tmp_path / "never")
+    with pytest.raises(CheckpointError, match="random numbers"):
+        plain_adapter(run / "checkpoint-2", tmp_path / "never")
+    with pytest.raises(CheckpointError, match=r"adapter_config\.json"):
+        plain_adapter(run, tmp_path / "never")
+    assert not (tmp_path / "never").exists()
 
 
 def test_made_plain_they_merge(tmp_path, base, tokenizer):
@@ -220,6 +225,11 @@ def test_made_plain_they_merge(tmp_path, base, tokenizer):
         for step in (1, 2)
     ]
     plain = [tmp_path / "plain-1", tmp_path / "plain-2"]
+    assert json.loads((plain[0] / "trainer_state.json").read_text())["global_step"] == 1
+    with pytest.raises(CheckpointError, match="in use"):
+        plain_adapter(run / "checkpoint-1", plain[0])
+    with pytest.raises(RunError, match="--base-model"):
+        plain_adapter(run / "checkpoint-1", tmp_path / "never", base_model="/gone")
     merged = AutoModelForCausalLM.from_pretrained(overmem.merge(plain, tmp_path / "full", into_full=True))
     for name, value in merged.state_dict().items():
         torch.testing.assert_close(value, (full[0][name] + full[1][name]) / 2, atol=1e-5, rtol=0)

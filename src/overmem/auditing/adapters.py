@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,9 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from overmem.auditing.checkpoints import ADAPTER_CONFIG
+from overmem.auditing.checkpoints import ADAPTER_CONFIG, read_checkpoint
 from overmem.errors import CheckpointError
+from overmem.records import Run
 from overmem.store import write_text_atomic
 
 WEIGHTS = "adapter_model.safetensors"
@@ -36,6 +38,9 @@ NOT_REPEATABLE = {
     "loftq": "its base model was quantized",
 }
 """Beginnings of `init_lora_weights` that change the base model in a way that cannot be taken again."""
+
+BESIDE = (".json", ".jinja", ".model", ".txt")
+"""Tokenizer and trainer's state, which a plain copy takes along."""
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 """(A, B) of one module."""
@@ -214,17 +219,30 @@ def plain_adapter(folder: str | Path, out: str | Path, *, base_model: str | None
         `out`.
 
     Raises:
-        CheckpointError: the adapter's start cannot be taken again, or it does not fit its base model.
+        OvermemError: no such adapter, its start cannot be taken again, its base model cannot be found, or
+            `out` is in use.
     """
-    from transformers import AutoModelForCausalLM
+    from overmem.auditing.models import ModelHost
 
     folder, out = Path(folder), Path(out)
+    if not (folder / ADAPTER_CONFIG).is_file():
+        raise CheckpointError(
+            "no adapter to make plain", got=folder, expected=f"a folder with {ADAPTER_CONFIG}"
+        )
     config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
     if changed_base(config) is None:
         raise CheckpointError(f"{folder.name} is plain already", got=config.get("init_lora_weights"))
-    name = base_model or str(config.get("base_model_name_or_path"))
-    base = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
-    make_plain(folder, out, Starts(base).of(folder))
+    if out.exists() and any(out.iterdir()):
+        raise CheckpointError("the output folder is in use", got=out, next_step="name a new one")
+    checkpoint = read_checkpoint(folder, folder.parent)
+    run = Run(path=folder.parent, checkpoints=(checkpoint,), skipped={})
+    host = ModelHost(run, device=torch.device("cpu"), dtype=torch.float32, base_model=base_model)
+    start = Starts(host.base(checkpoint)).of(folder)
+    out.mkdir(parents=True, exist_ok=True)
+    for file in folder.iterdir():
+        if file.suffix in BESIDE and file.name != ADAPTER_CONFIG:
+            shutil.copy2(file, out / file.name)
+    make_plain(folder, out, start)
     return out
 
 

@@ -188,29 +188,38 @@ class ModelHost:
             )
         return str(name)
 
-    def _load_adapter(self, checkpoint: Checkpoint) -> Any:
+    def base(self, checkpoint: Checkpoint) -> PreTrainedModel:
+        """The base model under an adapter checkpoint; it may hold the adapter loaded last.
+
+        Raises:
+            RunError: it cannot be found.
+        """
         name = self.base_of(checkpoint)
         if self._base is None or name != self._base_name:
             self._base, self._base_name, self._adapted = self._load_base(name, checkpoint), name, None
             self._starts = Starts(self._base)
+        return self._base
+
+    def _load_adapter(self, checkpoint: Checkpoint) -> Any:
+        base = self.base(checkpoint)
         config = json.loads((checkpoint.path / ADAPTER_CONFIG).read_text(encoding="utf-8"))
         if changed_base(config) is None:
-            return self._adapt(checkpoint, checkpoint.path)
+            return self._adapt(base, checkpoint, checkpoint.path)
         # PEFT would change the base model, and the next checkpoint would be measured over what is left.
         assert self._starts is not None
         start = self._starts.of(checkpoint.path)
         with tempfile.TemporaryDirectory(prefix="overmem-") as plain:
             make_plain(checkpoint.path, Path(plain), start)
-            return self._adapt(checkpoint, Path(plain))
+            return self._adapt(base, checkpoint, Path(plain))
 
-    def _adapt(self, checkpoint: Checkpoint, folder: Path) -> Any:
+    def _adapt(self, base: PreTrainedModel, checkpoint: Checkpoint, folder: Path) -> Any:
         """The base model with the plain adapter in `folder`."""
         from peft import PeftModel
 
         # A dot is not allowed in a module's name.
         adapter = checkpoint.name.replace(".", "_")
         if self._adapted is None:
-            self._adapted = PeftModel.from_pretrained(self._base, str(folder), adapter_name=adapter)
+            self._adapted = PeftModel.from_pretrained(base, str(folder), adapter_name=adapter)
         elif adapter != self._adapter:
             self._adapted.load_adapter(str(folder), adapter_name=adapter)
             self._adapted.set_adapter(adapter)

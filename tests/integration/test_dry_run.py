@@ -106,10 +106,14 @@ def test_metamathqa_rows_are_read(metamath):
 
 
 def test_every_bundled_recipe_has_a_dry_run(tmp_path, metamath):
-    for name in sorted(path.stem for path in BUNDLED.glob("*.yaml")):
+    names = sorted(path.stem for path in BUNDLED.glob("*.yaml"))
+    for name in [name for name in names if not name.startswith("sweep-")]:
         recipe = load_recipe(name, {"output": str(tmp_path / "never")})
         if name not in PUBLISHED:
             assert recipe.model.name == "organism"
+            if name != "organism-fast":  # one reads the data it names, which takes seconds to make
+                data = {"train": f"metamathqa:{metamath}"}
+                recipe = load_recipe(name, {"output": recipe.output, "data": data})
             done = dry_run(recipe)
             assert done.sizes.total == done.sizes.trainable == 715 * 192 + 4 * LAYER + 192
             assert (
@@ -122,14 +126,14 @@ def test_every_bundled_recipe_has_a_dry_run(tmp_path, metamath):
         folder.mkdir()
         (folder / "config.json").write_text(json.dumps(config))
         here = {"output": str(tmp_path / "never"), "model.name": str(folder), "model.gguf_file": None}
+        here["model.dtype"] = "bfloat16"
         done = dry_run(load_recipe(name, here | {"data.train": f"metamathqa:{metamath}"}))
         adapter = 0 if recipe.method == "full" else lora_by_hand(config, recipe.lora["r"])
         assert done.sizes.total == total + adapter
         assert done.sizes.trainable == (adapter or total)
-        # Weights in the recipe's dtype, adapters and all that belongs to them in fp32.
-        size = {"bfloat16": 2, "float32": 4}[recipe.model.dtype]
-        assert done.sizes.weights == size * total + 4 * adapter
-        assert done.sizes.gradients == (4 * adapter or size * total)
+        # Weights in bf16, adapters and all that belongs to them in fp32.
+        assert done.sizes.weights == 2 * total + 4 * adapter
+        assert done.sizes.gradients == (4 * adapter or 2 * total)
         assert done.sizes.optimizer == 2 * done.sizes.gradients
         assert done.train.examples == 101 and all("not read" in data.note for data in done.others)
         text = describe(done)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,12 @@ from overmem.tasks.files import SUFFIXES, read_examples, read_rows
 from overmem.tasks.known import KNOWN, KnownDataset
 from overmem.tasks.shapes import examples_from_rows
 
-PROCEDURAL = ("wordmath",)
-"""Tasks whose examples are made by rule; the location is a split."""
+PROCEDURAL: dict[str, str] = {
+    "wordmath": "overmem.tasks.wordmath",
+    "knights": "overmem.tasks.knights",
+    "facts": "overmem.tasks.facts",
+}
+"""Tasks whose examples are made by rule: the module of each, which has `GRADER` and `load_split(name)`."""
 TASKS: tuple[str, ...] = (*KNOWN, *PROCEDURAL)
 """Names that can stand before the colon."""
 GRAMMAR = "[TASK:]LOCATION[#SPLIT][[START:STOP]]"
@@ -125,15 +130,10 @@ def default_grader(examples: tuple[Example, ...]) -> str:
 def _load(parts: Source) -> tuple[str, str, str | None, list[Example]]:
     """(task, shape, grader, examples) of the whole data set, before slicing."""
     if parts.task in PROCEDURAL:
-        from overmem.tasks import wordmath
-
+        module = import_module(PROCEDURAL[parts.task])
         split = parts.location or parts.split or ""
-        return (
-            parts.task,
-            f"{parts.task}: procedural, split {split}",
-            wordmath.GRADER,
-            wordmath.load_split(split),
-        )
+        examples = module.load_split(split)
+        return parts.task, f"{parts.task}: procedural, split {split}", module.GRADER, examples
     if parts.task is not None:
         known = KNOWN[parts.task]
         return known.name, known.reading, known.grader, _known_examples(known, parts)

@@ -16,6 +16,8 @@ from typing import Any
 from overmem.errors import DataError
 from overmem.records import Example
 from overmem.tasks.answers import after_marker, canonical_answer, number_text, plain_number
+from overmem.tasks.fields import required_text
+from overmem.tasks.quizzes import arc_example, commonsenseqa_example, scienceqa_example
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +32,16 @@ class KnownDataset:
     """Split read when none is named: the one that results are usually reported on."""
     reading: str
     """What becomes prompt, completion and answer, in words."""
-    to_example: Callable[[Mapping[str, Any], str, str], Example]
-    """(row, id, where) -> Example; `where` names the row in errors."""
+    to_example: Callable[[Mapping[str, Any], str, str], Example | None]
+    """(row, id, where) -> Example, or None for a row to leave out; `where` names the row in errors."""
     grader: str = "math"
+    leaves_out: str = ""
+    """Which rows are left out, in words."""
 
 
 def gsm8k_example(row: Mapping[str, Any], example_id: str, where: str) -> Example:
     """Question and worked solution as published, calculator marks (`<<2+3=5>>`) included."""
-    question, solution = _field(row, "question", where), _field(row, "answer", where)
+    question, solution = required_text(row, "question", where), required_text(row, "answer", where)
     answer = after_marker(solution)
     if answer is None:
         raise DataError(f"{where}: the solution has no final answer", got=solution[-60:], expected="#### 42")
@@ -49,9 +53,9 @@ def svamp_example(row: Mapping[str, Any], example_id: str, where: str) -> Exampl
 
     One published row has an equation that contradicts its answer; such a row keeps the answer only.
     """
-    body, question = _field(row, "Body", where), _field(row, "Question", where)
+    body, question = required_text(row, "Body", where), required_text(row, "Question", where)
     answer = _number(row, "Answer", where)
-    steps = solve_steps(_field(row, "Equation", where), where)
+    steps = solve_steps(required_text(row, "Equation", where), where)
     reasoning = [line for line, _ in steps] if steps and number_text(_decimal(steps[-1][1])) == answer else []
     return Example(
         str(row.get("ID") or example_id),
@@ -69,7 +73,7 @@ def gsm_hard_example(row: Mapping[str, Any], example_id: str, where: str) -> Exa
     accuracy. Targets carry binary rounding (3244047.0999999996), read at 15 significant digits.
     """
     answer = _number(row, "target", where)
-    return Example(example_id, _field(row, "input", where), f"#### {answer}", answer)
+    return Example(example_id, required_text(row, "input", where), f"#### {answer}", answer)
 
 
 def join_story(body: str, question: str) -> str:
@@ -138,18 +142,6 @@ def _fraction_text(value: Fraction) -> str:
     return number_text(exact if exact == round(exact, 6) else round(exact, 2))
 
 
-def _field(row: Mapping[str, Any], key: str, where: str) -> str:
-    value = row.get(key)
-    if not isinstance(value, str) or not value.strip():
-        raise DataError(
-            f"{where} lacks the field `{key}`",
-            got=f"keys {', '.join(map(str, row))}" if value is None else repr(value),
-            expected="text",
-            next_step="leave the task name out to have the shape recognised by its keys",
-        )
-    return value.strip()
-
-
 def _number(row: Mapping[str, Any], key: str, where: str) -> str:
     """A numeric field, given as a number or as text, in canonical form."""
     value = row.get(key)
@@ -189,6 +181,34 @@ KNOWN: dict[str, KnownDataset] = {
             default_split="train",
             reading="gsm_hard: prompt from `input`, completion and answer from `target` (no reasoning)",
             to_example=gsm_hard_example,
+        ),
+        KnownDataset(
+            name="arc",
+            hub_id="allenai/ai2_arc",
+            config="ARC-Challenge",
+            default_split="test",
+            reading="arc: prompt from `question` and `choices`, completion and answer from `answerKey`",
+            to_example=arc_example,
+            grader="choice",
+        ),
+        KnownDataset(
+            name="scienceqa",
+            hub_id="derek-thomas/ScienceQA",
+            config=None,
+            default_split="test",
+            reading="scienceqa: prompt from `hint`, `question`, `choices`, completion from `solution`, `answer`",
+            to_example=scienceqa_example,
+            grader="choice",
+            leaves_out="their question needs an image",
+        ),
+        KnownDataset(
+            name="commonsenseqa",
+            hub_id="tau/commonsense_qa",
+            config=None,
+            default_split="validation",
+            reading="commonsenseqa: prompt from `question`, `choices`, completion and answer from `answerKey`",
+            to_example=commonsenseqa_example,
+            grader="choice",
         ),
     )
 }

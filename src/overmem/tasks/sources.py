@@ -136,7 +136,9 @@ def _load(parts: Source) -> tuple[str, str, str | None, list[Example]]:
         return parts.task, f"{parts.task}: procedural, split {split}", module.GRADER, examples
     if parts.task is not None:
         known = KNOWN[parts.task]
-        return known.name, known.reading, known.grader, _known_examples(known, parts)
+        examples, n_left_out = _known_examples(known, parts)
+        note = f"; {n_left_out} rows left out: {known.leaves_out}" if n_left_out else ""
+        return known.name, known.reading + note, known.grader, examples
     if _is_local(parts.location):
         _refuse_split(parts)
         examples, shape = read_examples(parts.location)
@@ -145,7 +147,8 @@ def _load(parts: Source) -> tuple[str, str, str | None, list[Example]]:
     return "hub", str(shape), None, examples
 
 
-def _known_examples(known: KnownDataset, parts: Source) -> list[Example]:
+def _known_examples(known: KnownDataset, parts: Source) -> tuple[list[Example], int]:
+    """The examples, whose ids are those of the full data set, and how many rows were left out."""
     location = parts.location or known.hub_id
     if parts.location and _is_local(location):
         _refuse_split(parts)
@@ -154,15 +157,19 @@ def _known_examples(known: KnownDataset, parts: Source) -> list[Example]:
         config = known.config if location == known.hub_id else None
         rows = _hub_rows(location, config, parts.split or known.default_split)
     examples: dict[str, Example] = {}
+    n_left_out = 0
     for index, (name, row) in enumerate(rows):
         where = f"{location}, {name}"
         if not isinstance(row, Mapping):
             raise DataError(f"{where} is not a record", got=type(row).__name__, expected="named fields")
         example = known.to_example(row, str(index), where)
+        if example is None:
+            n_left_out += 1
+            continue
         if example.id in examples:
             raise DataError(f"{where} has the id of an earlier row", got=example.id, expected="unique ids")
         examples[example.id] = example
-    return list(examples.values())
+    return list(examples.values()), n_left_out
 
 
 def _is_local(location: str) -> bool:
@@ -199,6 +206,9 @@ def _hub_rows(hub_id: str, config: str | None, split: str | None) -> Iterator[tu
                 )
             split = splits[0]
         rows = datasets.load_dataset(hub_id, config, split=split)
+        for name, feature in (getattr(rows, "features", None) or {}).items():
+            if isinstance(feature, datasets.Image):  # whether there is one is all that is asked
+                rows = rows.cast_column(name, datasets.Image(decode=False))
     except DataError:
         raise
     except Exception as error:  # network, authentication, unknown id, split or config

@@ -1,10 +1,11 @@
-"""A question of `facts`: four people with an animal or a kind of animal each, and whose fits what is asked."""
+"""A question of `facts`: four people, an animal or a kind of animal each, and whose fits what is asked."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from overmem.tasks.facts.words import ASKING, OWNING, UNSEEN_ASKING, UNSEEN_OWNING
 from overmem.tasks.facts.world import ANIMALS, FAMILIES, KINDS, WORLD
@@ -94,7 +95,7 @@ def _chain_akin(being: str, asked: str) -> tuple[str, ...]:
 
 
 def _links(line: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(f"a {low} is a {high}" for low, high in zip(line, line[1:], strict=False))
+    return tuple(f"a {low} is a {high}" for low, high in pairwise(line))
 
 
 CHAINS: dict[str, Callable[[str, str], tuple[str, ...]]] = {

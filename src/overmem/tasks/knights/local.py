@@ -19,7 +19,7 @@ from overmem.tasks.knights.words import KINDS
 
 
 def with_another_leaf(example: Example, seed: int) -> Example | None:
-    """The puzzle with one leaf about somebody else or with the other role, and the new answer.
+    """The puzzle with one leaf about somebody else, with the other role, or both, and the new answer.
 
     Args:
         example: an example of `load_split`.
@@ -73,8 +73,12 @@ def _changed(example: Example, seed: int, change: str) -> Example | None:
 
 
 def _is_new(puzzle: Puzzle) -> bool:
-    """Outside the hash range of `train`: a training puzzle would not be new to the model."""
-    return hash_bucket(puzzle.key) >= SPLITS["train"].high
+    """Whether a model cannot have been trained on it, or only by a rare chance.
+
+    Puzzles of two people are so few that one must be outside the hash range of `train`; of three people
+    there are millions, and `train` has 8,000 at the most.
+    """
+    return len(puzzle.names) > 2 or hash_bucket(puzzle.key) >= SPLITS["train"].high
 
 
 def _other_leaves(puzzle: Puzzle, rng: random.Random) -> Iterator[tuple[Statement, ...]]:
@@ -82,10 +86,12 @@ def _other_leaves(puzzle: Puzzle, rng: random.Random) -> Iterator[tuple[Statemen
     found = []
     for speaker, said in enumerate(puzzle.statements):
         for at, leaf in enumerate(said.leaves):
-            free = {*range(len(puzzle.names))} - {*said.people} - ({speaker} if len(said.leaves) == 1 else set())
+            kept = {*said.people} - {leaf.person} | ({speaker} if len(said.leaves) == 1 else set())
             found += [
-                _with(puzzle, speaker, _with_leaf(said, at, new))
-                for new in (Leaf(leaf.person, not leaf.knight), *(Leaf(p, leaf.knight) for p in sorted(free)))
+                _with(puzzle, speaker, _with_leaf(said, at, Leaf(person, knight)))
+                for person in range(len(puzzle.names))
+                for knight in (True, False)
+                if person not in kept and Leaf(person, knight) != leaf
             ]
     return iter(rng.sample(found, len(found)))
 

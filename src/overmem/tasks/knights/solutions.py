@@ -48,10 +48,7 @@ def _check(puzzle: Puzzle, person: int, position: int, rng: random.Random) -> st
     start = rng.choice(CONNECTORS if position else OPENERS)
     wording = rng.choice(CHECKS)
     return _upper(
-        start
-        + wording.format(
-            s=puzzle.names[person], r=ROLES[puzzle.roles[person]], why=" and ".join(why)
-        )
+        start + wording.format(s=puzzle.names[person], r=ROLES[puzzle.roles[person]], why=" and ".join(why))
     )
 
 

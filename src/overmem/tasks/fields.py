@@ -70,3 +70,21 @@ def read_messages(value: object, where: str) -> tuple[Message, ...]:
     if not isinstance(value, list | tuple):
         raise DataError(f"{where} is not a list of messages", got=type(value).__name__)
     return tuple(read_message(item, f"{where}[{index}]") for index, item in enumerate(value))
+
+
+def required_text(row: Mapping[str, object], key: str, where: str) -> str:
+    """A field that must be there and hold text, without whitespace at its ends."""
+    return whole_text(row, key, where).strip()
+
+
+def whole_text(row: Mapping[str, object], key: str, where: str) -> str:
+    """A field that must be there and hold text, to the letter."""
+    value = row.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise DataError(
+            f"{where} lacks the field `{key}`",
+            got=f"keys {', '.join(map(str, row))}" if value is None else repr(value),
+            expected="text",
+            next_step="leave the task name out to have the shape recognised by its keys",
+        )
+    return value

@@ -16,6 +16,8 @@ from typing import Any
 from overmem.errors import DataError
 from overmem.records import Example
 from overmem.tasks.answers import after_marker, canonical_answer, number_text, plain_number
+from overmem.tasks.fields import required_text, whole_text
+from overmem.tasks.quizzes import arc_example, commonsenseqa_example, scienceqa_example
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +32,16 @@ class KnownDataset:
     """Split read when none is named: the one that results are usually reported on."""
     reading: str
     """What becomes prompt, completion and answer, in words."""
-    to_example: Callable[[Mapping[str, Any], str, str], Example]
-    """(row, id, where) -> Example; `where` names the row in errors."""
+    to_example: Callable[[Mapping[str, Any], str, str], Example | None]
+    """(row, id, where) -> Example, or None for a row to leave out; `where` names the row in errors."""
     grader: str = "math"
+    leaves_out: str = ""
+    """Which rows are left out, in words."""
 
 
 def gsm8k_example(row: Mapping[str, Any], example_id: str, where: str) -> Example:
     """Question and worked solution as published, calculator marks (`<<2+3=5>>`) included."""
-    question, solution = _field(row, "question", where), _field(row, "answer", where)
+    question, solution = required_text(row, "question", where), required_text(row, "answer", where)
     answer = after_marker(solution)
     if answer is None:
         raise DataError(f"{where}: the solution has no final answer", got=solution[-60:], expected="#### 42")
@@ -49,9 +53,9 @@ def svamp_example(row: Mapping[str, Any], example_id: str, where: str) -> Exampl
 
     One published row has an equation that contradicts its answer; such a row keeps the answer only.
     """
-    body, question = _field(row, "Body", where), _field(row, "Question", where)
+    body, question = required_text(row, "Body", where), required_text(row, "Question", where)
     answer = _number(row, "Answer", where)
-    steps = solve_steps(_field(row, "Equation", where), where)
+    steps = solve_steps(required_text(row, "Equation", where), where)
     reasoning = [line for line, _ in steps] if steps and number_text(_decimal(steps[-1][1])) == answer else []
     return Example(
         str(row.get("ID") or example_id),
@@ -69,12 +73,12 @@ def gsm_hard_example(row: Mapping[str, Any], example_id: str, where: str) -> Exa
     accuracy. Targets carry binary rounding (3244047.0999999996), read at 15 significant digits.
     """
     answer = _number(row, "target", where)
-    return Example(example_id, _field(row, "input", where), f"#### {answer}", answer)
+    return Example(example_id, required_text(row, "input", where), f"#### {answer}", answer)
 
 
 def metamathqa_example(row: Mapping[str, Any], example_id: str, where: str) -> Example:
     """Question and solution as published (arXiv 2309.12284); solutions end in `The answer is: 42`."""
-    query, response = _field(row, "query", where), _field(row, "response", where)
+    query, response = required_text(row, "query", where), required_text(row, "response", where)
     _, marked, answer = response.rpartition("The answer is:")
     if not marked or not answer.strip():
         raise DataError(
@@ -86,12 +90,12 @@ def metamathqa_example(row: Mapping[str, Any], example_id: str, where: str) -> E
 
 def humaneval_example(row: Mapping[str, Any], example_id: str, where: str) -> Example:
     """A function to complete: the prompt is its head, the completion its body, both to the letter."""
-    prompt, entry_point = _text(row, "prompt", where), _field(row, "entry_point", where)
-    tests = f"{_text(row, 'test', where)}\n\ncheck({entry_point})\n"
+    prompt, entry_point = whole_text(row, "prompt", where), required_text(row, "entry_point", where)
+    tests = f"{whole_text(row, 'test', where)}\n\ncheck({entry_point})\n"
     return Example(
         str(row.get("task_id") or example_id),
         prompt,
-        _text(row, "canonical_solution", where),
+        whole_text(row, "canonical_solution", where),
         meta={"tests": tests, "entry_point": entry_point, "prefix": prompt},
     )
 
@@ -102,7 +106,7 @@ def mbpp_example(row: Mapping[str, Any], example_id: str, where: str) -> Example
     Read are both published forms: the full one (`text`, `test_setup_code`) and the sanitized one (`prompt`,
     `test_imports`).
     """
-    task = _field(row, "text" if row.get("text") is not None else "prompt", where)
+    task = required_text(row, "text" if row.get("text") is not None else "prompt", where)
     listed = row.get("test_list")
     if not isinstance(listed, list | tuple) or not listed:
         raise DataError(
@@ -113,7 +117,7 @@ def mbpp_example(row: Mapping[str, Any], example_id: str, where: str) -> Example
     return Example(
         str(row.get("task_id") or example_id),
         f"{task}\n\nYour code should pass these tests:\n{tests}\n\n",
-        _field(row, "code", where).replace("\r\n", "\n"),
+        required_text(row, "code", where).replace("\r\n", "\n"),
         meta={"tests": tests, "setup": "\n".join(filter(None, setup))},
     )
 
@@ -184,22 +188,6 @@ def _fraction_text(value: Fraction) -> str:
     return number_text(exact if exact == round(exact, 6) else round(exact, 2))
 
 
-def _field(row: Mapping[str, Any], key: str, where: str) -> str:
-    return _text(row, key, where).strip()
-
-
-def _text(row: Mapping[str, Any], key: str, where: str) -> str:
-    value = row.get(key)
-    if not isinstance(value, str) or not value.strip():
-        raise DataError(
-            f"{where} lacks the field `{key}`",
-            got=f"keys {', '.join(map(str, row))}" if value is None else repr(value),
-            expected="text",
-            next_step="leave the task name out to have the shape recognised by its keys",
-        )
-    return value
-
-
 def _number(row: Mapping[str, Any], key: str, where: str) -> str:
     """A numeric field, given as a number or as text, in canonical form."""
     value = row.get(key)
@@ -266,6 +254,34 @@ KNOWN: dict[str, KnownDataset] = {
             reading="mbpp: prompt from `text` and `test_list`, completion from `code`, tests `test_list`",
             to_example=mbpp_example,
             grader="code",
+        ),
+        KnownDataset(
+            name="arc",
+            hub_id="allenai/ai2_arc",
+            config="ARC-Challenge",
+            default_split="test",
+            reading="arc: prompt from `question` and `choices`, completion and answer from `answerKey`",
+            to_example=arc_example,
+            grader="choice",
+        ),
+        KnownDataset(
+            name="scienceqa",
+            hub_id="derek-thomas/ScienceQA",
+            config=None,
+            default_split="test",
+            reading="scienceqa: prompt from `hint`, `question`, `choices`, completion from `solution`",
+            to_example=scienceqa_example,
+            grader="choice",
+            leaves_out="their question needs an image",
+        ),
+        KnownDataset(
+            name="commonsenseqa",
+            hub_id="tau/commonsense_qa",
+            config=None,
+            default_split="validation",
+            reading="commonsenseqa: prompt from `question`, `choices`, completion from `answerKey`",
+            to_example=commonsenseqa_example,
+            grader="choice",
         ),
     )
 }

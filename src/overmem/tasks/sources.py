@@ -6,16 +6,16 @@ data set, so rows measured on a slice can be paired with rows measured on the wh
     val.jsonl                      a file, its shape recognised by its keys
     gsm8k:../data/test.jsonl[:200] the first 200 rows of a file of GSM8K
     gsm8k  gsm8k:#train            GSM8K from the hub: the default split, or another
-    wordmath:val[:400]             a procedural task (or pocketcode); its split is the location
+    wordmath:val[:400]             a procedural task (also knights, facts, pocketcode)
     openai/gsm8k#main/train        a hub id, with [CONFIG/]SPLIT
 """
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ from overmem.tasks.shapes import examples_from_rows
 
 PROCEDURAL: dict[str, str] = {
     "wordmath": "overmem.tasks.wordmath",
+    "knights": "overmem.tasks.knights",
+    "facts": "overmem.tasks.facts",
     "pocketcode": "overmem.tasks.pocketcode",
 }
 """Tasks whose examples are made by rule, and the module of each, which has `GRADER` and `load_split(name)`.
@@ -156,13 +158,15 @@ def default_grader(examples: tuple[Example, ...]) -> str:
 def _load(parts: Source) -> tuple[str, str, str | None, list[Example]]:
     """(task, shape, grader, examples) of the whole data set, before slicing."""
     if parts.task in PROCEDURAL:
-        made = importlib.import_module(PROCEDURAL[parts.task])
+        module = import_module(PROCEDURAL[parts.task])
         split = parts.location or parts.split or ""
-        told = f"{parts.task}: procedural, split {split}"
-        return parts.task, told, made.GRADER, made.load_split(split)
+        examples = module.load_split(split)
+        return parts.task, f"{parts.task}: procedural, split {split}", module.GRADER, examples
     if parts.task is not None:
         known = KNOWN[parts.task]
-        return known.name, known.reading, known.grader, _known_examples(known, parts)
+        examples, n_left_out = _known_examples(known, parts)
+        note = f"; {n_left_out} rows left out: {known.leaves_out}" if n_left_out else ""
+        return known.name, known.reading + note, known.grader, examples
     if _is_local(parts.location):
         _refuse_split(parts)
         examples, shape = read_examples(parts.location)
@@ -171,7 +175,8 @@ def _load(parts: Source) -> tuple[str, str, str | None, list[Example]]:
     return "hub", str(shape), None, examples
 
 
-def _known_examples(known: KnownDataset, parts: Source) -> list[Example]:
+def _known_examples(known: KnownDataset, parts: Source) -> tuple[list[Example], int]:
+    """The examples, whose ids are those of the full data set, and how many rows were left out."""
     location = parts.location or known.hub_id
     if parts.location and _is_local(location):
         _refuse_split(parts)
@@ -180,15 +185,19 @@ def _known_examples(known: KnownDataset, parts: Source) -> list[Example]:
         config = known.config if location == known.hub_id else None
         rows = _hub_rows(location, config, parts.split or known.default_split)
     examples: dict[str, Example] = {}
+    n_left_out = 0
     for index, (name, row) in enumerate(rows):
         where = f"{location}, {name}"
         if not isinstance(row, Mapping):
             raise DataError(f"{where} is not a record", got=type(row).__name__, expected="named fields")
         example = known.to_example(row, str(index), where)
+        if example is None:
+            n_left_out += 1
+            continue
         if example.id in examples:
             raise DataError(f"{where} has the id of an earlier row", got=example.id, expected="unique ids")
         examples[example.id] = example
-    return list(examples.values())
+    return list(examples.values()), n_left_out
 
 
 def _is_local(location: str) -> bool:
@@ -225,6 +234,9 @@ def _hub_rows(hub_id: str, config: str | None, split: str | None) -> Iterator[tu
                 )
             split = splits[0]
         rows = datasets.load_dataset(hub_id, config, split=split)
+        for name, feature in (getattr(rows, "features", None) or {}).items():
+            if isinstance(feature, datasets.Image):  # whether there is one is all that is asked
+                rows = rows.cast_column(name, datasets.Image(decode=False))
     except DataError:
         raise
     except Exception as error:  # network, authentication, unknown id, split or config

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 from overmem.errors import DataError
 from overmem.records import Example
-from overmem.tasks import wordmath
-from overmem.tasks.perturb.distractor import DISTRACTORS, PLAIN_DISTRACTORS, add_distractor
+from overmem.tasks.perturb.distractor import add_distractor
+from overmem.tasks.perturb.languages import LANGUAGES, Language, language_of
 from overmem.tasks.perturb.layout import change_layout
-from overmem.tasks.perturb.preamble import PLAIN_PREAMBLES, PREAMBLES, add_preamble
+from overmem.tasks.perturb.options import shuffle_options
+from overmem.tasks.perturb.preamble import add_preamble
 from overmem.tasks.perturb.rename import rename
 from overmem.tasks.perturb.typo import add_typos
-from overmem.tasks.perturb.vocabulary import EVERYDAY, WORDMATH
 
 NEEDS = {
     "preamble": "a problem in words",
@@ -22,16 +22,23 @@ NEEDS = {
     "format": "a prompt with text",
     "distractor": "a problem in words",
     "rename": "a common English first name, or a common countable object",
-    "numbers": "a procedural task, such as wordmath:val",
+    "options": "options lettered from (A), one a line, and an answer that is one of the letters",
+    "numbers": "a procedural task with numbers, such as wordmath:val",
+    "order": "a procedural task whose facts have no order, such as knights:val or facts:val",
+    "leaf": "a procedural task made of facts, such as knights:val or facts:val",
+    "statement": "a procedural task made of statements, such as knights:val",
 }
 """Each variant, with what an example must have to be changed by it."""
 
 VARIANTS: tuple[str, ...] = tuple(NEEDS)
 """Names that `perturb` knows; a user's own perturbed file goes by any other name."""
 
+OF_TASKS = frozenset(name for language in LANGUAGES for name in language.own)
+"""Those that a procedural task makes by itself."""
+
 
 def perturb(example: Example, variant: str, seed: int) -> Example | None:
-    """Reword one example so that its answer stays (`numbers`: so that its structure stays).
+    """Put one example another way, so that its answer stays or is known to change.
 
     Args:
         example: the clean example; of chat messages, only the last user message is reworded.
@@ -39,8 +46,8 @@ def perturb(example: Example, variant: str, seed: int) -> Example | None:
         seed: with the variant and the id, decides every random choice.
 
     Returns:
-        The same example with another prompt (`numbers`: and another completion and answer), or None
-        when this variant has nothing to change in it, as in a problem of code.
+        The same example with another prompt (`options`, `numbers`, `leaf` and `statement`: and another
+        completion and answer), or None when this variant has nothing to change in it, as in code.
 
     Raises:
         DataError: the variant is unknown.
@@ -48,21 +55,17 @@ def perturb(example: Example, variant: str, seed: int) -> Example | None:
     _check_variant(variant)
     if "tests" in example.meta:  # a prompt with code says something else once names or layout change
         return None
-    if variant == "numbers":
-        return wordmath.with_new_numbers(example, seed)
+    language = language_of(example)
+    if variant in OF_TASKS:
+        change = language.own.get(variant)
+        return None if change is None else change(example, seed)
     rng = random.Random(f"{seed}/{variant}/{example.id}")
-    if isinstance(example.prompt, str):
-        text = _reword(example.prompt, example, variant, rng)
-        return None if text is None else replace(example, prompt=text)
-    asked = [i for i, message in enumerate(example.prompt) if message["role"] == "user"]
-    if not asked:
-        return None
-    message = example.prompt[asked[-1]]
-    text = _reword(message["content"], example, variant, rng)
-    if text is None:
-        return None
-    before, after = example.prompt[: asked[-1]], example.prompt[asked[-1] + 1 :]
-    return replace(example, prompt=(*before, {**message, "content": text}, *after))
+    asked = _asked(example)
+    if variant == "options":
+        shuffled = shuffle_options(example, asked, rng)
+        return None if shuffled is None else _with_asked(shuffled[1], shuffled[0])
+    text = _reword(asked, example.answer or "", variant, language, rng)
+    return None if text is None or text == asked else _with_asked(example, text)
 
 
 def perturb_all(examples: Iterable[Example], variant: str, seed: int) -> tuple[Example, ...]:
@@ -89,26 +92,35 @@ def perturb_all(examples: Iterable[Example], variant: str, seed: int) -> tuple[E
     return changed
 
 
-def _reword(text: str, example: Example, variant: str, rng: random.Random) -> str | None:
+def _asked(example: Example) -> str:
+    """The text that holds the problem: the prompt, or of chat messages the last user message."""
+    if isinstance(example.prompt, str):
+        return example.prompt
+    return next((m["content"] for m in reversed(example.prompt) if m["role"] == "user"), "")
+
+
+def _with_asked(example: Example, text: str) -> Example:
+    """The example with another text in the place of `_asked`."""
+    if isinstance(example.prompt, str):
+        return replace(example, prompt=text)
+    at = max(i for i, message in enumerate(example.prompt) if message["role"] == "user")
+    before, message, after = example.prompt[:at], example.prompt[at], example.prompt[at + 1 :]
+    return replace(example, prompt=(*before, {**message, "content": text}, *after))
+
+
+def _reword(text: str, answer: str, variant: str, language: Language, rng: random.Random) -> str | None:
     """The text put another way; None when nothing in it can be changed."""
-    answer = example.answer or ""
-    # A procedural task has a language of its own. A model made for it knows no other words, and would
-    # fail on them however well it had learned the task.
-    plain = wordmath.recall_problem(example) is not None
-    vocabulary = WORDMATH if plain else EVERYDAY
     match variant:
         case "preamble":
-            changed = add_preamble(text, rng, PLAIN_PREAMBLES if plain else PREAMBLES)
+            return add_preamble(text, rng, language.preambles)
         case "typo":
-            changed = add_typos(text, rng, answer)
+            return add_typos(text, rng, answer)
         case "format":
-            changed = change_layout(text, rng)
+            return change_layout(text, rng)
         case "distractor":
-            distractors = PLAIN_DISTRACTORS if plain else DISTRACTORS
-            changed = add_distractor(text, rng, answer, distractors, vocabulary)
+            return add_distractor(text, rng, answer, language.distractors, language.spoken)
         case _:
-            changed = rename(text, rng, answer, vocabulary)
-    return None if changed == text else changed
+            return rename(text, rng, answer, language.renamed)
 
 
 def _check_variant(variant: str) -> None:

@@ -1,4 +1,4 @@
-"""Names and objects, in groups that may stand for one another: everyday ones, and those of `wordmath`."""
+"""Names and objects, in groups that may stand for one another: everyday ones, those of procedural tasks."""
 
 from __future__ import annotations
 
@@ -30,3 +30,5 @@ EVERYDAY = Vocabulary((FEMALE, MALE), GROUPS)
 """For problems written by people."""
 WORDMATH = EVERYDAY.limited_to(wordmath.NAMES, wordmath.ITEMS)
 """For `wordmath`: the bundled model knows no other words."""
+PEOPLE = EVERYDAY.limited_to(wordmath.NAMES, ())
+"""For procedural tasks in which only people can be renamed."""

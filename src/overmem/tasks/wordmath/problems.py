@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from dataclasses import dataclass
 
+from overmem.tasks.drawn import hash_bucket
 from overmem.tasks.wordmath.words import (
     BOTH,
     CHANGES,
@@ -76,12 +76,7 @@ def make_problem(rng: random.Random, split: Split) -> Problem | None:
     problem = draw_problem(rng, split)
     if problem is None:
         return None
-    return problem if split.low <= bucket(problem) < split.high else None
-
-
-def bucket(problem: Problem) -> int:
-    """0..99 from the question's hash; decides which split may hold the problem."""
-    return int(hashlib.sha256(problem.question.encode()).hexdigest(), 16) % 100
+    return problem if split.low <= hash_bucket(problem.question) < split.high else None
 
 
 def draw_problem(rng: random.Random, split: Split) -> Problem | None:

@@ -6,8 +6,9 @@ import random
 from dataclasses import replace
 
 from overmem.records import Example
-from overmem.tasks.wordmath.problems import bucket, draw_problem
-from overmem.tasks.wordmath.splits import SPLITS, recall_problem, to_example
+from overmem.tasks.drawn import hash_bucket
+from overmem.tasks.wordmath.problems import draw_problem
+from overmem.tasks.wordmath.splits import SPLITS, TASK, recall_problem
 
 MOST_RENUMBERINGS = 5000
 """Tries at other numbers for a problem; chains of divisions leave few that work out."""
@@ -49,9 +50,9 @@ def with_new_numbers(example: Example, seed: int) -> Example | None:
         rng = _OtherNumbers(f"wordmath/{draw}")
         rng.fresh = fresh
         problem = draw_problem(rng, split)
-        if problem is None or bucket(problem) < SPLITS["train"].high:
+        if problem is None or hash_bucket(problem.question) < SPLITS["train"].high:
             continue
         if problem.answer != original.answer:
-            new = to_example(problem, example.id, draw, rng)
+            new = TASK.to_example(problem, example.id, draw, rng)
             return replace(example, prompt=new.prompt, completion=new.completion, answer=new.answer)
     return None

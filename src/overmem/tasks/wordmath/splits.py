@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from overmem.errors import DataError
 from overmem.records import Example
-from overmem.tasks.wordmath.problems import Problem, Split, draw_problem, make_problem
+from overmem.tasks.drawn import DrawnTask
+from overmem.tasks.wordmath.problems import Problem, Split, draw_problem
 from overmem.tasks.wordmath.solutions import write_prompt, write_solution
 from overmem.tasks.wordmath.words import OTHER_HAND, TRAINED_CHANGES, UNSEEN_CHANGES
 
@@ -21,7 +21,17 @@ SPLITS = {
 }
 VAL_OTHER_HAND = "val_other_hand"
 """The problems of `val`, under the same ids, with solutions by another hand than training's."""
-SIZES = {"train": 8000} | {name: 1000 for name in SPLITS if name != "train"}
+TASK = DrawnTask(
+    name="wordmath",
+    splits=SPLITS,
+    draw=draw_problem,
+    key=lambda problem: problem.question,
+    write_prompt=write_prompt,
+    write_solution=write_solution,
+    answer=lambda problem: str(problem.answer),
+    describe=lambda problem: {"operations": problem.operations, "n_steps": len(problem.steps)},
+    also=(VAL_OTHER_HAND,),
+)
 
 
 def load_split(name: str) -> list[Example]:
@@ -35,14 +45,7 @@ def load_split(name: str) -> list[Example]:
     """
     if name == VAL_OTHER_HAND:
         return [_in_other_hand(example) for example in load_split("val")]
-    if name not in SPLITS:
-        raise DataError(
-            "unknown wordmath split",
-            got=name,
-            expected=", ".join((*SPLITS, VAL_OTHER_HAND)),
-            next_step="write wordmath:SPLIT",
-        )
-    return draw_examples(name, SPLITS[name], SIZES[name])
+    return TASK.load_split(name)
 
 
 def draw_examples(name: str, split: Split, size: int) -> list[Example]:
@@ -53,38 +56,12 @@ def draw_examples(name: str, split: Split, size: int) -> list[Example]:
         split: which problems are allowed.
         size: how many.
     """
-    examples: list[Example] = []
-    seen: set[str] = set()
-    attempt = 0
-    while len(examples) < size:
-        draw = f"{name}/{attempt}"
-        rng = random.Random(f"wordmath/{draw}")
-        attempt += 1
-        problem = make_problem(rng, split)
-        if problem is None or problem.question in seen:
-            continue
-        seen.add(problem.question)
-        examples.append(to_example(problem, f"{name}-{len(examples)}", draw, rng))
-    return examples
-
-
-def to_example(problem: Problem, example_id: str, draw: str, rng: random.Random) -> Example:
-    """One problem with one of its solutions, chosen by `rng`; `draw` names the random numbers it is of."""
-    return Example(
-        id=example_id,
-        prompt=write_prompt(problem),
-        completion=write_solution(problem, rng),
-        answer=str(problem.answer),
-        meta={"operations": problem.operations, "n_steps": len(problem.steps), "draw": draw},
-    )
+    return TASK.draw_examples(name, split, size)
 
 
 def recall_problem(example: Example) -> Problem | None:
     """The problem behind an example, drawn again; None when it is not one of `load_split`, as it was."""
-    draw = str(example.meta.get("draw", ""))
-    split = SPLITS.get(draw.rpartition("/")[0])
-    problem = None if split is None else draw_problem(random.Random(f"wordmath/{draw}"), split)
-    return problem if problem is not None and write_prompt(problem) == example.prompt else None
+    return TASK.recall(example)
 
 
 def _in_other_hand(example: Example) -> Example:

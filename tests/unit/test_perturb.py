@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from overmem.errors import DataError
 from overmem.records import Example
 from overmem.tasks import wordmath
+from overmem.tasks.grade import grade
 from overmem.tasks.perturb import VARIANTS, pair_variant, perturb, perturb_all
 from overmem.tasks.perturb.distractor import DISTRACTORS, PLAIN_DISTRACTORS, add_distractor
 from overmem.tasks.perturb.layout import LAYOUTS, change_layout
@@ -64,7 +65,8 @@ CHAT = [
     )
     for i, text in enumerate(PEOPLE)
 ]
-REWORDINGS = tuple(name for name in VARIANTS if name != "numbers")
+REWORDINGS = ("preamble", "typo", "format", "distractor", "rename")
+OF_WORDMATH = (*REWORDINGS, "numbers")
 
 
 @pytest.fixture(scope="module")
@@ -111,14 +113,14 @@ def test_every_number_stays_in_order(variant, examples):
         assert numbers(asked(new)) == numbers(asked(clean[new.id]))
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", OF_WORDMATH)
 def test_order_and_company_change_nothing(variant, examples):
     changed = perturb_all(examples, variant, seed=0)
     assert perturb_all(examples[::-1], variant, seed=0) == changed[::-1]
     assert perturb_all(changed and [examples[0]], variant, seed=0) == changed[:1]
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", OF_WORDMATH)
 def test_another_seed_gives_another_wording_of_most(variant, examples):
     first, second = (clean_of(perturb_all(examples, variant, seed)) for seed in (0, 1))
     same = sum(first[id_].prompt == second[id_].prompt for id_ in first if id_ in second)
@@ -140,9 +142,13 @@ def test_the_same_in_another_process():
     code = (
         "from overmem.records import Example\n"
         "from overmem.tasks import wordmath\n"
+        "from overmem.tasks.facts.splits import TASK as facts\n"
+        "from overmem.tasks.knights.splits import TASK as knights\n"
         "from overmem.tasks.perturb import VARIANTS, perturb\n"
         "text = 'Emily, Anna and Jack have 3 apples, 4 plums, 5 hats and 6 coats. How many more apples?'\n"
         "rows = [*wordmath.load_split('val')[:20], Example('a', text, '', '5')]\n"
+        "for task in (facts, knights):\n"
+        "    rows += task.draw_examples('val', task.splits['val'], 20)\n"
         "print([perturb(row, variant, 0) for variant in VARIANTS for row in rows])\n"
     )
     runs = [
@@ -199,7 +205,9 @@ def test_the_closing_heading_stays_last(variant, examples):
 
 
 def test_errors_name_the_choices():
-    with pytest.raises(DataError, match="preamble, typo, format, distractor, rename, numbers"):
+    with pytest.raises(
+        DataError, match="preamble, typo, format, distractor, rename, options, numbers, order"
+    ):
         perturb(PLAIN[0], "paraphrase", 0)
     with pytest.raises(DataError, match="paraphrase"):
         perturb_all([], "paraphrase", 0)
@@ -636,6 +644,83 @@ def test_numbers_need_a_problem_as_it_was_drawn(splits):
     ):
         assert perturb(changed, "numbers", 0) is None
         assert perturb(changed, "preamble", 0).prompt != changed.prompt
+
+
+# --- options
+
+ARC = """Which is a gas?
+(A) water ice
+(B) oxygen
+(C) a rock
+(D) wood
+"""
+
+
+def lettered(text):
+    return dict(re.findall(r"(?m)^\(?([A-J])[).:] (.+)$", text))
+
+
+@pytest.mark.parametrize("mark", ["(A) ", "A) ", "A. ", "A: "])
+@pytest.mark.parametrize(
+    ("answer", "completion"),
+    [
+        ("B", "Answer: (B)"),
+        ("(B)", "Ice is solid.\nThe answer is B."),
+        ("b", "(A) is frozen water and (C) is solid, so it is (B).\n#### B"),
+        ("B", "B"),
+        ("B", "B. oxygen"),
+        ("B", "Option D burns. \\boxed{B}"),
+    ],
+)
+def test_the_letter_follows_its_option(mark, answer, completion):
+    prompt = (
+        "Question: "
+        + ARC.replace("(", mark[0] if mark[0] == "(" else "").replace(") ", mark[-2:])
+        + "Answer:"
+    )
+    old = Example("x", prompt, completion, answer)
+    orders = set()
+    for seed in range(40):
+        new = perturb(old, "options", seed)
+        before, after = lettered(old.prompt), lettered(new.prompt)
+        letter = new.answer.strip("()").upper()
+        assert after[letter] == "oxygen" and letter != "B"
+        assert sorted(after.values()) == sorted(before.values()) and list(after) == list("ABCD")
+        assert new.answer == answer.replace("B", letter).replace("b", letter.lower())
+        assert grade("choice", new.completion, new).correct
+        # Every letter of the completion still names the text that it named.
+        named = [re.findall(r"\b[A-D]\b(?!ns)", e.completion) for e in (old, new)]
+        assert [before[x] for x in named[0]] == [after[x] for x in named[1]]
+        orders.add(tuple(after.values()))
+        assert new.prompt.startswith("Question: Which is a gas?\n") and new.prompt.endswith("\nAnswer:")
+    assert len(orders) > 10
+
+
+def test_only_the_last_options_are_shuffled():
+    shot = f"Question: {ARC.replace('gas', 'solid')}Answer: (C)\n\nQuestion: {ARC}Answer:"
+    new = perturb(Example("x", shot, "Answer: (B)", "B"), "options", 0)
+    assert new.prompt.startswith(shot[: shot.index("Question: Which is a gas")])
+    chat = Example("x", (SYSTEM, {"role": "user", "content": ARC}), "Answer: (B)", "B")
+    new = perturb(chat, "options", 0)
+    assert new.prompt[0] == SYSTEM and lettered(new.prompt[1]["content"])[new.answer] == "oxygen"
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "completion"),
+    [
+        (ARC, None, "Answer: (B)"),
+        (ARC, "E", "Answer: (E)"),  # no such option
+        (ARC, "oxygen", "oxygen"),
+        (ARC.replace("wood", "all of the above"), "B", "Answer: (B)"),
+        (ARC.replace("wood", "Both A and B"), "B", "Answer: (B)"),
+        (ARC.replace("(A) water ice\n", ""), "B", "Answer: (B)"),  # letters that do not start at A
+        ("Which? (A) this (B) that", "B", "Answer: (B)"),  # on one line
+        ("A: 3\nThen more.\nB: 4", "B", "Answer: (B)"),  # not one block
+        (ARC, "B", "the final answer, B, is clear: answer\tB"),  # a letter that cannot be followed
+    ],
+)
+def test_what_cannot_be_shuffled_is_left_alone(text, answer, completion):
+    assert all(perturb(Example("x", text, completion, answer), "options", seed) is None for seed in range(9))
 
 
 # --- a user's own variant

@@ -15,7 +15,7 @@ split may hold it.
 """
 
 from overmem.tasks.knights.local import in_another_order, with_another_leaf, with_another_statement
-from overmem.tasks.knights.problems import Leaf, Puzzle, Split, Statement, solve
+from overmem.tasks.knights.problems import Leaf, Puzzle, Split, Statement, reasons, solve
 from overmem.tasks.knights.solutions import GRADER, write_prompt, write_solution
 from overmem.tasks.knights.splits import SPLITS, load_split, recall_puzzle
 from overmem.tasks.knights.words import TRAINED_KINDS, UNSEEN_KINDS
@@ -31,6 +31,7 @@ __all__ = [
     "Statement",
     "in_another_order",
     "load_split",
+    "reasons",
     "recall_puzzle",
     "solve",
     "with_another_leaf",

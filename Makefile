@@ -6,6 +6,8 @@ BIN := .venv/bin
 # Hosts that offer the CPU build of torch under the plain version take it from there; elsewhere the
 # CPU index of PyTorch is asked. An installed torch is left alone.
 TORCH ?= torch==2.13.0
+# Test processes, each of one thread.
+JOBS ?= 2
 
 .PHONY: demo test check docs organism smollm2 clean
 
@@ -13,7 +15,7 @@ demo: .venv/installed
 	$(BIN)/overmem demo demo/run
 
 test: .venv/installed-dev check docs
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

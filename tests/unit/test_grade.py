@@ -211,10 +211,11 @@ def test_boxed_braces_are_balanced() -> None:
     ],
 )
 def test_explosive_and_broken_expressions_end_quickly(text: str) -> None:
-    started = time.monotonic()
+    # Of computing: on a busy machine the clock says nothing, and waiting for ever meets pytest's own limit.
+    started = time.process_time()
     assert grade("math", "\\boxed{" + text + "}", problem("42")).correct is False
     assert not same_math("42", text)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 @settings(max_examples=400, deadline=None)

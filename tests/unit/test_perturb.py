@@ -147,7 +147,8 @@ def test_the_same_in_another_process():
         "from overmem.tasks.perturb import VARIANTS, perturb\n"
         "text = 'Emily, Anna and Jack have 3 apples, 4 plums, 5 hats and 6 coats. How many more apples?'\n"
         "rows = [*wordmath.load_split('val')[:20], Example('a', text, '', '5')]\n"
-        "rows += [row for task in (facts, knights) for row in task.draw_examples('val', task.splits['val'], 20)]\n"
+        "for task in (facts, knights):\n"
+        "    rows += task.draw_examples('val', task.splits['val'], 20)\n"
         "print([perturb(row, variant, 0) for variant in VARIANTS for row in rows])\n"
     )
     runs = [

@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 
 from overmem.tasks.facts.problems import Problem, chain
-from overmem.tasks.facts.words import CLOSINGS, FRAMES, HOLDING
-from overmem.tasks.wordmath.words import CONNECTORS, OPENERS
+from overmem.tasks.facts.words import CLOSINGS, CONNECTORS, FRAMES, HOLDING, OPENERS
 
 GRADER = "choice"
 """The answer is a letter, given after `####`."""

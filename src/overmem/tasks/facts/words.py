@@ -21,6 +21,8 @@ UNSEEN_ASKING = {
 }
 """Questions kept for `ood_phrasing`."""
 
+OPENERS = ("", "First, ", "To start, ", "We begin: ", "At first, ", "Let us see: ")
+CONNECTORS = ("", "Then ", "Next, ", "After that, ", "Now ", "So ")
 HOLDING = (
     "{s} has a {x}",
     "the one of {s} is a {x}",

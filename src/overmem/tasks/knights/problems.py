@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from overmem.tasks.knights.words import (
     KINDS,
+    NAMES,
     SAYINGS,
     TRAINED_KINDS,
     UNSEEN_SAYINGS,
 )
-from overmem.tasks.wordmath.words import NAMES
 
 Roles = tuple[bool, ...]
 """One a person: True for a knight."""

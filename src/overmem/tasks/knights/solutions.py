@@ -8,11 +8,12 @@ from overmem.tasks.knights.problems import Puzzle, Statement, reasons
 from overmem.tasks.knights.words import (
     CHECKS,
     CLOSINGS,
+    CONNECTORS,
     KINDS,
     LEAF,
+    OPENERS,
     ROLES,
 )
-from overmem.tasks.wordmath.words import CONNECTORS, OPENERS
 
 GRADER = r"regex:#### ((?:knight|knave)(?:, (?:knight|knave))*)"
 """The answer is the roles after `####`, in the order in which people are asked about."""

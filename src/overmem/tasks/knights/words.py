@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from overmem.tasks.wordmath.words import NAMES
+
 ROLES = {True: "knight", False: "knave"}
 """A knight says only what is true, a knave only what is false."""
 
@@ -49,6 +51,8 @@ SAYINGS = ("{s} says that {said}.", "{s} says: {said}.", "We get from {s} that {
 UNSEEN_SAYINGS = ("That {said} is what {s} tells a friend.", "To a neighbor {s} tells that {said}.")
 """Sentences kept for `ood_phrasing`."""
 
+OPENERS = ("", "First, ", "To start, ", "We begin: ", "At first, ", "Let us see: ")
+CONNECTORS = ("", "Then ", "Next, ", "After that, ", "Now ", "So ")
 CHECKS = (
     "{s} is a {r}, as {why}.",
     "{why}, so {s} is a {r}.",
@@ -59,3 +63,19 @@ CHECKS = (
 )
 """One step: why a person's words are true or false, and so what the person is."""
 CLOSINGS = ("", "That is all.", "So it is.", "That is the answer.", "Now we have all.")
+
+__all__ = [
+    "CHECKS",
+    "CLOSINGS",
+    "CONNECTORS",
+    "KINDS",
+    "LEAF",
+    "NAMES",
+    "OPENERS",
+    "ROLES",
+    "SAYINGS",
+    "TRAINED_KINDS",
+    "UNSEEN_KINDS",
+    "UNSEEN_SAYINGS",
+    "Kind",
+]

@@ -1,5 +1,6 @@
 """Sweeps: what people write, how cells are called, and what configurations say together, by hand."""
 
+import dataclasses
 import json
 import math
 import re
@@ -22,7 +23,7 @@ from overmem.sweeping.config import check_sweep, load_sweep
 from overmem.sweeping.edges import find_edges
 from overmem.sweeping.record import Group, Point
 from overmem.sweeping.summary import make_family, points_table, pool_points
-from overmem.sweeping.words import edges_text
+from overmem.sweeping.words import edges_text, sweep_words
 from tests.sweeps import RATE, configuration, learning_rates, result
 
 
@@ -58,7 +59,7 @@ def test_what_is_wrong_is_named_by_its_path(changes, message):
 
 def test_a_wrong_cell_is_named_with_its_field():
     with pytest.raises(
-        RecipeError, match=r"cell method=loraa[\s\S]*method: Input should be 'full' or 'lora'"
+        RecipeError, match=r"cell method=loraa[\s\S]*method: Input should be 'full', 'lora'"
     ):
         make_cells(asked(grid={"method": ["full", "loraa"]}))
     with pytest.raises(RecipeError, match=r"same fine-tune[\s\S]*loss=nll and"):
@@ -254,6 +255,19 @@ def test_the_page_outlines_the_over_memorized_region_and_shows_hostile_text_as_t
     onsets = [g["onset_epoch"] for g in family["groups"] if g["onset_epoch"] is not None]
     assert trace["y"] == onsets and trace["x"] == [4e-4, 8e-4]
     assert page.count("recommended") >= 2
+
+
+def test_a_confirmed_sweep_says_its_figures_and_asks_for_no_other_confirmation():
+    found = result(learning_rates(), confirm="test.jsonl")
+    unconfirmed = " ".join(sweep_words(found))
+    assert "--confirm" in unconfirmed and "test.jsonl" not in unconfirmed
+    [family] = found.families
+    figures = {"accuracy": Estimate(0.7, 0.6, 0.8, 90), "perplexity": Estimate(1.5, 1.4, 1.6, 90)}
+    # The naive picks are the recommended point, so that there is nothing to compare it with.
+    family = dataclasses.replace(family, confirmed_figures={family.recommended.label: figures})
+    words = " ".join(sweep_words(dataclasses.replace(found, families=(family,))))
+    assert "(test.jsonl): accuracy 70.0% (60.0 to 80.0), perplexity 1.50 (1.40 to 1.60)." in words
+    assert "--confirm" not in words
 
 
 def test_the_terminal_keeps_to_80_columns():

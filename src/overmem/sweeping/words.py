@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from overmem.diagnosis.spoken import confidence_text
-from overmem.records import Cost
+from overmem.diagnosis.spoken import accuracy_text, confidence_text, figure_text
+from overmem.records import Cost, Estimate
 from overmem.sweeping.record import Edge, Family, SweepResult, short_key
 
 CHOICES = {"lowest_perplexity": "lowest perplexity", "highest_accuracy": "highest accuracy"}
@@ -56,9 +56,12 @@ def _family_words(family: Family, result: SweepResult) -> Iterator[str]:
             yield f"By {CHOICES[key]} alone: {family.alternative_costs[key]}"
         else:
             yield f"{CHOICES[key].capitalize()} alone would have picked the same."
+    measured_again = family.confirmed_figures.get(chosen.label)
+    if measured_again is not None:
+        yield again_text(measured_again, str(result.confirm))
     if family.confirmed:
         yield confirm_text(family.confirmed, str(result.confirm))
-    else:
+    elif measured_again is None:
         yield (
             "These figures chose the recommended point, the best of "
             f"{len(family.points)}, and so flatter it; `overmem sweep --confirm SOURCE` measures it again on "
@@ -94,6 +97,14 @@ def edges_text(edges: Sequence[Edge]) -> str:
 
 def _steps(n: int) -> str:
     return f"{n} step{'s' if n > 1 else ''}"
+
+
+def again_text(figures: Mapping[str, Estimate], source: str) -> str:
+    """The recommended point on the problems that chose nothing."""
+    return (
+        f"Measured again on problems that chose nothing ({source}): accuracy "
+        f"{accuracy_text(figures['accuracy'])}, perplexity {figure_text(figures['perplexity'])}."
+    )
 
 
 def confirm_text(costs: Sequence[Cost], source: str) -> str:

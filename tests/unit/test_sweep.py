@@ -58,9 +58,7 @@ def test_what_is_wrong_is_named_by_its_path(changes, message):
 
 
 def test_a_wrong_cell_is_named_with_its_field():
-    with pytest.raises(
-        RecipeError, match=r"cell method=loraa[\s\S]*method: Input should be 'full', 'lora'"
-    ):
+    with pytest.raises(RecipeError, match=r"cell method=loraa[\s\S]*method: Input should be 'full', 'lora'"):
         make_cells(asked(grid={"method": ["full", "loraa"]}))
     with pytest.raises(RecipeError, match=r"same fine-tune[\s\S]*loss=nll and"):
         make_cells(asked(grid={}, cells=[{"loss": "nll"}, {"seed": 0}]))

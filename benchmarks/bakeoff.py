@@ -1,13 +1,13 @@
 """Remedies against over-memorization, side by side: losses, noise and averages, over rates and seeds.
 
-Every method trains on the same 400 problems for 12 epochs, where nll over-memorizes at 4e-4. Its rate, out
-of three, is chosen with seed 0 on `wordmath:val`: among rates whose accuracy is within 0.03 of the method's
-best, the lowest NLL at the last checkpoint. At that rate it trains with every seed and is measured on
-`wordmath:test`, which chooses nothing. Averages are of the checkpoints of nll's run with the same seed: of
-each family that `overmem repair` proposes the one with the lowest NLL on `wordmath:val`. What is done is
-kept, so the command can be stopped, repeated, and split over processes by method; averages come after nll.
-`table` prints every method against nll, both at the last checkpoint, as Markdown: means over seeds, and the
-paired differences with 95% t intervals over seeds. It gathers what was measured in
+For one seed every method trains on the same 400 problems for 12 epochs, where nll over-memorizes at 4e-4.
+Its rate, out of three, is chosen with seed 0 on `wordmath:val`: among rates whose accuracy is within 0.03
+of the method's best, the lowest NLL at the last checkpoint. At that rate it trains with every seed and is
+measured on `wordmath:test`, which chooses nothing. Averages are of the checkpoints of nll's run with the
+same seed: of each family that `overmem repair` proposes the one with the lowest NLL on `wordmath:val`. What
+is done is kept, so the command can be stopped, repeated, and split over processes by method; averages come
+after nll. `table` prints every method against nll, both at the last checkpoint, as Markdown: means over
+seeds, and the paired differences with 95% t intervals over seeds. It gathers what was measured in
 benchmarks/bakeoff_results.json, from which another machine goes on.
 
     OMP_NUM_THREADS=1 python benchmarks/bakeoff.py run --methods nll mar --seeds 0 1 2 3 4
@@ -250,7 +250,10 @@ def table(known, seeds, rate):
         "| method | rate | seeds | " + " | ".join(name.replace("_", " ") for name in HEADLINES) + " |",
         "| --- " * (3 + len(HEADLINES)) + "|",
     ]
-    rates = {method: rate or found["rate"] for method, found in known["rates"].items()}
+    rates = {method: found["rate"] for method, found in known["rates"].items()}
+    rates = dict.fromkeys(METHODS, rate) if rate else rates
+    if "nll" not in rates:
+        return ["nothing to compare with: nll has not been run"]
     rates |= dict.fromkeys(AVERAGES, rates["nll"])
     for method in [*METHODS, *AVERAGES]:
         if method not in rates:

@@ -8,8 +8,9 @@ import pytest
 
 from overmem.auditing.engines.address import parse_engine
 from overmem.auditing.engines.dialect import DIALECTS, Question, read_answer, request_body
-from overmem.auditing.engines.openai import prompt_text, seed_of
+from overmem.auditing.engines.openai import prompt_text
 from overmem.auditing.engines.transport import Patience, Unusable, _retry_after
+from overmem.auditing.sampling import seed_of
 from overmem.errors import EngineError
 
 QUESTION = Question(

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import yaml
 
-from overmem.auditing.engines.address import check_template, parse_engine
+from overmem.auditing.engines.address import Address, check_template, parse_engine
 from overmem.axes import CORE, choose_axes
 from overmem.errors import OvermemError, RunError
 from overmem.records import Run
@@ -65,7 +65,7 @@ class AuditConfig:
     """Most tokens of a batch, padding included; None scores 8,192 at once and writes as many answers as the
     memory holds and the device is faster with."""
     engine: str = "hf"
-    """Who writes the answers: `hf`, the model in memory, or a server: `openai:URL`."""
+    """Who writes the answers: `hf`, the model in memory; `vllm`, in this process; or `openai:URL`."""
     engine_model: str | None = None
     """What the server calls a checkpoint, with {name}, {path} or {step}; by default its path or its name."""
     engine_on_demand: bool = False
@@ -212,9 +212,10 @@ def _check(config: AuditConfig) -> None:
             expected=f"--axes {','.join(CORE)}, with others if you like",
         )
     check_template(config.engine_model)
-    if parse_engine(config.engine) is None and (config.engine_model or config.engine_on_demand):
+    served = isinstance(parse_engine(config.engine), Address)
+    if not served and (config.engine_model or config.engine_on_demand):
         raise RunError(
-            "--engine-model and --engine-on-demand speak of a server, and the engine is the model in memory",
+            "--engine-model and --engine-on-demand speak of a server, and the engine is none",
             got=f"--engine {config.engine}",
             expected="--engine openai:http://HOST:PORT",
         )

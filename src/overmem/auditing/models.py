@@ -89,7 +89,7 @@ class ModelHost:
         self.run, self.device, self.dtype, self.base_model = run, device, dtype, base_model
         # Measured: in bf16 on a CPU eager attention is faster than the default, sdpa.
         self.attention = "eager" if device.type == "cpu" and dtype == torch.bfloat16 else None
-        self._trust = trust_remote_code
+        self.trust_remote_code = trust_remote_code
         self._allow_pickle = allow_pickle
         self._base: PreTrainedModel | None = None
         self._base_name: str | None = None
@@ -125,7 +125,7 @@ class ModelHost:
         """
         name = self.base_of(checkpoint) if checkpoint.kind == "adapter" else str(checkpoint.path)
         if name not in self._outlines:
-            config = AutoConfig.from_pretrained(name, trust_remote_code=self._trust)
+            config = AutoConfig.from_pretrained(name, trust_remote_code=self.trust_remote_code)
             try:
                 generation = GenerationConfig.from_pretrained(name)
             except OSError:
@@ -142,12 +142,12 @@ class ModelHost:
         folders = [self.run.checkpoints[-1].path, self.run.path]
         for folder in folders:
             if (folder / "tokenizer_config.json").is_file() or (folder / "tokenizer.json").is_file():
-                return AutoTokenizer.from_pretrained(folder, trust_remote_code=self._trust)
+                return AutoTokenizer.from_pretrained(folder, trust_remote_code=self.trust_remote_code)
         names = [self.base_of(c) for c in self.run.checkpoints if c.kind == "adapter"]
         if self.base_model is not None:
             names.append(self.base_model)
         try:
-            return AutoTokenizer.from_pretrained(names[0], trust_remote_code=self._trust)
+            return AutoTokenizer.from_pretrained(names[0], trust_remote_code=self.trust_remote_code)
         except (OSError, ValueError, IndexError):
             raise RunError(
                 "no tokenizer for this run",
@@ -161,7 +161,7 @@ class ModelHost:
             name,
             dtype=self.dtype,
             attn_implementation=self.attention,
-            trust_remote_code=self._trust,
+            trust_remote_code=self.trust_remote_code,
             use_safetensors=None if self._allow_pickle else True,
             output_loading_info=True,
         )
@@ -201,16 +201,23 @@ class ModelHost:
         return self._base
 
     def _load_adapter(self, checkpoint: Checkpoint) -> Any:
-        base = self.base(checkpoint)
+        with tempfile.TemporaryDirectory(prefix="overmem-") as plain:
+            return self._adapt(self.base(checkpoint), checkpoint, self.plain_folder(checkpoint, Path(plain)))
+
+    def plain_folder(self, checkpoint: Checkpoint, out: Path) -> Path:
+        """A folder with the adapter as LoRA over the base model as it is on disk: its own, or `out`.
+
+        Raises:
+            OvermemError: its start cannot be taken again, or its base model cannot be found.
+        """
         config = json.loads((checkpoint.path / ADAPTER_CONFIG).read_text(encoding="utf-8"))
         if changed_base(config) is None:
-            return self._adapt(base, checkpoint, checkpoint.path)
+            return checkpoint.path
         # PEFT would change the base model, and the next checkpoint would be measured over what is left.
+        self.base(checkpoint)
         assert self._starts is not None
-        start = self._starts.of(checkpoint.path)
-        with tempfile.TemporaryDirectory(prefix="overmem-") as plain:
-            make_plain(checkpoint.path, Path(plain), start)
-            return self._adapt(base, checkpoint, Path(plain))
+        make_plain(checkpoint.path, out, self._starts.of(checkpoint.path))
+        return out
 
     def _adapt(self, base: PreTrainedModel, checkpoint: Checkpoint, folder: Path) -> Any:
         """The base model with the plain adapter in `folder`."""

@@ -124,9 +124,10 @@ def ray_crew(
     """
     if config.engine != "hf":
         raise RunError(
-            "workers and a server do the same work twice over",
+            "workers and another engine do the same work twice over",
             got=f"--engine {config.engine} with --ray or --workers",
-            next_step="leave one of them out; a server takes many requests by itself (--engine-concurrency)",
+            next_step="leave one of them out; a server takes many requests by itself (--engine-concurrency), "
+            "vLLM many devices (--engine vllm:tensor_parallel_size=8)",
         )
     from overmem.auditing.run import open_session
 

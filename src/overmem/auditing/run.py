@@ -8,7 +8,7 @@ for. Rows are saved batch by batch, so a killed audit continues where it stopped
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -138,7 +138,9 @@ def _crew(
     workers: int | None,
 ) -> Iterator[Crew]:
     if ray is None and workers is None:
-        yield Alone(open_session(run, config, out, progress))
+        session = open_session(run, config, out, progress)
+        with closing(session.engine):
+            yield Alone(session)
         return
     from overmem.auditing.ray_crew import ray_crew
 
@@ -175,7 +177,7 @@ def open_session(
         config=config,
         store=Store.of_run(run.path, out),
         progress=progress or (lambda *_: None),
-        engine=make_engine(config),
+        engine=make_engine(config, host),
     )
 
 

@@ -33,6 +33,12 @@ class Sampling:
         return generator.random(length)
 
 
+def seed_of(seed: int, example_id: str, sample: int) -> int:
+    """The seed of one sample, in 31 bits, which every engine takes."""
+    digest = hashlib.sha256(f"{seed}/{example_id}/{sample}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
 def draw(logits_R_V: torch.Tensor, uniform_R: torch.Tensor, temperature: float) -> torch.Tensor:
     """The token at which the cumulative distribution passes each uniform number; no sorting.
 

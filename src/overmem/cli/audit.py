@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -157,7 +158,13 @@ def _say_measured(done: Audit, screen: Console) -> None:
         say(screen, f"skipped {name}: {reason}")
     if stopping := done.manifest.get("until_decided"):
         say(screen, until_decided_text(stopping))
-    if server := done.manifest.get("engine"):
-        told = "with" if server["logprobs"] else "without"
-        say(screen, f"engine: {server['url']}, prompts as {server['prompts']}, {told} log-probabilities")
+    if engine := done.manifest.get("engine"):
+        say(screen, f"engine: {_engine_text(engine)}")
     say(screen, f"audited: {done.store.root}")
+
+
+def _engine_text(engine: Mapping[str, Any]) -> str:
+    if engine["kind"] == "vllm":
+        return f"vLLM {engine['version']}"
+    told = "with" if engine["logprobs"] else "without"
+    return f"{engine['url']}, prompts as {engine['prompts']}, {told} log-probabilities"

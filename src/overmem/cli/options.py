@@ -61,7 +61,7 @@ BatchTokens = Annotated[
     int | None, typer.Option(help="Most tokens of a batch; what fits the memory by default.")
 ]
 Engine = Annotated[
-    str, typer.Option(help="Who writes the answers: hf, or a server, openai:http://HOST:PORT.")
+    str, typer.Option(help="Who writes the answers: hf, vllm, or a server, openai:http://HOST:PORT.")
 ]
 EngineModel = Annotated[
     str | None, typer.Option(help="What the server calls a checkpoint, with {name}, {path} or {step}.")

@@ -1,8 +1,11 @@
-"""How an engine is named: `hf`, `openai:URL` or `openai-text:URL`."""
+"""How an engine is named: `hf`, `vllm[:ARGUMENT=VALUE,...]`, `openai:URL` or `openai-text:URL`."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from overmem.errors import RunError
@@ -31,18 +34,41 @@ class Address:
         return f"{'https' if self.secure else 'http'}://{host}{port}{self.path}"
 
 
-def parse_engine(name: str) -> Address | None:
-    """The server that an engine's name speaks of; None for `hf`, the model in memory.
+@dataclass(frozen=True)
+class InProcess:
+    """vLLM in this process."""
+
+    arguments: Mapping[str, Any]
+    """More of `vllm.LLM`'s own."""
+
+
+CHOSEN_ELSEWHERE = {
+    "model": "the run decides it",
+    "tokenizer": "the run decides it",
+    "dtype": "pass --dtype",
+    "trust_remote_code": "pass --trust-remote-code",
+    "seed": "pass --seed",
+    "enable_lora": "the checkpoints decide it",
+}
+"""Arguments of vLLM that are not the engine's, and whose they are."""
+
+
+def parse_engine(name: str) -> Address | InProcess | None:
+    """The server or the library that an engine's name speaks of; None for `hf`, the model in memory.
 
     Raises:
-        RunError: not an engine, or a URL that cannot be used.
+        RunError: not an engine, or a URL or an argument that cannot be used.
     """
     if name == "hf":
         return None
     kind, _, url = name.partition(":")
+    if kind == "vllm":
+        return InProcess(_arguments(url))
     if kind not in ("openai", "openai-text") or not url:
         raise RunError(
-            "unknown engine", got=_public(name), expected="hf, openai:http://HOST:PORT, or openai-text:URL"
+            "unknown engine",
+            got=_public(name),
+            expected="hf, vllm, openai:http://HOST:PORT, or openai-text:URL",
         )
     try:
         parts = urlsplit(url)
@@ -64,6 +90,28 @@ def parse_engine(name: str) -> Address | None:
         path=parts.path.rstrip("/") or "/v1",
         text_only=kind == "openai-text",
     )
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    """`gpu_memory_utilization=0.4,max_model_len=4096`: numbers, true, false and null, else text."""
+    found: dict[str, Any] = {}
+    for part in filter(None, text.split(",")):
+        name, is_given, value = part.partition("=")
+        if not is_given or not name.isidentifier():
+            raise RunError(
+                "an argument of vLLM cannot be read",
+                got=part,
+                expected="--engine vllm:gpu_memory_utilization=0.4,max_model_len=4096",
+            )
+        if name in CHOSEN_ELSEWHERE:
+            raise RunError(
+                "an argument of vLLM that is not the engine's", got=part, next_step=CHOSEN_ELSEWHERE[name]
+            )
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
 
 
 def check_template(template: str | None) -> None:

@@ -38,6 +38,9 @@ class HfEngine:
         """Nothing: device and dtype are in the manifest."""
         return None
 
+    def close(self) -> None:
+        """Nothing to do: the model is the audit's."""
+
     def generate(
         self,
         model: Any,

@@ -10,7 +10,6 @@ number, so that more samples, a restart or another order change nothing that is 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +25,7 @@ from overmem.auditing.engines.dialect import (
     request_body,
 )
 from overmem.auditing.engines.transport import Patience, Refused, Server
-from overmem.auditing.sampling import Sampling
+from overmem.auditing.sampling import Sampling, seed_of
 from overmem.errors import CheckpointError, EngineError
 from overmem.records import Checkpoint
 
@@ -114,6 +113,9 @@ class OpenAiEngine:
             "sampling": self._dialect.sampling,
             "logprobs": self._dialect.logprobs,
         }
+
+    def close(self) -> None:
+        """Nothing to do: the server is not ours."""
 
     def generate(
         self,
@@ -304,12 +306,6 @@ class OpenAiEngine:
             expected="a completion",
             next_step=hints.get(refusal.status, "see docs/engines.md for how to start a server"),
         )
-
-
-def seed_of(seed: int, example_id: str, sample: int) -> int:
-    """The seed of one sample, in 31 bits, which every server takes."""
-    digest = hashlib.sha256(f"{seed}/{example_id}/{sample}".encode()).digest()
-    return int.from_bytes(digest[:4], "big") >> 1
 
 
 def prompt_text(tokenizer: Any, ids: Sequence[int]) -> str:

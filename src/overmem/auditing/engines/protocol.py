@@ -64,6 +64,9 @@ class Engine(Protocol):
     def describe(self) -> dict[str, Any] | None:
         """What the manifest says of it; None when there is nothing to say."""
 
+    def close(self) -> None:
+        """Give back what it holds; nothing is asked of it any more."""
+
     def generate(
         self,
         model: Any,

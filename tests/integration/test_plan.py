@@ -7,11 +7,14 @@ import sys
 import pytest
 
 import overmem
+from overmem.auditing import work
 from overmem.auditing.config import resolve_config
 from overmem.auditing.cost import Peaks
 from overmem.auditing.forecast import forecast, shape_of
 from overmem.auditing.models import ModelHost
 from overmem.auditing.run import open_session
+from overmem.axes.kinds import VAL_ANSWERS
+from overmem.reporting.tables import awaited_text
 from tests.conftest import make_pico, save_checkpoint
 
 
@@ -39,6 +42,63 @@ def test_tokens_are_those_of_the_audit(session, pico_run, val_file):
     # Nothing is left to pay for.
     left = forecast(session(), {})
     assert left.seconds == 0 and left.tokens["likelihood"].read == 0 and left.measured_bytes is None
+
+
+PEAKS = Peaks(flops=1e12, bandwidth=1e11)
+REFERENCES = {"axes": ("references",), "grader": "regex:([a-z])", "checkpoints": "all"}
+
+
+def test_right_answers_are_counted_by_those_that_are_there(session):
+    """At three checkpoints, on 12 problems, 4 of which the last has answered."""
+    opened = session(**REFERENCES)
+    items = opened.problems["val"].rendered
+    unknown = forecast(opened, {}, PEAKS)
+    assert (unknown.awaited.share, unknown.awaited.n_there) == (1.0, 0)
+    assert unknown.tokens["references"].read == 3 * sum(len(item) for item in items)
+    last = opened.run.checkpoints[-1]
+    answer = {"row_key": opened.row_key(VAL_ANSWERS, last), "split": "val", "variant": "clean", "sample": 0,
+              "temperature": 0.0, "grader": "", "answer": "", "text": "a", "mean_logprob": -1.0}  # fmt: skip
+    told = [(1.0, True), (1.0, True), (1.0, False), (0.0, True)]  # the third was cut off
+    rows = [
+        answer
+        | {"example_id": item.example_id, "example_sha": sha, "correct": correct, "finished": finished}
+        | {"n_tokens": 2 * len(item.completion_ids)}
+        for item, sha, (correct, finished) in zip(items, opened.problems["val"].shas, told, strict=False)
+    ]
+    opened.store.append_rows(last.name, "generations", rows)
+    made = forecast(opened, {}, PEAKS)
+    by_hand = 0.5 * sum(len(item.prompt_ids) + 2 * len(item.completion_ids) for item in items)
+    assert (made.awaited.share, made.awaited.n_there) == (0.5, 4)
+    assert made.tokens["references"].read == pytest.approx(3 * by_hand)
+    assert "50.0%, as of the 4 that are there" in awaited_text(made.awaited.share, made.awaited.n_there)
+    assert forecast(session(), {}, PEAKS).awaited is None
+
+
+def test_right_answers_are_known_once_the_core_is_done(session, pico_run, val_file, monkeypatch):
+    original = work.WORK["greedy"]
+
+    def half_right(*arguments):
+        rows = original(*arguments)
+        return [[r | {"finished": True, "correct": float(i % 2)} for r in of] for i, of in enumerate(rows)]
+
+    monkeypatch.setitem(work.WORK, "greedy", half_right)
+    monkeypatch.setattr("overmem.auditing.session.Session.regrade", lambda *_: None)
+    given = {"val": str(val_file), "train": str(val_file), "max_new_tokens": 8, "samples": 3}
+    given |= {"grader": REFERENCES["grader"], "checkpoints": "all"}
+    overmem.audit(pico_run, **given)
+    made = forecast(session(**REFERENCES), {})
+    assert made.awaited.share is None and made.seconds > made.load_seconds == 0
+    done = overmem.audit(pico_run, **given, axes=("references",))
+    texts = done.store.read_texts().filter(set="answers")
+    scored = [
+        done.store.read_rows(c.name, "likelihood").filter(split="answers") for c in session().run.checkpoints
+    ]
+    assert 0 < len(texts) < 12 and [len(rows) for rows in scored] == [len(texts)] * 3
+    tokenizer = session().tokenizer
+    prompts = sum(len(tokenizer(text)["input_ids"]) for text in texts["prompt"])
+    assert made.tokens["references"].read == 3 * prompts + sum(rows["n_tokens"].sum() for rows in scored)
+    left = forecast(session(**REFERENCES), {})
+    assert left.tokens["references"].read == 0 and left.seconds == 0
 
 
 def test_peaks_of_a_device_need_no_model(session, monkeypatch):

@@ -1,4 +1,4 @@
-"""A sweep of pico models: whole, killed and resumed, on two workers, and with a cell that fails."""
+"""A sweep of pico models: whole, killed and resumed, on two workers, with one killed or a cell that fails."""
 
 import json
 import math
@@ -19,6 +19,7 @@ import overmem
 from overmem.cli.app import app
 from overmem.errors import OvermemError
 from overmem.store import Store
+from overmem.sweeping.crew import Worker
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -205,6 +206,50 @@ def test_two_workers_give_the_same_rows(whole, home, tmp_path):
     assert [cell["status"] for cell in json.loads(said)["cells"]] == ["done"] * 4
     assert_same_rows(home / "whole", tmp_path / "out", NAMES)
     assert not list((tmp_path / "out").glob(".mark-*"))
+
+
+class Mortal(Worker):
+    """A worker that is killed in the midst of a cell's training, once; what was saved by then is listed."""
+
+    def open(self, errand, board):
+        why_not, tell = super().open(errand, board), self.progress
+        died = self.root.parent / "died.txt"
+
+        def progress(cell, work, done, total):
+            tell(cell, work, done, total)
+            if cell.endswith("seed=0") and (work, done) == ("training step", 4) and not died.exists():
+                died.write_text("\n".join(path.name for path in (self.root / cell).glob("*")))
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        self.progress = progress
+        return why_not
+
+
+MORTAL = """
+import sys, overmem
+from overmem.sweeping import crew
+from tests.integration.test_sweep import Mortal
+
+crew.Worker = Mortal
+overmem.sweep(sys.argv[1], workers=2)
+"""
+
+
+def test_a_worker_killed_while_it_trains_changes_no_row(whole, home, tmp_path):
+    pytest.importorskip("ray", reason="Ray is not installed")
+    asked = written(home, tmp_path / "out", grid={"training.learning_rate": [1e-2], "seed": [0, 1]})
+    done = subprocess.run(
+        [sys.executable, "-c", MORTAL, str(write_yaml(tmp_path, asked))],
+        capture_output=True, text=True, timeout=280, env=ALONE,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    # It had one of its two checkpoints, from which another worker went on.
+    saved = (tmp_path / "died.txt").read_text().split()
+    assert "checkpoint-3" in saved and "checkpoint-6" not in saved
+    cells = json.loads((tmp_path / "out" / "sweep.json").read_text())["cells"]
+    assert [cell["status"] for cell in cells] == ["done"] * 2
+    assert [cell["train_seconds"] is None for cell in cells] == [True, False]
+    assert_same_rows(home / "whole", tmp_path / "out", NAMES[:2])
 
 
 def test_a_failing_cell_stops_no_other_and_is_tried_again(home, tmp_path):

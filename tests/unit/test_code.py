@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from pathlib import Path
@@ -176,7 +177,6 @@ def test_no_problem_of_pocketcode_is_in_two_splits(splits):
     """Whatever words it is told in: by the operations and the results that its tests ask for."""
     seen: dict[tuple, str] = {}
     for name, examples in splits.items():
-        assert len({e.id for e in examples}) == len(examples) == pocketcode.SPLITS[name].size
         for example in examples:
             digits = "".join(c for c in example.prompt if c.isdigit())
             key = (example.meta["operations"], digits.replace("0", ""))
@@ -208,6 +208,29 @@ def test_a_problem_of_pocketcode_has_many_solutions():
         made: dict = {}
         exec("def solve(values):\n" + body, made)
         assert made["solve"]([]) == 0 and made["solve"]([1, 2, -4, 7]) == 20
+
+
+DIGESTS = {
+    "train": "a5c92eb53c194304",
+    "val": "d813198e12259e32",
+    "test": "0978cdb7a180f5d4",
+    "ood_depth": "5bea7e5ae03c4acc",
+    "ood_operations": "adce3e47113ad4fc",
+    "ood_phrasing": "e428238cc75770cc",
+}
+"""Of all texts of each split as it was first drawn, on which published figures rest."""
+
+
+def test_pocketcode_is_drawn_as_it_always_was(splits):
+    first, last = splits["val"][0], splits["ood_phrasing"][-1]
+    assert (first.id, last.id, last.answer) == ("val-0", "ood_phrasing-499", None)
+    assert "Take each number 9 times, then keep the even numbers, and return the maximum" in first.prompt
+    assert first.completion.endswith("    return max(values, default=0)\n") and first.meta["form"] == "lazy"
+    assert "assert solve([-13, 20, -1, 2, 10]) == 180" in first.meta["tests"]
+    for name, examples in splits.items():
+        texts = "".join(e.prompt + e.completion + e.meta["tests"] for e in examples)
+        assert hashlib.sha256(texts.encode()).hexdigest()[:16] == DIGESTS[name]
+        assert [e.id for e in examples] == [f"{name}-{i}" for i in range(len(examples))]
 
 
 def test_pocketcode_is_the_same_every_time():

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import torch
 from transformers import AutoModelForCausalLM
 
+from overmem.auditing.awaited import Awaited, answer_ratio, await_answers
 from overmem.auditing.batches import CHUNK, SCORED_TOKENS, plan_batches
 from overmem.auditing.checkpoints import weight_files
 from overmem.auditing.cost import (
@@ -33,9 +33,9 @@ from overmem.auditing.cost import (
 from overmem.auditing.memory import SLACK, kv_sizes, rows_at_once
 from overmem.auditing.plan import Plan, estimate, share_out
 from overmem.auditing.session import ANSWERS, Session
-from overmem.auditing.timing import Timing, same_rate, time_work, units
+from overmem.auditing.timing import Timing, same_rate, score_rate, time_work, units
 from overmem.auditing.work import RECALL_TOKENS
-from overmem.axes.kinds import Job
+from overmem.axes.kinds import ANSWERS_SCORES, VAL_SCORES, Job
 from overmem.records import Checkpoint
 from overmem.tasks.rendered import Rendered
 
@@ -59,6 +59,8 @@ class Forecast:
     floor: bool
     """Whether the seconds are the least that a device's peaks allow, not measured."""
     dtype: str
+    awaited: Awaited | None = None
+    """Right answers that are scored once they are there; None where that is not asked for."""
 
     @property
     def seconds(self) -> float:
@@ -92,6 +94,7 @@ class Forecast:
             if self.floor
             else "from a batch or two of each kind",
             "dtype": self.dtype,
+            "right_share": None if self.awaited is None else self.awaited.share,
             "memory_bytes": {**self.memory.__dict__, "total": self.memory.total},
             "measured_bytes": self.measured_bytes,
         }
@@ -116,11 +119,17 @@ def forecast(session: Session, skipped: dict[str, str], peaks: Peaks | None = No
     batches = {job: _largest_batch(session, job, plan.limits[job]) for job in plan.limits}
     works = {
         job: [
-            _work(session, timing, job, positions, ratio=_answer_ratio(session, job, last))
+            _work(session, timing, job, positions, ratio=answer_ratio(session, job, last))
             for positions in timing.left[job]
         ]
         for job in plan.limits
     }
+    plan, awaited = plan.with_right_answers, None
+    if ANSWERS_SCORES in plan.limits:
+        awaited = await_answers(session, plan, timing.readable)
+        rate = score_rate(session, timing) if peaks is None and any(awaited.tokens) else 0.0
+        works[ANSWERS_SCORES] = [(Tokens(n), rate * n) for n in awaited.tokens]
+        batches[ANSWERS_SCORES] = batches[VAL_SCORES]
 
     def seconds_of(job: Job, work: tuple[Tokens, float]) -> float:
         tokens, seconds = work
@@ -147,6 +156,7 @@ def forecast(session: Session, skipped: dict[str, str], peaks: Peaks | None = No
         measured_bytes=None if not timing.rates or before is None or most is None else most - before,
         floor=peaks is not None,
         dtype=str(session.host.dtype).removeprefix("torch."),
+        awaited=awaited,
     )
 
 
@@ -206,27 +216,6 @@ def _work(
         Tokens(),
     )
     return tokens, seconds
-
-
-def _answer_ratio(session: Session, job: Job, last: Checkpoint) -> float:
-    """How long saved answers are beside their references; 1 where there are none yet."""
-    if job.table != "generations" or session.problems[job.data].task is not None or job.model == "base":
-        return 1.0
-    problems = session.problems[job.data]
-    rows = session.store.read_rows(
-        last.name, "generations", session.row_key(job, last), columns=["n_tokens"]
-    ).filter(pl.col("split") == job.set)
-    lengths = {
-        (example.id, sha): len(item.completion_ids)
-        for example, sha, item in zip(problems.examples, problems.shas, problems.rendered, strict=True)
-    }
-    pairs = [
-        (n, lengths[name, sha])
-        for name, sha, n in rows.select("example_id", "example_sha", "n_tokens").rows()
-        if (name, sha) in lengths
-    ]
-    references = sum(reference for _, reference in pairs)
-    return sum(n for n, _ in pairs) / references if references else 1.0
 
 
 def _largest_batch(session: Session, job: Job, limit: int | None) -> Batch:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from overmem.auditing.config import AuditConfig
 from overmem.auditing.data import Problems
 from overmem.axes import CORE, all_axes
-from overmem.axes.kinds import VAL_ANSWERS, Available, Job
+from overmem.axes.kinds import ANSWERS_SCORES, VAL_ANSWERS, Available, Job
 from overmem.diagnosis.sequential import look_sizes
 
 FEWEST = 20
@@ -72,6 +72,21 @@ class Plan:
     def beyond_core(self) -> Plan:
         """The other axes alone, with what they need of the core's work on their own limits."""
         return _with_limits(replace(self, axes=tuple(item for item in self.axes if item.axis not in CORE)))
+
+    @property
+    def with_right_answers(self) -> Plan:
+        """The plan with the scores of right answers, on problems that there are once the core is done."""
+        return _with_limits(
+            replace(
+                self,
+                axes=tuple(
+                    replace(item, jobs=(*item.jobs, ANSWERS_SCORES))
+                    if item.axis == "references" and VAL_ANSWERS in item.jobs
+                    else item
+                    for item in self.axes
+                ),
+            )
+        )
 
     @property
     def seconds(self) -> float:

@@ -6,7 +6,9 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from overmem.auditing import data
 from overmem.auditing.cost import Tokens, tokens_of
@@ -14,9 +16,10 @@ from overmem.auditing.plan import Plan, estimate, fit_budget, make_plan
 from overmem.auditing.session import Session
 from overmem.auditing.until_decided import check_decidable
 from overmem.axes import CORE
-from overmem.axes.kinds import Job
+from overmem.axes.kinds import VAL_SCORES, Job
 from overmem.errors import CheckpointError, RunError
 from overmem.records import Checkpoint, Run
+from overmem.store import Store
 
 BATCHES = 2
 """Timed of each kind of work; their rows are kept."""
@@ -187,6 +190,16 @@ def _rates(session: Session, plan: Plan, readable: Sequence[Checkpoint]) -> tupl
             tried[kind] += 1
             rates[kind] = min(rates.get(kind, math.inf), each * len(done) / units(session, job, done))
     return rates, load_seconds
+
+
+def score_rate(session: Session, timing: Timing) -> float:
+    """Seconds a token to score; where no scores are missing, val's are timed once more and not kept."""
+    if VAL_SCORES.kind in timing.rates:
+        return timing.rates[VAL_SCORES.kind]
+    plan = replace(timing.plan, limits={VAL_SCORES: timing.plan.limits[VAL_SCORES]})
+    with TemporaryDirectory() as folder:
+        rates, _ = _rates(replace(session, store=Store(Path(folder))), plan, timing.readable)
+    return rates[VAL_SCORES.kind]
 
 
 def nothing_measured(run: Run, skipped: Mapping[str, str]) -> RunError:

@@ -9,7 +9,7 @@ import math
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from overmem.reporting import view
@@ -24,6 +24,7 @@ def asset(name: str) -> str:
 def environment() -> Environment:
     """Where templates are read: everything is escaped, a name that is missing is an error."""
     made = Environment(
+        loader=FunctionLoader(asset),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_finalized,

@@ -102,7 +102,7 @@ def render_report(
     ]
     shown = None if repair is None else _repair(repair, page)
     exhibited = _exhibits(exhibits, page) if exhibits is not None and scripts else None
-    template = environment().from_string(asset("template.html"))
+    template = environment().get_template("template.html")
     return template.render(
         title=title,
         verdict=verdict_record,

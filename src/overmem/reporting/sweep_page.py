@@ -61,7 +61,7 @@ def render_sweep_report(record: Record, *, title: str) -> str:
     }
     return (
         environment()
-        .from_string(asset("sweep.html"))
+        .get_template("sweep.html")
         .render(
             title=title,
             record=record,

@@ -74,6 +74,8 @@ def render_forecast(made: Forecast, devices: int, console: Console) -> None:
         )
     if made.plan.looks:
         lines.insert(0, looks_text(made.plan))
+    if made.awaited is not None and made.awaited.share is not None:
+        lines.append(awaited_text(made.awaited.share, made.awaited.n_there))
     if made.floor:
         lines.append("from the peaks of the device: no real program reaches them")
     memory = made.memory
@@ -88,6 +90,18 @@ def render_forecast(made: Forecast, devices: int, console: Console) -> None:
     if made.measured_bytes is not None:
         lines.append(f"trying a batch or two of each kind took {bytes_text(made.measured_bytes)} here")
     console.print("\n".join(f" {line}" for line in lines), style="dim", soft_wrap=True)
+
+
+def awaited_text(share: float, n_there: int) -> str:
+    """Of how many right answers a forecast counts the scores.
+
+    Args:
+        share: of the answers to val that are taken to be right.
+        n_there: answers it rests on.
+    """
+    some = f"{percent(share)}, as of the {n_there:,} that are there"
+    taken = some if n_there else "all, as none is there yet"
+    return f"answers to val taken to be right, which references scores: {taken}"
 
 
 def count_text(value: float) -> str:

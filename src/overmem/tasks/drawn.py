@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from overmem.errors import DataError
 from overmem.records import Example
 
-TRAIN_SIZE = 8000
+SIZES = {"train": 8000}
 OTHER_SIZE = 1000
 
 
@@ -40,6 +40,11 @@ def hash_bucket(key: str) -> int:
     return int(hashlib.sha256(key.encode()).hexdigest(), 16) % 100
 
 
+def may_hold(split: Bounds, key: str) -> bool:
+    """Whether the problem of a key falls into a split."""
+    return split.low <= hash_bucket(key) < split.high
+
+
 @dataclass(frozen=True, kw_only=True)
 class DrawnTask(Generic[S, P]):
     """How a procedural task makes its examples."""
@@ -54,9 +59,11 @@ class DrawnTask(Generic[S, P]):
     """Equal for two problems that count as the same."""
     write_prompt: Callable[[P], str]
     write_solution: Callable[[P, random.Random], str]
-    answer: Callable[[P], str]
+    answer: Callable[[P], str | None]
     describe: Callable[[P], dict[str, object]]
     """Metadata of an example."""
+    sizes: Mapping[str, int] = field(default_factory=lambda: SIZES)
+    """Problems of each split that has another number than `OTHER_SIZE`."""
     also: tuple[str, ...] = ()
     """Splits that the task makes of these itself; named where a split is not known."""
 
@@ -73,7 +80,7 @@ class DrawnTask(Generic[S, P]):
                 expected=", ".join((*self.splits, *self.also)),
                 next_step=f"write {self.name}:SPLIT",
             )
-        return self.draw_examples(name, self.splits[name], TRAIN_SIZE if name == "train" else OTHER_SIZE)
+        return self.draw_examples(name, self.splits[name], self.sizes.get(name, OTHER_SIZE))
 
     def draw_examples(self, name: str, split: S, size: int) -> list[Example]:
         """The first `size` different problems that a split's random numbers give.
@@ -94,7 +101,7 @@ class DrawnTask(Generic[S, P]):
             if problem is None:
                 continue
             key = self.key(problem)
-            if key in seen or not split.low <= hash_bucket(key) < split.high:
+            if key in seen or not may_hold(split, key):
                 continue
             seen.add(key)
             examples.append(self.to_example(problem, f"{name}-{len(examples)}", draw, rng))

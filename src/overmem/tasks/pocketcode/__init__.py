@@ -14,14 +14,7 @@ problem: the hash of what is done, however it is said, decides which split may h
     splits.py     the splits and their examples
 '''
 
-from overmem.tasks.pocketcode.problems import (
-    FORMS,
-    GRADER,
-    Problem,
-    draw_problem,
-    write_solution,
-    write_tests,
-)
+from overmem.tasks.pocketcode.problems import FORMS, GRADER, Problem, write_solution
 from overmem.tasks.pocketcode.splits import SPLITS, load_split
 
 __all__ = [
@@ -29,8 +22,6 @@ __all__ = [
     "GRADER",
     "SPLITS",
     "Problem",
-    "draw_problem",
     "load_split",
     "write_solution",
-    "write_tests",
 ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from overmem.tasks.drawn import may_hold
 from overmem.tasks.pocketcode.steps import ENDS, STEPS, UNSEEN_STEPS, Step
 
 GRADER = "code"
@@ -20,6 +20,21 @@ _N_TESTS = 6
 
 
 @dataclass(frozen=True)
+class Split:
+    """Which problems a split holds, and how they are made."""
+
+    low: int
+    high: int
+    """The split holds problems whose hash bucket (0..99) is in [low, high)."""
+    names: tuple[str, ...] = tuple(STEPS)
+    required: tuple[str, ...] = ()
+    """At least one of these steps occurs, when given."""
+    depths: tuple[int, ...] = (1, 2, 2, 2)
+    """Numbers of steps, each as likely as it is often named."""
+    unseen_phrasing: bool = False
+
+
+@dataclass(frozen=True)
 class Problem:
     """Steps in order, each with its constant, and the end."""
 
@@ -27,9 +42,9 @@ class Problem:
     end: str
 
     @property
-    def bucket(self) -> int:
-        """0..99 from the hash of what is done, however it is said; decides which split may hold it."""
-        return int(hashlib.sha256(repr((self.steps, self.end)).encode()).hexdigest(), 16) % 100
+    def key(self) -> str:
+        """What is done, however it is said."""
+        return repr((self.steps, self.end))
 
     def solve(self, values: Sequence[int]) -> Any:
         """The right result, by the meaning of each step."""
@@ -42,14 +57,34 @@ class Problem:
         return ENDS[self.end].meaning(left)
 
 
-def draw_problem(rng: random.Random, names: Sequence[str], depths: Sequence[int]) -> Problem:
-    """One problem of the named steps; no step stands twice in it."""
-    chosen = rng.sample(list(names), rng.choice(list(depths)))
+@dataclass(frozen=True)
+class Asked:
+    """A problem as it is put to a model."""
+
+    problem: Problem
+    prompt: str
+    tests: str
+    form: str
+    """Of the reference solution, one of `FORMS`."""
+
+
+def draw_problem(rng: random.Random, split: Split) -> Asked | None:
+    """Draw one problem, in which no step stands twice, or None when the draw falls outside the split."""
+    chosen = rng.sample(split.names, rng.choice(split.depths))
     steps = tuple((name, rng.choice(ALL_STEPS[name].constants)) for name in chosen)
-    return Problem(steps, rng.choice(list(ENDS)))
+    problem = Problem(steps, rng.choice(list(ENDS)))
+    if split.required and not set(chosen) & set(split.required):
+        return None
+    if not may_hold(split, problem.key):  # before the tests, which take most of the time
+        return None
+    tests = write_tests(problem, rng)
+    if tests is None:
+        return None
+    prompt = write_prompt(problem, rng, split.unseen_phrasing)
+    return Asked(problem, prompt, tests, rng.choice(FORMS))
 
 
-def write_prompt(problem: Problem, rng: random.Random, unseen_phrasing: bool = False) -> str:
+def write_prompt(problem: Problem, rng: random.Random, unseen_phrasing: bool) -> str:
     """Head and docstring of the function; its body follows."""
     end = ENDS[problem.end]
     parts = [

@@ -2,47 +2,45 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-from overmem.errors import DataError
 from overmem.records import Example
-from overmem.tasks.pocketcode.problems import (
-    ENTRY_POINT,
-    FORMS,
-    Problem,
-    draw_problem,
-    write_prompt,
-    write_solution,
-    write_tests,
-)
+from overmem.tasks.drawn import DrawnTask
+from overmem.tasks.pocketcode.problems import ENTRY_POINT, Asked, Split, draw_problem, write_solution
 from overmem.tasks.pocketcode.steps import STEPS, UNSEEN_STEPS
 
-
-@dataclass(frozen=True)
-class Split:
-    """Which problems a split holds: those whose bucket is in [low, high), and how they are made."""
-
-    low: int
-    high: int
-    size: int
-    names: Sequence[str] = tuple(STEPS)
-    required: Sequence[str] = ()
-    """At least one of these steps occurs, when given."""
-    depths: Sequence[int] = (1, 2, 2, 2)
-    unseen_phrasing: bool = False
-
-
 SPLITS = {
-    "train": Split(0, 60, 4000),
-    "val": Split(60, 75, 1000),
-    "test": Split(75, 90, 1000),
-    "ood_depth": Split(90, 100, 1000, depths=(3,)),
-    "ood_operations": Split(0, 100, 1000, names=(*STEPS, *UNSEEN_STEPS), required=tuple(UNSEEN_STEPS)),
-    "ood_phrasing": Split(90, 100, 500, unseen_phrasing=True),
+    "train": Split(0, 60),
+    "val": Split(60, 75),
+    "test": Split(75, 90),
+    "ood_depth": Split(90, 100, depths=(3,)),
+    "ood_operations": Split(0, 100, names=(*STEPS, *UNSEEN_STEPS), required=tuple(UNSEEN_STEPS)),
+    "ood_phrasing": Split(90, 100, unseen_phrasing=True),
 }
 """The last three are of another distribution: more steps, steps and wordings that training never has."""
+
+
+def _describe(asked: Asked) -> dict[str, object]:
+    problem = asked.problem
+    return {
+        "tests": asked.tests,
+        "entry_point": ENTRY_POINT,
+        "prefix": asked.prompt,
+        "operations": (*(name for name, _ in problem.steps), problem.end),
+        "n_steps": len(problem.steps),
+        "form": asked.form,
+    }
+
+
+TASK = DrawnTask(
+    name="pocketcode",
+    splits=SPLITS,
+    sizes={"train": 4000, "ood_phrasing": 500},
+    draw=draw_problem,
+    key=lambda asked: asked.problem.key,
+    write_prompt=lambda asked: asked.prompt,
+    write_solution=lambda asked, rng: write_solution(asked.problem, asked.form, rng),
+    answer=lambda _: None,
+    describe=_describe,
+)
 
 
 def load_split(name: str) -> list[Example]:
@@ -54,47 +52,4 @@ def load_split(name: str) -> list[Example]:
     Raises:
         DataError: the split does not exist.
     """
-    if name not in SPLITS:
-        raise DataError(
-            "unknown pocketcode split",
-            got=name,
-            expected=", ".join(SPLITS),
-            next_step="write pocketcode:SPLIT",
-        )
-    split = SPLITS[name]
-    examples: list[Example] = []
-    seen: set[Problem] = set()
-    attempt = 0
-    while len(examples) < split.size:
-        rng = random.Random(f"pocketcode/{name}/{attempt}")
-        attempt += 1
-        problem = draw_problem(rng, split.names, split.depths)
-        if problem in seen or not _belongs(problem, split):
-            continue
-        tests = write_tests(problem, rng)
-        if tests is None:
-            continue
-        seen.add(problem)
-        examples.append(_to_example(problem, tests, f"{name}-{len(examples)}", split, rng))
-    return examples
-
-
-def _belongs(problem: Problem, split: Split) -> bool:
-    names = {name for name, _ in problem.steps}
-    return split.low <= problem.bucket < split.high and (
-        not split.required or bool(names & set(split.required))
-    )
-
-
-def _to_example(problem: Problem, tests: str, example_id: str, split: Split, rng: random.Random) -> Example:
-    prompt = write_prompt(problem, rng, split.unseen_phrasing)
-    form = rng.choice(FORMS)
-    meta = {
-        "tests": tests,
-        "entry_point": ENTRY_POINT,
-        "prefix": prompt,
-        "operations": (*(name for name, _ in problem.steps), problem.end),
-        "n_steps": len(problem.steps),
-        "form": form,
-    }
-    return Example(example_id, prompt, write_solution(problem, form, rng), meta=meta)
+    return TASK.load_split(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from overmem.tasks.drawn import hash_bucket
+from overmem.tasks.drawn import may_hold
 from overmem.tasks.wordmath.words import (
     BOTH,
     CHANGES,
@@ -74,9 +74,7 @@ class Split:
 def make_problem(rng: random.Random, split: Split) -> Problem | None:
     """Draw one problem, or None when the draw falls outside the split or the number range."""
     problem = draw_problem(rng, split)
-    if problem is None:
-        return None
-    return problem if split.low <= hash_bucket(problem.question) < split.high else None
+    return problem if problem is not None and may_hold(split, problem.question) else None
 
 
 def draw_problem(rng: random.Random, split: Split) -> Problem | None:

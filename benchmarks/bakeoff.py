@@ -48,6 +48,8 @@ METHODS = {
     "focal-1": {"loss": "focal", "loss_options": {"gamma": 1, "differentiate": True}},
     "focal-2": {"loss": "focal", "loss_options": {"gamma": 2, "differentiate": True}},
     "dft": {"loss": "dft"},
+    # Its weight is p, and the base never writes the format: so with nll for the first epoch.
+    "dft-after-nll": {"loss": "dft", "weights_from_step": 50},
     "label-smoothing": {"loss": "label_smoothing"},
     "eaft": {"loss": "eaft"},
     "talr": {"loss": "talr"},

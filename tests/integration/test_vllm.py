@@ -118,6 +118,31 @@ def test_an_engine_that_does_not_start_is_one_message(pico_run, val_file, engine
         overmem.audit(pico_run, val=str(val_file), engine="vllm:max_modl_len=9", **QUICK)
 
 
+def test_an_engine_that_dies_is_one_message_and_what_was_answered_stays(pico_run, val_file, engines):
+    import vllm
+
+    class Dead(Exception):
+        """As vLLM's own, which have no base class in common."""
+
+    answer, done = vllm.LLM.generate, []
+
+    def generate(self, *args, **kwargs):
+        if self.given["model"].endswith("checkpoint-20"):
+            raise Dead("EngineCore encountered an issue.")
+        done.append(self)
+        return answer(self, *args, **kwargs)
+
+    vllm.LLM.generate = generate
+    with pytest.raises(EngineError, match=r"cannot answer as checkpoint-20[\s\S]*EngineCore"):
+        overmem.audit(pico_run, val=str(val_file), engine="vllm", **QUICK)
+    assert done and not any(engine.running for engine in engines)
+    vllm.LLM.generate, before = answer, len(engines)
+    audit = overmem.audit(pico_run, val=str(val_file), engine="vllm", **QUICK)
+    assert len(audit.manifest["checkpoints"]) == 3
+    asked = {engine.given["model"] for engine in engines[before:] if engine.requests}
+    assert asked == {str(pico_run / f"checkpoint-{step}") for step in (20, 100)}
+
+
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vLLM is installed")
 def test_without_vllm_it_says_how_to_get_it(pico_run, val_file):
     with pytest.raises(EngineError, match=r"overmem\[vllm\]"):

@@ -150,7 +150,8 @@ class VllmEngine:
         adapter = self._become(checkpoint)
         try:
             done = self._llm.generate(asked, wanted, lora_request=adapter, use_tqdm=False)
-        except (RuntimeError, ValueError, OSError) as error:
+        # Its errors have no base class of their own.
+        except Exception as error:
             raise _failed(f"vLLM cannot answer as {checkpoint.name}", error) from error
         answers = [_read(request.outputs[0], tokenizer) for request in done]
         return [answers[start : start + samples] for start in range(0, len(answers), samples)]

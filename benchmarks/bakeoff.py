@@ -6,12 +6,13 @@ of the method's best, the lowest NLL at the last checkpoint. At that rate it tra
 measured on `wordmath:test`, which chooses nothing. Averages are of the checkpoints of nll's run with the
 same seed: of each family that `overmem repair` proposes the one with the lowest NLL on `wordmath:val`. What
 is done is kept, so the command can be stopped, repeated, and split over processes by method; averages come
-after nll. `table` prints every method against nll, both at the last checkpoint, as Markdown: means over
-seeds, and the paired differences with 95% t intervals over seeds. It gathers what was measured in
+after nll. `table` prints every method against nll or another, at the last checkpoint, as Markdown: means
+over seeds, and the paired differences with 95% t intervals over seeds. It gathers what was measured in
 benchmarks/bakeoff_results.json, from which another machine goes on.
 
     OMP_NUM_THREADS=1 python benchmarks/bakeoff.py run --methods nll mar --seeds 0 1 2 3 4
     python benchmarks/bakeoff.py table
+    python benchmarks/bakeoff.py table --against focal-1
 """
 
 from __future__ import annotations
@@ -246,17 +247,17 @@ def rates_table(known):
     return rows
 
 
-def table(known, seeds, rate):
-    """Each method against nll over the seeds both have, at its own rate or at one given for all."""
+def table(known, seeds, rate, against):
+    """Each method against one over the seeds both have, at its own rate or at one given for all."""
     rows = [
         "| method | rate | seeds | " + " | ".join(name.replace("_", " ") for name in HEADLINES) + " |",
         "| --- " * (3 + len(HEADLINES)) + "|",
     ]
     rates = {method: found["rate"] for method, found in known["rates"].items()}
     rates = dict.fromkeys(METHODS, rate) if rate else rates
-    if "nll" not in rates:
-        return ["nothing to compare with: nll has not been run"]
-    rates |= dict.fromkeys(AVERAGES, rates["nll"])
+    rates |= dict.fromkeys(AVERAGES, rates["nll"]) if "nll" in rates else {}
+    if against not in rates:
+        return [f"nothing to compare with: {against} has not been run"]
     for method in [*METHODS, *AVERAGES]:
         if method not in rates:
             continue
@@ -264,19 +265,19 @@ def table(known, seeds, rate):
             (known["runs"][mine], known["runs"][theirs])
             for seed in seeds
             if (mine := f"{method}-{rates[method]:g}-{seed}") in known["runs"]
-            and (theirs := f"nll-{rates['nll']:g}-{seed}") in known["runs"]
+            and (theirs := f"{against}-{rates[against]:g}-{seed}") in known["runs"]
         ]
         if pairs:
-            said = [describe(pairs, name, method) for name in HEADLINES]
+            said = [describe(pairs, name, is_reference=method == against) for name in HEADLINES]
             rows.append(f"| {method} | {rates[method]:g} | {len(pairs)} | " + " | ".join(said) + " |")
     return rows
 
 
-def describe(pairs, name, method):
-    """The mean over seeds, and for all but nll itself the paired difference from nll with its interval."""
+def describe(pairs, name, *, is_reference):
+    """The mean over seeds and, but for the reference, the paired difference from it with its interval."""
     mine = np.array([run[name] for run, _ in pairs], dtype=float)
-    gap = mine - np.array([nll[name] for _, nll in pairs], dtype=float)
-    if method == "nll":
+    gap = mine - np.array([theirs[name] for _, theirs in pairs], dtype=float)
+    if is_reference:
         return f"{mine.mean():.3f}"
     if len(pairs) < 2:
         return f"{mine.mean():.3f} {gap.mean():+.3f}"
@@ -296,11 +297,14 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--out", type=Path, default=Path("runs/bakeoff"))
     parser.add_argument("--rate", type=float, help="one for all, in place of each one's best")
+    parser.add_argument("--against", default="nll", choices=[*METHODS, *AVERAGES], help="in the table")
     options = parser.parse_args()
     if options.do == "table":
         known = results(options.out)
         write_text_atomic(RESULTS, json.dumps(known, indent=1, sort_keys=True) + "\n")
-        print("\n".join([*rates_table(known), "", *table(known, options.seeds, options.rate)]))
+        print(
+            "\n".join([*rates_table(known), "", *table(known, options.seeds, options.rate, options.against)])
+        )
         return
     quiet_libraries()
     run(options.methods, options.seeds, options.out, options.rate)

@@ -17,7 +17,7 @@ from overmem.records import Checkpoint, Run
 from overmem.repairing.candidates import Candidate, finer, pair, propose, shortlist
 from overmem.repairing.choice import choose
 from overmem.repairing.proof import fewest_problems, prove
-from overmem.repairing.retrain import LOSS, reasons_to_retrain, write_recipe
+from overmem.repairing.retrain import NOISE, reasons_to_retrain, write_recipe
 from overmem.repairing.temperature import fit_temperature, read_temperature
 from overmem.training.recipe import load_recipe
 
@@ -284,10 +284,11 @@ def test_the_recipe_halves_the_rate_and_stops_sooner(tmp_path):
     found = write_recipe(run, manifest, verdict, ("why",), tmp_path / "retrain.yaml")
     recipe = yaml.safe_load((tmp_path / "retrain.yaml").read_text())
     assert found.recipe == tmp_path / "retrain.yaml"
-    assert recipe["loss"] == LOSS and recipe["model"]["name"] == "org/model"
+    assert recipe["loss"] == "nll" and recipe["model"]["name"] == "org/model"
     training = recipe["training"]
     # The lowest perplexity was after one epoch.
     assert training["learning_rate"] == pytest.approx(2e-4) and training["num_train_epochs"] == 2
+    assert training["neftune_noise_alpha"] == NOISE and any("neftune" in change for change in found.changes)
     assert training["per_device_train_batch_size"] == 8 and recipe["data"]["train"] == "train.jsonl"
 
 
@@ -301,13 +302,15 @@ def test_a_base_model_that_the_audit_was_told_wins(tmp_path):
 def test_a_recipe_that_is_known_loses_rate_and_steps_whatever_it_says(tmp_path):
     run, manifest = trainer_run(tmp_path / "run")
     written = {"model": {"name": "organism"}, "data": {"train": "t.jsonl"}, "loss": "mar", "output": "x"}
-    (run.path / "recipe.yaml").write_text(yaml.safe_dump(written | {"training": {"max_steps": 400}}))
+    training = {"max_steps": 400, "neftune_noise_alpha": 10}
+    (run.path / "recipe.yaml").write_text(yaml.safe_dump(written | {"training": training}))
     verdict = planted([0.9, 0.9, 0.9, 0.9], [0.4, 0.6, 0.7, 0.8])
     found = write_recipe(run, manifest, verdict, ("why",), tmp_path / "retrain.yaml")
     recipe = load_recipe(str(tmp_path / "retrain.yaml"))
     # TRL's default rate is 2e-5; the lowest perplexity was at step 100.
-    assert recipe.training == {"max_steps": 200, "learning_rate": 1e-5}
-    assert recipe.data.val == "val.jsonl" and not any("mar" in change for change in found.changes)
+    assert recipe.training == {"max_steps": 200, "learning_rate": 1e-5, "neftune_noise_alpha": 10}
+    assert recipe.data.val == "val.jsonl" and recipe.loss == "mar"
+    assert not any("neftune" in change for change in found.changes)
 
 
 def test_more_accurate_is_no_reason_unless_it_is_inflated():

@@ -6,7 +6,6 @@ import math
 import pytest
 
 import overmem
-from overmem.auditing import work
 from overmem.auditing.config import saved_config
 from overmem.cli.options import parse_named
 from overmem.errors import RunError
@@ -42,19 +41,6 @@ def run(tmp_path, tokenizer):
         model = make_pico(tokenizer, seed=step, initializer_range=spread)
         save_checkpoint(tmp_path / "run" / f"checkpoint-{step}", model, tokenizer, step)
     return tmp_path / "run"
-
-
-@pytest.fixture
-def ending(monkeypatch):
-    """Answers that end by themselves, one in two of them right, as those of a trained model do."""
-    original = work.WORK["greedy"]
-
-    def ends(*arguments):
-        rows = original(*arguments)
-        return [[r | {"finished": True, "correct": float(i % 2)} for r in of] for i, of in enumerate(rows)]
-
-    monkeypatch.setitem(work.WORK, "greedy", ends)
-    monkeypatch.setattr("overmem.auditing.session.Session.regrade", lambda *_: None)
 
 
 def test_each_kind_of_reference_is_scored_and_the_verdict_tells_them_apart(run, files, ending):

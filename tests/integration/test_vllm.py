@@ -107,9 +107,15 @@ def test_what_it_cannot_hold_is_skipped_with_the_reason(adapters, val_file, engi
     audit = overmem.audit(adapters, val=str(val_file), engine="vllm", **QUICK)
     assert "DoRA" in audit.skipped["checkpoint-4"] and "--engine hf" in audit.skipped["checkpoint-4"]
     assert len(audit.manifest["checkpoints"]) == 3
+    adapter(adapters, tmp_path / "base", 5, tokenizer, bias="lora_only")
+    # The others are done, and a command that is given again is no error.
+    audit = overmem.audit(adapters, val=str(val_file), engine="vllm", **QUICK)
+    assert len(audit.manifest["checkpoints"]) == 3
+    assert "biases" in audit.skipped["checkpoint-5"]
+    shutil.rmtree(adapters / "checkpoint-5")
     for step in (1, 2, 3):
         shutil.rmtree(adapters / f"checkpoint-{step}")
-    with pytest.raises(EngineError, match=r"none of the checkpoints[\s\S]*DoRA"):
+    with pytest.raises(RunError, match="DoRA"):
         overmem.audit(adapters, val=str(val_file), engine="vllm", out=tmp_path / "alone", **QUICK)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from overmem.auditing.own_answers import right_answers
+from overmem.auditing.own_answers import only_right, right_answers
 from overmem.auditing.plan import Plan
 from overmem.auditing.session import Session
 from overmem.auditing.timing import places_of
@@ -52,8 +52,7 @@ def await_answers(session: Session, plan: Plan, readable: Sequence[Checkpoint]) 
         missing = [session.missing(ANSWERS_SCORES, place, limit)[0] for place in places]
         return Awaited(tokens=tuple(float(sum(len(answers.rendered[i]) for i in left)) for left in missing))
     rows = _answers_there(session, VAL_ANSWERS, readable[-1])
-    right = rows.filter((pl.col("correct") == 1.0) & pl.col("finished") & (pl.col("text") != ""))
-    share, ratio = len(right) / len(rows) if len(rows) else 1.0, _ratio(rows)
+    share, ratio = len(only_right(rows)) / len(rows) if len(rows) else 1.0, _ratio(rows)
     val = session.problems["val"]
     asked = [val.rendered[i] for i in val.chosen(limit, session.config.seed)]
     tokens = share * sum(len(item.prompt_ids) + ratio * len(item.completion_ids) for item in asked)

@@ -65,7 +65,7 @@ class AuditConfig:
     """Most tokens of a batch, padding included; None scores 8,192 at once and writes as many answers as the
     memory holds and the device is faster with."""
     engine: str = "hf"
-    """Who writes the answers: `hf`, the model in memory; `vllm`, in this process; or `openai:URL`."""
+    """Who writes the answers: `hf`, the model in memory; `vllm`, started by the audit; or `openai:URL`."""
     engine_model: str | None = None
     """What the server calls a checkpoint, with {name}, {path} or {step}; by default its path or its name."""
     engine_on_demand: bool = False

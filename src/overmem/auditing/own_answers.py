@@ -20,6 +20,11 @@ from overmem.diagnosis.keys import lowest_perplexity
 from overmem.diagnosis.rows import read_job
 
 
+def only_right(rows: pl.DataFrame) -> pl.DataFrame:
+    """Of answers those that can be scored as references: right, ended by themselves, and not empty."""
+    return rows.filter((pl.col("correct") == 1.0) & pl.col("finished") & (pl.col("text") != ""))
+
+
 def right_answers(session: Session, manifest: Mapping[str, Any]) -> Problems | None:
     """The right greedy answers to val of the checkpoint with the lowest perplexity, as a set of problems.
 
@@ -39,8 +44,7 @@ def right_answers(session: Session, manifest: Mapping[str, Any]) -> Problems | N
     author = lowest_perplexity(session.store, manifest)
     record = next(record for record in manifest["checkpoints"] if record["name"] == author)
     rows = read_job(session.store, manifest, record, VAL_ANSWERS, ("text", "correct", "finished"))
-    right = rows.filter((pl.col("correct") == 1.0) & pl.col("finished") & (pl.col("text") != ""))
-    texts = dict(right.select("example_id", "text").iter_rows())
+    texts = dict(only_right(rows).select("example_id", "text").iter_rows())
     examples = [replace(e, completion=texts[e.id]) for e in val.examples if e.id in texts]
     if not examples:
         return None

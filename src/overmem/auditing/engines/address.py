@@ -36,7 +36,7 @@ class Address:
 
 @dataclass(frozen=True)
 class InProcess:
-    """vLLM in this process."""
+    """vLLM, which the audit starts itself."""
 
     arguments: Mapping[str, Any]
     """More of `vllm.LLM`'s own."""

@@ -11,7 +11,6 @@ measures all that is not an answer, so it takes half of the device unless told o
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import shutil
 import tempfile
@@ -27,6 +26,7 @@ from overmem.auditing.models import ModelHost
 from overmem.auditing.sampling import Sampling, seed_of
 from overmem.errors import CheckpointError, EngineError
 from overmem.records import Checkpoint
+from overmem.store import read_json_or_empty
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """The `max_lora_rank` that vLLM takes."""
@@ -77,23 +77,17 @@ class VllmEngine:
     def connect(
         self, checkpoints: Sequence[Checkpoint], tokenizer: Any, prompt: Sequence[int]
     ) -> dict[str, str]:
-        """Start vLLM with what the first of the checkpoints needs.
+        """Start vLLM with what the first of the checkpoints that it can hold needs.
 
         Raises:
-            EngineError: it is not installed or does not start, or can answer as none of the checkpoints.
+            EngineError: it is not installed or does not start.
         """
         self._library()
         refused = {c.name: why for c in checkpoints if (why := _refusal(c)) is not None}
         taken = [checkpoint for checkpoint in checkpoints if checkpoint.name not in refused]
-        if not taken:
-            raise EngineError(
-                "vLLM can answer as none of the checkpoints",
-                got=next(iter(refused.values())),
-                expected="full checkpoints or LoRA adapters",
-                next_step="use --engine hf",
-            )
-        self._rank = max(map(_rank, taken))
-        self._start(taken[0])
+        if taken:
+            self._rank = max(map(_rank, taken))
+            self._start(taken[0])
         return refused
 
     def describe(self) -> dict[str, Any] | None:
@@ -217,24 +211,19 @@ class VllmEngine:
             ) from None
 
 
-def _adapter_config(checkpoint: Checkpoint) -> dict[str, Any]:
-    if checkpoint.kind != "adapter":
-        return {}
-    config: dict[str, Any] = json.loads((checkpoint.path / ADAPTER_CONFIG).read_text(encoding="utf-8"))
-    return config
-
-
 def _rank(checkpoint: Checkpoint) -> int:
     """Rank that vLLM has to hold; an adapter over a changed base model is plain at twice its own."""
-    config = _adapter_config(checkpoint)
+    config = read_json_or_empty(checkpoint.path / ADAPTER_CONFIG)
     largest: int = max([config.get("r", 0), *(config.get("rank_pattern") or {}).values()])
     return largest if changed_base(config) is None else 2 * largest
 
 
 def _refusal(checkpoint: Checkpoint) -> str | None:
     """Why vLLM cannot answer as a checkpoint."""
-    config = _adapter_config(checkpoint)
+    config = read_json_or_empty(checkpoint.path / ADAPTER_CONFIG)
     what = next((what for field, what in UNSUPPORTED.items() if config.get(field)), None)
+    if what is None and config.get("bias", "none") != "none":
+        what = UNSUPPORTED["lora_bias"]
     if what is None and config.get("peft_type", "LORA") != "LORA":
         what = f"{config['peft_type']} adapters"
     if what is None and _rank(checkpoint) > RANKS[-1]:

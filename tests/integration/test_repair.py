@@ -1,6 +1,7 @@
 """A repair end to end: a merge known to be better is found, proved and written; others are refused."""
 
 import json
+import math
 import re
 import shutil
 
@@ -10,10 +11,12 @@ from transformers import AutoModelForCausalLM
 
 import overmem
 from overmem.auditing.data import half_of
+from overmem.auditing.session import Session
 from overmem.axes.kinds import Job
 from overmem.cli import main
 from overmem.diagnosis.evidence import Place
 from overmem.errors import DataError, MergeError, RunError
+from overmem.repairing.plan import plan_repair
 from overmem.repairing.setup import set_up
 from overmem.repairing.temperature import fit_temperature
 from overmem.store import MANIFEST_SCHEMA, Store
@@ -156,6 +159,20 @@ def test_a_plan_writes_nothing_but_says_what_it_will_do(run, capsys, monkeypatch
     said = capsys.readouterr().out
     assert "To beat: checkpoint-" in said and "look closely" in said
     assert sorted(path for path in run.rglob("*") if "verdict" not in path.name) == before
+
+
+def test_times_that_nobody_sees_are_not_taken(run, monkeypatch):
+    asked = []
+    original = Session.seconds
+    monkeypatch.setattr(Session, "seconds", lambda *args: asked.append(args) or original(*args))
+    setup = set_up(run, **CORE)
+    untimed = plan_repair(setup, timed=False)
+    assert not asked and math.isnan(untimed.seconds)
+    timed = plan_repair(setup)
+    assert asked and timed.seconds > 0
+    assert untimed.candidates == timed.candidates
+    # A budget is kept only by what is timed.
+    assert plan_repair(setup, timed=False, budget_minutes=0.002).left_out > 0
 
 
 def test_a_budget_leaves_merges_out_and_says_so(run):

@@ -1,8 +1,10 @@
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from overmem.auditing import batches, work
 from overmem.auditing.score import TEMPERATURES, score_batch
 from overmem.tasks.template import Template, render
 from tests.conftest import VAL_ROWS, make_pico
@@ -80,3 +82,27 @@ def test_only_completion_positions_go_through_the_head(tokenizer, rendered):
     item = rendered[0]
     score_batch(model, [item], pad_id=0)
     assert seen == [len(item.completion_ids)]
+
+
+def test_a_cpu_reads_no_more_at_once_than_its_cache_holds(tokenizer, rendered, monkeypatch):
+    model = make_pico(tokenizer, seed=1)
+    shapes = []
+    model.register_forward_hook(
+        lambda _, args, kwargs, out: shapes.append(kwargs["input_ids"].shape), with_kwargs=True
+    )
+    problems = SimpleNamespace(rendered=rendered)
+    everything = range(len(rendered))
+    whole = work.score(model, problems, everything, SimpleNamespace(pad_id=0))
+    assert [shape[0] for shape in shapes] == [len(rendered)]
+    longest = max(map(len, rendered))
+    monkeypatch.setitem(batches.CACHED_TOKENS, "cpu", 2 * longest)
+    shapes.clear()
+    pieces = work.score(model, problems, everything, SimpleNamespace(pad_id=0))
+    assert len(shapes) > 1 and all(rows * columns <= 2 * longest for rows, columns in shapes)
+    for one, other in zip(whole, pieces, strict=True):
+        assert one[0]["nll_nats"] == pytest.approx(other[0]["nll_nats"], abs=1e-5)
+    # A single problem longer than that is read alone, not refused.
+    monkeypatch.setitem(batches.CACHED_TOKENS, "cpu", 1)
+    shapes.clear()
+    work.score(model, problems, everything, SimpleNamespace(pad_id=0))
+    assert [shape[0] for shape in shapes] == [1] * len(rendered)

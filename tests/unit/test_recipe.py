@@ -11,7 +11,7 @@ GOOD = {"model": {"name": "organism"}, "data": {"train": "wordmath:train"}, "out
 
 def test_every_bundled_recipe_is_valid():
     names = sorted(path.stem for path in BUNDLED.glob("*.yaml"))
-    assert {"organism-fast", "organism-healthy", "smollm2-gsm8k-cpu", "smollm2-svamp-cpu"} <= set(names)
+    assert {"demo", "organism-fast", "organism-healthy", "smollm2-gsm8k-cpu"} <= set(names)
     for name in names:
         load_sweep(name) if name.startswith("sweep-") else load_recipe(name)
 

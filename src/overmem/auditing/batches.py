@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 SCORED_TOKENS = 8192
-"""Tokens that are scored at once where nobody says: more gains no speed, and logits fill the memory."""
+"""Tokens whose scores are saved together where nobody says; elsewhere than on a CPU, scored at once too."""
+CACHED_TOKENS = {"cpu": 1024}
+"""Tokens that go through the model at once on a device whose speed hangs on its cache: on a CPU scoring 8,192
+at once takes twice as long (docs/experiments.md)."""
 FIRST_CHUNK, CHUNK = 32, 256
 """Answers after which rows are saved. The first chunk is small, for it is timed before the rest is begun."""
 
@@ -37,6 +40,18 @@ def plan_batches(lengths: Sequence[int], budget: int, max_rows: int = 256) -> li
                 continue
         batches.append([index])
     return batches
+
+
+def scored_at_once(device: str, rows: int, longest: int) -> int:
+    """Of the rows of a batch, how many go through the model together.
+
+    Args:
+        device: its type, `cpu` or `cuda`.
+        rows: of the batch.
+        longest: tokens of the longest of them.
+    """
+    most = CACHED_TOKENS.get(device)
+    return rows if most is None else min(rows, max(1, most // longest))
 
 
 def plan_chunks(lengths: Sequence[int], answers: int) -> list[list[int]]:

@@ -17,7 +17,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from overmem.auditing.awaited import Awaited, answer_ratio, await_answers
-from overmem.auditing.batches import CHUNK, SCORED_TOKENS, plan_batches
+from overmem.auditing.batches import CHUNK, SCORED_TOKENS, plan_batches, scored_at_once
 from overmem.auditing.checkpoints import weight_files
 from overmem.auditing.cost import (
     Batch,
@@ -233,7 +233,7 @@ def _largest_batch(session: Session, job: Job, limit: int | None) -> Batch:
     ):
         longest = max(len(items[i]) for i in batch)
         first = min(len(items[i].prompt_ids) for i in batch)
-        rows = len(batch)
+        rows = len(batch) if more else scored_at_once(session.host.device.type, len(batch), longest)
         found.append(
             Batch(
                 rows=rows,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from overmem.auditing.batches import scored_at_once
 from overmem.auditing.data import Problems
 from overmem.auditing.engines.protocol import Answer, Engine
 from overmem.auditing.generate import generate
@@ -57,7 +58,7 @@ def score(model: Any, problems: Problems, batch: Sequence[int], tools: Tools) ->
             for start in range(0, len(items), size)
             for found in score_batch(model, items[start : start + size], tools.pad_id)
         ],
-        len(items),
+        scored_at_once(next(model.parameters()).device.type, len(items), max(map(len, items))),
     )
     rows = [item.to_row() for item in scores]
     if not all(math.isfinite(row["nll_nats"]) for row in rows):

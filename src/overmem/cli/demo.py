@@ -30,7 +30,7 @@ def demo(
 
 
 def run_demo(folder: Path, seed: int, screen: Console) -> None:
-    """Train, audit, diagnose, repair and report `organism-fast` in `folder`; continues what was begun."""
+    """Train, audit, diagnose, repair and report the recipe `demo` in `folder`; continues what was begun."""
     from overmem.auditing.checkpoints import open_run
     from overmem.auditing.config import resolve_config
     from overmem.auditing.run import measure
@@ -46,14 +46,14 @@ def run_demo(folder: Path, seed: int, screen: Console) -> None:
 
     quiet_libraries()
     start = time.monotonic()
-    recipe = load_recipe("organism-fast", {"output": str(folder), "seed": seed})
+    recipe = load_recipe("demo", {"output": str(folder), "seed": seed})
     _say(
         screen,
-        "overmem demo: fine-tune a tiny reasoner (2M parameters) on 1,600 word problems for "
+        "overmem demo: fine-tune a tiny reasoner (2M parameters) on 400 word problems for "
         f"{recipe.training['num_train_epochs']} epochs, keep a checkpoint an epoch, "
         "and ask which one to ship.\n",
     )
-    _say(screen, f"1. overmem train organism-fast --output {folder}")
+    _say(screen, f"1. overmem train demo --output {folder}")
     _say(screen, "   (while it trains: perplexity on problems it never sees, as the monitor reads it)")
     with training_progress(screen) as progress:
         train(recipe, resume=True, progress=progress, watch=progress.watch)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from typing import Any
 from overmem.auditing.config import AuditConfig
 from overmem.auditing.plan import Plan
 from overmem.auditing.run import open_session
-from overmem.auditing.timing import make_timed_plan
+from overmem.auditing.timing import time_work
 from overmem.errors import RunError
 from overmem.records import Run
 from overmem.repairing.candidates import Candidate
@@ -82,13 +81,16 @@ class RepairPlan:
         return self.search_seconds + self.proof_seconds
 
 
-def plan_repair(setup: Setup, *, few: int = FEW, budget_minutes: float | None = None) -> RepairPlan:
+def plan_repair(
+    setup: Setup, *, few: int = FEW, budget_minutes: float | None = None, timed: bool = True
+) -> RepairPlan:
     """Time one batch of each kind of work and lay the work out, within a budget if there is one.
 
     Args:
         setup: from `set_up`.
         few: merges to look at closely.
         budget_minutes: for all of it; halves of it are shared out to search and proof.
+        timed: whether anyone asks how long it takes; else seconds are NaN. With a budget it is timed.
 
     Raises:
         RunError: few is below 1, or the budget is none.
@@ -97,7 +99,8 @@ def plan_repair(setup: Setup, *, few: int = FEW, budget_minutes: float | None = 
         raise RunError("few must be at least 1", got=few)
     if budget_minutes is not None and not budget_minutes > 0:
         raise RunError("budget must be above 0", got=budget_minutes)
-    search, proof = _timed(setup, setup.search), _timed(setup, setup.confirm)
+    timed = timed or budget_minutes is not None
+    search, proof = (_plan(setup, config, timed) for config in (setup.search, setup.confirm))
     seconds = {item.axis: item.seconds for item in search.axes}
     measured = [
         set(record["row_keys"]) for record in setup.manifest["checkpoints"] if _compared(setup, record)
@@ -139,13 +142,12 @@ def _spread(candidates: Sequence[Candidate], n: int) -> tuple[Candidate, ...]:
     return tuple(candidates[i * len(candidates) // n] for i in range(n))
 
 
-def _timed(setup: Setup, config: AuditConfig) -> Plan:
+def _plan(setup: Setup, config: AuditConfig, timed: bool) -> Plan:
     """The work at one checkpoint none of which is done yet, with its times."""
     with tempfile.TemporaryDirectory() as folder:
         run = Run(path=setup.run.path, checkpoints=(setup.before,))
-        # With a budget, however large, everything is timed.
-        session = open_session(run, replace(config, budget_minutes=math.inf), Path(folder))
-        return make_timed_plan(session, {})
+        session = open_session(run, config, Path(folder))
+        return time_work(session, {}, lambda _: timed).plan
 
 
 def _compared(setup: Setup, record: dict[str, object]) -> bool:

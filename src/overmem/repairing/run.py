@@ -77,7 +77,7 @@ def repair(
         perplexity_ratio=perplexity_ratio,
         allow_code_execution=allow_code_execution,
     )
-    plan = plan_repair(setup, few=few, budget_minutes=budget_minutes)
+    plan = plan_repair(setup, few=few, budget_minutes=budget_minutes, timed=on_plan is not None)
     if on_plan is not None:
         on_plan(plan)
     return _carry_out(setup, plan, out, accuracy_margin, progress)

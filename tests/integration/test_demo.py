@@ -1,0 +1,43 @@
+"""The demo from start to end, on so few problems that it takes seconds."""
+
+import io
+
+from rich.console import Console
+
+from overmem.cli import demo
+from overmem.training import recipe as recipes
+
+
+def test_the_whole_flow_runs_and_a_second_call_goes_on_from_it(tmp_path, monkeypatch):
+    few = {
+        "data.train": "wordmath:train[:24]", "data.val": "wordmath:val[:12]",
+        "data.ood": {"steps": "wordmath:ood_steps[:6]"}, "training.num_train_epochs": 2,
+    }  # fmt: skip
+    original = recipes.load_recipe
+
+    def fewer(name, changes=None):
+        return original(name, {**changes, **few} if name == "demo" else changes)
+
+    monkeypatch.setattr(recipes, "load_recipe", fewer)
+    monkeypatch.setattr(demo, "LIMITS", dict.fromkeys(demo.LIMITS, 6))
+    monkeypatch.setattr(demo, "CONFIRM", "wordmath:test[:74]")
+    said = [tell(tmp_path / "run"), tell(tmp_path / "run")]
+    steps = (
+        "1. overmem train demo",
+        "2. overmem audit",
+        "3. overmem diagnose",
+        "4. overmem repair",
+        "5. overmem",
+    )
+    for text in said:
+        assert [text.index(step) for step in steps] == sorted(text.index(step) for step in steps)
+        assert "Stage" in text and "against" in text and "All of it took" in text
+    assert "training: step" in said[0] and "training: step" not in said[1]
+    assert (tmp_path / "run" / "overmem" / "report.html").stat().st_size > 100_000
+    assert (tmp_path / "run" / "overmem" / "repair.json").exists()
+
+
+def tell(folder):
+    screen = Console(file=io.StringIO(), width=80)
+    demo.run_demo(folder, 0, screen)
+    return screen.file.getvalue()

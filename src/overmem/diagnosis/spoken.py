@@ -56,7 +56,8 @@ def number(value: float, digits: int = 2) -> str:
 
 def points_text(share: float) -> str:
     """A difference of shares in percentage points."""
-    return f"{100 * share:.3g} points"
+    points = f"{100 * share:.3g}"
+    return f"{points} point" if points == "1" else f"{points} points"
 
 
 def until_decided_text(stopping: Mapping[str, Any]) -> str:

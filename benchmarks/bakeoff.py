@@ -201,14 +201,19 @@ def run(methods, seeds, out, rate):
                 continue
             path, last = make(method, own, seed, out)
             audit = overmem.audit(only(last), val="wordmath:test[:400]", axes="all", limits=LIMITS)
-            [evidence] = gather([Place(audit.store, audit.manifest, last.name)])
-            measured = {
-                f"{axis}.{name}": None if math.isnan(value := measure.value()) else value
-                for axis, found in measure_axes(evidence, tuple(all_axes())).items()
-                for name, measure in found.items()
-            }
+            measured = measures_of(audit, last.name)
             write_text_atomic(path / "measures.json", json.dumps(measured, indent=1))
             print(path, flush=True)
+
+
+def measures_of(audit, name):
+    """Every measure of every axis at a checkpoint, as `axis.measure`."""
+    [evidence] = gather([Place(audit.store, audit.manifest, name)])
+    return {
+        f"{axis}.{measure_name}": None if math.isnan(value := measure.value()) else value
+        for axis, found in measure_axes(evidence, tuple(all_axes())).items()
+        for measure_name, measure in found.items()
+    }
 
 
 def results(out):

@@ -95,10 +95,12 @@ def test_names_are_readable_stable_and_fit_for_a_folder():
     assert ends[0].name == "lora.kind=1+template.kind=chat"
 
 
-def test_the_bundled_sweep_is_valid():
+def test_the_bundled_sweeps_are_valid():
     cells = make_cells(load_sweep("sweep-organism"))
     assert len(cells) == 8 and {cell.recipe.seed for cell in cells} == {0, 1}
-    with pytest.raises(RecipeError, match=r"no such sweep[\s\S]*one of: sweep-organism"):
+    cells = make_cells(load_sweep("sweep-methods"))
+    assert len(cells) == 20 and {cell.recipe.method for cell in cells} == {"lora", "dora", "rslora", "pissa"}
+    with pytest.raises(RecipeError, match=r"no such sweep[\s\S]*one of: sweep-methods, sweep-organism"):
         load_sweep("sweep-nothing")
 
 

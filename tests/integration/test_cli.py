@@ -107,3 +107,14 @@ def test_artifacts_kept_elsewhere_are_diagnosed_from_there(pico_run, val_file, t
     assert done.returncode == 0 and f"overmem diagnose {tmp_path / 'art'}" in done.stdout.replace("\n", "")
     assert overmem("report", tmp_path / "art").returncode == 0
     assert (tmp_path / "art" / "report.html").is_file() and not (pico_run / "overmem").exists()
+
+
+def test_axes_may_be_named_one_by_one(pico_run, val_file):
+    done = overmem(
+        "audit", pico_run, "--val", val_file, "--limit", 4, "--axes", "likelihood", "--axes", "accuracy"
+    )
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((pico_run / "overmem" / "manifest.json").read_text())
+    assert set(manifest["axes"]) == {"likelihood", "accuracy"}
+    done = overmem("audit", pico_run, "--val", val_file, "--axes", "likelihood", "--axes", "likelyhood")
+    assert done.returncode == 2 and "likelyhood" in done.stderr

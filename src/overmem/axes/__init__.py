@@ -32,7 +32,7 @@ def choose_axes(names: str | tuple[str, ...]) -> tuple[str, ...]:
     """
     asked = tuple(filter(None, names.split(","))) if isinstance(names, str) else names
     known = all_axes()
-    if asked == ("all",):
+    if "all" in asked:
         return tuple(known)
     unknown = [name for name in asked if name not in known]
     if unknown or not asked:

@@ -19,7 +19,12 @@ RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder with che
 Out = Annotated[Path | None, typer.Option(help="Artifact folder; RUN/overmem by default.")]
 Val = Annotated[str | None, typer.Option(help="Problems that decide; the run's recipe by default.")]
 Train = Annotated[str | None, typer.Option(help="Training data, to measure memorization on.")]
-Axes = Annotated[str, typer.Option(help="all, or some of: likelihood,accuracy,calibration,diversity,...")]
+Axes = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="all, or some of likelihood,accuracy,calibration,...; repeatable; the first two by default."
+    ),
+]
 Ood = Annotated[
     list[str] | None, typer.Option(help="NAME=SOURCE: problems of another distribution; repeatable.")
 ]
@@ -90,16 +95,18 @@ def audit_config(run: Run, given: Mapping[str, Any]) -> AuditConfig:
         RunError: an option that cannot be read, or no validation data.
     """
     from overmem.auditing.config import resolve_config, resolve_template
+    from overmem.axes import CORE
 
     overall, limits = parse_limits(given["limit"] or [])
     same = (
-        "val train axes checkpoints samples temperature until_decided grader max_new_tokens base_model seed "
+        "val train checkpoints samples temperature until_decided grader max_new_tokens base_model seed "
         "device dtype batch_tokens engine engine_model engine_on_demand engine_concurrency allow_pickle "
         "trust_remote_code allow_code_execution"
     )
     return resolve_config(
         run,
         **{name: given[name] for name in same.split()},
+        axes=",".join(given["axes"] or CORE),
         ood=parse_named(given["ood"] or [], "an OOD set", "svamp=svamp.json"),
         references=parse_named(given["references"] or [], "a set of references", "human=gsm8k:test.jsonl"),
         variants=parse_variants(given["variant"] or []),

@@ -63,7 +63,9 @@ def repair(
     before: Annotated[
         str | None, typer.Option(help="Checkpoint to beat; the recommended one by default.")
     ] = None,
-    axes: Annotated[str, typer.Option(help="What the proof measures; see audit.")] = "all",
+    axes: Annotated[
+        list[str] | None, typer.Option(help="What the proof measures, as for audit; all by default.")
+    ] = None,
     few: Annotated[int, typer.Option(help="Merges whose answers are measured.")] = 4,
     budget: Annotated[
         float | None, typer.Option(help="Minutes to share out; what does not fit is left out.")
@@ -101,7 +103,7 @@ def repair(
             out=out,
             before=before,
             confirm=confirm,
-            axes=axes,
+            axes=",".join(axes or ["all"]),
             few=few,
             accuracy_margin=accuracy_margin,
             perplexity_ratio=perplexity_ratio,

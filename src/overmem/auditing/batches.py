@@ -8,7 +8,7 @@ SCORED_TOKENS = 8192
 """Tokens whose scores are saved together where nobody says; elsewhere than on a CPU, scored at once too."""
 CACHED_TOKENS = {"cpu": 1024}
 """Tokens that go through the model at once on a device whose speed hangs on its cache: on a CPU scoring 8,192
-at once takes twice as long (docs/experiments.md)."""
+at once takes 1.6 times as long (docs/experiments.md)."""
 FIRST_CHUNK, CHUNK = 32, 256
 """Answers after which rows are saved. The first chunk is small, for it is timed before the rest is begun."""
 

@@ -16,6 +16,7 @@ The audit runs before and after lm-eval. Steady state is the time inside the ans
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import shutil
@@ -228,9 +229,12 @@ def samples(rounds, k, problems):
     import torch
 
     from overmem.auditing.engines.hf import HfEngine
+    from overmem.auditing.head import cut_head
     from overmem.auditing.sampling import Sampling
 
     model, tokenizer, prompts, stops = loaded(problems)
+    audited = copy.deepcopy(model)  # as the audit loads it
+    cut_head(audited)
     tokens = settings()["tokens"]
 
     @torch.inference_mode()
@@ -248,7 +252,7 @@ def samples(rounds, k, problems):
 
     def ours():
         answers = HfEngine().generate(
-            model, prompts, tokenizer, stops=stops, max_new_tokens=tokens,
+            audited, prompts, tokenizer, stops=stops, max_new_tokens=tokens,
             sampling=Sampling(samples=k, temperature=0.8), example_ids=[str(i) for i in range(len(prompts))],
         )  # fmt: skip
         return sum(answer.n_tokens for one in answers for answer in one)
@@ -264,8 +268,11 @@ def continuous(rounds, problems):
     from transformers import ContinuousBatchingConfig, GenerationConfig
 
     from overmem.auditing.engines.hf import HfEngine
+    from overmem.auditing.head import cut_head
 
     model, tokenizer, prompts, stops = loaded(problems)
+    audited = copy.deepcopy(model)  # as the audit loads it
+    cut_head(audited)
     tokens = settings()["tokens"]
     greedily = GenerationConfig(
         max_new_tokens=tokens, do_sample=False, eos_token_id=stops, pad_token_id=stops[0]
@@ -280,7 +287,7 @@ def continuous(rounds, problems):
         return sum(len(item.generated_tokens) for item in out.values())
 
     def ours():
-        answers = HfEngine().generate(model, prompts, tokenizer, stops=stops, max_new_tokens=tokens)
+        answers = HfEngine().generate(audited, prompts, tokenizer, stops=stops, max_new_tokens=tokens)
         return sum(answer.n_tokens for (answer,) in answers)
 
     take_turns(ours, theirs, rounds, f"{problems} problems, against continuous batching")

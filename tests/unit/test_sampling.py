@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from overmem.auditing.sampling import BLOCK, Sampling, draw
+from overmem.auditing.batches import logits_at_once
+from overmem.auditing.sampling import BLOCK, Sampling, choose, draw
 
 
 @pytest.mark.parametrize("vocabulary", [1, 7, BLOCK, BLOCK + 1, 3 * BLOCK + 17])
@@ -20,6 +21,21 @@ def test_a_draw_is_the_inverse_of_the_cumulative_distribution(vocabulary, temper
     gap = (cumulative - uniform[:, None]).abs().amin(-1)
     assert (found == expected)[gap > 1e-6].all()
     assert ((found - expected).abs() <= 1).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_tokens_chosen_a_few_rows_at_a_time_are_those_of_all_at_once(dtype):
+    # 60,000 logits a row: 8 rows at a time, the last piece smaller. A piece that took the random numbers of
+    # another's rows, or left rows out, would show.
+    logits = (3 * torch.randn(19, 60_000, generator=torch.Generator().manual_seed(0))).to(dtype)
+    assert 1 < logits_at_once("cpu", 60_000) < len(logits)
+    uniform = torch.rand(19, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    everything = torch.log_softmax(logits.float(), -1)
+    for given, expected in ((uniform, draw(logits.float(), uniform, 0.7)), (None, everything.argmax(-1))):
+        tokens, logprobs = choose(logits, given, 0.7)
+        assert tokens.tolist() == expected.tolist()
+        assert logprobs.dtype == torch.float32
+        assert torch.allclose(logprobs, everything.gather(1, expected[:, None])[:, 0], atol=1e-5)
 
 
 def test_a_sample_is_named_by_seed_example_and_number():

@@ -9,9 +9,12 @@ SCORED_TOKENS = 8192
 CACHED_TOKENS = {"cpu": 1024}
 """Tokens that go through the model at once on a device whose speed hangs on its cache: on a CPU scoring 8,192
 at once takes 1.6 times as long (docs/experiments.md)."""
-FIRST_CHUNK, CHUNK = 32, 256
-"""Answers after which rows are saved. The first chunk is small, for it is timed before the rest is begun."""
-
+CACHED_LOGITS = {"cpu": 500_000}
+"""Logits that are worked on at once on such a device, 2 MB in fp32."""
+WIDE_LOGITS = 64_000_000
+"""The same on an accelerator (256 MB), so that a large vocabulary does not fill the memory."""
+CHUNK = 256
+"""Answers after which rows are saved; inside so many, rows come and go."""
 CHUNK_BATCHES = 4
 """The same where a batch is given in tokens: so many batches are saved together."""
 
@@ -54,6 +57,16 @@ def scored_at_once(device: str, rows: int, longest: int) -> int:
     return rows if most is None else min(rows, max(1, most // longest))
 
 
+def logits_at_once(device: str, vocabulary: int) -> int:
+    """Over how many rows of logits one goes at a time, at least 1.
+
+    Args:
+        device: its type, `cpu` or `cuda`.
+        vocabulary: logits of a row.
+    """
+    return max(1, CACHED_LOGITS.get(device, WIDE_LOGITS) // vocabulary)
+
+
 def plan_chunks(lengths: Sequence[int], answers: int) -> list[list[int]]:
     """Length-sorted chunks of prompts whose answers are written and saved together.
 
@@ -68,6 +81,5 @@ def plan_chunks(lengths: Sequence[int], answers: int) -> list[list[int]]:
         Chunks of indices into `lengths`, longest first; every index occurs once.
     """
     order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
-    first, size = max(1, FIRST_CHUNK // answers), max(1, CHUNK // answers)
-    starts = [0, *range(first, len(order), size)]
-    return [order[start:stop] for start, stop in zip(starts, [*starts[1:], len(order)], strict=True) if order]
+    size = max(1, CHUNK // answers)
+    return [order[start : start + size] for start in range(0, len(order), size)]

@@ -21,7 +21,7 @@ from transformers import DynamicCache, PreTrainedTokenizerBase
 from overmem.auditing.batches import plan_batches
 from overmem.auditing.memory import SLACK
 from overmem.auditing.rows import RowCache, cache_keyword, can_join, can_share
-from overmem.auditing.sampling import Sampling, draw
+from overmem.auditing.sampling import Sampling, choose
 
 PREFILL_TOKENS = 2048
 """Most tokens of prompts read at once, padding included; a longer prompt is read alone."""
@@ -297,13 +297,12 @@ class Batch:
 
     def _write(self, rows: Sequence[Row], logits_R_V: torch.Tensor) -> torch.Tensor:
         """Choose each row's next token and note it; a row that is done already notes nothing."""
-        logits_R_V = logits_R_V.float()
         if self.sampling is None:
-            token_R = logits_R_V.argmax(-1)
+            token_R, logprob_R = choose(logits_R_V, None)
         else:
             now = [0.0 if row.done or row.uniforms is None else row.uniforms[len(row.tokens)] for row in rows]
-            token_R = draw(logits_R_V, torch.tensor(now, dtype=torch.float64), self.sampling.temperature)
-        logprob_R = logits_R_V.gather(1, token_R[:, None])[:, 0] - logits_R_V.logsumexp(-1)
+            uniform_R = torch.tensor(now, dtype=torch.float64)
+            token_R, logprob_R = choose(logits_R_V, uniform_R, self.sampling.temperature)
         for row, token, logprob in zip(rows, token_R.tolist(), logprob_R.tolist(), strict=True):
             if not row.done:
                 row.tokens.append(token)

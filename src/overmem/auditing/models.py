@@ -24,6 +24,7 @@ from transformers import (
 
 from overmem.auditing.adapters import Starts, changed_base, make_plain
 from overmem.auditing.checkpoints import ADAPTER_CONFIG
+from overmem.auditing.head import cut_head
 from overmem.errors import CheckpointError, OvermemError, RunError
 from overmem.records import Checkpoint, Run
 
@@ -172,7 +173,9 @@ class ModelHost:
                 got=f"no {min(loading['missing_keys'])}",
                 next_step="copy the checkpoint again",
             )
-        return model.to(self.device)
+        model.to(self.device)
+        cut_head(model)
+        return model
 
     def base_of(self, checkpoint: Checkpoint) -> str:
         """Name or path of the base model under an adapter checkpoint."""

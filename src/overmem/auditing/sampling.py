@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from overmem.auditing.batches import logits_at_once
+
 BLOCK = 256
 """Tokens whose probabilities are summed first, so that only one block of a row is searched."""
 
@@ -37,6 +39,32 @@ def seed_of(seed: int, example_id: str, sample: int) -> int:
     """The seed of one sample, in 31 bits, which every engine takes."""
     digest = hashlib.sha256(f"{seed}/{example_id}/{sample}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
+
+
+def choose(
+    logits_R_V: torch.Tensor, uniform_R: torch.Tensor | None, temperature: float = 1.0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The next token of each row and its ln p at temperature 1, a few rows at a time, which caches hold.
+
+    Args:
+        logits_R_V: of any dtype.
+        uniform_R: see `draw`; None takes the likeliest.
+        temperature: of the draw, above 0.
+
+    Returns:
+        Token ids and fp32 log-probabilities, each of shape (R,).
+    """
+    rows = logits_at_once(logits_R_V.device.type, logits_R_V.shape[-1])
+    tokens, logprobs = [], []
+    for start in range(0, len(logits_R_V), rows):
+        logits = logits_R_V[start : start + rows].float()
+        if uniform_R is None:
+            token = logits.argmax(-1)
+        else:
+            token = draw(logits, uniform_R[start : start + rows], temperature)
+        tokens.append(token)
+        logprobs.append(logits.gather(1, token[:, None])[:, 0] - logits.logsumexp(-1))
+    return torch.cat(tokens), torch.cat(logprobs)
 
 
 def draw(logits_R_V: torch.Tensor, uniform_R: torch.Tensor, temperature: float) -> torch.Tensor:

@@ -15,12 +15,10 @@ from typing import Any, Protocol
 
 import torch
 
+from overmem.auditing.batches import logits_at_once
+
 TEMPERATURES = (0.8, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5)
 """Grid on which NLL(T) is kept, for the temperature gap."""
-CHUNK_LOGITS = {"cpu": 500_000}
-"""Most logits taken to fp32 at once on a device. On a CPU the chunk should stay in the cache (2 MB)."""
-CHUNK_LOGITS_ELSEWHERE = 64_000_000
-"""The same on an accelerator (256 MB), so that a large vocabulary does not fill the memory."""
 
 
 class TokenIds(Protocol):
@@ -93,8 +91,7 @@ def score_batch(model: Any, batch: Sequence[TokenIds], pad_id: int) -> list[Toke
 
 def _score_tokens(logits_K_V: torch.Tensor, targets_K: torch.Tensor) -> TokenScores:
     """Figures of one completion from its logits, in fp32, a chunk of positions at a time."""
-    limit = CHUNK_LOGITS.get(logits_K_V.device.type, CHUNK_LOGITS_ELSEWHERE)
-    rows = max(1, limit // logits_K_V.shape[-1])
+    rows = logits_at_once(logits_K_V.device.type, logits_K_V.shape[-1])
     columns = [
         _score_chunk(logits.float(), targets)
         for logits, targets in zip(logits_K_V.split(rows), targets_K.split(rows), strict=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +34,8 @@ Progress = Callable[[str, str, int, int], None]
 """Called with (checkpoint, work, problems done, problems in all) after every batch."""
 ANSWERS: tuple[JobKind, ...] = ("greedy", "sample")
 """Work that an engine does; all else needs the model in memory."""
+FIRST_TIMED = 32
+"""Answers that are timed first, where nothing is known yet; many more are written at once."""
 
 
 @dataclass
@@ -78,36 +80,35 @@ class Session:
         except OvermemError:
             return None
 
-    def do(self, job: Job, checkpoint: Checkpoint, limit: int | None, batches: int | None = None) -> None:
+    def do(self, job: Job, checkpoint: Checkpoint, limit: int | None) -> None:
         """Compute the rows of a job that are missing at a checkpoint.
 
         Args:
             job: what to do.
             checkpoint: on which weights.
             limit: most problems.
-            batches: stop after so many batches; None does all.
         """
-        problems = self.problems[job.data]
-        key, table = self.row_key(job, checkpoint), job.table
         missing, n = self.missing(job, checkpoint, limit)
         self.progress(checkpoint.name, str(job), n - len(missing), n)
         left = len(missing)
-        for number, batch in enumerate(self._batches(job, problems, limit, missing)):
-            if number == batches:
-                return
-            model = self._model_for(job, checkpoint)
-            found = WORK[job.kind](model, problems, batch, self._tools(job, checkpoint))
-            identity = {"row_key": key, "split": job.set}
-            rows = [
-                {**identity, "example_id": problems.examples[i].id, "example_sha": problems.shas[i], **row}
-                for i, rows_of_one in zip(batch, found, strict=True)
-                for row in rows_of_one
-            ]
-            self.store.append_rows(checkpoint.name, table, rows)
+        for batch in self._batches(job, limit, missing):
+            self._do_batch(job, checkpoint, batch)
             left -= len(batch)
             self.progress(checkpoint.name, str(job), n - left, n)
-        if batches is None:
-            self.store.fold_parts(checkpoint.name, table)
+        self.store.fold_parts(checkpoint.name, job.table)
+
+    def _do_batch(self, job: Job, checkpoint: Checkpoint, batch: Sequence[int]) -> None:
+        """Compute and keep the rows of some problems."""
+        problems = self.problems[job.data]
+        model = self._model_for(job, checkpoint)
+        found = WORK[job.kind](model, problems, batch, self._tools(job, checkpoint))
+        identity = {"row_key": self.row_key(job, checkpoint), "split": job.set}
+        rows = [
+            {**identity, "example_id": problems.examples[i].id, "example_sha": problems.shas[i], **row}
+            for i, rows_of_one in zip(batch, found, strict=True)
+            for row in rows_of_one
+        ]
+        self.store.append_rows(checkpoint.name, job.table, rows)
 
     def take_in(self, problems: Problems) -> None:
         """Add a set of problems to the audit, or put it in the place of one of its name."""
@@ -133,18 +134,27 @@ class Session:
 
     def seconds(self, job: Job, checkpoint: Checkpoint, limit: int | None) -> float:
         """How long one batch of the job takes here and now; its rows are kept. 0 when nothing is missing."""
-        missing, _ = self.missing(job, checkpoint, limit)
+        missing, n = self.missing(job, checkpoint, limit)
         if not missing:
             return 0.0
-        problems = self.problems[job.data]
-        first = next(self._batches(job, problems, limit, missing))
+        batch = next(self._batches(job, limit, missing))
+        untried = len(missing) == n and self.config.batch_tokens is None
+        if untried and job.kind in ANSWERS and not self._is_remote(job):
+            batch = batch[: max(1, FIRST_TIMED // self._answers(job))]
         self._model_for(job, checkpoint)
+        self.progress(checkpoint.name, str(job), n - len(missing), n)
         start = time.monotonic()
-        self.do(job, checkpoint, limit, batches=1)
-        return (time.monotonic() - start) / len(first)
+        self._do_batch(job, checkpoint, batch)
+        self.progress(checkpoint.name, str(job), n - len(missing) + len(batch), n)
+        return (time.monotonic() - start) / len(batch)
 
-    def _batches(self, job: Job, problems: Problems, limit: int | None, missing: Sequence[int]) -> Any:
+    def _answers(self, job: Job) -> int:
+        """Answers to each problem."""
+        return self.config.samples if job.kind == "sample" else 1
+
+    def _batches(self, job: Job, limit: int | None, missing: Sequence[int]) -> Iterator[list[int]]:
         """Batches planned over all problems, so that a killed audit goes on with the very same ones."""
+        problems = self.problems[job.data]
         chosen, wanted = problems.chosen(limit, self.config.seed), set(missing)
         for planned in self._plan_batches(job, problems, chosen):
             batch = [chosen[position] for position in planned if chosen[position] in wanted]
@@ -157,14 +167,13 @@ class Session:
             starts = range(0, len(chosen), CHUNK)
             return [list(range(start, min(start + CHUNK, len(chosen)))) for start in starts]
         if self._is_remote(job):
-            answers = self.config.samples if job.kind == "sample" else 1
-            size = max(1, self.engine.in_flight // answers)
+            size = max(1, self.engine.in_flight // self._answers(job))
             return [
                 list(range(start, min(start + size, len(chosen)))) for start in range(0, len(chosen), size)
             ]
         items = [problems.rendered[i] for i in chosen]
         if job.kind in ANSWERS:
-            answers = self.config.samples if job.kind == "sample" else 1
+            answers = self._answers(job)
             if self.config.batch_tokens is None:
                 return plan_chunks([len(item.prompt_ids) for item in items], answers)
             new = self.max_new_tokens(job.set)

@@ -259,7 +259,7 @@ def test_a_corrected_answer_is_graded_again(pico_run, val_file, monkeypatch):
 
 
 def test_a_checkpoints_own_generation_settings_do_not_leak_in(pico_run, val_file, tmp_path):
-    overmem.audit(pico_run, val=str(val_file), out=tmp_path / "plain", max_new_tokens=20)
+    overmem.audit(pico_run, val=str(val_file), out=str(tmp_path / "plain"), max_new_tokens=20)
     for folder in pico_run.glob("checkpoint-*"):
         config = json.loads((folder / "generation_config.json").read_text())
         config |= {"repetition_penalty": 5.0, "do_sample": True, "temperature": 3.0, "min_new_tokens": 19}

@@ -183,7 +183,7 @@ def test_a_budget_leaves_merges_out_and_says_so(run):
 
 def test_an_output_that_exists_is_refused_before_any_work(run, tmp_path):
     with pytest.raises(MergeError, match="exists"):
-        overmem.repair(run, out=tmp_path)
+        overmem.repair(run, out=str(tmp_path))
     assert not (run / "overmem" / "repair").exists()
 
 

@@ -248,7 +248,7 @@ def _largest_batch(session: Session, job: Job, limit: int | None) -> Batch:
 def _answer_batch(session: Session, job: Job, items: Sequence[Rendered]) -> Batch:
     """The rows that are written at once, and the cache that they come and go in."""
     host = session.host
-    answers = session.config.samples if job.kind == "sample" else 1
+    answers = session.answers(job)
     longest = max(len(item.prompt_ids) for item in items)
     columns = longest + session.max_new_tokens(job.set)
     config = host.outline(session.run.checkpoints[-1]).config

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
-from overmem.auditing.batches import plan_batches
+from overmem.auditing.batches import CACHED_TOKENS, plan_batches
 from overmem.auditing.memory import SLACK
 from overmem.auditing.rows import RowCache, cache_keyword, can_join, can_share
 from overmem.auditing.sampling import Sampling, choose
@@ -174,9 +174,10 @@ class Batch:
     def join(self, rows: Sequence[Row]) -> None:
         """Read the prompts of new rows, longest first, and write their first tokens."""
         unique = list(dict.fromkeys(row.prompt for row in rows))
-        lengths = [len(self.prompts[index]) for index in unique]
         # A few prompts of like lengths at a time: padding is small, and activations stay in the cache.
-        parts = plan_batches(lengths, PREFILL_TOKENS) if self.joins else [list(range(len(unique)))]
+        lengths = [len(self.prompts[index]) - self._shared for index in unique]
+        most = CACHED_TOKENS.get(self.device.type, PREFILL_TOKENS)  # as for scoring
+        parts = plan_batches(lengths, most) if self.joins else [list(range(len(unique)))]
         for part in parts:
             chosen = {unique[position] for position in part}
             self._read([row for row in rows if row.prompt in chosen])

@@ -56,7 +56,7 @@ def audit(
     *,
     val: str | None = None,
     train: str | None = None,
-    out: Path | None = None,
+    out: str | Path | None = None,
     progress: Progress | None = None,
     ray: str | None = None,
     workers: int | None = None,
@@ -81,7 +81,8 @@ def audit(
     if not isinstance(run, Run):
         run = discovery.open_run(run, allow_pickle=options.get("allow_pickle", False))
     config = resolve_config(run, val=val, train=train, **options)
-    return measure(run, config, out=out, progress=progress, ray=ray, workers=workers)
+    folder = None if out is None else Path(out)
+    return measure(run, config, out=folder, progress=progress, ray=ray, workers=workers)
 
 
 def measure(

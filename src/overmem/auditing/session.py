@@ -128,7 +128,7 @@ class Session:
             checkpoint.name, job.table, self.row_key(job, checkpoint), columns=()
         ).filter(pl.col("split") == job.set)
         there = {(name, sha): n for name, sha, n in table.group_by("example_id", "example_sha").len().rows()}
-        wanted = self.config.samples if job.kind == "sample" else 1
+        wanted = self.answers(job)
         names = [(problems.examples[i].id, problems.shas[i]) for i in chosen]
         return [i for i, name in zip(chosen, names, strict=True) if there.get(name, 0) < wanted], len(chosen)
 
@@ -140,7 +140,7 @@ class Session:
         batch = next(self._batches(job, limit, missing))
         untried = len(missing) == n and self.config.batch_tokens is None
         if untried and job.kind in ANSWERS and not self._is_remote(job):
-            batch = batch[: max(1, FIRST_TIMED // self._answers(job))]
+            batch = batch[: max(1, FIRST_TIMED // self.answers(job))]
         self._model_for(job, checkpoint)
         self.progress(checkpoint.name, str(job), n - len(missing), n)
         start = time.monotonic()
@@ -148,8 +148,8 @@ class Session:
         self.progress(checkpoint.name, str(job), n - len(missing) + len(batch), n)
         return (time.monotonic() - start) / len(batch)
 
-    def _answers(self, job: Job) -> int:
-        """Answers to each problem."""
+    def answers(self, job: Job) -> int:
+        """Answers, or other rows, to each problem."""
         return self.config.samples if job.kind == "sample" else 1
 
     def _batches(self, job: Job, limit: int | None, missing: Sequence[int]) -> Iterator[list[int]]:
@@ -167,13 +167,13 @@ class Session:
             starts = range(0, len(chosen), CHUNK)
             return [list(range(start, min(start + CHUNK, len(chosen)))) for start in starts]
         if self._is_remote(job):
-            size = max(1, self.engine.in_flight // self._answers(job))
+            size = max(1, self.engine.in_flight // self.answers(job))
             return [
                 list(range(start, min(start + size, len(chosen)))) for start in range(0, len(chosen), size)
             ]
         items = [problems.rendered[i] for i in chosen]
         if job.kind in ANSWERS:
-            answers = self._answers(job)
+            answers = self.answers(job)
             if self.config.batch_tokens is None:
                 return plan_chunks([len(item.prompt_ids) for item in items], answers)
             new = self.max_new_tokens(job.set)

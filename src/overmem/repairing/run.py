@@ -29,8 +29,8 @@ OnPlan = Callable[[RepairPlan], None]
 def repair(
     run: str | Path,
     *,
-    audit: Path | None = None,
-    out: Path | None = None,
+    audit: str | Path | None = None,
+    out: str | Path | None = None,
     before: str | None = None,
     confirm: str | None = None,
     axes: str | tuple[str, ...] = ("all",),
@@ -66,6 +66,7 @@ def repair(
     Raises:
         OvermemError: a run that was not audited, too few problems or checkpoints, or an `out` that exists.
     """
+    audit, out = (None if folder is None else Path(folder) for folder in (audit, out))
     refuse_existing(out)
     setup = set_up(
         run,

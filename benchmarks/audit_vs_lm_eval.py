@@ -76,6 +76,9 @@ def prepare(run, data, problems, tokens, checkpoints):
         model.save_pretrained(HOME / "full" / item.name)
         AutoTokenizer.from_pretrained(item.path).save_pretrained(HOME / "full" / item.name)
         shutil.copy(item.path / "trainer_state.json", HOME / "full" / item.name)
+    for kind in ("adapter", "full"):
+        # It says how a problem becomes a prompt: without it the audit would ask in other words than lm-eval.
+        shutil.copy(source.path / "recipe.yaml", HOME / kind)
     (HOME / "settings.json").write_text(json.dumps({"val": val, "tokens": tokens}))
     print(f"{len(chosen)} checkpoints twice, {problems} problems in {HOME}")
 
@@ -171,7 +174,9 @@ def best_batch(kind, name, sizes, problems):
 
 def compare(kind, rounds, sizes, tuned_on, once):
     """Rounds of an audit of all checkpoints, lm-eval over them, and (unless once) the audit again."""
-    names = sorted((path.name for path in (HOME / kind).iterdir()), key=lambda n: int(n.split("-")[1]))
+    names = sorted(
+        (path.name for path in (HOME / kind).glob("checkpoint-*")), key=lambda n: int(n.split("-")[1])
+    )
     batch = best_batch(kind, names[0], sizes, tuned_on) if len(sizes) > 1 else sizes[0]
     ratios, steady = [], []
     for number in range(rounds):
@@ -199,12 +204,16 @@ def compare(kind, rounds, sizes, tuned_on, once):
 
 
 def agreement(theirs, ours):
-    """How many answers, as a grader extracts them, are the same."""
+    """How many answers, as a grader extracts them, are the same; stops where too few are for a comparison."""
     from overmem.tasks.grade import extract_math
 
     pairs = [(text, ours[name][key]) for name, texts in theirs.items() for key, text in texts.items()]
     same = sum(extract_math(a) == extract_math(b) for a, b in pairs)
     alike = sum(a.strip() == b.strip() for a, b in pairs)
+    if same < 0.9 * len(pairs):
+        sys.exit(
+            f"only {same} of {len(pairs)} extracted answers are equal: not the same work, so no comparison"
+        )
     return f"{same} of {len(pairs)} extracted answers equal, {alike} whole texts"
 
 
@@ -215,7 +224,7 @@ def loaded(problems):
 
     from overmem.auditing.stops import stop_ids
 
-    path = max((HOME / "full").iterdir(), key=lambda one: int(one.name.split("-")[1]))
+    path = max((HOME / "full").glob("checkpoint-*"), key=lambda one: int(one.name.split("-")[1]))
     tokenizer = AutoTokenizer.from_pretrained(path)
     model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
     rows = [json.loads(line) for line in (HOME / "problems.jsonl").read_text().splitlines()][:problems]

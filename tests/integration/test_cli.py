@@ -118,3 +118,17 @@ def test_axes_may_be_named_one_by_one(pico_run, val_file):
     assert set(manifest["axes"]) == {"likelihood", "accuracy"}
     done = overmem("audit", pico_run, "--val", val_file, "--axes", "likelihood", "--axes", "likelyhood")
     assert done.returncode == 2 and "likelyhood" in done.stderr
+
+
+def test_a_chat_template_that_is_left_out_is_said(pico_run, val_file):
+    # Plain problems for a chat model are asked in words that its training never had, and all looks well.
+    note = "pass --template chat"
+    command = ("audit", pico_run, "--val", val_file, "--limit", 2, "--max-new-tokens", 2)
+    done = overmem(*command)
+    assert done.returncode == 0 and note not in " ".join(done.stdout.split()), done.stderr
+    for folder in pico_run.glob("checkpoint-*"):
+        (folder / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}{% endfor %}")
+    done = overmem(*command)
+    assert note in " ".join(done.stdout.split()), done.stderr
+    # Whoever names the kind knows.
+    assert note not in " ".join(overmem(*command, "--template", "plain").stdout.split())

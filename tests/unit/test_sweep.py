@@ -99,7 +99,8 @@ def test_the_bundled_sweeps_are_valid():
     cells = make_cells(load_sweep("sweep-organism"))
     assert len(cells) == 8 and {cell.recipe.seed for cell in cells} == {0, 1}
     cells = make_cells(load_sweep("sweep-methods"))
-    assert len(cells) == 20 and {cell.recipe.method for cell in cells} == {"lora", "dora", "rslora", "pissa"}
+    adapters = {"lora", "dora", "rslora", "lora_plus", "olora", "pissa"}
+    assert len(cells) == 30 and {cell.recipe.method for cell in cells} == adapters
     with pytest.raises(RecipeError, match=r"no such sweep[\s\S]*one of: sweep-methods, sweep-organism"):
         load_sweep("sweep-nothing")
 

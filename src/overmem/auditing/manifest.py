@@ -117,6 +117,7 @@ class Ledger:
                 for item in self.plan.axes
                 if item.cut_from is not None
             },
+            **({"leaves_out_chat_template": True} if session.leaves_out_chat_template else {}),
             **({} if self.until_decided is None else {"until_decided": self.until_decided}),
             "skipped": dict(skipped),
             "pending": list(pending),

@@ -273,6 +273,16 @@ class Session:
         return max(64, 2 * self.problems[set_name].longest_completion)
 
     @cached_property
+    def leaves_out_chat_template(self) -> bool:
+        """Whether val is asked as plain text, by no recipe's word, past the tokenizer's chat template."""
+        return (
+            self.config.template.kind == "auto"
+            and read_recipe(self.run.path) is None
+            and bool(getattr(self.tokenizer, "chat_template", None))
+            and all(isinstance(example.prompt, str) for example in self.problems["val"].examples)
+        )
+
+    @cached_property
     def end_of_completion(self) -> int | None:
         """The template's end-of-turn token."""
         return end_of_completion(

@@ -156,6 +156,9 @@ def _say_measured(done: Audit, screen: Console) -> None:
         say(screen, f"{name}: {split['source']}: {found}")
     for name, reason in done.skipped.items():
         say(screen, f"skipped {name}: {reason}")
+    if done.manifest.get("leaves_out_chat_template"):
+        plain = "val is plain text and was asked without the tokenizer's chat template"
+        say(screen, f"note: {plain}; if training used it, pass --template chat (see --show-prompt)")
     if stopping := done.manifest.get("until_decided"):
         say(screen, until_decided_text(stopping))
     if engine := done.manifest.get("engine"):

@@ -43,6 +43,18 @@ def test_tokens_are_those_of_the_audit(session, pico_run, val_file):
     assert left.seconds == 0 and left.tokens["likelihood"].read == 0 and left.measured_bytes is None
 
 
+def test_a_few_answers_are_timed_first_and_then_as_many_as_are_written_at_once(session, monkeypatch):
+    # Timing must not write all answers of a small audit before its budget is looked at.
+    monkeypatch.setattr("overmem.auditing.session.FIRST_TIMED", 4)
+    opened = session()
+    last = opened.run.checkpoints[-1]
+    left = []
+    for _ in range(3):
+        assert (opened.seconds(VAL_ANSWERS, last, None) > 0) == (len(left) < 2)
+        left.append(len(opened.missing(VAL_ANSWERS, last, None)[0]))
+    assert left == [8, 0, 0]
+
+
 PEAKS = Peaks(flops=1e12, bandwidth=1e11)
 REFERENCES = {"axes": ("references",), "grader": "regex:([a-z])", "checkpoints": "all"}
 

@@ -5,7 +5,7 @@ problems, prompts, stops and length, greedily, in fp32. lm-eval's `hf` backend g
 those tried on the first checkpoint, and a process a checkpoint, as it is used; the audit is one process.
 The audit runs before and after lm-eval. Steady state is the time inside the answering calls alone.
 
-    python benchmarks/audit_vs_lm_eval.py prepare --run RUN --data GSM8K_TEST.jsonl
+    python benchmarks/audit_vs_lm_eval.py prepare --run RUN --data GSM8K_TEST.jsonl   (or with --shots 5)
     python benchmarks/audit_vs_lm_eval.py compare --kind full --rounds 1
     python benchmarks/audit_vs_lm_eval.py compare --kind adapter --rounds 1
     python benchmarks/audit_vs_lm_eval.py samples --problems 20 --rounds 2
@@ -16,7 +16,6 @@ The audit runs before and after lm-eval. Steady state is the time inside the ans
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import os
 import shutil
@@ -26,7 +25,7 @@ import sys
 import time
 from pathlib import Path
 
-HOME = Path("runs/audit_vs_lm_eval")
+HOME = Path(os.environ.get("AUDIT_VS_LM_EVAL", "runs/audit_vs_lm_eval"))
 STOP = "<|im_end|>"
 TASK = """task: same_problems
 dataset_path: json
@@ -40,7 +39,7 @@ metric_list: [{{metric: exact_match, aggregation: mean, higher_is_better: true}}
 """
 
 
-def prepare(run, data, problems, tokens, checkpoints):
+def prepare(run, data, problems, tokens, checkpoints, shots):
     """The problems as lm-eval takes them, and two runs of the same checkpoints: adapters and full weights."""
     from peft import AutoPeftModelForCausalLM
     from transformers import AutoTokenizer
@@ -54,6 +53,11 @@ def prepare(run, data, problems, tokens, checkpoints):
     source = open_run(run)
     chosen = [item for item in source.checkpoints if item.kind == "adapter"][-checkpoints:]
     val = f"gsm8k:{data.resolve()}[:{problems}]"
+    if shots:
+        rows = [json.loads(line) for line in data.read_text().splitlines()]
+        turns = [{"messages": asked_after(rows[-shots:], row)} for row in rows[:problems]]
+        val = str((HOME / "few_shot.jsonl").resolve())
+        Path(val).write_text("".join(json.dumps(row) + "\n" for row in turns))
     session = open_session(source, resolve_config(source, val=val, train=None), HOME / "unused")
     tokenizer = session.tokenizer
     with (HOME / "problems.jsonl").open("w") as out:
@@ -81,6 +85,15 @@ def prepare(run, data, problems, tokens, checkpoints):
         shutil.copy(source.path / "recipe.yaml", HOME / kind)
     (HOME / "settings.json").write_text(json.dumps({"val": val, "tokens": tokens}))
     print(f"{len(chosen)} checkpoints twice, {problems} problems in {HOME}")
+
+
+def asked_after(examples, row):
+    """A problem as a chat in which the examples were asked and answered before, the same for all problems."""
+    return [
+        {"role": role, "content": one[field]}
+        for one in [*examples, row]
+        for role, field in (("user", "question"), ("assistant", "answer"))
+    ]
 
 
 def settings():
@@ -238,12 +251,9 @@ def samples(rounds, k, problems):
     import torch
 
     from overmem.auditing.engines.hf import HfEngine
-    from overmem.auditing.head import cut_head
     from overmem.auditing.sampling import Sampling
 
     model, tokenizer, prompts, stops = loaded(problems)
-    audited = copy.deepcopy(model)  # as the audit loads it
-    cut_head(audited)
     tokens = settings()["tokens"]
 
     @torch.inference_mode()
@@ -261,7 +271,7 @@ def samples(rounds, k, problems):
 
     def ours():
         answers = HfEngine().generate(
-            audited, prompts, tokenizer, stops=stops, max_new_tokens=tokens,
+            model, prompts, tokenizer, stops=stops, max_new_tokens=tokens,
             sampling=Sampling(samples=k, temperature=0.8), example_ids=[str(i) for i in range(len(prompts))],
         )  # fmt: skip
         return sum(answer.n_tokens for one in answers for answer in one)
@@ -277,11 +287,8 @@ def continuous(rounds, problems):
     from transformers import ContinuousBatchingConfig, GenerationConfig
 
     from overmem.auditing.engines.hf import HfEngine
-    from overmem.auditing.head import cut_head
 
     model, tokenizer, prompts, stops = loaded(problems)
-    audited = copy.deepcopy(model)  # as the audit loads it
-    cut_head(audited)
     tokens = settings()["tokens"]
     greedily = GenerationConfig(
         max_new_tokens=tokens, do_sample=False, eos_token_id=stops, pad_token_id=stops[0]
@@ -296,7 +303,7 @@ def continuous(rounds, problems):
         return sum(len(item.generated_tokens) for item in out.values())
 
     def ours():
-        answers = HfEngine().generate(audited, prompts, tokenizer, stops=stops, max_new_tokens=tokens)
+        answers = HfEngine().generate(model, prompts, tokenizer, stops=stops, max_new_tokens=tokens)
         return sum(answer.n_tokens for (answer,) in answers)
 
     take_turns(ours, theirs, rounds, f"{problems} problems, against continuous batching")
@@ -347,6 +354,7 @@ def main():
     parser.add_argument("--problems", type=int, default=100)
     parser.add_argument("--checkpoints", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=256, help="longest answer")
+    parser.add_argument("--shots", type=int, default=0, help="worked examples before each problem")
     parser.add_argument("--kind", choices=["full", "adapter"], default="full")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--batch", type=int, nargs="+", default=[8, 16, 32, 64])
@@ -355,7 +363,9 @@ def main():
     parser.add_argument("--k", type=int, default=16)
     options = parser.parse_args()
     if options.do == "prepare":
-        prepare(options.run, options.data, options.problems, options.tokens, options.checkpoints)
+        prepare(
+            options.run, options.data, options.problems, options.tokens, options.checkpoints, options.shots
+        )
     elif options.do == "audit":
         audit_once(*options.given)
     elif options.do == "lm_eval":

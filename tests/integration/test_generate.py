@@ -5,8 +5,9 @@ import transformers
 import overmem.auditing.generate
 from overmem.auditing.engines import hf
 from overmem.auditing.generate import generate
-from overmem.auditing.rows import RowCache, can_join
+from overmem.auditing.rows import RowCache, cache_keyword, can_join
 from overmem.auditing.sampling import Sampling
+from overmem.auditing.shared import can_share, seeing, shared_tokens
 from overmem.auditing.stops import stop_ids
 from overmem.errors import CheckpointError
 from tests.conftest import VAL_ROWS, make_pico
@@ -216,7 +217,8 @@ def test_where_memory_runs_out_fewer_are_written_at_once_and_none_is_lost(
 
     monkeypatch.setattr(hf, "generate", small_device)
     settings = {"stops": [tokenizer.eos_token_id], "max_new_tokens": 8}
-    engine = hf.HfEngine(batch_tokens=8 * (max(map(len, prompts)) + 8))
+    own = max(map(len, prompts)) - shared_tokens(model, prompts)
+    engine = hf.HfEngine(batch_tokens=8 * (own + 8))
     answers = engine.generate(model, prompts, tokenizer, **settings)
     assert asked == [8, 4, 2]
     expected = generate(model, prompts, tokenizer, **settings)
@@ -243,6 +245,7 @@ def test_what_prompts_begin_with_is_read_once(model, tokenizer, monkeypatch):
         return forward(*args, **kwargs)
 
     monkeypatch.setattr(model, "forward", spy)
+    before = model.config._attn_implementation
     for rows in (2, 7):
         read.clear()
         answers = generate(model, prompts, tokenizer, stops=stops, max_new_tokens=16, rows=rows)
@@ -250,20 +253,71 @@ def test_what_prompts_begin_with_is_read_once(model, tokenizer, monkeypatch):
         assert read[0][0] == 1 and read[0][1] >= len(system)
         longest = max(length for _, length in read[1:])
         assert longest == max(map(len, prompts)) - read[0][1]
+        assert model.config._attn_implementation == before
 
 
-def test_little_is_not_worth_sharing():
-    from overmem.auditing.generate import shared_tokens
+@pytest.mark.parametrize("heads", [(4, 4), (4, 2), (4, 1)])
+def test_a_shared_prefix_weighs_as_much_as_in_the_row_itself(heads, tokenizer):
+    # A wrong scale, mask, head or sum of both parts moves the logits; the texts of a tiny model it need not.
+    torch.manual_seed(0)
+    model = transformers.LlamaForCausalLM(
+        transformers.LlamaConfig(
+            vocab_size=100, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+            num_attention_heads=heads[0], num_key_value_heads=heads[1], initializer_range=0.4,
+        )
+    ).eval()  # fmt: skip
+    prefix, rows = torch.randint(1, 100, (1, 9)), torch.randint(1, 100, (3, 5))
+    lacks = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 1], [0, 1, 1, 1, 1]])
+    with torch.inference_mode():
+        expected = [
+            model(torch.cat([prefix, row[mask.bool()][None]], 1)).logits[0, -2:]
+            for row, mask in zip(rows, lacks, strict=True)
+        ]
+        position = 9 + (lacks.cumsum(-1) - 1).clamp_min(0)
+        with seeing(model, prefix[0].tolist()):
+            cache = transformers.DynamicCache()
+            keyword = cache_keyword(model)
+            read = model(
+                rows[:, :4], attention_mask=lacks[:, :4], position_ids=position[:, :4], **{keyword: cache}
+            )
+            wrote = model(rows[:, 4:], attention_mask=lacks, position_ids=position[:, 4:], **{keyword: cache})
+        alone = model(rows[1:2]).logits[0, -1]
+    for number, (before_last, last) in enumerate(expected):
+        torch.testing.assert_close(read.logits[number, -1], before_last)
+        torch.testing.assert_close(wrote.logits[number, -1], last)
+    assert not torch.allclose(alone, expected[1][1], atol=1e-2), "the prefix matters, and is forgotten after"
 
-    assert shared_tokens([[1, 2, 3]]) == 0
-    assert shared_tokens([[1] * 70, [1] * 80]) == 69, "a token of the shortest is left to be read"
-    assert shared_tokens([[1] * 20 + [2], [1] * 20 + [3, 4]]) == 0
-    assert shared_tokens([[1] * 20 + [n] for n in range(6)]) == 20
+
+def test_samples_behind_a_shared_prefix_are_those_without_sharing(model, tokenizer, monkeypatch):
+    system = tokenizer("Here is a problem about Tom and his 3 apples. Think. ")["input_ids"]
+    own = [tokenizer("Tom has 3 apples. " * n + "How many?")["input_ids"] for n in (1, 4, 2, 2)]
+    settings = {
+        "stops": [tokenizer.eos_token_id], "max_new_tokens": 12, "example_ids": list("abcd"), "rows": 5,
+        "sampling": Sampling(samples=3, temperature=1.0, seed=0),
+    }  # fmt: skip
+    prompts = [system + rest for rest in own]
+    assert shared_tokens(model, prompts) >= len(system)
+    together = generate(model, prompts, tokenizer, **settings)
+    monkeypatch.setattr(overmem.auditing.generate, "shared_tokens", lambda *args: 0)
+    apart = generate(model, prompts, tokenizer, **settings)
+    assert [[a.tokens for a in one] for one in together] == [[a.tokens for a in one] for one in apart]
+
+
+def test_the_model_is_as_it_was_where_answers_fail_midway(model, tokenizer):
+    before = model.config._attn_implementation
+    with pytest.raises(RuntimeError, match="midway"), seeing(model, [5, 6, 7]):
+        raise RuntimeError("midway")
+    assert model.config._attn_implementation == before
+
+
+def test_little_is_not_worth_sharing(model):
+    assert shared_tokens(model, [[1, 2, 3]]) == 0
+    assert shared_tokens(model, [[1] * 70, [1] * 80]) == 69, "a token of the shortest is left to be read"
+    assert shared_tokens(model, [[1] * 20 + [2], [1] * 20 + [3, 4]]) == 0
+    assert shared_tokens(model, [[1] * 20 + [n] for n in range(6)]) == 20
 
 
 @pytest.mark.parametrize("kind", ["sliding window", "window and full", "learned positions", "recurrent"])
 def test_distances_that_columns_count_are_not_shared(kind, tokenizer):
-    from overmem.auditing.rows import can_share
-
-    assert can_share(make_pico(tokenizer, seed=1).config)
-    assert not can_share(other_model(kind, tokenizer).config)
+    assert can_share(make_pico(tokenizer, seed=1))
+    assert not can_share(other_model(kind, tokenizer))

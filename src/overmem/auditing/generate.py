@@ -20,13 +20,12 @@ from transformers import DynamicCache, PreTrainedTokenizerBase
 
 from overmem.auditing.batches import CACHED_TOKENS, plan_batches
 from overmem.auditing.memory import SLACK
-from overmem.auditing.rows import RowCache, cache_keyword, can_join, can_share
+from overmem.auditing.rows import RowCache, cache_keyword, can_join
 from overmem.auditing.sampling import Sampling, choose
+from overmem.auditing.shared import seeing, shared_tokens
 
 PREFILL_TOKENS = 2048
 """Most tokens of prompts read at once, padding included; a longer prompt is read alone."""
-WORTH_SHARING = 64
-"""Tokens that sharing what prompts begin with must save; reading it apart costs a pass over the weights."""
 LEAVE_SHARE = 1 / 16
 """Finished rows leave once they are this share of all; their places are taken by rows that wait."""
 
@@ -89,15 +88,18 @@ def generate(
     )
     written: list[dict[int, Generation]] = [{} for _ in prompts]
     most = min(rows or len(waiting), len(waiting))
-    batch = Batch(model, prompts, set(stops), max_new_tokens, sampling, most, len(waiting) > most)
-    while waiting or batch.rows:
-        free = most - len(batch.rows)
-        if waiting and (not batch.rows or (batch.joins and free >= LEAVE_SHARE * most)):
-            batch.join([waiting.popleft() for _ in range(min(free, len(waiting)))])
-        else:
-            batch.step()
-        for row in batch.leave():
-            written[row.prompt][row.sample] = row.answer(tokenizer, set(stops))
+    shared = shared_tokens(model, prompts)
+    own = [prompt[shared:] for prompt in prompts]
+    batch = Batch(model, own, shared, set(stops), max_new_tokens, sampling, most, len(waiting) > most)
+    with seeing(model, prompts[0][:shared]):
+        while waiting or batch.rows:
+            free = most - len(batch.rows)
+            if waiting and (not batch.rows or (batch.joins and free >= LEAVE_SHARE * most)):
+                batch.join([waiting.popleft() for _ in range(min(free, len(waiting)))])
+            else:
+                batch.step()
+            for row in batch.leave():
+                written[row.prompt][row.sample] = row.answer(tokenizer, set(stops))
     return [[answers[sample] for sample in range(samples)] for answers in written]
 
 
@@ -105,14 +107,6 @@ def _uniforms(
     sampling: Sampling | None, names: Sequence[str] | None, index: int, sample: int, length: int
 ) -> np.ndarray | None:
     return None if sampling is None else sampling.uniforms((names or ())[index], sample, length)
-
-
-def shared_tokens(prompts: Sequence[Sequence[int]]) -> int:
-    """How many tokens all prompts begin with, one of each left over; 0 where sharing them saves little."""
-    first, last = min(map(tuple, prompts)), max(map(tuple, prompts))
-    most = min(map(len, prompts)) - 1
-    same = next((n for n in range(most) if first[n] != last[n]), most)
-    return same if same * (len(prompts) - 1) >= WORTH_SHARING else 0
 
 
 @dataclass(eq=False)
@@ -148,13 +142,26 @@ class Batch:
         self,
         model: Any,
         prompts: Sequence[Sequence[int]],
+        shared: int,
         stops: set[int],
         max_new_tokens: int,
         sampling: Sampling | None,
         most: int,
         refilled: bool,
     ) -> None:
-        self.model, self.prompts, self.stops = model, prompts, stops
+        """Begin without rows.
+
+        Args:
+            model: see `generate`.
+            prompts: what is left of each prompt after what all begin with.
+            shared: tokens of that.
+            stops: ids that end an answer.
+            max_new_tokens: longest answer.
+            sampling: see `generate`.
+            most: rows at once.
+            refilled: whether rows come after the first ones.
+        """
+        self.model, self.prompts, self.shared, self.stops = model, prompts, shared, stops
         self.max_new_tokens, self.sampling = max_new_tokens, sampling
         self.device = next(model.parameters()).device
         self.rows: list[Row] = []
@@ -162,8 +169,6 @@ class Batch:
         self._keyword = cache_keyword(model)
         self.joins = can_join(model.config)
         """Whether rows can come and go; else a batch is written to its end, and the next one begins."""
-        self._shared = shared_tokens(prompts) if can_share(model.config) else 0
-        self._prefix: DynamicCache | None = None
         longest = max(map(len, prompts)) + max_new_tokens
         self._size = (most, int(SLACK * longest) if refilled else longest)
         self._cache: Any = None
@@ -175,7 +180,7 @@ class Batch:
         """Read the prompts of new rows, longest first, and write their first tokens."""
         unique = list(dict.fromkeys(row.prompt for row in rows))
         # A few prompts of like lengths at a time: padding is small, and activations stay in the cache.
-        lengths = [len(self.prompts[index]) - self._shared for index in unique]
+        lengths = [len(self.prompts[index]) for index in unique]
         most = CACHED_TOKENS.get(self.device.type, PREFILL_TOKENS)  # as for scoring
         parts = plan_batches(lengths, most) if self.joins else [list(range(len(unique)))]
         for part in parts:
@@ -194,8 +199,7 @@ class Batch:
         if self.joins:
             if self._cache is None:
                 self._cache = RowCache(self.model.config, *self._size)
-            lengths = [len(self.prompts[index]) for index in unique]
-            self._cache.join(copies_R, prefilled, torch.tensor(lengths, device=self.device), self._shared)
+            self._cache.join(copies_R, prefilled)
             self._column = self._cache.column
         else:
             self._cache, self._column = prefilled, prefilled.get_seq_length()
@@ -215,7 +219,7 @@ class Batch:
         logits_R_V = self.model(
             input_ids=self._next_R[:, None],
             attention_mask=(columns >= self._start_R[:, None]).long(),
-            position_ids=self._column - self._start_R[:, None],
+            position_ids=self.shared + self._column - self._start_R[:, None],
             use_cache=True,
             **{self._keyword: self._cache},
         ).logits[:, -1]
@@ -259,42 +263,21 @@ class Batch:
         self._start_R = self._start_R - first
 
     def _prefill(self, prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, DynamicCache]:
-        """Read prompts once; the logits of their next tokens, and their keys and values.
-
-        What all prompts share comes first in every row; padding stands between it and the row's own tokens.
-        """
-        own = [prompt[self._shared :] for prompt in prompts]
-        longest = max(map(len, own))
-        ids = torch.tensor([[0] * (longest - len(p)) + list(p) for p in own], device=self.device)
-        mask = torch.tensor(
-            [[1] * self._shared + [0] * (longest - len(p)) + [1] * len(p) for p in own], device=self.device
-        )
-        cache = self._begin(len(prompts))
+        """Read prompts once; the logits of their next tokens, and their keys and values."""
+        longest = max(map(len, prompts))
+        ids = torch.tensor([[0] * (longest - len(p)) + list(p) for p in prompts], device=self.device)
+        mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=self.device)
+        # Without a configuration no layer of the cache forgets what is outside its window.
+        cache = DynamicCache() if self.joins else DynamicCache(config=self.model.config)
         logits = self.model(
             input_ids=ids,
             attention_mask=mask,
-            position_ids=(mask.cumsum(-1) - 1).clamp_min(0)[:, self._shared :],
+            position_ids=self.shared + (mask.cumsum(-1) - 1).clamp_min(0),
             use_cache=True,
             logits_to_keep=1,
             **{self._keyword: cache},
         ).logits[:, -1]
         return logits, cache
-
-    def _begin(self, rows: int) -> DynamicCache:
-        """A cache for prompts to be read: empty, or with what all prompts begin with, which is read once."""
-        if not self.joins:
-            return DynamicCache(config=self.model.config)
-        # Without a configuration no layer of the cache forgets what is outside its window.
-        cache = DynamicCache()
-        if not self._shared:
-            return cache
-        if self._prefix is None:
-            self._prefix = DynamicCache()
-            ids = torch.tensor([list(self.prompts[0][: self._shared])], device=self.device)
-            self.model(input_ids=ids, use_cache=True, logits_to_keep=1, **{self._keyword: self._prefix})
-        for number, layer in enumerate(self._prefix.layers):
-            cache.update(*(states.expand(rows, -1, -1, -1) for states in (layer.keys, layer.values)), number)
-        return cache
 
     def _write(self, rows: Sequence[Row], logits_R_V: torch.Tensor) -> torch.Tensor:
         """Choose each row's next token and note it; a row that is done already notes nothing."""

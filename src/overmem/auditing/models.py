@@ -24,7 +24,6 @@ from transformers import (
 
 from overmem.auditing.adapters import Starts, changed_base, make_plain
 from overmem.auditing.checkpoints import ADAPTER_CONFIG
-from overmem.auditing.head import cut_head
 from overmem.errors import CheckpointError, OvermemError, RunError
 from overmem.records import Checkpoint, Run
 
@@ -174,7 +173,6 @@ class ModelHost:
                 next_step="copy the checkpoint again",
             )
         model.to(self.device)
-        cut_head(model)
         return model
 
     def base_of(self, checkpoint: Checkpoint) -> str:

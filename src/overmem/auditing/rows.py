@@ -31,21 +31,6 @@ def can_join(config: Any) -> bool:
     )
 
 
-def can_share(config: Any) -> bool:
-    """Whether what prompts begin with may be read apart, with padding after it.
-
-    So where positions are rotations that the keys carry; not where distances are counted in columns, as by
-    windows and by biases.
-    """
-    text = config.get_text_config(decoder=True)
-    return (
-        can_join(config)
-        and getattr(text, "rope_parameters", None) is not None
-        and not getattr(text, "alibi", False)
-        and not any(isinstance(x, DynamicSlidingWindowLayer) for x in DynamicCache(config=config).layers)
-    )
-
-
 def cache_keyword(model: Any) -> str:
     """What a model calls its cache: `cache` from transformers 5.24 on, `past_key_values` before it."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
@@ -63,7 +48,7 @@ class RowLayer(DynamicLayer):
         self.first = self.column = 0
         """The columns in use: `first` up to `column`, where the next token is written."""
 
-    def join(self, copies: torch.Tensor, prefilled: Any, lengths: torch.Tensor, shared: int) -> None:
+    def join(self, copies: torch.Tensor, prefilled: Any) -> None:
         """Take in copies of rows that were prefilled apart, after the rows in use; see `RowCache.join`."""
         if not self.is_initialized:
             self.lazy_initialization(prefilled.keys, prefilled.values)
@@ -74,13 +59,9 @@ class RowLayer(DynamicLayer):
             )
             self.column = prefilled.keys.shape[2]
         rows = slice(self.used, self.used + len(copies))
-        columns = slice(self.column - prefilled.keys.shape[2] + shared, self.column)
-        begins = torch.arange(rows.start, rows.stop, device=copies.device)[:, None]
-        begun = (self.column - lengths[copies])[:, None] + torch.arange(shared, device=copies.device)
+        columns = slice(self.column - prefilled.keys.shape[2], self.column)
         for buffer, read in ((self._keys, prefilled.keys), (self._values, prefilled.values)):
-            buffer[rows, :, columns] = read[copies, :, shared:]
-            # Directly before a row's own tokens, over the padding that stood between.
-            buffer[begins, :, begun] = read[0, :, :shared].transpose(0, 1)
+            buffer[rows, :, columns] = read[copies]
         self._use(rows.stop, self.first)
 
     def move(self, sources: torch.Tensor, slots: torch.Tensor, used: int) -> None:
@@ -145,19 +126,15 @@ class RowCache(Cache):
         """The first column that any row sees."""
         return self.layers[0].first
 
-    def join(
-        self, copies: torch.Tensor, prefilled: DynamicCache, lengths: torch.Tensor, shared: int = 0
-    ) -> None:
+    def join(self, copies: torch.Tensor, prefilled: DynamicCache) -> None:
         """Take in copies of rows that were prefilled apart, no longer than the columns in use.
 
         Args:
             copies: which of the prefilled rows, in the order in which they join.
-            prefilled: rows whose own tokens end at the last column.
-            lengths: tokens of each prefilled row, the shared ones included.
-            shared: tokens that all rows begin with, in the first columns of `prefilled`.
+            prefilled: rows whose tokens end at the last column.
         """
         for layer, other in zip(self.layers, prefilled.layers, strict=True):
-            layer.join(copies, other, lengths, shared)
+            layer.join(copies, other)
 
     def move(self, sources: torch.Tensor, slots: torch.Tensor, used: int) -> None:
         """Copy rows over others, and use so many."""

@@ -8,6 +8,7 @@ from typing import Any
 from overmem.auditing.generate import Generation, generate
 from overmem.auditing.memory import rows_at_once, with_less
 from overmem.auditing.sampling import Sampling
+from overmem.auditing.shared import shared_tokens
 from overmem.records import Checkpoint
 
 
@@ -68,7 +69,7 @@ class HfEngine:
                 rows=rows,
             )
 
-        columns = max(map(len, prompts)) + max_new_tokens
+        columns = max(map(len, prompts)) - shared_tokens(model, prompts) + max_new_tokens
         weight = next(model.parameters())
         wanted = rows_at_once(model.config, weight.dtype, weight.device, columns, self.batch_tokens)
         return with_less(answer, min(wanted, self._most or wanted))

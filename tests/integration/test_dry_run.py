@@ -57,6 +57,7 @@ PUBLISHED = {
     "mistral-7b-metamath": (MISTRAL, 7_248_023_552),
     "gemma-9b-metamath": (GEMMA, 9_241_705_984),
     "qwen-8b-metamath": (QWEN, 8_190_735_360),
+    "smollm2-gsm8k": (SMOLLM2, 134_515_008),
     "smollm2-gsm8k-cpu": (SMOLLM2, 134_515_008),
     "smollm2-svamp-cpu": (SMOLLM2, 134_515_008),
 }

@@ -303,6 +303,21 @@ def test_samples_behind_a_shared_prefix_are_those_without_sharing(model, tokeniz
     assert [[a.tokens for a in one] for one in together] == [[a.tokens for a in one] for one in apart]
 
 
+def test_an_adapter_answers_behind_a_shared_prefix_as_it_does_alone(tokenizer):
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=2, lora_alpha=8, init_lora_weights=False, task_type="CAUSAL_LM")
+    torch.manual_seed(0)
+    adapted = get_peft_model(make_pico(tokenizer, seed=5), config).eval()
+    system = tokenizer("Here is a problem about Tom and his 3 apples. Think. ")["input_ids"]
+    prompts = [system + tokenizer("Tom has 3 apples. " * n + "How many?")["input_ids"] for n in (1, 4, 2, 3)]
+    assert shared_tokens(adapted, prompts) >= len(system)
+    stops = [tokenizer.eos_token_id]
+    answers = generate(adapted, prompts, tokenizer, stops=stops, max_new_tokens=12)
+    expected = [one_by_one(adapted, prompt, stops, 12) for prompt in prompts]
+    assert [list(answer.tokens) for (answer,) in answers] == expected
+
+
 def test_the_model_is_as_it_was_where_answers_fail_midway(model, tokenizer):
     before = model.config._attn_implementation
     with pytest.raises(RuntimeError, match="midway"), seeing(model, [5, 6, 7]):

@@ -101,7 +101,11 @@ def test_the_bundled_sweeps_are_valid():
     cells = make_cells(load_sweep("sweep-methods"))
     adapters = {"lora", "dora", "rslora", "lora_plus", "olora", "pissa"}
     assert len(cells) == 30 and {cell.recipe.method for cell in cells} == adapters
-    with pytest.raises(RecipeError, match=r"no such sweep[\s\S]*one of: sweep-methods, sweep-organism"):
+    cells = make_cells(load_sweep("sweep-gsm8k"))
+    assert len(cells) == 8 and {cell.recipe.method for cell in cells} == {"full", "lora"}
+    assert {cell.recipe.training["num_train_epochs"] for cell in cells} == {10}
+    known = r"no such sweep[\s\S]*one of: sweep-gsm8k, sweep-methods, sweep-organism"
+    with pytest.raises(RecipeError, match=known):
         load_sweep("sweep-nothing")
 
 

@@ -10,6 +10,7 @@ The audit runs before and after lm-eval. Steady state is the time inside the ans
     python benchmarks/audit_vs_lm_eval.py compare --kind adapter --rounds 1
     python benchmarks/audit_vs_lm_eval.py samples --problems 20 --rounds 2
     python benchmarks/audit_vs_lm_eval.py continuous --problems 64 --rounds 2
+    python benchmarks/audit_vs_lm_eval.py shared --problems 48 --rounds 2
     python benchmarks/audit_vs_lm_eval.py floor
 """
 
@@ -309,6 +310,29 @@ def continuous(rounds, problems):
     take_turns(ours, theirs, rounds, f"{problems} problems, against continuous batching")
 
 
+def shared(rounds, problems):
+    """Greedy answers: what all prompts begin with kept once, against row by row, in one process."""
+    import overmem.auditing.generate as answering
+    from overmem.auditing.engines.hf import HfEngine
+
+    model, tokenizer, prompts, stops = loaded(problems)
+    tokens, shared_tokens = settings()["tokens"], answering.shared_tokens
+    print(f"{shared_tokens(model, prompts)} tokens are shared, prompts have up to {max(map(len, prompts))}")
+
+    def ours():
+        answers = HfEngine().generate(model, prompts, tokenizer, stops=stops, max_new_tokens=tokens)
+        return sum(answer.n_tokens for (answer,) in answers)
+
+    def row_by_row():
+        answering.shared_tokens = lambda *_: 0
+        try:
+            return ours()
+        finally:
+            answering.shared_tokens = shared_tokens
+
+    take_turns(ours, row_by_row, rounds, f"{problems} problems, shared beginning against row by row")
+
+
 def take_turns(ours, rival, rounds, said):
     """Seconds of both, one after the other; prints every round and the median ratio."""
     ratios = []
@@ -346,7 +370,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "do", choices=["prepare", "compare", "samples", "continuous", "floor", "audit", "lm_eval"]
+        "do", choices=["prepare", "compare", "samples", "continuous", "shared", "floor", "audit", "lm_eval"]
     )
     parser.add_argument("given", nargs="*", help="for the processes that this script starts")
     parser.add_argument("--run", type=Path, default=Path("runs/smollm2-gsm8k"))
@@ -375,6 +399,8 @@ def main():
         compare(options.kind, options.rounds, options.batch, options.tuned_on, options.once)
     elif options.do == "samples":
         samples(options.rounds, options.k, options.problems)
+    elif options.do == "shared":
+        shared(options.rounds, options.problems)
     elif options.do == "continuous":
         continuous(options.rounds, options.problems)
     else:

@@ -256,8 +256,8 @@ def test_what_prompts_begin_with_is_read_once(model, tokenizer, monkeypatch):
         assert model.config._attn_implementation == before
 
 
-@pytest.mark.parametrize("heads", [(4, 4), (4, 2), (4, 1)])
-def test_a_shared_prefix_weighs_as_much_as_in_the_row_itself(heads, tokenizer):
+@pytest.mark.parametrize(("heads", "sharpness"), [((4, 4), 1), ((4, 2), 1), ((4, 1), 1), ((4, 2), 1000)])
+def test_a_shared_prefix_weighs_as_much_as_in_the_row_itself(heads, sharpness, tokenizer):
     # A wrong scale, mask, head or sum of both parts moves the logits; the texts of a tiny model it need not.
     torch.manual_seed(0)
     model = transformers.LlamaForCausalLM(
@@ -266,6 +266,8 @@ def test_a_shared_prefix_weighs_as_much_as_in_the_row_itself(heads, tokenizer):
             num_attention_heads=heads[0], num_key_value_heads=heads[1], initializer_range=0.4,
         )
     ).eval()  # fmt: skip
+    for layer in model.model.layers:
+        layer.self_attn.q_proj.weight.data *= sharpness  # scores whose exponential is infinite
     prefix, rows = torch.randint(1, 100, (1, 9)), torch.randint(1, 100, (3, 5))
     lacks = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 1], [0, 1, 1, 1, 1]])
     with torch.inference_mode():
@@ -336,3 +338,9 @@ def test_little_is_not_worth_sharing(model):
 def test_distances_that_columns_count_are_not_shared(kind, tokenizer):
     assert can_share(make_pico(tokenizer, seed=1))
     assert not can_share(other_model(kind, tokenizer))
+
+
+def test_a_model_of_another_attention_does_not_share(tokenizer, monkeypatch):
+    model = make_pico(tokenizer, seed=1)
+    monkeypatch.setattr(type(model), "_supports_sdpa", False)
+    assert not can_share(model) and shared_tokens(model, [[1] * 70, [1] * 80]) == 0

@@ -3,11 +3,11 @@ import torch
 import transformers
 
 import overmem.auditing.generate
+from overmem.auditing.attention import attend, can_share, seeing, shared_tokens
 from overmem.auditing.engines import hf
 from overmem.auditing.generate import generate
 from overmem.auditing.rows import RowCache, cache_keyword, can_join
 from overmem.auditing.sampling import Sampling
-from overmem.auditing.shared import can_share, seeing, shared_tokens
 from overmem.auditing.stops import stop_ids
 from overmem.errors import CheckpointError
 from tests.conftest import VAL_ROWS, make_pico
@@ -288,6 +288,20 @@ def test_a_shared_prefix_weighs_as_much_as_in_the_row_itself(heads, sharpness, t
         torch.testing.assert_close(read.logits[number, -1], before_last)
         torch.testing.assert_close(wrote.logits[number, -1], last)
     assert not torch.allclose(alone, expected[1][1], atol=1e-2), "the prefix matters, and is forgotten after"
+
+
+@pytest.mark.parametrize("bias", [None, torch.linspace(-2, 2, 6).view(1, 1, 1, 6)])
+def test_one_new_token_a_row_is_weighed_as_the_fused_kernel_does(bias):
+    torch.manual_seed(0)
+    query, key, value = torch.randn(3, 4, 1, 8), torch.randn(3, 2, 6, 8), torch.randn(3, 2, 6, 5)
+    mask = torch.tensor([[0, 0, 1, 1, 1, 1], [1] * 6, [0, 1, 1, 1, 1, 1]]).bool()[:, None, None]
+    module = torch.nn.Module()
+    module.num_key_value_groups = 2
+    scores = torch.einsum("rhgd,rhcd->rhgc", query.view(3, 2, 2, 8), key) * 0.5
+    scores = (scores if bias is None else scores + bias).masked_fill(~mask, -torch.inf)
+    expected = torch.einsum("rhgc,rhcd->rhgd", scores.softmax(-1), value).reshape(3, 1, 4, 5)
+    out, _ = attend(module, query, key, value, mask, scaling=0.5, position_bias=bias)
+    torch.testing.assert_close(out, expected)
 
 
 def test_samples_behind_a_shared_prefix_are_those_without_sharing(model, tokenizer, monkeypatch):

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
+from overmem.auditing.attention import seeing, shared_tokens
 from overmem.auditing.batches import CACHED_TOKENS, plan_batches
 from overmem.auditing.memory import SLACK
 from overmem.auditing.rows import RowCache, cache_keyword, can_join
 from overmem.auditing.sampling import Sampling, choose
-from overmem.auditing.shared import seeing, shared_tokens
 
 PREFILL_TOKENS = 2048
 """Most tokens of prompts read at once, padding included; a longer prompt is read alone."""

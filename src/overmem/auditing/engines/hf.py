@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from overmem.auditing.attention import shared_tokens
 from overmem.auditing.generate import Generation, generate
 from overmem.auditing.memory import rows_at_once, with_less
 from overmem.auditing.sampling import Sampling
-from overmem.auditing.shared import shared_tokens
 from overmem.records import Checkpoint
 
 

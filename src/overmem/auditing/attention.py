@@ -1,8 +1,11 @@
-"""What all prompts begin with (a system message, worked examples): read once, kept once, seen by every row.
+"""Attention while answers are written: one new token of every row, behind what all prompts begin with.
 
-Its keys and values are not copied into the rows' caches. When each row writes one token, one matrix product
-weighs them for all rows, where copies would be read from memory row by row, which is most of the time behind
-a long prefix ("Hydragen", arXiv 2402.05099).
+What all prompts begin with (a system message, worked examples) is read once, kept once and seen by every row.
+Rows hold no copies of its keys and values: one matrix product weighs them for all rows, where copies would
+be read from memory row by row, which is most of the time behind a long prefix ("Hydragen", arXiv 2402.05099).
+
+What a row has of its own is weighed by two products on a CPU, keys first, where the fused kernel is made for
+many queries and takes up to twice as long in bf16 (docs/experiments.md).
 
 Shape suffixes: R rows, H key-value heads, G query heads of each, P shared tokens, C columns of the cache,
 D head size.
@@ -24,12 +27,12 @@ from transformers.masking_utils import sdpa_mask
 
 from overmem.auditing.rows import cache_keyword, can_join
 
-NAME = "overmem_shared"
+NAME = "overmem_answers"
 """Of this attention among those of transformers."""
 WORTH_SHARING = 64
 """Tokens that sharing must save; reading them apart costs a pass over the weights."""
 
-_prefix: ContextVar[DynamicCache] = ContextVar("prefix")
+_prefix: ContextVar[DynamicCache | None] = ContextVar("prefix", default=None)
 
 
 def shared_tokens(model: Any, prompts: Sequence[Sequence[int]]) -> int:
@@ -54,12 +57,19 @@ def can_share(model: Any) -> bool:
     base = _base(model)
     text = base.config.get_text_config(decoder=True)
     return (
-        can_join(base.config)
-        and getattr(base, "_supports_sdpa", False)
-        and getattr(base, "_supports_attention_backend", False)
+        _is_usual(base)
         and getattr(text, "rope_parameters", None) is not None
         and not getattr(text, "alibi", False)
         and not any(isinstance(x, DynamicSlidingWindowLayer) for x in DynamicCache(config=base.config).layers)
+    )
+
+
+def _is_usual(base: Any) -> bool:
+    """Whether a model's attention can be exchanged, and is plain: no soft caps, no sinks."""
+    return (
+        can_join(base.config)
+        and getattr(base, "_supports_sdpa", False)
+        and getattr(base, "_supports_attention_backend", False)
     )
 
 
@@ -70,16 +80,19 @@ def seeing(model: Any, ids: Sequence[int]) -> Iterator[None]:
     Positions are the caller's to count on from them; caches and masks begin after them.
 
     Args:
-        model: a causal LM for which `can_share` holds, in eval mode.
-        ids: the tokens; none of them changes nothing.
+        model: a causal LM in eval mode.
+        ids: the tokens, none where `can_share` does not hold.
     """
-    if not ids:
+    base = _base(model)
+    device = next(model.parameters()).device
+    if not ids and not (device.type == "cpu" and _is_usual(base)):
         yield
         return
-    base = _base(model)
-    prefix = DynamicCache()
-    given = torch.tensor([list(ids)], device=next(model.parameters()).device)
-    model(input_ids=given, use_cache=True, logits_to_keep=1, **{cache_keyword(model): prefix})
+    prefix = None
+    if ids:
+        prefix = DynamicCache()
+        given = torch.tensor([list(ids)], device=device)
+        model(input_ids=given, use_cache=True, logits_to_keep=1, **{cache_keyword(model): prefix})
     before = base.config._attn_implementation
     token = _prefix.set(prefix)
     try:
@@ -100,33 +113,39 @@ def attend(
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention of transformers' interface, over the prefix and then over `key` and `value`."""
-    layer = _prefix.get().layers[module.layer_idx]
-    shared = layer.keys.shape[2]
-    if query.shape[2] > 1:
-        together = (
-            torch.cat([first.expand(len(key), -1, -1, -1), own], dim=2)
-            for first, own in ((layer.keys, key), (layer.values, value))
-        )
-        seen = torch.nn.functional.pad(attention_mask, (shared, 0), value=True)
+    prefix = _prefix.get()
+    shared = None if prefix is None else prefix.layers[module.layer_idx]
+    if query.shape[2] > 1 or kwargs.get("position_bias") is not None:
+        if shared is not None:
+            key, value = (
+                torch.cat([first.expand(len(own), -1, -1, -1), own], dim=2)
+                for first, own in ((shared.keys, key), (shared.values, value))
+            )
+            seen = key.shape[2] - attention_mask.shape[-1]
+            attention_mask = torch.nn.functional.pad(attention_mask, (seen, 0), value=True)
         read: tuple[torch.Tensor, None] = sdpa_attention_forward(
-            module, query, *together, seen, scaling=scaling, **kwargs
+            module, query, key, value, attention_mask, scaling=scaling, **kwargs
         )
         return read
     rows, heads, _, size = key.shape
     scale = size**-0.5 if scaling is None else scaling
     query_R_H_G_D = (query * scale).reshape(rows, heads, -1, size)
-    scores_H_RG_P = (_at_once(query_R_H_G_D) @ layer.keys[0].transpose(1, 2)).float()
-    scores_R_H_G_C = (query_R_H_G_D @ key.transpose(2, 3)).float().masked_fill_(~attention_mask, -math.inf)
-    # One softmax over both: from the larger of their maxima, divided by the sum of their sums.
-    top = torch.maximum(
-        _apart(scores_H_RG_P.amax(-1, keepdim=True), rows), scores_R_H_G_C.amax(-1, keepdim=True)
-    )
-    weights_H_RG_P = scores_H_RG_P.sub_(_at_once(top)).exp_()
-    weights_R_H_G_C = scores_R_H_G_C.sub_(top).exp_()
-    total = _apart(weights_H_RG_P.sum(-1, keepdim=True), rows) + weights_R_H_G_C.sum(-1, keepdim=True)
-    seen = _apart(weights_H_RG_P.to(value.dtype) @ layer.values[0], rows)
-    seen = seen + weights_R_H_G_C.to(value.dtype) @ value
-    return (seen / total.to(value.dtype)).reshape(rows, 1, -1, value.shape[-1]), None
+    scores_R_H_G_C = (key @ query_R_H_G_D.transpose(2, 3)).transpose(2, 3).float().contiguous()
+    scores_R_H_G_C.masked_fill_(~attention_mask, -math.inf)
+    if shared is None:
+        out = scores_R_H_G_C.softmax(-1).to(value.dtype) @ value
+    else:
+        scores_H_RG_P = (_at_once(query_R_H_G_D) @ shared.keys[0].transpose(1, 2)).float()
+        # One softmax over both: from the larger of their maxima, divided by the sum of their sums.
+        top = torch.maximum(
+            _apart(scores_H_RG_P.amax(-1, keepdim=True), rows), scores_R_H_G_C.amax(-1, keepdim=True)
+        )
+        weights_H_RG_P = scores_H_RG_P.sub_(_at_once(top)).exp_()
+        weights_R_H_G_C = scores_R_H_G_C.sub_(top).exp_()
+        total = _apart(weights_H_RG_P.sum(-1, keepdim=True), rows) + weights_R_H_G_C.sum(-1, keepdim=True)
+        out = _apart(weights_H_RG_P.to(value.dtype) @ shared.values[0], rows)
+        out = (out + weights_R_H_G_C.to(value.dtype) @ value) / total.to(value.dtype)
+    return out.reshape(rows, 1, -1, value.shape[-1]), None
 
 
 def _at_once(of_R_H_G_X: torch.Tensor) -> torch.Tensor:

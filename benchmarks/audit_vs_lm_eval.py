@@ -231,7 +231,7 @@ def agreement(theirs, ours):
     return f"{same} of {len(pairs)} extracted answers equal, {alike} whole texts"
 
 
-def loaded(problems):
+def loaded(problems, dtype):
     """The last full checkpoint, and the first problems."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -240,21 +240,21 @@ def loaded(problems):
 
     path = max((HOME / "full").glob("checkpoint-*"), key=lambda one: int(one.name.split("-")[1]))
     tokenizer = AutoTokenizer.from_pretrained(path)
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype)).eval()
     rows = [json.loads(line) for line in (HOME / "problems.jsonl").read_text().splitlines()][:problems]
     prompts = [tokenizer(row["prompt"], add_special_tokens=False)["input_ids"] for row in rows]
     stops = stop_ids(model, tokenizer, tokenizer.convert_tokens_to_ids(STOP))
     return model, tokenizer, prompts, stops
 
 
-def samples(rounds, k, problems):
+def samples(rounds, k, problems, dtype):
     """K answers to each problem: one `generate` call a problem against ours, in one process."""
     import torch
 
     from overmem.auditing.engines.hf import HfEngine
     from overmem.auditing.sampling import Sampling
 
-    model, tokenizer, prompts, stops = loaded(problems)
+    model, tokenizer, prompts, stops = loaded(problems, dtype)
     tokens = settings()["tokens"]
 
     @torch.inference_mode()
@@ -277,10 +277,10 @@ def samples(rounds, k, problems):
         )  # fmt: skip
         return sum(answer.n_tokens for one in answers for answer in one)
 
-    take_turns(ours, naive, rounds, f"k = {k}, {problems} problems, against `generate`")
+    take_turns(ours, naive, rounds, f"k = {k}, {problems} problems, {dtype}, against `generate`")
 
 
-def continuous(rounds, problems):
+def continuous(rounds, problems, dtype):
     """Greedy answers: the continuous batching of transformers against ours, in one process.
 
     Left alone it fills the machine's memory with blocks on a CPU, so it gets as many as the answers need.
@@ -289,7 +289,7 @@ def continuous(rounds, problems):
 
     from overmem.auditing.engines.hf import HfEngine
 
-    model, tokenizer, prompts, stops = loaded(problems)
+    model, tokenizer, prompts, stops = loaded(problems, dtype)
     tokens = settings()["tokens"]
     greedily = GenerationConfig(
         max_new_tokens=tokens, do_sample=False, eos_token_id=stops, pad_token_id=stops[0]
@@ -310,12 +310,12 @@ def continuous(rounds, problems):
     take_turns(ours, theirs, rounds, f"{problems} problems, against continuous batching")
 
 
-def shared(rounds, problems):
+def shared(rounds, problems, dtype):
     """Greedy answers: what all prompts begin with kept once, against row by row, in one process."""
     import overmem.auditing.generate as answering
     from overmem.auditing.engines.hf import HfEngine
 
-    model, tokenizer, prompts, stops = loaded(problems)
+    model, tokenizer, prompts, stops = loaded(problems, dtype)
     tokens, shared_tokens = settings()["tokens"], answering.shared_tokens
     print(f"{shared_tokens(model, prompts)} tokens are shared, prompts have up to {max(map(len, prompts))}")
 
@@ -384,6 +384,9 @@ def main():
     parser.add_argument("--batch", type=int, nargs="+", default=[8, 16, 32, 64])
     parser.add_argument("--tuned-on", type=int, default=32, help="problems on which the batch is chosen")
     parser.add_argument("--once", action="store_true", help="no second audit after lm-eval")
+    parser.add_argument(
+        "--dtype", default="float32", help="of samples, continuous and shared; compare is in float32"
+    )
     parser.add_argument("--k", type=int, default=16)
     options = parser.parse_args()
     if options.do == "prepare":
@@ -398,11 +401,11 @@ def main():
     elif options.do == "compare":
         compare(options.kind, options.rounds, options.batch, options.tuned_on, options.once)
     elif options.do == "samples":
-        samples(options.rounds, options.k, options.problems)
+        samples(options.rounds, options.k, options.problems, options.dtype)
     elif options.do == "shared":
-        shared(options.rounds, options.problems)
+        shared(options.rounds, options.problems, options.dtype)
     elif options.do == "continuous":
-        continuous(options.rounds, options.problems)
+        continuous(options.rounds, options.problems, options.dtype)
     else:
         floor()
 

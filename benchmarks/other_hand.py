@@ -38,9 +38,10 @@ def run_seed(seed, out, limit):
     )
     return overmem.audit(
         train(recipe, resume=True),
-        axes=("likelihood", "accuracy"),
+        axes=("likelihood", "accuracy", "references"),
         references={"other": "wordmath:val_other_hand"},
         limit=limit,
+        checkpoints="all",
     )
 
 

@@ -25,7 +25,7 @@ from transformers.cache_utils import DynamicSlidingWindowLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from overmem.auditing.rows import cache_keyword, can_join
+from overmem.auditing.rows import below_adapter, cache_keyword, can_join
 
 NAME = "overmem_answers"
 """Of this attention among those of transformers."""
@@ -54,7 +54,7 @@ def can_share(model: Any) -> bool:
     So where positions are rotations that the keys carry and attention is the usual one; not where distances
     are counted in columns, as by windows and by biases.
     """
-    base = _base(model)
+    base = below_adapter(model)
     text = base.config.get_text_config(decoder=True)
     return (
         _is_usual(base)
@@ -83,7 +83,7 @@ def seeing(model: Any, ids: Sequence[int]) -> Iterator[None]:
         model: a causal LM in eval mode.
         ids: the tokens, none where `can_share` does not hold.
     """
-    base = _base(model)
+    base = below_adapter(model)
     device = next(model.parameters()).device
     if not ids and not (device.type == "cpu" and _is_usual(base)):
         yield
@@ -156,10 +156,6 @@ def _at_once(of_R_H_G_X: torch.Tensor) -> torch.Tensor:
 def _apart(of_H_RG_X: torch.Tensor, rows: int) -> torch.Tensor:
     """The rows again: (R, H, G, X)."""
     return of_H_RG_X.view(len(of_H_RG_X), rows, -1, of_H_RG_X.shape[-1]).transpose(0, 1)
-
-
-def _base(model: Any) -> Any:
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def _mask(*args: Any, **kwargs: Any) -> torch.Tensor:

@@ -33,8 +33,13 @@ def can_join(config: Any) -> bool:
 
 def cache_keyword(model: Any) -> str:
     """What a model calls its cache: `cache` from transformers 5.24 on, `past_key_values` before it."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return "cache" if "cache" in inspect.signature(type(base).forward).parameters else "past_key_values"
+    forward = type(below_adapter(model)).forward
+    return "cache" if "cache" in inspect.signature(forward).parameters else "past_key_values"
+
+
+def below_adapter(model: Any) -> Any:
+    """The model that an adapter of PEFT is wrapped around; the model itself where there is none."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 class RowLayer(DynamicLayer):

@@ -3,7 +3,7 @@ import torch
 import transformers
 
 import overmem.auditing.generate
-from overmem.auditing.attention import attend, can_share, seeing, shared_tokens
+from overmem.auditing.attention import NAME, attend, can_share, seeing, shared_tokens
 from overmem.auditing.engines import hf
 from overmem.auditing.generate import generate
 from overmem.auditing.rows import RowCache, cache_keyword, can_join
@@ -332,6 +332,12 @@ def test_an_adapter_answers_behind_a_shared_prefix_as_it_does_alone(tokenizer):
     answers = generate(adapted, prompts, tokenizer, stops=stops, max_new_tokens=12)
     expected = [one_by_one(adapted, prompt, stops, 12) for prompt in prompts]
     assert [list(answer.tokens) for (answer,) in answers] == expected
+
+
+def test_on_a_cpu_this_attention_is_used_without_a_prefix_too(model):
+    with seeing(model, []):
+        assert model.config._attn_implementation == NAME
+    assert model.config._attn_implementation != NAME
 
 
 def test_the_model_is_as_it_was_where_answers_fail_midway(model, tokenizer):

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from overmem.auditing.rows import below_adapter
+
 
 @contextlib.contextmanager
 def quiet_and_seeded(seed: int, loggers: Sequence[str]) -> Iterator[None]:
@@ -49,7 +51,7 @@ def quiet_and_seeded(seed: int, loggers: Sequence[str]) -> Iterator[None]:
 @contextlib.contextmanager
 def generation_config_restored(model: Any) -> Iterator[None]:
     """Lend the model, and the one under an adapter, generation settings that may be changed."""
-    under = model.get_base_model() if hasattr(model, "get_base_model") else model
+    under = below_adapter(model)
     originals = [(item, item.generation_config) for item in (under, model)]
     for item, original in originals:
         item.generation_config = copy.deepcopy(original)

@@ -1,12 +1,13 @@
 """The time of an audit's answers against lm-evaluation-harness and against plain `generate`.
 
 The same checkpoints of SmolLM2-135M (LoRA adapters on GSM8K, and again merged into full weights), the same
-problems, prompts, stops and length, greedily, in fp32. lm-eval's `hf` backend gets the best batch size of
-those tried on the first checkpoint, and a process a checkpoint, as it is used; the audit is one process.
-The audit runs before and after lm-eval. Steady state is the time inside the answering calls alone.
+problems, prompts, stops and length, greedily, in fp32 unless --dtype says bf16. lm-eval's `hf` backend gets
+the best batch size of those tried on the first checkpoint, and a process a checkpoint, as it is used; the
+audit is one process. The audit runs before and after lm-eval. Steady state is the time inside the answering
+calls alone.
 
     python benchmarks/audit_vs_lm_eval.py prepare --run RUN --data GSM8K_TEST.jsonl   (or with --shots 5)
-    python benchmarks/audit_vs_lm_eval.py compare --kind full --rounds 1
+    python benchmarks/audit_vs_lm_eval.py compare --kind full --rounds 1   (or with --dtype bfloat16)
     python benchmarks/audit_vs_lm_eval.py compare --kind adapter --rounds 1
     python benchmarks/audit_vs_lm_eval.py samples --problems 20 --rounds 2
     python benchmarks/audit_vs_lm_eval.py continuous --problems 64 --rounds 2
@@ -101,7 +102,7 @@ def settings():
     return json.loads((HOME / "settings.json").read_text())
 
 
-def audit_once(kind):
+def audit_once(kind, dtype):
     """One process: answers at every checkpoint. Prints seconds in the answering calls and the texts."""
     import overmem
     from overmem.auditing.engines import hf
@@ -111,7 +112,7 @@ def audit_once(kind):
     inside = timed(hf, "generate")
     out = HOME / f"out-{kind}-{os.getpid()}"
     audit = overmem.audit(
-        HOME / kind, val=settings()["val"], axes="accuracy", dtype="float32", out=out,
+        HOME / kind, val=settings()["val"], axes="accuracy", dtype=dtype, out=out,
         max_new_tokens=settings()["tokens"],
     )  # fmt: skip
     texts = {
@@ -125,7 +126,7 @@ def audit_once(kind):
     print("RESULT" + json.dumps({"steady": sum(inside), "texts": texts}))
 
 
-def lm_eval_once(kind, name, batch, limit):
+def lm_eval_once(kind, dtype, name, batch, limit):
     """One process, one checkpoint, through lm-eval."""
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
@@ -136,7 +137,7 @@ def lm_eval_once(kind, name, batch, limit):
     if kind == "adapter":
         base = json.loads((path / "adapter_config.json").read_text())["base_model_name_or_path"]
         given = {"pretrained": base, "peft": str(path), "tokenizer": str(path)}
-    model = HFLM(**given, dtype="float32", device="cpu", batch_size=batch)
+    model = HFLM(**given, dtype=dtype, device="cpu", batch_size=batch)
     inside = timed(HFLM, "generate_until")
     found = simple_evaluate(
         model=model,
@@ -179,52 +180,101 @@ def process(*arguments):
     return {"wall": wall, **json.loads(line.removeprefix("RESULT"))}
 
 
-def best_batch(kind, name, sizes, problems):
+def best_batch(kind, dtype, name, sizes, problems):
     """The batch size at which lm-eval answers fastest, on the first checkpoint."""
-    took = {size: process("lm_eval", kind, name, size, problems)["steady"] for size in sizes}
+    took = {size: process("lm_eval", kind, dtype, name, size, problems)["steady"] for size in sizes}
     print(f"lm-eval, {problems} problems of {kind}/{name}, seconds by batch size: {took}", flush=True)
     return min(took, key=lambda size: took[size])
 
 
-def compare(kind, rounds, sizes, tuned_on, once):
+def compare(kind, rounds, sizes, tuned_on, once, dtype):
     """Rounds of an audit of all checkpoints, lm-eval over them, and (unless once) the audit again."""
     names = sorted(
         (path.name for path in (HOME / kind).glob("checkpoint-*")), key=lambda n: int(n.split("-")[1])
     )
-    batch = best_batch(kind, names[0], sizes, tuned_on) if len(sizes) > 1 else sizes[0]
+    batch = best_batch(kind, dtype, names[0], sizes, tuned_on) if len(sizes) > 1 else sizes[0]
     ratios, steady = [], []
     for number in range(rounds):
-        before = process("audit", kind)
-        theirs = [process("lm_eval", kind, name, batch, 0) for name in names]
-        audits = [before] if once else [before, process("audit", kind)]
+        before = process("audit", kind, dtype)
+        theirs = [process("lm_eval", kind, dtype, name, batch, 0) for name in names]
+        audits = [before] if once else [before, process("audit", kind, dtype)]
         assert all(one["texts"] == before["texts"] for one in audits)
         texts = {name: one["texts"][name] for name, one in zip(names, theirs, strict=True)}
         wall, inside = sum(one["wall"] for one in theirs), sum(one["steady"] for one in theirs)
-        print(f"{kind}, round {number + 1}: {agreement(texts, before['texts'])}")
-        print(f"  lm-eval {wall:.1f} s, of which answering {inside:.1f}")
+        print(f"{kind}, {dtype}, round {number + 1}: {agreement(texts, before['texts'], dtype)}")
+        print(f"  lm-eval {wall:.1f} s, of which answering {inside:.1f}; {work(texts, dtype)}")
         for ours in audits:
             ratios.append(wall / ours["wall"])
             steady.append(inside / ours["steady"])
             print(
                 f"  overmem {ours['wall']:.1f} s, of which answering {ours['steady']:.1f}; "
-                f"ratios {ratios[-1]:.2f} and {steady[-1]:.2f}",
+                f"{work(before['texts'], dtype)}; ratios {ratios[-1]:.2f} and {steady[-1]:.2f}",
                 flush=True,
             )
+    found = [f"{statistics.median(one):.2f} ({min(one):.2f} to {max(one):.2f})" for one in (ratios, steady)]
     print(
-        f"| {kind} | {len(names)} checkpoints | lm-eval's batch {batch} | {statistics.median(ratios):.2f} "
-        f"({min(ratios):.2f} to {max(ratios):.2f}) | {statistics.median(steady):.2f} "
-        f"({min(steady):.2f} to {max(steady):.2f}) |"
+        f"| {kind}, {dtype} | {len(names)} checkpoints | lm-eval's batch {batch} | {found[0]} | {found[1]} |"
     )
 
 
-def agreement(theirs, ours):
-    """How many answers, as a grader extracts them, are the same; stops where too few are for a comparison."""
+def work(texts, dtype):
+    """What these answers need at least: seconds of arithmetic and of memory at this machine's peaks.
+
+    Arithmetic counts every token once (what all prompts begin with once a checkpoint, one projection to the
+    vocabulary a new token); memory reads the weights once for every token of a checkpoint's longest answer,
+    all rows together, and each new token's keys and values, those of the shared beginning once a step.
+    """
+    import torch
+    from transformers import AutoConfig, AutoTokenizer
+
+    path = next((HOME / "full").glob("checkpoint-*"))
+    config, tokenizer = AutoConfig.from_pretrained(path), AutoTokenizer.from_pretrained(path)
+    prompts = {
+        row["id"]: tokenizer(row["prompt"], add_special_tokens=False)["input_ids"]
+        for row in map(json.loads, (HOME / "problems.jsonl").read_text().splitlines())
+    }
+    first, *others = prompts.values()
+    begin = next(i for i, token in enumerate(first) if any(one[i] != token for one in others))
+    size = torch.finfo(getattr(torch, dtype)).bits // 8
+    head = config.hidden_size * config.vocab_size
+    width = config.hidden_size // config.num_attention_heads
+    layer = 2 * config.hidden_size * (config.hidden_size + config.num_key_value_heads * width)
+    body = config.num_hidden_layers * (layer + 3 * config.hidden_size * config.intermediate_size)
+    keys = 2 * config.num_hidden_layers * config.num_key_value_heads * width * size
+    attended = 4 * config.num_hidden_layers * config.hidden_size  # operations for each key that is looked at
+    operations = read = new = 0
+    for answers in texts.values():
+        lengths = {
+            key: len(tokenizer(text, add_special_tokens=False)["input_ids"]) + 1
+            for key, text in answers.items()
+        }
+        new += sum(lengths.values())
+        operations += 2 * body * begin + attended * begin**2 / 2
+        read += max(lengths.values()) * ((body + head) * size + begin * keys)
+        for key, n in lengths.items():
+            own = len(prompts[key]) - begin
+            operations += 2 * body * (own + n) + 2 * head * n
+            operations += attended * (own + n) * (begin + (own + n) / 2)
+            read += n * (own + n / 2) * keys
+    flops, bandwidth = peaks(dtype)
+    return (
+        f"{new} new tokens need at least {operations / 1e12:.1f} TFLOP, {operations / flops:.0f} s at "
+        f"{flops / 1e9:.0f} GFLOP/s, and {read / 1e9:.0f} GB, {read / bandwidth:.0f} s at "
+        f"{bandwidth / 1e9:.0f} GB/s"
+    )
+
+
+def agreement(theirs, ours, dtype):
+    """How many answers, as a grader extracts them, are the same; stops where too few are for a comparison.
+
+    In bf16 the nearest of two tokens can change with the shape of a batch, so there it is only told.
+    """
     from overmem.tasks.grade import extract_math
 
     pairs = [(text, ours[name][key]) for name, texts in theirs.items() for key, text in texts.items()]
     same = sum(extract_math(a) == extract_math(b) for a, b in pairs)
     alike = sum(a.strip() == b.strip() for a, b in pairs)
-    if same < 0.9 * len(pairs):
+    if dtype == "float32" and same < 0.9 * len(pairs):
         sys.exit(
             f"only {same} of {len(pairs)} extracted answers are equal: not the same work, so no comparison"
         )
@@ -347,8 +397,8 @@ def take_turns(ours, rival, rounds, said):
     print(f"| {said} | {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |")
 
 
-def floor():
-    """What this machine can do at most: products of large matrices, and reading memory."""
+def peaks(dtype):
+    """What this machine can do at most: operations a second in products of matrices, bytes a second read."""
     import torch
 
     def best(function):
@@ -359,10 +409,17 @@ def floor():
             took.append(time.perf_counter() - start)
         return min(took)
 
-    square, long = torch.randn(2048, 2048), torch.randn(100_000_000)
-    operations = 2 * 2048**3 / best(lambda: square @ square)
-    read = 4e8 / best(long.sum)
-    print(f"{torch.get_num_threads()} threads: {operations / 1e9:.0f} GFLOP/s, {read / 1e9:.1f} GB/s")
+    square, long = torch.randn(2048, 2048).to(getattr(torch, dtype)), torch.randn(100_000_000)
+    return 2 * 2048**3 / best(lambda: square @ square), 4e8 / best(long.sum)
+
+
+def floor(dtype):
+    import torch
+
+    flops, bandwidth = peaks(dtype)
+    print(
+        f"{torch.get_num_threads()} threads, {dtype}: {flops / 1e9:.0f} GFLOP/s, {bandwidth / 1e9:.1f} GB/s"
+    )
 
 
 def main():
@@ -384,9 +441,7 @@ def main():
     parser.add_argument("--batch", type=int, nargs="+", default=[8, 16, 32, 64])
     parser.add_argument("--tuned-on", type=int, default=32, help="problems on which the batch is chosen")
     parser.add_argument("--once", action="store_true", help="no second audit after lm-eval")
-    parser.add_argument(
-        "--dtype", default="float32", help="of samples, continuous and shared; compare is in float32"
-    )
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="of both sides")
     parser.add_argument("--k", type=int, default=16)
     options = parser.parse_args()
     if options.do == "prepare":
@@ -396,10 +451,10 @@ def main():
     elif options.do == "audit":
         audit_once(*options.given)
     elif options.do == "lm_eval":
-        kind, name, batch, limit = options.given
-        lm_eval_once(kind, name, int(batch), int(limit) or None)
+        kind, dtype, name, batch, limit = options.given
+        lm_eval_once(kind, dtype, name, int(batch), int(limit) or None)
     elif options.do == "compare":
-        compare(options.kind, options.rounds, options.batch, options.tuned_on, options.once)
+        compare(options.kind, options.rounds, options.batch, options.tuned_on, options.once, options.dtype)
     elif options.do == "samples":
         samples(options.rounds, options.k, options.problems, options.dtype)
     elif options.do == "shared":
@@ -407,7 +462,7 @@ def main():
     elif options.do == "continuous":
         continuous(options.rounds, options.problems, options.dtype)
     else:
-        floor()
+        floor(options.dtype)
 
 
 if __name__ == "__main__":

@@ -119,6 +119,10 @@ class CompletionsServer:
         content = self._write(body)
         if fault == "abort":
             content["choices"][0]["finish_reason"] = "abort"
+        if fault == "full":
+            # As where the server's context ends before the model's.
+            content["choices"][0]["finish_reason"] = "length"
+            content["usage"]["completion_tokens"] = body["max_tokens"] - 1
         cut = {"truncate": "body", "half json": "json"}.get(fault)
         handler.answer(200, content, cut=cut)
 

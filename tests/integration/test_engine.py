@@ -271,6 +271,13 @@ def test_a_prompt_that_the_server_reads_otherwise_is_refused(pico_run, val_file,
     assert not (pico_run / "overmem").exists()
 
 
+def test_an_answer_that_the_server_cuts_short_is_not_graded(pico_run, val_file, server):
+    # The first two requests try out what the server takes.
+    server.faults[4] = "full"
+    with pytest.raises(EngineError, match=r"cuts answers short[\s\S]*longer context"):
+        overmem.audit(pico_run, val=str(val_file), engine=server.engine, **QUICK)
+
+
 def test_the_key_is_sent_and_never_kept(pico_run, val_file, tokenizer, monkeypatch):
     with CompletionsServer(models(pico_run), tokenizer, key="sk-hush") as server:
         with pytest.raises(EngineError, match="OVERMEM_API_KEY") as refused:

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from filelock import FileLock
 from typer.testing import CliRunner
 
 import overmem
 from overmem.cli.app import app
-from overmem.errors import OvermemError
+from overmem.errors import OvermemError, RunError
 from overmem.store import Store
 from overmem.sweeping.crew import Worker
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
@@ -130,6 +131,39 @@ def test_a_finished_sweep_does_nothing_again(whole, home, monkeypatch):
     monkeypatch.setattr(work, "measure", never)
     again = overmem.sweep(written(home, home / "whole"))
     assert again == whole
+
+
+def test_a_cell_that_was_stopped_early_is_not_trained_again(home, tmp_path, monkeypatch):
+    from overmem.sweeping import work
+
+    torch.set_num_threads(1)
+    done = overmem.sweep(written(home, tmp_path / "out", grid={"seed": [0]}))
+    cell = tmp_path / "out" / done.cells[0].name
+    for state in cell.glob("checkpoint-*/trainer_state.json"):
+        # As where the monitor ends a run before its last step.
+        state.write_text(json.dumps(json.loads(state.read_text()) | {"max_steps": 600}))
+
+    def never(*_, **__):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(work, "train", never)
+    failing = written(home, tmp_path / "out", grid={"seed": [0]})
+    failing["audit"] |= {"grader": "python:tests.sweeps:no_such"}
+    [failed] = overmem.sweep(failing).cells
+    assert failed.status == "failed" and "trained again" not in failed.error
+    changed = written(home, tmp_path / "out", grid={"seed": [0]})
+    changed["audit"] |= {"limit": 30}
+    [again] = overmem.sweep(changed).cells
+    assert (again.status, again.train_seconds) == ("done", done.cells[0].train_seconds)
+    assert len(list(cell.glob("checkpoint-*"))) == 2
+
+
+def test_two_sweeps_do_not_work_in_one_folder(home, tmp_path):
+    (tmp_path / "out").mkdir()
+    held = FileLock(tmp_path / "out" / ".lock")
+    with held, pytest.raises(RunError, match="another `overmem sweep` is at work"):
+        overmem.sweep(written(home, tmp_path / "out"))
+    assert [item.name for item in (tmp_path / "out").iterdir()] == [".lock"]
 
 
 def test_the_recommended_point_is_measured_on_problems_that_chose_nothing(whole, home):

@@ -119,6 +119,22 @@ def test_what_it_cannot_hold_is_skipped_with_the_reason(adapters, val_file, engi
         overmem.audit(adapters, val=str(val_file), engine="vllm", out=tmp_path / "alone", **QUICK)
 
 
+def test_an_answer_that_vllm_cuts_short_is_not_graded(pico_run, val_file, engines, monkeypatch):
+    import vllm
+
+    answer = vllm.LLM.generate
+
+    def generate(self, *args, **kwargs):
+        requests = answer(self, *args, **kwargs)
+        requests[-1].outputs[0].token_ids = requests[-1].outputs[0].token_ids[:1]
+        requests[-1].outputs[0].finish_reason = "length"
+        return requests
+
+    monkeypatch.setattr(vllm.LLM, "generate", generate)
+    with pytest.raises(EngineError, match=r"vLLM cuts answers short[\s\S]*after 1 tokens"):
+        overmem.audit(pico_run, val=str(val_file), engine="vllm", **QUICK)
+
+
 def test_an_engine_that_does_not_start_is_one_message(pico_run, val_file, engines):
     with pytest.raises(EngineError, match=r"vLLM does not start[\s\S]*max_modl_len"):
         overmem.audit(pico_run, val=str(val_file), engine="vllm:max_modl_len=9", **QUICK)

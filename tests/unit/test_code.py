@@ -67,6 +67,10 @@ def right(text: str, example: Example) -> bool:
         ("````python\n'''\n```\n'''\n````", "'''\n```\n'''\n"),
         ("```python\n```", ""),
         ("```", ""),
+        ("    return 1\n```\n", "    return 1\n"),
+        ("    return 1\n```\nIt returns one.", "    return 1\n"),
+        ("def f():\n    return 1\n```\nSo `f` is done.", "def f():\n    return 1\n"),
+        ("So:\n```\na = 1\nb = ", "a = 1\nb = "),
     ],
 )
 def test_code_is_found_in_what_surrounds_it(text, code):

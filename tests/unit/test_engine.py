@@ -9,7 +9,7 @@ import pytest
 from overmem.auditing.engines.address import parse_engine
 from overmem.auditing.engines.dialect import DIALECTS, Question, read_answer, request_body
 from overmem.auditing.engines.openai import prompt_text
-from overmem.auditing.engines.transport import Patience, Unusable, _retry_after
+from overmem.auditing.engines.transport import Patience, Server, Unusable, _retry_after
 from overmem.auditing.sampling import seed_of
 from overmem.errors import EngineError
 
@@ -108,6 +108,19 @@ def test_log_probabilities_in_the_ways_that_servers_give_them(logprobs, mean):
 def test_what_is_no_answer_is_asked_for_again(broken):
     with pytest.raises(Unusable):
         read_answer(broken, ())
+
+
+def test_a_key_may_end_in_a_line_break_and_is_never_shown(monkeypatch):
+    for name in ("OVERMEM_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    address = parse_engine("openai:http://localhost:1")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-hush\n")
+    server = Server(address, Patience(timeout_seconds=1))
+    assert server.public("it was sk-hush here") == "it was *** here"
+    monkeypatch.setenv("OVERMEM_API_KEY", "sk-\nhush")
+    with pytest.raises(EngineError, match="cannot be sent") as refused:
+        Server(address, Patience(timeout_seconds=1))
+    assert "hush" not in str(refused.value)
 
 
 def test_seeds_differ_between_samples_examples_and_audits_and_stay():

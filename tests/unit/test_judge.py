@@ -198,6 +198,14 @@ def test_last_checkpoint_with_the_lowest_nll_has_no_excess_and_no_interval():
     assert severity.perplexity_ratio == 1.0 and severity.reason
 
 
+def test_a_run_that_diverged_has_an_infinite_ratio_and_no_traceback():
+    # exp(949) is no float; the NLL itself is finite, as after too large a learning rate.
+    rows = plant([0.5, 0.6, 0.7, 0.2, 0.0], [1.0, 1.0, 1.0, 50.0, 950.0])
+    verdict = judge(STEPS, *rows)
+    assert verdict.severity.perplexity_ratio == math.inf and verdict.stage == "overfit"
+    assert json.loads(json.dumps(verdict.to_dict()))["severity"]["perplexity_ratio"] is None
+
+
 def test_record_carries_thresholds_names_epochs_and_costs_in_words():
     names = ["a", "b", "c", "d", "e"]
     verdict = judge(STEPS, *MEMORIZED, names=names, epochs=[1, 2, 3, 4, None], seed=7, resamples=300)

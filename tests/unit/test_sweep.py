@@ -95,6 +95,13 @@ def test_names_are_readable_stable_and_fit_for_a_folder():
     assert ends[0].name == "lora.kind=1+template.kind=chat"
 
 
+def test_what_one_cell_sets_inside_a_mapping_stays_with_it():
+    shared = {"lora": {"r": 8, "lora_alpha": 16}}
+    sweep = asked(grid={}, set=shared, cells=[{"method": "lora", "lora.r": 64}, {"method": "dora"}])
+    ranks = [cell.recipe.lora["r"] for cell in make_cells(sweep)]
+    assert ranks == [64, 8] and sweep.set["lora"] == {"r": 8, "lora_alpha": 16}
+
+
 def test_the_bundled_sweeps_are_valid():
     cells = make_cells(load_sweep("sweep-organism"))
     assert len(cells) == 8 and {cell.recipe.seed for cell in cells} == {0, 1}
@@ -158,6 +165,14 @@ def test_within_one_standard_error_the_lowest_nll_wins():
     assert make_family([one], 1.10).recommended.label == "learning_rate=0.0001, epoch 2"
 
 
+def test_a_configuration_that_diverged_does_not_stop_the_others_being_compared():
+    calm = configuration({RATE: 1e-4}, [0.5, 0.8], [0.3, 0.25])
+    wild = configuration({RATE: 1.0}, [0.0, 0.0], [900.0, 950.0])
+    family = make_family([calm, wild], 1.10)
+    assert family.recommended.label == "learning_rate=0.0001, epoch 2"
+    assert family.point("learning_rate=1.0, epoch 2").perplexity_ratio == math.inf
+
+
 def test_too_few_problems_recommend_nothing():
     few = configuration({RATE: 1e-4}, [0.5, 0.8], [0.3, 0.2], n=20)
     family = make_family([few], 1.10)
@@ -200,6 +215,15 @@ def test_steps_to_the_edge_are_counted_along_each_dimension_alone():
         ("epoch", True): (1, None, None),
     }
     assert edges("mar-0.0002")[RATE, True] == (1, None, None)
+
+    # One that failed may lie past the edge: the fit region is not known to go on beyond it.
+    there = [group for group in groups if group.name != "mar-0.0002"]
+    chosen = next(p for p in points if (p.group, p.epoch) == ("mar-0.0001", 2.0))
+    absent = {"mar-0.0002": {RATE: 2e-4, "loss": "mar"}, "dft-0.0002": {RATE: 2e-4, "loss": "dft"}}
+    found = find_edges(chosen, [p for p in points if p.group != "mar-0.0002"], there, absent)
+    up = next(edge for edge in found if (edge.key, edge.upward) == (RATE, True))
+    assert (up.steps, up.to, up.stage) == (1, "mar-0.0002", "without a result")
+    assert "1 step up in learning rate is without a result" in edges_text(found)
 
 
 def test_the_table_has_a_row_a_point():

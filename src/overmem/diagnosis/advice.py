@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from overmem.diagnosis.estimates import accuracy_difference, nll_difference
+from overmem.diagnosis.estimates import accuracy_difference, nll_difference, perplexity
 from overmem.diagnosis.moments import Moments
 from overmem.diagnosis.rules import allowed_mask, recommended_index
 from overmem.diagnosis.spoken import percent
@@ -59,13 +59,13 @@ def _why(moments: Moments, names: Sequence[str], pick: int, perplexity_ratio: fl
         f"the {int(allowed_C.sum())} of {len(names)} checkpoints whose perplexity is within "
         f"{perplexity_ratio:g} times the lowest"
     )
-    perplexity, accuracy = math.exp(moments.nll_C[pick]), float(moments.accuracy_C[pick])
+    own, accuracy = perplexity(moments.nll_C[pick]), float(moments.accuracy_C[pick])
     best = float(moments.accuracy_C[allowed_C].max())
     if accuracy == best:
-        figures = f"{percent(best)}, perplexity {perplexity:.2f}"
+        figures = f"{percent(best)}, perplexity {own:.2f}"
         return f"{names[pick]} has the highest accuracy ({figures}) of {group}."
     return (
-        f"{names[pick]} has the lowest perplexity ({perplexity:.2f}) among those within one standard error "
+        f"{names[pick]} has the lowest perplexity ({own:.2f}) among those within one standard error "
         f"of the highest accuracy ({percent(accuracy)} against {percent(best)}) of {group}."
     )
 
@@ -78,7 +78,7 @@ def _price(moments: Moments, names: Sequence[str], c: int, pick: int) -> str:
     points = _interval(accuracy, lambda x: f"{100 * x:+.1f}")
     return (
         f"{names[c]} against {names[pick]}: accuracy {100 * accuracy.value:+.1f} points{points}, "
-        f"perplexity times {math.exp(nll.value):.3f}{_interval(nll, lambda x: f'{math.exp(x):.3f}')}."
+        f"perplexity times {perplexity(nll.value):.3f}{_interval(nll, lambda x: f'{perplexity(x):.3f}')}."
     )
 
 

@@ -68,11 +68,15 @@ def nll_estimate(moments: Moments, c: int) -> Estimate:
     return Estimate(value, value / factor, value * factor, moments.n)
 
 
-def perplexity_estimate(nll: Estimate) -> Estimate:
-    """Exponentiate an NLL estimate and its interval; lower is better, infinite where exp overflows."""
+def perplexity(nats: float) -> float:
+    """The exponential of an NLL, or of a difference of two; infinite where it overflows."""
     with np.errstate(over="ignore"):
-        value, low, high = (float(np.exp(x)) for x in (nll.value, nll.low, nll.high))
-    return Estimate(value, low, high, nll.n, nll.reason)
+        return float(np.exp(nats))
+
+
+def perplexity_estimate(nll: Estimate) -> Estimate:
+    """Exponentiate an NLL estimate and its interval; lower is better."""
+    return Estimate(perplexity(nll.value), perplexity(nll.low), perplexity(nll.high), nll.n, nll.reason)
 
 
 def accuracy_difference(moments: Moments, c: int, reference: int) -> Estimate:

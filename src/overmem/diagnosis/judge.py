@@ -18,7 +18,13 @@ import numpy.typing as npt
 from overmem.diagnosis import rules
 from overmem.diagnosis.advice import advise
 from overmem.diagnosis.checks import check_labels, check_rows, check_settings
-from overmem.diagnosis.estimates import accuracy_estimate, nll_difference, nll_estimate, perplexity_estimate
+from overmem.diagnosis.estimates import (
+    accuracy_estimate,
+    nll_difference,
+    nll_estimate,
+    perplexity,
+    perplexity_estimate,
+)
 from overmem.diagnosis.moments import Moments, measure_seeds
 from overmem.diagnosis.posterior import Curves, FittedPrior, draw_curves, draw_with_more_problems, fit_prior
 from overmem.records import STAGES, CheckpointSummary, Estimate, Onset, Severity, Verdict
@@ -264,7 +270,7 @@ def _measure_severity(moments: Moments) -> Severity:
     excess = nll_difference(moments, last, lowest)
     return Severity(
         excess_nll_nats=excess,
-        perplexity_ratio=math.exp(excess.value),
+        perplexity_ratio=perplexity(excess.value),
         reason="the shares need token-level rows, and only sums over completions were given",
     )
 

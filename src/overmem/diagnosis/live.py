@@ -16,7 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from overmem.diagnosis.estimates import accuracy_estimate, nll_difference, nll_estimate, perplexity_estimate
+from overmem.diagnosis.estimates import (
+    accuracy_estimate,
+    nll_difference,
+    nll_estimate,
+    perplexity,
+    perplexity_estimate,
+)
 from overmem.diagnosis.excess import Bools, Floats, split_excess
 from overmem.diagnosis.judge import MIN_PROBLEMS, judge
 from overmem.diagnosis.moments import Moments, measure_curves
@@ -218,7 +224,7 @@ def _ratio(moments: Moments, last: int, lowest: int, threshold: float) -> tuple[
         reason = "the perplexity is the lowest so far"
         return Estimate(1.0, math.nan, math.nan, moments.n, reason), math.nan if last == 0 else 0.0
     difference = nll_difference(moments, last, lowest)
-    value, low, high = (math.exp(x) for x in (difference.value, difference.low, difference.high))
+    value, low, high = (perplexity(x) for x in (difference.value, difference.low, difference.high))
     ratio = Estimate(value, low, high, moments.n, difference.reason)
     size = moments.nll_C.size
     contrast_B = np.zeros(2 * size)

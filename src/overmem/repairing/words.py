@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from overmem.diagnosis.estimates import perplexity
 from overmem.diagnosis.spoken import percent, sentence
 from overmem.records import Attempt, Cost, Repair
 
@@ -52,10 +53,10 @@ def _accuracy_and_nll(costs: Sequence[Cost]) -> str:
     accuracy, nll = by_name.get("accuracy"), by_name.get("nll")
     if accuracy is None or nll is None:
         return ""
-    ratio = math.exp(nll.difference.value)
+    ratio = perplexity(nll.difference.value)
     return (
         f"Accuracy goes from {percent(accuracy.reference_value)} to {percent(accuracy.value)}, "
-        f"perplexity from {math.exp(nll.reference_value):.3f} to {math.exp(nll.value):.3f} "
+        f"perplexity from {perplexity(nll.reference_value):.3f} to {perplexity(nll.value):.3f} "
         f"(times {ratio:.3f})."
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from overmem.diagnosis.run import open_audit
 from overmem.diagnosis.seeds import read_seeds
@@ -48,6 +49,12 @@ def read_groups(
             )
         )
     return found, left_out
+
+
+def absent_groups(cells: Sequence[Cell], measured: Sequence[Measured]) -> dict[str, dict[str, Any]]:
+    """Settings of the configurations that have no result, by name."""
+    keys, there = varied_keys(cells), {item.name for item in measured}
+    return {cell.group: {key: cell.value(key) for key in keys} for cell in cells if cell.group not in there}
 
 
 def families_of(measured: Sequence[Measured]) -> list[list[Measured]]:

@@ -68,9 +68,10 @@ class Edge:
     steps: int
     """Grid steps to that point, or, where there is none, to the end of the grid."""
     to: str | None
-    """The label of that point; None where all are fit up to the end of the grid."""
+    """The label of that point, or the configuration without a result; None where all are fit up to the end of
+    the grid."""
     stage: str | None = None
-    """Its stage, or the one it leans to."""
+    """Its stage, or the one it leans to; `without a result` where that configuration has none."""
 
 
 @dataclass(frozen=True, kw_only=True)

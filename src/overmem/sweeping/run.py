@@ -7,12 +7,14 @@ sweep that was stopped continues where it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
 from overmem.auditing.config import resolve_config
 from overmem.auditing.session import Progress
@@ -24,7 +26,7 @@ from overmem.sweeping.cells import Cell, make_cells, varied_keys
 from overmem.sweeping.config import Sweep, check_sweep, load_sweep
 from overmem.sweeping.confirm import confirm_tasks, confirmed
 from overmem.sweeping.crew import Crew, crew
-from overmem.sweeping.gather import families_of, read_groups
+from overmem.sweeping.gather import absent_groups, families_of, read_groups
 from overmem.sweeping.record import CellState, SweepResult
 from overmem.sweeping.summary import make_family, points_table
 from overmem.sweeping.words import sweep_words
@@ -37,6 +39,8 @@ OnCell = Callable[[CellState, int, int], None]
 """Called with a cell that has just ended, how many have, and how many there are."""
 SWEEP_NAME = "sweep.yaml"
 """Where a sweep's folder keeps what was asked for."""
+LOCK_NAME = ".lock"
+"""Held while a sweep is at work; the system lets go of it when the process ends."""
 
 
 def sweep(
@@ -73,20 +77,45 @@ def sweep(
     cells = make_cells(asked)
     check_cells(asked, cells)
     folder = Path(asked.output)
-    write_text_atomic(folder / SWEEP_NAME, yaml.safe_dump(asked.model_dump(mode="json"), sort_keys=False))
-    todo = [cell for cell in cells if not is_done(cell, asked)]
-    with crew(asked, progress or (lambda *_: None), ray=ray, workers=workers, most=len(todo)) as workforce:
-        ended = len(cells) - len(todo)
-        for task, _ in workforce.do([Task(cell=cell, sweep=asked) for cell in todo]):
-            ended += 1
-            if on_cell is not None:
-                on_cell(state_of(task.cell, asked), ended, len(cells))
-        result = _conclude(asked, cells, workforce)
-    Store(folder).write_record("sweep", result.to_dict())
-    if result.families:
-        write_text_atomic(folder / "points.csv", points_table(result.families).write_csv())
-    write_sweep_report(result.to_dict(), folder / "report.html", title=folder.name)
+    with _alone(folder):
+        write_text_atomic(folder / SWEEP_NAME, yaml.safe_dump(asked.model_dump(mode="json"), sort_keys=False))
+        todo = [cell for cell in cells if not is_done(cell, asked)]
+        told = progress or (lambda *_: None)
+        with crew(asked, told, ray=ray, workers=workers, most=len(todo)) as workforce:
+            ended = len(cells) - len(todo)
+            for task, _ in workforce.do([Task(cell=cell, sweep=asked) for cell in todo]):
+                ended += 1
+                if on_cell is not None:
+                    on_cell(state_of(task.cell, asked), ended, len(cells))
+            result = _conclude(asked, cells, workforce)
+        Store(folder).write_record("sweep", result.to_dict())
+        if result.families:
+            write_text_atomic(folder / "points.csv", points_table(result.families).write_csv())
+        write_sweep_report(result.to_dict(), folder / "report.html", title=folder.name)
     return result
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other sweeps out of a folder: two that train one cell would overwrite each other's checkpoints.
+
+    Raises:
+        RunError: one is at work in it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK_NAME)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(
+            "another `overmem sweep` is at work in this folder",
+            got=folder,
+            next_step="wait for it, stop it, or pass --output for another folder",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def open_sweep(
@@ -173,7 +202,8 @@ def _conclude(asked: Sweep, cells: Sequence[Cell], workforce: Crew) -> SweepResu
     by_name = {cell.name: cell for cell in cells}
     done = [cell for cell in cells if is_done(cell, asked)]
     measured, left_out = read_groups(asked, cells, done)
-    families = [make_family(item, asked.rule.perplexity_ratio) for item in families_of(measured)]
+    absent = absent_groups(cells, measured)
+    families = [make_family(item, asked.rule.perplexity_ratio, absent) for item in families_of(measured)]
     notes = [f"{name} is left out: {reason}" for name, reason in left_out.items()]
     if asked.confirm is not None:
         errors = {}

@@ -21,6 +21,7 @@ import polars as pl
 
 from overmem.axes.kinds import FloatArray
 from overmem.diagnosis.advice import advise
+from overmem.diagnosis.estimates import perplexity
 from overmem.diagnosis.judge import missing_evidence
 from overmem.diagnosis.moments import Moments, measure_curves, measure_seeds
 from overmem.diagnosis.seeds import Seeds
@@ -47,12 +48,17 @@ class Measured:
     """Of all seeds as one run."""
 
 
-def make_family(measured: Sequence[Measured], perplexity_ratio: float) -> Family:
+def make_family(
+    measured: Sequence[Measured],
+    perplexity_ratio: float,
+    absent: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Family:
     """Put configurations side by side and choose among all their points.
 
     Args:
         measured: configurations of one model and one val.
         perplexity_ratio: bound on a point's perplexity over the lowest of all.
+        absent: settings of configurations that were asked for and have no result, by name.
 
     Returns:
         The family; nothing is recommended where the rows are too few, with the reason.
@@ -61,7 +67,7 @@ def make_family(measured: Sequence[Measured], perplexity_ratio: float) -> Family
     points = [_point(item, c) for item in measured for c in range(len(item.seeds.steps))]
     lowest = float(moments.nll_C.min()) if points else math.nan
     points = [
-        replace(point, perplexity_ratio=math.exp(nll - lowest))
+        replace(point, perplexity_ratio=perplexity(nll - lowest))
         for point, nll in zip(points, moments.nll_C.tolist(), strict=True)
     ]
     labels = [point.label for point in points]
@@ -81,7 +87,7 @@ def make_family(measured: Sequence[Measured], perplexity_ratio: float) -> Family
             group=chosen.group,
             checkpoint=chosen.checkpoint,
             why=advice.recommended.why.replace("checkpoints whose", "points whose"),
-            edges=find_edges(chosen, points, groups),
+            edges=find_edges(chosen, points, groups, absent),
         ),
         alternatives={} if advice is None else {k: str(v) for k, v in advice.alternatives.items()},
         alternative_costs={} if advice is None else advice.alternative_costs,

@@ -128,9 +128,10 @@ def _do_cell(cell: Cell, sweep: Sweep, progress: Progress) -> dict[str, Any]:
 def _train(cell: Cell, sweep: Sweep, progress: Progress) -> float | None:
     """Train what is not trained yet; its seconds, or None where an earlier sitting did some of it."""
     record = cell_record(cell)
-    if is_trained(cell.folder) or record.get("status") == "trained":
-        return record.get("train_seconds")
     newest = newest_checkpoint(cell.folder)
+    # What is stopped early ends before its last step, and only the record says that it has ended.
+    if newest is not None and (record.get("trained") or is_trained(cell.folder)):
+        return record.get("train_seconds")
     if newest is not None and not _resumable(newest):
         # Its optimizer was not kept: training on would be another fine-tune.
         for folder in cell.folder.glob("checkpoint-*"):
@@ -143,7 +144,7 @@ def _train(cell: Cell, sweep: Sweep, progress: Progress) -> float | None:
         progress=lambda done, total, _: progress("training", "step", done, total),
     )
     seconds = None if newest is not None else round(time.monotonic() - start, 1)
-    _record(cell, sweep, status="trained", train_seconds=seconds)
+    _record(cell, sweep, status="trained", trained=True, train_seconds=seconds)
     for folder in cell.folder.glob("checkpoint-*"):
         # Two thirds of the space, and only training on would need it.
         for file in (file for pattern in NOT_KEPT for file in folder.glob(pattern)):
@@ -185,7 +186,9 @@ def confirm_store(cell: Cell) -> tuple[Store, Mapping[str, Any]]:
 
 
 def _record(cell: Cell, sweep: Sweep, **found: Any) -> dict[str, Any]:
-    record = {"schema": CELL_SCHEMA, "key": cell_key(cell, sweep), **found}
+    """Write what is known of a cell now; that it is trained stays known, whatever its audit comes to."""
+    before = {key: value for key, value in cell_record(cell).items() if key in ("trained", "train_seconds")}
+    record = {"schema": CELL_SCHEMA, "key": cell_key(cell, sweep), **before, **found}
     _store(cell).write_record(RECORD, record)
     return record
 

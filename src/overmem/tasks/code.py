@@ -20,6 +20,8 @@ from overmem.tasks.sandbox import Outcome, check_sandbox, run_code
 FIELDS = ("tests", "entry_point", "prefix", "setup")
 """Of an example's `meta`."""
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w+#.-]*)[ \t]*$", re.MULTILINE)
+_CODE = re.compile(r"^(?:[ \t]+\S|@\w|(?:async def|class|def|from|import)\b)", re.MULTILINE)
+"""A line of code rather than prose: indented, or beginning as a definition or an import does."""
 
 
 def judge_code(text: str, example: Example) -> Outcome:
@@ -41,7 +43,8 @@ def judge_code(text: str, example: Example) -> Outcome:
 def find_code(text: str) -> str:
     """The code in an answer: the last fenced block marked as Python, else the last unmarked one, else all.
 
-    A block that is never closed ends with the text, as when an answer is cut short.
+    A block that is never closed ends with the text, as when an answer is cut short. A lone fence after code
+    closes what the prompt opened.
     """
     blocks: dict[bool, str] = {}
     opened: re.Match[str] | None = None
@@ -52,7 +55,11 @@ def find_code(text: str) -> str:
             _keep(blocks, opened, text[opened.end() + 1 : fence.start()])
             opened = None
     if opened is not None:
-        _keep(blocks, opened, text[opened.end() + 1 :])
+        before, after = text[: opened.start()], text[opened.end() + 1 :]
+        alone = not opened[2] and not _FENCE.search(before)
+        if alone and before.strip() and (_CODE.search(before) or not after.strip()):
+            return before
+        _keep(blocks, opened, after)
     return blocks.get(True, blocks.get(False, text))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any, Literal
 
@@ -276,7 +277,8 @@ def _set(written: dict[str, Any], dotted: str, value: Any) -> None:
         written = written.setdefault(parent, {})
         if not isinstance(written, dict):
             raise RecipeError("cannot set a key inside a value", got=dotted)
-    written[last] = value
+    # A copy: the next key may go into it, and the value is the caller's, as a sweep's for all its cells.
+    written[last] = copy.deepcopy(value)
 
 
 def _keys_expected(problems: list[Any]) -> str | None:

@@ -24,6 +24,7 @@ from overmem.auditing.engines.dialect import (
     read_answer,
     request_body,
 )
+from overmem.auditing.engines.protocol import check_uncut
 from overmem.auditing.engines.transport import Patience, Refused, Server
 from overmem.auditing.sampling import Sampling, seed_of
 from overmem.errors import CheckpointError, EngineError
@@ -172,6 +173,7 @@ class OpenAiEngine:
         wrong = self._misread(answer, question)
         if wrong is not None:
             raise wrong
+        check_uncut(answer, question.max_new_tokens, f"the engine at {self.server.address.url}")
         if answer.n_tokens < 0:
             written = len(tokenizer(answer.text, add_special_tokens=False)["input_ids"])
             answer = replace(answer, n_tokens=written + answer.finished)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from overmem.auditing.sampling import Sampling
+from overmem.errors import EngineError
 from overmem.records import Checkpoint
 
 
@@ -89,3 +90,23 @@ class Engine(Protocol):
             sampling: draw samples; None answers once, at temperature 0.
             example_ids: names of the prompts, from which each sample's seed comes.
         """
+
+
+def check_uncut(answer: Answer, max_new_tokens: int, engine: str) -> None:
+    """Refuse an answer that ends before its limit for want of room: it would be graded as the model's own.
+
+    Args:
+        answer: `n_tokens` as the engine itself counted them; below 0 where it did not, which is let pass.
+        max_new_tokens: the limit that was asked for.
+        engine: how a reader is told of it.
+
+    Raises:
+        EngineError: it was cut.
+    """
+    if not answer.finished and 0 <= answer.n_tokens < max_new_tokens:
+        raise EngineError(
+            f"{engine} cuts answers short: its context is full",
+            got=f"an answer that was ended after {answer.n_tokens} tokens",
+            expected=f"one that stops by itself, or is ended after {max_new_tokens}",
+            next_step="give it a longer context for each request, or pass a lower --max-new-tokens",
+        )

@@ -69,9 +69,13 @@ class Server:
     """One server; its methods may be called from many threads."""
 
     def __init__(self, address: Address, patience: Patience) -> None:
-        """Read the key from the environment; nothing is sent yet."""
+        """Read the key from the environment; nothing is sent yet.
+
+        Raises:
+            EngineError: the key cannot be sent.
+        """
         self.address, self.patience = address, patience
-        self._key = next((os.environ[name] for name in KEYS if os.environ.get(name)), None)
+        self._key = _key()
         self._tls = ssl.create_default_context() if address.secure else None
         self._stopped = threading.Event()
         self._lock = threading.Lock()
@@ -221,6 +225,19 @@ class Server:
             expected="an OpenAI-compatible server that answers",
             next_step="see to the server, then run the same command again: finished rows are kept",
         )
+
+
+def _key() -> str | None:
+    key = next((given for name in KEYS if (given := os.environ.get(name, "").strip())), None)
+    if key is not None and not (key.isascii() and key.isprintable()):
+        # Not shown: http.client would quote it.
+        raise EngineError(
+            "the key in OVERMEM_API_KEY or OPENAI_API_KEY cannot be sent",
+            got="a character that no header may hold",
+            expected="printable ASCII",
+            next_step="set it again, without line breaks",
+        )
+    return key
 
 
 def _read(response: http.client.HTTPResponse, deadline: float) -> bytes:

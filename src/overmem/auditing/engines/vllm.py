@@ -21,6 +21,7 @@ from typing import Any
 
 from overmem.auditing.adapters import changed_base
 from overmem.auditing.checkpoints import ADAPTER_CONFIG
+from overmem.auditing.engines.protocol import check_uncut
 from overmem.auditing.generate import Generation
 from overmem.auditing.models import ModelHost
 from overmem.auditing.sampling import Sampling, seed_of
@@ -148,6 +149,8 @@ class VllmEngine:
         except Exception as error:
             raise _failed(f"vLLM cannot answer as {checkpoint.name}", error) from error
         answers = [_read(request.outputs[0], tokenizer) for request in done]
+        for answer in answers:
+            check_uncut(answer, max_new_tokens, "vLLM")
         return [answers[start : start + samples] for start in range(0, len(answers), samples)]
 
     def _become(self, checkpoint: Checkpoint) -> Any:

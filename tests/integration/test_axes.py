@@ -1,5 +1,6 @@
 """Every axis end to end on pico models: planned, measured, resumed, compared, and bad input refused."""
 
+import copy
 import json
 import math
 from pathlib import Path
@@ -15,7 +16,7 @@ from overmem.axes import all_axes
 from overmem.axes.kinds import Job
 from overmem.diagnosis.compare import compare_runs
 from overmem.diagnosis.evidence import Place, gather
-from overmem.errors import DataError, RunError
+from overmem.errors import CheckpointError, DataError, RunError
 from overmem.store import Store
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
 
@@ -288,3 +289,79 @@ def test_a_reference_without_the_other_axes_is_named_and_not_compared(pico_run, 
     assert verdict.costs == ()
     lowest = verdict.alternatives["lowest_perplexity"]
     assert any(f"not all measured at {lowest}" in note for note in verdict.notes)
+
+
+PRIVACY = {"max_new_tokens": 6, "axes": ("privacy",), "grader": "none"}
+
+
+def test_a_model_alone_is_not_its_own_base(tmp_path, files, tokenizer):
+    model = make_pico(tokenizer, seed=1)
+    model.save_pretrained(tmp_path / "exported")
+    tokenizer.save_pretrained(tmp_path / "exported")
+    given = PRIVACY | {"val": files["val"], "train": files["train"]}
+    done = overmem.audit(tmp_path / "exported", **given)
+    assert done.manifest["base"] is None
+    assert "score train" in done.manifest["checkpoints"][0]["row_keys"]
+    save_checkpoint(tmp_path / "base", make_pico(tokenizer, seed=2), tokenizer, 0)
+    done = overmem.audit(tmp_path / "exported", **given, base_model=str(tmp_path / "base"))
+    assert done.manifest["base"]["model"] == str(tmp_path / "base")
+
+
+def test_an_adapter_alone_has_the_base_that_it_names(tmp_path, files, tokenizer):
+    from peft import LoraConfig, get_peft_model
+
+    save_checkpoint(tmp_path / "base", make_pico(tokenizer, seed=1), tokenizer, 0)
+    base = type(make_pico(tokenizer, seed=1)).from_pretrained(tmp_path / "base")
+    adapted = get_peft_model(base, LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM"))
+    adapted.save_pretrained(tmp_path / "exported")
+    done = overmem.audit(tmp_path / "exported", **PRIVACY, val=files["val"], train=files["train"])
+    assert done.manifest["base"]["model"] == str(tmp_path / "base")
+
+
+def test_a_base_model_that_cannot_be_loaded_is_said_every_time(pico_run, files):
+    given = PRIVACY | {"val": files["val"], "train": files["train"], "base_model": "./typo"}
+    for _ in range(2):
+        with pytest.raises(CheckpointError, match="base cannot be loaded"):
+            overmem.audit(pico_run, **given)
+
+
+def with_added_tokens(files, tokenizer):
+    """A tokenizer with a token of its own, which the training data hold."""
+    grown = copy.deepcopy(tokenizer)
+    grown.add_tokens(["<think>"])
+    path = Path(files["train"])
+    path.write_text(path.read_text().replace("Then Tom", "<think> Tom"))
+    return grown
+
+
+def test_a_base_model_without_the_added_tokens_is_left_out(tmp_path, files, tokenizer):
+    grown = with_added_tokens(files, tokenizer)
+    for step in (10, 20):
+        save_checkpoint(tmp_path / "run" / f"checkpoint-{step}", make_pico(grown, seed=step), grown, step)
+    save_checkpoint(tmp_path / "base", make_pico(tokenizer, seed=1), tokenizer, 0)
+    given = QUICK | {"axes": ("privacy", "recall"), "val": files["val"], "train": files["train"]}
+    done = overmem.audit(tmp_path / "run", **given, base_model=str(tmp_path / "base"))
+    assert done.manifest["base"] is None
+    said = f"token id {len(tokenizer)}; expected ids below {len(tokenizer)}"
+    assert said in done.manifest["base_left_out"]
+    # A later sitting that does not measure privacy keeps the word on it.
+    again = overmem.audit(tmp_path / "run", **(given | {"axes": ("recall",)}))
+    assert any("without the base model" in note and said in note for note in overmem.diagnose(again).notes)
+
+
+def test_a_base_model_with_a_shorter_context_is_left_out(tmp_path, pico_run, files, tokenizer):
+    short = make_pico(tokenizer, seed=1, max_position_embeddings=16)
+    save_checkpoint(tmp_path / "base", short, tokenizer, 0)
+    given = PRIVACY | {"val": files["val"], "train": files["train"]}
+    done = overmem.audit(pico_run, **given, base_model=str(tmp_path / "base"))
+    assert done.manifest["base"] is None
+    assert "does not fit the context" in done.manifest["base_left_out"]
+
+
+def test_problems_are_checked_against_every_model(tmp_path, files, tokenizer):
+    grown = with_added_tokens(files, tokenizer)
+    for step, vocabulary in ((10, grown), (20, tokenizer)):
+        model = make_pico(vocabulary, seed=step)
+        save_checkpoint(tmp_path / "run" / f"checkpoint-{step}", model, grown, step)
+    with pytest.raises(DataError, match="does not belong to this model"):
+        overmem.audit(tmp_path / "run", val=files["val"], train=files["train"], grader="none")

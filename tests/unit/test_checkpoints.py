@@ -7,12 +7,12 @@ from overmem.auditing.checkpoints import fingerprint_weights, open_run
 from overmem.errors import RunError
 
 
-def safetensors(path, n_bytes=8):
+def safetensors(path, n_bytes=8, fill=0):
     header = json.dumps(
         {"w": {"dtype": "F32", "shape": [n_bytes // 4], "data_offsets": [0, n_bytes]}}
     ).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * n_bytes)
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes([fill]) * n_bytes)
 
 
 def checkpoint(root, step, *, adapter=False, state=True):
@@ -51,6 +51,77 @@ def test_the_root_model_saved_at_the_last_step_is_not_counted_twice(tmp_path):
     safetensors(tmp_path / "model.safetensors")
     (tmp_path / "trainer_state.json").write_text(json.dumps({"global_step": 10}))
     assert [c.name for c in open_run(tmp_path).checkpoints] == ["checkpoint-10"]
+
+
+def test_a_model_alone_is_taken_for_trained(tmp_path):
+    safetensors(tmp_path / "model.safetensors")
+    assert [(c.name, c.step) for c in open_run(tmp_path).checkpoints] == [("final", 1)]
+
+
+@pytest.mark.parametrize("best", [10, 20, 30])
+@pytest.mark.parametrize("link", [False, True])
+@pytest.mark.parametrize("state", [None, {"global_step": 40}])
+def test_a_root_with_the_weights_of_a_checkpoint_is_that_checkpoint(tmp_path, best, link, state):
+    for step in (10, 20, 30):
+        safetensors(tmp_path / f"checkpoint-{step}" / "model.safetensors", fill=step)
+    source = tmp_path / f"checkpoint-{best}" / "model.safetensors"
+    root = tmp_path / "model.safetensors"
+    root.symlink_to(source) if link else root.write_bytes(source.read_bytes())
+    if state is not None:
+        (tmp_path / "trainer_state.json").write_text(json.dumps(state))
+    run = open_run(tmp_path)
+    assert [c.step for c in run.checkpoints] == [10, 20, 30]
+    said = {"final": f"it holds the weights of checkpoint-{best}, which is measured"}
+    assert run.skipped == ({} if best == 30 else said)
+
+
+def test_a_root_with_other_weights_is_a_checkpoint_of_its_own(tmp_path, monkeypatch):
+    safetensors(tmp_path / "checkpoint-10" / "model.safetensors")
+    safetensors(tmp_path / "model.safetensors", fill=1)
+    assert [c.step for c in open_run(tmp_path).checkpoints] == [10, 11]
+    # Files of other sizes are not read for it.
+    monkeypatch.setattr("filecmp.cmp", lambda *_, **__: pytest.fail("weights were read"))
+    safetensors(tmp_path / "model.safetensors", n_bytes=16)
+    assert [c.step for c in open_run(tmp_path).checkpoints] == [10, 11]
+
+
+def test_a_sharded_root_is_compared_shard_by_shard(tmp_path):
+    names = [f"model-0000{n}-of-00002.safetensors" for n in (1, 2)]
+    for folder in (tmp_path, tmp_path / "checkpoint-1"):
+        for fill, name in enumerate(names):
+            safetensors(folder / name, fill=fill)
+        index = {"weight_map": dict(zip("ab", names, strict=True))}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert [c.name for c in open_run(tmp_path).checkpoints] == ["checkpoint-1"]
+    safetensors(tmp_path / names[1], fill=9)
+    assert [c.name for c in open_run(tmp_path).checkpoints] == ["checkpoint-1", "final"]
+
+
+@pytest.mark.parametrize(
+    ("at_root", "same"),
+    [
+        ({"r": 8, "target_modules": ["q", "v"]}, True),
+        ({"target_modules": ["v", "q"], "r": 8}, True),
+        ({"r": 8, "lora_alpha": 32, "target_modules": ["q", "v"]}, False),
+    ],
+)
+def test_adapters_are_the_same_with_their_settings_only(tmp_path, at_root, same):
+    folder = checkpoint(tmp_path, 10, adapter=True)
+    (folder / "adapter_config.json").write_text('{"r": 8, "target_modules": ["q", "v"]}')
+    safetensors(tmp_path / "adapter_model.safetensors")
+    (tmp_path / "adapter_config.json").write_text(json.dumps(at_root))
+    assert len(open_run(tmp_path).checkpoints) == (1 if same else 2)
+
+
+@pytest.mark.parametrize(
+    "index", [[], {}, {"weight_map": {"a": None}}, {"weight_map": {"a": {}}}, {"weight_map": []}]
+)
+def test_an_index_of_another_shape_is_skipped_and_named(tmp_path, index):
+    checkpoint(tmp_path, 1)
+    (checkpoint(tmp_path, 2) / "model.safetensors.index.json").write_text(json.dumps(index))
+    run = open_run(tmp_path)
+    assert [c.name for c in run.checkpoints] == ["checkpoint-1"]
+    assert "is not a shard index" in run.skipped["checkpoint-2"]
 
 
 def test_shards_through_their_index(tmp_path):

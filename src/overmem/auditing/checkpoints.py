@@ -7,11 +7,13 @@ module looks at file headers only; it imports neither torch nor transformers.
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import json
 import math
 import re
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,8 @@ def open_run(path: str | Path, *, allow_pickle: bool = False) -> Run:
     """Discover and order the checkpoints of a run folder.
 
     A checkpoint that cannot be read (truncated file, missing shard) is named in `Run.skipped` and
-    the others are kept. Order is by `global_step`, then by the number in the name.
+    the others are kept. Order is by `global_step`, then by the number in the name. A model at the root
+    that is a numbered checkpoint again is left out.
 
     Args:
         path: run directory with `checkpoint-<step>` folders, a final model at its root, or both.
@@ -54,7 +57,7 @@ def open_run(path: str | Path, *, allow_pickle: bool = False) -> Run:
             skipped["final" if folder == root else folder.name] = str(error)
     if not found:
         raise _no_checkpoints(root, skipped)
-    return Run(path=root, checkpoints=_ordered(found), skipped=skipped)
+    return Run(path=root, checkpoints=_ordered(found, skipped), skipped=skipped)
 
 
 def has_weights(folder: Path) -> bool:
@@ -108,16 +111,22 @@ def weight_files(folder: Path) -> list[Path]:
         return sorted(folder.glob("model*.safetensors"))
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError) as error:
-        raise CheckpointError(f"{index} is not a shard index", got=error) from None
-    missing = [name for name in names if not (folder / name).is_file()]
+        shards = [folder / name for name in names]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"{index} is not a shard index",
+            got=error,
+            expected="a `weight_map` from tensors to file names",
+            next_step="copy the checkpoint again",
+        ) from None
+    missing = [shard.name for shard in shards if not shard.is_file()]
     if missing:
         raise CheckpointError(
             f"{folder.name} lacks {len(missing)} of {len(names)} shards",
             got=f"missing {missing[0]}",
             next_step="copy the checkpoint again",
         )
-    return [folder / name for name in names]
+    return shards
 
 
 def check_safetensors(file: Path) -> None:
@@ -177,10 +186,14 @@ def fingerprint_weights(folder: Path) -> str:
     digest = hashlib.sha256()
     names = ("config.json", "generation_config.json", ADAPTER_CONFIG)
     configs = [folder / name for name in names if (folder / name).is_file()]
-    for file in [*configs, *(weight_files(folder) or _pickled_files(folder))]:
+    for file in [*configs, *_weights_or_pickled(folder)]:
         with file.open("rb") as handle:
             digest.update(hashlib.file_digest(handle, "sha256").digest())
     return digest.hexdigest()
+
+
+def _weights_or_pickled(folder: Path) -> list[Path]:
+    return weight_files(folder) or _pickled_files(folder)
 
 
 def _pickled_files(folder: Path) -> list[Path]:
@@ -202,14 +215,47 @@ def _step(folder: Path, root: Path, state: dict[str, Any]) -> int:
         for child in root.glob("checkpoint-*")
         if (match := re.search(r"(\d+)$", child.name))
     ]
-    return max(steps, default=0) + (1 if steps else 0)
+    # Never 0, which would say that it is untrained.
+    return max(steps, default=0) + 1
 
 
-def _ordered(found: list[Checkpoint]) -> tuple[Checkpoint, ...]:
-    """By step; a root model saved at the same step as a numbered checkpoint is that checkpoint again."""
-    found = sorted(found, key=lambda checkpoint: (checkpoint.step, checkpoint.name == "final"))
-    steps = {checkpoint.step for checkpoint in found if checkpoint.name != "final"}
-    return tuple(c for c in found if c.name != "final" or c.step not in steps)
+def _ordered(found: Sequence[Checkpoint], skipped: dict[str, str]) -> tuple[Checkpoint, ...]:
+    """By step; a root model of the step or with the weights of a numbered checkpoint is that one again.
+
+    Under `load_best_model_at_end` the weights at the root are often those of an early checkpoint; `skipped`
+    then says of which.
+    """
+    numbered = sorted((c for c in found if c.name != "final"), key=lambda checkpoint: checkpoint.step)
+    final = next((c for c in found if c.name == "final"), None)
+    if final is None or any(checkpoint.step == final.step for checkpoint in numbered):
+        return tuple(numbered)
+    twin = next((c for c in reversed(numbered) if _same_weights(c, final)), None)
+    if twin is None:
+        return tuple(sorted([*numbered, final], key=lambda checkpoint: checkpoint.step))
+    if twin != numbered[-1]:
+        skipped["final"] = f"it holds the weights of {twin.name}, which is measured"
+    return tuple(numbered)
+
+
+def _same_weights(one: Checkpoint, other: Checkpoint) -> bool:
+    """Whether two checkpoints hold the same bytes; files of one size are read up to the first difference."""
+    if one.kind != other.kind:
+        return False
+    if one.kind == "adapter" and _adapter_settings(one.path) != _adapter_settings(other.path):
+        return False
+    ours, theirs = (_weights_or_pickled(checkpoint.path) for checkpoint in (one, other))
+    names, others = ([(file.name, file.stat().st_size) for file in files] for files in (ours, theirs))
+    return names == others and all(
+        a.samefile(b) or filecmp.cmp(a, b, shallow=False) for a, b in zip(ours, theirs, strict=True)
+    )
+
+
+def _adapter_settings(folder: Path) -> dict[str, Any]:
+    """An adapter's configuration; PEFT writes its sets of modules as lists in no fixed order."""
+    found = read_json_or_empty(folder / ADAPTER_CONFIG)
+    return {
+        key: sorted(map(str, value)) if isinstance(value, list) else value for key, value in found.items()
+    }
 
 
 def _no_checkpoints(root: Path, skipped: dict[str, str]) -> RunError:

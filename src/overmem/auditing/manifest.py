@@ -118,6 +118,7 @@ class Ledger:
                 if item.cut_from is not None
             },
             **({"leaves_out_chat_template": True} if session.leaves_out_chat_template else {}),
+            **self._base_left_out(),
             **({} if self.until_decided is None else {"until_decided": self.until_decided}),
             "skipped": dict(skipped),
             "pending": list(pending),
@@ -134,6 +135,12 @@ class Ledger:
             return {}
         said = self.session.engine.describe() or self.previous.get("engine")
         return {} if said is None else {"engine": said}
+
+    def _base_left_out(self) -> dict[str, Any]:
+        """Why privacy was measured without the base model, in this sitting or the last that measured it."""
+        asked = any(item.axis == "privacy" and item.jobs for item in self.plan.axes)
+        why = self.session.base_misfit if asked else self.previous.get("base_left_out")
+        return {} if why is None else {"base_left_out": why}
 
     def _write_texts(self) -> None:
         """Save the problems' texts, for what is said about them later without a model."""

@@ -55,7 +55,8 @@ class Session:
     """The checkpoint that was asked for last, even when it could not be loaded."""
     _current: Any = None
     _loaded: Checkpoint | None = None
-    _checked: set[str] = field(default_factory=set)
+    _checked: set[tuple[str, str, int, int | None]] = field(default_factory=set)
+    """Sets that were checked, by what the check depends on."""
     _weights: dict[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -68,6 +69,29 @@ class Session:
         if name is None and first.kind == "adapter":
             name = self.host.base_of(first)
         return None if name is None else Checkpoint(name="base", step=0, path=Path(name), kind="full")
+
+    @property
+    def scores_base(self) -> bool:
+        """Whether the base model is known and can score val and train."""
+        return self.base is not None and self.base_misfit is None
+
+    @cached_property
+    def base_misfit(self) -> str | None:
+        """Why the base model cannot score val and train, such as tokens that the fine-tune has added."""
+        if self.base is None:
+            return None
+        try:
+            outline = self.host.outline(self.base)
+        except (OSError, ValueError, KeyError, ImportError):
+            # What is wrong with it is said when it is loaded.
+            return None
+        rows = getattr(outline.config.get_text_config(), "vocab_size", None)
+        try:
+            for problems in (self.problems[name] for name in ("val", "train") if name in self.problems):
+                self._check_scored(problems, rows, context_length(outline))
+        except DataError as error:
+            return f"{error.what} ({error.got}; expected {error.expected})"
+        return None
 
     def _recipe_base(self) -> str | None:
         recipe = read_recipe(self.run.path)
@@ -114,7 +138,7 @@ class Session:
         """Add a set of problems to the audit, or put it in the place of one of its name."""
         name = data_key(problems.set, problems.variant)
         self.problems = {**self.problems, name: problems}
-        self._checked.discard(name)
+        self._checked = {known for known in self._checked if known[0] != name}
 
     def release(self) -> None:
         """Let go of the model in memory."""
@@ -212,35 +236,41 @@ class Session:
     def _model_for(self, job: Job, checkpoint: Checkpoint) -> Any:
         """What the work is done with: the model in memory, or the checkpoint that a server answers as."""
         if not self._is_remote(job):
-            return self._model(checkpoint)
+            return self._model(job, checkpoint)
         self.at = checkpoint
         context = context_length(self.host.outline(checkpoint))
         self._check_answers_fit(self.problems[job.data], context)
         return checkpoint
 
-    def _model(self, checkpoint: Checkpoint) -> Any:
+    def _model(self, job: Job, checkpoint: Checkpoint) -> Any:
         if self._loaded != checkpoint:
             # Let go of the last model before the next is loaded, or both are in memory.
             self._current, self._loaded, self.at = None, None, checkpoint
             self._current = self.host.load(checkpoint)
             self._loaded = checkpoint
-        for name in set(self.problems) - self._checked:
-            self._check(self.problems[name])
-            self._checked.add(name)
+        rows, context = embedding_rows(self._current), context_length(self._current)
+        # All sets at once, so that none fails late; the base model scores what its jobs name, nothing else.
+        for name in [job.data] if job.model == "base" else self.problems:
+            known = (name, job.model, rows, context)
+            if known not in self._checked:
+                self._check_scored(self.problems[name], rows, context)
+                if job.model != "base":
+                    self._check_answers_fit(self.problems[name], context)
+                self._checked.add(known)
         return self._current
 
-    def _check(self, problems: Problems) -> None:
-        """Refuse problems that the current model cannot take in whole."""
-        context = context_length(self._current)
+    def _check_scored(self, problems: Problems, rows: int | None, context: int | None) -> None:
+        """Refuse problems that a model of so many embedding rows and such a context cannot take in whole."""
         if problems.task is not None:
             problems.task.check_fits(context)
             return
-        check_vocab(problems.rendered, embedding_rows(self._current))
+        if rows is not None:
+            check_vocab(problems.rendered, rows)
         check_all_fit(problems.rendered, context)
-        self._check_answers_fit(problems, context)
 
     def _check_answers_fit(self, problems: Problems, context: int | None) -> None:
-        if problems.set == "train" or problems.grader == "none" or "accuracy" not in self.config.axes:
+        asked = problems.set != "train" and problems.grader != "none" and problems.task is None
+        if not asked or "accuracy" not in self.config.axes:
             return
         longest = max(problems.rendered, key=lambda item: len(item.prompt_ids))
         new = self.max_new_tokens(problems.set)

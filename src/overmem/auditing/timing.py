@@ -60,7 +60,7 @@ def time_work(
     """
     # Finding the base may convert a GGUF file, so it is left alone where nothing asks for it.
     more = set(session.config.axes) - set(CORE)
-    available = data.available(dict(session.problems), has_base=bool(more) and session.base is not None)
+    available = data.available(dict(session.problems), has_base=bool(more) and session.scores_base)
     readable = [checkpoint for checkpoint in session.run.checkpoints if checkpoint.name not in skipped]
     plan = make_plan(session.config, available, session.problems, len(readable))
     check_decidable(plan, readable)
@@ -76,6 +76,9 @@ def time_work(
         except CheckpointError as error:
             # Only what could not be loaded is left out; the plan is made again without it.
             broken = session.at or readable[-1]
+            if broken not in readable:
+                # The base model, which is no checkpoint of the run: what asks for it would fail later too.
+                raise
             skipped[broken.name] = str(error)
             readable.remove(broken)
     raise nothing_measured(session.run, skipped)

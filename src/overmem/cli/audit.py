@@ -149,7 +149,7 @@ def audit(
 
 def _say_measured(done: Audit, screen: Console) -> None:
     """What was measured, what was not, and where it is."""
-    from overmem.diagnosis.spoken import until_decided_text
+    from overmem.diagnosis.spoken import base_left_out_text, until_decided_text
 
     for name, split in done.manifest["splits"].items():
         found = f"{split['shape']}; {split['n']} examples, grader {split['grader']}"
@@ -159,6 +159,8 @@ def _say_measured(done: Audit, screen: Console) -> None:
     if done.manifest.get("leaves_out_chat_template"):
         plain = "val is plain text and was asked without the tokenizer's chat template"
         say(screen, f"note: {plain}; if training used it, pass --template chat (see --show-prompt)")
+    if why := done.manifest.get("base_left_out"):
+        say(screen, f"note: {base_left_out_text(why)}")
     if stopping := done.manifest.get("until_decided"):
         say(screen, until_decided_text(stopping))
     if engine := done.manifest.get("engine"):

@@ -28,7 +28,7 @@ from overmem.diagnosis.judge import judge
 from overmem.diagnosis.logged import read_logged
 from overmem.diagnosis.moments import measure_curves
 from overmem.diagnosis.rows import read_core, read_job
-from overmem.diagnosis.spoken import until_decided_text
+from overmem.diagnosis.spoken import base_left_out_text, until_decided_text
 from overmem.diagnosis.words import plain_words
 from overmem.errors import ArtifactError, RunError
 from overmem.records import Estimate, JudgedReferences, Severity, Verdict
@@ -272,6 +272,8 @@ def _notes(manifest: Mapping[str, Any], n_shared: int) -> list[str]:
         else f"{axis} was not measured: {cut['why']}"
         for axis, cut in (manifest.get("cut") or {}).items()
     ]
+    if why := manifest.get("base_left_out"):
+        notes.append(base_left_out_text(why))
     stopping = manifest.get("until_decided")
     if stopping is not None and stopping["decided"]:
         return notes if n_shared > stopping["problems"] else [*notes, until_decided_text(stopping)]

@@ -74,6 +74,11 @@ def until_decided_text(stopping: Mapping[str, Any]) -> str:
     )
 
 
+def base_left_out_text(why: str) -> str:
+    """That privacy has no figures against the base model, from the manifest's `base_left_out`."""
+    return f"privacy was measured without the base model, which cannot score the problems: {why}"
+
+
 def sentence(text: str | None) -> str:
     """A text with its full stop."""
     text = (text or "").strip()

@@ -6,6 +6,7 @@ import overmem.auditing.generate
 from overmem.auditing.attention import NAME, attend, can_share, seeing, shared_tokens
 from overmem.auditing.engines import hf
 from overmem.auditing.generate import generate
+from overmem.auditing.positions import changing_rotations, groups
 from overmem.auditing.rows import RowCache, cache_keyword, can_join
 from overmem.auditing.sampling import Sampling
 from overmem.auditing.stops import stop_ids
@@ -162,6 +163,10 @@ SHAPE = {
 }
 
 
+ORIGINAL = 64
+"""Tokens up to which rotations that change with the length are as they were before."""
+
+
 def other_model(kind, tokenizer):
     torch.manual_seed(7)
     common = SHAPE | {"vocab_size": len(tokenizer), "eos_token_id": tokenizer.eos_token_id}
@@ -170,6 +175,21 @@ def other_model(kind, tokenizer):
     elif kind == "window and full":
         config = transformers.Gemma3TextConfig(
             **common, sliding_window=6, layer_types=["sliding_attention", "full_attention"]
+        )
+    elif kind == "long and short factors":
+        rope = {
+            "rope_type": "longrope",
+            "short_factor": [1.0, 1.5, 2.0, 2.5],
+            "long_factor": [4.0, 8.0, 16.0, 32.0],
+        }
+        config = transformers.Phi3Config(
+            **common, rope_parameters=rope, original_max_position_embeddings=ORIGINAL, pad_token_id=0,
+            bos_token_id=None,
+        )  # fmt: skip
+    elif kind == "stretched rotations":
+        config = transformers.LlamaConfig(
+            **common | {"max_position_embeddings": ORIGINAL},
+            rope_parameters={"rope_type": "dynamic", "factor": 4.0},
         )
     elif kind == "learned positions":
         config = transformers.GPT2Config(
@@ -191,6 +211,94 @@ def test_other_architectures_answer_as_they_do_one_by_one(kind, prompts, tokeniz
     answers = generate(model, prompts, tokenizer, stops=stops, max_new_tokens=12, rows=3)
     for prompt, (answer,) in zip(prompts, answers, strict=True):
         assert list(answer.tokens) == one_by_one(model, prompt, stops, 12)
+
+
+CHANGING = ["long and short factors", "stretched rotations"]
+
+
+@pytest.mark.parametrize("kind", CHANGING)
+def test_rotations_that_follow_the_longest_row_do_so_for_that_row_only(kind, prompts, tokenizer):
+    # Short, growing past the limit while written, and long ones: in one pass the longest decides for all.
+    model = other_model(kind, tokenizer)
+    text = [token for prompt in prompts for token in prompt]
+    asked = [
+        text[start : start + n] for start, n in enumerate((20, 150, 56, 41, 60, 110, 64, 52, 63, 48, 149))
+    ]
+    settings = {"stops": sorted({tokenizer.eos_token_id, 7, 8}), "max_new_tokens": 12}
+    # Each in a model that has read nothing yet.
+    expected = [
+        list(generate(other_model(kind, tokenizer), [prompt], tokenizer, **settings)[0][0].tokens)
+        for prompt in asked
+    ]
+    for prompt, tokens in zip(asked, expected, strict=True):
+        # While a text grows past the limit, Phi-3's own `generate` reads it again; this is not done here.
+        if kind == "stretched rotations" or not ORIGINAL - 12 < len(prompt) <= ORIGINAL:
+            assert tokens == one_by_one(other_model(kind, tokenizer), prompt, settings["stops"], 12)
+    for rows in (None, 3):
+        answers = generate(model, asked, tokenizer, rows=rows, **settings)
+        assert [list(answer.tokens) for (answer,) in answers] == expected
+    names = [f"p{i}" for i in range(len(asked))]
+    drawn = Sampling(samples=3, temperature=1.0, seed=0)
+    together = generate(model, asked, tokenizer, sampling=drawn, example_ids=names, **settings)
+    for name, prompt, answers in zip(names, asked, together, strict=True):
+        alone = generate(model, [prompt], tokenizer, sampling=drawn, example_ids=[name], rows=1, **settings)
+        assert [a.tokens for a in alone[0]] == [a.tokens for a in answers]
+
+
+@pytest.mark.parametrize("kind", CHANGING)
+def test_prompts_are_written_together_where_rotations_are_the_same(kind, tokenizer):
+    lengths = [52, 53, 64, 65, 100]
+    found = [
+        (list(g.prompts), g.positions, g.alone) for g in groups(other_model(kind, tokenizer), lengths, 12)
+    ]
+    short = ([0], ORIGINAL, False)
+    if kind == "stretched rotations":
+        assert found == [short, *(([i], None, True) for i in (1, 2, 3, 4))]
+    else:
+        assert found == [short, ([3, 4], None, False), ([1], None, True), ([2], None, True)]
+    assert [list(g.prompts) for g in groups(make_pico(tokenizer, seed=1), lengths, 12)] == [[0, 1, 2, 3, 4]]
+
+
+def test_rotations_of_each_type_of_layer_are_looked_at(tokenizer):
+    model = make_pico(tokenizer, seed=1)
+    limits = {"rope_type": "longrope", "original_max_position_embeddings": 64}
+    model.config.rope_parameters = {"sliding_attention": {"rope_type": "default"}, "full_attention": limits}
+    assert changing_rotations(model) == {"longrope": 64}
+    assert not can_share(model)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "opt"])
+def test_rows_may_use_every_learned_position_and_are_fed_none_beyond(kind, prompts, tokenizer, monkeypatch):
+    shape = {"vocab_size": len(tokenizer), "eos_token_id": None, "bos_token_id": None, "pad_token_id": 0}
+    torch.manual_seed(0)
+    if kind == "gpt2":
+        config = transformers.GPT2Config(
+            n_embd=16, n_layer=1, n_head=2, n_positions=40, initializer_range=0.5, **shape
+        )
+    else:
+        config = transformers.OPTConfig(
+            hidden_size=16, ffn_dim=32, num_hidden_layers=1, num_attention_heads=2, word_embed_proj_dim=16,
+            max_position_embeddings=40, init_std=0.5, **shape,
+        )  # fmt: skip
+    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    text = [token for prompt in prompts for token in prompt]
+    longest, others = text[:30], [text[n : n + 20] for n in range(40)]
+    alone = [one_by_one(model, prompt, [0], 10) for prompt in (longest, *others)]
+    # Three that stop soon give their places to three that do not, beside the longest, which ends the table:
+    # done, it is no more than a quarter of all, and goes on being fed.
+    stop, soon, late = next(
+        (token, soon[:3], late[:3])
+        for token in sorted(set().union(*alone) - set(alone[0]))
+        if len(soon := [i for i in range(1, 41) if token in alone[i][:3]]) >= 3
+        and len(late := [i for i in range(1, 41) if token not in alone[i]]) >= 3
+    )
+    monkeypatch.setattr(overmem.auditing.generate, "LEAVE_SHARE", 1 / 2)
+    asked = [longest, *(others[i - 1] for i in (*soon, *late))]
+    answers = generate(model, asked, tokenizer, stops=[stop], max_new_tokens=10, rows=4)
+    assert [list(answers[n][0].tokens) for n in (0, 4, 5, 6)] == [alone[i] for i in (0, *late)]
+    # Recall asks for more than there is room for, and compares what there was room for.
+    longer = generate(model, asked[:1], tokenizer, stops=(), max_new_tokens=32)[0][0].tokens
+    assert list(longer[:10]) == alone[0] and len(longer) == 32
 
 
 def test_a_recurrent_model_samples_too(prompts, tokenizer):
@@ -354,7 +462,9 @@ def test_little_is_not_worth_sharing(model):
     assert shared_tokens(model, [[1] * 20 + [n] for n in range(6)]) == 20
 
 
-@pytest.mark.parametrize("kind", ["sliding window", "window and full", "learned positions", "recurrent"])
+@pytest.mark.parametrize(
+    "kind", ["sliding window", "window and full", "learned positions", "recurrent", *CHANGING]
+)
 def test_distances_that_columns_count_are_not_shared(kind, tokenizer):
     assert can_share(make_pico(tokenizer, seed=1))
     assert not can_share(other_model(kind, tokenizer))

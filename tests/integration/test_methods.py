@@ -1,7 +1,9 @@
 """Every method leaves adapters that are right over the base model on disk, whatever it trained over."""
 
+import gc
 import json
 import shutil
+import weakref
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ import overmem
 from overmem.auditing.adapters import plain_adapter
 from overmem.auditing.models import ModelHost
 from overmem.errors import CheckpointError, RecipeError, RunError
+from overmem.records import Checkpoint
 from overmem.training.adapting import AdaptingTrainer
 from overmem.training.recipe import check_recipe
 from overmem.training.trainer import lora_config, train
@@ -166,17 +169,29 @@ def test_a_rank_above_the_weights_is_refused(recipe):
 # Runs of other tools, whose adapters are as PEFT saves them
 
 
-def foreign_checkpoint(run, base, step, tokenizer, **settings):
-    """A checkpoint as TRL leaves it, and its model's logits in training."""
+def foreign_checkpoint(run, base, step, tokenizer, rows=None, **settings):
+    """A checkpoint as TRL leaves it, of a model with so many tokens, and its logits in training."""
     torch.manual_seed(step)
     config = LoraConfig(**{"r": 3, "lora_alpha": 5, "task_type": "CAUSAL_LM"} | settings)
-    model = get_peft_model(on_disk(base), config)
+    start = on_disk(base)
+    if rows is not None:
+        start.resize_token_embeddings(rows, mean_resizing=False)
+    model = get_peft_model(start, config)
     with torch.no_grad():
         for value in model.parameters():
             if value.requires_grad:
                 value += 0.1 * torch.randn_like(value)
     save_checkpoint(run / f"checkpoint-{step}", model, tokenizer, step)
     return logits(model)
+
+
+def check_there_and_back(run, expected):
+    """What one checkpoint leaves behind would show in another."""
+    opened = overmem.open_run(run)
+    host = ModelHost(opened, device=torch.device("cpu"), dtype=torch.float32)
+    for checkpoint in (*opened.checkpoints, *reversed(opened.checkpoints)):
+        found = logits(host.load(checkpoint))
+        torch.testing.assert_close(found, expected[checkpoint.step], atol=5e-5, rtol=0)
 
 
 def test_unconverted_adapters_are_measured_over_the_base_they_were_trained_over(tmp_path, base, tokenizer):
@@ -198,6 +213,109 @@ def test_unconverted_adapters_are_measured_over_the_base_they_were_trained_over(
         torch.testing.assert_close(found, expected[checkpoint.step], atol=5e-5, rtol=0)
     held = {name.replace(".base_layer", ""): v for name, v in host._base.named_parameters()}
     assert all(torch.equal(held[name], value) for name, value in before.items() if name in held)
+
+
+def test_biases_that_an_adapter_has_changed_are_not_left_to_the_next(tmp_path, tokenizer):
+    base, run = tmp_path / "base", tmp_path / "run"
+    model = make_pico(tokenizer, seed=0, initializer_range=0.2, attention_bias=True, mlp_bias=True)
+    save_checkpoint(base, model, tokenizer, 0)
+    kinds = ("none", "all", "all", "none", "lora_only", "all", "none")
+    check_there_and_back(
+        run,
+        {step: foreign_checkpoint(run, base, step, tokenizer, bias=kind) for step, kind in enumerate(kinds)},
+    )
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_adapters_with_tokens_of_their_own_are_measured_with_them(tmp_path, tokenizer, val_file, tied):
+    base, run = tmp_path / "base", tmp_path / "run"
+    model = make_pico(tokenizer, seed=0, initializer_range=0.2, tie_word_embeddings=tied)
+    save_checkpoint(base, model, tokenizer, 0)
+    size = len(tokenizer)
+    whole = {"modules_to_save": ["embed_tokens", "lm_head"]}
+    expected = {
+        1: foreign_checkpoint(run, base, 1, tokenizer, rows=size + 3, **whole),
+        2: foreign_checkpoint(run, base, 2, tokenizer, rows=size + 3, **whole),
+        3: foreign_checkpoint(run, base, 3, tokenizer, rows=size + 5, **whole),
+        4: foreign_checkpoint(run, base, 4, tokenizer),
+        5: foreign_checkpoint(run, base, 5, tokenizer, rows=size + 5),
+        6: foreign_checkpoint(run, base, 6, tokenizer, rows=size + 5),
+        7: foreign_checkpoint(run, base, 7, tokenizer, **whole),
+        8: foreign_checkpoint(run, base, 8, tokenizer),
+    }
+    assert expected[1].shape[-1] == size + 3
+    check_there_and_back(run, expected)
+    audit = overmem.audit(run, val=str(val_file), axes=("likelihood",), limit=2)
+    assert not audit.skipped
+
+
+@pytest.mark.parametrize("bad", [1, 2])
+def test_an_adapter_that_does_not_fit_leaves_nothing_to_the_next(tmp_path, tokenizer, bad):
+    run = tmp_path / "run"
+    for name, width in (("base", 32), ("wide", 48)):
+        model = make_pico(
+            tokenizer, seed=0, initializer_range=0.2, attention_bias=True, intermediate_size=width
+        )
+        save_checkpoint(tmp_path / name, model, tokenizer, 0)
+    expected = {}
+    for step in (1, 2, 3):
+        # By the time the misfit is noticed, the bad one's biases are in the base model.
+        name, bias = ("wide", "all") if step == bad else ("base", "none")
+        targets = ["q_proj", "down_proj"]
+        expected[step] = foreign_checkpoint(
+            run, tmp_path / name, step, tokenizer, target_modules=targets, bias=bias
+        )
+    opened = overmem.open_run(run)
+    host = ModelHost(
+        opened, device=torch.device("cpu"), dtype=torch.float32, base_model=str(tmp_path / "base")
+    )
+    for checkpoint in opened.checkpoints:
+        if checkpoint.step == bad:
+            with pytest.raises(
+                CheckpointError, match=r"got: +size mismatch for base_model\S+down_proj\S+lora_A"
+            ):
+                host.load(checkpoint)
+            continue
+        found = logits(host.load(checkpoint))
+        torch.testing.assert_close(found, expected[checkpoint.step], atol=5e-5, rtol=0)
+
+
+def test_no_two_models_are_in_memory_at_once(tmp_path, base, tokenizer, monkeypatch):
+    run, wide = tmp_path / "run", tmp_path / "wide"
+    save_checkpoint(wide, make_pico(tokenizer, seed=0, intermediate_size=48), tokenizer, 0)
+    for step, settings in enumerate([{}, {"rows": len(tokenizer) + 3}, {}]):
+        foreign_checkpoint(run, base, step, tokenizer, **settings)
+    foreign_checkpoint(run, wide, 3, tokenizer, target_modules=["down_proj"])
+    opened = overmem.open_run(run)
+    host = ModelHost(opened, device=torch.device("cpu"), dtype=torch.float32, base_model=str(base))
+    loaded, alive = [], []
+    from_pretrained = ModelHost._from_pretrained
+
+    def spy(self, name):
+        alive.append([model() is not None for model in loaded])
+        model = from_pretrained(self, name)
+        loaded.append(weakref.ref(model))
+        return model
+
+    monkeypatch.setattr(ModelHost, "_from_pretrained", spy)
+    # Memory is to be free at once, not when the next collection happens to come.
+    gc.collect()
+    gc.disable()
+    try:
+        for checkpoint in opened.checkpoints[:3]:
+            host.load(checkpoint)
+        with pytest.raises(CheckpointError) as kept:
+            host.load(opened.checkpoints[3])
+        host.load(opened.checkpoints[0])
+        host.load(Checkpoint(name="base", step=0, path=base, kind="full"))
+        host.load(opened.checkpoints[0])
+        host.base_model = None
+        host.load(opened.checkpoints[3])
+    finally:
+        gc.enable()
+    assert kept is not None
+    assert len(loaded) == 7
+    assert not any(any(before) for before in alive), alive
 
 
 def test_what_cannot_be_made_again_is_skipped_with_the_reason(tmp_path, base, tokenizer, val_file):

@@ -25,6 +25,7 @@ from transformers.cache_utils import DynamicSlidingWindowLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from overmem.auditing.positions import changing_rotations
 from overmem.auditing.rows import below_adapter, cache_keyword, can_join
 
 NAME = "overmem_answers"
@@ -52,13 +53,14 @@ def can_share(model: Any) -> bool:
     """Whether what prompts begin with may be kept apart from the rest.
 
     So where positions are rotations that the keys carry and attention is the usual one; not where distances
-    are counted in columns, as by windows and by biases.
+    are counted in columns, as by windows and by biases, nor where rotations follow the longest row.
     """
     base = below_adapter(model)
     text = base.config.get_text_config(decoder=True)
     return (
         _is_usual(base)
         and getattr(text, "rope_parameters", None) is not None
+        and not changing_rotations(base)
         and not getattr(text, "alibi", False)
         and not any(isinstance(x, DynamicSlidingWindowLayer) for x in DynamicCache(config=base.config).layers)
     )

@@ -21,6 +21,7 @@ from transformers import DynamicCache, PreTrainedTokenizerBase
 from overmem.auditing.attention import seeing, shared_tokens
 from overmem.auditing.batches import CACHED_TOKENS, plan_batches
 from overmem.auditing.memory import SLACK
+from overmem.auditing.positions import Group, groups
 from overmem.auditing.rows import RowCache, cache_keyword, can_join
 from overmem.auditing.sampling import Sampling, choose
 
@@ -78,6 +79,36 @@ def generate(
     Returns:
         For each prompt, in order, its answers.
     """
+    answers: dict[int, list[Generation]] = {}
+    for group in groups(model, [len(prompt) for prompt in prompts], max_new_tokens):
+        written = _write_group(
+            model,
+            [prompts[index] for index in group.prompts],
+            tokenizer,
+            group,
+            stops=stops,
+            max_new_tokens=max_new_tokens,
+            sampling=sampling,
+            example_ids=None if example_ids is None else [example_ids[index] for index in group.prompts],
+            rows=1 if group.alone else rows,
+        )
+        answers |= zip(group.prompts, written, strict=True)
+    return [answers[index] for index in range(len(prompts))]
+
+
+def _write_group(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    tokenizer: PreTrainedTokenizerBase,
+    group: Group,
+    *,
+    stops: Sequence[int],
+    max_new_tokens: int,
+    sampling: Sampling | None,
+    example_ids: Sequence[str] | None,
+    rows: int | None,
+) -> list[list[Generation]]:
+    """Answer prompts that may be written together; see `generate`."""
     samples = 1 if sampling is None else sampling.samples
     # Longest first, so that whatever joins is no longer than what the cache already holds.
     order = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
@@ -90,17 +121,27 @@ def generate(
     most = min(rows or len(waiting), len(waiting))
     shared = shared_tokens(model, prompts)
     own = [prompt[shared:] for prompt in prompts]
-    batch = Batch(model, own, shared, set(stops), max_new_tokens, sampling, most, len(waiting) > most)
+    batch = Batch(
+        model, own, shared, set(stops), max_new_tokens, sampling, most, len(waiting) > most, group.positions
+    )
     with seeing(model, prompts[0][:shared]):
         while waiting or batch.rows:
             free = most - len(batch.rows)
             if waiting and (not batch.rows or (batch.joins and free >= LEAVE_SHARE * most)):
+                if group.alone:
+                    _forget_lengths(model)
                 batch.join([waiting.popleft() for _ in range(min(free, len(waiting)))])
             else:
                 batch.step()
             for row in batch.leave():
                 written[row.prompt][row.sample] = row.answer(tokenizer, set(stops))
     return [[answers[sample] for sample in range(samples)] for answers in written]
+
+
+def _forget_lengths(model: Any) -> None:
+    """Read one token: until a short text, `dynamic` rotations stay as the last long one stretched them."""
+    one = torch.zeros(1, 1, dtype=torch.long, device=next(model.parameters()).device)
+    model(input_ids=one, use_cache=False)
 
 
 def _uniforms(
@@ -148,6 +189,7 @@ class Batch:
         sampling: Sampling | None,
         most: int,
         refilled: bool,
+        positions: int | None,
     ) -> None:
         """Begin without rows.
 
@@ -160,9 +202,10 @@ class Batch:
             sampling: see `generate`.
             most: rows at once.
             refilled: whether rows come after the first ones.
+            positions: see `Group`.
         """
         self.model, self.prompts, self.shared, self.stops = model, prompts, shared, stops
-        self.max_new_tokens, self.sampling = max_new_tokens, sampling
+        self.max_new_tokens, self.sampling, self.positions = max_new_tokens, sampling, positions
         self.device = next(model.parameters()).device
         self.rows: list[Row] = []
         """In the order of the cache's rows."""
@@ -216,10 +259,15 @@ class Batch:
             self._make_room()
         first = self._cache.first if self.joins else 0
         columns = torch.arange(first, self._column + 1, device=self.device)
+        position_R = self.shared + self._column - self._start_R
+        if self.positions is not None:
+            # Rows that are done are fed until they leave, and recall writes more than it compares: neither
+            # needs right positions any more, but each may be past the last one that there is.
+            position_R = position_R.clamp_max(self.positions - 1)
         logits_R_V = self.model(
             input_ids=self._next_R[:, None],
             attention_mask=(columns >= self._start_R[:, None]).long(),
-            position_ids=self.shared + self._column - self._start_R[:, None],
+            position_ids=position_R[:, None],
             use_cache=True,
             **{self._keyword: self._cache},
         ).logits[:, -1]

@@ -7,12 +7,15 @@ is measured with them.
 from __future__ import annotations
 
 import json
+import re
 import tempfile
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -22,10 +25,16 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from overmem.auditing.adapters import Starts, changed_base, make_plain
+from overmem.auditing.adapters import WEIGHTS, Starts, changed_base, make_plain
 from overmem.auditing.checkpoints import ADAPTER_CONFIG
 from overmem.errors import CheckpointError, OvermemError, RunError
 from overmem.records import Checkpoint, Run
+
+EMBEDDING = re.compile(
+    r"\.(embed_tokens|lm_head|wte|word_embeddings|embed_in|embed_out)(\.base_layer)?\.weight$"
+)
+"""Whole embeddings in an adapter's file."""
+MISFIT = "Error(s) in loading state_dict"
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -93,6 +102,8 @@ class ModelHost:
         self._allow_pickle = allow_pickle
         self._base: PreTrainedModel | None = None
         self._base_name: str | None = None
+        self._rows: int | None = None
+        """Rows of the embeddings that the adapter on the base model brought along."""
         self._starts: Starts | None = None
         self._adapted: Any = None
         self._adapter: str | None = None
@@ -109,11 +120,13 @@ class ModelHost:
             if checkpoint.kind == "adapter":
                 model = self._load_adapter(checkpoint)
             else:
+                # Two models might not fit; the base model under the adapters is measured after them.
+                self._let_go()
                 model = self._from_pretrained(str(checkpoint.path))
         except OvermemError:
             raise
         except (RuntimeError, OSError, ValueError, KeyError, ImportError) as error:
-            raise CheckpointError(f"{checkpoint.name} cannot be loaded", got=_first_line(error)) from error
+            raise CheckpointError(f"{checkpoint.name} cannot be loaded", got=_telling_line(error)) from error
         _check_finite(model, checkpoint)
         return model.eval()
 
@@ -190,20 +203,33 @@ class ModelHost:
         return str(name)
 
     def base(self, checkpoint: Checkpoint) -> PreTrainedModel:
-        """The base model under an adapter checkpoint; it may hold the adapter loaded last.
+        """The base model under an adapter checkpoint; it may hold the adapter loaded last, and its tokens.
 
         Raises:
             RunError: it cannot be found.
         """
         name = self.base_of(checkpoint)
         if self._base is None or name != self._base_name:
-            self._base, self._base_name, self._adapted = self._load_base(name, checkpoint), name, None
+            self._let_go()
+            self._base, self._base_name = self._load_base(name, checkpoint), name
             self._starts = Starts(self._base)
         return self._base
 
+    def _let_go(self) -> None:
+        """Forget the base model and the adapter on it."""
+        self._base, self._base_name, self._rows = None, None, None
+        self._starts, self._adapted, self._adapter = None, None, None
+
     def _load_adapter(self, checkpoint: Checkpoint) -> Any:
         with tempfile.TemporaryDirectory(prefix="overmem-") as plain:
-            return self._adapt(self.base(checkpoint), checkpoint, self.plain_folder(checkpoint, Path(plain)))
+            folder = self.plain_folder(checkpoint, Path(plain))
+            try:
+                return self._adapt(checkpoint, folder)
+            except Exception as error:
+                # Half of an adapter may be on the base model, which the error's frames would keep in memory.
+                traceback.clear_frames(error.__traceback__)
+                self._let_go()
+                raise
 
     def plain_folder(self, checkpoint: Checkpoint, out: Path) -> Path:
         """A folder with the adapter as LoRA over the base model as it is on disk: its own, or `out`.
@@ -220,21 +246,36 @@ class ModelHost:
         make_plain(checkpoint.path, out, self._starts.of(checkpoint.path))
         return out
 
-    def _adapt(self, base: PreTrainedModel, checkpoint: Checkpoint, folder: Path) -> Any:
+    def _adapt(self, checkpoint: Checkpoint, folder: Path) -> Any:
         """The base model with the plain adapter in `folder`."""
         from peft import PeftModel
 
         # A dot is not allowed in a module's name.
         adapter = checkpoint.name.replace(".", "_")
+        rows = _embedding_rows_of(folder)
+        if self._adapted is not None and adapter != self._adapter and self._needs_fresh_base(folder, rows):
+            self._let_go()
+        base = self.base(checkpoint)
         if self._adapted is None:
+            if rows not in (None, embedding_rows(base)):
+                base.resize_token_embeddings(rows, mean_resizing=False)
             self._adapted = PeftModel.from_pretrained(base, str(folder), adapter_name=adapter)
         elif adapter != self._adapter:
             self._adapted.load_adapter(str(folder), adapter_name=adapter)
             self._adapted.set_adapter(adapter)
             self._adapted.delete_adapter(self._adapter)
-        self._adapter = adapter
+        self._adapter, self._rows = adapter, rows
         _check_adapter(self._adapted, adapter, checkpoint, folder)
         return self._adapted
+
+    def _needs_fresh_base(self, folder: Path, rows: int | None) -> bool:
+        """Whether the base model has to be as on disk again before the adapter in `folder` takes its turn.
+
+        PEFT writes biases, and the embeddings of a model that has other tokens, into the base model itself.
+        """
+        config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+        before = getattr(self._adapted.peft_config[self._adapter], "bias", "none")
+        return rows != self._rows or {before, config.get("bias", "none")} != {"none"}
 
     def _load_base(self, name: str, checkpoint: Checkpoint) -> PreTrainedModel:
         try:
@@ -242,7 +283,7 @@ class ModelHost:
         except OSError as error:
             raise RunError(
                 f"the base model of {checkpoint.name} cannot be found",
-                got=f"{name} ({_first_line(error)})",
+                got=f"{name} ({_telling_line(error)})",
                 expected="a local folder or a hub id that can be reached",
                 next_step="pass --base-model PATH to say where it is now",
             ) from None
@@ -279,8 +320,19 @@ def _check_adapter(model: Any, adapter: str, checkpoint: Checkpoint, folder: Pat
         )
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _embedding_rows_of(folder: Path) -> int | None:
+    """Rows of the embeddings that an adapter brings along, for tokens that were added; None without."""
+    if not (folder / WEIGHTS).is_file():
+        return None
+    with safe_open(folder / WEIGHTS, framework="pt") as file:
+        whole = [name for name in file.keys() if EMBEDDING.search(name)]  # noqa: SIM118
+        return int(file.get_slice(whole[0]).get_shape()[0]) if whole else None
+
+
+def _telling_line(error: BaseException) -> str:
+    """The first line of an error, or the second where the first says only that there are such."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[1].strip() if lines[0].startswith(MISFIT) and len(lines) > 1 else lines[0]
 
 
 def _check_finite(model: torch.nn.Module, checkpoint: Checkpoint) -> None:

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -156,6 +157,12 @@ def test_a_cell_that_was_stopped_early_is_not_trained_again(home, tmp_path, monk
     [again] = overmem.sweep(changed).cells
     assert (again.status, again.train_seconds) == ("done", done.cells[0].train_seconds)
     assert len(list(cell.glob("checkpoint-*"))) == 2
+    # Nor does the record stand for checkpoints that are gone, also while they are made again.
+    for folder in cell.glob("checkpoint-*"):
+        shutil.rmtree(folder)
+    [failed] = overmem.sweep(changed | {"rule": {"resamples": 101}}).cells
+    assert failed.status == "failed" and "trained again" in failed.error
+    assert "trained" not in json.loads((cell / "overmem" / "cell.json").read_text())
 
 
 def test_two_sweeps_do_not_work_in_one_folder(home, tmp_path):

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from overmem.diagnosis.estimates import perplexity
 from overmem.diagnosis.words import plain_words
 from overmem.errors import RunError
 from overmem.records import CheckpointSummary, Estimate, Onset, Severity, Verdict
@@ -226,7 +227,7 @@ def _lean(points: Sequence[LoggedPoint], perplexity_ratio: float) -> tuple[Check
             leaning=_leaning(point, lowest, perplexity_ratio) if lowest is not None and comparable else None,
             accuracy=_undefined(_NO_ACCURACY),
             nll_nats=_logged_figure(point, point.eval_loss),
-            perplexity=_logged_figure(point, _exp(point.eval_loss)),
+            perplexity=_logged_figure(point, perplexity(point.eval_loss)),
             epoch=point.epoch,
         )
         for point in points
@@ -240,10 +241,6 @@ def _leaning(point: LoggedPoint, lowest: LoggedPoint, perplexity_ratio: float) -
     if not inflated:
         return "fit"
     return "over-memorized" if point.step > lowest.step else "learning"
-
-
-def _exp(nats: float) -> float:
-    return math.exp(nats) if nats < 700 else math.nan
 
 
 def _undefined(reason: str) -> Estimate:
@@ -270,7 +267,7 @@ def _severity(summaries: Sequence[CheckpointSummary]) -> Severity:
     excess = finite[-1] - min(finite)
     return Severity(
         excess_nll_nats=Estimate(excess, math.nan, math.nan, 0, _NO_INTERVAL),
-        perplexity_ratio=_exp(excess),
+        perplexity_ratio=perplexity(excess),
         reason=shares,
     )
 

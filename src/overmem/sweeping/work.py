@@ -137,6 +137,8 @@ def _train(cell: Cell, sweep: Sweep, progress: Progress) -> float | None:
         for folder in cell.folder.glob("checkpoint-*"):
             shutil.rmtree(folder)
         newest = None
+    # What is recorded of an earlier training, whose checkpoints are gone, does not hold for this one.
+    (_store(cell).root / f"{RECORD}.json").unlink(missing_ok=True)
     start = time.monotonic()
     train(
         cell.recipe,

@@ -10,7 +10,6 @@ from overmem.axes.kinds import Job, average_measure, difference_measure, mean_me
 from overmem.diagnosis.judge import judge
 from overmem.diagnosis.moments import measure_curves, measure_seeds
 from overmem.diagnosis.paired import bootstrap, difference, draw_counts, holm
-from overmem.diagnosis.run import _floor_note
 
 
 def measure(values, population="val"):
@@ -123,13 +122,6 @@ def test_an_axis_on_too_few_problems_is_left_out_and_says_so():
     assert left.jobs == () and "10 problems" in left.why_not
     tight = {item.axis: item for item in fit_budget(plan, 50).axes}["accuracy"]
     assert tight.n == 50 and tight.cut_from == 100
-
-
-def test_the_floor_is_noted_only_near_it():
-    steps, correct, nll, tokens = planted(1)
-    assert _floor_note(judge(steps, correct[0], nll[0], tokens, resamples=200)) == []
-    seldom = correct[0] * (np.arange(400) % 20 == 0)
-    assert "zero" in _floor_note(judge(steps, seldom, nll[0], tokens, resamples=200))[0]
 
 
 def test_an_average_rests_on_its_smallest_part_and_a_difference_on_its_smaller_side():

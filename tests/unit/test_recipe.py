@@ -61,6 +61,8 @@ def test_methods_are_presets_over_lora():
         ("data.train=wordmath:train[:10]", ("data.train", "wordmath:train[:10]")),
         ("training.bf16=false", ("training.bf16", False)),
         ("training.num_train_epochs=3", ("training.num_train_epochs", 3)),
+        ("data.ood={}", ("data.ood", {})),
+        ("template.prompt_format={prompt}", ("template.prompt_format", "{prompt}")),
     ],
 )
 def test_overrides_are_read_as_yaml(text, expected):

@@ -9,7 +9,6 @@ Shape suffixes: C checkpoints, N problems, T tokens, G temperatures.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +22,7 @@ from overmem.axes.kinds import TRAIN_SCORES, VAL_ANSWERS, VAL_SCORES
 from overmem.diagnosis.costs import measure_costs
 from overmem.diagnosis.estimates import nll_estimate
 from overmem.diagnosis.excess import MIN_EXCESS_NATS, split_excess, temperature_gap
+from overmem.diagnosis.floor import constant_answer_accuracy, floor_note
 from overmem.diagnosis.hands import tell_apart, untested
 from overmem.diagnosis.judge import judge
 from overmem.diagnosis.logged import read_logged
@@ -119,7 +119,7 @@ def judge_store(store: Store, **options: Any) -> Verdict:
         notes=(
             *verdict.notes,
             *_notes(manifest, len(core.ids)),
-            *_floor_note(verdict),
+            *floor_note(verdict, constant_answer_accuracy(store, manifest, core.ids)),
             *_hand_note(references),
         ),
     )
@@ -227,19 +227,6 @@ def _train_nll(store: Store, manifest: Mapping[str, Any], checkpoint: Mapping[st
     rows = read_job(store, manifest, checkpoint, TRAIN_SCORES, ("n_tokens", "nll_nats"))
     nll_C_N = rows["nll_nats"].to_numpy()[None]
     return nll_estimate(measure_curves(np.zeros_like(nll_C_N), nll_C_N, rows["n_tokens"].to_numpy()), 0)
-
-
-def _floor_note(verdict: Verdict) -> list[str]:
-    """Warn when all accuracies may be so low that the margin makes every checkpoint comparable."""
-    peak = max((summary.accuracy for summary in verdict.checkpoints), key=lambda accuracy: accuracy.value)
-    margin = verdict.thresholds["accuracy_margin"]
-    if not math.isfinite(peak.low) or peak.low > margin:
-        return []
-    return [
-        f"the highest accuracy is {peak.value:.1%} ({peak.low:.1%} to {peak.high:.1%}): it may be within the "
-        f"margin of {100 * margin:g} points of zero, where every checkpoint counts as comparable and stages "
-        "say little; measure on more or easier problems, or set a smaller --accuracy-margin"
-    ]
 
 
 def _hand_note(references: JudgedReferences) -> list[str]:

@@ -17,6 +17,7 @@ from overmem.axes import CORE
 from overmem.axes.privacy import distribution_warnings
 from overmem.diagnosis.costs import compare_measured, measure_axes
 from overmem.diagnosis.evidence import Place, gather
+from overmem.diagnosis.floor import constant_answer_accuracy, floor_note
 from overmem.diagnosis.judge import judge
 from overmem.diagnosis.rows import Core, FloatArray, read_core
 from overmem.diagnosis.run import judge_store, open_audit
@@ -69,10 +70,12 @@ class Seeds:
     correct_S_C_N: FloatArray
     nll_nats_S_C_N: FloatArray
     n_tokens_N: FloatArray
+    floor: float = 0.0
+    """Accuracy of one answer for all problems; see `overmem.diagnosis.floor`."""
 
     def judge(self, **options: Any) -> Verdict:
         """The verdict on their mean curves; see `overmem.judge`."""
-        return judge(
+        verdict = judge(
             self.steps,
             self.correct_S_C_N,
             self.nll_nats_S_C_N,
@@ -81,6 +84,7 @@ class Seeds:
             epochs=self.epochs,
             **options,
         )
+        return dataclasses.replace(verdict, notes=(*verdict.notes, *floor_note(verdict, self.floor)))
 
 
 def read_seeds(audits: Sequence[tuple[Store, Mapping[str, Any]]]) -> Seeds:
@@ -117,6 +121,7 @@ def read_seeds(audits: Sequence[tuple[Store, Mapping[str, Any]]]) -> Seeds:
         correct_S_C_N=np.stack([core.correct_C_N[:, at] for core, at in zip(cores, chosen, strict=True)]),
         nll_nats_S_C_N=np.stack([core.nll_nats_C_N[:, at] for core, at in zip(cores, chosen, strict=True)]),
         n_tokens_N=cores[0].n_tokens_N[chosen[0]],
+        floor=constant_answer_accuracy(*audits[0], ids),
     )
 
 

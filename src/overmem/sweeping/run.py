@@ -28,7 +28,7 @@ from overmem.sweeping.confirm import confirm_tasks, confirmed
 from overmem.sweeping.crew import Crew, crew
 from overmem.sweeping.gather import absent_groups, families_of, read_groups
 from overmem.sweeping.record import CellState, SweepResult
-from overmem.sweeping.summary import make_family, points_table
+from overmem.sweeping.summary import floor_notes, make_family, points_table
 from overmem.sweeping.words import sweep_words
 from overmem.sweeping.work import Task, cell_key, cell_record, is_done
 from overmem.tasks.sources import load_apart, load_examples
@@ -204,7 +204,7 @@ def _conclude(asked: Sweep, cells: Sequence[Cell], workforce: Crew) -> SweepResu
     measured, left_out = read_groups(asked, cells, done)
     absent = absent_groups(cells, measured)
     families = [make_family(item, asked.rule.perplexity_ratio, absent) for item in families_of(measured)]
-    notes = [f"{name} is left out: {reason}" for name, reason in left_out.items()]
+    notes = [f"{name} is left out: {reason}" for name, reason in left_out.items()] + floor_notes(measured)
     if asked.confirm is not None:
         errors = {}
         for task, record in workforce.do(confirm_tasks(asked, families, by_name)):

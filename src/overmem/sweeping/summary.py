@@ -22,6 +22,7 @@ import polars as pl
 from overmem.axes.kinds import FloatArray
 from overmem.diagnosis.advice import advise
 from overmem.diagnosis.estimates import perplexity
+from overmem.diagnosis.floor import floor_text, is_near_floor
 from overmem.diagnosis.judge import missing_evidence
 from overmem.diagnosis.moments import Moments, measure_curves, measure_seeds
 from overmem.diagnosis.seeds import Seeds
@@ -46,6 +47,19 @@ class Measured:
     seeds: Seeds
     verdict: Verdict
     """Of all seeds as one run."""
+
+
+def floor_notes(measured: Sequence[Measured]) -> list[str]:
+    """Warn, in one sentence, of the configurations whose accuracy is hardly more than one without skill."""
+    near = [item for item in measured if is_near_floor(item.verdict, item.seeds.floor)]
+    if not near:
+        return []
+    floor = floor_text(max(item.seeds.floor for item in near))
+    margin = 100 * near[0].verdict.thresholds["accuracy_margin"]
+    return [
+        f"the highest accuracy may be within the margin of {margin:g} points of {floor}, where stages say "
+        f"little: {', '.join(item.name for item in near)}"
+    ]
 
 
 def make_family(

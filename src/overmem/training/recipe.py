@@ -255,8 +255,8 @@ def parse_override(text: str) -> tuple[str, Any]:
         parsed = yaml.safe_load(value)
     except yaml.YAMLError:
         return key, value
-    if isinstance(parsed, dict):
-        # `Question: {prompt}` is a text with a colon, not a mapping.
+    if isinstance(parsed, dict) and parsed:
+        # `Question: {prompt}` is a text with a colon, not a mapping; `{}` says that there is nothing.
         return key, value
     return key, number_or_same(parsed)
 

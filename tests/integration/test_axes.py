@@ -319,11 +319,19 @@ def test_an_adapter_alone_has_the_base_that_it_names(tmp_path, files, tokenizer)
     assert done.manifest["base"]["model"] == str(tmp_path / "base")
 
 
-def test_a_base_model_that_cannot_be_loaded_is_said_every_time(pico_run, files):
-    given = PRIVACY | {"val": files["val"], "train": files["train"], "base_model": "./typo"}
+def test_a_base_model_that_cannot_be_loaded_is_said_every_time(tmp_path, pico_run, files, tokenizer):
+    make_pico(tokenizer, seed=1).config.save_pretrained(tmp_path / "base")
+    given = PRIVACY | {"val": files["val"], "train": files["train"], "base_model": str(tmp_path / "base")}
     for _ in range(2):
         with pytest.raises(CheckpointError, match="base cannot be loaded"):
             overmem.audit(pico_run, **given)
+
+
+def test_a_base_model_that_is_misspelled_is_refused_before_anything_is_measured(tmp_path, pico_run, files):
+    given = PRIVACY | {"val": files["val"], "train": files["train"]}
+    with pytest.raises(RunError, match=r"base model cannot be read[\s\S]*bsae[\s\S]*--base-model"):
+        overmem.audit(pico_run, **given, base_model=str(tmp_path / "bsae"))
+    assert not list(pico_run.rglob("*.parquet"))
 
 
 def with_added_tokens(files, tokenizer):

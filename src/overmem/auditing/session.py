@@ -25,7 +25,7 @@ from overmem.auditing.score import TEMPERATURES
 from overmem.auditing.stops import end_of_completion, stop_ids
 from overmem.auditing.work import RECALL_TOKENS, WORK, Tools
 from overmem.axes.kinds import Job, JobKind, data_key
-from overmem.errors import DataError, OvermemError
+from overmem.errors import DataError, OvermemError, RunError
 from overmem.records import Checkpoint, Run
 from overmem.store import Store, settings_key
 from overmem.tasks.template import check_all_fit, check_vocab
@@ -82,8 +82,15 @@ class Session:
             return None
         try:
             outline = self.host.outline(self.base)
-        except (OSError, ValueError, KeyError, ImportError):
-            # What is wrong with it is said when it is loaded.
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            if self.config.base_model is not None:
+                raise RunError(
+                    "the base model cannot be read",
+                    got=self.config.base_model,
+                    expected="a model folder or a hub id",
+                    next_step="check --base-model",
+                ) from error
+            # What is wrong with one that nobody named is said when it is loaded.
             return None
         rows = getattr(outline.config.get_text_config(), "vocab_size", None)
         try:

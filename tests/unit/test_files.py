@@ -278,3 +278,11 @@ def test_truncated_parquet(tmp_path: Path, cut: int) -> None:
     polars.DataFrame({"prompt": ["a"] * 50, "completion": ["b"] * 50}).write_parquet(path)
     path.write_bytes(path.read_bytes()[:cut] + path.read_bytes()[-cut:])
     assert "data.parquet" in error_of(path)
+
+
+def test_a_name_with_brackets_is_no_pattern(tmp_path: Path) -> None:
+    for name, prompt in (("val1", "one"), ("val[1]", "two")):
+        rows = {"prompt": [prompt], "completion": ["x"]}
+        polars.DataFrame(rows).write_parquet(tmp_path / f"{name}.parquet")
+    examples, _ = read_examples(tmp_path / "val[1].parquet")
+    assert examples[0].prompt == "two"

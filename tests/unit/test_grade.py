@@ -399,3 +399,80 @@ def test_none_measures_no_accuracy() -> None:
     assert get_grader("math").measures_accuracy
     with pytest.raises(GradeError, match="judges no text"):
         grade("none", "x", problem(None))
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        ("x^3-6x^2+11x-6", "x^3 - 6x^2 + 11x - 6"),
+        ("x^2-y^2", "(x-y)(x+y)"),
+        ("a^2b^2", "a^{2}b^{2}"),
+        ("\\frac{x^2}{y^3}", "\\dfrac{x^2}{y^3}"),
+        ("2^3 \\cdot 3^2", "72"),
+        ("(x^2-1)^2", "x^4-2x^2+1"),
+        ("x^2-y^2", "x^2+y^2"),
+    ],
+)
+def test_powers_side_by_side_are_compared(gold: str, answer: str) -> None:
+    assert same_math(gold, answer) == verified(gold, answer) == (answer != "x^2+y^2")
+
+
+@pytest.mark.parametrize(
+    "tower",
+    [
+        "9^9^9",
+        "9^{(9)^9}",
+        "9^{9}^{9}",
+        "(9^{9})^{99}",
+        "((9^{999})^9)^9",
+        "\\left(9^{99}\\right)^{99}",
+        "\\frac{9^9}{1}^{99}",
+        "9^\\frac{9^9}{1}",
+        "9^-(9^9)",
+        "9**-9**9",
+    ],
+)
+def test_towers_of_powers_never_reach_sympy(tower: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("given to math-verify")
+
+    monkeypatch.setattr("overmem.tasks.math_equal._math_verify", never)
+    assert not same_math("5", tower)
+
+
+@pytest.mark.parametrize(
+    ("grader", "text", "gold", "right"),
+    [
+        ("math", "So.\nThe answer is: \\frac{1}{2}", "\\frac{1}{2}", True),
+        ("math", "The answer is: (3, 4)", "(3, 4)", True),
+        ("math", "The answer is: $42 dollars and that is final", "42", True),
+        ("math", "The answer is: 42. #### 43", "42", False),
+        ("math", "She is 12 years old.", "She is 12 years old.", True),
+        ("math", "#### 7", "3 + 4 = 7, so Tom has 7 apples.", True),
+        ("math", "#### 3", "5 feet 3 inches", False),
+        ("math", "#### 7 squared", "7", False),
+        ("math", "#### 5 below zero", "5", False),
+        ("exact", "#### yes.", "yes", True),
+        ("exact", "#### **Paris**", "Paris", True),
+        ("exact", "12 am", "12 pm", False),
+        ("exact", "Yes", "yes", False),
+    ],
+)
+def test_an_answer_is_found_where_training_writes_it(grader: str, text: str, gold: str, right: bool) -> None:
+    assert grade(grader, text, problem(gold)).correct is right
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("The correct option is B.", "B"),
+        ("The answer to this question is B.", "B"),
+        ("answer is `B`", "B"),
+        ("\\boxed{B) 5}", "B"),
+        ("I rule out option B. (A)", "A"),
+        ("The answer is A because it floats", "A"),
+        ("#### Paris", None),
+    ],
+)
+def test_a_letter_is_found_in_what_people_write(text: str, letter: str | None) -> None:
+    assert extract_choice(text) == letter

@@ -553,7 +553,7 @@ def test_the_words_of_an_answer_stay():
     for seed in range(50):
         new = renamed("Tom has 3 pens, Ben 4. Who has more, Tom or Ben?", seed, answer="Ben")
         assert new.endswith("or Ben?") and not re.search(r"\bTom\b", new)
-    choice = Example("x", "Who has more pens?\nA. Tom\nB. Ben\nAnswer:", " B", "B")
+    choice = Example("x", "Tom has 3 pens, Ben 4. Who has more pens?\nA. Tom\nB. Ben\nAnswer:", " B", "B")
     new = perturb(choice, "rename", 0)
     assert not re.search(r"\b(Tom|Ben)\b", new.prompt) and new.answer == "B"
 
@@ -756,3 +756,34 @@ def test_rows_that_cannot_be_paired_are_an_error():
         pair_variant("mine", rows("a", "b", "b"), rows("a"))
     with pytest.raises(DataError, match="no rows"):
         pair_variant("mine", rows("a"), [])
+
+
+QUIZ = "Question: Which of these is a citrus fruit?\n(A) apple\n(B) lemon\n(C) banana\nAnswer:"
+
+
+def test_options_that_are_known_and_not_told_are_not_renamed():
+    assert all(perturb(Example(str(i), QUIZ, " (B)", "B"), "rename", i) is None for i in range(20))
+    numbers = QUIZ.replace("Which of these is a citrus fruit?", "Tom has 3 apples, Ben 4. How many?")
+    numbers = re.sub("apple$|lemon$|banana$", "7", numbers, flags=re.MULTILINE)
+    new = perturb(Example("x", numbers, " (B)", "B"), "rename", 0)
+    assert "apples" not in new.prompt and new.prompt.count("7") == 3
+
+
+def test_options_are_not_misspelled():
+    speller = "Which word is spelled without mistakes?\n(A) recieve\n(B) receive\n(C) receeve"
+    for seed in range(20):
+        new = perturb(Example("x", speller, " (B)", "B"), "typo", seed).prompt
+        assert new.split("\n")[1:] == speller.split("\n")[1:] and new != speller
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "Name the question that it answers.\n(A) Do balls roll sooner?\n(B) Do balls roll on sand?",
+        "The best explanation is that\n(A) The plant was watered.\n(B) The soil was dry.\n(C) It was small.",
+    ],
+)
+def test_a_distractor_never_falls_between_options(asked):
+    for seed in range(20):
+        new = perturb(Example("x", asked, " (B)", "B"), "distractor", seed).prompt
+        assert new.split("\n")[1:] == asked.split("\n")[1:] and new != asked

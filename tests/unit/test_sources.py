@@ -534,3 +534,35 @@ def test_any_string_parses_or_is_one_data_error(text: str) -> None:
         assert str(error)
         return
     assert parts.task is None or parts.task in TASKS
+
+
+def rows_file(folder: Path, *rows: dict[str, Any]) -> str:
+    path = folder / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def test_a_heading_is_no_final_answer_and_code_has_none(tmp_path: Path) -> None:
+    headings = {"prompt": "q", "completion": "#### Step 1\nAdd.\n#### Step 2\nThe answer is 7."}
+    found = load_examples(rows_file(tmp_path, headings))
+    assert found.examples[0].answer is None and found.grader == "none"
+    banner = {"prompt": "q", "completion": "#" * 30 + "\ndef f(): pass", "tests": "f()"}
+    helper = {"prompt": "r", "completion": "def g(): pass\n#### helper", "tests": "g()"}
+    found = load_examples(rows_file(tmp_path, banner, helper))
+    assert [e.answer for e in found.examples] == [None, None] and found.grader == "code"
+    kept = ["so #### 42", "#### 42\nThat is all.", "#### **Paris**\n"]
+    found = load_examples(
+        rows_file(tmp_path, *({"prompt": str(i), "completion": c} for i, c in enumerate(kept)))
+    )
+    assert [e.answer for e in found.examples] == ["42", "42", "Paris"]
+
+
+def test_a_lone_surrogate_is_one_message(tmp_path: Path) -> None:
+    path = rows_file(tmp_path, {"question": "q \ud800", "answer": "a #### 1"})
+    with pytest.raises(DataError, match="not valid Unicode"):
+        load_examples(f"gsm8k:{path}")
+
+
+def test_a_procedural_split_is_named_once() -> None:
+    with pytest.raises(DataError, match="its split once"):
+        load_examples("wordmath:val#test")

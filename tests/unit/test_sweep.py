@@ -24,6 +24,7 @@ from overmem.sweeping.edges import find_edges
 from overmem.sweeping.record import Group, Point
 from overmem.sweeping.summary import make_family, points_table, pool_points
 from overmem.sweeping.words import edges_text, sweep_words
+from overmem.training.recipe import load_recipe
 from tests.sweeps import RATE, configuration, learning_rates, result
 
 
@@ -111,7 +112,10 @@ def test_the_bundled_sweeps_are_valid():
     cells = make_cells(load_sweep("sweep-gsm8k"))
     assert len(cells) == 8 and {cell.recipe.method for cell in cells} == {"full", "lora"}
     assert {cell.recipe.training["num_train_epochs"] for cell in cells} == {10}
-    known = r"no such sweep[\s\S]*one of: sweep-gsm8k, sweep-methods, sweep-organism"
+    cells, first = make_cells(load_sweep("sweep-pocketcode")), load_recipe("organism-pocketcode")
+    assert {cell.recipe.seed for cell in cells} == set(range(5))
+    assert {cell.recipe.model.name for cell in cells} == {f"{first.output}/checkpoint-3200"}
+    known = r"no such sweep[\s\S]*one of: sweep-gsm8k, sweep-methods, sweep-organism, sweep-pocketcode"
     with pytest.raises(RecipeError, match=known):
         load_sweep("sweep-nothing")
 

@@ -28,9 +28,13 @@ _QUANTITY = re.compile(
 _FRACTION = re.compile(r"[-\u2212]?[0-9]+/[0-9]+")
 _NOT_A_UNIT = re.compile(
     r"\b(?:percent|percentage|pct|hundred|thousand|million|billion|trillion|dozen|half|quarter|third"
+    r"|tenth|hundredth|thousandth|squared|cubed|below|negative|factorial"
     r"|and|or|plus|minus|times|pi|mod|sqrt|sin|cos|tan|log|ln)s?\b",
     re.IGNORECASE,
 )
+
+_SAID = re.compile(r"\b[Tt]he (?:final )?answer is:[ \t]*([^\n]*)")
+_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 
 
 def plain_number(text: str) -> Decimal | None:
@@ -113,6 +117,17 @@ def after_marker(text: str) -> str | None:
 def marked_answer(text: str) -> str | None:
     r"""The answer a text marks as final: the last `\boxed{}`, else after the last `####`, else None."""
     return last_boxed(text) or after_marker(text)
+
+
+def said_answer(text: str) -> str | None:
+    """What follows the last `The answer is:` on its line, as in MetaMathQA; None where that is a sentence."""
+    said = [match[1].strip() for match in _SAID.finditer(text)]
+    return said[-1] if said and said[-1] and not is_sentence(said[-1]) else None
+
+
+def is_sentence(text: str) -> bool:
+    """Whether a text has three words or more, LaTeX's commands not counted: no answer to compare as it is."""
+    return len(_WORD.findall(text)) >= 3
 
 
 def last_number(text: str) -> str | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Set
 
 from overmem.errors import DataError, GradeError
 from overmem.records import Example
@@ -22,6 +23,11 @@ FIELDS = ("tests", "entry_point", "prefix", "setup")
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w+#.-]*)[ \t]*$", re.MULTILINE)
 _CODE = re.compile(r"^(?:[ \t]+\S|@\w|(?:async def|class|def|from|import)\b)", re.MULTILINE)
 """A line of code rather than prose: indented, or beginning as a definition or an import does."""
+
+_CALLED = re.compile(r"\b([A-Za-z_]\w*)\(")
+_DEFINED = re.compile(r"^(?:async def|def|class)[ \t]+(\w+)", re.MULTILINE)
+_PYTHON = re.compile(r"(?:py(?:thon)?(?:3(?:\.\d+)?)?)?")
+"""Names of the language after a fence."""
 
 
 def judge_code(text: str, example: Example) -> Outcome:
@@ -37,16 +43,23 @@ def judge_code(text: str, example: Example) -> Outcome:
     """
     check_code_example(example)
     tests, entry_point, prefix, setup = _fields(example)
-    return run_code(find_code(text), tests, entry_point=entry_point, prefix=prefix, setup=setup)
+    names = {entry_point} if entry_point else set(_CALLED.findall(tests))
+    return run_code(find_code(text, names), tests, entry_point=entry_point, prefix=prefix, setup=setup)
 
 
-def find_code(text: str) -> str:
-    """The code in an answer: the last fenced block marked as Python, else the last unmarked one, else all.
+def find_code(text: str, names: Set[str] = frozenset()) -> str:
+    """The code in an answer: of the fenced blocks marked as Python, else of the unmarked ones, else all.
 
-    A block that is never closed ends with the text, as when an answer is cut short. A lone fence after code
-    closes what the prompt opened.
+    Of several blocks the last that defines what the tests call counts, else the last: an example of use
+    often follows the function. A block that is never closed ends with the text, as when an answer is cut
+    short. A lone fence after code closes what the prompt opened.
+
+    Args:
+        text: what the model wrote.
+        names: of what the tests call.
     """
-    blocks: dict[bool, str] = {}
+    text = text.replace("\r\n", "\n")
+    blocks: dict[bool, list[str]] = {}
     opened: re.Match[str] | None = None
     for fence in _FENCE.finditer(text):
         if opened is None:
@@ -60,13 +73,13 @@ def find_code(text: str) -> str:
         if alone and before.strip() and (_CODE.search(before) or not after.strip()):
             return before
         _keep(blocks, opened, after)
-    return blocks.get(True, blocks.get(False, text))
+    found = blocks.get(True) or blocks.get(False) or [text]
+    return next((code for code in reversed(found) if names & set(_DEFINED.findall(code))), found[-1])
 
 
-def _keep(blocks: dict[bool, str], opened: re.Match[str], code: str) -> None:
-    language = opened[2].lower()
-    if language in ("", "python", "py", "python3"):
-        blocks[bool(language)] = code
+def _keep(blocks: dict[bool, list[str]], opened: re.Match[str], code: str) -> None:
+    if _PYTHON.fullmatch(opened[2].lower()):
+        blocks.setdefault(bool(opened[2]), []).append(code)
 
 
 def tests_key(example: Example) -> str:

@@ -80,6 +80,8 @@ def required_text(row: Mapping[str, object], key: str, where: str) -> str:
 def whole_text(row: Mapping[str, object], key: str, where: str) -> str:
     """A field that must be there and hold text, to the letter."""
     value = row.get(key)
+    if isinstance(value, str):
+        read_text(value, f"{where}, `{key}`")
     if not isinstance(value, str) or not value.strip():
         raise DataError(
             f"{where} lacks the field `{key}`",

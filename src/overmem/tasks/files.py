@@ -121,7 +121,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:
     import polars
 
     try:
-        frame = polars.read_parquet(path)
+        frame = polars.read_parquet(path, glob=False)
     except Exception as error:  # polars raises many kinds for a damaged file
         raise DataError(f"{path} is not a readable Parquet file", got=_shorten(str(error))) from error
     for index, record in enumerate(frame.iter_rows(named=True)):

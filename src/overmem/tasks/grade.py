@@ -3,7 +3,8 @@ r"""Graders: is the answer in a model's text the reference answer.
 Accuracy is half of every verdict, so what counts as right is chosen by name, checked before any
 model runs, and never raises on what a model wrote.
 
-    math                    last `\boxed{}`, else after the last `####`, else the last number
+    math                    last `\boxed{}`, else after the last `####`, else after the last
+                            `The answer is:`, else the last number
     exact                   the marked answer (`\boxed{}`, `####`), else the whole text, equal as text
     choice                  a letter A to J
     code                    the problem's tests pass, run in a sandbox; only where the user allows it
@@ -24,7 +25,7 @@ from typing import Any
 
 from overmem.errors import DataError, GradeError
 from overmem.records import Example
-from overmem.tasks.answers import canonical_answer, last_number, marked_answer
+from overmem.tasks.answers import canonical_answer, is_sentence, last_number, marked_answer, said_answer
 from overmem.tasks.code import check_allowed, check_code_example, judge_code, tests_key
 from overmem.tasks.letters import extract_choice, single_letter
 from overmem.tasks.math_equal import MAX_EXPRESSION_CHARS, same_math
@@ -141,8 +142,12 @@ def get_grader(name: str) -> Grader:
 
 
 def extract_math(text: str) -> str | None:
-    r"""The answer of a worked solution: last `\boxed{}`, else after the last `####`, else the last number."""
-    found = marked_answer(text) or last_number(text)
+    r"""The answer of a worked solution.
+
+    In order: the last `\boxed{}`, what follows the last `####`, what follows the last `The answer is:`
+    (MetaMathQA), the last number.
+    """
+    found = marked_answer(text) or said_answer(text) or last_number(text)
     if found is None or len(found) > MAX_EXPRESSION_CHARS:
         return None
     return canonical_answer(found) or None
@@ -151,12 +156,16 @@ def extract_math(text: str) -> str | None:
 def _judge_math(text: str, example: Example) -> Grade:
     answer, gold = extract_math(text), example.answer or ""
     gold = marked_answer(gold) or gold
+    if is_sentence(gold):  # `3 + 4 = 7, so Tom has 7 apples.` in a short `answer` column
+        gold = extract_math(gold) or gold
     return Grade(answer, answer is not None and same_math(gold, answer))
 
 
 def _judge_exact(text: str, example: Example) -> Grade:
-    answer = (marked_answer(text) or text).strip()
-    return Grade(answer or None, bool(answer) and answer == (example.answer or "").strip())
+    answer, gold = (marked_answer(text) or text).strip(), (example.answer or "").strip()
+    if canonical_answer(answer) == gold:
+        answer = gold  # a reference after `####` was read without its final period or emphasis
+    return Grade(answer or None, bool(answer) and answer == gold)
 
 
 def _judge_choice(text: str, example: Example) -> Grade:

@@ -8,8 +8,9 @@ from overmem.tasks.answers import marked_answer
 
 _LETTER_ALONE = re.compile(r"\s*(?:\\text\{\s*\(?([A-Ja-j])\)?\s*\}|[*(\[]*([A-Ja-j])[\])*]*[.:]?[*]*)\s*\Z")
 _LETTER_SAID = re.compile(
-    r"\b[Aa](?:nswer|NSWER)\b(?:\s+(?:is|would\s+be|should\s+be))?\s*[:=]?[\s*]*(?:(?:option|choice)\s+)?"
-    r"(?:\\boxed\{|\\text\{|[(\[*$])*"
+    r"(?:\b[Aa](?:nswer|NSWER)\b(?:\s+to\s+(?:this|the)\s+(?:question|problem))?"
+    r"(?:\s+(?:is|would\s+be|should\s+be))?|\b(?:option|choice)\s+is\b)"
+    r"\s*[:=]?[\s*]*(?:(?:option|choice)\s+)?(?:\\boxed\{|\\text\{|[(\[*$`])*"
     r"(?:([A-HJ](?![\w'\u2019])|I(?![\w'\u2019]|\s+[a-z]))|([a-j])(?=\s*(?:[)\].,;:*$}]|\n|$)))"
 )
 _LETTER_FIRST = re.compile(r"\s*[*(\[]*(?:([A-Ja-j])[*]*[)\].:](?!\w)|([B-HJ])[*]*(?=\s))")
@@ -26,6 +27,8 @@ def extract_choice(text: str) -> str | None:
     marked = marked_answer(text)
     if marked is not None and (alone := single_letter(marked)):
         return alone
+    if marked is not None and (first := _LETTER_FIRST.match(marked)):
+        return (first[1] or first[2]).upper()
     said = list(_LETTER_SAID.finditer(text))
     if said:
         return (said[-1][1] or said[-1][2]).upper()

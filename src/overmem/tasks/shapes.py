@@ -13,7 +13,7 @@ from typing import Any
 
 from overmem.errors import DataError
 from overmem.records import Example, Message
-from overmem.tasks.answers import after_marker, canonical_answer
+from overmem.tasks.answers import after_marker, canonical_answer, plain_number
 from overmem.tasks.fields import read_messages, read_text
 
 Row = Mapping[str, Any]
@@ -143,19 +143,33 @@ def _read_row(row: Row, reader: _Reader, where: str, *, default_id: str) -> Exam
 
 
 def _final_answer(row: Row, reader: _Reader, completion: str, where: str) -> str | None:
-    """`answer` field, else what follows `####`, else a short `answer` column as a whole."""
+    """`answer` field, else what follows `####` at the end, else a short `answer` column as a whole.
+
+    Rows with tests have no answer: `####` in code begins a comment.
+    """
     if "answer" not in reader.required and row.get("answer") is not None:
         return read_text(row["answer"], f"{where}, `answer`").strip() or None
-    if (marked := after_marker(completion)) is not None:
-        return canonical_answer(marked)
+    if isinstance(row.get("tests"), str):
+        return None
+    if (marked := _marked_at_the_end(completion)) is not None:
+        return marked
     if "answer" in reader.required and len(completion) <= MAX_ANSWER_CHARS and "\n" not in completion.strip():
         return completion.strip()
     return None
 
 
+def _marked_at_the_end(completion: str) -> str | None:
+    """What follows the last `####`, on the last line or a number; a heading of Markdown is no answer."""
+    marked = after_marker(completion)
+    if marked is None or "#" in marked:
+        return None
+    answer = canonical_answer(marked)
+    return answer if completion.rstrip().endswith(marked) or plain_number(answer) is not None else None
+
+
 def _describe(reader: _Reader, examples: list[Example]) -> Shape:
     answered = sum(example.answer is not None for example in examples)
-    marked = sum(after_marker(example.completion) is not None for example in examples)
+    marked = sum(_marked_at_the_end(example.completion) is not None for example in examples)
     return Shape(
         name=reader.name,
         prompt=reader.prompt,

@@ -160,6 +160,12 @@ def _load(parts: Source) -> tuple[str, str, str | None, list[Example]]:
     if parts.task in PROCEDURAL:
         module = import_module(PROCEDURAL[parts.task])
         split = parts.location or parts.split or ""
+        if parts.location and parts.split:
+            raise DataError(
+                "a procedural task has its split once",
+                got=f"{parts.task}:{parts.location}#{parts.split}",
+                expected=f"{parts.task}:{parts.location} or {parts.task}#{parts.split}",
+            )
         examples = module.load_split(split)
         return parts.task, f"{parts.task}: procedural, split {split}", module.GRADER, examples
     if parts.task is not None:

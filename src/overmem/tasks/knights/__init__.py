@@ -4,7 +4,7 @@ Knights say only what is true, knaves only what is false; who is what? The puzzl
 2410.23123, which measured memorization by them, with solutions in many wordings and orders as in
 `wordmath`, in words that the bundled organism's tokenizer knows.
 
-Splits never share a puzzle, whatever its wording or order: the hash of what is said decides which
+Splits never share a puzzle, whatever its order or the words around it: the hash of what is said decides which
 split may hold it.
 
     words.py      people, kinds of statement, and the wordings of questions and solutions

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from overmem.tasks.perturb.nouns import KEPT_BESIDE
+from overmem.tasks.perturb.options import start_of_options
 from overmem.tasks.perturb.text import headings, sentence_gaps, split_prompt, words_of
 from overmem.tasks.perturb.vocabulary import EVERYDAY, Vocabulary
 
@@ -95,7 +96,7 @@ def add_distractor(
     items = rng.choice(_other_objects(known, vocabulary))
     told = set(re.findall(r"\d+", f"{text} {answer}"))
     number = rng.choice([n for n in _NUMBERS if str(n) not in told] or _NUMBERS)
-    at = _start_of_question(parts.body)
+    at = _start_of_question(parts.body[: start_of_options(parts.body)])
     space = "" if at or parts.lead[-1:].isspace() or not parts.lead else " "
     sentence = said.format(n=number, name=name, items=items)
     return f"{parts.lead}{space}{parts.body[:at]}{sentence} {parts.body[at:]}{parts.tail}"

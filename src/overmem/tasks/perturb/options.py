@@ -90,6 +90,21 @@ def find_options(text: str) -> list[_Option]:
     return runs[-1] if runs and len(runs[-1]) > 1 else []
 
 
+def start_of_options(text: str) -> int:
+    """Where the first line of the options begins; the end of the text when it has none."""
+    options = find_options(text)
+    return text.rfind("\n", 0, options[0].start) + 1 if options else len(text)
+
+
+def options_are_told(text: str) -> bool:
+    """Whether each option is a number or stands in the question too, so that other words keep the answer."""
+    question = text[: start_of_options(text)]
+    return all(
+        option.text.strip() in question or not re.search(r"[^\W\d_]{2}", option.text)
+        for option in find_options(text)
+    )
+
+
 def _follow(match: re.Match[str], new_letter: Mapping[str, str]) -> str:
     """What was matched with its letter, which stands in one of the groups, as the options have it now."""
     group = str(match.lastgroup)

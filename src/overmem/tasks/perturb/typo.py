@@ -1,7 +1,7 @@
 """`typo`: slips of the keyboard in about one word in eight, as people make them.
 
 First and last letters stay, so words stay readable; numbers, their units, LaTeX and headings are
-never touched, so the answer stays.
+never touched, nor are the options of a question, so the answer stays.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import random
 import re
 from collections.abc import Set
 
+from overmem.tasks.perturb.options import start_of_options
 from overmem.tasks.perturb.text import is_free, protected_spans, split_prompt, words_of
 
 RATE = 1 / 8
@@ -67,7 +68,7 @@ def word_spans(body: str, answer: str = "") -> list[tuple[int, int]]:
     protected = protected_spans(body)
     kept = words_of(answer) | NUMBER_WORDS
     spans = []
-    for match in _WORD.finditer(body):
+    for match in _WORD.finditer(body, 0, start_of_options(body)):
         word, before = match[0].casefold(), body[max(0, match.start() - 3) : match.start()]
         is_unit = (word in UNITS and _AFTER_NUMBER.search(before)) or _JOINED_TO_NUMBER.search(before)
         has_case = match[0].lower() != match[0].upper()

@@ -11,7 +11,7 @@ from overmem.records import Example
 from overmem.tasks.perturb.distractor import add_distractor
 from overmem.tasks.perturb.languages import LANGUAGES, Language, language_of
 from overmem.tasks.perturb.layout import change_layout
-from overmem.tasks.perturb.options import shuffle_options
+from overmem.tasks.perturb.options import options_are_told, shuffle_options
 from overmem.tasks.perturb.preamble import add_preamble
 from overmem.tasks.perturb.rename import rename
 from overmem.tasks.perturb.typo import add_typos
@@ -21,7 +21,7 @@ NEEDS = {
     "typo": "a word of four letters or more",
     "format": "a prompt with text",
     "distractor": "a problem in words",
-    "rename": "a common English first name, or a common countable object",
+    "rename": "a common English first name or countable object; options that are numbers or told before",
     "options": "options lettered from (A), one a line, and an answer that is one of the letters",
     "numbers": "a procedural task with numbers, such as wordmath:val",
     "order": "a procedural task whose facts have no order, such as knights:val or facts:val",
@@ -64,6 +64,8 @@ def perturb(example: Example, variant: str, seed: int) -> Example | None:
     if variant == "options":
         shuffled = shuffle_options(example, asked, rng)
         return None if shuffled is None else _with_asked(shuffled[1], shuffled[0])
+    if variant == "rename" and not options_are_told(asked):
+        return None  # what the options mean is known, not told: another fruit is no citrus fruit
     text = _reword(asked, example.answer or "", variant, language, rng)
     return None if text is None or text == asked else _with_asked(example, text)
 

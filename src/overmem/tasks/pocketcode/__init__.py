@@ -7,7 +7,8 @@ A problem is one to three steps over a list of whole numbers and what becomes of
 
 The solution is one of many: a loop, a comprehension a line, `map` and `filter`, or one nested expression,
 with equivalent conditions and names. A model that memorizes bets on the one it saw. Splits share no
-problem: the hash of what is done, however it is said, decides which split may hold it.
+problem: the hash of what is done, in which order, however it is said, decides which split may hold it.
+The same function may be reached by other steps or in another order, and then stands in two splits.
 
     steps.py      the steps and ends: how each is said, written, and what it means
     problems.py   a problem in words, in code and as tests

@@ -114,7 +114,7 @@ def test_the_bundled_sweeps_are_valid():
     assert {cell.recipe.training["num_train_epochs"] for cell in cells} == {10}
     cells, first = make_cells(load_sweep("sweep-pocketcode")), load_recipe("organism-pocketcode")
     assert {cell.recipe.seed for cell in cells} == set(range(5))
-    assert {cell.recipe.model.name for cell in cells} == {f"{first.output}/checkpoint-3200"}
+    assert {cell.recipe.model.name for cell in cells} == {f"{first.output}/checkpoint-1600"}
     known = r"no such sweep[\s\S]*one of: sweep-gsm8k, sweep-methods, sweep-organism, sweep-pocketcode"
     with pytest.raises(RecipeError, match=known):
         load_sweep("sweep-nothing")

@@ -243,6 +243,13 @@ def test_bad_input_is_refused_before_anything_is_measured(tmp_path, pico_run, fi
     strangers.write_text('{"id": "nobody", "prompt": "a", "completion": "b", "answer": "c"}\n')
     with pytest.raises(DataError, match="nobody"):
         overmem.audit(pico_run, val=files["val"], variants={"mine": str(strangers)}, **QUICK)
+    plain = tmp_path / "plain.jsonl"
+    plain.write_text(
+        "".join(json.dumps({"prompt": f"q{i}", "completion": "b", "answer": "c"}) + "\n" for i in range(9))
+    )
+    fewer = {"mine": f"{plain}[:4]"}
+    with pytest.raises(DataError, match=r"cannot be paired[\s\S]*4 rows without `id`, and 9 of val"):
+        overmem.audit(pico_run, val=str(plain), variants=fewer, **QUICK)
     with pytest.raises(RunError, match="not measured"):
         overmem.audit(pico_run, val=files["val"], limits={"recall": 3})
     with pytest.raises(RunError, match="samples must be at least 2"):

@@ -220,6 +220,13 @@ def _variants(val: sources.LoadedData, grader: str, config: AuditConfig, tokeniz
     for name, source in asked.items():
         if source is not None:
             perturbed = sources.load_examples(source)
+            if perturbed.numbered and len(perturbed.examples) != len(val.examples):
+                raise DataError(
+                    f"the rows of the variant `{name}` cannot be paired",
+                    got=f"{len(perturbed.examples)} rows without `id`, and {len(val.examples)} of val",
+                    expected="the `id` of its clean problem in each row, or all rows of val in their order",
+                    next_step="add the ids; a val without ids has the number of the row, from 0",
+                )
             examples = pair_variant(name, val.examples, perturbed.examples)
             shape = perturbed.shape
             found.append(problems_of("val", name, source, shape, grader, examples, config, tokenizer))

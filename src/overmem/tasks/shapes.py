@@ -38,6 +38,8 @@ class Shape:
     rows: int
     answered: int
     """Rows with a final answer; only these can be graded."""
+    numbered: bool = False
+    """No row has an `id`, so that their ids are the numbers of the rows."""
 
     def __str__(self) -> str:
         """One line for the terminal."""
@@ -75,6 +77,7 @@ def examples_from_rows(rows: Iterable[tuple[str, object]], source: str) -> tuple
     """
     examples: list[Example] = []
     seen: dict[str, str] = {}
+    numbered = True
     reader: _Reader | None = None
     for index, (row_name, row) in enumerate(rows):
         where = f"{source}, {row_name}"
@@ -82,6 +85,7 @@ def examples_from_rows(rows: Iterable[tuple[str, object]], source: str) -> tuple
             raise DataError(f"{where} is not a record", got=type(row).__name__, expected="named fields")
         reader = reader or _recognise(row, where)
         example = _read_row(row, reader, where, default_id=str(index))
+        numbered = numbered and row.get("id") is None
         if example.id in seen:
             raise DataError(
                 f"{where} has the id of an earlier row ({seen[example.id]})",
@@ -93,7 +97,7 @@ def examples_from_rows(rows: Iterable[tuple[str, object]], source: str) -> tuple
         examples.append(example)
     if reader is None:
         raise DataError(f"{source} has no rows", expected="at least one example")
-    return examples, _describe(reader, examples)
+    return examples, _describe(reader, examples, numbered)
 
 
 def _recognise(row: Row, where: str) -> _Reader:
@@ -167,7 +171,7 @@ def _marked_at_the_end(completion: str) -> str | None:
     return answer if completion.rstrip().endswith(marked) or plain_number(answer) is not None else None
 
 
-def _describe(reader: _Reader, examples: list[Example]) -> Shape:
+def _describe(reader: _Reader, examples: list[Example], numbered: bool) -> Shape:
     answered = sum(example.answer is not None for example in examples)
     marked = sum(_marked_at_the_end(example.completion) is not None for example in examples)
     return Shape(
@@ -177,6 +181,7 @@ def _describe(reader: _Reader, examples: list[Example]) -> Shape:
         answer="after `####`" if marked == answered else "field `answer`",
         rows=len(examples),
         answered=answered,
+        numbered=numbered,
     )
 
 

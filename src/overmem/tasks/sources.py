@@ -24,7 +24,7 @@ from overmem.records import Example
 from overmem.tasks.answers import plain_number
 from overmem.tasks.files import SUFFIXES, read_examples, read_rows
 from overmem.tasks.known import KNOWN, KnownDataset
-from overmem.tasks.shapes import examples_from_rows
+from overmem.tasks.shapes import Shape, examples_from_rows
 
 PROCEDURAL: dict[str, str] = {
     "wordmath": "overmem.tasks.wordmath",
@@ -63,6 +63,8 @@ class LoadedData:
     grader: str
     """Default grader; `none` when answers are missing."""
     examples: tuple[Example, ...]
+    numbered: bool = False
+    """The ids are numbers of rows, since the data have none."""
 
 
 def parse_source(source: str) -> Source:
@@ -113,7 +115,10 @@ def load_examples(source: str) -> LoadedData:
             expected="at least one row",
         )
     grader = grader or default_grader(chosen)
-    return LoadedData(source=source, task=task, shape=shape, grader=grader, examples=chosen)
+    numbered = isinstance(shape, Shape) and shape.numbered
+    return LoadedData(
+        source=source, task=task, shape=str(shape), grader=grader, examples=chosen, numbered=numbered
+    )
 
 
 def load_apart(source: str, other: str, what: str, next_step: str = "") -> tuple[Example, ...]:
@@ -155,7 +160,7 @@ def default_grader(examples: tuple[Example, ...]) -> str:
     return "exact"
 
 
-def _load(parts: Source) -> tuple[str, str, str | None, list[Example]]:
+def _load(parts: Source) -> tuple[str, Shape | str, str | None, list[Example]]:
     """(task, shape, grader, examples) of the whole data set, before slicing."""
     if parts.task in PROCEDURAL:
         module = import_module(PROCEDURAL[parts.task])
@@ -176,9 +181,9 @@ def _load(parts: Source) -> tuple[str, str, str | None, list[Example]]:
     if _is_local(parts.location):
         _refuse_split(parts)
         examples, shape = read_examples(parts.location)
-        return "file", str(shape), None, examples
+        return "file", shape, None, examples
     examples, shape = examples_from_rows(_hub_rows(parts.location, None, parts.split), parts.location)
-    return "hub", str(shape), None, examples
+    return "hub", shape, None, examples
 
 
 def _known_examples(known: KnownDataset, parts: Source) -> tuple[list[Example], int]:

@@ -134,6 +134,13 @@ def test_a_finished_sweep_does_nothing_again(whole, home, monkeypatch):
     assert again == whole
 
 
+def test_a_sweep_says_where_accuracy_is_within_the_margin_of_no_skill(whole, home, tmp_path):
+    assert not any("stages say little" in note for note in whole.notes)
+    wide = {"rule": {"resamples": 100, "accuracy_margin": 0.99}, "grid": {"seed": [0]}}
+    [note] = overmem.sweep(written(home, tmp_path / "out", **wide)).notes
+    assert "99 points of zero, where stages say little: recipe" in note
+
+
 def test_a_cell_that_was_stopped_early_is_not_trained_again(home, tmp_path, monkeypatch):
     from overmem.sweeping import work
 

@@ -26,7 +26,8 @@ from trl import SFTTrainer
 import overmem
 from overmem.cli.progress import quiet_libraries
 from overmem.training.load import load_model
-from overmem.training.trainer import sft_config, tokenized
+from overmem.training.settings import sft_config
+from overmem.training.trainer import tokenized
 
 HEAD = (
     "| model | loss | rows | TRL nll step (s) | step (s) | wall ratio (range) | CPU ratio (range) "

@@ -22,7 +22,8 @@ from overmem.cli.progress import quiet_libraries
 from overmem.training.load import load_model
 from overmem.training.recipe import check_recipe
 from overmem.training.reweighted import ReweightedSFTTrainer
-from overmem.training.trainer import lora_config, monitor_of, sft_config, tokenized
+from overmem.training.settings import lora_config, sft_config
+from overmem.training.trainer import monitor_of, tokenized
 
 HEAD = (
     "| recipe | examples an epoch | epochs | val + train measured | answers | measured at | run (CPU s) "
@@ -72,7 +73,7 @@ def main():
         written["data"]["train"] = f"{written['data']['train'].partition('[')[0]}[:{options.examples}]"
     written["data"] |= {"val": options.val} if options.val else {}
     written["monitor"] |= {"answers": options.answers, "max_cost": options.max_cost or None}
-    written["training"] |= {"save_strategy": "no"}
+    written["training"] |= {"save_strategy": "steps", "save_steps": 10**6, "save_only_model": True}
     written["training"] |= {"num_train_epochs": options.epochs} if options.epochs else {}
     with tempfile.TemporaryDirectory() as folder:
         recipe = check_recipe(written | {"output": folder}, options.recipe)

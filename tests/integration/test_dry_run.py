@@ -154,13 +154,19 @@ def test_steps_are_those_of_the_training(tmp_path, tokenizer, val_file, changes)
         "data.ood": {},
         "output": str(tmp_path / "run"),
         "save_base": False,
-        "training": {"per_device_train_batch_size": 2, "bf16": False, "save_strategy": "no"} | changes,
+        "training": {"per_device_train_batch_size": 2, "bf16": False} | changes,
     }
     recipe = load_recipe("organism-fast", overrides)
     seen = []
     done = dry_run(recipe)
     train(recipe, progress=lambda _, total, __: seen.append(total))
-    assert done.steps == seen[0] and not list((tmp_path / "run").glob("checkpoint-*"))
+    assert done.steps == seen[0]
+
+
+def test_steps_of_packed_examples_are_not_known(tmp_path, val_file):
+    changes = {"training.packing": True, "training.max_length": 256, "output": str(tmp_path / "never")}
+    done = dry_run(load_recipe("organism-fast", changes | {"data.train": str(val_file)}))
+    assert done.steps is None and "once the examples are packed" in describe(done)
 
 
 def test_the_command_shows_the_recipe_and_refuses_what_training_would(tmp_path, val_file):
@@ -176,7 +182,7 @@ def test_the_command_shows_the_recipe_and_refuses_what_training_would(tmp_path, 
         dry_run(recipe)
     used = tmp_path / "used/checkpoint-3"
     used.mkdir(parents=True)
-    (used / "trainer_state.json").write_text("{}")
+    (used / "trainer_state.json").write_text('{"global_step": 3}')
     with pytest.raises(RunError, match="--resume"):
         dry_run(load_recipe("organism-fast", {"output": str(used.parent)}))
     with pytest.raises(RecipeError, match="does not fit the model"):

@@ -18,7 +18,8 @@ from overmem.errors import CheckpointError, RecipeError, RunError
 from overmem.records import Checkpoint
 from overmem.training.adapting import AdaptingTrainer
 from overmem.training.recipe import check_recipe
-from overmem.training.trainer import lora_config, train
+from overmem.training.settings import lora_config
+from overmem.training.trainer import train
 from tests.conftest import make_pico, save_checkpoint
 
 TRAINING = {
@@ -159,6 +160,16 @@ def test_lora_plus_gives_b_another_rate(recipe, tmp_path):
         largest[ratio] = max(float(t.abs().max()) for name, t in tensors.items() if "lora_B" in name)
     assert largest[1] == largest[None] == pytest.approx(1e-3, rel=1e-3)
     assert largest[16] == pytest.approx(16e-3, rel=1e-3)
+
+
+def test_lora_plus_gives_embeddings_the_rate_of_a(recipe):
+    training = TRAINING | {"max_steps": 1, "lr_scheduler_type": "constant", "learning_rate": 1e-3}
+    lora = {"r": 2, "target_modules": ["embed_tokens", "q_proj"]}
+    run = train(recipe(method="lora_plus", lora=lora, training=training))
+    tensors = load_file(run / "checkpoint-1/adapter_model.safetensors")
+    # Of an embedding A starts at zero.
+    (factor,) = (t for name, t in tensors.items() if "lora_embedding_A" in name)
+    assert float(factor.abs().max()) == pytest.approx(1e-3, rel=1e-3)
 
 
 def test_a_rank_above_the_weights_is_refused(recipe):

@@ -330,8 +330,9 @@ def test_the_json_of_plan_and_repair(run, capsys, monkeypatch):
     assert said[False]["schema"] == "overmem.repair/1"
 
 
-def test_adapters_are_repaired_end_to_end(tmp_path, tokenizer, noisy_run):
-    """LoRA adapters plus and minus the same update: their mean is the base model."""
+@pytest.mark.parametrize(("dora", "written"), [(False, "adapter_model"), (True, "model")])
+def test_adapters_are_repaired_end_to_end(tmp_path, tokenizer, noisy_run, dora, written):
+    """Adapters plus and minus the same update: their mean is the base model, or with DoRA's norms near it."""
     from peft import LoraConfig, get_peft_model
 
     base = tmp_path / "base"
@@ -342,7 +343,8 @@ def test_adapters_are_repaired_end_to_end(tmp_path, tokenizer, noisy_run):
     for step, sign in ((10, 1.0), (20, -1.0), (30, 1.3)):
         torch.manual_seed(0)
         model = get_peft_model(
-            AutoModelForCausalLM.from_pretrained(base), LoraConfig(r=2, target_modules=["q_proj", "up_proj"])
+            AutoModelForCausalLM.from_pretrained(base),
+            LoraConfig(r=2, target_modules=["q_proj", "up_proj"], use_dora=dora),
         )
         for name, value in model.named_parameters():
             if "lora_B" in name:
@@ -352,6 +354,6 @@ def test_adapters_are_repaired_end_to_end(tmp_path, tokenizer, noisy_run):
     overmem.audit(run, val=str(noisy_run.parent / "val.jsonl"), **FAST)
     found = overmem.repair(run, **CORE)
     assert found.proof.accepted, found.words
-    assert (found.model / "adapter_model.safetensors").is_file()
+    assert (found.model / f"{written}.safetensors").is_file()
     winner = next(a for a in found.attempts if a.name == found.winner)
     assert set(winner.checkpoints) == {"checkpoint-10", "checkpoint-20"} and winner.weights == (0.5, 0.5)

@@ -3,7 +3,7 @@ import struct
 
 import pytest
 
-from overmem.auditing.checkpoints import fingerprint_weights, open_run
+from overmem.auditing.checkpoints import fingerprint_weights, open_run, weight_files
 from overmem.errors import RunError
 
 
@@ -118,7 +118,9 @@ def test_adapters_are_the_same_with_their_settings_only(tmp_path, at_root, same)
 )
 def test_an_index_of_another_shape_is_skipped_and_named(tmp_path, index):
     checkpoint(tmp_path, 1)
-    (checkpoint(tmp_path, 2) / "model.safetensors.index.json").write_text(json.dumps(index))
+    folder = checkpoint(tmp_path, 2)
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     run = open_run(tmp_path)
     assert [c.name for c in run.checkpoints] == ["checkpoint-1"]
     assert "is not a shard index" in run.skipped["checkpoint-2"]
@@ -134,6 +136,16 @@ def test_shards_through_their_index(tmp_path):
     assert len(open_run(tmp_path).checkpoints) == 2
     (folder / "model-00002-of-00002.safetensors").unlink()
     assert "lacks 1 of 2 shards" in open_run(tmp_path).skipped["checkpoint-1"]
+
+
+def test_a_whole_file_counts_before_an_index_that_an_earlier_save_left(tmp_path):
+    folder = checkpoint(tmp_path, 1)
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert weight_files(folder) == [folder / "model.safetensors"]
+    for n in (1, 2):
+        safetensors(folder / f"model-0000{n}-of-00002.safetensors")
+    assert weight_files(folder) == [folder / "model.safetensors"]
 
 
 @pytest.mark.parametrize("cut", [4, 20, -4])

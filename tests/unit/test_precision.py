@@ -7,7 +7,7 @@ import torch
 
 from overmem.training.precision import has_bf16, torch_dtype
 from overmem.training.recipe import load_recipe
-from overmem.training.trainer import sft_config
+from overmem.training.settings import sft_config
 
 
 @pytest.fixture

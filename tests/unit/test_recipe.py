@@ -51,6 +51,8 @@ def test_methods_are_presets_over_lora():
     assert fields("dora", use_rslora=True) == {"use_dora": True, "use_rslora": True}
     plus = check_recipe(GOOD | {"method": "lora_plus"}, "r")
     assert plus.lora_plus_ratio == 16
+    with pytest.raises(RecipeError, match="lora_plus_ratio"):
+        check_recipe(GOOD | {"method": "lora_plus", "lora_plus_ratio": 0}, "r")
     assert check_recipe(yaml.safe_load(dump_recipe(plus)), "again") == plus
 
 
@@ -63,6 +65,11 @@ def test_methods_are_presets_over_lora():
         ("training.num_train_epochs=3", ("training.num_train_epochs", 3)),
         ("data.ood={}", ("data.ood", {})),
         ("template.prompt_format={prompt}", ("template.prompt_format", "{prompt}")),
+        ("template.system=End with #### and it", ("template.system", "End with #### and it")),
+        ("template.prompt_format=### {prompt}", ("template.prompt_format", "### {prompt}")),
+        ("template.system='1e-3'", ("template.system", "1e-3")),
+        ("template.system=null", ("template.system", None)),
+        ("output=nan", ("output", "nan")),
     ],
 )
 def test_overrides_are_read_as_yaml(text, expected):
@@ -78,6 +85,20 @@ def test_overrides_win_and_bad_ones_are_refused(tmp_path):
         load_recipe(str(path), {"output.x": 1})
     with pytest.raises(RecipeError, match="--set"):
         parse_override("nonsense")
+
+
+def test_a_number_that_yaml_takes_for_a_string_is_a_number(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text(
+        yaml.safe_dump(GOOD).replace("training: {}\n", "")
+        + "training: {learning_rate: 1e-4, run_name: '12', lr_scheduler_kwargs: {min_lr: 1E+2}}\n"
+        + "method: lora\nlora: {lora_dropout: 5e-2}\n"
+    )
+    recipe = load_recipe(str(path))
+    assert recipe.training["learning_rate"] == 1e-4 and recipe.training["run_name"] == "12"
+    assert recipe.training["lr_scheduler_kwargs"] == {"min_lr": 100.0} and recipe.lora == {
+        "lora_dropout": 0.05
+    }
 
 
 def test_no_recipe_lists_the_bundled():

@@ -313,6 +313,30 @@ def test_a_recipe_that_is_known_loses_rate_and_steps_whatever_it_says(tmp_path):
     assert not any("neftune" in change for change in found.changes)
 
 
+def test_epochs_that_are_not_written_are_the_libraries_three(tmp_path):
+    run, manifest = trainer_run(tmp_path / "run")
+    written = {"model": {"name": "organism"}, "data": {"train": "t.jsonl"}, "output": "x"}
+    (run.path / "recipe.yaml").write_text(yaml.safe_dump(written))
+    verdict = planted([0.9, 0.9, 0.9, 0.9], [0.4, 0.6, 0.7, 0.8])
+    found = write_recipe(run, manifest, verdict, ("why",), tmp_path / "retrain.yaml")
+    # The lowest perplexity was after one epoch.
+    assert load_recipe(str(tmp_path / "retrain.yaml")).training["num_train_epochs"] == 2
+    assert "num_train_epochs: 3 to 2" in found.changes
+
+
+def test_another_trainers_adapter_keeps_what_it_is(tmp_path):
+    run, manifest = trainer_run(tmp_path / "run", base_model="org/model")
+    (checkpoint,) = run.checkpoints
+    ours = {"r": 4, "lora_alpha": 8, "modules_to_save": ["lm_head"], "rank_pattern": {"q_proj": 2}}
+    theirs = ours | {"use_dora": True, "use_rslora": False, "base_model_name_or_path": "elsewhere"}
+    (checkpoint.path / "adapter_config.json").write_text(json.dumps(theirs))
+    run = dataclasses.replace(run, checkpoints=(dataclasses.replace(checkpoint, kind="adapter"),))
+    verdict = planted([0.9, 0.9, 0.9, 0.9], [0.4, 0.6, 0.7, 0.8])
+    write_recipe(run, manifest, verdict, ("why",), tmp_path / "retrain.yaml")
+    recipe = load_recipe(str(tmp_path / "retrain.yaml"))
+    assert recipe.method == "dora" and recipe.lora == ours
+
+
 def test_more_accurate_is_no_reason_unless_it_is_inflated():
     # With few problems one standard error exceeds the margin, and a later, fit checkpoint may be passed over.
     verdict = planted([0.5, 0.86, 0.88, 0.9], [0.5, 0.4, 0.41, 0.42])

@@ -100,13 +100,17 @@ def read_checkpoint(folder: Path, root: Path, *, allow_pickle: bool = False) -> 
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors files of a checkpoint, shards resolved through their index.
 
+    As in transformers, one whole file counts before an index, which an earlier save may have left behind.
+
     Raises:
         CheckpointError: the index is damaged or names a shard that is not there.
     """
     adapter = folder / "adapter_model.safetensors"
     if (folder / ADAPTER_CONFIG).is_file():
         return [adapter] if adapter.is_file() else []
-    index = folder / "model.safetensors.index.json"
+    whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if whole.is_file():
+        return [whole]
     if not index.is_file():
         return sorted(folder.glob("model*.safetensors"))
     try:

@@ -22,6 +22,17 @@ MAR, the paper's remedy, cost accuracy (docs/losses.md)."""
 INFLATED = {"over-memorized", "overfit"}
 RATE_FACTOR = 0.5
 """Large learning rates make over-memorization worse (2508.04117 section 4)."""
+KEPT = (
+    "r",
+    "lora_alpha",
+    "lora_dropout",
+    "target_modules",
+    "modules_to_save",
+    "rank_pattern",
+    "alpha_pattern",
+    "use_rslora",
+)
+"""Of another trainer's `LoraConfig`: what the method is, without where its base lies."""
 
 
 def reasons_to_retrain(verdict: Verdict) -> tuple[str, ...]:
@@ -77,6 +88,8 @@ def write_recipe(
         training["neftune_noise_alpha"] = NOISE
         changes.append(f"neftune_noise_alpha: none to {NOISE:g}")
     lowest = min(_trained(verdict), key=lambda point: point.nll_nats.value)
+    if training.get("max_steps", -1) <= 0:
+        training.setdefault("num_train_epochs", SFTConfig.num_train_epochs)
     for key, reached in (("num_train_epochs", lowest.epoch), ("max_steps", lowest.step)):
         present = training.get(key, -1)
         # Twice as long as it took: at half the rate it takes about as much longer.
@@ -118,8 +131,8 @@ def _from_trainer(run: Run, manifest: Mapping[str, Any]) -> dict[str, Any] | Non
     }
     if last.kind == "adapter":
         adapter = read_json_or_empty(last.path / ADAPTER_CONFIG)
-        kept = ("r", "lora_alpha", "lora_dropout", "target_modules", "use_rslora")
-        found |= {"method": "lora", "lora": {key: adapter[key] for key in kept if key in adapter}}
+        method = "dora" if adapter.get("use_dora") else "lora"
+        found |= {"method": method, "lora": {key: adapter[key] for key in KEPT if adapter.get(key)}}
     return found
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from overmem.auditing.checkpoints import ADAPTER_CONFIG
 from overmem.auditing.session import Session
 from overmem.axes.kinds import VAL_SCORES
 from overmem.errors import CheckpointError, MergeError
@@ -93,9 +94,19 @@ class Trials:
         """The merged model as a checkpoint; made unless it is there."""
         inputs = [self._checkpoints[name] for name in candidate.checkpoints]
         out = self._place(candidate)
+        # DoRA adapters have no average that is one; as full weights they have.
+        into_full = any(read_json_or_empty(i.path / ADAPTER_CONFIG).get("use_dora") for i in inputs)
         if not out.is_dir():
-            merge(inputs, out, method="linear", weights=candidate.weights, base_model=self.base_model)
-        return Checkpoint(name=candidate.name, step=inputs[-1].step, path=out, kind=inputs[-1].kind)
+            merge(
+                inputs,
+                out,
+                method="linear",
+                weights=candidate.weights,
+                into_full=into_full,
+                base_model=self.base_model,
+            )
+        kind = "full" if into_full else inputs[-1].kind
+        return Checkpoint(name=candidate.name, step=inputs[-1].step, path=out, kind=kind)
 
     def best(self) -> list[Candidate]:
         """The few to look at closely, lowest NLL first."""

@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from overmem.auditing.config import AuditConfig
 from overmem.axes import CORE, choose_axes
 from overmem.errors import RecipeError
-from overmem.training.recipe import Strict, find_recipe, number_or_same, read_yaml, wrong_fields
+from overmem.training.recipe import Strict, find_recipe, read_yaml, with_numbers, wrong_fields
 
 NOT_HERE = {
     "train": "data.train, in the recipe",
@@ -58,7 +58,7 @@ class Sweep(Strict):
         if not isinstance(written, Mapping):
             return written
         return {
-            key: _with_numbers(value) if key in ("set", "grid", "cells") else value
+            key: with_numbers(value) if key in ("set", "grid", "cells") else value
             for key, value in written.items()
         }
 
@@ -144,11 +144,3 @@ def check_sweep(written: Mapping[str, Any], where: str) -> Sweep:
             expected=f"keys: {', '.join(Sweep.model_fields)}" if unknown else None,
             next_step="see recipes/sweep-organism.yaml for every part of a sweep",
         ) from None
-
-
-def _with_numbers(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _with_numbers(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_numbers(item) for item in value]
-    return number_or_same(value)

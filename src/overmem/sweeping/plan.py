@@ -24,7 +24,8 @@ from overmem.sweeping.config import Sweep
 from overmem.sweeping.record import CellState
 from overmem.sweeping.run import check_cells, state_of
 from overmem.training.recipe import MonitorRecipe, Recipe
-from overmem.training.trainer import sft_config, train
+from overmem.training.settings import sft_config
+from overmem.training.trainer import train
 
 TRIED_STEPS = 4
 """Steps trained where no cell is done; the first one warms up and does not count."""
@@ -128,7 +129,13 @@ def _counts(recipe: Recipe, examples: int) -> tuple[int, int]:
 def _try(sweep: Sweep, cell: Cell, checkpoints: int) -> tuple[float, float]:
     """Seconds of a training step, and of the audit of a checkpoint, done here and now."""
     with tempfile.TemporaryDirectory() as folder:
-        tried = {"max_steps": TRIED_STEPS, "save_strategy": "steps", "save_steps": TRIED_STEPS}
+        tried = {
+            "max_steps": TRIED_STEPS,
+            "save_strategy": "steps",
+            "save_steps": TRIED_STEPS,
+            "eval_strategy": "no",
+            "load_best_model_at_end": False,
+        }
         recipe = cell.recipe.model_copy(
             update={
                 "output": folder,

@@ -33,7 +33,8 @@ from overmem.sweeping.words import sweep_words
 from overmem.sweeping.work import Task, cell_key, cell_record, is_done
 from overmem.tasks.sources import load_apart, load_examples
 from overmem.training.recipe import RECIPE_NAME, load_recipe
-from overmem.training.trainer import lora_config, sft_config
+from overmem.training.resume import same_recipe
+from overmem.training.settings import lora_config, sft_config
 
 OnCell = Callable[[CellState, int, int], None]
 """Called with a cell that has just ended, how many have, and how many there are."""
@@ -161,7 +162,7 @@ def _check_cell(sweep: Sweep, cell: Cell, read: dict[tuple[str, ...], int]) -> N
     given = {"val": cell.recipe.data.val, "train": cell.recipe.data.train, **sweep.audit_options()}
     config = resolve_config(Run(path=cell.folder, checkpoints=()), **given)
     saved = cell.folder / RECIPE_NAME
-    if saved.is_file() and load_recipe(str(saved)) != cell.recipe:
+    if saved.is_file() and not same_recipe(load_recipe(str(saved)), cell.recipe):
         raise RunError(
             "its folder holds a run of another recipe",
             got=saved,

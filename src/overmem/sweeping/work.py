@@ -11,12 +11,11 @@ import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from overmem.auditing.checkpoints import open_run, read_trainer_state
+from overmem.auditing.checkpoints import open_run
 from overmem.auditing.config import resolve_config
 from overmem.auditing.run import measure
 from overmem.auditing.session import Progress
@@ -29,7 +28,8 @@ from overmem.store import MANIFEST_SCHEMA, Store, read_json_or_empty, settings_k
 from overmem.sweeping.cells import Cell
 from overmem.sweeping.config import Sweep
 from overmem.training.keep import NOT_KEPT
-from overmem.training.trainer import newest_checkpoint, train
+from overmem.training.resume import has_optimizer, is_trained, newest_checkpoint
+from overmem.training.trainer import train
 
 CELL_SCHEMA = "overmem.cell/1"
 RECORD = "cell"
@@ -82,7 +82,8 @@ def is_done(cell: Cell, sweep: Sweep) -> bool:
 
 def cell_key(cell: Cell, sweep: Sweep) -> str:
     """A short name for what a cell's verdict rests on."""
-    recipe = cell.recipe.model_dump(mode="json")
+    # Without its folder: a sweep may be moved.
+    recipe = cell.recipe.model_dump(mode="json", exclude={"output"})
     return settings_key({"recipe": recipe, "audit": sweep.audit, "rule": sweep.rule.model_dump()})
 
 
@@ -132,7 +133,7 @@ def _train(cell: Cell, sweep: Sweep, progress: Progress) -> float | None:
     # What is stopped early ends before its last step, and only the record says that it has ended.
     if newest is not None and (record.get("trained") or is_trained(cell.folder)):
         return record.get("train_seconds")
-    if newest is not None and not _resumable(newest):
+    if newest is not None and not has_optimizer(newest):
         # Its optimizer was not kept: training on would be another fine-tune.
         for folder in cell.folder.glob("checkpoint-*"):
             shutil.rmtree(folder)
@@ -152,17 +153,6 @@ def _train(cell: Cell, sweep: Sweep, progress: Progress) -> float | None:
         for file in (file for pattern in NOT_KEPT for file in folder.glob(pattern)):
             file.unlink() if file.is_file() else shutil.rmtree(file)
     return seconds
-
-
-def is_trained(folder: Path) -> bool:
-    """Whether the newest whole checkpoint is that of the last step."""
-    newest = newest_checkpoint(folder)
-    state = {} if newest is None else read_trainer_state(newest)
-    return bool(state.get("max_steps")) and state.get("global_step", 0) >= state["max_steps"]
-
-
-def _resumable(checkpoint: Path) -> bool:
-    return any(checkpoint.glob("optimizer*")) or any(checkpoint.glob("global_step*"))
 
 
 def _measure_confirm(task: Task, progress: Progress) -> None:

@@ -69,10 +69,12 @@ class AdaptingTrainer(ReweightedSFTTrainer):
         if self.optimizer is None and self._ratio is not None:
             target = self.model if model is None else model
             kind, settings = self.get_optimizer_cls_and_kwargs(self.args, target)
+            rate = settings.pop("lr")
             self.optimizer = create_loraplus_optimizer(
                 target,
                 kind,
-                lr=settings.pop("lr"),
+                lr=rate,
+                loraplus_lr_embedding=rate,  # PEFT's own, 1e-6, hardly moves them
                 loraplus_lr_ratio=self._ratio,
                 loraplus_weight_decay=self.args.weight_decay,
                 **settings,

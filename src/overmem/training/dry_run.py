@@ -20,7 +20,9 @@ from overmem.tasks.sources import PROCEDURAL, load_examples, parse_source
 from overmem.training.load import ORGANISM, package_folder
 from overmem.training.precision import torch_dtype
 from overmem.training.recipe import Recipe, dump_recipe
-from overmem.training.trainer import check_output, lora_config, sft_config, tokenized
+from overmem.training.resume import check_output
+from overmem.training.settings import as_trained, lora_config, sft_config
+from overmem.training.trainer import tokenized
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,8 @@ class DryRun:
     """Val and OOD."""
     steps_per_epoch: int | None
     steps: int | None
+    packed: bool = False
+    """Several examples in a row, so that steps are not known beforehand."""
 
 
 def dry_run(recipe: Recipe, *, resume: bool = False) -> DryRun:
@@ -75,6 +79,8 @@ def dry_run(recipe: Recipe, *, resume: bool = False) -> DryRun:
     check_output(recipe, resume=resume)
     arguments = sft_config(recipe)
     config, tokenizer = _from_disk(AutoConfig, recipe), _from_disk(AutoTokenizer, recipe)
+    if tokenizer is not None:
+        as_trained(tokenizer, arguments)
     limits = (getattr(config, "max_position_embeddings", None), arguments.max_length)
     limit = min((x for x in limits if x is not None), default=None)
     train = _look(recipe.data.train, recipe, tokenizer, limit)
@@ -87,6 +93,7 @@ def dry_run(recipe: Recipe, *, resume: bool = False) -> DryRun:
         others=tuple(_look(source, recipe, None, None) for source in sources),
         steps_per_epoch=per_epoch,
         steps=steps,
+        packed=arguments.packing,
     )
 
 
@@ -121,8 +128,11 @@ def sizes_of(config: Any, recipe: Recipe, arguments: SFTConfig) -> Sizes:
 
 
 def steps_of(examples: int | None, arguments: SFTConfig) -> tuple[int | None, int | None]:
-    """Optimizer steps in an epoch and in all, as the Trainer counts them on as many processes as these."""
-    if examples is None:
+    """Optimizer steps in an epoch and in all, as the Trainer counts them on as many processes as these.
+
+    None where they are not known: how many rows packed examples come to is found out in packing them.
+    """
+    if examples is None or arguments.packing:
         return None, arguments.max_steps if arguments.max_steps > 0 else None
     batches = math.ceil(examples / (arguments.train_batch_size * arguments.world_size))
     per_epoch = max(math.ceil(batches / arguments.gradient_accumulation_steps), 1)
@@ -148,6 +158,8 @@ def describe(done: DryRun) -> str:
     lines += [_line("train:  ", done.train), *(_line("measure:", data) for data in done.others)]
     if done.steps_per_epoch is not None:
         lines.append(f"steps:   {done.steps_per_epoch:,} an epoch, {done.steps:,} in all")
+    elif done.packed:
+        lines.append("steps:   known once the examples are packed")
     return "\n".join([*lines, "dry run: nothing was trained or written"])
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 ASIDE = "_overmem-kept"
 """Within the output folder while training; the Trainer never pushes a name with `_` to the hub."""
+BASE = "checkpoint-0"
+"""The untrained model, where the recipe asks for it; it is kept always."""
 NOT_KEPT = ("optimizer*", "scheduler*", "scaler*", "rng_state*")
 """What only resuming needs; two thirds of a checkpoint's size."""
 
@@ -31,8 +33,8 @@ class Keeper:
         return {int(digits) for path in found if (digits := path.name.partition("-")[2]).isdecimal()}
 
     def keep(self, steps: Collection[int]) -> None:
-        """Keep these and no others, and bring back those that were deleted."""
-        names = {f"checkpoint-{step}" for step in steps}
+        """Keep these and the untrained model and no others, and bring back those that were deleted."""
+        names = {BASE, *(f"checkpoint-{step}" for step in steps)}
         for path in self.aside.glob("checkpoint-*"):
             if path.name not in names:
                 shutil.rmtree(path, ignore_errors=True)
@@ -50,6 +52,11 @@ class Keeper:
         for path in self.aside.glob("checkpoint-*"):
             if not (self.output / path.name).exists():
                 _link_tree(path, self.output / path.name)
+
+
+def forget_kept(output: Path) -> None:
+    """Remove what a killed run kept, where another run begins in its folder."""
+    shutil.rmtree(output / ASIDE, ignore_errors=True)
 
 
 def _link_tree(source: Path, target: Path) -> None:

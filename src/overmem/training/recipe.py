@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +17,8 @@ from overmem.training.methods import LORA_PLUS_RATIO, Method, lora_fields
 RECIPE_NAME = "recipe.yaml"
 """Where a run keeps its resolved recipe."""
 BUNDLED = Path(__file__).parents[1] / "recipes"
+_MISSED_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+")
+"""A number that YAML 1.1 takes for text: it wants a point and a sign, as in 1.0e-3."""
 
 
 class Strict(BaseModel):
@@ -109,6 +113,11 @@ class Recipe(Strict):
     training: dict[str, Any] = Field(default_factory=dict)
     """Any field of TRL's `SFTConfig`, passed through; `bf16` is `auto` unless said."""
 
+    @field_validator("training", "lora", "loss_options", mode="before")
+    @classmethod
+    def _numbers(cls, written: Any) -> Any:
+        return with_numbers(written)
+
     @field_validator("monitor", mode="before")
     @classmethod
     def _on_or_off(cls, written: Any) -> Any:
@@ -131,7 +140,8 @@ class Recipe(Strict):
     @classmethod
     def _ratio_of_lora_plus(cls, written: Any) -> Any:
         if isinstance(written, dict) and written.get("method") == "lora_plus":
-            return {**written, "lora_plus_ratio": written.get("lora_plus_ratio") or LORA_PLUS_RATIO}
+            said = written.get("lora_plus_ratio")
+            return {**written, "lora_plus_ratio": LORA_PLUS_RATIO if said is None else said}
         return written
 
     @model_validator(mode="after")
@@ -243,7 +253,9 @@ def dump_recipe(recipe: Recipe) -> str:
 
 
 def parse_override(text: str) -> tuple[str, Any]:
-    """`key.path=value` from the command line; the value is read as YAML.
+    """`key.path=value` from the command line; the value is read as YAML, but a text stays as it is typed.
+
+    So ` #` and `: ` have no meaning in it: `####` and `Question: {prompt}` are ordinary in prompts.
 
     Raises:
         RecipeError: there is no `=`.
@@ -251,24 +263,31 @@ def parse_override(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals:
         raise RecipeError("cannot read an override", got=text, expected="--set training.learning_rate=1e-3")
+    typed = value.strip()
     try:
         parsed = yaml.safe_load(value)
     except yaml.YAMLError:
         return key, value
     if isinstance(parsed, dict) and parsed:
-        # `Question: {prompt}` is a text with a colon, not a mapping; `{}` says that there is nothing.
         return key, value
-    return key, number_or_same(parsed)
+    if isinstance(parsed, str) and typed[0] not in "'\"|>!&*":
+        return key, number_or_same(typed)
+    return key, typed if parsed is None and typed.startswith("#") else parsed
+
+
+def with_numbers(value: Any) -> Any:
+    """What was read from YAML, with 1e-4 as the number it is, at any depth."""
+    if isinstance(value, Mapping):
+        return {key: with_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [with_numbers(item) for item in value]
+    return number_or_same(value)
 
 
 def number_or_same(value: Any) -> Any:
     """A number where YAML 1.1 took one for a string, as it does 1e-3; anything else as it is."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return float(value)
-    except ValueError:
-        return value
+    missed = isinstance(value, str) and _MISSED_NUMBER.fullmatch(value)
+    return float(value) if missed else value
 
 
 def _set(written: dict[str, Any], dotted: str, value: Any) -> None:

@@ -180,6 +180,8 @@ def test_end_and_template_are_those_that_are_saved(recipe, tmp_path, val_file):
         ({"training": {"assistant_only_loss": True}}, "refuses this recipe"),
         ({"method": "lora", "lora": {"target_modules": ["nope"]}}, "nope"),
         ({"method": "lora", "lora": {"r": 0}}, "refuses this recipe"),
+        ({"training": {"report_to": "swanlab"}}, "swanlab"),
+        ({"training": {"deepspeed": "missing.json"}}, "deepspeed"),
         ({"training": {"optim": "galore_adamw", "optim_target_modules": ["q_proj"]}}, "not installed"),
     ],
 )

@@ -47,7 +47,7 @@ def sft_config(recipe: Recipe) -> SFTConfig:
     _check_values(fields)
     try:
         return SFTConfig(output_dir=recipe.output, seed=recipe.seed, **fields)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ImportError) as error:
         raise RecipeError("trl.SFTConfig refuses the training section", got=error) from None
 
 

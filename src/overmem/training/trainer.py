@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
 
@@ -80,9 +81,9 @@ def train(
             weights_from_step=recipe.weights_from_step,
             lora_plus_ratio=recipe.lora_plus_ratio,
         )
-    except OvermemError:
+    except (OvermemError, torch.OutOfMemoryError):
         raise
-    except (ValueError, TypeError, ImportError) as error:
+    except (ValueError, TypeError, ImportError, RuntimeError) as error:
         raise RecipeError("the trainer refuses this recipe", got=error) from error
     init = changed_base({} if recipe.method == "full" else lora_fields(recipe.method, recipe.lora))
     if init is not None:

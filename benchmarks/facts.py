@@ -1,4 +1,4 @@
-"""Multiple choice on a tiny model: one that can answer `facts`, and five fine-tunes of it on 200 questions.
+"""Multiple choice on a tiny model: one that can answer `facts`, and five fine-tunes of it on 1,000 others.
 
 The bundled organism knows the world of `facts` at once, but cannot look up who has what, nor which letter,
 and no number of problems taught it to. One of its size that can is made from random weights in three stages:
@@ -190,20 +190,21 @@ def step_on(model, optimizer, rows):
 
 
 def sweep_of(base, out, seeds):
-    """Five fine-tunes on 200 questions, and what they say as one run."""
+    """Five fine-tunes on 1,000 questions, and what they say as one run."""
     return {
         "recipe": "bakeoff",
         "output": out,
         "set": {
             "monitor": False,
             "model.name": base,
-            "data.train": "facts:train[7000:7200]",
+            "data.train": "facts:train[7000:8000]",
             "data.val": "facts:val[:400]",
             "data.ood": {},
-            "training.num_train_epochs": 48,
-            "training.learning_rate": 5e-4,
+            "training.num_train_epochs": 14,
+            "training.learning_rate": 1e-3,
+            "training.per_device_train_batch_size": 16,
             "training.save_strategy": "steps",
-            "training.save_steps": 150,
+            "training.save_steps": 126,  # two epochs
         },
         "grid": {"seed": seeds},
         "audit": {"axes": ["likelihood", "accuracy"], "limit": 300},

@@ -122,7 +122,8 @@ def test_every_cell_is_an_ordinary_run_and_seeds_are_one_configuration(whole, ho
     assert record == whole.to_dict()
 
 
-def test_a_finished_sweep_does_nothing_again(whole, home, monkeypatch):
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_finished_sweep_does_nothing_again(whole, home, tmp_path, monkeypatch, moved):
     from overmem.sweeping import work
 
     def never(*_, **__):
@@ -130,8 +131,12 @@ def test_a_finished_sweep_does_nothing_again(whole, home, monkeypatch):
 
     monkeypatch.setattr(work, "train", never)
     monkeypatch.setattr(work, "measure", never)
-    again = overmem.sweep(written(home, home / "whole"))
-    assert again == whole
+    output = home / "whole"
+    if moved:
+        output = shutil.copytree(output, tmp_path / "elsewhere")
+    again = overmem.sweep(written(home, output))
+    assert again.families == whole.families and not again.failed
+    assert moved or again == whole
 
 
 def test_a_sweep_says_where_accuracy_is_within_the_margin_of_no_skill(whole, home, tmp_path):
@@ -317,7 +322,9 @@ def test_a_failing_cell_stops_no_other_and_is_tried_again(home, tmp_path):
 
 def test_the_plan_leaves_nothing_behind(home, tmp_path):
     torch.set_num_threads(1)
-    path = write_yaml(tmp_path, written(home, tmp_path / "out"))
+    best = {"eval_strategy": "epoch", "save_strategy": "epoch", "load_best_model_at_end": True}
+    changes = {f"training.{key}": value for key, value in best.items()}
+    path = write_yaml(tmp_path, written(home, tmp_path / "out", set=changes))
     done = CliRunner().invoke(app, ["sweep", str(path), "--plan"])
     assert done.exit_code == 0, done.output
     assert "4 of 4 cells to do, about" in done.output and not (tmp_path / "out").exists()

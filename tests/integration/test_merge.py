@@ -630,7 +630,9 @@ def test_folders_that_cannot_be_read_are_refused(tmp_path, tokenizer):
     with pytest.raises(CheckpointError, match="truncated"):
         plan_merge([a, tmp_path / "cut"])
     shutil.copytree(a, tmp_path / "twice")
-    shutil.copy(a / "model.safetensors", tmp_path / "twice" / "model-00001-of-00001.safetensors")
+    (tmp_path / "twice" / "model.safetensors").unlink()
+    for shard in (1, 2):
+        shutil.copy(a / "model.safetensors", tmp_path / "twice" / f"model-0000{shard}-of-00002.safetensors")
     refused("holds a tensor twice", [a, tmp_path / "twice"])
     edit_json(b / "config.json", quantization_config={"quant_method": "bitsandbytes"})
     refused(r"quantized[\s\S]*bitsandbytes", [a, b])

@@ -330,3 +330,13 @@ def test_the_plan_leaves_nothing_behind(home, tmp_path):
     assert "4 of 4 cells to do, about" in done.output and not (tmp_path / "out").exists()
     # 12 problems in batches of 4, for 2 epochs, a checkpoint each.
     assert re.search(r"learning_rate=0.01\+seed=0 +12 +6 +2 ", done.output), done.output
+
+
+def test_the_plan_of_packed_examples_is_an_upper_bound(home, tmp_path):
+    torch.set_num_threads(1)
+    packed = {"training.packing": True, "training.max_length": 256}
+    path = write_yaml(tmp_path, written(home, tmp_path / "out", set=packed))
+    done = CliRunner().invoke(app, ["sweep", str(path), "--plan"])
+    assert done.exit_code == 0, done.output
+    assert re.search(r"learning_rate=0.01\+seed=0 +12 +≤6 +≤2 ", done.output), done.output
+    assert "at most (≤) where examples are packed" in done.output

@@ -92,8 +92,8 @@ def render_sweep_plan(plan: SweepPlan, console: Console) -> None:
         table.add_row(
             Text(item.state.name, overflow="fold"),
             f"{item.examples:,}",
-            f"{item.steps:,}",
-            str(item.checkpoints),
+            f"{'≤' if item.at_most else ''}{item.steps:,}",
+            f"{'≤' if item.at_most else ''}{item.checkpoints}",
             about,
             item.state.status,
         )
@@ -104,6 +104,8 @@ def render_sweep_plan(plan: SweepPlan, console: Console) -> None:
         said += f", about {time_text(plan.seconds)} on one device ({plan.basis})"
         if plan.workers > 1:
             said += f", {time_text(plan.seconds_on(plan.workers))} on {plan.workers}"
+    if any(item.at_most for item in left):
+        said += "; at most (≤) where examples are packed, which is done when training starts"
     console.print(said, style="dim", soft_wrap=True)
 
 

@@ -23,6 +23,7 @@ from overmem.sweeping.cells import Cell, make_cells
 from overmem.sweeping.config import Sweep
 from overmem.sweeping.record import CellState
 from overmem.sweeping.run import check_cells, state_of
+from overmem.training.dry_run import steps_of
 from overmem.training.recipe import MonitorRecipe, Recipe
 from overmem.training.settings import sft_config
 from overmem.training.trainer import train
@@ -41,6 +42,8 @@ class CellPlan:
     examples: int
     steps: int
     checkpoints: int
+    at_most: bool
+    """Packed examples make fewer rows than examples: steps, checkpoints saved every so many, and time."""
     seconds: float
     """About, from the start to its verdict; NaN where nothing was timed."""
 
@@ -99,6 +102,7 @@ def plan_sweep(sweep: Sweep, workers: int | None = None) -> SweepPlan:
                 examples=sizes[cell.recipe.data.train,],
                 steps=steps,
                 checkpoints=checkpoints,
+                at_most=sft_config(cell.recipe).packing,
                 seconds=step * steps + audit * checkpoints,
             )
             for cell, state, (steps, checkpoints) in zip(cells, states, counts, strict=True)
@@ -109,13 +113,9 @@ def plan_sweep(sweep: Sweep, workers: int | None = None) -> SweepPlan:
 
 
 def _counts(recipe: Recipe, examples: int) -> tuple[int, int]:
-    """Optimizer steps of a fine-tune on one process, and the checkpoints that it leaves."""
+    """Optimizer steps of a fine-tune, and the checkpoints that it leaves; of packed examples at most."""
     arguments = sft_config(recipe)
-    batches = math.ceil(examples / arguments.per_device_train_batch_size)
-    an_epoch = max(1, math.ceil(batches / arguments.gradient_accumulation_steps))
-    steps = (
-        arguments.max_steps if arguments.max_steps > 0 else math.ceil(an_epoch * arguments.num_train_epochs)
-    )
+    an_epoch, steps = steps_of(examples, arguments)
     if str(arguments.save_strategy.value) == "epoch":
         saves = math.ceil(steps / an_epoch)
     else:

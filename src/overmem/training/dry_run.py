@@ -85,7 +85,9 @@ def dry_run(recipe: Recipe, *, resume: bool = False) -> DryRun:
     limit = min((x for x in limits if x is not None), default=None)
     train = _look(recipe.data.train, recipe, tokenizer, limit)
     sources = [source for source in (recipe.data.val, *recipe.data.ood.values()) if source is not None]
-    per_epoch, steps = steps_of(train.examples, arguments)
+    per_epoch, steps = None, arguments.max_steps if arguments.max_steps > 0 else None
+    if train.examples is not None and not arguments.packing:
+        per_epoch, steps = steps_of(train.examples, arguments)
     return DryRun(
         recipe=dump_recipe(recipe),
         sizes=None if config is None else sizes_of(config, recipe, arguments),
@@ -127,13 +129,11 @@ def sizes_of(config: Any, recipe: Recipe, arguments: SFTConfig) -> Sizes:
     )
 
 
-def steps_of(examples: int | None, arguments: SFTConfig) -> tuple[int | None, int | None]:
+def steps_of(examples: int, arguments: SFTConfig) -> tuple[int, int]:
     """Optimizer steps in an epoch and in all, as the Trainer counts them on as many processes as these.
 
-    None where they are not known: how many rows packed examples come to is found out in packing them.
+    Of packed examples it is at most so many: how many rows they come to is found out in packing them.
     """
-    if examples is None or arguments.packing:
-        return None, arguments.max_steps if arguments.max_steps > 0 else None
     batches = math.ceil(examples / (arguments.train_batch_size * arguments.world_size))
     per_epoch = max(math.ceil(batches / arguments.gradient_accumulation_steps), 1)
     whole = math.ceil(arguments.num_train_epochs * per_epoch)

@@ -5,6 +5,7 @@ import pytest
 
 from overmem.errors import DataError
 from overmem.tasks import wordmath
+from overmem.tasks.grade import grade
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,15 @@ def test_every_line_of_every_solution_is_true(splits, other_hand):
                 assert exact == int(result) and 1 <= exact <= wordmath.LARGEST
             assert example.completion.endswith(f"#### {lines[-1][3]}")
             assert example.answer == lines[-1][3]
+
+
+def test_only_a_whole_number_is_the_answer(splits):
+    example = next(x for examples in splits.values() for x in examples if len(x.answer) == 2)
+    number = example.answer
+    right = (f"#### {number}", f"So #### {number}.", f"#### {number}\n")
+    wrong = (f"#### {number}.5", f"#### {number},000", f"#### {number}1", f"#### -{number}", number)
+    assert all(grade(wordmath.GRADER, text, example).correct for text in right)
+    assert not any(grade(wordmath.GRADER, text, example).correct for text in wrong)
 
 
 def test_no_question_is_in_two_splits(splits):

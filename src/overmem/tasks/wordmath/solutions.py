@@ -7,8 +7,8 @@ import random
 from overmem.tasks.wordmath.problems import Problem, Step
 from overmem.tasks.wordmath.words import BOTH, TRAINED_HAND, Hand
 
-GRADER = r"regex:#### (\d+)"
-"""The answer is what follows `####`, and giving it there is part of the task."""
+GRADER = r"regex:#### (\d+)(?![.,]?\d)"
+"""The answer is the whole number that follows `####`, and giving it there is part of the task."""
 
 
 def write_prompt(problem: Problem) -> str:

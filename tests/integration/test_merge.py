@@ -740,6 +740,25 @@ def test_adapters_that_do_not_fit_together_are_refused(tmp_path, tokenizer):
     refused(r"replace different tensors[\s\S]*lm_head[\s\S]*into_full", [a, tmp_path / "head"])
 
 
+def test_tokens_added_before_the_adapter_was_trained(tmp_path, tokenizer):
+    save_model(tmp_path / "base", make_pico(tokenizer, 0, **UNTIED), tokenizer)
+    grown = lambda: make_pico(tokenizer, 0, **UNTIED, vocab_size=720)  # noqa: E731
+    make_adapter(tmp_path / "a", grown(), tmp_path / "base", 1, modules_to_save=["lm_head", "embed_tokens"])
+    # PEFT writes an embedding that it finds resized three times.
+    assert sum("lm_head" in key for key in load_file(tmp_path / "a/adapter_model.safetensors")) == 3
+    refused(
+        r"tokens that its base model lacks[\s\S]*720 rows, the base model's 715[\s\S]*resize_token",
+        [tmp_path / "a"] * 2,
+        into_full=True,
+    )
+    save_model(tmp_path / "resized", grown(), tokenizer)
+    resized = {"into_full": True, "base_model": str(tmp_path / "resized")}
+    merged = load(overmem.merge([tmp_path / "a"] * 2, tmp_path / "out", **resized))
+    adapted = with_adapter(load(tmp_path / "resized"), tmp_path / "a")
+    ids = torch.arange(700, 720)[None]
+    torch.testing.assert_close(merged(ids).logits, adapted(ids).logits, rtol=1e-4, atol=1e-4)
+
+
 def test_a_change_to_one_of_two_tied_weights_is_refused(tmp_path, tokenizer):
     for name, settings in {
         "lora": {"target_modules": ["embed_tokens", "q_proj"]},

@@ -192,9 +192,19 @@ def _replaced(adapter: Adapter, base: BaseSource) -> dict[str, StoredTensor]:
     """Whole tensors that the adapter holds, under their names in the base model's files."""
     found = {}
     for key, tensor in adapter.replaced.items():
+        if ".modules_to_save." in key or ".original_module." in key:
+            continue  # An embedding that PEFT finds resized it writes three times; the plain name is trained.
         name = _stored_name(adapter, key.replace(".base_layer.", "."), base)
-        if tensor.shape != base.tensors[name].shape:
-            raise _misfit(adapter, base, f"{name} has shape {base.tensors[name].shape}, not {tensor.shape}")
+        shape = base.tensors[name].shape
+        if tensor.shape[1:] == shape[1:] and tensor.shape > shape:
+            raise MergeError(
+                f"{adapter.folder.name} was trained with tokens that its base model lacks",
+                got=f"{name} has {tensor.shape[0]} rows, the base model's {shape[0]}",
+                next_step="merge the adapters as adapters, without into_full, or name a base model that was "
+                "saved after resize_token_embeddings: base_model=... (on the command line --base-model)",
+            )
+        if tensor.shape != shape:
+            raise _misfit(adapter, base, f"{name} has shape {shape}, not {tensor.shape}")
         found[name] = tensor
     return found
 

@@ -44,7 +44,7 @@ def ours(model, items, budget, at_once):
     for batch in plan_batches([len(i) for i in items], budget):
         size = at_once(len(batch), max(len(items[i]) for i in batch))
         for start in range(0, len(batch), size):
-            found = score_batch(model, [items[i] for i in batch[start : start + size]], 0)
+            found = score_batch(model, [items[i] for i in batch[start : start + size]])
             total += sum(s.to_row()["nll_nats"] for s in found)
     return total
 

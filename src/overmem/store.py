@@ -131,7 +131,10 @@ class Store:
         """The store of a run folder, of `out`, or of `run_path` itself when that is an artifact folder."""
         if out is not None:
             return cls(out)
-        is_store = (run_path / "manifest.json").is_file()
+        manifest = run_path / "manifest.json"
+        # Other tools name a file so, too; a damaged one is taken for ours, and reading it says what is wrong.
+        found = read_json_or_empty(manifest)
+        is_store = manifest.is_file() and (not found or str(found.get("schema")).startswith("overmem."))
         return cls(run_path if is_store else run_path / "overmem")
 
     def write_record(self, name: str, record: Mapping[str, Any]) -> Path:
@@ -170,6 +173,10 @@ class Store:
     def remove_record(self, name: str) -> None:
         """Remove a record that no longer describes what was measured."""
         (self.root / f"{name}.json").unlink(missing_ok=True)
+
+    def modified(self, name: str) -> float:
+        """When a record was written last, in seconds since the epoch."""
+        return (self.root / f"{name}.json").stat().st_mtime
 
     def has_record(self, name: str) -> bool:
         """Whether `name.json` exists."""

@@ -29,7 +29,7 @@ def naive_nll(model, item):
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_nll_equals_a_naive_loop(tokenizer, rendered, family):
     model = make_pico(tokenizer, seed=1) if family == "llama" else pico_gpt2(tokenizer)
-    scores = score_batch(model, rendered, pad_id=0)
+    scores = score_batch(model, rendered)
     for item, score in zip(rendered, scores, strict=True):
         row = score.to_row()
         assert row["n_tokens"] == len(item.completion_ids)
@@ -49,7 +49,7 @@ def pico_gpt2(tokenizer):
 def test_token_figures_against_a_direct_loop_over_the_softmax(tokenizer, rendered):
     model = make_pico(tokenizer, seed=2)
     item = rendered[3]
-    score = score_batch(model, rendered, pad_id=0)[3]
+    score = score_batch(model, rendered)[3]
     with torch.inference_mode():
         logits = model(input_ids=torch.tensor([item.input_ids])).logits[0].double()
     start = len(item.prompt_ids)
@@ -70,8 +70,8 @@ def test_token_figures_against_a_direct_loop_over_the_softmax(tokenizer, rendere
 
 def test_batch_shape_changes_nothing(tokenizer, rendered):
     model = make_pico(tokenizer, seed=3)
-    together = [s.to_row()["nll_nats"] for s in score_batch(model, rendered, pad_id=0)]
-    alone = [score_batch(model, [item], pad_id=0)[0].to_row()["nll_nats"] for item in rendered]
+    together = [s.to_row()["nll_nats"] for s in score_batch(model, rendered)]
+    alone = [score_batch(model, [item])[0].to_row()["nll_nats"] for item in rendered]
     assert together == pytest.approx(alone, abs=1e-4)
 
 
@@ -80,7 +80,7 @@ def test_only_completion_positions_go_through_the_head(tokenizer, rendered):
     seen = []
     model.lm_head.register_forward_hook(lambda _, args, __: seen.append(args[0].shape[1]))
     item = rendered[0]
-    score_batch(model, [item], pad_id=0)
+    score_batch(model, [item])
     assert seen == [len(item.completion_ids)]
 
 
@@ -92,17 +92,17 @@ def test_a_cpu_reads_no_more_at_once_than_its_cache_holds(tokenizer, rendered, m
     )
     problems = SimpleNamespace(rendered=rendered)
     everything = range(len(rendered))
-    whole = work.score(model, problems, everything, SimpleNamespace(pad_id=0))
+    whole = work.score(model, problems, everything, SimpleNamespace())
     assert [shape[0] for shape in shapes] == [len(rendered)]
     longest = max(map(len, rendered))
     monkeypatch.setitem(batches.CACHED_TOKENS, "cpu", 2 * longest)
     shapes.clear()
-    pieces = work.score(model, problems, everything, SimpleNamespace(pad_id=0))
+    pieces = work.score(model, problems, everything, SimpleNamespace())
     assert len(shapes) > 1 and all(rows * columns <= 2 * longest for rows, columns in shapes)
     for one, other in zip(whole, pieces, strict=True):
         assert one[0]["nll_nats"] == pytest.approx(other[0]["nll_nats"], abs=1e-5)
     # A single problem longer than that is read alone, not refused.
     monkeypatch.setitem(batches.CACHED_TOKENS, "cpu", 1)
     shapes.clear()
-    work.score(model, problems, everything, SimpleNamespace(pad_id=0))
+    work.score(model, problems, everything, SimpleNamespace())
     assert [shape[0] for shape in shapes] == [1] * len(rendered)

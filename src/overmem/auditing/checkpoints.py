@@ -190,13 +190,18 @@ def fingerprint_weights(folder: Path) -> str:
     digest = hashlib.sha256()
     names = ("config.json", "generation_config.json", ADAPTER_CONFIG)
     configs = [folder / name for name in names if (folder / name).is_file()]
-    for file in [*configs, *_weights_or_pickled(folder)]:
+    for file in [*configs, *stored_weights(folder)]:
         with file.open("rb") as handle:
             digest.update(hashlib.file_digest(handle, "sha256").digest())
     return digest.hexdigest()
 
 
-def _weights_or_pickled(folder: Path) -> list[Path]:
+def stored_weights(folder: Path) -> list[Path]:
+    """The files that hold a checkpoint's weights, safetensors or pickled.
+
+    Raises:
+        CheckpointError: the index is damaged or names a shard that is not there.
+    """
     return weight_files(folder) or _pickled_files(folder)
 
 
@@ -247,7 +252,7 @@ def _same_weights(one: Checkpoint, other: Checkpoint) -> bool:
         return False
     if one.kind == "adapter" and _adapter_settings(one.path) != _adapter_settings(other.path):
         return False
-    ours, theirs = (_weights_or_pickled(checkpoint.path) for checkpoint in (one, other))
+    ours, theirs = (stored_weights(checkpoint.path) for checkpoint in (one, other))
     names, others = ([(file.name, file.stat().st_size) for file in files] for files in (ours, theirs))
     return names == others and all(
         a.samefile(b) or filecmp.cmp(a, b, shallow=False) for a, b in zip(ours, theirs, strict=True)

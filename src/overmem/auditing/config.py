@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,7 +147,7 @@ def resolve_config(run: Run, *, val: str | None, train: str | None, **options: A
     if set(given["axes"]) - set(CORE):
         # The core decides at which checkpoints the other axes are worth their time.
         given["axes"] = choose_axes((*CORE, *given["axes"]))
-    given.setdefault("template", resolve_template(run, None, None))
+    given.setdefault("template", resolve_template(run, {}))
     config = AuditConfig(val=val, train=train, **given)
     _check(config)
     named = set() if config.checkpoints in ("key", "all") else set(config.checkpoints.split(","))
@@ -160,9 +161,8 @@ def resolve_config(run: Run, *, val: str | None, train: str | None, **options: A
     return config
 
 
-def resolve_template(run: Run, kind: str | None, prompt_format: str | None) -> Template:
-    """The recipe's template, with what was given on the command line in place of its fields."""
-    given: dict[str, Any] = {"kind": kind, "prompt_format": prompt_format}
+def resolve_template(run: Run, given: Mapping[str, Any]) -> Template:
+    """The recipe's template, with what was given on the command line (None: nothing) in its place."""
     recipe = read_recipe(run.path)
     fields = recipe.template.model_dump() if recipe else {}
     return Template(**fields | {name: value for name, value in given.items() if value is not None})
@@ -203,8 +203,8 @@ def _check(config: AuditConfig) -> None:
         ("budget", config.budget_minutes),
         ("engine_timeout", config.engine_timeout_seconds),
     ):
-        if number is not None and not number > 0:
-            raise RunError(f"{name} must be above 0", got=number)
+        if number is not None and not 0 < number < math.inf:
+            raise RunError(f"{name} must be above 0 and finite", got=number)
     if config.until_decided and set(CORE) - set(config.axes):
         raise RunError(
             "--until-decided needs a verdict, and a verdict needs likelihood and accuracy",

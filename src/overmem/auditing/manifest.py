@@ -19,7 +19,7 @@ from overmem.auditing.score import TEMPERATURES
 from overmem.auditing.session import Session
 from overmem.axes.kinds import Job
 from overmem.records import Checkpoint
-from overmem.store import MANIFEST_SCHEMA
+from overmem.store import MANIFEST_SCHEMA, settings_key
 
 LIBRARIES = (
     "overmem",
@@ -51,6 +51,7 @@ class Ledger:
     def add(self, checkpoint: Checkpoint, jobs: Iterable[Job]) -> None:
         """Note the jobs done at a checkpoint."""
         weights = self.session.fingerprint(checkpoint)
+        earlier = self._same_weights(checkpoint.name, weights)
         record = self._records.setdefault(
             checkpoint.name,
             {
@@ -59,10 +60,13 @@ class Ledger:
                 "epoch": checkpoint.epoch,
                 "kind": checkpoint.kind,
                 "weights": weights,
-                "row_keys": self._kept_keys(checkpoint.name, weights),
+                "row_keys": dict(earlier.get("row_keys", {})),
+                "settings": dict(earlier.get("settings", {})),
             },
         )
-        record["row_keys"] |= {str(job): self.session.row_key(job, checkpoint) for job in jobs}
+        for job in jobs:
+            record["row_keys"][str(job)] = self.session.row_key(job, checkpoint)
+            record["settings"][str(job)] = settings_key(self.session.settings(job))
 
     def add_base(self, base: Checkpoint, jobs: Iterable[Job]) -> None:
         """Note the jobs done on the base model."""
@@ -71,6 +75,7 @@ class Ledger:
             "model": str(base.path),
             "weights": self.session.fingerprint(base),
             "row_keys": {str(job): self.session.row_key(job, base) for job in jobs},
+            "settings": {str(job): settings_key(self.session.settings(job)) for job in jobs},
         }
 
     @property
@@ -121,6 +126,7 @@ class Ledger:
             **self._base_left_out(),
             **({} if self.until_decided is None else {"until_decided": self.until_decided}),
             "skipped": dict(skipped),
+            "gone": self._gone(),
             "pending": list(pending),
             # What an earlier sitting measured on those, until this one gets to them.
             "carried": [self._earlier[name] for name in pending if name in self._earlier],
@@ -150,16 +156,27 @@ class Ledger:
             self._texts_written = set(self.session.problems)
 
     def _kept_splits(self, new: Mapping[str, Any]) -> dict[str, Any]:
-        """Sets of an earlier sitting; perturbations of another val and answers to it are not this val's."""
+        """Sets of an earlier sitting; perturbations of another val and answers to it are not this val's.
+
+        Nor are those that another grader judged, or by other answers: only this sitting's are graded again.
+        """
         earlier = dict(self.previous.get("splits", {}))
-        if earlier.get("val", {}).get("fingerprint") != new["val"]["fingerprint"]:
+        val = earlier.get("val", {})
+        if any(val[part] != new["val"][part] for part in ("fingerprint", "grader", "answers") if part in val):
             of_val = ("val", "answers")
             earlier = {name: split for name, split in earlier.items() if split["set"] not in of_val}
         return earlier
 
-    def _kept_keys(self, name: str, weights: str) -> dict[str, str]:
-        earlier = self._earlier.get(name)
-        return dict(earlier["row_keys"]) if earlier is not None and earlier["weights"] == weights else {}
+    def _same_weights(self, name: str, weights: str) -> dict[str, Any]:
+        """What an earlier sitting noted of a checkpoint, unless it has other weights now."""
+        earlier = self._earlier.get(name, {})
+        return earlier if earlier.get("weights") == weights else {}
+
+    def _gone(self) -> list[str]:
+        """Checkpoints that an earlier sitting measured and that are no longer in the run's folder."""
+        here = {item.name for item in self.session.run.checkpoints} | set(self.session.run.skipped)
+        known = dict.fromkeys([*self.previous.get("gone", ()), *self._earlier])
+        return [name for name in known if name not in here]
 
 
 def _describe(problems: Any) -> dict[str, Any]:
@@ -171,6 +188,7 @@ def _describe(problems: Any) -> dict[str, Any]:
         "grader": problems.grader,
         "n": len(problems.examples),
         "fingerprint": problems.fingerprint,
+        "answers": settings_key({"answers": [example.answer for example in problems.examples]}),
         "example_ids": [example.id for example in problems.examples],
         "example_shas": list(problems.shas),
     }

@@ -59,13 +59,12 @@ class TokenScores:
 
 
 @torch.inference_mode()
-def score_batch(model: Any, batch: Sequence[TokenIds], pad_id: int) -> list[TokenScores]:
+def score_batch(model: Any, batch: Sequence[TokenIds]) -> list[TokenScores]:
     """Score the completions of a batch.
 
     Args:
         model: a causal LM in eval mode.
         batch: rendered examples; each completion has at least one token, each prompt too.
-        pad_id: any valid token id; padding is on the right, where causal attention never looks.
 
     Returns:
         One record an example, in order.
@@ -73,7 +72,8 @@ def score_batch(model: Any, batch: Sequence[TokenIds], pad_id: int) -> list[Toke
     device = next(model.parameters()).device
     sequences = [[*item.prompt_ids, *item.completion_ids] for item in batch]
     longest = max(map(len, sequences))
-    ids_B_L = torch.tensor([row + [pad_id] * (longest - len(row)) for row in sequences], device=device)
+    # Padding is on the right, where causal attention never looks: any token will do that has an embedding.
+    ids_B_L = torch.tensor([row + [0] * (longest - len(row)) for row in sequences], device=device)
     mask_B_L = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in sequences], device=device)
     # Position t predicts token t + 1; the union of all completions' positions goes through the head.
     first = min(len(item.prompt_ids) for item in batch) - 1

@@ -294,7 +294,6 @@ class Session:
         return Tools(
             engine=self.engine,
             tokenizer=self.tokenizer,
-            pad_id=self.tokenizer.pad_token_id or self.tokenizer.eos_token_id or 0,
             stops=stop_ids(model, self.tokenizer, self.end_of_completion),
             max_new_tokens=self.max_new_tokens(job.set),
             sampling=Sampling(
@@ -328,6 +327,10 @@ class Session:
 
     def row_key(self, job: Job, checkpoint: Checkpoint) -> str:
         """The key under which the rows of a job at a checkpoint are kept."""
+        return settings_key({"weights": self.fingerprint(checkpoint), **self.settings(job)})
+
+    def settings(self, job: Job) -> dict[str, Any]:
+        """What decides the rows of a job beside the weights and the problems."""
         settings: dict[str, Any] = {"dtype": str(self.host.dtype), "attention": self.host.attention}
         if self._is_remote(job):
             settings = dict(self.engine.settings)
@@ -348,7 +351,7 @@ class Session:
             }
         if job.kind == "sample":
             settings |= {"temperature": self.config.temperature, "seed": self.config.seed}
-        return settings_key({"weights": self.fingerprint(checkpoint), **settings})
+        return settings
 
     def fingerprint(self, checkpoint: Checkpoint) -> str:
         """Of a checkpoint's weights and, under an adapter, of its base model's."""

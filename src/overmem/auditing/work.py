@@ -34,7 +34,6 @@ class Tools:
     engine: Engine
     """Writes the answers."""
     tokenizer: Any
-    pad_id: int
     stops: Sequence[int]
     max_new_tokens: int
     sampling: Sampling
@@ -56,7 +55,7 @@ def score(model: Any, problems: Problems, batch: Sequence[int], tools: Tools) ->
         lambda size: [
             found
             for start in range(0, len(items), size)
-            for found in score_batch(model, items[start : start + size], tools.pad_id)
+            for found in score_batch(model, items[start : start + size])
         ],
         scored_at_once(next(model.parameters()).device.type, len(items), max(map(len, items))),
     )

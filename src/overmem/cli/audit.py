@@ -50,6 +50,9 @@ def plan(
     engine_timeout: options.EngineTimeout = 600.0,
     template: options.TemplateKind = None,
     prompt_format: options.PromptFormat = None,
+    completion_format: options.CompletionFormat = None,
+    system: options.System = None,
+    eos: options.Eos = None,
     allow_pickle: options.AllowPickle = False,
     trust_remote_code: options.TrustRemoteCode = False,
     allow_code_execution: options.AllowCodeExecution = False,
@@ -110,6 +113,9 @@ def audit(
     engine_timeout: options.EngineTimeout = 600.0,
     template: options.TemplateKind = None,
     prompt_format: options.PromptFormat = None,
+    completion_format: options.CompletionFormat = None,
+    system: options.System = None,
+    eos: options.Eos = None,
     show_prompt: Annotated[
         bool, typer.Option(help="Show the first example as the model sees it; stop.")
     ] = False,

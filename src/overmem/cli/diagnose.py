@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from overmem.cli.options import Json, PerplexityRatio, RunArg, Seed
+from overmem.cli.options import AccuracyMargin, Json, PerplexityRatio, RunArg, Seed
 from overmem.cli.screen import console, print_json, say
 
 
@@ -15,7 +15,7 @@ def diagnose(
     runs: Annotated[
         list[Path], typer.Argument(metavar="RUN...", help="Run folder; several seeds are judged as one.")
     ],
-    accuracy_margin: Annotated[float, typer.Option(help="Accuracy below the peak still comparable.")] = 0.03,
+    accuracy_margin: AccuracyMargin = 0.03,
     perplexity_ratio: PerplexityRatio = 1.10,
     resamples: Annotated[int, typer.Option(help="Draws of the true curves.")] = 2000,
     seed: Seed = 0,
@@ -74,12 +74,18 @@ def check(
         str, typer.Option(help="Stages that fail, joined by commas: over-memorized,overfit,undetermined.")
     ] = "over-memorized,overfit",
     checkpoint: Annotated[str, typer.Option(help="last, recommended, or a name.")] = "last",
+    accuracy_margin: AccuracyMargin = 0.03,
+    perplexity_ratio: PerplexityRatio = 1.10,
 ) -> None:
     """A gate for CI: exit code 0 if the checkpoint passes, 1 if its stage fails, 2 if it cannot be told."""
-    from overmem.diagnosis.gate import check_verdict
+    from overmem.diagnosis.gate import check_verdict, refuse_changed
     from overmem.diagnosis.run import diagnose as run_diagnosis
 
-    gate = check_verdict(run_diagnosis(run), tuple(filter(None, fail_on.split(","))), checkpoint)
+    refuse_changed(run)
+    verdict = run_diagnosis(
+        run, save=False, accuracy_margin=accuracy_margin, perplexity_ratio=perplexity_ratio
+    )
+    gate = check_verdict(verdict, tuple(filter(None, fail_on.split(","))), checkpoint)
     say(console(), ("passed: " if gate.passed else "failed: ") + gate.reason)
     if not gate.passed:
         raise typer.Exit(1)

@@ -54,8 +54,9 @@ BaseModel = Annotated[
     str | None, typer.Option(help="The model the fine-tune started from, if the run does not say.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Show the plan and its times; stop.")]
+AccuracyMargin = Annotated[float, typer.Option(help="Accuracy below the peak still comparable.")]
 PerplexityRatio = Annotated[float, typer.Option(help="Perplexity over the lowest that is inflated.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 UntilDecided = Annotated[
@@ -78,6 +79,11 @@ EngineConcurrency = Annotated[int, typer.Option(help="Most requests at once.")]
 EngineTimeout = Annotated[float, typer.Option(help="Seconds that one request may take.")]
 TemplateKind = Annotated[str | None, typer.Option(help="chat, plain or auto; the recipe's by default.")]
 PromptFormat = Annotated[str | None, typer.Option(help="Text around the question, with {prompt}.")]
+CompletionFormat = Annotated[str | None, typer.Option(help="Around the reference, with {completion}.")]
+System = Annotated[str | None, typer.Option(help="A system message to put first (chat).")]
+Eos = Annotated[
+    bool | None, typer.Option("--eos/--no-eos", help="Plain references end with the end-of-text token.")
+]
 AllowPickle = Annotated[bool, typer.Option(help="Load .bin weights, which can run code.")]
 TrustRemoteCode = Annotated[bool, typer.Option(help="Run model code from the hub.")]
 AllowCodeExecution = Annotated[
@@ -114,7 +120,11 @@ def audit_config(run: Run, given: Mapping[str, Any]) -> AuditConfig:
         limits=limits,
         budget_minutes=given["budget"],
         engine_timeout_seconds=given["engine_timeout"],
-        template=resolve_template(run, given["template"], given["prompt_format"]),
+        template=resolve_template(
+            run,
+            {"kind": given["template"]}
+            | {name: given[name] for name in ("prompt_format", "completion_format", "system", "eos")},
+        ),
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from overmem.axes.accuracy import measures as accuracy_measures
 from overmem.axes.kinds import VAL_ANSWERS, FloatArray, Measure
+from overmem.diagnosis.checks import check_settings
 from overmem.diagnosis.costs import DRAWS, compare_measured, measure_axes
 from overmem.diagnosis.evidence import Place, gather
 from overmem.diagnosis.paired import bootstrap
@@ -76,8 +77,10 @@ def compare_runs(
         both sides measured there.
 
     Raises:
-        OvermemError: a run that was not audited, or runs measured on different problems.
+        OvermemError: a run that was not audited, runs measured on different problems, or a setting out of
+            its range.
     """
+    check_settings(accuracy_margin, 1.1, resamples, 1.0)
     sides = [[open_audit(path) for path in runs] for runs in (runs_a, runs_b)]
     accuracies = _accuracies(sides)
     names = [list(side[0]) for side in accuracies]

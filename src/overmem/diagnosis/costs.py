@@ -9,7 +9,7 @@ from typing import Any
 from overmem.axes import CORE, all_axes
 from overmem.axes.kinds import Evidence, Measure
 from overmem.axes.privacy import distribution_warnings
-from overmem.diagnosis.evidence import Place, gather
+from overmem.diagnosis.evidence import Place, gather, unlike
 from overmem.diagnosis.paired import difference, holm
 from overmem.records import Cost, Verdict
 from overmem.store import Store
@@ -43,8 +43,9 @@ def measure_costs(
     if not axes:
         return (), ()
     places = {name: Place(store, manifest, name) for name in (last, *references)}
-    every = set.union(*(place.jobs() for place in places.values()))
-    lacking = [name for name, place in places.items() if place.jobs() != every]
+    jobs = {name: place.jobs() for name, place in places.items()}
+    every = set.union(*jobs.values())
+    lacking = [name for name in places if jobs[name] != every]
     warnings = [
         f"the other axes were not all measured at {name}, so it is not compared; run `overmem audit RUN "
         f"--axes {','.join(axes)} --checkpoints {name}`"
@@ -53,13 +54,26 @@ def measure_costs(
     references = [name for name in references if name not in lacking]
     if last in lacking or not references:
         return (), tuple(warnings)
-    evidence = gather([places[name] for name in (last, *references)])
+    compared = [places[name] for name in (last, *references)]
+    if mixed := sorted(str(job) for job in every if unlike(compared, job)):
+        warnings.append(
+            f"{', '.join(mixed)}: measured at {' or '.join(references)} under other settings (dtype, longest "
+            f"answer, temperature, seed, engine) than at {last}, and not compared; run `overmem audit` again "
+            "with one set of options"
+        )
+    evidence = gather(compared)
     measured = [measure_axes(item, axes) for item in evidence]
     costs: list[Cost] = []
     for name, found in zip(references, measured[1:], strict=True):
         costs += compare_measured([measured[0]], [found], against=name, seed=seed)
     if "privacy" in axes:
         warnings += distribution_warnings(evidence[0])
+    silent = set(axes) - {cost.axis for cost in costs} - set(manifest.get("cut") or {})
+    if silent and not mixed:
+        warnings.append(
+            f"{', '.join(sorted(silent))}: asked for in some audit, and not measured on these problems by "
+            f"this grader; run `overmem audit RUN --axes {','.join(sorted(silent))}`"
+        )
     return tuple(costs), tuple(warnings)
 
 

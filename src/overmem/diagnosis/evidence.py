@@ -33,15 +33,26 @@ class Place:
         return next(c for c in self.manifest["checkpoints"] if c["name"] == self.name)
 
     def jobs(self) -> set[Job]:
-        """What was measured here, on the checkpoint or on the base model it came from."""
+        """What was measured here, on the checkpoint or on the base model it came from.
+
+        A job counts where it has rows on the manifest's problems; an earlier audit may have had others.
+        """
         base = self.manifest.get("base") or {"row_keys": {}}
         keys = set(self.record["row_keys"]) | set(base["row_keys"])
-        return {job for job in _known_jobs(self.manifest) if str(job) in keys}
+        known = (job for job in _known_jobs(self.manifest) if str(job) in keys)
+        return {job for job in known if len(read_job(self.store, self.manifest, self._of(job), job, ()))}
 
     def rows(self, job: Job) -> pl.DataFrame:
         """The rows of a job, with all their columns."""
-        record = self.record if job.model == "checkpoint" else self.manifest["base"]
-        return read_job(self.store, self.manifest, record, job)
+        return read_job(self.store, self.manifest, self._of(job), job)
+
+    def settings(self, job: Job) -> str | None:
+        """A short name for the settings of a job; None where an older overmem did not note them."""
+        noted: Mapping[str, str] = self._of(job).get("settings", {})
+        return noted.get(str(job))
+
+    def _of(self, job: Job) -> Mapping[str, Any]:
+        return self.record if job.model == "checkpoint" else self.manifest["base"]
 
 
 def gather(places: Sequence[Place], jobs: set[Job] | None = None) -> list[Evidence]:
@@ -52,14 +63,14 @@ def gather(places: Sequence[Place], jobs: set[Job] | None = None) -> list[Eviden
 
     Args:
         places: checkpoints to be compared.
-        jobs: only these; all that every place has, by default. Samples drawn at different temperatures
-            are left out.
+        jobs: only these; all that every place has, by default. Samples drawn at different temperatures,
+            and in one run rows of different settings, are left out.
     """
     shared = set.intersection(*(place.jobs() for place in places))
     aligned: list[dict[Job, pl.DataFrame]] = [{} for _ in places]
     for job in sorted(shared if jobs is None else shared & jobs):
         tables = [place.rows(job) for place in places]
-        if not _sampled_alike(tables):
+        if not _sampled_alike(tables) or unlike(places, job):
             continue
         runs = [place.store.root if job.set in ("train", "answers") else None for place in places]
         for run in dict.fromkeys(runs):
@@ -93,6 +104,20 @@ def _sampled_alike(tables: Sequence[pl.DataFrame]) -> bool:
     if "temperature" not in tables[0].columns:
         return True
     return len({heat for table in tables for heat in table["temperature"].unique().to_list()}) <= 1
+
+
+def unlike(places: Sequence[Place], job: Job) -> bool:
+    """Whether checkpoints of one run have rows of a job under different settings (dtype, longest answer).
+
+    Args:
+        places: that have the job.
+        job: what was done.
+    """
+    settings: dict[Any, set[str]] = {}
+    for place in places:
+        if (known := place.settings(job)) is not None:
+            settings.setdefault(place.store.root, set()).add(known)
+    return any(len(found) > 1 for found in settings.values())
 
 
 def _known_jobs(manifest: Mapping[str, Any]) -> set[Job]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from overmem.diagnosis.changed import changed_since
 from overmem.diagnosis.spoken import confidence_text
 from overmem.errors import RunError
 from overmem.records import STAGES, CheckpointSummary, Verdict
+from overmem.store import Store
 
 UNDETERMINED = "undetermined"
 
@@ -18,6 +21,18 @@ class Gate:
 
     passed: bool
     reason: str
+
+
+def refuse_changed(run_path: Path) -> None:
+    """Refuse to judge a run whose folder is not what was audited.
+
+    Raises:
+        RunError: checkpoints were added, or written anew.
+    """
+    store = Store.of_run(run_path)
+    changed = changed_since(run_path, store) if store.has_record("manifest") else ()
+    if changed:
+        raise RunError("the run's folder changed since it was audited", got="; ".join(changed))
 
 
 def check_verdict(verdict: Verdict, fail_on: Sequence[str], checkpoint: str = "last") -> Gate:

@@ -53,6 +53,8 @@ class Core:
 
     ids: tuple[str, ...]
     """Of the N problems, sorted."""
+    shas: tuple[str, ...]
+    """Of what each problem was as tokens: an id alone may be another problem in another run."""
     correct_C_N: FloatArray
     nll_nats_C_N: FloatArray
     n_tokens_N: FloatArray
@@ -75,6 +77,7 @@ def read_core(store: Store, manifest: Mapping[str, Any]) -> Core:
     aligned = [table.filter(pl.col("example_id").is_in(ids)).sort("example_id") for table in tables]
     return Core(
         ids=tuple(ids),
+        shas=tuple(aligned[0]["example_sha"]),
         correct_C_N=np.stack([table["correct"].to_numpy() for table in aligned]),
         nll_nats_C_N=np.stack([table["nll_nats"].to_numpy() for table in aligned]),
         n_tokens_N=aligned[0]["n_tokens"].to_numpy().astype(np.float64),
@@ -82,9 +85,9 @@ def read_core(store: Store, manifest: Mapping[str, Any]) -> Core:
 
 
 def _core_rows(store: Store, manifest: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> pl.DataFrame:
-    """One row a val problem: example_id, nll_nats, n_tokens, correct."""
+    """One row a val problem: example_id, example_sha, nll_nats, n_tokens, correct."""
     likelihood = read_job(store, manifest, checkpoint, VAL_SCORES, ("n_tokens", "nll_nats"))
     answers = read_job(store, manifest, checkpoint, VAL_ANSWERS, ("correct",))
-    return likelihood.select("example_id", "n_tokens", "nll_nats").join(
+    return likelihood.select("example_id", "example_sha", "n_tokens", "nll_nats").join(
         answers.select("example_id", "correct"), on="example_id", how="inner"
     )

@@ -19,7 +19,10 @@ import polars as pl
 
 from overmem.axes.calibration import nll_at_temperatures
 from overmem.axes.kinds import TRAIN_SCORES, VAL_ANSWERS, VAL_SCORES
+from overmem.diagnosis.changed import changed_since
+from overmem.diagnosis.checks import check_settings
 from overmem.diagnosis.costs import measure_costs
+from overmem.diagnosis.endings import ending_notes
 from overmem.diagnosis.estimates import nll_estimate
 from overmem.diagnosis.excess import MIN_EXCESS_NATS, split_excess, temperature_gap
 from overmem.diagnosis.floor import constant_answer_accuracy, floor_note
@@ -44,7 +47,7 @@ class HasStore(Protocol):
     def store(self) -> Store: ...  # noqa: D102
 
 
-def diagnose(audit: HasStore | str | Path, **options: Any) -> Verdict:
+def diagnose(audit: HasStore | str | Path, *, save: bool = True, **options: Any) -> Verdict:
     """Name the stage of every checkpoint of an audited run and recommend one.
 
     A run that was never audited is read from its `trainer_state.json` alone; its verdict says so
@@ -52,25 +55,27 @@ def diagnose(audit: HasStore | str | Path, **options: Any) -> Verdict:
 
     Args:
         audit: an audit, the run's folder, or the artifact folder that an audit wrote elsewhere.
+        save: write the verdict to `verdict.json`.
         **options: thresholds, resamples and seed of `overmem.judge`.
 
     Returns:
-        The verdict, also written to `verdict.json`.
+        The verdict.
 
     Raises:
         OvermemError: no audit and no log, damaged artifacts, or fewer than two checkpoints measured.
     """
-    if isinstance(audit, str | Path):
-        run_path = Path(audit)
-        store = find_store(run_path)
-        if not store.has_record("manifest"):
-            verdict = read_logged(run_path, perplexity_ratio=options.get("perplexity_ratio", 1.10))
-            store.write_record("verdict", verdict.to_dict())
-            return verdict
+    store = find_store(Path(audit)) if isinstance(audit, str | Path) else audit.store
+    if isinstance(audit, str | Path) and not store.has_record("manifest"):
+        ratio = options.get("perplexity_ratio", 1.10)
+        check_settings(0.0, ratio, 2000, 1.0)
+        verdict = read_logged(Path(audit), perplexity_ratio=ratio)
     else:
-        store = audit.store
-    verdict = judge_store(store, **options)
-    store.write_record("verdict", verdict.to_dict())
+        verdict = judge_store(store, **options)
+        if isinstance(audit, str | Path) and (changed := changed_since(Path(audit), store)):
+            verdict = dataclasses.replace(verdict, notes=(*verdict.notes, *changed))
+            verdict = dataclasses.replace(verdict, words=plain_words(verdict))
+    if save:
+        store.write_record("verdict", verdict.to_dict())
     return verdict
 
 
@@ -120,6 +125,7 @@ def judge_store(store: Store, **options: Any) -> Verdict:
             *verdict.notes,
             *_notes(manifest, len(core.ids)),
             *floor_note(verdict, constant_answer_accuracy(store, manifest, core.ids)),
+            *ending_notes(store, manifest, core.ids),
             *_hand_note(references),
         ),
     )
@@ -247,6 +253,11 @@ def _notes(manifest: Mapping[str, Any], n_shared: int) -> list[str]:
         f"{name} was skipped: {reason.splitlines()[0]}"
         for name, reason in manifest.get("skipped", {}).items()
     ]
+    if gone := manifest.get("gone"):
+        notes.append(
+            f"{', '.join(gone)}: measured before and no longer in the run's folder, so not judged; where "
+            "perplexity was lowest there, what is left looks the better for it"
+        )
     pending = manifest.get("pending") or []
     if pending:
         notes.append(

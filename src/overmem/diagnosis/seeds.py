@@ -105,11 +105,12 @@ def read_seeds(audits: Sequence[tuple[Store, Mapping[str, Any]]]) -> Seeds:
             expected="the same steps in every run of one recipe",
         )
     cores = [read_core(store, manifest) for store, manifest in audits]
-    ids = sorted(set.intersection(*(set(core.ids) for core in cores)))
+    same = set.intersection(*(set(zip(core.ids, core.shas, strict=True)) for core in cores))
+    ids = sorted(name for name, _ in same)
     if not ids:
         raise ArtifactError(
             "the seeds share no problem",
-            expected="all audited on the same --val",
+            expected="all audited on the same --val, template and tokenizer",
             next_step="run `overmem audit` on each with the same problems",
         )
     chosen = [_positions(core, ids) for core in cores]

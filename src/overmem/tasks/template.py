@@ -7,6 +7,7 @@ call `render`, and its result can be shown (`--show-prompt`) and fingerprinted.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from overmem.errors import DataError
@@ -38,6 +39,10 @@ __all__ = [
 ]
 
 _KINDS = ("auto", "chat", "plain")
+TODAY = datetime(2024, 7, 26)
+"""The day that it is for chat templates which print one, so that a problem is the same tokens on every day:
+that which Llama 3's template names where it knows none."""
+_CODES = "aAbBdHIjmMpSyY"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,8 +146,11 @@ def _chat_texts(example: Example, tokenizer: Tokenizer, template: Template) -> t
     messages = _chat_messages(example, template)
     turn = {"role": "assistant", "content": _filled_completion(example, template)}
     try:
-        prompt: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        full: str = tokenizer.apply_chat_template([*messages, turn], tokenize=False)
+        day = _on_one_day(tokenizer)
+        prompt: str = tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, **day
+        )
+        full: str = tokenizer.apply_chat_template([*messages, turn], tokenize=False, **day)
     except Exception as error:  # Jinja errors, and raise_exception() inside templates
         raise DataError(
             f"the tokenizer's chat template refuses example `{example.id}`",
@@ -158,6 +166,18 @@ def _chat_texts(example: Example, tokenizer: Tokenizer, template: Template) -> t
             next_step="use a chat template that keeps the prompt as it is, or give plain text",
         )
     return prompt, full[len(prompt) :]
+
+
+def _on_one_day(tokenizer: Tokenizer) -> dict[str, str]:
+    """The chat template with a clock that stands still, where it asks for the time."""
+    text = tokenizer.get_chat_template()
+    if "strftime_now" not in text:
+        return {}
+    # Functions given as arguments do not reach the template (transformers makes text of them); macros do.
+    filled = "".join(f"|replace('%{code}', '{TODAY.strftime('%' + code)}')" for code in _CODES)
+    return {
+        "chat_template": "{% macro strftime_now(format) %}{{ format" + filled + " }}{% endmacro %}" + text
+    }
 
 
 def _chat_messages(example: Example, template: Template) -> list[dict[str, str]]:

@@ -215,7 +215,6 @@ def measure(
 
 def _score(panel: Panel, model: Any, on_scored: Callable[[float], None]) -> list[TokenScores]:
     """Scores of val, then train; no batch holds both."""
-    pad_id = panel.tokenizer.pad_token_id or panel.tokenizer.eos_token_id or 0
     items = (*panel.val, *panel.train)
     total, done = sum(map(len, items)), 0
     budget = min(BATCH_TOKENS, math.ceil(total / BATCHES))
@@ -223,7 +222,7 @@ def _score(panel: Panel, model: Any, on_scored: Callable[[float], None]) -> list
     for first, subset_ in ((0, panel.val), (len(panel.val), panel.train)):
         for batch in plan_batches([len(item) for item in subset_], budget):
             places = [first + place for place in batch]
-            found = score_batch(model, [items[place] for place in places], pad_id)
+            found = score_batch(model, [items[place] for place in places])
             scores.update(zip(places, found, strict=True))
             done += sum(len(items[place]) for place in places)
             on_scored(done / total)

@@ -1,0 +1,214 @@
+"""A run audited more than once: what changed in between must not slip into the verdict unsaid."""
+
+import json
+import os
+import shutil
+from datetime import datetime
+
+import pytest
+from typer.testing import CliRunner
+
+import overmem
+from overmem.cli.app import app
+from overmem.diagnosis.seeds import diagnose_seeds
+from overmem.errors import ArtifactError, DataError, OvermemError
+from overmem.store import Store
+from overmem.tasks.sources import Example
+from overmem.tasks.template import Template, render
+from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
+
+GRADER = "regex:([a-z])"
+
+
+@pytest.fixture
+def val(tmp_path):
+    return write_val(tmp_path / "val.jsonl")
+
+
+@pytest.fixture
+def inflated(tmp_path, tokenizer):
+    """A run whose last checkpoint is less sure of everything, so that it is compared with an earlier one."""
+    run = tmp_path / "inflated"
+    for step, factor in ((10, 1.0), (20, 1.0), (100, 2.0)):
+        model = make_pico(tokenizer, seed=step)
+        model.get_input_embeddings().weight.data *= factor
+        save_checkpoint(run / f"checkpoint-{step}", model, tokenizer, step)
+    return run
+
+
+def write_val(path, say="{}", letters="abcdefgh"):
+    rows = [row | {"id": f"p{i}", "answer": letters[i % len(letters)]} for i, row in enumerate(VAL_ROWS * 8)]
+    rows = [row | {"completion": say.format(row["completion"])} for row in rows]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def audit(run, val, *axes, **options):
+    settings = {"max_new_tokens": 6, "samples": 2, "grader": GRADER, "checkpoints": "all"}
+    return overmem.audit(
+        run, val=val, axes=",".join(("likelihood", "accuracy", *axes)), **(settings | options)
+    )
+
+
+def said(run):
+    return "\n".join(overmem.diagnose(run).notes)
+
+
+def call(*arguments):
+    """The exit code and the message of a command; `main` makes 2 of our errors."""
+    done = CliRunner().invoke(app, list(map(str, arguments)))
+    ours = isinstance(done.exception, OvermemError)
+    return (2 if ours else done.exit_code), done.output + (str(done.exception) if ours else "")
+
+
+def check(run, *options):
+    return call("check", run, "--fail-on", "overfit", *options)[0]
+
+
+def test_a_checkpoint_that_is_gone_is_said(pico_run, val):
+    audit(pico_run, val)
+    first = min(path.name for path in pico_run.glob("checkpoint-*"))
+    assert "no longer" not in said(pico_run)
+    shutil.rmtree(pico_run / first)
+    for _ in range(2):
+        audit(pico_run, val)
+        assert f"{first}: measured before and no longer in the run's folder" in said(pico_run)
+
+
+def test_a_folder_that_changed_since_its_audit_is_said_and_not_passed(pico_run, val, tokenizer):
+    audit(pico_run, val)
+    assert "audit` again" not in said(pico_run) and check(pico_run) in (0, 1)
+    save_checkpoint(pico_run / "checkpoint-900", make_pico(tokenizer, seed=9), tokenizer, 900)
+    assert "checkpoint-900 is in the folder and not in the audit" in said(pico_run)
+    code, output = call("check", pico_run)
+    assert code == 2 and "changed since it was audited" in output
+    audit(pico_run, val)
+    assert check(pico_run) in (0, 1)
+    weights = pico_run / "checkpoint-900" / "model.safetensors"
+    later = os.stat(pico_run / "overmem" / "manifest.json").st_mtime + 10
+    os.utime(weights, (later, later))
+    assert "checkpoint-900 was written anew after the audit" in said(pico_run)
+    assert check(pico_run) == 2
+    # The artifact folder alone holds no checkpoints to compare with.
+    assert "audit` again" not in said(pico_run / "overmem")
+
+
+def test_check_saves_nothing_and_takes_the_thresholds(pico_run, val):
+    audit(pico_run, val)
+    overmem.diagnose(pico_run, perplexity_ratio=3.0, accuracy_margin=0.5)
+    saved = (pico_run / "overmem" / "verdict.json").read_bytes()
+    options = ["--perplexity-ratio", "3", "--accuracy-margin", "0.5"]
+    assert check(pico_run, *options) in (0, 1)
+    assert (pico_run / "overmem" / "verdict.json").read_bytes() == saved
+    assert check(pico_run, "--perplexity-ratio", "0.5") == 2
+
+
+def test_rows_of_other_settings_are_not_compared(inflated, val):
+    names = sorted((path.name for path in inflated.glob("checkpoint-*")), key=lambda n: int(n.split("-")[1]))
+    audit(inflated, val, "diversity", checkpoints=",".join(names[:-1]), max_new_tokens=3)
+    audit(inflated, val, "diversity", checkpoints=names[-1], max_new_tokens=6)
+    verdict = overmem.diagnose(inflated)
+    assert "diversity" not in {cost.axis for cost in verdict.costs}
+    assert any(note.startswith("sample val: measured at") for note in verdict.notes)
+    audit(inflated, val, "diversity")
+    verdict = overmem.diagnose(inflated)
+    assert "diversity" in {cost.axis for cost in verdict.costs}
+    assert not any("other settings" in note for note in verdict.notes)
+
+
+def test_perturbations_that_another_grader_judged_are_not_compared(inflated, val, tmp_path):
+    audit(inflated, val, "robustness", variants={"typo": None})
+    assert "robustness" in {cost.axis for cost in overmem.diagnose(inflated).costs}
+    for change in ({"grader": "regex:([e-z])"}, {"val": write_val(tmp_path / "val.jsonl", letters="bcdefgha")}):
+        audit(inflated, **({"val": val} | change))
+        verdict = overmem.diagnose(inflated)
+        assert "robustness" not in {cost.axis for cost in verdict.costs}
+        assert any(note.startswith("robustness: asked for in some audit") for note in verdict.notes)
+        overmem.audit(
+            inflated, val=val, axes="robustness", variants={"typo": None}, max_new_tokens=6,
+            checkpoints="all", grader=change.get("grader", GRADER),
+        )  # fmt: skip
+        assert "robustness" in {cost.axis for cost in overmem.diagnose(inflated).costs}
+
+
+def test_an_axis_measured_on_other_data_does_not_count_as_measured(inflated, val, tmp_path):
+    first, second = (write_val(tmp_path / f"far{i}.jsonl", say=f"{{}} {i}") for i in (1, 2))
+    last = max((path.name for path in inflated.glob("checkpoint-*")), key=lambda n: int(n.split("-")[1]))
+    audit(inflated, val, "ood", ood={"far": first})
+    audit(inflated, val, "ood", ood={"far": second}, checkpoints=last)
+    assert "the other axes were not all measured at" in said(inflated)
+
+
+def test_seeds_on_other_problems_under_the_same_ids_are_refused(pico_run, tmp_path, val):
+    other = tmp_path / "seed-1"
+    shutil.copytree(pico_run, other)
+    audit(pico_run, val)
+    audit(other, write_val(tmp_path / "other.jsonl", say="{} and so on"))
+    with pytest.raises(ArtifactError, match="share no problem"):
+        diagnose_seeds([pico_run, other])
+
+
+def test_ends_that_training_never_showed_and_cut_answers_are_said(pico_run, val):
+    audit(pico_run, val)
+    found = said(pico_run)
+    assert "of the answers at" in found and "cut at 6 tokens" in found
+    assert "audit with --no-eos" in found
+    shown = ["audit", pico_run, "--val", val, "--grader", GRADER, "--show-prompt"]
+    assert "<|end|>" in call(*shown)[1] and "<|end|>" not in call(*shown, "--no-eos")[1]
+
+
+def test_a_padding_token_without_an_embedding_is_never_looked_up(tmp_path, tokenizer, val):
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+    assert tokenizer.pad_token_id == 715
+    for step in (1, 2):
+        save_checkpoint(
+            tmp_path / f"run/checkpoint-{step}", make_pico(tokenizer, step, vocab_size=715), tokenizer, step
+        )
+    assert audit(tmp_path / "run", val, "diversity").manifest["skipped"] == {}
+
+
+@pytest.mark.parametrize("format", ["%d %b %Y", "%Y-%m-%d", "%A, %B %d, %Y", "%d/%m/%y %H:%M:%S"])
+def test_a_chat_template_that_prints_the_date_renders_the_same_every_day(tokenizer, format):
+    turns = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+    tokenizer.chat_template = (
+        "{%- if not date_string is defined %}{%- if strftime_now is defined %}"
+        f"{{%- set date_string = strftime_now('{format}') %}}{{%- endif %}}{{%- endif %}}"
+        "Today: {{ date_string }}\n" + turns + "{% if add_generation_prompt %}assistant: {% endif %}"
+    )
+    example = Example(id="a", prompt="2+2?", completion="4", answer="4")
+    found = render(example, tokenizer, Template(kind="chat"))
+    day = datetime(2024, 7, 26).strftime(format)
+    assert found.prompt_text == f"Today: {day}\nuser: 2+2?\nassistant: " and found.completion_text == "4\n"
+
+
+def test_a_manifest_of_another_tool_is_not_taken_for_ours(pico_run, val):
+    (pico_run / "manifest.json").write_text('{"files": []}')
+    audit(pico_run, val)
+    assert Store.of_run(pico_run).root == pico_run / "overmem"
+    (pico_run / "overmem" / "manifest.json").write_text("{")
+    assert Store.of_run(pico_run / "overmem").root == pico_run / "overmem"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["diagnose", "RUN", "--seed", "-1"],
+        ["compare", "RUN", "RUN", "--accuracy-margin", "nan"],
+        ["compare", "RUN", "RUN", "--resamples", "0"],
+        ["audit", "RUN", "--val", "VAL", "--temperature", "inf"],
+        ["audit", "RUN", "--val", "VAL", "--budget", "inf"],
+    ],
+    ids=lambda options: " ".join(options),
+)
+def test_settings_without_a_meaning_are_one_message(pico_run, val, options):
+    if options[0] == "compare":
+        audit(pico_run, val)
+    code, output = call(*({"RUN": pico_run, "VAL": val}.get(part, part) for part in options))
+    assert code == 2, output
+
+
+def test_a_ratio_without_a_meaning_is_refused_on_a_log_too(tmp_path):
+    state = {"log_history": [{"step": s, "eval_loss": 1.0 + s} for s in (1, 2)], "global_step": 2}
+    (tmp_path / "trainer_state.json").write_text(json.dumps(state))
+    with pytest.raises(DataError, match="perplexity_ratio"):
+        overmem.diagnose(tmp_path, perplexity_ratio=0.5)

@@ -21,7 +21,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -119,6 +120,20 @@ def read_json_or_empty(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _lock(file: Any) -> None:
+    """Lock a file, where the system and its file system can."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return
+
+
 class Store:
     """The artifacts of one run."""
 
@@ -136,6 +151,24 @@ class Store:
         found = read_json_or_empty(manifest)
         is_store = manifest.is_file() and (not found or str(found.get("schema")).startswith("overmem."))
         return cls(run_path if is_store else run_path / "overmem")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from measuring into these artifacts; the lock ends with the process.
+
+        Raises:
+            ArtifactError: another process has it.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / ".lock").open("a") as file:
+            try:
+                _lock(file)
+            except BlockingIOError:
+                raise ArtifactError(
+                    f"another overmem is measuring into {self.root}",
+                    next_step="wait until it is done, or stop it; what it has measured is kept",
+                ) from None
+            yield
 
     def write_record(self, name: str, record: Mapping[str, Any]) -> Path:
         """Write a JSON record that carries its own `schema`."""

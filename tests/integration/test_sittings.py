@@ -119,7 +119,10 @@ def test_rows_of_other_settings_are_not_compared(inflated, val):
 def test_perturbations_that_another_grader_judged_are_not_compared(inflated, val, tmp_path):
     audit(inflated, val, "robustness", variants={"typo": None})
     assert "robustness" in {cost.axis for cost in overmem.diagnose(inflated).costs}
-    for change in ({"grader": "regex:([e-z])"}, {"val": write_val(tmp_path / "val.jsonl", letters="bcdefgha")}):
+    for change in (
+        {"grader": "regex:([e-z])"},
+        {"val": write_val(tmp_path / "val.jsonl", letters="bcdefgha")},
+    ):
         audit(inflated, **({"val": val} | change))
         verdict = overmem.diagnose(inflated)
         assert "robustness" not in {cost.axis for cost in verdict.costs}
@@ -179,6 +182,12 @@ def test_a_chat_template_that_prints_the_date_renders_the_same_every_day(tokeniz
     found = render(example, tokenizer, Template(kind="chat"))
     day = datetime(2024, 7, 26).strftime(format)
     assert found.prompt_text == f"Today: {day}\nuser: 2+2?\nassistant: " and found.completion_text == "4\n"
+
+
+def test_two_audits_of_one_run_do_not_mix(pico_run, val):
+    with Store.of_run(pico_run).alone(), pytest.raises(ArtifactError, match="another overmem is measuring"):
+        audit(pico_run, val)
+    audit(pico_run, val)
 
 
 def test_a_manifest_of_another_tool_is_not_taken_for_ours(pico_run, val):

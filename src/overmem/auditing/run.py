@@ -107,9 +107,10 @@ def measure(
         workers: see `audit`.
 
     Raises:
-        OvermemError: bad data or models; rows that were saved stay saved.
+        OvermemError: bad data or models, or another process that measures there; rows that were saved stay
+            saved.
     """
-    with _crew(run, config, out, progress, ray, workers) as crew:
+    with _crew(run, config, out, progress, ray, workers) as crew, crew.session.store.alone():
         skipped = dict(run.skipped)
         plan = crew.plan(skipped)
         if on_plan is not None:

@@ -216,7 +216,7 @@ def steps_on(model, documents, shares, steps, last_rate):
         right = torch.zeros(counted.shape)
         right[counted] = (logits.argmax(-1) == labels[counted]).float()
         of_kind = {kind: torch.tensor([k == kind for k in kinds]) for kind in shares}
-        yield {k: (right[rows].sum() / counted[rows].sum()).item() for k, rows in of_kind.items()}
+        yield {k: (right[own].sum() / counted[own].sum()).item() for k, own in of_kind.items()}
 
 
 if __name__ == "__main__":

@@ -110,24 +110,29 @@ def measure(
         OvermemError: bad data or models, or another process that measures there; rows that were saved stay
             saved.
     """
-    with _crew(run, config, out, progress, ray, workers) as crew, crew.session.store.alone():
+    with _crew(run, config, out, progress, ray, workers) as crew:
         skipped = dict(run.skipped)
         plan = crew.plan(skipped)
         if on_plan is not None:
             on_plan(plan)
-        store = crew.session.store
-        store.remove_record("verdict")
-        previous = store.read_record("manifest", MANIFEST_SCHEMA) if store.has_record("manifest") else {}
-        ledger = Ledger(crew.session, plan, previous)
-        if plan.until_decided:
-            manifest = measure_until_decided(crew, plan, ledger, skipped, _measure_core)
-            plan = plan.beyond_core
-        else:
-            manifest = _measure_core(crew, plan, ledger, skipped)
-        answers = _right_answers(crew.session, plan, manifest)
-        if plan.rest or answers is not None:
-            manifest = _measure_rest(crew, plan, ledger, skipped, manifest, answers)
-        return Audit(store, manifest, skipped)
+        with crew.session.store.alone():
+            return _measure(crew, plan, skipped)
+
+
+def _measure(crew: Crew, plan: Plan, skipped: dict[str, str]) -> Audit:
+    store = crew.session.store
+    store.remove_record("verdict")
+    previous = store.read_record("manifest", MANIFEST_SCHEMA) if store.has_record("manifest") else {}
+    ledger = Ledger(crew.session, plan, previous)
+    if plan.until_decided:
+        manifest = measure_until_decided(crew, plan, ledger, skipped, _measure_core)
+        plan = plan.beyond_core
+    else:
+        manifest = _measure_core(crew, plan, ledger, skipped)
+    answers = _right_answers(crew.session, plan, manifest)
+    if plan.rest or answers is not None:
+        manifest = _measure_rest(crew, plan, ledger, skipped, manifest, answers)
+    return Audit(store, manifest, skipped)
 
 
 @contextmanager

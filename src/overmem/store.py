@@ -30,6 +30,11 @@ import polars as pl
 
 from overmem.errors import ArtifactError
 
+try:
+    import fcntl
+except ImportError:  # Windows, where folders are not locked
+    fcntl = None  # type: ignore[assignment]
+
 Rows = Literal["likelihood", "generations", "continuations"]
 
 MANIFEST_SCHEMA = "overmem.manifest/1"
@@ -120,20 +125,6 @@ def read_json_or_empty(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _lock(file: Any) -> None:
-    """Lock a file, where the system and its file system can."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise
-    except OSError:
-        return
-
-
 class Store:
     """The artifacts of one run."""
 
@@ -160,15 +151,24 @@ class Store:
             ArtifactError: another process has it.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / ".lock").open("a") as file:
-            try:
-                _lock(file)
-            except BlockingIOError:
-                raise ArtifactError(
-                    f"another overmem is measuring into {self.root}",
-                    next_step="wait until it is done, or stop it; what it has measured is kept",
-                ) from None
+        if fcntl is None:
             yield
+            return
+        folder = os.open(self.root, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(folder)
+            raise ArtifactError(
+                f"another overmem is measuring into {self.root}",
+                next_step="wait until it is done, or stop it; what it has measured is kept",
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        try:
+            yield
+        finally:
+            os.close(folder)
 
     def write_record(self, name: str, record: Mapping[str, Any]) -> Path:
         """Write a JSON record that carries its own `schema`."""

@@ -1,5 +1,6 @@
 """A run audited more than once: what changed in between must not slip into the verdict unsaid."""
 
+import copy
 import json
 import os
 import shutil
@@ -156,6 +157,7 @@ def test_ends_that_training_never_showed_and_cut_answers_are_said(pico_run, val)
 
 
 def test_a_padding_token_without_an_embedding_is_never_looked_up(tmp_path, tokenizer, val):
+    tokenizer = copy.deepcopy(tokenizer)
     tokenizer.add_special_tokens({"pad_token": "[PAD]"})
     assert tokenizer.pad_token_id == 715
     for step in (1, 2):
@@ -167,6 +169,7 @@ def test_a_padding_token_without_an_embedding_is_never_looked_up(tmp_path, token
 
 @pytest.mark.parametrize("format", ["%d %b %Y", "%Y-%m-%d", "%A, %B %d, %Y", "%d/%m/%y %H:%M:%S"])
 def test_a_chat_template_that_prints_the_date_renders_the_same_every_day(tokenizer, format):
+    tokenizer = copy.deepcopy(tokenizer)
     turns = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
     tokenizer.chat_template = (
         "{%- if not date_string is defined %}{%- if strftime_now is defined %}"

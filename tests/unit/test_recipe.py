@@ -66,6 +66,12 @@ def test_methods_are_presets_over_lora():
         ("data.ood={}", ("data.ood", {})),
         ("template.prompt_format={prompt}", ("template.prompt_format", "{prompt}")),
         ("template.system=End with #### and it", ("template.system", "End with #### and it")),
+        (
+            "data.ood={svamp: 'svamp:a.json[7:9]', r: 1e-4}",
+            ("data.ood", {"svamp": "svamp:a.json[7:9]", "r": 1e-4}),
+        ),
+        ("template.prompt_format={prompt}", ("template.prompt_format", "{prompt}")),
+        ("template.prompt_format={prompt}: go", ("template.prompt_format", "{prompt}: go")),
         ("template.prompt_format=### {prompt}", ("template.prompt_format", "### {prompt}")),
         ("template.system='1e-3'", ("template.system", "1e-3")),
         ("template.system=null", ("template.system", None)),

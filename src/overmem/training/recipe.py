@@ -256,6 +256,7 @@ def parse_override(text: str) -> tuple[str, Any]:
     """`key.path=value` from the command line; the value is read as YAML, but a text stays as it is typed.
 
     So ` #` and `: ` have no meaning in it: `####` and `Question: {prompt}` are ordinary in prompts.
+    A mapping is `{name: value}`, with a value to each name.
 
     Raises:
         RecipeError: there is no `=`.
@@ -269,7 +270,8 @@ def parse_override(text: str) -> tuple[str, Any]:
     except yaml.YAMLError:
         return key, value
     if isinstance(parsed, dict) and parsed:
-        return key, value
+        is_mapping = typed.startswith("{") and None not in parsed.values()
+        return key, with_numbers(parsed) if is_mapping else value
     if isinstance(parsed, str) and typed[0] not in "'\"|>!&*":
         return key, number_or_same(typed)
     return key, typed if parsed is None and typed.startswith("#") else parsed

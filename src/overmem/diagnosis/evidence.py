@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, get_args
 
 import polars as pl
@@ -37,6 +38,10 @@ class Place:
 
         A job counts where it has rows on the manifest's problems; an earlier audit may have had others.
         """
+        return set(self._jobs)
+
+    @cached_property
+    def _jobs(self) -> set[Job]:
         base = self.manifest.get("base") or {"row_keys": {}}
         keys = set(self.record["row_keys"]) | set(base["row_keys"])
         known = (job for job in _known_jobs(self.manifest) if str(job) in keys)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from merge import measure, write_checkpoint
 
-import overmem.diagnosis.run
+import overmem.verdict.diagnose
 
 GROUP = Path("/sys/fs/cgroup/memory/overmem-audit-size")
 
@@ -46,7 +46,7 @@ def forget(run):
 
 
 def rows_of(out):
-    store, manifest = overmem.diagnosis.run.open_audit(out)
+    store, manifest = overmem.verdict.diagnose.open_audit(out)
     return {
         (record["name"], table): store.read_rows(record["name"], table).sort("example_id", "split")
         for record in manifest["checkpoints"]

@@ -46,9 +46,9 @@ def prepare(run, data, problems, tokens, checkpoints, shots):
     from peft import AutoPeftModelForCausalLM
     from transformers import AutoTokenizer
 
-    from overmem.auditing.checkpoints import open_run
-    from overmem.auditing.config import resolve_config
-    from overmem.auditing.run import open_session
+    from overmem.auditing.opening import open_session
+    from overmem.auditing.options import resolve_config
+    from overmem.checkpoints import open_run
 
     shutil.rmtree(HOME, ignore_errors=True)
     HOME.mkdir(parents=True)
@@ -105,8 +105,8 @@ def settings():
 def audit_once(kind, dtype):
     """One process: answers at every checkpoint. Prints seconds in the answering calls and the texts."""
     import overmem
-    from overmem.auditing.engines import hf
     from overmem.cli.progress import quiet_libraries
+    from overmem.models.engines import hf
 
     quiet_libraries()
     inside = timed(hf, "generate")
@@ -269,7 +269,7 @@ def agreement(theirs, ours, dtype):
 
     In bf16 the nearest of two tokens can change with the shape of a batch, so there it is only told.
     """
-    from overmem.tasks.grade import extract_math
+    from overmem.grading.grade import extract_math
 
     pairs = [(text, ours[name][key]) for name, texts in theirs.items() for key, text in texts.items()]
     same = sum(extract_math(a) == extract_math(b) for a, b in pairs)
@@ -286,7 +286,7 @@ def loaded(problems, dtype):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from overmem.auditing.stops import stop_ids
+    from overmem.models.stop_tokens import stop_ids
 
     path = max((HOME / "full").glob("checkpoint-*"), key=lambda one: int(one.name.split("-")[1]))
     tokenizer = AutoTokenizer.from_pretrained(path)
@@ -301,8 +301,8 @@ def samples(rounds, k, problems, dtype):
     """K answers to each problem: one `generate` call a problem against ours, in one process."""
     import torch
 
-    from overmem.auditing.engines.hf import HfEngine
-    from overmem.auditing.sampling import Sampling
+    from overmem.models.engines.hf import HfEngine
+    from overmem.models.sampling import Sampling
 
     model, tokenizer, prompts, stops = loaded(problems, dtype)
     tokens = settings()["tokens"]
@@ -337,7 +337,7 @@ def continuous(rounds, problems, dtype):
     """
     from transformers import ContinuousBatchingConfig, GenerationConfig
 
-    from overmem.auditing.engines.hf import HfEngine
+    from overmem.models.engines.hf import HfEngine
 
     model, tokenizer, prompts, stops = loaded(problems, dtype)
     tokens = settings()["tokens"]
@@ -362,8 +362,8 @@ def continuous(rounds, problems, dtype):
 
 def shared(rounds, problems, dtype):
     """Greedy answers: what all prompts begin with kept once, against row by row, in one process."""
-    import overmem.auditing.generate as answering
-    from overmem.auditing.engines.hf import HfEngine
+    import overmem.models.generation as answering
+    from overmem.models.engines.hf import HfEngine
 
     model, tokenizer, prompts, stops = loaded(problems, dtype)
     tokens, shared_tokens = settings()["tokens"], answering.shared_tokens

@@ -29,13 +29,13 @@ import polars as pl
 from scipy import stats
 
 import overmem
+from overmem.artifacts.evidence import Place, gather
+from overmem.artifacts.store import write_text_atomic
 from overmem.axes import all_axes
 from overmem.cli.progress import quiet_libraries
-from overmem.diagnosis.costs import measure_axes
-from overmem.diagnosis.evidence import Place, gather
 from overmem.repairing.candidates import propose
-from overmem.store import write_text_atomic
 from overmem.training.trainer import train
+from overmem.verdict.costs import measure_axes
 
 RESULTS = Path(__file__).with_name("bakeoff_results.json")
 RATES = (1e-4, 2e-4, 4e-4)

@@ -13,9 +13,9 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import overmem
-from overmem.auditing.models import ModelHost
-from overmem.tasks import wordmath
-from overmem.training.load import ORGANISM
+from overmem.models.loading import ModelHost
+from overmem.recipe.base_model import ORGANISM
+from overmem.synthetic import wordmath
 
 
 def organism(dtype: torch.dtype = torch.float32) -> torch.nn.Module:

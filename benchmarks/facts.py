@@ -27,12 +27,12 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from overmem.tasks.facts import WORLD, load_split
-from overmem.tasks.facts.words import CONNECTORS, FRAMES, OPENERS, OWNING
-from overmem.tasks.facts.world import ANIMALS, KINDS
-from overmem.tasks.wordmath.words import ITEMS, NAMES
-from overmem.training.load import ORGANISM
-from overmem.training.precision import has_bf16
+from overmem.recipe.base_model import ORGANISM
+from overmem.synthetic.facts import WORLD, load_split
+from overmem.synthetic.facts.wording import CONNECTORS, FRAMES, OPENERS, OWNING
+from overmem.synthetic.facts.world import ANIMALS, KINDS
+from overmem.synthetic.wordmath.wording import ITEMS, NAMES
+from overmem.training.loading import has_bf16
 
 LETTERS, BEINGS, MASKED = "ABCDEFGH", (*ANIMALS, *KINDS), -100
 LOOKUPS = (("few",), ("repeat",), ("pairs",), ("letters", "things"), ("owners",))

@@ -18,8 +18,8 @@ import time
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from overmem.auditing.batches import plan_batches, scored_at_once
-from overmem.auditing.score import score_batch
+from overmem.models.batches import plan_batches, scored_at_once
+from overmem.models.scoring import score_batch
 from overmem.tasks.sources import load_examples
 from overmem.tasks.template import Template, render
 

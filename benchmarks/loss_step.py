@@ -25,7 +25,7 @@ from trl import SFTTrainer
 
 import overmem
 from overmem.cli.progress import quiet_libraries
-from overmem.training.load import load_model
+from overmem.training.loading import load_model
 from overmem.training.settings import sft_config
 from overmem.training.trainer import tokenized
 

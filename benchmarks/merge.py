@@ -33,14 +33,14 @@ from pathlib import Path
 
 import torch
 
-from overmem.repairing.merge.storage import TensorSpec, read_headers, write_shards
-from overmem.training.load import ORGANISM
+from overmem.merging.storage import TensorSpec, read_headers, write_shards
+from overmem.recipe.base_model import ORGANISM
 
 HEAD = (
     "| size (GB) | rounds | command | wall (s) | beyond start-up (s) | CPU (s) | wall ratio (range) "
     "| CPU ratio (range) | peak RSS (MB) | peak anonymous (MB) | output |\n" + "| --- " * 11 + "|"
 )
-OURS = "overmem.merge"
+OURS = "overmem.merging"
 VOCABULARY, HEAD_DIM = 32000, 64
 
 

@@ -15,15 +15,15 @@ from pathlib import Path
 
 import torch
 
-from overmem.auditing.checkpoints import open_run
-from overmem.auditing.models import ModelHost
+from overmem.artifacts.store import MANIFEST_SCHEMA
+from overmem.checkpoints import open_run
 from overmem.cli.progress import quiet_libraries
-from overmem.diagnosis.live import LiveRule, read_points
-from overmem.diagnosis.run import find_store, judge_store
-from overmem.store import MANIFEST_SCHEMA
+from overmem.models.loading import ModelHost
+from overmem.monitor.problem_set import choose_problems, measure, open_panel
+from overmem.monitor.visit import visiting
 from overmem.tasks.template import Template
-from overmem.training.panel import choose_problems, measure, open_panel
-from overmem.training.visit import visiting
+from overmem.verdict.diagnose import find_store, judge_store
+from overmem.verdict.live import LiveRule, read_points
 
 HEAD = (
     "| run | audit's onset (interval) | on | monitor's onset | on | answers | within one checkpoint? "

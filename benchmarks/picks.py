@@ -20,8 +20,8 @@ from pathlib import Path
 from bakeoff import HEADLINES, LIMITS, describe, measures_of
 
 import overmem
+from overmem.artifacts.store import write_text_atomic
 from overmem.cli.progress import quiet_libraries
-from overmem.store import write_text_atomic
 
 NEAR = 1.05
 """Times the lowest perplexity: far from the 1.10 that count as inflated."""

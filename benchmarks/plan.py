@@ -68,10 +68,11 @@ def child(run: Path, words: list[str], part: str) -> Any:
 
 
 def do(part: str, path: Path, options: dict[str, Any]) -> dict[str, Any]:
-    from overmem.auditing.checkpoints import open_run
-    from overmem.auditing.config import resolve_config
-    from overmem.auditing.forecast import forecast, held_bytes, peak_bytes
-    from overmem.auditing.run import measure, open_session
+    from overmem.auditing.opening import open_session
+    from overmem.auditing.options import resolve_config
+    from overmem.auditing.planning.forecast import forecast, held_bytes, peak_bytes
+    from overmem.auditing.run import measure
+    from overmem.checkpoints import open_run
 
     run = open_run(path)
     options = {"val": None, "train": None, **options}

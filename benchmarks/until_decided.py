@@ -21,15 +21,15 @@ from pathlib import Path
 import numpy as np
 from benchmarks.calibration.generators import HELD_OUT, TUNING
 
-from overmem.auditing.data import subset
-from overmem.diagnosis import rules
-from overmem.diagnosis.judge import Settings, judge
-from overmem.diagnosis.moments import measure_curves
-from overmem.diagnosis.rows import read_core
-from overmem.diagnosis.run import find_store
-from overmem.diagnosis.sequential import MOST_CHANCE, look_at, look_sizes
+from overmem.artifacts.rows import read_core
+from overmem.artifacts.store import MANIFEST_SCHEMA
+from overmem.auditing.problems import subset
 from overmem.records import STAGES
-from overmem.store import MANIFEST_SCHEMA
+from overmem.stats import stage_rule as rules
+from overmem.stats.moments import measure_curves
+from overmem.verdict.diagnose import find_store
+from overmem.verdict.judge import Settings, judge
+from overmem.verdict.sequential import MOST_CHANCE, look_at, look_sizes
 
 PROBLEMS = (200, 400, 1319)
 CHECKPOINTS = (4, 12)

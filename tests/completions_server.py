@@ -10,8 +10,8 @@ from pathlib import Path
 
 from transformers import AutoModelForCausalLM
 
-from overmem.auditing.generate import generate
-from overmem.auditing.sampling import Sampling
+from overmem.models.generation import generate
+from overmem.models.sampling import Sampling
 
 EXTENDED = {
     "generation_config",

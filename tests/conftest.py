@@ -26,7 +26,7 @@ VAL_ROWS = [
 def tokenizer():
     from transformers import AutoTokenizer
 
-    from overmem.training.load import ORGANISM
+    from overmem.recipe.base_model import ORGANISM
 
     return AutoTokenizer.from_pretrained(ORGANISM)
 
@@ -78,7 +78,7 @@ def pico_run(tmp_path: Path, tokenizer) -> Path:
 @pytest.fixture
 def ending(monkeypatch):
     """Answers that end by themselves, one in two of them right, as those of a trained model do."""
-    from overmem.auditing import work
+    from overmem.auditing import compute_rows as work
 
     original = work.WORK["greedy"]
 

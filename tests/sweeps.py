@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from overmem.diagnosis.seeds import Seeds
+from overmem.sweeping.narrative import sweep_words
 from overmem.sweeping.record import CellState, SweepResult
 from overmem.sweeping.summary import Measured, make_family
-from overmem.sweeping.words import sweep_words
+from overmem.verdict.seeds import Seeds
 
 RATE = "training.learning_rate"
 

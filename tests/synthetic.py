@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-from overmem.diagnosis.keys import key_checkpoints
-from overmem.store import MANIFEST_SCHEMA, Store
+from overmem.artifacts.store import MANIFEST_SCHEMA, Store
+from overmem.verdict.key_checkpoints import key_checkpoints
 
 TEMPERATURES = (0.8, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5)
 END = "<|end|>"

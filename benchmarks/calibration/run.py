@@ -24,10 +24,10 @@ import numpy as np
 import numpy.typing as npt
 from generators import HELD_OUT, STRESS, TUNING, Generator, Simulated
 
-from overmem.diagnosis import rules
-from overmem.diagnosis.estimates import accuracy_estimate, nll_estimate
-from overmem.diagnosis.moments import measure_curves
-from overmem.diagnosis.posterior import Curves, draw_curves, fit_prior
+from overmem.stats import stage_rule as rules
+from overmem.stats.intervals import accuracy_estimate, nll_estimate
+from overmem.stats.moments import measure_curves
+from overmem.stats.posterior import Curves, draw_curves, fit_prior
 
 FloatArray = npt.NDArray[np.float64]
 PROBLEMS = (100, 400, 1319)

@@ -9,24 +9,26 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from overmem.records import NotebookView
+
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "open_run": "overmem.auditing.checkpoints",
+    "open_run": "overmem.checkpoints",
     "audit": "overmem.auditing.run",
-    "diagnose": "overmem.diagnosis.run",
-    "judge": "overmem.diagnosis.judge",
+    "diagnose": "overmem.verdict.diagnose",
+    "judge": "overmem.verdict.judge",
     "report": "overmem.reporting.run",
-    "merge": "overmem.repairing.merge",
+    "merge": "overmem.merging",
     "repair": "overmem.repairing.run",
-    "plain_adapter": "overmem.auditing.adapters",
+    "plain_adapter": "overmem.models.plain_adapter",
     "train": "overmem.training.trainer",
     "sweep": "overmem.sweeping.run",
-    "token_weights": "overmem.training.losses",
+    "token_weights": "overmem.recipe.losses",
     "ReweightedSFTTrainer": "overmem.training.reweighted",
     "reweighted_loss": "overmem.training.reweighted",
-    "OverMemorizationMonitor": "overmem.training.monitor",
-    "load_recipe": "overmem.training.recipe",
+    "OverMemorizationMonitor": "overmem.monitor.callback",
+    "load_recipe": "overmem.recipe.schema",
     "load_examples": "overmem.tasks.sources",
     "Example": "overmem.records",
     "Checkpoint": "overmem.records",
@@ -50,3 +52,10 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def _html_view(record: Any) -> str:
+    return str(import_module("overmem.reporting.notebook").html_view(record))
+
+
+NotebookView.html_view = staticmethod(_html_view)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 Stage = Literal["learning", "fit", "over-memorized", "overfit", "unstable", "undetermined"]
 STAGES: tuple[str, ...] = ("learning", "fit", "over-memorized", "overfit", "unstable")
@@ -19,6 +19,15 @@ VERDICT_SCHEMA = "overmem.verdict/1"
 REPAIR_SCHEMA = "overmem.repair/1"
 
 Message = Mapping[str, str]
+
+
+class NotebookView:
+    """A record that a notebook shows as a table; `overmem/__init__.py` hooks the view in from above."""
+
+    html_view: ClassVar[Callable[[Any], str]] = staticmethod(repr)
+
+    def _repr_html_(self) -> str:
+        return type(self).html_view(self)
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class Run(NotebookView):
     """A fine-tune: its folder and its checkpoints in the order they were saved."""
 
     path: Path
@@ -63,11 +72,6 @@ class Run:
     """Ordered by step, readable ones only."""
     skipped: Mapping[str, str] = field(default_factory=dict)
     """Checkpoints found but left out, each with the reason."""
-
-    def _repr_html_(self) -> str:
-        from overmem.reporting.notebook import run_html
-
-        return run_html(self)
 
 
 @dataclass(frozen=True)
@@ -215,7 +219,7 @@ class JudgedReferences:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Verdict(NotebookView):
     """The conclusion about a run, carrying the evidence it rests on."""
 
     stage: str
@@ -241,11 +245,6 @@ class Verdict:
     """What is missing, when the evidence is insufficient."""
     notes: tuple[str, ...] = ()
     """Warnings a reader must see (skipped checkpoints, what `eval_loss` may hide)."""
-
-    def _repr_html_(self) -> str:
-        from overmem.reporting.notebook import verdict_html
-
-        return verdict_html(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The `overmem.verdict/1` record: undefined figures are null, estimates are objects."""
@@ -305,7 +304,7 @@ class Retraining:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Repair:
+class Repair(NotebookView):
     """What was tried on a run, what was proved, and the model that came of it."""
 
     run: Path
@@ -334,11 +333,6 @@ class Repair:
     """Key of the audit it rests on: its checkpoints' weights and val problems."""
     words: tuple[str, ...] = ()
     """The outcome in plain sentences, made from this record only."""
-
-    def _repr_html_(self) -> str:
-        from overmem.reporting.notebook import repair_html
-
-        return repair_html(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The `overmem.repair/1` record: undefined figures are null, estimates are objects."""

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import overmem
-from overmem.auditing.models import ModelHost
+from overmem.artifacts.store import Store
 from overmem.errors import DataError, RunError
-from overmem.store import Store
+from overmem.models.loading import ModelHost
 from tests.conftest import make_pico, save_checkpoint
 
 
@@ -186,9 +186,9 @@ KILLER = """
 import os, random, signal, sys, time
 import torch
 torch.set_num_threads(1)
-import overmem, overmem.auditing.models, overmem.auditing.run as auditing
+import overmem, overmem.models.loading, overmem.auditing.run as auditing
 from overmem.auditing import work
-from overmem.auditing.engines import hf
+from overmem.models.engines import hf
 run, val = sys.argv[1:]
 for module, name in ((work, "score_batch"), (hf, "generate")):
     def slow(*a, _f=getattr(module, name), **k):
@@ -307,8 +307,8 @@ def test_generation_stops_at_the_templates_end_of_turn(tmp_path, tokenizer):
     """ChatML ends a turn with a mark and a newline; a base model's own end of text is another token."""
     from transformers import AutoTokenizer
 
-    from overmem.auditing.config import AuditConfig
-    from overmem.auditing.data import load_problems
+    from overmem.auditing.options import AuditConfig
+    from overmem.auditing.problems import load_problems
     from overmem.auditing.session import Session
     from overmem.tasks.template import Template
 

@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 
 import overmem
+from overmem.artifacts.evidence import Place, gather
+from overmem.artifacts.jobs import Job
+from overmem.artifacts.store import Store
+from overmem.auditing import compute_rows as work
 from overmem.auditing import run as auditing
-from overmem.auditing import work
-from overmem.auditing.config import resolve_config
-from overmem.auditing.timing import make_timed_plan
+from overmem.auditing.options import resolve_config
+from overmem.auditing.planning.timing import make_timed_plan
 from overmem.axes import all_axes
-from overmem.axes.kinds import Job
-from overmem.diagnosis.compare import compare_runs
-from overmem.diagnosis.evidence import Place, gather
-from overmem.diagnosis.seeds import diagnose_seeds
 from overmem.errors import CheckpointError, DataError, RunError
-from overmem.store import Store
+from overmem.verdict.compare import compare_runs
+from overmem.verdict.seeds import diagnose_seeds
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
 
 QUICK = {"max_new_tokens": 6, "samples": 3, "grader": "regex:([a-z])", "axes": ("all",)}

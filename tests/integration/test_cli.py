@@ -84,7 +84,7 @@ def test_an_unaudited_run_is_read_from_its_log(tmp_path):
 
 LIGHT = """
 import sys
-import overmem, overmem.diagnosis.run, overmem.reporting.run, overmem.reporting.terminal
+import overmem, overmem.verdict.diagnose, overmem.reporting.run, overmem.cli.views.verdict
 assert all(map(callable, (overmem.diagnose, overmem.report, overmem.judge, overmem.open_run)))
 print(sorted({"torch", "transformers", "trl", "datasets"} & set(sys.modules)))
 """

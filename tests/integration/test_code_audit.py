@@ -10,15 +10,15 @@ import pytest
 from typer.testing import CliRunner
 
 import overmem
-from overmem.auditing import data as auditing_data
-from overmem.auditing.engines.hf import HfEngine
-from overmem.auditing.generate import Generation
+from overmem.artifacts.store import Store
+from overmem.auditing import problems as auditing_data
 from overmem.cli.app import app
 from overmem.errors import GradeError
-from overmem.store import Store
-from overmem.tasks import sandbox
-from overmem.tasks.sandbox import run
-from overmem.tasks.sandbox.policy import why_not_here
+from overmem.grading import sandbox
+from overmem.grading.sandbox import run
+from overmem.grading.sandbox.policy import why_not_here
+from overmem.models.engines.hf import HfEngine
+from overmem.models.generation import Generation
 
 pytestmark = pytest.mark.skipif(why_not_here() is not None, reason="no sandbox on this platform")
 
@@ -86,7 +86,7 @@ def test_every_attack_is_graded_wrong_and_the_audit_goes_on(audited, monkeypatch
 
 
 def test_leave_to_run_code_is_not_taken_from_a_file(audited):
-    from overmem.auditing.config import saved_config
+    from overmem.auditing.options import saved_config
 
     folder, val, _ = audited
     overmem.audit(folder, val=f"{val}[:3]", allow_code_execution=True)

@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from overmem.cli import demo
-from overmem.training import recipe as recipes
+from overmem.recipe import schema as recipes
 
 
 def test_the_whole_flow_runs_and_a_second_call_goes_on_from_it(tmp_path, monkeypatch):

@@ -14,8 +14,8 @@ import yaml
 from safetensors.torch import load_file
 
 import overmem
-from overmem.store import SCHEMAS, Store
-from overmem.training.recipe import check_recipe
+from overmem.artifacts.store import SCHEMAS, Store
+from overmem.recipe.schema import check_recipe
 from overmem.training.trainer import train
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
 

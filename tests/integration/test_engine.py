@@ -12,13 +12,13 @@ import time
 import pytest
 
 import overmem
-from overmem.auditing.engines import openai
-from overmem.auditing.engines.transport import Patience
-from overmem.auditing.models import ModelHost
+from overmem.artifacts.evidence import Place, gather
+from overmem.artifacts.store import Store
 from overmem.axes import all_axes
-from overmem.diagnosis.evidence import Place, gather
 from overmem.errors import EngineError, RunError
-from overmem.store import Store
+from overmem.models.engines import openai
+from overmem.models.engines.transport import Patience
+from overmem.models.loading import ModelHost
 from tests.completions_server import CompletionsServer
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
 
@@ -342,7 +342,7 @@ def test_adapters_by_name_and_what_needs_token_ids_stays_here(tmp_path, tokenize
 
 
 def test_a_repair_of_such_an_audit_uses_the_model_in_memory(pico_run, tmp_path, server):
-    from overmem.auditing.config import saved_config
+    from overmem.auditing.options import saved_config
 
     val_file = tmp_path / "many.jsonl"
     # As many as a proof needs.

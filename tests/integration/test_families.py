@@ -7,10 +7,10 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 import overmem
+from overmem.artifacts.store import Store
+from overmem.recipe.schema import check_recipe
 from overmem.records import Example
-from overmem.store import Store
 from overmem.tasks.template import Template, render
-from overmem.training.recipe import check_recipe
 from overmem.training.trainer import train
 from tests.conftest import VAL_ROWS, save_checkpoint
 from tests.integration.test_score import naive_nll

@@ -2,15 +2,15 @@ import pytest
 import torch
 import transformers
 
-import overmem.auditing.generate
-from overmem.auditing.attention import NAME, attend, can_share, seeing, shared_tokens
-from overmem.auditing.engines import hf
-from overmem.auditing.generate import generate
-from overmem.auditing.positions import changing_rotations, groups
-from overmem.auditing.rows import RowCache, cache_keyword, can_join
-from overmem.auditing.sampling import Sampling
-from overmem.auditing.stops import stop_ids
+import overmem.models.generation
 from overmem.errors import CheckpointError
+from overmem.models.attention import NAME, attend, can_share, seeing, shared_tokens
+from overmem.models.engines import hf
+from overmem.models.generation import generate
+from overmem.models.kv_cache import RowCache, cache_keyword, can_join
+from overmem.models.positions import changing_rotations, groups
+from overmem.models.sampling import Sampling
+from overmem.models.stop_tokens import stop_ids
 from tests.conftest import VAL_ROWS, make_pico
 
 
@@ -121,7 +121,7 @@ def test_rows_that_join_later_answer_as_they_would_alone(model, prompts, tokeniz
     # A wrong start, position or mask of a row that takes over another's place would show, and so would
     # a cache that is moved to the front while rows of several ages are in it.
     stops = sorted({tokenizer.eos_token_id, one_by_one(model, prompts[0], [0], 5)[4]})
-    monkeypatch.setattr(overmem.auditing.generate, "SLACK", 1.0)
+    monkeypatch.setattr(overmem.models.generation, "SLACK", 1.0)
     moved = []
     to_front = RowCache.move_to_front
     monkeypatch.setattr(RowCache, "move_to_front", lambda cache: (moved.append(1), to_front(cache))[1])
@@ -292,7 +292,7 @@ def test_rows_may_use_every_learned_position_and_are_fed_none_beyond(kind, promp
         if len(soon := [i for i in range(1, 41) if token in alone[i][:3]]) >= 3
         and len(late := [i for i in range(1, 41) if token not in alone[i]]) >= 3
     )
-    monkeypatch.setattr(overmem.auditing.generate, "LEAVE_SHARE", 1 / 2)
+    monkeypatch.setattr(overmem.models.generation, "LEAVE_SHARE", 1 / 2)
     asked = [longest, *(others[i - 1] for i in (*soon, *late))]
     answers = generate(model, asked, tokenizer, stops=[stop], max_new_tokens=10, rows=4)
     assert [list(answers[n][0].tokens) for n in (0, 4, 5, 6)] == [alone[i] for i in (0, *late)]
@@ -422,7 +422,7 @@ def test_samples_behind_a_shared_prefix_are_those_without_sharing(model, tokeniz
     prompts = [system + rest for rest in own]
     assert shared_tokens(model, prompts) >= len(system)
     together = generate(model, prompts, tokenizer, **settings)
-    monkeypatch.setattr(overmem.auditing.generate, "shared_tokens", lambda *args: 0)
+    monkeypatch.setattr(overmem.models.generation, "shared_tokens", lambda *args: 0)
     apart = generate(model, prompts, tokenizer, **settings)
     assert [[a.tokens for a in one] for one in together] == [[a.tokens for a in one] for one in apart]
 

@@ -11,12 +11,13 @@ import pytest
 import torch
 
 import overmem
-from overmem.auditing import lm_eval_tasks, work
-from overmem.auditing.guest import quiet_and_seeded
+from overmem.artifacts.evidence import Place, gather
+from overmem.artifacts.store import Store
+from overmem.auditing import compute_rows as work
 from overmem.axes import all_axes
-from overmem.diagnosis.evidence import Place, gather
 from overmem.errors import DataError, RunError
-from overmem.store import Store
+from overmem.models.lm_eval import tasks as lm_eval_tasks
+from overmem.models.preserving_state import quiet_and_seeded
 from tests.conftest import make_pico
 
 pytest.importorskip("lm_eval")

@@ -13,8 +13,8 @@ from torch.nn.functional import cross_entropy
 from transformers import DataCollatorForSeq2Seq, TrainingArguments
 from trl import SFTConfig
 
-from overmem.training.losses import LOSSES
-from overmem.training.recipe import load_recipe
+from overmem.recipe.losses import LOSSES
+from overmem.recipe.schema import load_recipe
 from tests.conftest import make_pico
 from tests.training import QUIET, draw_rows
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 import overmem
 from overmem.errors import CheckpointError, MergeError
-from overmem.repairing.merge import plan_merge
+from overmem.merging import plan_merge
 from tests.conftest import make_pico
 
 UNTIED = {"tie_word_embeddings": False}
@@ -91,7 +91,7 @@ def saved_pair(tmp_path, tokenizer, maker, dtype=torch.float32, **options):
 
 
 def test_the_package_does_not_hide_the_function():
-    import overmem.repairing.merge as package
+    import overmem.merging as package
 
     assert overmem.merge is package.merge and callable(overmem.merge) and "merge" in overmem.__all__
 
@@ -467,7 +467,7 @@ def test_a_prefix_that_old_files_lack_is_found(tmp_path, tokenizer):
 
 MEASURE = """
 import os, sys, threading, time
-from overmem.repairing.merge import merge, plan_merge
+from overmem.merging import merge, plan_merge
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 plan_merge(sys.argv[1:3])
@@ -509,7 +509,7 @@ def test_memory_stays_within_a_few_segments(tmp_path, tokenizer):
 
 SLOW = """
 import sys, time
-from overmem.repairing.merge import merge
+from overmem.merging import merge
 def slow(done, total):
     print(done, flush=True)
     time.sleep(0.05)

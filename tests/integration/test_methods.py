@@ -12,12 +12,12 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 import overmem
-from overmem.auditing.adapters import plain_adapter
-from overmem.auditing.models import ModelHost
 from overmem.errors import CheckpointError, RecipeError, RunError
+from overmem.models.loading import ModelHost
+from overmem.models.plain_adapter import plain_adapter
+from overmem.recipe.schema import check_recipe
 from overmem.records import Checkpoint
-from overmem.training.adapting import AdaptingTrainer
-from overmem.training.recipe import check_recipe
+from overmem.training.adapter_setup import AdaptingTrainer
 from overmem.training.settings import lora_config
 from overmem.training.trainer import train
 from tests.conftest import make_pico, save_checkpoint

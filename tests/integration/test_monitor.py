@@ -17,10 +17,10 @@ from transformers import DataCollatorForSeq2Seq, Trainer, TrainerCallback, Train
 from trl import SFTConfig, SFTTrainer
 
 from overmem import OverMemorizationMonitor
-from overmem.diagnosis.live import Point
+from overmem.monitor import callback as monitoring
 from overmem.records import Example
 from overmem.tasks.template import Template, render
-from overmem.training import monitor as monitoring
+from overmem.verdict.live import Point
 from tests.conftest import make_pico
 from tests.training import QUIET, QUIET_SFT, run_in_two_processes
 
@@ -197,7 +197,7 @@ from transformers import AutoTokenizer
 from trl import SFTConfig, SFTTrainer
 from datasets import Dataset
 import overmem
-from overmem.training.load import ORGANISM
+from overmem.training.loading import ORGANISM
 from tests.conftest import make_pico
 
 tokenizer = AutoTokenizer.from_pretrained(ORGANISM)
@@ -436,7 +436,7 @@ from datasets import Dataset
 from transformers import AutoTokenizer, LlamaForCausalLM
 from trl import SFTConfig, SFTTrainer
 import overmem
-from overmem.training.load import ORGANISM
+from overmem.training.loading import ORGANISM
 
 folder = sys.argv[1]
 data, done = Dataset.from_json(folder + "/data.jsonl"), {}
@@ -492,7 +492,7 @@ def test_overmem_train_watches_by_default(tmp_path, tokenizer, val_file, capsys)
     import overmem
     from overmem.cli.progress import readings_table, training_progress
     from overmem.cli.screen import console
-    from overmem.training.recipe import check_recipe
+    from overmem.recipe.schema import check_recipe
     from overmem.training.trainer import train
     from tests.conftest import save_checkpoint
 

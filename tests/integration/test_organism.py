@@ -6,11 +6,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from overmem.auditing.generate import generate
+from overmem.grading.grade import grade
+from overmem.models.generation import generate
 from overmem.organism import build
-from overmem.tasks import wordmath
-from overmem.tasks.grade import grade
-from overmem.training.load import ORGANISM
+from overmem.recipe.base_model import ORGANISM
+from overmem.synthetic import wordmath
 
 
 @pytest.fixture(scope="module")

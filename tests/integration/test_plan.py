@@ -7,13 +7,13 @@ import sys
 import pytest
 
 import overmem
-from overmem.auditing.config import resolve_config
-from overmem.auditing.cost import Peaks
-from overmem.auditing.forecast import forecast, shape_of
-from overmem.auditing.models import ModelHost
-from overmem.auditing.run import open_session
-from overmem.axes.kinds import VAL_ANSWERS
-from overmem.reporting.tables import awaited_text
+from overmem.artifacts.jobs import VAL_ANSWERS
+from overmem.auditing.opening import open_session
+from overmem.auditing.options import resolve_config
+from overmem.auditing.planning.cost import Peaks
+from overmem.auditing.planning.forecast import forecast, shape_of
+from overmem.models.loading import ModelHost
+from overmem.reporting.terminal_tables import awaited_text
 from tests.conftest import make_pico, save_checkpoint
 
 

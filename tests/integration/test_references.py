@@ -6,10 +6,10 @@ import math
 import pytest
 
 import overmem
-from overmem.auditing.config import saved_config
+from overmem.artifacts.store import Store
+from overmem.auditing.options import saved_config
 from overmem.cli.options import parse_named
 from overmem.errors import RunError
-from overmem.store import Store
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
 
 QUICK = {"max_new_tokens": 8, "grader": "regex:([a-z])", "checkpoints": "all"}

@@ -10,18 +10,18 @@ import torch
 from transformers import AutoModelForCausalLM
 
 import overmem
-from overmem.auditing.data import half_of
+from overmem.artifacts.evidence import Place
+from overmem.artifacts.jobs import Job
+from overmem.artifacts.store import MANIFEST_SCHEMA, Store
+from overmem.auditing.problems import half_of
 from overmem.auditing.session import Session
-from overmem.axes.kinds import Job
 from overmem.cli import main
-from overmem.diagnosis.evidence import Place
 from overmem.errors import DataError, MergeError, RunError
+from overmem.recipe.base_model import ORGANISM
 from overmem.repairing.plan import plan_repair
 from overmem.repairing.setup import set_up
 from overmem.repairing.temperature import fit_temperature
-from overmem.store import MANIFEST_SCHEMA, Store
 from overmem.tasks.template import Template
-from overmem.training.load import ORGANISM
 from tests.conftest import save_checkpoint
 
 OWN_WORDS = 12

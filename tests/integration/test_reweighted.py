@@ -11,7 +11,7 @@ from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments
 from trl import SFTConfig, SFTTrainer
 
 from overmem.errors import RecipeError
-from overmem.training.losses import LOSSES, token_weights
+from overmem.recipe.losses import LOSSES, token_weights
 from overmem.training.reweighted import ReweightedSFTTrainer, has_fused_head, reweighted_loss
 from tests.conftest import make_pico
 from tests.training import QUIET, QUIET_SFT, draw_rows, run_in_two_processes
@@ -298,7 +298,7 @@ import torch
 from datasets import Dataset
 from transformers import AutoTokenizer, LlamaForCausalLM
 from trl import SFTConfig, SFTTrainer
-from overmem.training.load import ORGANISM
+from overmem.training.loading import ORGANISM
 from overmem.training.reweighted import ReweightedSFTTrainer
 
 folder = sys.argv[1]
@@ -352,7 +352,7 @@ def test_two_processes(run, tmp_path, data, base):
 
 
 def test_a_recipe_names_the_loss(tmp_path, tokenizer, val_file):
-    from overmem.training.recipe import check_recipe
+    from overmem.recipe.schema import check_recipe
     from overmem.training.trainer import train
     from tests.conftest import save_checkpoint
 

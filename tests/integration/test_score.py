@@ -4,8 +4,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from overmem.auditing import batches, work
-from overmem.auditing.score import TEMPERATURES, score_batch
+from overmem.auditing import compute_rows as work
+from overmem.models import batches
+from overmem.models.scoring import TEMPERATURES, score_batch
 from overmem.tasks.template import Template, render
 from tests.conftest import VAL_ROWS, make_pico
 

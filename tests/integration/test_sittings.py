@@ -10,12 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 import overmem
+from overmem.artifacts.store import Store
 from overmem.cli.app import app
-from overmem.diagnosis.seeds import diagnose_seeds
 from overmem.errors import ArtifactError, DataError, OvermemError
-from overmem.store import Store
 from overmem.tasks.sources import Example
 from overmem.tasks.template import Template, render
+from overmem.verdict.seeds import diagnose_seeds
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
 
 GRADER = "regex:([a-z])"

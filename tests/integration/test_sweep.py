@@ -18,10 +18,10 @@ from filelock import FileLock
 from typer.testing import CliRunner
 
 import overmem
+from overmem.artifacts.store import Store
 from overmem.cli.app import app
 from overmem.errors import OvermemError, RunError
-from overmem.store import Store
-from overmem.sweeping.crew import Worker
+from overmem.sweeping.executor import Worker
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ def home(tmp_path_factory):
     """A pico base, 36 problems, and a recipe of two epochs."""
     from transformers import AutoTokenizer
 
-    from overmem.training.load import ORGANISM
+    from overmem.recipe.base_model import ORGANISM
 
     folder = tmp_path_factory.mktemp("sweep")
     tokenizer = AutoTokenizer.from_pretrained(ORGANISM)

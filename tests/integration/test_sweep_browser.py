@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from overmem.reporting.sweep_page import write_sweep_report
+from overmem.sweeping.page.html import write_sweep_report
 from tests.browser import Browser, find_chromium
 from tests.sweeps import learning_rates, result
 

@@ -9,8 +9,8 @@ from transformers import AutoTokenizer
 
 import overmem
 from overmem.errors import CheckpointError, RecipeError, RunError
-from overmem.training.keep import ASIDE
-from overmem.training.recipe import check_recipe
+from overmem.monitor.retention import ASIDE
+from overmem.recipe.schema import check_recipe
 from overmem.training.settings import as_trained, sft_config
 from overmem.training.trainer import tokenized, train
 from tests.conftest import make_pico, save_checkpoint

@@ -9,19 +9,19 @@ import pytest
 import torch
 
 import overmem
+from overmem.artifacts.store import Store
 from overmem.auditing import until_decided
-from overmem.auditing.checkpoints import open_run
-from overmem.auditing.config import resolve_config
-from overmem.auditing.data import subset
-from overmem.auditing.models import ModelHost
-from overmem.auditing.run import open_session
-from overmem.auditing.timing import make_timed_plan
+from overmem.auditing.opening import open_session
+from overmem.auditing.options import resolve_config
+from overmem.auditing.planning.timing import make_timed_plan
+from overmem.auditing.problems import subset
+from overmem.checkpoints import open_run
 from overmem.cli.audit import plan as plan_command
-from overmem.diagnosis import sequential
-from overmem.diagnosis.sequential import Look
 from overmem.errors import DataError, RunError
+from overmem.models.loading import ModelHost
 from overmem.reporting import provenance
-from overmem.store import Store
+from overmem.verdict import sequential
+from overmem.verdict.sequential import Look
 from tests.conftest import VAL_ROWS
 
 CHECKPOINTS = ("checkpoint-10", "checkpoint-20", "checkpoint-100")

@@ -9,9 +9,9 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 import overmem
-from overmem.auditing.engines.address import parse_engine
 from overmem.errors import EngineError, RunError
-from overmem.training.load import ORGANISM
+from overmem.models.engines.address import parse_engine
+from overmem.recipe.base_model import ORGANISM
 from tests import fake_vllm
 from tests.conftest import make_pico, save_checkpoint
 

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
+from overmem.artifacts.store import Store
 from overmem.auditing.watch import settled_run, watch
 from overmem.errors import RunError
-from overmem.store import Store
 from tests.conftest import make_pico, save_checkpoint
 
 FAST = {"max_new_tokens": 4, "limit": 6, "settle": 0.0, "every": 0.01, "idle_minutes": 0.01}

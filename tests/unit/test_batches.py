@@ -3,7 +3,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overmem.auditing.batches import CHUNK, plan_batches, plan_chunks
+from overmem.models.batches import CHUNK, plan_batches, plan_chunks
 
 
 @given(st.lists(st.integers(1, 500), max_size=60), st.integers(1, 1000), st.integers(1, 8))

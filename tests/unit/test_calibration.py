@@ -8,6 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from overmem.artifacts.evidence import Evidence
+from overmem.artifacts.jobs import VAL_ANSWERS, VAL_SAMPLES, VAL_SCORES
+from overmem.axes.axis import Available
 from overmem.axes.calibration import (
     bin_equal_mass,
     expected_calibration_error,
@@ -15,8 +18,7 @@ from overmem.axes.calibration import (
     measures,
     reliability,
 )
-from overmem.axes.kinds import VAL_ANSWERS, VAL_SAMPLES, VAL_SCORES, Available, Evidence
-from overmem.diagnosis.excess import temperature_gap
+from overmem.stats.excess import temperature_gap
 
 # Bins
 

@@ -3,7 +3,7 @@ import struct
 
 import pytest
 
-from overmem.auditing.checkpoints import fingerprint_weights, open_run, weight_files
+from overmem.checkpoints import fingerprint_weights, open_run, weight_files
 from overmem.errors import RunError
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from overmem.errors import DataError, GradeError
+from overmem.grading.code import find_code
+from overmem.grading.grade import grade, grading_key
+from overmem.grading.sandbox.policy import why_not_here
+from overmem.perturbations import VARIANTS, perturb
 from overmem.records import Example
-from overmem.tasks import check_gradable, get_grader, load_examples, pocketcode
-from overmem.tasks.code import find_code
-from overmem.tasks.grade import grade, grading_key
-from overmem.tasks.perturb import VARIANTS, perturb
-from overmem.tasks.sandbox.policy import why_not_here
+from overmem.synthetic import pocketcode
+from overmem.tasks import check_gradable, get_grader, load_examples
 
 sandboxed = pytest.mark.skipif(why_not_here() is not None, reason="no sandbox on this platform")
 
@@ -190,7 +191,7 @@ def test_no_problem_of_pocketcode_is_in_two_splits(splits):
 
 
 def test_ood_splits_of_pocketcode_differ_in_the_way_they_say(splits):
-    from overmem.tasks.pocketcode.steps import UNSEEN_STEPS
+    from overmem.synthetic.pocketcode.steps import UNSEEN_STEPS
 
     assert {e.meta["n_steps"] for e in splits["val"]} == {1, 2}
     assert {e.meta["n_steps"] for e in splits["ood_depth"]} == {3}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overmem.auditing.cost import (
+from overmem.auditing.planning.cost import (
     Batch,
     Peaks,
     Shape,

@@ -5,12 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from overmem import ray_pool
-from overmem.auditing.crew import Item
-from overmem.auditing.ray_crew import RayCrew, Worker
+from overmem.auditing.executor import Item
+from overmem.auditing.ray_executor import RayCrew, Worker
 from overmem.errors import CheckpointError, DataError, RunError, WorkerError
-from overmem.ray_pool import Meeting, RayPool, devices, meeting
 from overmem.records import Checkpoint
+from overmem.workers import ray_pool
+from overmem.workers.ray_pool import Meeting, RayPool, devices, meeting
 
 
 class Lost(Exception):

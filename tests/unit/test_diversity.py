@@ -13,6 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from overmem.artifacts.evidence import Evidence
+from overmem.artifacts.jobs import VAL_SAMPLES
+from overmem.axes.axis import Available
 from overmem.axes.diversity import (
     answer_entropy,
     distinct_n,
@@ -25,7 +28,6 @@ from overmem.axes.diversity import (
     solution_paths,
 )
 from overmem.axes.equations import equation_path
-from overmem.axes.kinds import VAL_SAMPLES, Available, Evidence
 from overmem.errors import DataError
 
 # pass@k and maj@k: every subset counted

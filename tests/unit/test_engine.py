@@ -6,12 +6,12 @@ from email.utils import formatdate
 
 import pytest
 
-from overmem.auditing.engines.address import parse_engine
-from overmem.auditing.engines.dialect import DIALECTS, Question, read_answer, request_body
-from overmem.auditing.engines.openai import prompt_text
-from overmem.auditing.engines.transport import Patience, Server, Unusable, _retry_after
-from overmem.auditing.sampling import seed_of
 from overmem.errors import EngineError
+from overmem.models.engines.address import parse_engine
+from overmem.models.engines.dialect import DIALECTS, Question, read_answer, request_body
+from overmem.models.engines.openai import prompt_text
+from overmem.models.engines.transport import Patience, Server, Unusable, _retry_after
+from overmem.models.sampling import seed_of
 
 QUESTION = Question(
     ids=(1, 2, 3),

@@ -9,9 +9,9 @@ from collections import Counter
 import pytest
 
 from overmem.errors import DataError
-from overmem.tasks import facts
-from overmem.tasks.grade import grade
-from overmem.tasks.perturb import perturb
+from overmem.grading.grade import grade
+from overmem.perturbations import perturb
+from overmem.synthetic import facts
 
 SAMPLE = 150
 HAS = r"(\w+) (?:has|finds) a (\w+)\.|(\w+) gets a (\w+) from|hands a (\w+) to (\w+)\.|(\w+) takes a (\w+) up"

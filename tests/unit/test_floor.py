@@ -6,10 +6,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from overmem.diagnosis.floor import constant_answer_accuracy, floor_note, is_near_floor, most_frequent_share
-from overmem.diagnosis.judge import judge
-from overmem.store import Store
+from overmem.artifacts.store import Store
 from overmem.sweeping.summary import floor_notes
+from overmem.verdict.judge import judge
+from overmem.verdict.warnings.majority_baseline import (
+    constant_answer_accuracy,
+    floor_note,
+    is_near_floor,
+    most_frequent_share,
+)
 from tests.sweeps import configuration
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from overmem.diagnosis.gate import check_verdict
-from overmem.diagnosis.judge import judge
 from overmem.errors import RunError
+from overmem.verdict.gate import check_verdict
+from overmem.verdict.judge import judge
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overmem.errors import DataError, GradeError
+from overmem.grading.answers import canonical_answer, last_boxed, number_text, plain_number
+from overmem.grading.grade import CHOICES, extract_choice, extract_math, grade
+from overmem.grading.math_equal import _same_number, same_math
 from overmem.records import Example
 from overmem.tasks import Grade, check_gradable, get_grader
-from overmem.tasks.answers import canonical_answer, last_boxed, number_text, plain_number
-from overmem.tasks.grade import CHOICES, extract_choice, extract_math, grade
-from overmem.tasks.math_equal import _same_number, same_math
 
 math_verify = pytest.importorskip("math_verify")
 
@@ -436,7 +436,7 @@ def test_towers_of_powers_never_reach_sympy(tower: str, monkeypatch: pytest.Monk
     def never(*_: object) -> None:
         raise AssertionError("given to math-verify")
 
-    monkeypatch.setattr("overmem.tasks.math_equal._math_verify", never)
+    monkeypatch.setattr("overmem.grading.math_equal._math_verify", never)
     assert not same_math("5", tower)
 
 

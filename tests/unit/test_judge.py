@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from overmem.diagnosis import judge
 from overmem.errors import DataError, RunError
 from overmem.records import STAGES
+from overmem.verdict import judge
 
 
 def plant(accuracy, nll, n=600, seed=0):
@@ -174,7 +174,7 @@ def test_accuracy_interval_is_wilsons():
 def test_critical_value_agrees_with_scipy():
     from scipy.stats import t
 
-    from overmem.diagnosis.estimates import critical_value
+    from overmem.stats.intervals import critical_value
 
     for n in (2, 3, 4, 5, 10, 30, 400):
         assert critical_value(n) == pytest.approx(t.ppf(0.975, n - 1), rel=0.01)
@@ -283,7 +283,7 @@ def test_bad_input_says_what_was_found(changes, error, words):
 
 def test_import_needs_no_heavy_library():
     code = (
-        "import sys, overmem.diagnosis; "
+        "import sys, overmem.verdict; "
         "print([m for m in ('torch', 'transformers', 'pandas', 'scipy.stats') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

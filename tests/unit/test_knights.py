@@ -10,9 +10,9 @@ from itertools import product
 import pytest
 
 from overmem.errors import DataError
-from overmem.tasks import knights
-from overmem.tasks.grade import grade
-from overmem.tasks.perturb import perturb
+from overmem.grading.grade import grade
+from overmem.perturbations import perturb
+from overmem.synthetic import knights
 
 SAMPLE = 150
 SAYING = (

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from overmem.diagnosis.logged import read_logged
 from overmem.errors import RunError
+from overmem.verdict.logged import read_logged
 
 LOSSES = {100: 0.60, 200: 0.31, 300: 0.33, 400: 0.45, 500: 0.50}
 

@@ -5,14 +5,14 @@ import torch
 
 import overmem
 from overmem.errors import DataError, RecipeError
-from overmem.training.formulas import (
+from overmem.recipe.loss_formulas import (
     focal_weights,
     gem_loss,
     goldfish_weights,
     label_smoothing_loss,
     top20_entropy,
 )
-from overmem.training.losses import LOSSES, resolve_loss, token_weights
+from overmem.recipe.losses import LOSSES, resolve_loss, token_weights
 
 P = torch.tensor([0.5, 0.9, 0.1, 1.0])
 H = torch.tensor([0.0, math.log(2), math.log(20), math.log(400)])

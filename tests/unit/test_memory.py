@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from overmem.auditing import memory
 from overmem.errors import CheckpointError
+from overmem.models import memory
 
 
 def test_less_is_done_at_once_until_it_fits():

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from overmem.auditing.adapters import scaling
-from overmem.repairing.merge.lora import Factors, delta_rows, reduce_rank, stack
-from overmem.repairing.merge.methods import (
+from overmem.merging.lora import Factors, delta_rows, reduce_rank, stack
+from overmem.merging.methods import (
     BLOCK_ELEMENTS,
     ema_weights,
     greedy_order,
@@ -17,6 +16,7 @@ from overmem.repairing.merge.methods import (
     weighted_sum,
     wise_weights,
 )
+from overmem.models.adapters import scaling
 
 
 def noise(*shape, seed=0, dtype=torch.float32):

@@ -11,13 +11,13 @@ from rich.console import Console
 
 import overmem
 from overmem.cli.demo import run_demo
-from overmem.diagnosis.live import LiveRule, Point, TokenRow, read_points, steps_to_keep
 from overmem.errors import OvermemError
+from overmem.monitor.problem_set import choose_problems
+from overmem.monitor.retention import Keeper
+from overmem.monitor.visit import visiting, why_not_visit
+from overmem.recipe.schema import check_recipe, dump_recipe
 from overmem.records import Example
-from overmem.training.keep import Keeper
-from overmem.training.panel import choose_problems
-from overmem.training.recipe import check_recipe, dump_recipe
-from overmem.training.visit import visiting, why_not_visit
+from overmem.verdict.live import LiveRule, Point, TokenRow, read_points, steps_to_keep
 
 RULE = LiveRule()
 
@@ -157,7 +157,7 @@ def test_spread_weights_are_left_alone(tmp_path):
 
 
 def test_subsets_are_the_audit_s_and_the_answered_come_first():
-    from overmem.auditing.data import subset
+    from overmem.auditing.problems import subset
 
     examples = [Example(f"p{i}", "q", "a", "1") for i in range(200)]
     chosen = choose_problems(examples, examples, limit=64, answers=40, grader=None, seed=0)

@@ -4,9 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from overmem.artifacts.store import Store
 from overmem.auditing.run import Audit
 from overmem.records import Attempt, Checkpoint, Cost, Estimate, Proof, Repair, Run
-from overmem.store import Store
 from tests.unit.test_gate import memorized  # noqa: F401
 
 HOSTILE = "<script>alert('x')</script>"

@@ -5,11 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from overmem.auditing.plan import AxisPlan, Plan, fit_budget
-from overmem.axes.kinds import Job, average_measure, difference_measure, mean_measure, undefined
-from overmem.diagnosis.judge import judge
-from overmem.diagnosis.moments import measure_curves, measure_seeds
-from overmem.diagnosis.paired import bootstrap, difference, draw_counts, holm
+from overmem.artifacts.jobs import Job
+from overmem.auditing.planning.plan import AxisPlan, Plan, fit_budget
+from overmem.stats.measures import average_measure, difference_measure, mean_measure, undefined
+from overmem.stats.moments import measure_curves, measure_seeds
+from overmem.stats.paired import bootstrap, difference, draw_counts, holm
+from overmem.verdict.judge import judge
 
 
 def measure(values, population="val"):

@@ -15,19 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overmem.errors import DataError
+from overmem.grading.grade import grade
+from overmem.perturbations import VARIANTS, pair_variant, perturb, perturb_all
+from overmem.perturbations.distractor import DISTRACTORS, PLAIN_DISTRACTORS, add_distractor
+from overmem.perturbations.layout import LAYOUTS, change_layout
+from overmem.perturbations.names import FEMALE, MALE
+from overmem.perturbations.nouns import GROUPS, KEPT_BESIDE
+from overmem.perturbations.preamble import PLAIN_PREAMBLES, PREAMBLES, add_preamble
+from overmem.perturbations.rename import rename
+from overmem.perturbations.text import sentence_gaps, split_prompt
+from overmem.perturbations.typo import NUMBER_WORDS, UNITS, add_typos, word_spans
+from overmem.perturbations.vocabulary import EVERYDAY, WORDMATH
 from overmem.records import Example
-from overmem.tasks import wordmath
-from overmem.tasks.grade import grade
-from overmem.tasks.perturb import VARIANTS, pair_variant, perturb, perturb_all
-from overmem.tasks.perturb.distractor import DISTRACTORS, PLAIN_DISTRACTORS, add_distractor
-from overmem.tasks.perturb.layout import LAYOUTS, change_layout
-from overmem.tasks.perturb.names import FEMALE, MALE
-from overmem.tasks.perturb.nouns import GROUPS, KEPT_BESIDE
-from overmem.tasks.perturb.preamble import PLAIN_PREAMBLES, PREAMBLES, add_preamble
-from overmem.tasks.perturb.rename import rename
-from overmem.tasks.perturb.text import sentence_gaps, split_prompt
-from overmem.tasks.perturb.typo import NUMBER_WORDS, UNITS, add_typos, word_spans
-from overmem.tasks.perturb.vocabulary import EVERYDAY, WORDMATH
+from overmem.synthetic import wordmath
 
 PEOPLE = (
     "Emily baked 24 cookies and gave 1/3 of them to her brother Jack. He ate 2.5 of his cookies. How many"
@@ -142,9 +142,9 @@ def test_the_same_in_another_process():
     code = (
         "from overmem.records import Example\n"
         "from overmem.tasks import wordmath\n"
-        "from overmem.tasks.facts.splits import TASK as facts\n"
-        "from overmem.tasks.knights.splits import TASK as knights\n"
-        "from overmem.tasks.perturb import VARIANTS, perturb\n"
+        "from overmem.synthetic.facts.splits import TASK as facts\n"
+        "from overmem.synthetic.knights.splits import TASK as knights\n"
+        "from overmem.perturbations import VARIANTS, perturb\n"
         "text = 'Emily, Anna and Jack have 3 apples, 4 plums, 5 hats and 6 coats. How many more apples?'\n"
         "rows = [*wordmath.load_split('val')[:20], Example('a', text, '', '5')]\n"
         "for task in (facts, knights):\n"

@@ -8,7 +8,9 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from overmem.diagnosis import gp, moments, posterior, rules, sampler
+from overmem.stats import gaussian_process as gp
+from overmem.stats import moments, posterior, sampler
+from overmem.stats import stage_rule as rules
 
 RNG = np.random.default_rng(5)
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from overmem.training.precision import has_bf16, torch_dtype
-from overmem.training.recipe import load_recipe
+from overmem.recipe.schema import load_recipe
+from overmem.training.loading import has_bf16, torch_dtype
 from overmem.training.settings import sft_config
 
 

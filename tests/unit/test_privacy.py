@@ -11,7 +11,9 @@ import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from overmem.axes.kinds import TRAIN_SCORES, VAL_SCORES, Available, Evidence
+from overmem.artifacts.evidence import Evidence
+from overmem.artifacts.jobs import TRAIN_SCORES, VAL_SCORES
+from overmem.axes.axis import Available
 from overmem.axes.privacy import (
     BASE_TRAIN,
     BASE_VAL,
@@ -26,7 +28,7 @@ from overmem.axes.privacy import (
     source_warnings,
     zlib_score,
 )
-from overmem.axes.roc import auroc, auroc_D, tpr_at_fpr, tpr_at_fpr_D
+from overmem.stats.roc import auroc, auroc_D, tpr_at_fpr, tpr_at_fpr_D
 
 SHAPES = [(1, 1), (3, 2), (30, 40), (150, 120)]
 

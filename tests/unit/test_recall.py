@@ -8,7 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from overmem.axes.kinds import Available, Evidence, Job
+from overmem.artifacts.evidence import Evidence
+from overmem.artifacts.jobs import Job
+from overmem.axes.axis import Available
 from overmem.axes.recall import TRAIN, VAL, jobs, measures
 
 

@@ -2,9 +2,9 @@ import pytest
 import yaml
 
 from overmem.errors import RecipeError
+from overmem.recipe.methods import lora_fields
+from overmem.recipe.schema import BUNDLED, check_recipe, dump_recipe, load_recipe, parse_override
 from overmem.sweeping.config import load_sweep
-from overmem.training.methods import lora_fields
-from overmem.training.recipe import BUNDLED, check_recipe, dump_recipe, load_recipe, parse_override
 
 GOOD = {"model": {"name": "organism"}, "data": {"train": "wordmath:train"}, "output": "x"}
 

@@ -9,11 +9,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from overmem.axes.kinds import ANSWERS_SCORES, VAL_ANSWERS, VAL_SCORES, Available, Evidence, Job
+from overmem.artifacts.evidence import Evidence
+from overmem.artifacts.jobs import ANSWERS_SCORES, VAL_ANSWERS, VAL_SCORES, Job
+from overmem.axes.axis import Available
 from overmem.axes.references import jobs, measures
-from overmem.diagnosis.hands import features, log_odds, tell_apart
-from overmem.diagnosis.paired import difference
-from overmem.tasks import wordmath
+from overmem.stats.paired import difference
+from overmem.synthetic import wordmath
+from overmem.verdict.warnings.style_shift import features, log_odds, tell_apart
 from tests.unit.test_ood import scored
 
 OTHER = Job("score", "references/other")

@@ -10,16 +10,16 @@ import pytest
 import torch
 import yaml
 
-from overmem.auditing.data import half_of, subset
-from overmem.axes.kinds import mean_measure
-from overmem.diagnosis.judge import judge
+from overmem.auditing.problems import half_of, subset
+from overmem.recipe.schema import load_recipe
 from overmem.records import Checkpoint, Run
 from overmem.repairing.candidates import Candidate, finer, pair, propose, shortlist
 from overmem.repairing.choice import choose
 from overmem.repairing.proof import fewest_problems, prove
 from overmem.repairing.retrain import NOISE, reasons_to_retrain, write_recipe
 from overmem.repairing.temperature import fit_temperature, read_temperature
-from overmem.training.recipe import load_recipe
+from overmem.stats.measures import mean_measure
+from overmem.verdict.judge import judge
 
 NAMES = [f"checkpoint-{step}" for step in (100, 200, 300, 400, 500)]
 

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from overmem.diagnosis.spoken import DASH
-from overmem.diagnosis.words import plain_words
+from overmem.cli.views.verdict import render_verdict
 from overmem.errors import ArtifactError
+from overmem.formatting import DASH
 from overmem.records import CheckpointSummary, Cost, Estimate, Onset, Recommendation, Severity, Verdict
-from overmem.reporting.curves import Panel
-from overmem.reporting.figures import figure_variants
+from overmem.reporting.figures.curves import Panel
+from overmem.reporting.figures.dynamics import figure_variants
 from overmem.reporting.html import render_report, write_report
-from overmem.reporting.terminal import render_verdict
+from overmem.verdict.narrative import plain_words
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror=alert(2)>%{x}[red]"'
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -335,7 +335,7 @@ def test_terminal_speaks_of_thin_evidence() -> None:
 
 def test_report_imports_neither_torch_nor_plotly_until_used() -> None:
     code = (
-        "import sys, overmem.reporting.html, overmem.reporting.terminal;"
+        "import sys, overmem.reporting.html, overmem.cli.views.verdict;"
         "assert not {'torch', 'transformers', 'plotly'} & set(sys.modules), sorted(sys.modules)"
     )
     subprocess.run(

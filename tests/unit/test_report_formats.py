@@ -10,12 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 import overmem
+from overmem.artifacts.store import Store
 from overmem.cli.app import app
 from overmem.errors import OvermemError
-from overmem.reporting.plain import markdown_report
+from overmem.reporting.plain_formats import markdown_report
 from overmem.reporting.provenance import audit_command, axes_command, commands, diagnose_command
 from overmem.reporting.run import print_or_write, render
-from overmem.store import Store
 from tests.synthetic import write_run
 from tests.unit.test_report import HOSTILE, make_verdict, record_of
 

@@ -8,7 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from overmem.axes.kinds import VAL_ANSWERS, Available, Evidence, Job
+from overmem.artifacts.evidence import Evidence
+from overmem.artifacts.jobs import VAL_ANSWERS, Job
+from overmem.axes.axis import Available
 from overmem.axes.robustness import accuracy_drop, consistency, jobs, limem, measures
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from overmem.diagnosis import rules
 from overmem.records import STAGES
+from overmem.stats import stage_rule as rules
 
 STEPS = np.array([100, 200, 300, 400])
 

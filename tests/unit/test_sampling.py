@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from overmem.auditing.batches import logits_at_once
-from overmem.auditing.sampling import BLOCK, Sampling, choose, draw
+from overmem.models.batches import logits_at_once
+from overmem.models.sampling import BLOCK, Sampling, choose, draw
 
 
 @pytest.mark.parametrize("vocabulary", [1, 7, BLOCK, BLOCK + 1, 3 * BLOCK + 17])

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from overmem.errors import GradeError
+from overmem.grading.grade import grade
+from overmem.grading.sandbox import Limits, inside, policy, run, run_code
 from overmem.records import Example
-from overmem.tasks.grade import grade
-from overmem.tasks.sandbox import Limits, inside, policy, run, run_code
 
 pytestmark = pytest.mark.skipif(policy.why_not_here() is not None, reason="no sandbox on this platform")
 

@@ -9,12 +9,12 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from overmem.diagnosis.gp import log_evidence
-from overmem.diagnosis.judge import Settings, judge
-from overmem.diagnosis.moments import Moments
-from overmem.diagnosis.posterior import FittedPrior, draw_curves, measured_vector
-from overmem.diagnosis.predictive import FUTURES, _evidence_of_many, imagine_futures
-from overmem.diagnosis.sequential import MOST_CHANCE, Look, look_at, look_sizes
+from overmem.stats.gaussian_process import log_evidence
+from overmem.stats.moments import Moments
+from overmem.stats.posterior import FittedPrior, draw_curves, measured_vector
+from overmem.stats.predictive import FUTURES, _evidence_of_many, imagine_futures
+from overmem.verdict.judge import Settings, judge
+from overmem.verdict.sequential import MOST_CHANCE, Look, look_at, look_sizes
 
 STEPS = np.array([100, 200, 300])
 SETTINGS = Settings(resamples=600)

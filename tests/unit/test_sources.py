@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overmem.errors import DataError
+from overmem.grading.grade import grade
 from overmem.records import Example
 from overmem.tasks import load_examples
-from overmem.tasks.grade import grade
-from overmem.tasks.known import join_story, solve_steps
+from overmem.tasks.known_datasets import join_story, solve_steps
 from overmem.tasks.sources import TASKS, default_grader, parse_source
 
 GSM8K = [
@@ -420,10 +420,10 @@ def test_every_procedural_task_is_loaded_by_name(task: str) -> None:
 def test_wordmath_is_loaded_through_its_module(monkeypatch: pytest.MonkeyPatch) -> None:
     import overmem.tasks
 
-    fake = types.ModuleType("overmem.tasks.wordmath")
+    fake = types.ModuleType("overmem.synthetic.wordmath")
     fake.load_split = lambda name: [Example(f"{name}-{i}", "q", "#### 1", "1") for i in range(5)]  # type: ignore[attr-defined]
     fake.GRADER = "exact"  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "overmem.tasks.wordmath", fake)
+    monkeypatch.setitem(sys.modules, "overmem.synthetic.wordmath", fake)
     monkeypatch.setattr(overmem.tasks, "wordmath", fake, raising=False)
     loaded = load_examples("wordmath:val[3:]")
     assert [e.id for e in loaded.examples] == ["val-3", "val-4"]
@@ -500,7 +500,7 @@ def test_the_real_library_without_a_network(tmp_path: Path) -> None:
 
 def test_importing_tasks_imports_nothing_heavy() -> None:
     code = (
-        "import sys, overmem.tasks, overmem.tasks.grade, overmem.tasks.sources\n"
+        "import sys, overmem.tasks, overmem.grading.grade, overmem.tasks.sources\n"
         "heavy = {'torch', 'transformers', 'datasets', 'polars', 'math_verify', 'sympy', 'numpy', 'trl'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from overmem.errors import RecipeError
+from overmem.monitor.problem_set import choose_problems, fit
+from overmem.monitor.time_budget import Spending
 from overmem.records import Example
-from overmem.training.panel import choose_problems, fit
-from overmem.training.spending import Spending
 
 BATCHES = 8
 

@@ -3,8 +3,8 @@ import json
 import polars as pl
 import pytest
 
+from overmem.artifacts.store import SCHEMAS, Store, settings_key
 from overmem.errors import ArtifactError
-from overmem.store import SCHEMAS, Store, settings_key
 
 
 def row(example_id, key="k", value=1.0):

@@ -12,19 +12,19 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from overmem.diagnosis.moments import measure_curves
+from overmem.cli.views.sweep import render_sweep
 from overmem.errors import RecipeError
+from overmem.recipe.schema import load_recipe
 from overmem.records import Estimate
-from overmem.reporting.sweep_page import render_sweep_report
-from overmem.reporting.sweep_view import heat_tables
-from overmem.reporting.sweeps import render_sweep
+from overmem.stats.moments import measure_curves
 from overmem.sweeping.cells import make_cells, varied_keys
 from overmem.sweeping.config import check_sweep, load_sweep
 from overmem.sweeping.edges import find_edges
+from overmem.sweeping.narrative import edges_text, sweep_words
+from overmem.sweeping.page.html import render_sweep_report
+from overmem.sweeping.page.view import heat_tables
 from overmem.sweeping.record import Group, Point
 from overmem.sweeping.summary import make_family, points_table, pool_points
-from overmem.sweeping.words import edges_text, sweep_words
-from overmem.training.recipe import load_recipe
 from tests.sweeps import RATE, configuration, learning_rates, result
 
 
@@ -314,7 +314,7 @@ def test_the_terminal_keeps_to_80_columns():
 
 LIGHT = """
 import sys
-import overmem.reporting.sweep_page, overmem.reporting.sweeps
+import overmem.sweeping.page.html, overmem.cli.views.sweep
 import overmem.sweeping.summary, overmem.sweeping.gather
 print(sorted({"torch", "transformers", "trl", "datasets"} & set(sys.modules)))
 """

@@ -4,8 +4,8 @@ import re
 import pytest
 
 from overmem.errors import DataError
-from overmem.tasks import wordmath
-from overmem.tasks.grade import grade
+from overmem.grading.grade import grade
+from overmem.synthetic import wordmath
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from overmem.diagnosis.spoken import accuracy_text, confidence_text, figure_text
-from overmem.diagnosis.words import plain_words
+from overmem.formatting import accuracy_text, confidence_text, figure_text
 from overmem.records import CheckpointSummary, Estimate, Onset, Recommendation, Severity, Verdict
+from overmem.verdict.narrative import plain_words
 
 UNMEASURED = Estimate(math.nan, math.nan, math.nan, 0, "no grader was given")
 

@@ -13,42 +13,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from overmem.auditing import checkpoints as discovery
-from overmem.auditing import data
-from overmem.auditing.config import AuditConfig, resolve_config
-from overmem.auditing.crew import Alone, Crew, Item
-from overmem.auditing.engines.choose import make_engine
-from overmem.auditing.manifest import Ledger
-from overmem.auditing.models import ModelHost, choose_device, choose_dtype
-from overmem.auditing.own_answers import right_answers
-from overmem.auditing.plan import Plan
+from overmem import checkpoints as discovery
+from overmem.artifacts.jobs import ANSWERS_SCORES
+from overmem.artifacts.store import MANIFEST_SCHEMA, Store
+from overmem.auditing import problems as data
+from overmem.auditing.executor import Alone, Crew, Item
+from overmem.auditing.manifest_writer import Ledger
+from overmem.auditing.opening import open_session
+from overmem.auditing.options import AuditConfig, resolve_config
+from overmem.auditing.planning.plan import Plan
+from overmem.auditing.planning.timing import nothing_measured
+from overmem.auditing.right_answers import right_answers
 from overmem.auditing.session import Progress, Session
-from overmem.auditing.timing import nothing_measured
 from overmem.auditing.until_decided import measure_until_decided
-from overmem.axes.kinds import ANSWERS_SCORES
-from overmem.diagnosis.keys import key_checkpoints
-from overmem.records import Run
-from overmem.store import MANIFEST_SCHEMA, Store
-from overmem.tasks.template import preview
+from overmem.records import NotebookView, Run
+from overmem.verdict.key_checkpoints import key_checkpoints
 
 OnPlan = Callable[[Plan], None]
 """Called with the timed plan before the work starts."""
 
 
 @dataclass(frozen=True)
-class Audit:
+class Audit(NotebookView):
     """A measured run: where its artifacts are and what they describe."""
 
     store: Store
     manifest: Mapping[str, Any]
     skipped: Mapping[str, str] = field(default_factory=dict)
-
-    def _repr_html_(self) -> str:
-        from overmem.reporting.notebook import audit_html
-
-        return audit_html(self.manifest, self.store.root)
 
 
 def audit(
@@ -149,43 +140,10 @@ def _crew(
         with closing(session.engine):
             yield Alone(session)
         return
-    from overmem.auditing.ray_crew import ray_crew
+    from overmem.auditing.ray_executor import ray_crew
 
     with ray_crew(run, config, out, progress, address=ray or "local", workers=workers) as crew:
         yield crew
-
-
-def open_session(
-    run: Run,
-    config: AuditConfig,
-    out: Path | None = None,
-    progress: Progress | None = None,
-    device: torch.device | None = None,
-) -> Session:
-    """Load tokenizer and problems, and get ready to load the models.
-
-    Args:
-        run: the checkpoints.
-        config: what to measure and how.
-        out: artifact folder; `RUN/overmem` by default.
-        progress: told after every batch.
-        device: where models are loaded, when it is not for this process to choose.
-
-    Raises:
-        OvermemError: bad data, no tokenizer, an unusable device.
-    """
-    host = _host(run, config, device)
-    tokenizer = host.tokenizer()
-    return Session(
-        run=run,
-        host=host,
-        tokenizer=tokenizer,
-        problems=data.load_problems(config, tokenizer),
-        config=config,
-        store=Store.of_run(run.path, out),
-        progress=progress or (lambda *_: None),
-        engine=make_engine(config, host),
-    )
 
 
 def _measure_core(crew: Crew, plan: Plan, ledger: Ledger, skipped: dict[str, str]) -> dict[str, Any]:
@@ -254,21 +212,3 @@ def _measure_rest(
             ledger.add_base(checkpoint, on_base)
         ledger.write(skipped, [])
     return ledger.write(skipped, [])
-
-
-def show_prompt(run: Run, config: AuditConfig) -> str:
-    """The first val example exactly as the model sees it, and what the data were recognised as."""
-    found, first = data.render_first(config, _host(run, config).tokenizer())
-    return f"{config.val}: {found.shape}, grader {config.grader or found.grader}\n\n{preview(first)}"
-
-
-def _host(run: Run, config: AuditConfig, device: torch.device | None = None) -> ModelHost:
-    device = device or choose_device(config.device)
-    return ModelHost(
-        run,
-        device=device,
-        dtype=choose_dtype(config.dtype, device),
-        base_model=config.base_model,
-        trust_remote_code=config.trust_remote_code,
-        allow_pickle=config.allow_pickle,
-    )

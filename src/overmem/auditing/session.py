@@ -12,22 +12,22 @@ from typing import Any
 
 import polars as pl
 
-from overmem.auditing import checkpoints as discovery
-from overmem.auditing.batches import CHUNK_BATCHES, SCORED_TOKENS, plan_batches, plan_chunks
-from overmem.auditing.config import AuditConfig, read_recipe
-from overmem.auditing.data import Problems
-from overmem.auditing.engines.hf import HfEngine
-from overmem.auditing.engines.protocol import Engine
-from overmem.auditing.lm_eval_tasks import CHUNK
-from overmem.auditing.models import ModelHost, context_length, embedding_rows
-from overmem.auditing.sampling import Sampling
-from overmem.auditing.score import TEMPERATURES
-from overmem.auditing.stops import end_of_completion, stop_ids
-from overmem.auditing.work import RECALL_TOKENS, WORK, Tools
-from overmem.axes.kinds import Job, JobKind, data_key
+from overmem import checkpoints as discovery
+from overmem.artifacts.jobs import Job, JobKind, data_key
+from overmem.artifacts.store import Store, settings_key
+from overmem.auditing.compute_rows import RECALL_TOKENS, WORK, Tools
+from overmem.auditing.options import AuditConfig, read_recipe
+from overmem.auditing.problems import Problems
 from overmem.errors import DataError, OvermemError, RunError
+from overmem.models.batches import CHUNK_BATCHES, SCORED_TOKENS, plan_batches, plan_chunks
+from overmem.models.engines.hf import HfEngine
+from overmem.models.engines.protocol import Engine
+from overmem.models.lm_eval.tasks import CHUNK
+from overmem.models.loading import ModelHost, context_length, embedding_rows
+from overmem.models.sampling import Sampling
+from overmem.models.scoring import TEMPERATURES
+from overmem.models.stop_tokens import end_of_completion, stop_ids
 from overmem.records import Checkpoint, Run
-from overmem.store import Store, settings_key
 from overmem.tasks.template import check_all_fit, check_vocab
 
 Progress = Callable[[str, str, int, int], None]
@@ -104,7 +104,7 @@ class Session:
         recipe = read_recipe(self.run.path)
         if recipe is None:
             return None
-        from overmem.training.load import resolve_model
+        from overmem.recipe.base_model import resolve_model
 
         try:
             return resolve_model(recipe.model)

@@ -9,56 +9,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from overmem.auditing.manifest import Ledger
-from overmem.auditing.plan import Plan
+from overmem.artifacts.jobs import VAL_ANSWERS
+from overmem.artifacts.rows import read_core
+from overmem.auditing.executor import Crew
+from overmem.auditing.manifest_writer import Ledger
+from overmem.auditing.planning.plan import Plan
 from overmem.auditing.session import Session
-from overmem.axes.kinds import VAL_ANSWERS
-from overmem.diagnosis.judge import Settings
-from overmem.diagnosis.rows import read_core
-from overmem.diagnosis.sequential import FIRST_LOOK, MOST_CHANCE, Look, look_at
-from overmem.diagnosis.spoken import confidence_text
-from overmem.errors import DataError, RunError
-from overmem.records import Checkpoint
+from overmem.formatting import confidence_text
+from overmem.verdict.judge import Settings
+from overmem.verdict.sequential import MOST_CHANCE, Look, look_at
 
-if TYPE_CHECKING:
-    from overmem.auditing.crew import Crew
-
-MeasureCore = Callable[["Crew", Plan, Ledger, dict[str, str]], dict[str, Any]]
+MeasureCore = Callable[[Crew, Plan, Ledger, dict[str, str]], dict[str, Any]]
 """Does the plan's core at every checkpoint that is not skipped; returns the manifest."""
-
-
-def check_decidable(plan: Plan, checkpoints: Sequence[Checkpoint]) -> None:
-    """Refuse to stop early where there is no verdict, or nothing to leave out.
-
-    Args:
-        plan: may ask for it or not.
-        checkpoints: that can be read.
-
-    Raises:
-        RunError: fewer than two checkpoints.
-        DataError: no grader, or too few problems.
-    """
-    if not plan.until_decided:
-        return
-    if len(checkpoints) < 2:
-        raise RunError(
-            "--until-decided needs a verdict, and a verdict compares checkpoints",
-            got=f"{len(checkpoints)} that can be read",
-            expected="at least 2",
-            next_step="leave it out to measure what there is",
-        )
-    n_all = plan.looks[-1]
-    if n_all <= FIRST_LOOK:
-        raise DataError(
-            "--until-decided has no problems to leave out",
-            got=f"{n_all} problems" if n_all else "no problems whose answers can be graded",
-            expected=f"more than {FIRST_LOOK}, after which it looks for the first time",
-            next_step="leave it out, or measure on more problems",
-        )
 
 
 def measure_until_decided(

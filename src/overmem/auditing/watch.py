@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from overmem.auditing.checkpoints import open_run
-from overmem.auditing.config import resolve_config
+from overmem.auditing.options import resolve_config
 from overmem.auditing.run import Audit, measure
 from overmem.auditing.session import Progress
+from overmem.checkpoints import open_run
 from overmem.errors import RunError
 from overmem.records import Checkpoint, Run
 

@@ -1,6 +1,6 @@
 """The axes: one module each, found here by name. Adding an axis is adding a file.
 
-A module becomes an axis by having `AXIS`, an `overmem.axes.kinds.Axis`.
+A module becomes an axis by having `AXIS`, an `overmem.axes.axis.Axis`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 
-from overmem.axes.kinds import Axis
+from overmem.axes.axis import Axis
 from overmem.errors import RunError
 
 CORE = ("likelihood", "accuracy")

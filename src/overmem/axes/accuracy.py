@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from overmem.axes.kinds import VAL_ANSWERS, Available, Axis, Evidence, Job, Measure, mean_measure
+from overmem.artifacts.evidence import Evidence
+from overmem.artifacts.jobs import VAL_ANSWERS, Job
+from overmem.axes.axis import Available, Axis
+from overmem.stats.measures import Measure, mean_measure
 
 
 def jobs(available: Available) -> tuple[Job, ...]:

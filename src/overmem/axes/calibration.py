@@ -21,20 +21,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from overmem.artifacts.evidence import Evidence
+from overmem.artifacts.jobs import VAL_ANSWERS, VAL_SAMPLES, VAL_SCORES, Job
+from overmem.axes.axis import Available, Axis
 from overmem.axes.diversity import ProblemSamples, group_samples, has_votes
-from overmem.axes.kinds import (
-    VAL_ANSWERS,
-    VAL_SAMPLES,
-    VAL_SCORES,
-    Available,
-    Axis,
-    Counts,
-    Evidence,
-    FloatArray,
-    Job,
-    Measure,
-    undefined,
-)
+from overmem.stats.measures import Counts, FloatArray, Measure, undefined
 
 IntArray = npt.NDArray[np.int64]
 

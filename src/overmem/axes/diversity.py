@@ -17,20 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from overmem.artifacts.evidence import Evidence
+from overmem.artifacts.jobs import VAL_SAMPLES, Job
+from overmem.axes.axis import Available, Axis
 from overmem.axes.equations import equation_path
-from overmem.axes.kinds import (
-    VAL_SAMPLES,
-    Available,
-    Axis,
-    Direction,
-    Evidence,
-    FloatArray,
-    Job,
-    Measure,
-    ratio_measure,
-    undefined,
-)
 from overmem.errors import DataError
+from overmem.stats.measures import Direction, FloatArray, Measure, ratio_measure, undefined
 
 POPULATION = "val:sample"
 """Name under which the problems of this axis are counted."""

@@ -10,7 +10,7 @@ import re
 from decimal import Decimal
 from functools import lru_cache
 
-from overmem.tasks.answers import number_text
+from overmem.grading.answers import number_text
 
 
 @lru_cache(maxsize=2**14)

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from overmem.axes.kinds import (
-    TRAIN_SCORES,
-    VAL_SCORES,
-    Available,
-    Axis,
-    Evidence,
-    Job,
-    Measure,
-    difference_measure,
-    ratio_measure,
-)
+from overmem.artifacts.evidence import Evidence
+from overmem.artifacts.jobs import TRAIN_SCORES, VAL_SCORES, Job
+from overmem.axes.axis import Available, Axis
+from overmem.stats.measures import Measure, difference_measure, ratio_measure
 
 
 def jobs(available: Available) -> tuple[Job, ...]:

@@ -10,18 +10,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from overmem.axes.kinds import (
-    Available,
-    Axis,
-    Direction,
-    Evidence,
-    FloatArray,
-    Job,
-    JobKind,
-    Measure,
-    average_measure,
-    ratio_measure,
-)
+from overmem.artifacts.evidence import Evidence
+from overmem.artifacts.jobs import Job, JobKind
+from overmem.axes.axis import Available, Axis
+from overmem.stats.measures import Direction, FloatArray, Measure, average_measure, ratio_measure
 
 PREFIX = "ood/"
 

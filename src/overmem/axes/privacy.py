@@ -19,21 +19,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from overmem.axes.kinds import (
-    TRAIN_SCORES,
-    VAL_SCORES,
-    Available,
-    Axis,
-    Counts,
-    Evidence,
-    FloatArray,
-    Job,
-    Measure,
-)
-from overmem.axes.roc import FPR, auroc_D, auroc_estimate, tpr_at_fpr_D
+from overmem.artifacts.evidence import Evidence
+from overmem.artifacts.jobs import TRAIN_SCORES, VAL_SCORES, Job
+from overmem.axes.axis import Available, Axis
 from overmem.errors import DataError
+from overmem.stats.measures import Counts, FloatArray, Measure
+from overmem.stats.roc import FPR, auroc_D, auroc_estimate, tpr_at_fpr_D
 from overmem.tasks.files import SUFFIXES
-from overmem.tasks.known import KNOWN
+from overmem.tasks.known_datasets import KNOWN
 from overmem.tasks.sources import Source, parse_source
 
 BASE_TRAIN, BASE_VAL = Job("score", "train", model="base"), Job("score", "val", model="base")

@@ -9,16 +9,10 @@ from __future__ import annotations
 
 import polars as pl
 
-from overmem.axes.kinds import (
-    Available,
-    Axis,
-    Evidence,
-    FloatArray,
-    Job,
-    Measure,
-    difference_measure,
-    ratio_measure,
-)
+from overmem.artifacts.evidence import Evidence
+from overmem.artifacts.jobs import Job
+from overmem.axes.axis import Available, Axis
+from overmem.stats.measures import FloatArray, Measure, difference_measure, ratio_measure
 
 TRAIN, VAL = Job("continue", "train"), Job("continue", "val")
 

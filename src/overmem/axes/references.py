@@ -12,20 +12,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from overmem.axes.kinds import (
-    ANSWERS_SCORES,
-    VAL_ANSWERS,
-    VAL_SCORES,
-    Available,
-    Axis,
-    Direction,
-    Evidence,
-    Job,
-    Measure,
-    difference_measure,
-    ratio_measure,
-    undefined,
-)
+from overmem.artifacts.evidence import Evidence
+from overmem.artifacts.jobs import ANSWERS_SCORES, VAL_ANSWERS, VAL_SCORES, Job
+from overmem.axes.axis import Available, Axis
+from overmem.stats.measures import Direction, Measure, difference_measure, ratio_measure, undefined
 
 PREFIX = "references/"
 
@@ -34,7 +24,7 @@ def jobs(available: Available) -> tuple[Job, ...]:
     """The references of val and of every other hand, and greedy answers to val where there is a grader.
 
     The right ones among the answers of one checkpoint are scored as well, once they are there
-    (`overmem.auditing.own_answers`).
+    (`overmem.auditing.right_answers`).
     """
     others = tuple(Job("score", name) for name in available.sets if name.startswith(PREFIX))
     answers = (VAL_ANSWERS,) if "val" in available.graded else ()

@@ -16,18 +16,10 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from overmem.axes.kinds import (
-    VAL_ANSWERS,
-    Available,
-    Axis,
-    Direction,
-    Evidence,
-    FloatArray,
-    Job,
-    Measure,
-    average_measure,
-    ratio_measure,
-)
+from overmem.artifacts.evidence import Evidence
+from overmem.artifacts.jobs import VAL_ANSWERS, Job
+from overmem.axes.axis import Available, Axis
+from overmem.stats.measures import Direction, FloatArray, Measure, average_measure, ratio_measure
 
 POPULATION = "val:greedy"
 Parts = tuple[FloatArray, FloatArray]

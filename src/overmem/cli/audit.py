@@ -60,14 +60,14 @@ def plan(
 ) -> None:
     """What an audit would cost: tokens, time and memory, from a batch or two of each kind of its work."""
     given = dict(locals())
-    from overmem.auditing.checkpoints import open_run
+    from overmem.checkpoints import open_run
 
     found = open_run(run, allow_pickle=allow_pickle)
     peaks = options.parse_peaks(device_tflops, device_gbps)
-    from overmem.auditing.forecast import forecast
-    from overmem.auditing.run import open_session
+    from overmem.auditing.opening import open_session
+    from overmem.auditing.planning.forecast import forecast
     from overmem.cli.progress import quiet_libraries
-    from overmem.reporting.tables import render_forecast
+    from overmem.reporting.terminal_tables import render_forecast
 
     quiet_libraries()
     session = open_session(found, options.audit_config(found, given), out)
@@ -125,22 +125,23 @@ def audit(
 ) -> None:
     """Measure every checkpoint: likelihood and accuracy, and with --axes what memorization costs."""
     given = dict(locals())
-    from overmem.auditing.checkpoints import open_run
+    from overmem.checkpoints import open_run
 
     found = open_run(run, allow_pickle=allow_pickle)
-    from overmem.auditing import run as auditing
+    from overmem.auditing.opening import show_prompt as prompt_text
+    from overmem.auditing.run import measure
     from overmem.cli.progress import audit_progress, quiet_libraries
-    from overmem.reporting.tables import render_plan
+    from overmem.reporting.terminal_tables import render_plan
 
     quiet_libraries()
     config = options.audit_config(found, given)
     screen = console()
     if show_prompt:
-        say(screen, auditing.show_prompt(found, config))
+        say(screen, prompt_text(found, config))
         return
     at_once = 1 if ray is None and workers is None else workers or len(found.checkpoints)
     with audit_progress(screen, found, at_once) as progress:
-        done = auditing.measure(
+        done = measure(
             found,
             config,
             out=out,
@@ -155,7 +156,7 @@ def audit(
 
 def _say_measured(done: Audit, screen: Console) -> None:
     """What was measured, what was not, and where it is."""
-    from overmem.diagnosis.spoken import base_left_out_text, until_decided_text
+    from overmem.formatting import base_left_out_text, until_decided_text
 
     for name, split in done.manifest["splits"].items():
         found = f"{split['shape']}; {split['n']} examples, grader {split['grader']}"

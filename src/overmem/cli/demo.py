@@ -31,18 +31,18 @@ def demo(
 
 def run_demo(folder: Path, seed: int, screen: Console) -> None:
     """Train, audit, diagnose, repair and report the recipe `demo` in `folder`; continues what was begun."""
-    from overmem.auditing.checkpoints import open_run
-    from overmem.auditing.config import resolve_config
+    from overmem.auditing.options import resolve_config
     from overmem.auditing.run import measure
+    from overmem.checkpoints import open_run
     from overmem.cli.progress import audit_progress, model_progress, quiet_libraries, training_progress
-    from overmem.diagnosis.run import diagnose
+    from overmem.cli.views.repair import render_repair
+    from overmem.cli.views.verdict import render_verdict
+    from overmem.recipe.schema import load_recipe
     from overmem.repairing.run import repair
-    from overmem.reporting.repairs import render_repair
     from overmem.reporting.run import report
-    from overmem.reporting.tables import render_plan
-    from overmem.reporting.terminal import render_verdict
-    from overmem.training.recipe import load_recipe
+    from overmem.reporting.terminal_tables import render_plan
     from overmem.training.trainer import train
+    from overmem.verdict.diagnose import diagnose
 
     quiet_libraries()
     start = time.monotonic()

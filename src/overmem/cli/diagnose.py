@@ -22,8 +22,8 @@ def diagnose(
     json_: Json = False,
 ) -> None:
     """Name each checkpoint's stage with its confidence, and recommend one."""
-    from overmem.diagnosis.run import diagnose as run_diagnosis
-    from overmem.diagnosis.seeds import diagnose_seeds
+    from overmem.verdict.diagnose import diagnose as run_diagnosis
+    from overmem.verdict.seeds import diagnose_seeds
 
     settings: dict[str, Any] = {
         "accuracy_margin": accuracy_margin,
@@ -35,7 +35,7 @@ def diagnose(
     if json_:
         print_json(verdict.to_dict())
         return
-    from overmem.reporting.terminal import render_verdict
+    from overmem.cli.views.verdict import render_verdict
 
     render_verdict(verdict, console())
     if len(runs) == 1:
@@ -51,7 +51,7 @@ def compare(
     json_: Json = False,
 ) -> None:
     """Compare two audited runs at matched accuracy, on every axis both have."""
-    from overmem.diagnosis.compare import compare_runs
+    from overmem.verdict.compare import compare_runs
 
     found = compare_runs(
         [Path(name) for name in runs_a.split(",")],
@@ -63,7 +63,7 @@ def compare(
     if json_:
         print_json(found.to_dict())
         return
-    from overmem.reporting.tables import render_comparison
+    from overmem.reporting.terminal_tables import render_comparison
 
     render_comparison(found, console())
 
@@ -78,8 +78,8 @@ def check(
     perplexity_ratio: PerplexityRatio = 1.10,
 ) -> None:
     """A gate for CI: exit code 0 if the checkpoint passes, 1 if its stage fails, 2 if it cannot be told."""
-    from overmem.diagnosis.gate import check_verdict, refuse_changed
-    from overmem.diagnosis.run import diagnose as run_diagnosis
+    from overmem.verdict.diagnose import diagnose as run_diagnosis
+    from overmem.verdict.gate import check_verdict, refuse_changed
 
     refuse_changed(run)
     verdict = run_diagnosis(

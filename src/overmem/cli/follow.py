@@ -9,10 +9,10 @@ from rich.console import Console
 
 from overmem.auditing.watch import Update, watch
 from overmem.cli.screen import say
-from overmem.diagnosis.run import diagnose
-from overmem.diagnosis.spoken import accuracy_text, confidence_text, figure_text
+from overmem.formatting import accuracy_text, confidence_text, figure_text
 from overmem.records import Verdict
 from overmem.reporting.run import report
+from overmem.verdict.diagnose import diagnose
 
 
 def follow(path: Path, screen: Console, *, out: Path | None = None, **options: Any) -> None:

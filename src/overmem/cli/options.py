@@ -11,8 +11,8 @@ import typer
 from overmem.errors import RunError
 
 if TYPE_CHECKING:
-    from overmem.auditing.config import AuditConfig
-    from overmem.auditing.cost import Peaks
+    from overmem.auditing.options import AuditConfig
+    from overmem.auditing.planning.cost import Peaks
     from overmem.records import Run
 
 RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder with checkpoint-<step>/ folders.")]
@@ -100,7 +100,7 @@ def audit_config(run: Run, given: Mapping[str, Any]) -> AuditConfig:
     Raises:
         RunError: an option that cannot be read, or no validation data.
     """
-    from overmem.auditing.config import resolve_config, resolve_template
+    from overmem.auditing.options import resolve_config, resolve_template
     from overmem.axes import CORE
 
     overall, limits = parse_limits(given["limit"] or [])
@@ -142,7 +142,7 @@ def parse_peaks(tflops: float | None, gbps: float | None) -> Peaks | None:
             got=f"--device-tflops {tflops}, --device-gbps {gbps}",
             expected="numbers above 0 from its data sheet, in the dtype of the audit",
         )
-    from overmem.auditing.cost import Peaks
+    from overmem.auditing.planning.cost import Peaks
 
     return Peaks(flops=tflops * 1e12, bandwidth=gbps * 1e9)
 
@@ -175,7 +175,7 @@ def parse_variants(given: Sequence[str]) -> dict[str, str | None] | None:
     Raises:
         RunError: a name without a file that is not built in.
     """
-    from overmem.tasks.perturb import VARIANTS
+    from overmem.perturbations import VARIANTS
 
     found: dict[str, str | None] = {}
     for text in given:

@@ -14,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from overmem.auditing.session import Progress as AuditProgress
-from overmem.diagnosis.live import Reading
 from overmem.records import Run
+from overmem.verdict.live import Reading
 
 QUIET_SECONDS = 15.0
 """Without a terminal, at most one line in so many seconds."""

@@ -38,7 +38,7 @@ def merge(
     ] = False,
 ) -> None:
     """Average checkpoints of one fine-tune into an ordinary model or adapter folder."""
-    from overmem.repairing.merge import merge as run_merge
+    from overmem.merging import merge as run_merge
 
     path = run_merge(
         checkpoints,
@@ -82,8 +82,8 @@ def repair(
 ) -> None:
     """Search the merges of an audited run for one that beats its best checkpoint, and prove it."""
     from overmem.cli.progress import model_progress, quiet_libraries
+    from overmem.cli.views.repair import render_repair, render_repair_plan
     from overmem.repairing.run import repair as run_repair
-    from overmem.reporting.repairs import render_repair, render_repair_plan
 
     quiet_libraries()
     screen = console()

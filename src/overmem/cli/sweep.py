@@ -39,7 +39,7 @@ def sweep(
 
     asked = load_sweep(config, output, confirm)
     from overmem.cli.progress import model_progress, quiet_libraries
-    from overmem.reporting.sweeps import cell_line, render_sweep, render_sweep_plan
+    from overmem.cli.views.sweep import cell_line, render_sweep, render_sweep_plan
     from overmem.sweeping.run import sweep as run_sweep
 
     quiet_libraries()

@@ -26,7 +26,7 @@ def train(
     ] = False,
 ) -> None:
     """Fine-tune as a recipe says, with checkpoints in the ordinary Hugging Face layout."""
-    from overmem.training.recipe import load_recipe, parse_override
+    from overmem.recipe.schema import load_recipe, parse_override
 
     overrides = dict(map(parse_override, set_ or []))
     if model is not None:

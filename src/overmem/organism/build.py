@@ -3,7 +3,7 @@
 It is to overmem what the fruit fly is to genetics: small enough to train in minutes on two cores,
 with the truth known exactly. The base model is pretrained on text made by rule: sums, stories, and
 simpler problems solved in another format. Fine-tuning then has to teach it the operations, the
-shapes of problem and the way of answering of `overmem.tasks.wordmath`.
+shapes of problem and the way of answering of `overmem.synthetic.wordmath`.
 
     python -m overmem.organism.build --seed 0 --out src/overmem/organism/base
 
@@ -28,9 +28,9 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from overmem.auditing.batches import plan_batches
-from overmem.tasks import wordmath
-from overmem.training.precision import has_bf16
+from overmem.models.batches import plan_batches
+from overmem.synthetic import wordmath
+from overmem.training.loading import has_bf16
 
 END = "<|end|>"
 VOCAB_SIZE = 768

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from overmem.axes.kinds import Measure
-from overmem.diagnosis.costs import DRAWS, Measured
-from overmem.diagnosis.paired import bootstrap
+from overmem.stats.measures import Measure
+from overmem.stats.paired import bootstrap
+from overmem.verdict.costs import DRAWS, Measured
 
 
 def choose(contenders: Sequence[Measured], before: Measured, *, draws: int = DRAWS, seed: int = 0) -> int:

@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 
 from overmem.errors import MergeError
+from overmem.merging.apply import whole_folder
 from overmem.records import Checkpoint, Repair
 from overmem.repairing.card import add_proof
-from overmem.repairing.merge.apply import whole_folder
 
 
 def refuse_existing(out: Path | None) -> None:

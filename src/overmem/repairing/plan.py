@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from overmem.auditing.config import AuditConfig
-from overmem.auditing.plan import Plan
-from overmem.auditing.run import open_session
-from overmem.auditing.timing import time_work
+from overmem.auditing.opening import open_session
+from overmem.auditing.options import AuditConfig
+from overmem.auditing.planning.plan import Plan
+from overmem.auditing.planning.timing import time_work
 from overmem.errors import RunError
 from overmem.records import Run
 from overmem.repairing.candidates import Candidate

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from overmem.axes.kinds import FloatArray, Measure
-from overmem.diagnosis.costs import DRAWS, Measured, compare_measured
 from overmem.records import Cost, Proof
+from overmem.stats.measures import FloatArray, Measure
+from overmem.verdict.costs import DRAWS, Measured, compare_measured
 
 CERTAIN = 0.95
 """Probability of "not worse" that a repair must reach."""

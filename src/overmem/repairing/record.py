@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from overmem.axes.kinds import VAL_SCORES
-from overmem.diagnosis.costs import Measured, compare_measured
-from overmem.diagnosis.evidence import Place
+from overmem.artifacts.evidence import Place
+from overmem.artifacts.jobs import VAL_SCORES
 from overmem.records import Attempt, Cost, Proof, Repair, Retraining, Temperature
 from overmem.repairing.candidates import Candidate
 from overmem.repairing.choice import headline
+from overmem.repairing.narrative import repair_words
 from overmem.repairing.plan import RepairPlan
 from overmem.repairing.proof import prove
 from overmem.repairing.retrain import reasons_to_retrain, write_recipe
@@ -20,7 +20,7 @@ from overmem.repairing.setup import Setup
 from overmem.repairing.split import OnSplit
 from overmem.repairing.temperature import fit_temperature, read_temperature
 from overmem.repairing.trials import Trials
-from overmem.repairing.words import repair_words
+from overmem.verdict.costs import Measured, compare_measured
 
 
 def write_up(

@@ -10,11 +10,11 @@ from typing import Any
 import yaml
 from trl import SFTConfig
 
-from overmem.auditing.checkpoints import ADAPTER_CONFIG, read_trainer_state
-from overmem.auditing.config import read_recipe
+from overmem.artifacts.store import read_json_or_empty, write_text_atomic
+from overmem.auditing.options import read_recipe
+from overmem.checkpoints import ADAPTER_CONFIG, read_trainer_state
+from overmem.recipe.schema import check_recipe, dump_recipe
 from overmem.records import CheckpointSummary, Retraining, Run, Verdict
-from overmem.store import read_json_or_empty, write_text_atomic
-from overmem.training.recipe import check_recipe, dump_recipe
 
 NOISE = 5.0
 """NEFTune's alpha (arXiv 2310.05914): of what can be done while training it did best in our bake-off, where

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from overmem.auditing.run import open_session
+from overmem.artifacts.store import Store
+from overmem.auditing.opening import open_session
 from overmem.auditing.session import Progress, Session
 from overmem.errors import MergeError, RunError
 from overmem.records import Checkpoint, Run
@@ -18,7 +19,6 @@ from overmem.repairing.plan import RepairPlan
 from overmem.repairing.setup import SEARCH_AXES, Setup
 from overmem.repairing.split import OnSplit, measure_on
 from overmem.repairing.trials import Trials
-from overmem.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)

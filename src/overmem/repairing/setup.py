@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from overmem.auditing.checkpoints import open_run
-from overmem.auditing.config import AuditConfig, saved_config
-from overmem.auditing.data import half_of
+from overmem.artifacts.rows import Core, read_core
+from overmem.artifacts.store import MANIFEST_SCHEMA, Store, audit_key
+from overmem.auditing.options import AuditConfig, saved_config
+from overmem.auditing.problems import half_of
 from overmem.axes import CORE, choose_axes
-from overmem.diagnosis.moments import Moments, measure_curves
-from overmem.diagnosis.rows import Core, read_core
-from overmem.diagnosis.rules import recommended_index
-from overmem.diagnosis.run import judge_store
+from overmem.checkpoints import open_run
 from overmem.errors import RunError
+from overmem.grading.code import check_allowed
 from overmem.records import Checkpoint, Run, Verdict
 from overmem.repairing.candidates import Candidate, propose
 from overmem.repairing.proof import fewest_problems
-from overmem.store import MANIFEST_SCHEMA, Store, audit_key
-from overmem.tasks.code import check_allowed
+from overmem.stats.moments import Moments, measure_curves
+from overmem.stats.stage_rule import recommended_index
 from overmem.tasks.sources import load_apart
+from overmem.verdict.diagnose import judge_store
 
 SEARCH_AXES = (*CORE, "diversity")
 """What the few best merges are chosen by."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from overmem.auditing.config import AuditConfig
+from overmem.artifacts.evidence import Place, gather
+from overmem.artifacts.store import Store
+from overmem.auditing.options import AuditConfig
 from overmem.auditing.run import measure
 from overmem.auditing.session import Progress
-from overmem.diagnosis.costs import Measured, measure_axes
-from overmem.diagnosis.evidence import Place, gather
 from overmem.records import Checkpoint, Run
 from overmem.repairing.setup import Setup
-from overmem.store import Store
+from overmem.verdict.costs import Measured, measure_axes
 
 LEAST_PROOF_MINUTES = 0.1
 """Of a budget that the search has used up."""

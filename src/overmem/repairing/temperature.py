@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import polars as pl
 
 from overmem.axes.calibration import nll_at_temperatures
-from overmem.axes.kinds import Measure, ratio_measure
-from overmem.diagnosis.paired import difference
 from overmem.records import Temperature
+from overmem.stats.measures import Measure, ratio_measure
+from overmem.stats.paired import difference
 
 
 def fit_temperature(rows: pl.DataFrame, temperatures: Sequence[float]) -> float:

@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from overmem.auditing.checkpoints import ADAPTER_CONFIG
+from overmem.artifacts.jobs import VAL_SCORES
+from overmem.artifacts.store import read_json_or_empty, settings_key, write_text_atomic
 from overmem.auditing.session import Session
-from overmem.axes.kinds import VAL_SCORES
+from overmem.checkpoints import ADAPTER_CONFIG
 from overmem.errors import CheckpointError, MergeError
+from overmem.merging import merge
+from overmem.merging.methods import greedy_soup, soup_weights
 from overmem.records import Checkpoint, Run
 from overmem.repairing.candidates import Candidate, distinct, finer, shortlist
-from overmem.repairing.merge import merge
-from overmem.repairing.merge.methods import greedy_soup, soup_weights
-from overmem.store import read_json_or_empty, settings_key, write_text_atomic
 
 MOST_GREEDY = 6
 """Checkpoints that a greedy soup looks at, of the lowest NLL."""

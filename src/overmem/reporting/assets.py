@@ -13,7 +13,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from overmem.reporting import view
-from overmem.reporting.safe import visible
+from overmem.reporting.escaping import visible
 
 
 def asset(name: str) -> str:

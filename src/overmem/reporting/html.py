@@ -12,22 +12,22 @@ from typing import Any
 
 from markupsafe import Markup
 
-from overmem.diagnosis.words import missing_text, why_text
+from overmem.artifacts.store import write_text_atomic
 from overmem.errors import ArtifactError
 from overmem.records import VERDICT_SCHEMA, Cost
 from overmem.reporting import provenance, view
 from overmem.reporting.assets import asset, environment, plotly_js, safe_json, script_hash
-from overmem.reporting.download import data_link, file_name
-from overmem.reporting.dynamics_data import dynamics_table
-from overmem.reporting.exhibits.build import Exhibits
-from overmem.reporting.exhibits.kinds import Figure, Table
-from overmem.reporting.exhibits.recited import recited_table
-from overmem.reporting.exhibits.tokens import shade, token_table
+from overmem.reporting.downloads import data_link, file_name
 from overmem.reporting.facts import manifest_facts
-from overmem.reporting.figures import figure_variants
-from overmem.reporting.forest import cost_table, forest_figure, forest_rows, forest_words
-from overmem.reporting.palette import DARK, LIGHT
-from overmem.store import write_text_atomic
+from overmem.reporting.figures.dynamics import figure_variants
+from overmem.reporting.figures.dynamics_data import dynamics_table
+from overmem.reporting.figures.forest import cost_table, forest_figure, forest_rows, forest_words
+from overmem.reporting.figures.palette import DARK, LIGHT
+from overmem.reporting.sections.build import Exhibits
+from overmem.reporting.sections.kinds import Figure, Table
+from overmem.reporting.sections.tokens import shade, token_table
+from overmem.reporting.sections.verbatim import recited_table
+from overmem.verdict.narrative import missing_text, why_text
 
 Record = Mapping[str, Any]
 

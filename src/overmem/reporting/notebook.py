@@ -7,9 +7,20 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from overmem.diagnosis.spoken import accuracy_text, confidence_text, figure_text
+from overmem.formatting import accuracy_text, confidence_text, figure_text
 from overmem.records import CheckpointSummary, Repair, Run, Verdict
-from overmem.reporting.tables import difference_text, number_text
+from overmem.reporting.terminal_tables import difference_text, number_text
+
+
+def html_view(record: Any) -> str:
+    """The table of a run, an audit, a verdict or a repair."""
+    if isinstance(record, Run):
+        return run_html(record)
+    if isinstance(record, Verdict):
+        return verdict_html(record)
+    return (
+        repair_html(record) if isinstance(record, Repair) else audit_html(record.manifest, record.store.root)
+    )
 
 
 def run_html(run: Run) -> str:

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from overmem.axes.kinds import Evidence, Job
-from overmem.diagnosis.evidence import Place, gather
-from overmem.diagnosis.run import diagnose
+from overmem.artifacts.evidence import Evidence, Place, gather
+from overmem.artifacts.jobs import Job
+from overmem.artifacts.store import MANIFEST_SCHEMA, TEXTS, Store, audit_key, write_text_atomic
 from overmem.errors import RunError
 from overmem.records import REPAIR_SCHEMA, VERDICT_SCHEMA
-from overmem.reporting.exhibits.build import JOBS, Exhibits, build_exhibits, shown_checkpoints
-from overmem.reporting.exhibits.split import load_tokenizer
 from overmem.reporting.html import check_verdict, render_report
-from overmem.reporting.plain import json_report, markdown_report
+from overmem.reporting.plain_formats import json_report, markdown_report
 from overmem.reporting.provenance import audit_command
-from overmem.store import MANIFEST_SCHEMA, TEXTS, Store, audit_key, write_text_atomic
+from overmem.reporting.sections.build import JOBS, Exhibits, build_exhibits, shown_checkpoints
+from overmem.reporting.sections.split import load_tokenizer
+from overmem.verdict.diagnose import diagnose
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -9,8 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from overmem.diagnosis.estimates import critical_value
-from overmem.diagnosis.spoken import (
+from overmem.formatting import (
     DASH,
     TIMES,
     accuracy_text,
@@ -19,14 +18,15 @@ from overmem.diagnosis.spoken import (
     percent,
     points_text,
 )
-from overmem.diagnosis.words import INFLATED, cost_text
 from overmem.records import Attempt, Cost, none_to_nan
-from overmem.repairing.words import how_made
-from overmem.reporting.curves import estimate_of
-from overmem.reporting.exhibits.kinds import Cell
-from overmem.reporting.forest import cost_of
-from overmem.reporting.palette import STAGE_CODES
-from overmem.reporting.tables import difference_text, number_text
+from overmem.repairing.narrative import how_made
+from overmem.reporting.figures.curves import estimate_of
+from overmem.reporting.figures.forest import cost_of
+from overmem.reporting.figures.palette import STAGE_CODES
+from overmem.reporting.sections.kinds import Cell
+from overmem.reporting.terminal_tables import difference_text, number_text
+from overmem.stats.intervals import critical_value
+from overmem.verdict.narrative import INFLATED, cost_text
 
 Record = Mapping[str, Any]
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from overmem.artifacts.store import settings_key
 from overmem.errors import RecipeError
-from overmem.store import settings_key
+from overmem.recipe.schema import Recipe, load_recipe
 from overmem.sweeping.config import Sweep
 from overmem.sweeping.record import short_key
-from overmem.training.recipe import Recipe, load_recipe
 
 SEED = "seed"
 """The key whose values make runs of one configuration."""

@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from overmem.auditing.config import AuditConfig
+from overmem.auditing.options import AuditConfig
 from overmem.axes import CORE, choose_axes
 from overmem.errors import RecipeError
-from overmem.training.recipe import Strict, find_recipe, read_yaml, with_numbers, wrong_fields
+from overmem.recipe.schema import Strict, find_recipe, read_yaml, with_numbers, wrong_fields
 
 NOT_HERE = {
     "train": "data.train, in the recipe",

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from overmem.artifacts.evidence import Place, gather
 from overmem.axes import CORE
-from overmem.diagnosis.costs import Measured, compare_measured, measure_axes
-from overmem.diagnosis.estimates import accuracy_estimate, nll_estimate, perplexity_estimate
-from overmem.diagnosis.evidence import Place, gather
-from overmem.diagnosis.moments import measure_seeds
-from overmem.diagnosis.seeds import read_seeds
 from overmem.records import Cost, Estimate
+from overmem.stats.intervals import accuracy_estimate, nll_estimate, perplexity_estimate
+from overmem.stats.moments import measure_seeds
 from overmem.sweeping.cells import Cell
 from overmem.sweeping.config import Sweep
 from overmem.sweeping.record import Family, Point
 from overmem.sweeping.work import Task, confirm_store
+from overmem.verdict.costs import Measured, compare_measured, measure_axes
+from overmem.verdict.seeds import read_seeds
 
 
 def confirm_tasks(sweep: Sweep, families: Sequence[Family], cells: Mapping[str, Cell]) -> list[Task]:

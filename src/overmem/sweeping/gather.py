@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from overmem.diagnosis.run import open_audit
-from overmem.diagnosis.seeds import read_seeds
 from overmem.errors import OvermemError
 from overmem.sweeping.cells import Cell, varied_keys
 from overmem.sweeping.config import Sweep
 from overmem.sweeping.summary import Measured
+from overmem.verdict.diagnose import open_audit
+from overmem.verdict.seeds import read_seeds
 
 
 def read_groups(

@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from overmem.auditing.checkpoints import open_run
-from overmem.auditing.config import resolve_config
-from overmem.auditing.cost import makespan
-from overmem.auditing.forecast import forecast
-from overmem.auditing.run import open_session
+from overmem.auditing.opening import open_session
+from overmem.auditing.options import resolve_config
+from overmem.auditing.planning.cost import makespan
+from overmem.auditing.planning.forecast import forecast
+from overmem.checkpoints import open_run
+from overmem.recipe.schema import MonitorRecipe, Recipe
 from overmem.sweeping.cells import Cell, make_cells
 from overmem.sweeping.config import Sweep
 from overmem.sweeping.record import CellState
 from overmem.sweeping.run import check_cells, state_of
 from overmem.training.dry_run import steps_of
-from overmem.training.recipe import MonitorRecipe, Recipe
 from overmem.training.settings import sft_config
 from overmem.training.trainer import train
 

@@ -16,23 +16,23 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from overmem.auditing.config import resolve_config
+from overmem.artifacts.store import Store, write_text_atomic
+from overmem.auditing.options import resolve_config
 from overmem.auditing.session import Progress
 from overmem.errors import OvermemError, RunError
+from overmem.recipe.schema import RECIPE_NAME, load_recipe
 from overmem.records import Run
-from overmem.reporting.sweep_page import write_sweep_report
-from overmem.store import Store, write_text_atomic
 from overmem.sweeping.cells import Cell, make_cells, varied_keys
 from overmem.sweeping.config import Sweep, check_sweep, load_sweep
 from overmem.sweeping.confirm import confirm_tasks, confirmed
-from overmem.sweeping.crew import Crew, crew
+from overmem.sweeping.executor import Crew, crew
 from overmem.sweeping.gather import absent_groups, families_of, read_groups
+from overmem.sweeping.narrative import sweep_words
+from overmem.sweeping.page.html import write_sweep_report
 from overmem.sweeping.record import CellState, SweepResult
 from overmem.sweeping.summary import floor_notes, make_family, points_table
-from overmem.sweeping.words import sweep_words
 from overmem.sweeping.work import Task, cell_key, cell_record, is_done
 from overmem.tasks.sources import load_apart, load_examples
-from overmem.training.recipe import RECIPE_NAME, load_recipe
 from overmem.training.resume import same_recipe
 from overmem.training.settings import lora_config, sft_config
 

@@ -19,16 +19,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from overmem.axes.kinds import FloatArray
-from overmem.diagnosis.advice import advise
-from overmem.diagnosis.estimates import perplexity
-from overmem.diagnosis.floor import floor_text, is_near_floor
-from overmem.diagnosis.judge import missing_evidence
-from overmem.diagnosis.moments import Moments, measure_curves, measure_seeds
-from overmem.diagnosis.seeds import Seeds
 from overmem.records import Verdict
+from overmem.stats.intervals import perplexity
+from overmem.stats.measures import FloatArray
+from overmem.stats.moments import Moments, measure_curves, measure_seeds
 from overmem.sweeping.edges import find_edges
 from overmem.sweeping.record import Choice, Family, Group, Point, epoch_of
+from overmem.verdict.judge import missing_evidence
+from overmem.verdict.recommendation import advise
+from overmem.verdict.seeds import Seeds
+from overmem.verdict.warnings.majority_baseline import floor_text, is_near_floor
 
 
 @dataclass(frozen=True, kw_only=True)

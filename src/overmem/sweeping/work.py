@@ -15,21 +15,27 @@ from typing import Any
 
 import torch
 
-from overmem.auditing.checkpoints import open_run
-from overmem.auditing.config import resolve_config
+from overmem.artifacts.store import (
+    MANIFEST_SCHEMA,
+    Store,
+    read_json_or_empty,
+    settings_key,
+    write_text_atomic,
+)
+from overmem.auditing.options import resolve_config
 from overmem.auditing.run import measure
 from overmem.auditing.session import Progress
 from overmem.axes import CORE
-from overmem.diagnosis.run import diagnose
+from overmem.checkpoints import open_run
 from overmem.errors import OvermemError
+from overmem.monitor.retention import NOT_KEPT
 from overmem.records import Run
 from overmem.reporting.run import report
-from overmem.store import MANIFEST_SCHEMA, Store, read_json_or_empty, settings_key, write_text_atomic
 from overmem.sweeping.cells import Cell
 from overmem.sweeping.config import Sweep
-from overmem.training.keep import NOT_KEPT
 from overmem.training.resume import has_optimizer, is_trained, newest_checkpoint
 from overmem.training.trainer import train
+from overmem.verdict.diagnose import diagnose
 
 CELL_SCHEMA = "overmem.cell/1"
 RECORD = "cell"

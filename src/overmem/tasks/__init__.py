@@ -3,8 +3,8 @@
 Nothing here imports torch, transformers, datasets, polars or math-verify until it is used.
 """
 
+from overmem.grading.grade import Grade, Grader, check_gradable, get_grader
 from overmem.tasks.files import read_examples
-from overmem.tasks.grade import Grade, Grader, check_gradable, get_grader
 from overmem.tasks.shapes import Shape
 from overmem.tasks.sources import LoadedData, load_examples
 from overmem.tasks.template import (

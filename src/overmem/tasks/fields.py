@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from overmem.errors import DataError
+from overmem.grading.answers import number_text
 from overmem.records import Message
-from overmem.tasks.answers import number_text
 
 _ROLES = {
     "human": "user",

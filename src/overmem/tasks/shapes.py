@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from overmem.errors import DataError
+from overmem.grading.answers import after_marker, canonical_answer, plain_number
 from overmem.records import Example, Message
-from overmem.tasks.answers import after_marker, canonical_answer, plain_number
 from overmem.tasks.fields import read_messages, read_text
 
 Row = Mapping[str, Any]

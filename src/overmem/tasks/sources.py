@@ -20,17 +20,17 @@ from pathlib import Path
 from typing import Any
 
 from overmem.errors import DataError
+from overmem.grading.answers import plain_number
 from overmem.records import Example
-from overmem.tasks.answers import plain_number
 from overmem.tasks.files import SUFFIXES, read_examples, read_rows
-from overmem.tasks.known import KNOWN, KnownDataset
+from overmem.tasks.known_datasets import KNOWN, KnownDataset
 from overmem.tasks.shapes import Shape, examples_from_rows
 
 PROCEDURAL: dict[str, str] = {
-    "wordmath": "overmem.tasks.wordmath",
-    "knights": "overmem.tasks.knights",
-    "facts": "overmem.tasks.facts",
-    "pocketcode": "overmem.tasks.pocketcode",
+    "wordmath": "overmem.synthetic.wordmath",
+    "knights": "overmem.synthetic.knights",
+    "facts": "overmem.synthetic.facts",
+    "pocketcode": "overmem.synthetic.pocketcode",
 }
 """Tasks whose examples are made by rule, and the module of each, which has `GRADER` and `load_split(name)`.
 The location is a split."""

@@ -16,10 +16,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from trl import SFTConfig
 
 from overmem.errors import RecipeError
+from overmem.recipe.base_model import ORGANISM, package_folder
+from overmem.recipe.schema import Recipe, dump_recipe
 from overmem.tasks.sources import PROCEDURAL, load_examples, parse_source
-from overmem.training.load import ORGANISM, package_folder
-from overmem.training.precision import torch_dtype
-from overmem.training.recipe import Recipe, dump_recipe
+from overmem.training.loading import torch_dtype
 from overmem.training.resume import check_output
 from overmem.training.settings import as_trained, lora_config, sft_config
 from overmem.training.trainer import tokenized

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from overmem.auditing.checkpoints import check_safetensors, has_weights, read_trainer_state, weight_files
+from overmem.checkpoints import check_safetensors, has_weights, read_trainer_state, weight_files
 from overmem.errors import CheckpointError, RunError
-from overmem.training.recipe import RECIPE_NAME, Recipe, load_recipe
+from overmem.recipe.schema import RECIPE_NAME, Recipe, load_recipe
 
 
 def check_output(recipe: Recipe, *, resume: bool) -> Path | None:

@@ -17,9 +17,9 @@ from torch.nn.functional import pad
 from trl import SFTTrainer
 
 from overmem.errors import RecipeError
-from overmem.training.formulas import top20_entropy
+from overmem.recipe.loss_formulas import top20_entropy
+from overmem.recipe.losses import LOSSES, Loss, check_choice, resolve_loss, token_weights, weigh
 from overmem.training.logits import has_fused_head, score_logits, spread
-from overmem.training.losses import LOSSES, Loss, check_choice, resolve_loss, token_weights, weigh
 
 
 class ReweightedSFTTrainer(SFTTrainer):
@@ -34,7 +34,7 @@ class ReweightedSFTTrainer(SFTTrainer):
 
     Args:
         *args: of TRL's `SFTTrainer`.
-        loss: a name in `overmem.training.losses.LOSSES`.
+        loss: a name in `overmem.recipe.losses.LOSSES`.
         loss_options: settings of that loss, such as `{"gamma": 0.5}` for focal.
         normalize_weights: keep the mean weight of every optimizer step at 1.
         weights_from_step: optimizer steps of plain NLL before the loss sets in.

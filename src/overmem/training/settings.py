@@ -10,11 +10,11 @@ import torch
 from peft import LoraConfig
 from trl import SFTConfig
 
-from overmem.auditing.adapters import changed_base
 from overmem.errors import RecipeError
-from overmem.training.methods import lora_fields
-from overmem.training.precision import AUTO, has_bf16
-from overmem.training.recipe import Recipe
+from overmem.models.adapters import changed_base
+from overmem.recipe.methods import lora_fields
+from overmem.recipe.schema import Recipe
+from overmem.training.loading import AUTO, has_bf16
 
 
 def sft_config(recipe: Recipe) -> SFTConfig:

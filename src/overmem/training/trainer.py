@@ -10,20 +10,20 @@ import torch
 from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
 
-from overmem.auditing.adapters import changed_base
-from overmem.diagnosis.live import Reading
+from overmem.artifacts.store import write_text_atomic
 from overmem.errors import OvermemError, RecipeError
-from overmem.store import write_text_atomic
+from overmem.models.adapters import changed_base
+from overmem.monitor.callback import OverMemorizationMonitor
+from overmem.monitor.retention import BASE, Keeper, forget_kept
+from overmem.recipe.methods import lora_fields
+from overmem.recipe.schema import RECIPE_NAME, Recipe, dump_recipe
 from overmem.tasks.sources import load_examples
 from overmem.tasks.template import Template, check_all_fit, refuse_foreign_ids, render
-from overmem.training.adapting import AdaptingTrainer
-from overmem.training.keep import BASE, Keeper, forget_kept
-from overmem.training.load import load_model
-from overmem.training.methods import lora_fields
-from overmem.training.monitor import OverMemorizationMonitor
-from overmem.training.recipe import RECIPE_NAME, Recipe, dump_recipe
+from overmem.training.adapter_setup import AdaptingTrainer
+from overmem.training.loading import load_model
 from overmem.training.resume import check_output, is_trained
 from overmem.training.settings import as_trained, lora_config, sft_config
+from overmem.verdict.live import Reading
 
 Progress = Callable[[int, int, float | None], None]
 """Called with (steps done, steps in all, last logged loss)."""

@@ -1,0 +1,155 @@
+"""The evidence that axes are measured on: the rows of several checkpoints, brought into line.
+
+What is compared must rest on the same problems, so each job's rows are cut down to the problems that
+all of the checkpoints have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, get_args
+
+import polars as pl
+
+from overmem.artifacts.jobs import Job, JobKind
+from overmem.artifacts.rows import read_job
+from overmem.artifacts.store import Store
+
+IDENTITY = ["example_id", "example_sha", "sample"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """The finished rows of one checkpoint, aligned with those it is compared with."""
+
+    rows: Mapping[Job, pl.DataFrame]
+    """Rows of each job that was done, sorted by example_id (then sample); the same ids at every
+    checkpoint compared."""
+    texts: Mapping[str, pl.DataFrame]
+    """For each set: example_id, prompt, completion, answer, of all its problems."""
+    temperatures: tuple[float, ...] = ()
+    """The grid of `logprob_at_temperature`."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Where each set came from, as written in the configuration."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One checkpoint of one audited run."""
+
+    store: Store
+    manifest: Mapping[str, Any]
+    name: str
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """The checkpoint's entry in the manifest."""
+        return next(c for c in self.manifest["checkpoints"] if c["name"] == self.name)
+
+    def jobs(self) -> set[Job]:
+        """What was measured here, on the checkpoint or on the base model it came from.
+
+        A job counts where it has rows on the manifest's problems; an earlier audit may have had others.
+        """
+        return set(self._jobs)
+
+    @cached_property
+    def _jobs(self) -> set[Job]:
+        base = self.manifest.get("base") or {"row_keys": {}}
+        keys = set(self.record["row_keys"]) | set(base["row_keys"])
+        known = (job for job in _known_jobs(self.manifest) if str(job) in keys)
+        return {job for job in known if len(read_job(self.store, self.manifest, self._of(job), job, ()))}
+
+    def rows(self, job: Job) -> pl.DataFrame:
+        """The rows of a job, with all their columns."""
+        return read_job(self.store, self.manifest, self._of(job), job)
+
+    def settings(self, job: Job) -> str | None:
+        """A short name for the settings of a job; None where an older overmem did not note them."""
+        noted: Mapping[str, str] = self._of(job).get("settings", {})
+        return noted.get(str(job))
+
+    def _of(self, job: Job) -> Mapping[str, Any]:
+        return self.record if job.model == "checkpoint" else self.manifest["base"]
+
+
+def gather(places: Sequence[Place], jobs: set[Job] | None = None) -> list[Evidence]:
+    """The evidence of each place, on the problems (and the number of samples) that all of them share.
+
+    Runs may have been trained on different data, so training problems are shared within a run only, and so
+    are the answers of one of its checkpoints.
+
+    Args:
+        places: checkpoints to be compared.
+        jobs: only these; all that every place has, by default. Samples drawn at different temperatures,
+            and in one run rows of different settings, are left out.
+    """
+    shared = set.intersection(*(place.jobs() for place in places))
+    aligned: list[dict[Job, pl.DataFrame]] = [{} for _ in places]
+    for job in sorted(shared if jobs is None else shared & jobs):
+        tables = [place.rows(job) for place in places]
+        if not _sampled_alike(tables) or unlike(places, job):
+            continue
+        runs = [place.store.root if job.set in ("train", "answers") else None for place in places]
+        for run in dict.fromkeys(runs):
+            same = [i for i, other in enumerate(runs) if other == run]
+            for i, rows in zip(same, _aligned([tables[i] for i in same]), strict=True):
+                if len(rows):
+                    aligned[i][job] = rows
+    return [
+        Evidence(
+            rows=rows,
+            texts=_texts(place),
+            temperatures=tuple(place.manifest["temperatures"]),
+            sources={name: split["source"] for name, split in place.manifest["splits"].items()},
+        )
+        for place, rows in zip(places, aligned, strict=True)
+    ]
+
+
+def _aligned(tables: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
+    """The rows of each table whose problem (and sample) all of them have, in one order."""
+    name = [column for column in IDENTITY if column in tables[0].columns]
+    keep = tables[0].select(name).unique()
+    for table in tables[1:]:
+        keep = keep.join(table, on=name, how="semi")
+    order = [column for column in ("example_id", "sample") if column in name]
+    return [table.join(keep, on=name, how="semi").sort(order) for table in tables]
+
+
+def _sampled_alike(tables: Sequence[pl.DataFrame]) -> bool:
+    """Whether answers were drawn at one temperature; what is drawn at another is not comparable."""
+    if "temperature" not in tables[0].columns:
+        return True
+    return len({heat for table in tables for heat in table["temperature"].unique().to_list()}) <= 1
+
+
+def unlike(places: Sequence[Place], job: Job) -> bool:
+    """Whether checkpoints of one run have rows of a job under different settings (dtype, longest answer).
+
+    Args:
+        places: that have the job.
+        job: what was done.
+    """
+    settings: dict[Any, set[str]] = {}
+    for place in places:
+        if (known := place.settings(job)) is not None:
+            settings.setdefault(place.store.root, set()).add(known)
+    return any(len(found) > 1 for found in settings.values())
+
+
+def _known_jobs(manifest: Mapping[str, Any]) -> set[Job]:
+    """Every job that could be named in a manifest of these sets."""
+    found = set()
+    for split in manifest["splits"].values():
+        for kind in get_args(JobKind):
+            for model in ("checkpoint", "base"):
+                found.add(Job(kind, split["set"], split["variant"], model))
+    return found
+
+
+def _texts(place: Place) -> dict[str, pl.DataFrame]:
+    table = place.store.read_texts()
+    return {str(name): part.drop("set") for (name,), part in table.partition_by("set", as_dict=True).items()}

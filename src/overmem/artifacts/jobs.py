@@ -1,0 +1,53 @@
+"""Jobs: the kinds of rows an audit computes, and the names they are saved and read by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from overmem.artifacts.store import Rows
+
+JobKind = Literal["score", "greedy", "sample", "continue", "lm_eval"]
+
+
+def data_key(set_name: str, variant: str) -> str:
+    """How a set of problems in one wording is called: `val`, `val typo`."""
+    return set_name if variant == "clean" else f"{set_name} {variant}"
+
+
+@dataclass(frozen=True, order=True)
+class Job:
+    """One kind of rows over one set of problems: what an audit computes, and the name it is read by."""
+
+    kind: JobKind
+    """`score`: likelihood of the references; `greedy`: one answer at temperature 0; `sample`: k answers
+    at a temperature; `continue`: the reference's second half, written greedily after its first; `lm_eval`:
+    one answer, asked for and judged by lm-evaluation-harness."""
+    set: str
+    """`val`, `train`, `ood/NAME`, `references/NAME`, or `answers`, the right answers of one checkpoint."""
+    variant: str = "clean"
+    """How the problems are worded: `clean`, or the name of a perturbation."""
+    model: str = "checkpoint"
+    """`checkpoint`, or `base` for the model that the fine-tune started from."""
+
+    @property
+    def table(self) -> Rows:
+        """Which row set its rows are kept in."""
+        tables: dict[JobKind, Rows] = {"score": "likelihood", "continue": "continuations"}
+        return tables.get(self.kind, "generations")
+
+    @property
+    def data(self) -> str:
+        """How its problems are called in the manifest."""
+        return data_key(self.set, self.variant)
+
+    def __str__(self) -> str:
+        """Short name for plans and progress: `greedy val preamble`."""
+        parts = [self.kind, self.set, "" if self.variant == "clean" else self.variant]
+        return " ".join(filter(None, [*parts, "" if self.model == "checkpoint" else f"({self.model})"]))
+
+
+VAL_SCORES, VAL_ANSWERS, VAL_SAMPLES = Job("score", "val"), Job("greedy", "val"), Job("sample", "val")
+TRAIN_SCORES = Job("score", "train")
+ANSWERS_SCORES = Job("score", "answers")
+"""Right answers of one checkpoint to val in place of its references; known once they are written."""

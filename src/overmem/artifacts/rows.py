@@ -1,0 +1,93 @@
+"""Find the rows that a manifest describes.
+
+Readers name what they want by its job; the manifest says under which settings it was measured and on
+which problems, so rows of other settings or other data never slip in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from overmem.artifacts.jobs import VAL_ANSWERS, VAL_SCORES, Job
+from overmem.artifacts.store import Store
+from overmem.errors import ArtifactError
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def read_job(
+    store: Store,
+    manifest: Mapping[str, Any],
+    checkpoint: Mapping[str, Any],
+    job: Job,
+    columns: Sequence[str] | None = None,
+) -> pl.DataFrame:
+    """The rows of one job at one checkpoint, sorted by example (and sample).
+
+    Args:
+        store: the run's artifacts.
+        manifest: the record that describes them.
+        checkpoint: its entry in the manifest, or the manifest's `base`.
+        job: what was done.
+        columns: read only these beside the identity.
+    """
+    split = manifest["splits"][job.data]
+    table = store.read_rows(checkpoint["name"], job.table, checkpoint["row_keys"][str(job)], columns)
+    keep = pl.DataFrame({"example_id": split["example_ids"], "example_sha": split["example_shas"]})
+    found = table.filter(pl.col("split") == job.set).join(keep, on=["example_id", "example_sha"], how="semi")
+    return found.sort("example_id", "sample") if "sample" in found.columns else found.sort("example_id")
+
+
+@dataclass(frozen=True)
+class Core:
+    """What the rule judges: the problems measured at every checkpoint.
+
+    Shape suffixes: C checkpoints, N problems.
+    """
+
+    ids: tuple[str, ...]
+    """Of the N problems, sorted."""
+    shas: tuple[str, ...]
+    """Of what each problem was as tokens: an id alone may be another problem in another run."""
+    correct_C_N: FloatArray
+    nll_nats_C_N: FloatArray
+    n_tokens_N: FloatArray
+
+
+def read_core(store: Store, manifest: Mapping[str, Any]) -> Core:
+    """Likelihood and accuracy of all checkpoints on the problems they share.
+
+    Raises:
+        ArtifactError: no problem was measured at every checkpoint.
+    """
+    tables = [_core_rows(store, manifest, checkpoint) for checkpoint in manifest["checkpoints"]]
+    shared = set.intersection(*(set(table["example_id"]) for table in tables))
+    if not shared:
+        raise ArtifactError(
+            f"the audit in {store.root} has no problem measured at every checkpoint",
+            next_step="run `overmem audit` again; it continues where it stopped",
+        )
+    ids = sorted(shared)
+    aligned = [table.filter(pl.col("example_id").is_in(ids)).sort("example_id") for table in tables]
+    return Core(
+        ids=tuple(ids),
+        shas=tuple(aligned[0]["example_sha"]),
+        correct_C_N=np.stack([table["correct"].to_numpy() for table in aligned]),
+        nll_nats_C_N=np.stack([table["nll_nats"].to_numpy() for table in aligned]),
+        n_tokens_N=aligned[0]["n_tokens"].to_numpy().astype(np.float64),
+    )
+
+
+def _core_rows(store: Store, manifest: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> pl.DataFrame:
+    """One row a val problem: example_id, example_sha, nll_nats, n_tokens, correct."""
+    likelihood = read_job(store, manifest, checkpoint, VAL_SCORES, ("n_tokens", "nll_nats"))
+    answers = read_job(store, manifest, checkpoint, VAL_ANSWERS, ("correct",))
+    return likelihood.select("example_id", "example_sha", "n_tokens", "nll_nats").join(
+        answers.select("example_id", "correct"), on="example_id", how="inner"
+    )

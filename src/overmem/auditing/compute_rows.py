@@ -1,0 +1,145 @@
+"""The work itself: rows of one batch of problems, for each kind of job.
+
+Every function takes a model and some problems and gives the columns of one row set; identity columns
+(who, where, with which settings) are added by the session. Answers are written by an engine, and the
+model is then whatever that engine answers with.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from overmem.artifacts.jobs import JobKind
+from overmem.auditing.problems import Problems
+from overmem.errors import CheckpointError
+from overmem.models.batches import scored_at_once
+from overmem.models.engines.protocol import Answer, Engine
+from overmem.models.generation import generate
+from overmem.models.memory import with_less
+from overmem.models.sampling import Sampling
+from overmem.models.scoring import score_batch
+
+RECALL_TOKENS = 32
+"""Tokens of a reference's second half that a continuation is compared on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """What work needs beside the model and the problems."""
+
+    engine: Engine
+    """Writes the answers."""
+    tokenizer: Any
+    stops: Sequence[int]
+    max_new_tokens: int
+    sampling: Sampling
+    batch_tokens: int
+    """Most tokens of a batch, for work that cuts its own."""
+
+
+Row = dict[str, Any]
+
+
+def score(model: Any, problems: Problems, batch: Sequence[int], tools: Tools) -> list[list[Row]]:
+    """Teacher-forced likelihood of the references.
+
+    Raises:
+        CheckpointError: a log-probability is NaN or infinite.
+    """
+    items = [problems.rendered[i] for i in batch]
+    scores = with_less(
+        lambda size: [
+            found
+            for start in range(0, len(items), size)
+            for found in score_batch(model, items[start : start + size])
+        ],
+        scored_at_once(next(model.parameters()).device.type, len(items), max(map(len, items))),
+    )
+    rows = [item.to_row() for item in scores]
+    if not all(math.isfinite(row["nll_nats"]) for row in rows):
+        raise CheckpointError(
+            "the model gives NaN or infinite log-probabilities",
+            got=f"dtype {next(model.parameters()).dtype}",
+            next_step="audit with --dtype float32",
+        )
+    return [[row] for row in rows]
+
+
+def greedy(model: Any, problems: Problems, batch: Sequence[int], tools: Tools) -> list[list[Row]]:
+    """One answer to each problem at temperature 0, graded."""
+    return _answers(model, problems, batch, tools, None)
+
+
+def sample(model: Any, problems: Problems, batch: Sequence[int], tools: Tools) -> list[list[Row]]:
+    """K answers to each problem at a temperature, graded."""
+    return _answers(model, problems, batch, tools, tools.sampling)
+
+
+def continue_reference(model: Any, problems: Problems, batch: Sequence[int], tools: Tools) -> list[list[Row]]:
+    """The reference's second half, written greedily after prompt and first half: is it known by heart?"""
+    items = [problems.rendered[i] for i in batch]
+    halves = [len(item.completion_ids) // 2 for item in items]
+    prompts = [(*item.prompt_ids, *item.completion_ids[:n]) for item, n in zip(items, halves, strict=True)]
+    written = generate(model, prompts, tools.tokenizer, stops=(), max_new_tokens=RECALL_TOKENS)
+    rows = []
+    for item, half, (answer,) in zip(items, halves, written, strict=True):
+        reference = item.completion_ids[half:][:RECALL_TOKENS]
+        same = sum(a == b for a, b in zip(answer.tokens, reference, strict=False))
+        counts = {"n_prefix": half, "n_compared": len(reference), "n_same": same}
+        rows.append([{**counts, "exact": same == len(reference)}])
+    return rows
+
+
+def lm_eval(model: Any, problems: Problems, batch: Sequence[int], tools: Tools) -> list[list[Row]]:
+    """One answer to each document of a task of lm-evaluation-harness, which asks and judges by itself."""
+    assert problems.task is not None
+    answers = problems.task.answer(model, batch, tools.batch_tokens)
+    made = {"variant": problems.variant, "sample": 0, "temperature": 0.0, "grader": problems.grader}
+    # Tokens and their log-probabilities are lm-eval's own business.
+    unknown = {"n_tokens": 0, "finished": True, "mean_logprob": None}
+    return [[{**made, **dataclasses.asdict(answer), **unknown}] for answer in answers]
+
+
+def _answers(
+    model: Any, problems: Problems, batch: Sequence[int], tools: Tools, sampling: Sampling | None
+) -> list[list[Row]]:
+    answers = tools.engine.generate(
+        model,
+        [problems.rendered[i].prompt_ids for i in batch],
+        tools.tokenizer,
+        stops=tools.stops,
+        max_new_tokens=tools.max_new_tokens,
+        sampling=sampling,
+        example_ids=[problems.examples[i].id for i in batch],
+    )
+    heat = 0.0 if sampling is None else sampling.temperature
+    return [
+        [_answer_row(problems, i, number, heat, answer) for number, answer in enumerate(samples)]
+        for i, samples in zip(batch, answers, strict=True)
+    ]
+
+
+def _answer_row(problems: Problems, index: int, sample: int, temperature: float, answer: Answer) -> Row:
+    return {
+        "variant": problems.variant,
+        "sample": sample,
+        "temperature": temperature,
+        **problems.graded(answer.text, problems.examples[index]),
+        "text": answer.text,
+        "n_tokens": answer.n_tokens,
+        "finished": answer.finished,
+        "mean_logprob": None if math.isnan(answer.mean_logprob) else answer.mean_logprob,
+    }
+
+
+WORK: dict[JobKind, Callable[[Any, Problems, Sequence[int], Tools], list[list[Row]]]] = {
+    "score": score,
+    "greedy": greedy,
+    "sample": sample,
+    "continue": continue_reference,
+    "lm_eval": lm_eval,
+}

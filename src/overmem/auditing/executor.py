@@ -1,0 +1,78 @@
+"""Who does the work of an audit, one checkpoint an item: this process, or workers on many devices.
+
+What is done with an item is the same wherever it is done (`do_item`); `ray_crew.py` has the workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from overmem.artifacts.jobs import Job
+from overmem.auditing.planning.plan import Plan
+from overmem.auditing.planning.timing import make_timed_plan
+from overmem.auditing.problems import Problems
+from overmem.auditing.session import Session
+from overmem.errors import CheckpointError
+from overmem.records import Checkpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """Work at one checkpoint. No two items of one sitting share a checkpoint, nor so its files."""
+
+    checkpoint: Checkpoint
+    jobs: tuple[Job, ...]
+    limits: Mapping[Job, int | None] = field(default_factory=dict)
+    """Most problems of each job."""
+    problems: tuple[Problems, ...] = ()
+    """Sets that were made since the session was opened."""
+
+
+class Crew(Protocol):
+    """Does items, in any order."""
+
+    @property
+    def session(self) -> Session:
+        """The audit as this process sees it: its problems, its store, and what names the rows."""
+
+    def plan(self, skipped: dict[str, str]) -> Plan:
+        """See `overmem.auditing.planning.timing.make_timed_plan`."""
+
+    def do(self, items: Iterable[Item]) -> Iterator[tuple[Checkpoint, CheckpointError | None]]:
+        """Do items and tell of each, as it is done, what kept its checkpoint from being measured.
+
+        Raises:
+            OvermemError: what no other checkpoint could do better; rows that were saved stay.
+        """
+
+
+@dataclass(frozen=True)
+class Alone:
+    """This process, one checkpoint after another."""
+
+    session: Session
+
+    def plan(self, skipped: dict[str, str]) -> Plan:
+        """See `Crew`."""
+        return make_timed_plan(self.session, skipped)
+
+    def do(self, items: Iterable[Item]) -> Iterator[tuple[Checkpoint, CheckpointError | None]]:
+        """See `Crew`."""
+        for item in items:
+            try:
+                do_item(self.session, item)
+            except CheckpointError as error:
+                yield item.checkpoint, error
+            else:
+                yield item.checkpoint, None
+
+
+def do_item(session: Session, item: Item) -> None:
+    """Compute the rows of an item that are missing, and grade its answers as they are to be graded now."""
+    for problems in item.problems:
+        session.take_in(problems)
+    for job in item.jobs:
+        session.do(job, item.checkpoint, item.limits[job])
+    session.regrade(item.checkpoint)

@@ -1,0 +1,284 @@
+"""What an audit will cost before it starts: tokens, seconds and memory, on this device or on others.
+
+Times come from a batch or two of each kind of work here, or, where the model cannot be run here, from the
+peaks of the device it will run on; the latter are floors.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from overmem.artifacts.jobs import ANSWERS_SCORES, VAL_SCORES, Job
+from overmem.auditing.compute_rows import RECALL_TOKENS
+from overmem.auditing.planning.cost import (
+    Batch,
+    Memory,
+    Peaks,
+    Shape,
+    Tokens,
+    least_seconds,
+    makespan,
+    memory_of,
+    tokens_of,
+)
+from overmem.auditing.planning.pending_references import Awaited, answer_ratio, await_answers
+from overmem.auditing.planning.plan import Plan, estimate, share_out
+from overmem.auditing.planning.timing import Timing, same_rate, score_rate, time_work, units
+from overmem.auditing.session import ANSWERS, Session
+from overmem.checkpoints import weight_files
+from overmem.models.batches import CHUNK, SCORED_TOKENS, plan_batches, scored_at_once
+from overmem.models.memory import SLACK, kv_sizes, rows_at_once
+from overmem.records import Checkpoint
+from overmem.tasks.rendered import Rendered
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What is still to be done, and what it takes."""
+
+    plan: Plan
+    """With the seconds of each axis, on one device."""
+    tokens: Mapping[str, Tokens]
+    """Of each axis; work that several axes need is shared out as the seconds are."""
+    load_seconds: float
+    """Of all checkpoints that something is missing at; 0 where nothing was timed."""
+    core_seconds: tuple[float, ...]
+    """Of each checkpoint, loading included; the other axes start when these are done."""
+    rest_seconds: tuple[float, ...]
+    memory: Memory
+    measured_bytes: int | None
+    """Peak of this process over what it held before the first batch; None where nothing was run."""
+    floor: bool
+    """Whether the seconds are the least that a device's peaks allow, not measured."""
+    dtype: str
+    awaited: Awaited | None = None
+    """Right answers that are scored once they are there; None where that is not asked for."""
+
+    @property
+    def seconds(self) -> float:
+        """On one device."""
+        return self.seconds_on(1)
+
+    def seconds_on(self, devices: int) -> float:
+        """On so many devices, each of which takes whole checkpoints."""
+        return makespan(self.core_seconds, devices) + makespan(self.rest_seconds, devices)
+
+    def to_dict(self, devices: int) -> dict[str, Any]:
+        """JSON form."""
+        return {
+            "axes": [
+                {
+                    "axis": item.axis,
+                    "problems": item.n,
+                    "checkpoints": item.checkpoints,
+                    "read_tokens": round(self.tokens[item.axis].read),
+                    "written_tokens": round(self.tokens[item.axis].written),
+                    "seconds": round(item.seconds, 3),
+                    "why_not": item.why_not,
+                }
+                for item in self.plan.axes
+            ],
+            "load_seconds": round(self.load_seconds, 3),
+            "seconds": round(self.seconds, 3),
+            "devices": devices,
+            "seconds_on_devices": round(self.seconds_on(devices), 3),
+            "seconds_are": "the least that the peaks allow"
+            if self.floor
+            else "from a batch or two of each kind",
+            "dtype": self.dtype,
+            "right_share": None if self.awaited is None else self.awaited.share,
+            "memory_bytes": {**self.memory.__dict__, "total": self.memory.total},
+            "measured_bytes": self.measured_bytes,
+        }
+
+
+def forecast(session: Session, skipped: dict[str, str], peaks: Peaks | None = None) -> Forecast:
+    """What the audit will cost, of what is not measured yet.
+
+    Args:
+        session: the audit.
+        skipped: gains the checkpoints that cannot be loaded.
+        peaks: of a device on which it will run; no model is then run here.
+
+    Raises:
+        RunError: no checkpoint can be loaded.
+    """
+    before = held_bytes(session.host.device)
+    timing = time_work(session, skipped, lambda _: peaks is None)
+    most = peak_bytes(session.host.device)
+    plan, last = timing.plan, timing.readable[-1]
+    shape = shape_of(session, last)
+    batches = {job: _largest_batch(session, job, plan.limits[job]) for job in plan.limits}
+    works = {
+        job: [
+            _work(session, timing, job, positions, ratio=answer_ratio(session, job, last))
+            for positions in timing.left[job]
+        ]
+        for job in plan.limits
+    }
+    plan, awaited = plan.with_right_answers, None
+    if ANSWERS_SCORES in plan.limits:
+        awaited = await_answers(session, plan, timing.readable)
+        rate = score_rate(session, timing) if peaks is None and any(awaited.tokens) else 0.0
+        works[ANSWERS_SCORES] = [(Tokens(n), rate * n) for n in awaited.tokens]
+        batches[ANSWERS_SCORES] = batches[VAL_SCORES]
+
+    def seconds_of(job: Job, work: tuple[Tokens, float]) -> float:
+        tokens, seconds = work
+        if peaks is None:
+            return seconds
+        batch = batches[job]
+        return least_seconds(tokens, shape, peaks, batch.rows, batch.tokens / max(1, batch.rows))
+
+    seconds = {job: [seconds_of(job, work) for work in works[job]] for job in works}
+    plan = estimate(plan, lambda job, _: sum(seconds[job]))
+    read, written = (
+        share_out(plan, {job: sum(getattr(tokens, part) for tokens, _ in works[job]) for job in works})
+        for part in ("read", "written")
+    )
+    core = _by_place([seconds[job] for job in plan.core], timing.load_seconds)
+    rest = _by_place([seconds[job] for job in plan.rest], timing.load_seconds)
+    return Forecast(
+        plan=plan,
+        tokens={axis: Tokens(read[axis], written[axis]) for axis in read},
+        load_seconds=timing.load_seconds * sum(item > 0 for item in (*core, *rest)),
+        core_seconds=core,
+        rest_seconds=rest,
+        memory=memory_of(shape, batches.values()),
+        measured_bytes=None if not timing.rates or before is None or most is None else most - before,
+        floor=peaks is not None,
+        dtype=str(session.host.dtype).removeprefix("torch."),
+        awaited=awaited,
+    )
+
+
+def shape_of(session: Session, checkpoint: Checkpoint) -> Shape:
+    """Sizes of a checkpoint's model, from its configuration and the headers of its files alone."""
+    whole = session.host.outline(checkpoint).config
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(whole, trust_remote_code=session.config.trust_remote_code)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    if checkpoint.kind == "adapter":
+        parameters += _parameters_on_disk(checkpoint.path)
+    config = whole.get_text_config()
+    layers, heads, size = kv_sizes(whole)
+    return Shape(
+        parameters=parameters,
+        layers=layers,
+        kv_heads=heads,
+        head_dim=size,
+        hidden=config.hidden_size,
+        intermediate=getattr(config, "intermediate_size", None) or 4 * config.hidden_size,
+        vocabulary=config.vocab_size,
+        dtype_bytes=session.host.dtype.itemsize,
+    )
+
+
+def _parameters_on_disk(folder: Path) -> int:
+    from safetensors import safe_open
+
+    total = 0
+    for file in weight_files(folder):
+        if file.suffix == ".safetensors":
+            with safe_open(file, framework="pt") as tensors:
+                shapes = [tensors.get_slice(name).get_shape() for name in tensors.keys()]  # noqa: SIM118
+            total += sum(int(torch.Size(shape).numel()) for shape in shapes)
+    return total
+
+
+def _work(
+    session: Session, timing: Timing, job: Job, positions: Sequence[int], *, ratio: float
+) -> tuple[Tokens, float]:
+    """Tokens and seconds of some problems at one place."""
+    problems = session.problems[job.data]
+    seconds = timing.rates.get(same_rate(job), 0.0) * units(session, job, positions)
+    if problems.task is not None:
+        return Tokens(), seconds
+    tokens = sum(
+        (
+            tokens_of(
+                job.kind,
+                len(problems.rendered[i].prompt_ids),
+                len(problems.rendered[i].completion_ids),
+                samples=session.config.samples,
+                ratio=ratio,
+            )
+            for i in positions
+        ),
+        Tokens(),
+    )
+    return tokens, seconds
+
+
+def _largest_batch(session: Session, job: Job, limit: int | None) -> Batch:
+    """The batch of a job that holds most at once."""
+    problems = session.problems[job.data]
+    if problems.task is not None:
+        return Batch(rows=0, tokens=0, read=0, logits=0)
+    items = [problems.rendered[i] for i in problems.chosen(limit, session.config.seed)]
+    if job.kind in ANSWERS:
+        return _answer_batch(session, job, items)
+    more = RECALL_TOKENS if job.kind == "continue" else 0
+    found = []
+    for batch in plan_batches(
+        [len(item) + more for item in items], session.config.batch_tokens or SCORED_TOKENS
+    ):
+        longest = max(len(items[i]) for i in batch)
+        first = min(len(items[i].prompt_ids) for i in batch)
+        rows = len(batch) if more else scored_at_once(session.host.device.type, len(batch), longest)
+        found.append(
+            Batch(
+                rows=rows,
+                tokens=rows * (longest + more) if more else 0,
+                read=rows * longest,
+                logits=rows if more else rows * (longest - first),
+            )
+        )
+    return max(found, key=lambda batch: (batch.tokens, batch.logits))
+
+
+def _answer_batch(session: Session, job: Job, items: Sequence[Rendered]) -> Batch:
+    """The rows that are written at once, and the cache that they come and go in."""
+    host = session.host
+    answers = session.answers(job)
+    longest = max(len(item.prompt_ids) for item in items)
+    columns = longest + session.max_new_tokens(job.set)
+    config = host.outline(session.run.checkpoints[-1]).config
+    allowed = rows_at_once(config, host.dtype, host.device, columns, session.config.batch_tokens)
+    waiting = min(len(items) * answers, CHUNK)
+    rows = min(allowed, waiting)
+    held = int(SLACK * columns) if waiting > rows else columns
+    read = min(len(items), -(-rows // answers)) * longest
+    return Batch(rows=rows, tokens=rows * held, read=read, logits=rows)
+
+
+def _by_place(jobs: Sequence[Sequence[float]], load_seconds: float) -> tuple[float, ...]:
+    """Seconds of each checkpoint, with its loading where there is anything to do."""
+    most = max(map(len, jobs), default=0)
+    sums = [sum(seconds[i] for seconds in jobs if i < len(seconds)) for i in range(most)]
+    return tuple(seconds + load_seconds if seconds > 0 else 0.0 for seconds in sums)
+
+
+def held_bytes(device: torch.device) -> int | None:
+    """What this process holds now: on the device if it is a GPU, else in all."""
+    if device.type == "cuda":
+        return int(torch.cuda.memory_allocated(device))
+    pages = Path("/proc/self/statm")
+    return int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if pages.is_file() else None
+
+
+def peak_bytes(device: torch.device) -> int | None:
+    """The most that it has held."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    status = Path("/proc/self/status")
+    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.is_file() else None
+    return 1024 * int(found[1]) if found else None

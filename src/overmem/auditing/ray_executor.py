@@ -1,0 +1,162 @@
+"""A crew of Ray workers, one a device: checkpoints are shared out, and a killed worker's is taken up again.
+
+Every worker opens the audit for itself from the files of the run, which all nodes must see, and saves its
+rows there; what travels is which checkpoint is next and what came of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from overmem.auditing.executor import Item, do_item
+from overmem.auditing.options import AuditConfig
+from overmem.auditing.planning.plan import Plan
+from overmem.auditing.planning.timing import make_timed_plan
+from overmem.auditing.session import Progress, Session
+from overmem.errors import CheckpointError, OvermemError, RunError
+from overmem.records import Checkpoint, Run
+from overmem.workers.ray_pool import Meeting, RayPool, connected, devices, meeting, needs_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errand:
+    """What every worker opens: the same audit."""
+
+    run: Run
+    config: AuditConfig
+    out: Path | None
+    meeting: Meeting
+
+
+class Worker:
+    """One audit session in a process of its own; a user's errors are returned, not raised."""
+
+    def open(self, errand: Errand, board: Any) -> Exception | None:
+        """Load tokenizer and problems; returns what stands in the way."""
+        try:
+            errand.meeting.join()
+            self.session = _open(errand, lambda *news: board.post.remote(news))
+        except (OvermemError, OSError) as error:
+            return error
+        return None
+
+    def plan(self, skipped: dict[str, str]) -> tuple[Plan, dict[str, str]] | Exception:
+        """The timed plan, and the checkpoints to leave out with the reasons."""
+        try:
+            return make_timed_plan(self.session, skipped), skipped
+        except (OvermemError, OSError) as error:
+            return error
+
+    def do(self, item: Item) -> Exception | None:
+        """Do an item; returns what kept it from being done."""
+        try:
+            do_item(self.session, item)
+        except (OvermemError, OSError) as error:
+            return error
+        return None
+
+
+def _open(errand: Errand, progress: Progress) -> Session:
+    from overmem.auditing.opening import open_session
+
+    return open_session(errand.run, errand.config, errand.out, progress)
+
+
+class RayCrew:
+    """The workers of a pool; see `overmem.auditing.executor.Crew`."""
+
+    def __init__(self, session: Session, pool: RayPool) -> None:
+        """Take a pool of `Worker`s.
+
+        Args:
+            session: the audit as the driver sees it; it never loads a model.
+            pool: of workers that open it.
+        """
+        self.session, self._pool = session, pool
+
+    def plan(self, skipped: dict[str, str]) -> Plan:
+        """See `Crew`; a worker makes it, since it is timed on its device."""
+        [(_, found)] = self._pool.share([("the plan", lambda worker: worker.plan.remote(skipped))])
+        if isinstance(found, Exception):
+            raise found
+        plan, left_out = found
+        skipped |= left_out
+        return plan  # type: ignore[no-any-return]
+
+    def do(self, items: Iterable[Item]) -> Iterator[tuple[Checkpoint, CheckpointError | None]]:
+        """See `Crew`."""
+        by_name = {item.checkpoint.name: item for item in items}
+        tasks = [(name, lambda worker, item=item: worker.do.remote(item)) for name, item in by_name.items()]
+        for name, error in self._pool.share(tasks):
+            if error is not None and not isinstance(error, CheckpointError):
+                raise error
+            yield by_name[name].checkpoint, error
+
+
+@contextmanager
+def ray_crew(
+    run: Run,
+    config: AuditConfig,
+    out: Path | None = None,
+    progress: Progress | None = None,
+    *,
+    address: str,
+    workers: int | None = None,
+) -> Iterator[RayCrew]:
+    """A crew on a Ray cluster, for as long as the context lasts.
+
+    Args:
+        run: the checkpoints.
+        config: what to measure and how; relative names in it are the driver's.
+        out: artifact folder; `RUN/overmem` by default.
+        progress: told of every batch of every worker.
+        address: as Ray takes it: `auto`, `HOST:PORT`, or `local` to start a cluster here and end it again.
+        workers: most workers; by default one a GPU, or one a CPU core where there is no GPU.
+
+    Raises:
+        RunError: Ray is missing or not reached, an impossible number, or a folder that workers do not see.
+        WorkerError: workers that cannot start, or that one checkpoint ends again and again.
+        OvermemError: what opening the audit raises.
+    """
+    if config.engine != "hf":
+        raise RunError(
+            "workers and another engine do the same work twice over",
+            got=f"--engine {config.engine} with --ray or --workers",
+            next_step="leave one of them out; a server takes many requests by itself (--engine-concurrency), "
+            "vLLM many devices (--engine vllm:tensor_parallel_size=8)",
+        )
+    from overmem.auditing.opening import open_session
+
+    with connected(address, workers) as ray:
+        device, n = devices(ray.cluster_resources(), config.device, workers)
+        here = run.path.absolute()
+        run = replace(
+            run,
+            path=here,
+            checkpoints=tuple(replace(c, path=c.path.absolute()) for c in run.checkpoints),
+        )
+        out = out and out.absolute()
+        session = open_session(run, config, out, progress, _torch_device(device))
+        with meeting(session.store.root) as place:
+            pool = RayPool(
+                ray,
+                Worker,
+                Errand(run=run, config=replace(config, device=device), out=out, meeting=place),
+                needs=needs_of(device),
+                workers=min(n, len(run.checkpoints)),
+                tell=session.progress,
+            )
+            try:
+                yield RayCrew(session, pool)
+            finally:
+                pool.close()
+
+
+def _torch_device(name: str) -> Any:
+    import torch
+
+    return torch.device(name)

@@ -1,0 +1,43 @@
+"""What an axis is: the jobs it asks of an audit, and the measures it makes of the saved rows.
+
+An axis is one module of this package. It declares jobs (which rows an audit has to produce) and turns
+finished rows into measures (`overmem.stats.measures`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from overmem.artifacts.evidence import Evidence
+from overmem.artifacts.jobs import Job
+from overmem.stats.measures import Measure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Available:
+    """What an audit has been given to work with; an axis asks for jobs on these only."""
+
+    sets: tuple[str, ...]
+    """`val`, perhaps `train`, `ood/NAME` and `references/NAME` sets."""
+    variants: tuple[str, ...] = ()
+    """Perturbations of val, without `clean`."""
+    graded: frozenset[str] = frozenset()
+    """Sets whose problems have answers and a grader, so that answering them means something."""
+    external: frozenset[str] = frozenset()
+    """Sets that lm-evaluation-harness asks and judges by itself; they have no references to score."""
+    has_base: bool = False
+    """Whether the model that the fine-tune started from is known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """One side of what memorization costs."""
+
+    name: str
+    tells: str
+    """What it tells, in a line."""
+    jobs: Callable[[Available], tuple[Job, ...]]
+    """The rows it needs, of what is available; empty when it cannot be measured here."""
+    measures: Callable[[Evidence], tuple[Measure, ...]]
+    """The figures that the rows allow, the axis's headline first; jobs that are missing leave theirs out."""

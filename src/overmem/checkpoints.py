@@ -1,0 +1,283 @@
+"""Find the checkpoints of a run and say which of them can be read.
+
+Every member of the HF Trainer family (TRL, LLaMA-Factory, Axolotl, ms-swift, Unsloth) leaves the
+same folder: `checkpoint-<step>/` with safetensors, and perhaps a final model at the root. This
+module looks at file headers only; it imports neither torch nor transformers.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import hashlib
+import json
+import math
+import re
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from overmem.artifacts.store import read_json_or_empty
+from overmem.errors import CheckpointError, RunError
+from overmem.records import Checkpoint, Run
+
+ADAPTER_CONFIG = "adapter_config.json"
+PICKLED = ("pytorch_model*.bin", "adapter_model.bin", "*.pt", "*.pth")
+NOT_WEIGHTS = {"optimizer.pt", "scheduler.pt", "scaler.pt", "training_args.bin"}
+
+
+def open_run(path: str | Path, *, allow_pickle: bool = False) -> Run:
+    """Discover and order the checkpoints of a run folder.
+
+    A checkpoint that cannot be read (truncated file, missing shard) is named in `Run.skipped` and
+    the others are kept. Order is by `global_step`, then by the number in the name. A model at the root
+    that is a numbered checkpoint again is left out.
+
+    Args:
+        path: run directory with `checkpoint-<step>` folders, a final model at its root, or both.
+        allow_pickle: also accept `.bin` / `.pt` weights, which can run code when loaded.
+
+    Raises:
+        RunError: the folder does not exist or holds no readable checkpoint.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        raise RunError("the run folder does not exist", got=root, next_step="check the path")
+    found: list[Checkpoint] = []
+    skipped: dict[str, str] = {}
+    for folder in [*sorted(root.glob("checkpoint-*")), root]:
+        if not folder.is_dir() or (folder == root and not has_weights(root)):
+            continue
+        if folder != root and not re.fullmatch(r"checkpoint-\d+", folder.name):
+            skipped[folder.name] = "its name is not checkpoint-<step>, so it is no step of the run"
+            continue
+        try:
+            found.append(read_checkpoint(folder, root, allow_pickle=allow_pickle))
+        except CheckpointError as error:
+            skipped["final" if folder == root else folder.name] = str(error)
+    if not found:
+        raise _no_checkpoints(root, skipped)
+    return Run(path=root, checkpoints=_ordered(found, skipped), skipped=skipped)
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a folder holds model weights of any kind, readable or not."""
+    return bool(list(folder.glob("*.safetensors")) or _pickled_files(folder))
+
+
+def read_checkpoint(folder: Path, root: Path, *, allow_pickle: bool = False) -> Checkpoint:
+    """Describe one checkpoint folder after checking that its weight files are whole.
+
+    Raises:
+        CheckpointError: no weights, pickled weights, a truncated file or a missing shard.
+    """
+    files = weight_files(folder)
+    pickled = _pickled_files(folder)
+    if not files and pickled and not allow_pickle:
+        raise CheckpointError(
+            f"{folder.name} holds pickled weights, which can run code when loaded",
+            got=pickled[0].name,
+            expected="safetensors",
+            next_step="convert them, or pass --allow-pickle if you trust their source",
+        )
+    if not files and not pickled:
+        raise CheckpointError(f"{folder.name} holds no weights", expected="model or adapter *.safetensors")
+    for file in files:
+        check_safetensors(file)
+    if (folder / ADAPTER_CONFIG).is_file():
+        check_json(folder / ADAPTER_CONFIG)
+    state = read_trainer_state(folder)
+    name = "final" if folder == root else folder.name
+    return Checkpoint(
+        name=name,
+        step=_step(folder, root, state),
+        path=folder,
+        kind="adapter" if (folder / ADAPTER_CONFIG).is_file() else "full",
+        epoch=state.get("epoch"),
+    )
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a checkpoint, shards resolved through their index.
+
+    As in transformers, one whole file counts before an index, which an earlier save may have left behind.
+
+    Raises:
+        CheckpointError: the index is damaged or names a shard that is not there.
+    """
+    adapter = folder / "adapter_model.safetensors"
+    if (folder / ADAPTER_CONFIG).is_file():
+        return [adapter] if adapter.is_file() else []
+    whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if whole.is_file():
+        return [whole]
+    if not index.is_file():
+        return sorted(folder.glob("model*.safetensors"))
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        shards = [folder / name for name in names]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"{index} is not a shard index",
+            got=error,
+            expected="a `weight_map` from tensors to file names",
+            next_step="copy the checkpoint again",
+        ) from None
+    missing = [shard.name for shard in shards if not shard.is_file()]
+    if missing:
+        raise CheckpointError(
+            f"{folder.name} lacks {len(missing)} of {len(names)} shards",
+            got=f"missing {missing[0]}",
+            next_step="copy the checkpoint again",
+        )
+    return shards
+
+
+def check_safetensors(file: Path) -> None:
+    """Compare a safetensors header with the file's size; a truncated copy fails here.
+
+    Raises:
+        CheckpointError: the header is damaged or the file is shorter or longer than it says.
+    """
+    size = file.stat().st_size
+    try:
+        with file.open("rb") as handle:
+            (header_bytes,) = struct.unpack("<Q", handle.read(8))
+            if header_bytes > size - 8:
+                raise ValueError("header longer than the file")
+            header = json.loads(handle.read(header_bytes))
+            data_bytes = max(
+                (tensor["data_offsets"][1] for key, tensor in header.items() if key != "__metadata__"),
+                default=0,
+            )
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"{_short(file)} is not a whole safetensors file",
+            got=f"{size} bytes ({error})",
+            next_step="copy the checkpoint again",
+        ) from None
+    expected = 8 + header_bytes + data_bytes
+    if size != expected:
+        raise CheckpointError(
+            f"{_short(file)} is truncated",
+            got=f"{size} bytes",
+            expected=f"{expected} bytes",
+            next_step="copy the checkpoint again",
+        )
+
+
+def check_json(file: Path) -> None:
+    """Refuse a damaged JSON file.
+
+    Raises:
+        CheckpointError: it cannot be read as an object.
+    """
+    try:
+        whole = isinstance(json.loads(file.read_text(encoding="utf-8")), dict)
+    except (OSError, ValueError):
+        whole = False
+    if not whole:
+        raise CheckpointError(f"{_short(file)} is damaged", next_step="copy the checkpoint again")
+
+
+def read_trainer_state(folder: Path) -> dict[str, Any]:
+    """The checkpoint's `trainer_state.json`, or an empty dict when there is none or it is damaged."""
+    return read_json_or_empty(folder / "trainer_state.json")
+
+
+def fingerprint_weights(folder: Path) -> str:
+    """sha256 over a checkpoint's weight files and its configuration, in a fixed order."""
+    digest = hashlib.sha256()
+    names = ("config.json", "generation_config.json", ADAPTER_CONFIG)
+    configs = [folder / name for name in names if (folder / name).is_file()]
+    for file in [*configs, *stored_weights(folder)]:
+        with file.open("rb") as handle:
+            digest.update(hashlib.file_digest(handle, "sha256").digest())
+    return digest.hexdigest()
+
+
+def stored_weights(folder: Path) -> list[Path]:
+    """The files that hold a checkpoint's weights, safetensors or pickled.
+
+    Raises:
+        CheckpointError: the index is damaged or names a shard that is not there.
+    """
+    return weight_files(folder) or _pickled_files(folder)
+
+
+def _pickled_files(folder: Path) -> list[Path]:
+    files = {file for pattern in PICKLED for file in folder.glob(pattern)}
+    return sorted(
+        file for file in files if file.name not in NOT_WEIGHTS and not file.name.startswith("rng_state")
+    )
+
+
+def _step(folder: Path, root: Path, state: dict[str, Any]) -> int:
+    step = state.get("global_step")
+    if isinstance(step, int | float) and math.isfinite(step):
+        return int(step)
+    number = re.search(r"(\d+)$", folder.name)
+    if folder != root and number:
+        return int(number.group(1))
+    steps = [
+        int(match.group(1))
+        for child in root.glob("checkpoint-*")
+        if (match := re.search(r"(\d+)$", child.name))
+    ]
+    # Never 0, which would say that it is untrained.
+    return max(steps, default=0) + 1
+
+
+def _ordered(found: Sequence[Checkpoint], skipped: dict[str, str]) -> tuple[Checkpoint, ...]:
+    """By step; a root model of the step or with the weights of a numbered checkpoint is that one again.
+
+    Under `load_best_model_at_end` the weights at the root are often those of an early checkpoint; `skipped`
+    then says of which.
+    """
+    numbered = sorted((c for c in found if c.name != "final"), key=lambda checkpoint: checkpoint.step)
+    final = next((c for c in found if c.name == "final"), None)
+    if final is None or any(checkpoint.step == final.step for checkpoint in numbered):
+        return tuple(numbered)
+    twin = next((c for c in reversed(numbered) if _same_weights(c, final)), None)
+    if twin is None:
+        return tuple(sorted([*numbered, final], key=lambda checkpoint: checkpoint.step))
+    if twin != numbered[-1]:
+        skipped["final"] = f"it holds the weights of {twin.name}, which is measured"
+    return tuple(numbered)
+
+
+def _same_weights(one: Checkpoint, other: Checkpoint) -> bool:
+    """Whether two checkpoints hold the same bytes; files of one size are read up to the first difference."""
+    if one.kind != other.kind:
+        return False
+    if one.kind == "adapter" and _adapter_settings(one.path) != _adapter_settings(other.path):
+        return False
+    ours, theirs = (stored_weights(checkpoint.path) for checkpoint in (one, other))
+    names, others = ([(file.name, file.stat().st_size) for file in files] for files in (ours, theirs))
+    return names == others and all(
+        a.samefile(b) or filecmp.cmp(a, b, shallow=False) for a, b in zip(ours, theirs, strict=True)
+    )
+
+
+def _adapter_settings(folder: Path) -> dict[str, Any]:
+    """An adapter's configuration; PEFT writes its sets of modules as lists in no fixed order."""
+    found = read_json_or_empty(folder / ADAPTER_CONFIG)
+    return {
+        key: sorted(map(str, value)) if isinstance(value, list) else value for key, value in found.items()
+    }
+
+
+def _no_checkpoints(root: Path, skipped: dict[str, str]) -> RunError:
+    if skipped:
+        details = "\n".join(f"  - {name}: {reason}" for name, reason in skipped.items())
+        return RunError(f"no checkpoint in {root} can be read\n{details}")
+    return RunError(
+        f"no checkpoints in {root}",
+        got=", ".join(sorted(child.name for child in root.iterdir())[:8]) or "an empty folder",
+        expected="checkpoint-<step>/ folders with *.safetensors, or a model at the root",
+        next_step="point at the Trainer's output_dir, and train with save_strategy='epoch' or 'steps'",
+    )
+
+
+def _short(file: Path) -> str:
+    return f"{file.parent.name}/{file.name}"

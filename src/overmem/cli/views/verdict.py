@@ -1,0 +1,211 @@
+"""A verdict in 80 columns of terminal, with or without colour.
+
+A long run is shortened: both ends, the recommended checkpoint and its alternatives, and the edges of
+each stage are shown, what lies between is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console, Group
+from rich.measure import Measurement
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from overmem.formatting import accuracy_text, confidence_text, figure_text
+from overmem.records import CheckpointSummary, Verdict
+from overmem.reporting.terminal_tables import render_costs
+from overmem.verdict.narrative import plain_words
+
+ROWS = 20
+"""Checkpoints up to this number are all shown."""
+
+STAGE_STYLES = {
+    "learning": "cyan",
+    "fit": "green",
+    "over-memorized": "yellow",
+    "overfit": "red",
+    "unstable": "magenta",
+    "undetermined": "dim",
+}
+_SHORT = {"over-memorized": "over-mem"}
+
+
+def render_verdict(verdict: Verdict, console: Console) -> None:
+    """Print a verdict: headline, checkpoints, the words, and the notes.
+
+    Args:
+        verdict: the record; its words are made here when it has none.
+        console: where to; its width is respected, 80 columns are enough.
+    """
+    console.print(_headline(verdict))
+    if verdict.checkpoints:
+        console.print(_fitting_table(verdict, console))
+        console.print(_legend(verdict))
+    console.print()
+    for words in verdict.words or plain_words(verdict):
+        console.print(Padding(Text(words), (0, 1, 1, 1)))
+    render_costs(verdict.costs, verdict.checkpoints[-1].name if verdict.checkpoints else "", console)
+    if verdict.notes:
+        console.print(Padding(Text("Read before acting on it", style="bold"), (0, 1)))
+        for note in verdict.notes:
+            console.print(_bullet(note))
+
+
+def _headline(verdict: Verdict) -> Panel:
+    style = STAGE_STYLES.get(verdict.stage, "dim")
+    stage = Text.assemble(("Stage  ", "dim"), (_stage_line(verdict), f"bold {style}"))
+    if verdict.recommended is None:
+        ship = Text.assemble(("Ship   ", "dim"), ("none yet", "bold"))
+    else:
+        ship = Text.assemble(("Ship   ", "dim"), (verdict.recommended.name, "bold green"))
+    return Panel(Group(stage, ship), box=box.ROUNDED, border_style=style, padding=(0, 1))
+
+
+def _stage_line(verdict: Verdict) -> str:
+    last = verdict.checkpoints[-1] if verdict.checkpoints else None
+    if verdict.stage != "undetermined":
+        return f"{verdict.stage}, {confidence_text(verdict.confidence)} confidence"
+    logged = verdict.evidence == "logged"
+    if last is None or last.leaning is None or (verdict.recommended is None and not logged):
+        return "undetermined, read from the training log alone" if logged else "insufficient evidence"
+    sure = confidence_text(last.confidence)
+    lean = f"undetermined, leans {last.leaning}"
+    if logged:
+        return f"{lean}, read from the training log alone"
+    return f"{lean}, {sure} confidence" if sure != "none" else lean
+
+
+# The table.
+
+
+def _fitting_table(verdict: Verdict, console: Console) -> Table:
+    """The fullest table that fits: epochs go first, then intervals."""
+    epochs = any(summary.epoch is not None for summary in verdict.checkpoints)
+    table = _table(verdict, epochs=epochs, intervals=True)
+    for intervals in (True, False):
+        if Measurement.get(console, console.options.update(width=1000), table).maximum > console.width:
+            table = _table(verdict, epochs=False, intervals=intervals)
+    return table
+
+
+def _table(verdict: Verdict, *, epochs: bool, intervals: bool) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("", min_width=2)
+    for name in ("step", "epoch", "stage", "conf", "accuracy %", "perplexity"):
+        if name != "epoch" or epochs:
+            table.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
+    previous = -1
+    for position in shown_positions(verdict):
+        if position > previous + 1:
+            table.add_row(*_elided(verdict.checkpoints, previous + 1, position, epochs))
+        table.add_row(*_row(verdict, verdict.checkpoints[position], epochs, intervals))
+        previous = position
+    return table
+
+
+def shown_positions(verdict: Verdict, rows: int = ROWS) -> list[int]:
+    """Positions of the checkpoints to show one by one, in order.
+
+    Args:
+        verdict: the record.
+        rows: from how many checkpoints on to leave some out.
+
+    Returns:
+        All when they fit; else the ends, the choices, and where a stage begins or ends.
+    """
+    checkpoints = verdict.checkpoints
+    count = len(checkpoints)
+    if count <= rows:
+        return list(range(count))
+    names = {name for name in verdict.alternatives.values() if name}
+    names |= {verdict.recommended.name} if verdict.recommended is not None else set()
+    choices = [i for i, summary in enumerate(checkpoints) if summary.name in names]
+    begins = [i for i in range(1, count) if _kind(checkpoints[i]) != _kind(checkpoints[i - 1])]
+    ends = [i - 1 for i in begins]
+    kept = set(list(dict.fromkeys([0, count - 1, *choices, *reversed(begins), *reversed(ends)]))[:rows])
+    # A line that says "1 more" costs as much as the checkpoint itself.
+    kept |= {i for i in range(1, count - 1) if i not in kept and {i - 1, i + 1} <= kept}
+    return sorted(kept)
+
+
+def _kind(summary: CheckpointSummary) -> tuple[str, str | None]:
+    return summary.stage, summary.leaning
+
+
+def _row(verdict: Verdict, summary: CheckpointSummary, epochs: bool, intervals: bool) -> list[Text]:
+    style = STAGE_STYLES.get(summary.stage, "dim")
+    chosen = verdict.recommended is not None and summary.name == verdict.recommended.name
+    cells = [
+        Text(_mark(verdict, summary), style="bold green"),
+        Text(str(summary.step)),
+        Text(_stage_text(summary), style=style),
+        Text(_confidence_cell(summary.confidence)),
+        _figure_cell(accuracy_text(summary.accuracy, "-").replace("%", ""), intervals),
+        _figure_cell(figure_text(summary.perplexity, dash="-"), intervals),
+    ]
+    if epochs:
+        cells.insert(2, Text("" if summary.epoch is None else f"{summary.epoch:.4g}"))
+    if chosen:
+        for cell in cells:
+            cell.stylize("bold")
+    return cells
+
+
+def _elided(checkpoints: Sequence[CheckpointSummary], start: int, end: int, epochs: bool) -> list[Text]:
+    """One line for the checkpoints from start to before end; it follows a checkpoint that is shown."""
+    same = all(_kind(summary) == _kind(checkpoints[start - 1]) for summary in checkpoints[start:end])
+    text = f"{end - start} more, {'same' if same else 'mixed'}"
+    cells = [Text(""), Text("..."), *([Text("")] if epochs else []), Text(text)]
+    for cell in cells:
+        cell.stylize("dim")
+    return cells
+
+
+def _mark(verdict: Verdict, summary: CheckpointSummary) -> str:
+    chosen = verdict.recommended is not None and summary.name == verdict.recommended.name
+    lowest = verdict.alternatives.get("lowest_perplexity") == summary.name
+    highest = verdict.alternatives.get("highest_accuracy") == summary.name
+    return ("*" if chosen else "") + (
+        "=" if lowest and highest else "p" if lowest else "a" if highest else ""
+    )
+
+
+def _stage_text(summary: CheckpointSummary) -> str:
+    if summary.leaning is None:
+        return summary.stage
+    return f"? leans {_SHORT.get(summary.leaning, summary.leaning)}"
+
+
+def _confidence_cell(confidence: float) -> str:
+    return confidence_text(confidence).replace("over ", ">").replace("under ", "<").replace("none", "-")
+
+
+def _figure_cell(text: str, intervals: bool) -> Text:
+    return Text(text if intervals else text.partition(" ")[0])
+
+
+def _legend(verdict: Verdict) -> Text:
+    seen = "".join(_mark(verdict, summary) for summary in verdict.checkpoints)
+    meanings = {
+        "*": "* ship",
+        "p": "p lowest perplexity",
+        "a": "a highest accuracy",
+        "=": "= both measures' best",
+    }
+    said = [text for mark, text in meanings.items() if mark in seen]
+    if verdict.evidence != "logged":
+        said.append("(95% intervals)")
+    return Text(" " + "   ".join(said), style="dim")
+
+
+def _bullet(note: str) -> Padding:
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(width=1)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text("-"), Text(note))
+    return Padding(grid, (0, 1))

@@ -1,0 +1,1 @@
+"""Models in memory: loading checkpoints and adapters, scoring references, writing answers."""

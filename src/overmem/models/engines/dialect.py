@@ -1,0 +1,161 @@
+"""How completions are asked for and read: the ways in which servers differ, as pure functions.
+
+All of them take `prompt`, `max_tokens` and `seed`. They differ in whether a prompt may be token ids, and in
+how one says that an answer ends at given tokens and is drawn from the whole distribution. The latter
+matters: many servers otherwise take top_k, top_p or a repetition penalty from the checkpoint's
+generation_config.json, or have defaults of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from overmem.models.engines.transport import Unusable
+
+MOST_STOPS = 4
+"""Stop strings that OpenAI's API allows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """How one server is spoken to."""
+
+    prompts: Literal["token ids", "text"]
+    sampling: Literal["extended", "generation_config", "plain"]
+    """`extended`: vLLM's parameters, which SGLang and llama.cpp share or ignore; `generation_config`: as
+    transformers serve takes it; `plain`: OpenAI's own."""
+    logprobs: bool = False
+    """Whether the server gives log-probabilities of the tokens it writes."""
+
+
+DIALECTS = (
+    Dialect(prompts="token ids", sampling="extended"),
+    Dialect(prompts="text", sampling="extended"),
+    Dialect(prompts="text", sampling="generation_config"),
+    Dialect(prompts="token ids", sampling="plain"),
+    Dialect(prompts="text", sampling="plain"),
+)
+"""In the order they are tried; the exact ones first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One answer that is wanted."""
+
+    ids: tuple[int, ...]
+    """Of the prompt."""
+    text: str | None
+    """The prompt as text, when the server is to tokenize it."""
+    max_new_tokens: int
+    temperature: float
+    """0 is greedy."""
+    seed: int | None
+    stop_ids: tuple[int, ...]
+    stop_texts: tuple[str, ...]
+    """The same tokens as text."""
+
+
+@dataclass(frozen=True)
+class ServedAnswer:
+    """One answer of a server."""
+
+    text: str
+    n_tokens: int
+    """As the server counts; -1 when it does not say."""
+    finished: bool
+    mean_logprob: float
+    """Nats; NaN when the server gives no log-probabilities."""
+    prompt_tokens: int | None
+    """Tokens the server says the prompt had."""
+
+
+def request_body(dialect: Dialect, model: str, question: Question) -> dict[str, Any]:
+    """The JSON that asks for one answer."""
+    body: dict[str, Any] = {
+        "model": model,
+        "prompt": list(question.ids) if dialect.prompts == "token ids" else question.text,
+        "max_tokens": question.max_new_tokens,
+    }
+    if question.seed is not None:
+        body["seed"] = question.seed
+    if dialect.logprobs:
+        body["logprobs"] = 1
+    if dialect.sampling == "generation_config":
+        # A setting left out here would be taken from the checkpoint's own.
+        settings = {
+            "do_sample": question.temperature > 0,
+            "top_k": 0,
+            "top_p": 1.0,
+            "repetition_penalty": 1.0,
+            "no_repeat_ngram_size": 0,
+            "min_new_tokens": 0,
+            "num_beams": 1,
+            "eos_token_id": list(question.stop_ids),
+            "pad_token_id": question.stop_ids[0] if question.stop_ids else 0,
+        }
+        if question.temperature > 0:
+            settings["temperature"] = question.temperature
+        return body | {"generation_config": json.dumps(settings)}
+    body |= {"temperature": question.temperature, "top_p": 1.0, "stream": False}
+    if question.stop_texts:
+        body["stop"] = list(question.stop_texts[:MOST_STOPS])
+    if dialect.sampling == "extended":
+        body |= {
+            "stop_token_ids": list(question.stop_ids),
+            "top_k": -1,
+            "min_p": 0.0,
+            "repetition_penalty": 1.0,
+            "presence_penalty": 0.0,
+            "frequency_penalty": 0.0,
+            "skip_special_tokens": True,
+        }
+    return body
+
+
+def read_answer(answer: Mapping[str, Any], stop_texts: Sequence[str]) -> ServedAnswer:
+    """The one choice of a completion, cut at its first stop.
+
+    Raises:
+        Unusable: it is not a completion, or was broken off.
+    """
+    try:
+        choice = answer["choices"][0]
+        text, reason = choice["text"], choice.get("finish_reason")
+        if not isinstance(text, str):
+            raise TypeError
+    except (KeyError, IndexError, TypeError, AttributeError):
+        raise Unusable(f"JSON that is no completion: {str(dict(answer))[:120]}") from None
+    if reason is None or reason in ("abort", "error", "content_filter"):
+        raise Unusable(f"an answer that was broken off (finish_reason {reason})")
+    usage = answer.get("usage")
+    usage = usage if isinstance(usage, Mapping) else {}
+    cut = min((at for stop in stop_texts if (at := text.find(stop)) >= 0), default=None)
+    return ServedAnswer(
+        text=text[:cut],
+        n_tokens=_count(usage.get("completion_tokens"), -1),
+        finished=reason != "length" or cut is not None,
+        mean_logprob=_mean_logprob(choice.get("logprobs")),
+        prompt_tokens=_count(usage.get("prompt_tokens"), None),
+    )
+
+
+def _count(value: Any, otherwise: Any) -> Any:
+    return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
+
+
+def _mean_logprob(given: Any) -> float:
+    """Of the tokens written: OpenAI's list of numbers, or llama.cpp's list of records."""
+    if not isinstance(given, Mapping):
+        return math.nan
+    found = given.get("token_logprobs")
+    if found is None and isinstance(given.get("content"), list):
+        found = [token.get("logprob") for token in given["content"] if isinstance(token, Mapping)]
+    if not isinstance(found, list) or not found:
+        return math.nan
+    if not all(isinstance(value, int | float) and math.isfinite(value) for value in found):
+        return math.nan
+    return math.fsum(found) / len(found)

@@ -1,0 +1,75 @@
+"""The model in memory as an engine: transformers, through overmem's own decoding loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from overmem.models.attention import shared_tokens
+from overmem.models.generation import Generation, generate
+from overmem.models.memory import rows_at_once, with_less
+from overmem.models.sampling import Sampling
+from overmem.records import Checkpoint
+
+
+class HfEngine:
+    """Answers with the model that the audit has loaded."""
+
+    local = True
+    settings: Mapping[str, Any] = {}
+    in_flight = 1
+
+    def __init__(self, batch_tokens: int | None = None) -> None:
+        """Prepare to answer.
+
+        Args:
+            batch_tokens: most tokens of the rows written at once; None asks the free memory.
+        """
+        self.batch_tokens = batch_tokens
+        self._most: int | None = None
+        """Rows at which the memory ran out, halved."""
+
+    def connect(
+        self, checkpoints: Sequence[Checkpoint], tokenizer: Any, prompt: Sequence[int]
+    ) -> dict[str, str]:
+        """Nothing to do: checkpoints are loaded when their turn comes."""
+        return {}
+
+    def describe(self) -> dict[str, Any] | None:
+        """Nothing: device and dtype are in the manifest."""
+        return None
+
+    def close(self) -> None:
+        """Nothing to do: the model is the audit's."""
+
+    def generate(
+        self,
+        model: Any,
+        prompts: Sequence[Sequence[int]],
+        tokenizer: Any,
+        *,
+        stops: Sequence[int],
+        max_new_tokens: int,
+        sampling: Sampling | None = None,
+        example_ids: Sequence[str] | None = None,
+    ) -> list[list[Generation]]:
+        """See `overmem.models.generation.generate`."""
+
+        def answer(rows: int) -> list[list[Generation]]:
+            if rows < wanted:
+                self._most = rows
+            return generate(
+                model,
+                prompts,
+                tokenizer,
+                stops=stops,
+                max_new_tokens=max_new_tokens,
+                sampling=sampling,
+                example_ids=example_ids,
+                rows=rows,
+            )
+
+        columns = max(map(len, prompts)) - shared_tokens(model, prompts) + max_new_tokens
+        weight = next(model.parameters())
+        wanted = rows_at_once(model.config, weight.dtype, weight.device, columns, self.batch_tokens)
+        return with_less(answer, min(wanted, self._most or wanted))

@@ -1,0 +1,331 @@
+"""An OpenAI-compatible server as an engine: vLLM, SGLang, llama.cpp, transformers serve.
+
+Prompts are the very tokens that the audit measures. Where a server takes token ids it gets them; where it
+takes only text, the text is sent only if our tokenizer makes the same tokens of it again. Either way the
+server's own count of prompt tokens, when it gives one, has to agree with ours.
+
+Every answer is one request. Each sample has a seed made from the audit's seed, the example and the sample's
+number, so that more samples, a restart or another order change nothing that is there already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from overmem.errors import CheckpointError, EngineError
+from overmem.models.engines.address import Address
+from overmem.models.engines.dialect import (
+    DIALECTS,
+    Dialect,
+    Question,
+    ServedAnswer,
+    read_answer,
+    request_body,
+)
+from overmem.models.engines.protocol import check_uncut
+from overmem.models.engines.transport import Patience, Refused, Server
+from overmem.models.sampling import Sampling, seed_of
+from overmem.records import Checkpoint
+
+OTHER_FORM = frozenset({400, 415, 422, 501})
+"""Statuses with which servers refuse the form of a request, so that another form may be taken."""
+FIRST_ATTEMPTS = 3
+"""For the first request of all: a wrong address should be said at once."""
+BATCHES_DEEP = 4
+"""Requests of a batch for each that is under way, so that slow answers do not leave the server idle."""
+
+
+class _Misread(EngineError):
+    """The server counts other prompt tokens than the audit."""
+
+
+class OpenAiEngine:
+    """Answers through `/completions` of a server."""
+
+    local = False
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        template: str | None = None,
+        on_demand: bool = False,
+        concurrency: int = 16,
+        patience: Patience,
+    ) -> None:
+        """Prepare; nothing is sent before `connect` or `generate`.
+
+        Args:
+            address: of the server.
+            template: of the models' names; None finds a checkpoint by its path or its name.
+            on_demand: the server loads whatever it is asked for, so its list of models says nothing.
+            concurrency: most requests at once.
+            patience: with a server that fails.
+        """
+        self.server = Server(address, patience)
+        self.template, self.on_demand, self.concurrency = template, on_demand, concurrency
+        self._served: list[str] = []
+        self._dialect: Dialect | None = None
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Of the rows' key; not where the server is, so that a server may move."""
+        return {"engine": "openai/1", "engine_model": self.template}
+
+    @property
+    def in_flight(self) -> int:
+        """See `Engine`."""
+        return BATCHES_DEEP * self.concurrency
+
+    def connect(
+        self, checkpoints: Sequence[Checkpoint], tokenizer: Any, prompt: Sequence[int]
+    ) -> dict[str, str]:
+        """Find out what is served and how to ask for it.
+
+        Raises:
+            EngineError: no answer, none of the checkpoints is served, or no request is taken.
+        """
+        self._served = [] if self.on_demand else self._list_models()
+        names = {checkpoint.name: self._model_name(checkpoint) for checkpoint in checkpoints}
+        if not any(names.values()):
+            raise EngineError(
+                f"the engine at {self.server.address.url} serves none of the checkpoints",
+                got=self._said_served(),
+                expected=", ".join(self._possible_names(checkpoint)[-1] for checkpoint in checkpoints),
+                next_step="serve them under these names, or say with --engine-model how they are called; "
+                "--engine-on-demand if the server loads what it is asked for",
+            )
+        first = next(name for name in names.values() if name is not None)
+        self._dialect = self._negotiate(first, tokenizer, prompt)
+        return {c.name: self._not_served(c) for c in checkpoints if names[c.name] is None}
+
+    def describe(self) -> dict[str, Any] | None:
+        """How the server was spoken to; None before it was."""
+        if self._dialect is None:
+            return None
+        return {
+            "kind": "openai",
+            "url": self.server.address.url,
+            "model": self.template,
+            "prompts": self._dialect.prompts,
+            "sampling": self._dialect.sampling,
+            "logprobs": self._dialect.logprobs,
+        }
+
+    def close(self) -> None:
+        """Nothing to do: the server is not ours."""
+
+    def generate(
+        self,
+        model: Any,
+        prompts: Sequence[Sequence[int]],
+        tokenizer: Any,
+        *,
+        stops: Sequence[int],
+        max_new_tokens: int,
+        sampling: Sampling | None = None,
+        example_ids: Sequence[str] | None = None,
+    ) -> list[list[ServedAnswer]]:
+        """Answer prompts as the checkpoint `model`; see `Engine.generate`.
+
+        Raises:
+            CheckpointError: the checkpoint is not served.
+            EngineError: the server fails, refuses, or reads the prompt otherwise.
+        """
+        checkpoint: Checkpoint = model
+        if self._dialect is None:
+            self.connect([checkpoint], tokenizer, prompts[0])
+        assert self._dialect is not None
+        name = self._model_name(checkpoint)
+        if name is None:
+            raise CheckpointError(self._not_served(checkpoint))
+        # Samples are drawn at a temperature, and not every server gives log-probabilities without it.
+        dialect = replace(self._dialect, logprobs=self._dialect.logprobs and sampling is None)
+        samples = 1 if sampling is None else sampling.samples
+        questions = [
+            self._question(
+                dialect,
+                prompt,
+                tokenizer,
+                stops,
+                max_new_tokens,
+                temperature=0.0 if sampling is None else sampling.temperature,
+                seed=None if sampling is None else seed_of(sampling.seed, (example_ids or ())[i], sample),
+            )
+            for i, prompt in enumerate(prompts)
+            for sample in range(samples)
+        ]
+        tasks = [lambda q=question: self._answer(dialect, name, q, tokenizer) for question in questions]
+        answers = self.server.together(tasks, self.concurrency)
+        return [answers[i : i + samples] for i in range(0, len(answers), samples)]
+
+    def _answer(self, dialect: Dialect, model: str, question: Question, tokenizer: Any) -> ServedAnswer:
+        body = request_body(dialect, model, question)
+        try:
+            answer = self.server.ask(
+                "/completions", body, lambda found: read_answer(found, question.stop_texts)
+            )
+        except Refused as refusal:
+            raise self._refused(refusal, model) from None
+        wrong = self._misread(answer, question)
+        if wrong is not None:
+            raise wrong
+        check_uncut(answer, question.max_new_tokens, f"the engine at {self.server.address.url}")
+        if answer.n_tokens < 0:
+            written = len(tokenizer(answer.text, add_special_tokens=False)["input_ids"])
+            answer = replace(answer, n_tokens=written + answer.finished)
+        return answer
+
+    def _negotiate(self, model: str, tokenizer: Any, prompt: Sequence[int]) -> Dialect:
+        """The first way of asking that the server takes, tried with answers of one token."""
+        failures: list[EngineError] = []
+        stops = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+        for dialect in DIALECTS:
+            if self.server.address.text_only and dialect.prompts != "text":
+                continue
+            question = self._question(dialect, prompt, tokenizer, stops, 1, temperature=1.0, seed=1)
+            taken = self._try(dialect, model, question)
+            if isinstance(taken, ServedAnswer):
+                richer = replace(dialect, logprobs=True)
+                greedy = replace(question, temperature=0.0, seed=None)
+                told = self._try(richer, model, greedy)
+                knows = isinstance(told, ServedAnswer) and told.mean_logprob == told.mean_logprob
+                return richer if knows else dialect
+            failures.append(taken)
+        # That a prompt is read otherwise says more than that another form of request is not known.
+        raise next((failure for failure in failures if isinstance(failure, _Misread)), failures[-1])
+
+    def _try(self, dialect: Dialect, model: str, question: Question) -> ServedAnswer | EngineError:
+        body = request_body(dialect, model, question)
+        try:
+            answer = self.server.ask(
+                "/completions",
+                body,
+                lambda found: read_answer(found, question.stop_texts),
+                # Without a list of models this is the first that is asked of the server.
+                FIRST_ATTEMPTS if self.on_demand else None,
+            )
+        except Refused as refusal:
+            if refusal.status not in OTHER_FORM:
+                raise self._refused(refusal, model) from None
+            return self._refused(refusal, model)
+        return self._misread(answer, question) or answer
+
+    def _question(
+        self,
+        dialect: Dialect,
+        prompt: Sequence[int],
+        tokenizer: Any,
+        stops: Sequence[int],
+        max_new_tokens: int,
+        *,
+        temperature: float,
+        seed: int | None,
+    ) -> Question:
+        return Question(
+            ids=tuple(prompt),
+            text=None if dialect.prompts == "token ids" else prompt_text(tokenizer, prompt),
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            seed=seed,
+            stop_ids=tuple(stops),
+            stop_texts=tuple(text for stop in stops if (text := str(tokenizer.decode([stop])))),
+        )
+
+    def _list_models(self) -> list[str]:
+        """Names of the models served.
+
+        Without such a list a server may answer as one model whatever name it is given, as llama.cpp does.
+        """
+        try:
+            listed: Any = self.server.ask("/models", attempts=FIRST_ATTEMPTS)
+        except Refused as refusal:
+            raise self._refused(refusal, "/models") from None
+        records = listed.get("data")
+        if not isinstance(records, list):
+            records = []
+        return [str(record["id"]) for record in records if isinstance(record, Mapping) and "id" in record]
+
+    def _possible_names(self, checkpoint: Checkpoint) -> list[str]:
+        """What the server may call a checkpoint, the likeliest last."""
+        path = str(checkpoint.path.resolve())
+        if self.template is not None:
+            filled = self.template.replace("{name}", checkpoint.name).replace("{path}", path)
+            return [filled.replace("{step}", str(checkpoint.step))]
+        names = [checkpoint.name, str(checkpoint.path), path]
+        by_name = checkpoint.kind == "adapter" and not self.on_demand
+        return names[::-1] if by_name else names
+
+    def _model_name(self, checkpoint: Checkpoint) -> str | None:
+        """The name to ask for, or None when it is not served."""
+        names = self._possible_names(checkpoint)
+        if self.on_demand:
+            return names[-1]
+        found = next((name for name in reversed(names) if name in self._served), None)
+        if found is None and self.template is None:
+            # vLLM names a model as it was typed, which may be another way to the same folder.
+            same = (n for n in self._served if "/" in n and Path(n).resolve() == checkpoint.path.resolve())
+            found = next(same, None)
+        return found
+
+    def _said_served(self) -> str:
+        names = self._served
+        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+        return (self.server.public(", ".join(names[:8])) or "no model") + more
+
+    def _not_served(self, checkpoint: Checkpoint) -> str:
+        wanted = self._possible_names(checkpoint)[-1]
+        return (
+            f"{checkpoint.name} is not served by {self.server.address.url} as {wanted} "
+            f"(served: {self._said_served()}); serve it and run the same command again"
+        )
+
+    def _misread(self, answer: ServedAnswer, question: Question) -> EngineError | None:
+        """What to say when the server counts other prompt tokens than ours."""
+        if answer.prompt_tokens in (None, len(question.ids)):
+            return None
+        return _Misread(
+            f"the engine at {self.server.address.url} reads a prompt otherwise than the audit",
+            got=f"{answer.prompt_tokens} prompt tokens by the server's count",
+            expected=f"{len(question.ids)}, as in training",
+            next_step="serve the checkpoint with its own tokenizer, and so that nothing is added to "
+            "prompts or cut from them",
+        )
+
+    def _refused(self, refusal: Refused, what: str) -> EngineError:
+        hints = {
+            401: "put the key into the environment variable OVERMEM_API_KEY",
+            403: "put the key into the environment variable OVERMEM_API_KEY",
+            404: "check the URL: it ends where /completions and /models begin, as in http://HOST:8000/v1; "
+            "--engine-on-demand if the server loads what it is asked for and lists nothing",
+        }
+        return EngineError(
+            f"the engine at {self.server.address.url} refuses a request",
+            got=f"{what}: status {refusal.status}: {refusal.message}",
+            expected="a completion",
+            next_step=hints.get(refusal.status, "see docs/engines.md for how to start a server"),
+        )
+
+
+def prompt_text(tokenizer: Any, ids: Sequence[int]) -> str:
+    """A text of which the tokenizer, used as servers use it, makes exactly these ids.
+
+    Servers add what the tokenizer adds by itself (a BOS token), so a leading special token may have to be
+    left out of the text.
+
+    Raises:
+        EngineError: there is none; the prompt can only be sent as token ids.
+    """
+    for start in (0, 1):
+        text = str(tokenizer.decode(list(ids[start:]), clean_up_tokenization_spaces=False))
+        if list(tokenizer(text)["input_ids"]) == list(ids):
+            return text
+    raise EngineError(
+        "a prompt cannot be sent as text: the server would make other tokens of it",
+        got=repr(str(tokenizer.decode(list(ids)))[:80]),
+        expected="a text whose tokens are the ones that training saw",
+        next_step="use a server that takes token ids (vLLM, SGLang, llama.cpp), or --engine hf",
+    )

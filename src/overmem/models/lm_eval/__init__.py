@@ -1,0 +1,1 @@
+"""Tasks of lm-evaluation-harness, asked and judged by that library."""

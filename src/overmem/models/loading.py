@@ -1,0 +1,345 @@
+"""Hold one model in memory and turn it into each checkpoint of a run in turn.
+
+Adapters share their base model, which is loaded once. Weights are checked for NaN before anything
+is measured with them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from overmem.checkpoints import ADAPTER_CONFIG
+from overmem.errors import CheckpointError, OvermemError, RunError
+from overmem.models.adapters import WEIGHTS, Starts, changed_base, make_plain
+from overmem.records import Checkpoint, Run
+
+EMBEDDING = re.compile(
+    r"\.(embed_tokens|lm_head|wte|word_embeddings|embed_in|embed_out)(\.base_layer)?\.weight$"
+)
+"""Whole embeddings in an adapter's file."""
+MISFIT = "Error(s) in loading state_dict"
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """`auto` takes CUDA, then MPS, then the CPU."""
+    if name != "auto":
+        try:
+            torch.zeros(1, device=name)
+        except (RuntimeError, AssertionError) as error:
+            raise RunError(
+                "the device cannot be used",
+                got=f"{name} ({str(error).partition(chr(10))[0]})",
+                expected="auto, cpu, or an accelerator that this torch build sees",
+            ) from None
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """`auto` is bf16 on CUDA, where it is fast, and fp32 elsewhere, where batch shape changes nothing."""
+    if name == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name not in dtypes:
+        raise RunError("unknown dtype", got=name, expected="auto, " + ", ".join(dtypes))
+    return dtypes[name]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a model's folder says of it, without its weights."""
+
+    config: Any
+    generation_config: Any
+
+
+class ModelHost:
+    """Loads checkpoints one after another; `load` returns a model in eval mode."""
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        base_model: str | None = None,
+        trust_remote_code: bool = False,
+        allow_pickle: bool = False,
+    ) -> None:
+        """Prepare to load the checkpoints of `run`.
+
+        Args:
+            run: the run whose checkpoints are loaded.
+            device: where the model lives.
+            dtype: the weights' dtype while measuring.
+            base_model: overrides the base model that an adapter's configuration names.
+            trust_remote_code: passed to transformers; off by default because it runs code of the repo.
+            allow_pickle: accept pickled weights.
+        """
+        self.run, self.device, self.dtype, self.base_model = run, device, dtype, base_model
+        # Measured: in bf16 on a CPU eager attention is faster than the default, sdpa.
+        self.attention = "eager" if device.type == "cpu" and dtype == torch.bfloat16 else None
+        self.trust_remote_code = trust_remote_code
+        self._allow_pickle = allow_pickle
+        self._base: PreTrainedModel | None = None
+        self._base_name: str | None = None
+        self._rows: int | None = None
+        """Rows of the embeddings that the adapter on the base model brought along."""
+        self._starts: Starts | None = None
+        self._adapted: Any = None
+        self._adapter: str | None = None
+        self._outlines: dict[str, Outline] = {}
+
+    def load(self, checkpoint: Checkpoint) -> Any:
+        """The model as it was at `checkpoint`.
+
+        Raises:
+            CheckpointError: the weights hold NaN or do not fit their configuration.
+            RunError: the base model of an adapter cannot be found.
+        """
+        try:
+            if checkpoint.kind == "adapter":
+                model = self._load_adapter(checkpoint)
+            else:
+                # Two models might not fit; the base model under the adapters is measured after them.
+                self._let_go()
+                model = self._from_pretrained(str(checkpoint.path))
+        except OvermemError:
+            raise
+        except (RuntimeError, OSError, ValueError, KeyError, ImportError) as error:
+            raise CheckpointError(f"{checkpoint.name} cannot be loaded", got=_telling_line(error)) from error
+        _check_finite(model, checkpoint)
+        return model.eval()
+
+    def outline(self, checkpoint: Checkpoint) -> Outline:
+        """The configurations that `load` would leave on the model, without loading it.
+
+        Raises:
+            RunError: the base model of an adapter is not known.
+        """
+        name = self.base_of(checkpoint) if checkpoint.kind == "adapter" else str(checkpoint.path)
+        if name not in self._outlines:
+            config = AutoConfig.from_pretrained(name, trust_remote_code=self.trust_remote_code)
+            try:
+                generation = GenerationConfig.from_pretrained(name)
+            except OSError:
+                generation = GenerationConfig.from_model_config(config)
+            self._outlines[name] = Outline(config, generation)
+        return self._outlines[name]
+
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The run's tokenizer: from a checkpoint, else the root, else the base model.
+
+        Raises:
+            RunError: none of them has one.
+        """
+        folders = [self.run.checkpoints[-1].path, self.run.path]
+        for folder in folders:
+            if (folder / "tokenizer_config.json").is_file() or (folder / "tokenizer.json").is_file():
+                return AutoTokenizer.from_pretrained(folder, trust_remote_code=self.trust_remote_code)
+        names = [self.base_of(c) for c in self.run.checkpoints if c.kind == "adapter"]
+        if self.base_model is not None:
+            names.append(self.base_model)
+        try:
+            return AutoTokenizer.from_pretrained(names[0], trust_remote_code=self.trust_remote_code)
+        except (OSError, ValueError, IndexError):
+            raise RunError(
+                "no tokenizer for this run",
+                got=f"none in {self.run.checkpoints[-1].name}, at the root or with the base model",
+                expected="tokenizer.json beside the weights",
+                next_step="save the tokenizer into the run folder, or pass --base-model",
+            ) from None
+
+    def _from_pretrained(self, name: str) -> PreTrainedModel:
+        model, loading = AutoModelForCausalLM.from_pretrained(
+            name,
+            dtype=self.dtype,
+            attn_implementation=self.attention,
+            trust_remote_code=self.trust_remote_code,
+            use_safetensors=None if self._allow_pickle else True,
+            output_loading_info=True,
+        )
+        # transformers fills what is missing with random numbers and only warns.
+        if loading["missing_keys"]:
+            raise CheckpointError(
+                f"{Path(name).name} lacks {len(loading['missing_keys'])} tensors of its model",
+                got=f"no {min(loading['missing_keys'])}",
+                next_step="copy the checkpoint again",
+            )
+        model.to(self.device)
+        return model
+
+    def base_of(self, checkpoint: Checkpoint) -> str:
+        """Name or path of the base model under an adapter checkpoint."""
+        if self.base_model is not None:
+            return self.base_model
+        config = json.loads((checkpoint.path / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+        name = config.get("base_model_name_or_path")
+        if not name:
+            raise RunError(
+                f"{checkpoint.name} does not say which base model it adapts",
+                expected="base_model_name_or_path in adapter_config.json",
+                next_step="pass --base-model",
+            )
+        return str(name)
+
+    def base(self, checkpoint: Checkpoint) -> PreTrainedModel:
+        """The base model under an adapter checkpoint; it may hold the adapter loaded last, and its tokens.
+
+        Raises:
+            RunError: it cannot be found.
+        """
+        name = self.base_of(checkpoint)
+        if self._base is None or name != self._base_name:
+            self._let_go()
+            self._base, self._base_name = self._load_base(name, checkpoint), name
+            self._starts = Starts(self._base)
+        return self._base
+
+    def _let_go(self) -> None:
+        """Forget the base model and the adapter on it."""
+        self._base, self._base_name, self._rows = None, None, None
+        self._starts, self._adapted, self._adapter = None, None, None
+
+    def _load_adapter(self, checkpoint: Checkpoint) -> Any:
+        with tempfile.TemporaryDirectory(prefix="overmem-") as plain:
+            folder = self.plain_folder(checkpoint, Path(plain))
+            try:
+                return self._adapt(checkpoint, folder)
+            except Exception as error:
+                # Half of an adapter may be on the base model, which the error's frames would keep in memory.
+                traceback.clear_frames(error.__traceback__)
+                self._let_go()
+                raise
+
+    def plain_folder(self, checkpoint: Checkpoint, out: Path) -> Path:
+        """A folder with the adapter as LoRA over the base model as it is on disk: its own, or `out`.
+
+        Raises:
+            OvermemError: its start cannot be taken again, or its base model cannot be found.
+        """
+        config = json.loads((checkpoint.path / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+        if changed_base(config) is None:
+            return checkpoint.path
+        # PEFT would change the base model, and the next checkpoint would be measured over what is left.
+        self.base(checkpoint)
+        assert self._starts is not None
+        make_plain(checkpoint.path, out, self._starts.of(checkpoint.path))
+        return out
+
+    def _adapt(self, checkpoint: Checkpoint, folder: Path) -> Any:
+        """The base model with the plain adapter in `folder`."""
+        from peft import PeftModel
+
+        # A dot is not allowed in a module's name.
+        adapter = checkpoint.name.replace(".", "_")
+        rows = _embedding_rows_of(folder)
+        if self._adapted is not None and adapter != self._adapter and self._needs_fresh_base(folder, rows):
+            self._let_go()
+        base = self.base(checkpoint)
+        if self._adapted is None:
+            if rows not in (None, embedding_rows(base)):
+                base.resize_token_embeddings(rows, mean_resizing=False)
+            self._adapted = PeftModel.from_pretrained(base, str(folder), adapter_name=adapter)
+        elif adapter != self._adapter:
+            self._adapted.load_adapter(str(folder), adapter_name=adapter)
+            self._adapted.set_adapter(adapter)
+            self._adapted.delete_adapter(self._adapter)
+        self._adapter, self._rows = adapter, rows
+        _check_adapter(self._adapted, adapter, checkpoint, folder)
+        return self._adapted
+
+    def _needs_fresh_base(self, folder: Path, rows: int | None) -> bool:
+        """Whether the base model has to be as on disk again before the adapter in `folder` takes its turn.
+
+        PEFT writes biases, and the embeddings of a model that has other tokens, into the base model itself.
+        """
+        config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+        before = getattr(self._adapted.peft_config[self._adapter], "bias", "none")
+        return rows != self._rows or {before, config.get("bias", "none")} != {"none"}
+
+    def _load_base(self, name: str, checkpoint: Checkpoint) -> PreTrainedModel:
+        try:
+            return self._from_pretrained(name)
+        except OSError as error:
+            raise RunError(
+                f"the base model of {checkpoint.name} cannot be found",
+                got=f"{name} ({_telling_line(error)})",
+                expected="a local folder or a hub id that can be reached",
+                next_step="pass --base-model PATH to say where it is now",
+            ) from None
+
+
+def embedding_rows(model: Any) -> int:
+    """How many token ids the model has an embedding for."""
+    return int(model.get_input_embeddings().weight.shape[0])
+
+
+def context_length(model: Any) -> int | None:
+    """Longest sequence the model was made for, in tokens, when its configuration says."""
+    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
+    return getattr(config, "max_position_embeddings", None)
+
+
+def _check_adapter(model: Any, adapter: str, checkpoint: Checkpoint, folder: Path) -> None:
+    """Refuse an adapter that was left out in part: PEFT only warns, and the base would be measured."""
+    from peft.utils import get_peft_model_state_dict, load_peft_weights
+
+    if model.peft_config[adapter].is_prompt_learning:
+        raise CheckpointError(
+            f"{checkpoint.name} is a prompt-tuning adapter",
+            expected="an adapter that changes weights (LoRA and its kin)",
+        )
+    saved = set(load_peft_weights(str(folder), device="cpu"))
+    held = set(get_peft_model_state_dict(model, adapter_name=adapter, save_embedding_layers=False))
+    foreign = {name for name in saved - held if "lora_" in name} | (held - saved)
+    if foreign:
+        raise CheckpointError(
+            f"{checkpoint.name} does not fit its base model",
+            got=f"{len(foreign)} tensors differ, such as {min(foreign)}",
+            next_step="pass the right --base-model",
+        )
+
+
+def _embedding_rows_of(folder: Path) -> int | None:
+    """Rows of the embeddings that an adapter brings along, for tokens that were added; None without."""
+    if not (folder / WEIGHTS).is_file():
+        return None
+    with safe_open(folder / WEIGHTS, framework="pt") as file:
+        whole = [name for name in file.keys() if EMBEDDING.search(name)]  # noqa: SIM118
+        return int(file.get_slice(whole[0]).get_shape()[0]) if whole else None
+
+
+def _telling_line(error: BaseException) -> str:
+    """The first line of an error, or the second where the first says only that there are such."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[1].strip() if lines[0].startswith(MISFIT) and len(lines) > 1 else lines[0]
+
+
+def _check_finite(model: torch.nn.Module, checkpoint: Checkpoint) -> None:
+    for name, tensor in model.named_parameters():
+        if not torch.isfinite(tensor).all():
+            raise CheckpointError(
+                f"{checkpoint.name} holds NaN or infinite weights",
+                got=name,
+                next_step="the run diverged before this step; the other checkpoints are audited",
+            )

@@ -1,0 +1,85 @@
+"""Let another library work in this process without a sound, and leave no trace of it.
+
+Libraries that evaluate models seed the global generators, print bars and tables, and adjust the model's
+generation settings. What an audit measures next must not depend on whether they were used before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import logging
+import random
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from overmem.models.kv_cache import below_adapter
+
+
+@contextlib.contextmanager
+def quiet_and_seeded(seed: int, loggers: Sequence[str]) -> Iterator[None]:
+    """Seed all generators and silence output inside; afterwards everything is as it was before.
+
+    Args:
+        seed: of numpy and torch; Python's own generator starts from 0.
+        loggers: names of the loggers that keep all but errors to themselves.
+    """
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    with (
+        warnings.catch_warnings(),
+        _states_restored(),
+        torch.random.fork_rng(devices=devices),
+        _errors_only(loggers),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        random.seed(0)
+        np.random.seed(seed)
+        # Not torch.manual_seed, which also seeds devices that are set up only later.
+        torch.default_generator.manual_seed(seed)
+        if devices:
+            torch.cuda.manual_seed_all(seed)
+        yield
+
+
+@contextlib.contextmanager
+def generation_config_restored(model: Any) -> Iterator[None]:
+    """Lend the model, and the one under an adapter, generation settings that may be changed."""
+    under = below_adapter(model)
+    originals = [(item, item.generation_config) for item in (under, model)]
+    for item, original in originals:
+        item.generation_config = copy.deepcopy(original)
+    try:
+        yield
+    finally:
+        for item, original in originals:
+            item.generation_config = original
+
+
+@contextlib.contextmanager
+def _states_restored() -> Iterator[None]:
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
+
+
+@contextlib.contextmanager
+def _errors_only(names: Sequence[str]) -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,118 @@
+"""Teacher-forced likelihood: how probable the model finds each token of a reference completion.
+
+This is where over-memorization shows first: the references' tokens grow less probable while the
+model's own answers stay right. Only the completion's positions go through the LM head, and the
+log-softmax is taken in fp32 whatever the weights' dtype.
+
+Shapes: B sequences of a batch, L padded length, K positions scored, V vocabulary, G temperatures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from overmem.models.batches import logits_at_once
+
+TEMPERATURES = (0.8, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5)
+"""Grid on which NLL(T) is kept, for the temperature gap."""
+
+
+class TokenIds(Protocol):
+    """What scoring needs of a rendered example."""
+
+    @property
+    def prompt_ids(self) -> Sequence[int]: ...  # noqa: D102
+
+    @property
+    def completion_ids(self) -> Sequence[int]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class TokenScores:
+    """Per-token figures of one completion; every list has one entry a completion token."""
+
+    logprob: list[float]
+    """ln p of the reference token, nats; higher is better."""
+    entropy: list[float]
+    """Entropy of the predicted distribution, nats."""
+    is_top1: list[bool]
+    """Whether the reference token is the model's first choice."""
+    top1_logprob: list[float]
+    """ln p of the model's first choice, nats."""
+    sigma: list[float]
+    """Standard deviation of ln p under the model, for Min-K%++ (2404.02936); its mean is -entropy."""
+    logprob_at_temperature: list[list[float]]
+    """ln p of the reference token at each of TEMPERATURES."""
+
+    def to_row(self) -> dict[str, Any]:
+        """The likelihood columns of an artifact row (design section 3)."""
+        return {
+            "n_tokens": len(self.logprob),
+            "nll_nats": -sum(self.logprob),
+            **self.__dict__,
+            "mu": [-value for value in self.entropy],
+        }
+
+
+@torch.inference_mode()
+def score_batch(model: Any, batch: Sequence[TokenIds]) -> list[TokenScores]:
+    """Score the completions of a batch.
+
+    Args:
+        model: a causal LM in eval mode.
+        batch: rendered examples; each completion has at least one token, each prompt too.
+
+    Returns:
+        One record an example, in order.
+    """
+    device = next(model.parameters()).device
+    sequences = [[*item.prompt_ids, *item.completion_ids] for item in batch]
+    longest = max(map(len, sequences))
+    # Padding is on the right, where causal attention never looks: any token will do that has an embedding.
+    ids_B_L = torch.tensor([row + [0] * (longest - len(row)) for row in sequences], device=device)
+    mask_B_L = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in sequences], device=device)
+    # Position t predicts token t + 1; the union of all completions' positions goes through the head.
+    first = min(len(item.prompt_ids) for item in batch) - 1
+    positions_K = torch.arange(first, longest - 1, device=device)
+    logits_B_K_V = model(
+        input_ids=ids_B_L, attention_mask=mask_B_L, logits_to_keep=positions_K, use_cache=False
+    ).logits
+    scores = []
+    for row, item in enumerate(batch):
+        start, stop = len(item.prompt_ids) - 1 - first, len(sequences[row]) - 1 - first
+        targets_K = ids_B_L[row, positions_K[start:stop] + 1]
+        scores.append(_score_tokens(logits_B_K_V[row, start:stop], targets_K))
+    return scores
+
+
+def _score_tokens(logits_K_V: torch.Tensor, targets_K: torch.Tensor) -> TokenScores:
+    """Figures of one completion from its logits, in fp32, a chunk of positions at a time."""
+    rows = logits_at_once(logits_K_V.device.type, logits_K_V.shape[-1])
+    columns = [
+        _score_chunk(logits.float(), targets)
+        for logits, targets in zip(logits_K_V.split(rows), targets_K.split(rows), strict=True)
+    ]
+    return TokenScores(*(torch.cat(parts).tolist() for parts in zip(*columns, strict=True)))
+
+
+def _score_chunk(logits_K_V: torch.Tensor, targets_K: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    logprobs_K_V = torch.log_softmax(logits_K_V, dim=-1)
+    probs_K_V = logprobs_K_V.exp()
+    logprob_K = logprobs_K_V.gather(1, targets_K[:, None])[:, 0]
+    top1_logprob_K, top1_K = logprobs_K_V.max(dim=-1)
+    # A token of probability 0 has ln p = -inf and adds nothing: 0 * inf must not become NaN.
+    safe_K_V = logprobs_K_V.clamp_min(-1e4)
+    mu_K = (probs_K_V * safe_K_V).sum(-1)
+    sigma_K = ((probs_K_V * safe_K_V.square()).sum(-1) - mu_K.square()).clamp_min(0).sqrt()
+    at_temperature_K_G = torch.stack([_logprob_at(logprobs_K_V, logprob_K, t) for t in TEMPERATURES], dim=1)
+    return logprob_K, -mu_K, top1_K == targets_K, top1_logprob_K, sigma_K, at_temperature_K_G
+
+
+def _logprob_at(logprobs_K_V: torch.Tensor, logprob_K: torch.Tensor, temperature: float) -> torch.Tensor:
+    if temperature == 1.0:
+        return logprob_K
+    return logprob_K / temperature - torch.logsumexp(logprobs_K_V / temperature, dim=-1)

@@ -1,0 +1,69 @@
+"""What each procedural task offers to the variants: a way to know its examples, its words, its own variants.
+
+A procedural task has a language of its own. A model made for it knows no other words, and would fail on
+them however well it had learned the task. A task that is not in LANGUAGES is put in everyday words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from overmem.perturbations.distractor import DISTRACTORS, PLAIN_DISTRACTORS, Distractor
+from overmem.perturbations.preamble import PLAIN_PREAMBLES, PREAMBLES
+from overmem.perturbations.vocabulary import EVERYDAY, PEOPLE, WORDMATH, Vocabulary
+from overmem.records import Example
+from overmem.synthetic import facts, knights, wordmath
+
+Change = Callable[[Example, int], Example | None]
+"""From an example and a seed to the changed example, or None where it cannot be changed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Language:
+    """The words in which a task's examples may be put, and the variants that only it can make."""
+
+    knows: Callable[[Example], bool]
+    """Whether an example is one of the task's, as it was drawn."""
+    renamed: Vocabulary
+    """Words that `rename` may replace and use."""
+    spoken: Vocabulary = WORDMATH
+    """Words that a distractor may use."""
+    preambles: tuple[str, ...] = PLAIN_PREAMBLES
+    distractors: tuple[Distractor, ...] = PLAIN_DISTRACTORS
+    own: Mapping[str, Change] = field(default_factory=dict)
+
+
+LANGUAGES: tuple[Language, ...] = (
+    Language(
+        knows=lambda example: wordmath.recall_problem(example) is not None,
+        renamed=WORDMATH,
+        own={"numbers": wordmath.with_new_numbers},
+    ),
+    Language(
+        knows=lambda example: knights.recall_puzzle(example) is not None,
+        renamed=PEOPLE,
+        own={
+            "order": knights.in_another_order,
+            "leaf": knights.with_another_leaf,
+            "statement": knights.with_another_statement,
+        },
+    ),
+    Language(
+        knows=lambda example: facts.recall_problem(example) is not None,
+        renamed=PEOPLE,  # the things in it are what the world is about
+        own={"order": facts.in_another_order, "leaf": facts.with_another_owner},
+    ),
+)
+EVERYDAY_LANGUAGE = Language(
+    knows=lambda example: True,
+    renamed=EVERYDAY,
+    spoken=EVERYDAY,
+    preambles=PREAMBLES,
+    distractors=DISTRACTORS,
+)
+
+
+def language_of(example: Example) -> Language:
+    """The language of the task that an example is of; the everyday one where it is of none."""
+    return next((language for language in LANGUAGES if language.knows(example)), EVERYDAY_LANGUAGE)

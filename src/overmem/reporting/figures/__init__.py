@@ -1,0 +1,1 @@
+"""Figures of the report: training dynamics, differences between checkpoints, one theme for all."""

@@ -1,0 +1,113 @@
+"""All exhibits of a run, from the evidence of the checkpoints that its verdict compares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from overmem.artifacts.evidence import Evidence
+from overmem.artifacts.jobs import TRAIN_SCORES, VAL_ANSWERS, VAL_SAMPLES, VAL_SCORES, Job
+from overmem.axes import recall
+from overmem.reporting.sections.excess import excess_exhibit
+from overmem.reporting.sections.kinds import Exhibit, Shown
+from overmem.reporting.sections.membership import membership_exhibit
+from overmem.reporting.sections.reliability import answers_exhibit, tokens_exhibit
+from overmem.reporting.sections.samples import pass_exhibit
+from overmem.reporting.sections.tokens import TokenView, token_view
+from overmem.reporting.sections.verbatim import Recited, recited_exhibit
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+Record = Mapping[str, Any]
+JOBS = {VAL_SCORES, VAL_ANSWERS, VAL_SAMPLES, TRAIN_SCORES, recall.TRAIN, recall.VAL}
+"""The rows that exhibits are made of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exhibits:
+    """What the page shows beside the verdict."""
+
+    shown: tuple[Shown, ...]
+    """Checkpoints to choose from, in the order of the run."""
+    first: str
+    """The one shown first unless a reader chooses: what one would ship."""
+    second: str
+    """Beside it: the last."""
+    figures: tuple[Exhibit, ...]
+    tokens: TokenView
+    recited: Recited
+
+
+def shown_checkpoints(verdict: Record) -> tuple[Shown, ...]:
+    """The checkpoints that a verdict compares, in the order of the run, with what they are."""
+    if not verdict["checkpoints"]:
+        return ()
+    lowest = (verdict.get("alternatives") or {}).get("lowest_perplexity")
+    named = {
+        "recommended": (verdict.get("recommended") or {}).get("name"),
+        "lowest perplexity": lowest,
+        "last": verdict["checkpoints"][-1]["name"],
+    }
+    names = [record["name"] for record in verdict["checkpoints"]]
+    roles = {name: tuple(role for role, who in named.items() if who == name) for name in names}
+    return tuple(Shown(name=name, roles=roles[name]) for name in names if roles[name])
+
+
+def compared_pair(shown: tuple[Shown, ...]) -> tuple[str | None, str]:
+    """What one would ship, and the last; the former is None where there is no other checkpoint."""
+    last = next(item.name for item in shown if "last" in item.roles)
+    for role in ("recommended", "lowest perplexity"):
+        for item in shown:
+            if role in item.roles and item.name != last:
+                return item.name, last
+    return None, last
+
+
+def build_exhibits(
+    verdict: Record,
+    evidence: Mapping[str, Evidence],
+    tokenizer: Tokenizer | None,
+    command: Callable[[str], str],
+) -> Exhibits:
+    """Make every exhibit that the rows allow; the others say what would allow them.
+
+    Args:
+        verdict: an `overmem.verdict/1` record with at least one checkpoint.
+        evidence: of each checkpoint in `shown_checkpoints`, in their order; a job's rows are aligned
+            among the checkpoints that have it.
+        tokenizer: of the run, if it can be read.
+        command: {axis: the sentence that says which command measures it}.
+    """
+    shown = shown_checkpoints(verdict)
+    before, last = compared_pair(shown)
+    rows = {job: _rows(evidence, job) for job in JOBS}
+    texts = {name: table for item in evidence.values() for name, table in item.texts.items()}
+    samples = rows[VAL_SAMPLES]
+    heat = next((float(table["temperature"][0]) for table in samples.values() if len(table)), None)
+    scores = rows[VAL_SCORES]
+    temperatures = next(iter(evidence.values())).temperatures if evidence else ()
+    lowest = next((item.name for item in shown if "lowest perplexity" in item.roles), None)
+    figures = (
+        tokens_exhibit(scores, command("likelihood")),
+        answers_exhibit(rows[VAL_ANSWERS], command("accuracy")),
+        pass_exhibit(samples, heat, command("diversity")),
+        membership_exhibit(rows[TRAIN_SCORES], scores, command("train")),
+        excess_exhibit(scores, lowest, temperatures, command("likelihood")),
+    )
+    continued = rows[recall.TRAIN], rows[recall.VAL]
+    return Exhibits(
+        shown=shown,
+        first=before or last,
+        second=last,
+        figures=figures,
+        tokens=token_view(scores, texts.get("val"), tokenizer, before, last),
+        recited=recited_exhibit(*continued, texts.get("train"), tokenizer, (before, last), command("recall")),
+    )
+
+
+def _rows(evidence: Mapping[str, Evidence], job: Job) -> dict[str, pl.DataFrame]:
+    return {name: item.rows[job] for name, item in evidence.items() if job in item.rows}

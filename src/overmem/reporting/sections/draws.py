@@ -1,0 +1,101 @@
+"""A figure of an exhibit: drawn at each checkpoint by the same bootstrap, compared in pairs, put into words.
+
+Shape suffixes: D draws.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from overmem.formatting import DASH, MINUS
+from overmem.records import Estimate
+from overmem.reporting.sections.kinds import Pair
+from overmem.stats.intervals import NO_SPREAD
+from overmem.stats.measures import FloatArray, Measure
+from overmem.stats.paired import bootstrap
+
+DRAWS = 2000
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A measure at one checkpoint, with its bootstrap draws; the same draws at all checkpoints."""
+
+    value: float
+    draws_D: FloatArray
+    n: int
+    reason: str | None = None
+
+    @classmethod
+    def of(cls, measure: Measure) -> Drawn:
+        """Draw a measure; a measure that is undefined stays so."""
+        if measure.reason is not None:
+            return cls(math.nan, np.full(DRAWS, math.nan), measure.problems, measure.reason)
+        return cls(measure.value(), bootstrap([measure], DRAWS, SEED), measure.problems)
+
+    def estimate(self) -> Estimate:
+        """The figure with its 95% percentile interval over problems."""
+        return interval(self.value, self.draws_D, self.n, self.reason)
+
+    def minus(self, other: Drawn) -> Estimate:
+        """The paired difference with its 95% percentile interval."""
+        n, reason = min(self.n, other.n), self.reason or other.reason
+        return interval(self.value - other.value, self.draws_D - other.draws_D, n, reason)
+
+
+def interval(value: float, draws_D: FloatArray, n: int, reason: str | None = None) -> Estimate:
+    """A figure with the 95% percentile interval of its draws, or the reason why it has none."""
+    finite_D = draws_D[np.isfinite(draws_D)]
+    if reason is None and not math.isfinite(value):
+        reason = "nothing to measure it on"
+    if reason is not None or not math.isfinite(value):
+        return Estimate(math.nan, math.nan, math.nan, n, reason)
+    if len(finite_D) < 2 or np.ptp(finite_D) < 1e-12:
+        return Estimate(value, math.nan, math.nan, n, NO_SPREAD)
+    low, high = np.percentile(finite_D, [2.5, 97.5])
+    return Estimate(value, min(float(low), value), max(float(high), value), n)
+
+
+def compare(drawn: Mapping[str, Drawn], what: str, digits: int = 3) -> dict[Pair, str]:
+    """For each pair of checkpoints, the later minus the earlier, in words.
+
+    Args:
+        drawn: by checkpoint, in the order of the run.
+        what: name of the measure.
+        digits: after the point.
+    """
+    found = {}
+    for earlier, later in combinations(drawn, 2):
+        difference = drawn[later].minus(drawn[earlier])
+        if math.isfinite(difference.value):
+            said = signed_text(difference, digits)
+            found[earlier, later] = f"{what}, {later} minus {earlier}: {said}, paired"
+    return found
+
+
+def plain_text(estimate: Estimate, digits: int = 3) -> str:
+    """A figure with its interval: `0.976 (95% interval 0.960-0.990)`."""
+    if not math.isfinite(estimate.value):
+        return f"undefined: {estimate.reason}"
+    text = f"{estimate.value:.{digits}f}"
+    if not math.isfinite(estimate.low):
+        return f"{text} (no interval: {estimate.reason})" if estimate.reason else text
+    return f"{text} (95% interval {estimate.low:.{digits}f}{DASH}{estimate.high:.{digits}f})"
+
+
+def signed_text(estimate: Estimate, digits: int = 3) -> str:
+    """A difference with its interval, signs written out."""
+    if not math.isfinite(estimate.value):
+        return f"undefined: {estimate.reason}"
+    value, low, high = (
+        f"{x:+.{digits}f}".replace("-", MINUS) for x in (estimate.value, estimate.low, estimate.high)
+    )
+    if not math.isfinite(estimate.low):
+        return f"{value} (no interval: {estimate.reason})" if estimate.reason else value
+    return f"{value} (95% interval {low} to {high})"

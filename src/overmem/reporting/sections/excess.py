@@ -1,0 +1,193 @@
+"""Excess NLL taken apart: which tokens a checkpoint lost on, against the one with the lowest NLL.
+
+Shape suffixes: M tokens, N problems, D draws.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from overmem.artifacts.evidence import Evidence
+from overmem.artifacts.jobs import VAL_SCORES
+from overmem.axes.calibration import measures as calibration_measures
+from overmem.formatting import percent
+from overmem.records import Estimate
+from overmem.reporting.escaping import plotly_text
+from overmem.reporting.figures.theme import axis, layout, rounded
+from overmem.reporting.sections.draws import Drawn, interval, signed_text
+from overmem.reporting.sections.kinds import Cell, Exhibit, Figure, Table, Trace, left_out
+from overmem.stats.excess import MIN_EXCESS_NATS
+from overmem.stats.measures import FloatArray, Measure, ratio_measure
+
+NAME, TITLE = "excess-nll", "What the excess NLL is made of"
+TOTAL = "all tokens"
+OWN_PATH = ("only_lowest", "neither")
+CELLS = {
+    "both": "first choice at both",
+    "only_last": "first choice only here",
+    "only_lowest": "first choice only at the lowest",
+    "neither": "first choice at neither",
+}
+"""The four cells of `split_excess`, as a reader is told of them."""
+
+
+def excess_exhibit(
+    rows: Mapping[str, pl.DataFrame], lowest: str | None, temperatures: Sequence[float], command: str
+) -> Exhibit:
+    """The excess NLL of each checkpoint over the lowest, by whether the reference token is a first choice.
+
+    Args:
+        rows: likelihood rows on val of each checkpoint, aligned.
+        lowest: the checkpoint with the lowest NLL.
+        temperatures: the grid of `logprob_at_temperature`.
+        command: what would measure the rows where there are none.
+    """
+    if lowest is None or lowest not in rows or len(rows) < 2:
+        why = f"no other checkpoint is compared with {lowest}, the lowest" if lowest in rows else command
+        return left_out(NAME, TITLE, why)
+    cells = {name: excess_cells(table, rows[lowest]) for name, table in rows.items() if name != lowest}
+    drawn = {name: {key: Drawn.of(m) for key, m in found.items()} for name, found in cells.items()}
+    said = {name: _said(found, rows[name], temperatures) for name, found in drawn.items()}
+    said[lowest] = "the lowest NLL of the run: no excess, by definition"
+    said = {name: said[name] for name in rows}
+    estimates = {name: {k: d.estimate() for k, d in found.items()} for name, found in drawn.items()}
+    first = rows[lowest]
+    return Exhibit(
+        name=NAME,
+        title=TITLE,
+        reading=f"NLL minus that of {lowest}, split by whether the reference token is the model's first "
+        "choice. What sits on tokens that are not its first choice is confidence in its own path, and "
+        "greedy accuracy can hold.",
+        measured=f"n = {int(first['n_tokens'].sum()):,} tokens of {len(first):,} validation problems; bars: "
+        "95% interval over problems. Below zero: more probable than at the lowest.",
+        figure=_figure({name: _traces(name, found) for name, found in estimates.items()}),
+        table=_table(estimates),
+        said=said,
+    )
+
+
+def excess_cells(rows: pl.DataFrame, lowest: pl.DataFrame) -> dict[str, Measure]:
+    """The four cells and their total in nats per token, as measures over problems.
+
+    Args:
+        rows: likelihood rows of the checkpoint.
+        lowest: of the checkpoint with the lowest NLL, for the same problems.
+    """
+    lengths_N = rows["logprob"].list.len().to_numpy().astype(np.int64)
+    problem_M = np.repeat(np.arange(len(rows)), lengths_N)
+    excess_M = _flat(lowest, "logprob") - _flat(rows, "logprob")
+    here_M, there_M = (_flat(table, "is_top1").astype(bool) for table in (rows, lowest))
+    masks = {
+        "both": here_M & there_M,
+        "only_last": here_M & ~there_M,
+        "only_lowest": ~here_M & there_M,
+        "neither": ~here_M & ~there_M,
+        TOTAL: np.ones_like(here_M),
+    }
+    return {
+        key: ratio_measure(
+            key,
+            "lower",
+            "val:score",
+            _per_problem(problem_M, np.where(mask_M, excess_M, 0.0), len(rows)),
+            lengths_N.astype(np.float64),
+        )
+        for key, mask_M in masks.items()
+    }
+
+
+def share(part: FloatArray, value: float, total: Drawn) -> Estimate:
+    """A part of the excess as a share of all of it; undefined where there is hardly any excess."""
+    if not total.value >= MIN_EXCESS_NATS:
+        return Estimate(math.nan, math.nan, math.nan, total.n, "there is no excess to take a share of")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return interval(value / total.value, part / total.draws_D, total.n)
+
+
+def _said(drawn: Mapping[str, Drawn], rows: pl.DataFrame, temperatures: Sequence[float]) -> str:
+    total = drawn[TOTAL]
+    parts = [f"excess {signed_text(total.estimate())} nats a token"]
+    own_D = np.sum([drawn[key].draws_D for key in OWN_PATH], axis=0)
+    own = share(own_D, sum(drawn[key].value for key in OWN_PATH), total)
+    parts.append(f"on tokens that are not its first choice {_share_text(own)}")
+    evidence = Evidence(rows={VAL_SCORES: rows}, texts={}, temperatures=tuple(temperatures))
+    gap = next((m for m in calibration_measures(evidence) if m.name == "temperature_gap"), None)
+    if gap is not None and gap.reason is None:
+        heat = Drawn.of(gap)
+        parts.append(
+            f"one softer temperature takes back {_share_text(share(heat.draws_D, heat.value, total))}"
+        )
+    return "; ".join(parts)
+
+
+def _share_text(found: Estimate) -> str:
+    if not math.isfinite(found.value):
+        return f"undefined ({found.reason})"
+    text = percent(found.value, 0)
+    return (
+        f"{text} (95% interval {percent(found.low, 0)} to {percent(found.high, 0)})"
+        if math.isfinite(found.low)
+        else text
+    )
+
+
+def _traces(name: str, cells: Mapping[str, Estimate]) -> tuple[Trace, ...]:
+    found = [cells[key] for key in (TOTAL, *CELLS)]
+    labels = [TOTAL, *CELLS.values()]
+    hover = [
+        f"<b>{plotly_text(name)}</b><br>{label}<br>{signed_text(e)}<br>n = {e.n:,} problems"
+        for label, e in zip(labels, found, strict=True)
+    ]
+    bars: Trace = {
+        "type": "bar",
+        "orientation": "h",
+        "x": rounded([e.value for e in found]),
+        "y": labels,
+        "offsetgroup": "@role",
+        "marker": {"color": "@series", "pattern": {"shape": "@pattern", "size": 6, "solidity": 0.3}},
+        "error_x": {
+            "type": "data",
+            "symmetric": False,
+            "array": rounded([e.high - e.value for e in found]),
+            "arrayminus": rounded([e.value - e.low for e in found]),
+            "color": "@ink",
+            "thickness": 1.2,
+            "width": 3,
+        },
+        "hovertext": hover,
+        "hoverinfo": "text",
+    }
+    return (bars,)
+
+
+def _figure(series: Mapping[str, tuple[Trace, ...]]) -> Figure:
+    x = axis("nats a token above the lowest", zeroline=True, zerolinecolor="@muted", nticks=7)
+    y = axis("", autorange="reversed", ticklabelstandoff=6)
+    wide = layout(x, y, height=330, bargap=0.28, bargroupgap=0.1)
+    wide["margin"] = {"l": 210, "r": 16, "t": 10, "b": 48}
+    small = {"margin.l": 126, "yaxis.tickvals": [TOTAL, *CELLS.values()]}
+    texts = [TOTAL, *(text.replace("first choice ", "first choice<br>") for text in CELLS.values())]
+    return Figure(layout=wide, compact={**small, "yaxis.ticktext": texts, "height": 360}, series=series)
+
+
+def _table(estimates: Mapping[str, Mapping[str, Estimate]]) -> Table:
+    rows: list[tuple[Cell, ...]] = [
+        (name, CELLS.get(key, TOTAL), e.value, e.low, e.high, e.n)
+        for name, cells in estimates.items()
+        for key, e in cells.items()
+    ]
+    columns = ("checkpoint", "reference_token_is", "excess_nats_per_token", "low_95", "high_95", "problems")
+    return Table(columns=columns, rows=tuple(rows))
+
+
+def _flat(rows: pl.DataFrame, column: str) -> FloatArray:
+    return rows[column].explode().to_numpy().astype(np.float64)
+
+
+def _per_problem(problem_M: npt.NDArray[np.int64], value_M: FloatArray, n: int) -> FloatArray:
+    return np.bincount(problem_M, value_M, minlength=n).astype(np.float64)

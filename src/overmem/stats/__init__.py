@@ -1,0 +1,1 @@
+"""Pure statistics on arrays: intervals, paired differences, the curve posterior and the stage rule."""

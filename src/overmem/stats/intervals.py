@@ -1,0 +1,145 @@
+"""Measured figures with 95% intervals, from the rows alone.
+
+These intervals describe one checkpoint, or one pair, as measured; the stage's confidence comes from
+the posterior of whole curves instead (`posterior`).
+
+Shape suffixes: C checkpoints, B = 2C (accuracies first, then log NLLs).
+"""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+
+from overmem.records import Estimate
+from overmem.stats.moments import Moments
+
+ONE_PROBLEM = "one problem has no standard error"
+NO_SPREAD = "every problem gives the same value, so its spread is unknown"
+_TINY = 1e-9
+"""Standard errors below this are rounding, not information."""
+
+
+def accuracy_estimate(moments: Moments, c: int) -> Estimate:
+    """Accuracy of checkpoint c with Wilson's interval, which is never of width zero.
+
+    With several samples of one problem the mean of a problem is a fraction; the sample size is then
+    the number of right-or-wrong answers that would have the same standard error.
+
+    Args:
+        moments: measured curves.
+        c: position of the checkpoint.
+
+    Returns:
+        Estimate in [0, 1]; higher is better.
+
+    Source: Wilson (1927), doi 10.1080/01621459.1927.10502953.
+    """
+    value, variance = float(moments.accuracy_C[c]), float(moments.sample_cov_B_B[c, c])
+    if moments.n < 2:
+        return Estimate(value, math.nan, math.nan, moments.n, ONE_PROBLEM)
+    size = value * (1 - value) / variance if variance > _TINY**2 else float(moments.n)
+    z = critical_value(moments.n)
+    centre = (value + z**2 / (2 * size)) / (1 + z**2 / size)
+    half = z * math.sqrt(max(value * (1 - value), 0.0) / size + z**2 / (4 * size**2)) / (1 + z**2 / size)
+    return Estimate(
+        value, min(max(0.0, centre - half), value), max(min(1.0, centre + half), value), moments.n
+    )
+
+
+def nll_estimate(moments: Moments, c: int) -> Estimate:
+    """NLL of checkpoint c, nats per token (lower is better), interval symmetric in log NLL.
+
+    Args:
+        moments: measured curves.
+        c: position of the checkpoint.
+
+    Returns:
+        Estimate; low and high are NaN with a reason where the rows show no spread.
+    """
+    value, at = float(moments.nll_C[c]), moments.nll_C.size + c
+    relative_se = math.sqrt(float(moments.sample_cov_B_B[at, at]))
+    if moments.n < 2 or relative_se < _TINY:
+        reason = ONE_PROBLEM if moments.n < 2 else NO_SPREAD
+        return Estimate(value, math.nan, math.nan, moments.n, reason)
+    factor = math.exp(critical_value(moments.n) * relative_se)
+    return Estimate(value, value / factor, value * factor, moments.n)
+
+
+def perplexity(nats: float) -> float:
+    """The exponential of an NLL, or of a difference of two; infinite where it overflows."""
+    with np.errstate(over="ignore"):
+        return float(np.exp(nats))
+
+
+def perplexity_estimate(nll: Estimate) -> Estimate:
+    """Exponentiate an NLL estimate and its interval; lower is better."""
+    return Estimate(perplexity(nll.value), perplexity(nll.low), perplexity(nll.high), nll.n, nll.reason)
+
+
+def accuracy_difference(moments: Moments, c: int, reference: int) -> Estimate:
+    """Paired difference of accuracy, checkpoint c minus the reference; above 0 is better.
+
+    Args:
+        moments: measured curves.
+        c: position of the checkpoint.
+        reference: position of the one it is compared with.
+
+    Returns:
+        Estimate with Student's interval.
+    """
+    cov = moments.sample_cov_B_B
+    variance = float(cov[c, c] + cov[reference, reference] - 2 * cov[c, reference])
+    return _difference(float(moments.accuracy_C[c] - moments.accuracy_C[reference]), variance, moments.n)
+
+
+def nll_difference(moments: Moments, c: int, reference: int) -> Estimate:
+    """Paired difference of NLL, nats per token, checkpoint c minus the reference; below 0 is better.
+
+    Args:
+        moments: measured curves.
+        c: position of the checkpoint.
+        reference: position of the one it is compared with.
+
+    Returns:
+        Estimate with Student's interval; the error of each NLL is linearised.
+    """
+    cov, checkpoints = moments.sample_cov_B_B, moments.nll_C.size
+    a, b = float(moments.nll_C[c]), float(moments.nll_C[reference])
+    i, j = checkpoints + c, checkpoints + reference
+    variance = float(a * a * cov[i, i] + b * b * cov[j, j] - 2 * a * b * cov[i, j])
+    return _difference(a - b, variance, moments.n)
+
+
+def critical_value(n: int) -> float:
+    """Student's 97.5% point for n problems (1.96 for many), within 1% for any n.
+
+    Args:
+        n: problems, at least 2.
+
+    Returns:
+        The factor of a standard error that gives a 95% interval.
+
+    Source: exact for 1 and 2 degrees of freedom, else the expansion of Abramowitz and Stegun 26.7.5;
+    scipy would cost more to import than everything here costs to compute.
+    """
+    freedom = n - 1
+    if freedom == 1:
+        return math.tan(0.475 * math.pi)
+    if freedom == 2:
+        return 0.95 * math.sqrt(2 / (4 * 0.975 * 0.025))
+    z = NormalDist().inv_cdf(0.975)
+    first = (z**3 + z) / 4
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + first / freedom + second / freedom**2 + third / freedom**3
+
+
+def _difference(value: float, variance: float, n: int) -> Estimate:
+    se = math.sqrt(max(variance, 0.0))
+    if n < 2 or se < _TINY:
+        return Estimate(value, math.nan, math.nan, n, ONE_PROBLEM if n < 2 else NO_SPREAD)
+    half = critical_value(n) * se
+    return Estimate(value, value - half, value + half, n)

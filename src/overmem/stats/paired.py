@@ -1,0 +1,116 @@
+"""Paired differences between checkpoints on any measure, by the bootstrap over problems.
+
+Both sides are counted on the same draw of problems, which is what makes small differences visible.
+With several seeds of one recipe, seeds are drawn first, then problems.
+
+Shape suffixes: D draws, N problems, S seeds.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from overmem.records import Estimate
+from overmem.stats.intervals import NO_SPREAD, ONE_PROBLEM
+from overmem.stats.measures import FloatArray, Measure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One side minus the other."""
+
+    estimate: Estimate
+    p: float
+    """Two-sided, from the draws; NaN when undefined. At least 2 / (draws + 1)."""
+
+
+def draw_counts(sizes: Mapping[str, int], draws: int, seed: int) -> dict[str, FloatArray]:
+    """How often each problem is drawn, (D, N) for each population.
+
+    A population's draws depend on the seed, its name and its size only, so that everything measured
+    on the same problems is counted alike.
+
+    Args:
+        sizes: problems of each population.
+        draws: bootstrap draws.
+        seed: of the draws.
+    """
+    return {name: _population_counts(name, n, draws, seed) for name, n in sizes.items()}
+
+
+@lru_cache(maxsize=64)
+def _population_counts(name: str, n: int, draws: int, seed: int) -> FloatArray:
+    rng = np.random.default_rng([seed, zlib.crc32(name.encode()), n])
+    drawn_D_N = rng.integers(n, size=(draws, n)) + n * np.arange(draws)[:, None]
+    return np.bincount(drawn_D_N.ravel(), minlength=draws * n).reshape(draws, n).astype(np.float64)
+
+
+def difference(
+    left: Sequence[Measure], right: Sequence[Measure], *, draws: int = 2000, seed: int = 0
+) -> Difference:
+    """The mean over seeds of left minus right, with a 95% percentile interval.
+
+    Args:
+        left: the measure on one side, one entry a seed.
+        right: the same measure on the other side, of the same problems.
+        draws: bootstrap draws.
+        seed: of the draws.
+
+    Returns:
+        Estimate and p; NaN with a reason where a side is undefined or nothing varies.
+    """
+    n = min(measure.problems for measure in (*left, *right))
+    reason = next((m.reason for m in (*left, *right) if m.reason is not None), None)
+    if reason is not None:
+        return Difference(estimate=Estimate(math.nan, math.nan, math.nan, n, reason), p=math.nan)
+    value = float(np.mean([m.value() for m in left]) - np.mean([m.value() for m in right]))
+    if n < 2:
+        return Difference(estimate=Estimate(value, math.nan, math.nan, n, ONE_PROBLEM), p=math.nan)
+    together = len(left) == len(right)
+    difference_D = bootstrap(left, draws, seed, 1) - bootstrap(right, draws, seed, 1 if together else 2)
+    difference_D = difference_D[np.isfinite(difference_D)]
+    if not len(difference_D) or np.ptp(difference_D) < 1e-12:
+        return Difference(estimate=Estimate(value, math.nan, math.nan, n, NO_SPREAD), p=math.nan)
+    low, high = np.percentile(difference_D, [2.5, 97.5])
+    tail = 1 + min((difference_D <= 0).sum(), (difference_D >= 0).sum())
+    p = min(1.0, 2 * float(tail) / (len(difference_D) + 1))
+    return Difference(estimate=Estimate(value, min(float(low), value), max(float(high), value), n), p=p)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values; NaN stays NaN and counts for nothing.
+
+    Source: Holm (1979), Scandinavian Journal of Statistics 6, 65-70.
+    """
+    order = sorted((i for i, p in enumerate(p_values) if math.isfinite(p)), key=lambda i: p_values[i])
+    adjusted, highest = [math.nan] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * p_values[i]))
+        adjusted[i] = highest
+    return adjusted
+
+
+def bootstrap(measures: Sequence[Measure], draws: int, seed: int, stream: int = 1) -> FloatArray:
+    """The measure's mean over drawn seeds, each on the drawn problems.
+
+    Args:
+        measures: one entry a seed; several are drawn with replacement, then problems.
+        draws: D.
+        seed: of the draws.
+        stream: sides with the same stream and number of seeds draw the same seeds.
+
+    Returns:
+        D values.
+    """
+    values_S_D = np.stack([m.statistic(draw_counts(m.sizes, draws, seed)) for m in measures])
+    if len(measures) == 1:
+        return np.asarray(values_S_D[0])
+    rng = np.random.default_rng([seed, stream, len(measures)])
+    chosen_D_S = rng.integers(len(measures), size=(draws, len(measures)))
+    return np.asarray(np.take_along_axis(values_S_D.T, chosen_D_S, axis=1).mean(axis=1))

@@ -1,0 +1,154 @@
+"""Draws of the true curves given the rows.
+
+Resampling problems would add the measurement noise a second time, and the peak of a noisy curve is
+a maximum, so it would be too high twice over. Here the true curves are drawn from their posterior
+instead: curve prior (`gp`) times a Gaussian likelihood whose covariance comes from the paired rows
+(`moments`), with all scales of the prior integrated over.
+
+Shape suffixes: C checkpoints, B = 2C (accuracies, then log NLLs), M pairs of scales (one point for
+accuracy, one for NLL), D draws, K and U some of the M, R some of the D.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from overmem.stats.gaussian_process import ACCURACY_PRIOR, LOG_NLL_PRIOR, log_evidence
+from overmem.stats.moments import Moments
+from overmem.stats.sampler import KEPT_POINTS, sample_scales, softmax, systematic_choice
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+_PAIRING_SEED = 1
+_IMAGINED_PAIRS = 60
+_IMAGINED_DRAWS = 600
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedPrior:
+    """The curve prior after the scales have seen the data: a mixture of Gaussians."""
+
+    mean_B: FloatArray
+    cov_M_B_B: FloatArray
+    weight_M: FloatArray
+    """Posterior weight of each pair of scales; sums to 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curves:
+    """Draws of the true curves; row d of both arrays belongs together."""
+
+    accuracy_D_C: FloatArray
+    nll_D_C: FloatArray
+
+
+def measured_vector(accuracy_C: FloatArray, nll_C: FloatArray) -> FloatArray:
+    """Stack accuracies and log NLLs into the vector that the posterior works on."""
+    return np.concatenate([accuracy_C, np.log(nll_C)])
+
+
+def fit_prior(moments: Moments, steps_C: IntArray) -> FittedPrior:
+    """Draw the prior's scales by how well they explain the measured curves.
+
+    Accuracy and NLL scales are first drawn apart; pairs are then formed and reweighed jointly,
+    because the two measures share their problems and so their errors.
+
+    Args:
+        moments: measured curves with the covariance of their errors.
+        steps_C: increasing optimizer steps.
+
+    Returns:
+        FittedPrior, deterministic in its inputs.
+    """
+    checkpoints = steps_C.size
+    mean_B = np.repeat([ACCURACY_PRIOR.level_mean, LOG_NLL_PRIOR.level_mean], checkpoints)
+    residual_B = measured_vector(moments.accuracy_C, moments.nll_C) - mean_B
+    first, second = slice(None, checkpoints), slice(checkpoints, None)
+    noise_cov_B_B = moments.noise_cov_B_B
+    accuracy_cov, accuracy_evidence = sample_scales(
+        ACCURACY_PRIOR, steps_C, noise_cov_B_B[first, first], residual_B[first]
+    )
+    nll_cov, nll_evidence = sample_scales(
+        LOG_NLL_PRIOR, steps_C, noise_cov_B_B[second, second], residual_B[second]
+    )
+    partner_M = np.random.default_rng(_PAIRING_SEED).permutation(KEPT_POINTS)
+    cov_M_B_B = np.zeros((KEPT_POINTS, 2 * checkpoints, 2 * checkpoints))
+    cov_M_B_B[:, first, first] = accuracy_cov
+    cov_M_B_B[:, second, second] = nll_cov[partner_M]
+    joint_M = log_evidence(cov_M_B_B + noise_cov_B_B, residual_B)
+    weight_M = softmax(joint_M - accuracy_evidence - nll_evidence[partner_M])
+    return FittedPrior(mean_B=mean_B, cov_M_B_B=cov_M_B_B, weight_M=weight_M)
+
+
+def draw_curves(fitted: FittedPrior, moments: Moments, draws: int, rng: np.random.Generator) -> Curves:
+    """Draw true curves from the posterior.
+
+    Args:
+        fitted: the prior with weighed scales.
+        moments: measured curves with the covariance of their errors.
+        draws: D.
+        rng: source of randomness.
+
+    Returns:
+        Curves with accuracies cut to [0, 1] and NLL in nats per token.
+    """
+    measured_B = measured_vector(moments.accuracy_C, moments.nll_C)
+    return _draw(fitted, measured_B, moments.noise_cov_B_B, draws, rng)
+
+
+def draw_with_more_problems(
+    fitted: FittedPrior, moments: Moments, curves: Curves, multiple: float, rng: np.random.Generator
+) -> Curves:
+    """Draw true curves as if `multiple` times as many problems had confirmed the posterior mean.
+
+    Args:
+        fitted: the prior with weighed scales.
+        moments: what was measured.
+        curves: draws given what was measured; their mean is what more problems would show.
+        multiple: how many times as many problems.
+        rng: source of randomness.
+
+    Returns:
+        Curves, fewer than usual: this answers "about how many", not a stage.
+    """
+    mean_B = np.concatenate([curves.accuracy_D_C.mean(axis=0), np.log(curves.nll_D_C).mean(axis=0)])
+    kept_K = np.unique(systematic_choice(fitted.weight_M, _IMAGINED_PAIRS, 0.5))
+    weight_K = fitted.weight_M[kept_K] / fitted.weight_M[kept_K].sum()
+    fewer = FittedPrior(mean_B=fitted.mean_B, cov_M_B_B=fitted.cov_M_B_B[kept_K], weight_M=weight_K)
+    return _draw(fewer, mean_B, moments.noise_cov_B_B / multiple, _IMAGINED_DRAWS, rng)
+
+
+def _draw(
+    fitted: FittedPrior,
+    measured_B: FloatArray,
+    noise_cov_B_B: FloatArray,
+    draws: int,
+    rng: np.random.Generator,
+) -> Curves:
+    """Give each pair of scales draws in proportion to its weight.
+
+    A draw is a prior curve corrected by the gain times what it leaves unexplained (Matheron's rule),
+    which is exact for Gaussians.
+    """
+    chosen_D = systematic_choice(fitted.weight_M, draws, rng.random())
+    used_U, place_D = np.unique(chosen_D, return_inverse=True)
+    cov_U_B_B = fitted.cov_M_B_B[used_U]
+    gain_U_B_B = np.linalg.solve(cov_U_B_B + noise_cov_B_B, cov_U_B_B).swapaxes(1, 2)
+    root_U_B_B = np.linalg.cholesky(cov_U_B_B)
+    size = measured_B.size
+    noise_D_B = rng.standard_normal((draws, size)) @ np.linalg.cholesky(noise_cov_B_B).T
+    normal_D_B = rng.standard_normal((draws, size))
+    values_D_B = np.empty((draws, size))
+    for place in range(used_U.size):
+        rows = place_D == place
+        prior_R_B = fitted.mean_B + normal_D_B[rows] @ root_U_B_B[place].T
+        values_D_B[rows] = prior_R_B + (measured_B - noise_D_B[rows] - prior_R_B) @ gain_U_B_B[place].T
+    checkpoints = size // 2
+    return Curves(
+        accuracy_D_C=np.clip(values_D_B[:, :checkpoints], 0.0, 1.0),
+        nll_D_C=np.exp(values_D_B[:, checkpoints:]),
+    )

@@ -1,0 +1,1 @@
+"""The page of a sweep: its figure and what stands around it."""

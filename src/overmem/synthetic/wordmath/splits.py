@@ -1,0 +1,71 @@
+"""The splits of `wordmath`, which share no problem, and their examples, the same on every machine."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from overmem.records import Example
+from overmem.synthetic.drawn import DrawnTask
+from overmem.synthetic.wordmath.problems import Problem, Split, draw_problem
+from overmem.synthetic.wordmath.solutions import write_prompt, write_solution
+from overmem.synthetic.wordmath.wording import OTHER_HAND, TRAINED_CHANGES, UNSEEN_CHANGES
+
+SPLITS = {
+    "train": Split(0, 60),
+    "val": Split(60, 75),
+    "test": Split(75, 90),
+    "ood_steps": Split(90, 100, steps=(3, 4)),
+    "ood_operations": Split(90, 100, changes=TRAINED_CHANGES + UNSEEN_CHANGES, required=UNSEEN_CHANGES),
+    "ood_phrasing": Split(90, 100, unseen_phrasing=True),
+}
+VAL_OTHER_HAND = "val_other_hand"
+"""The problems of `val`, under the same ids, with solutions by another hand than training's."""
+TASK = DrawnTask(
+    name="wordmath",
+    splits=SPLITS,
+    draw=draw_problem,
+    key=lambda problem: problem.question,
+    write_prompt=write_prompt,
+    write_solution=write_solution,
+    answer=lambda problem: str(problem.answer),
+    describe=lambda problem: {"operations": problem.operations, "n_steps": len(problem.steps)},
+    also=(VAL_OTHER_HAND,),
+)
+
+
+def load_split(name: str) -> list[Example]:
+    """All problems of a split, the same on every machine.
+
+    Args:
+        name: `train`, `val`, `test`, `ood_steps`, `ood_operations`, `ood_phrasing` or `val_other_hand`.
+
+    Raises:
+        DataError: the split does not exist.
+    """
+    if name == VAL_OTHER_HAND:
+        return [_in_other_hand(example) for example in load_split("val")]
+    return TASK.load_split(name)
+
+
+def draw_examples(name: str, split: Split, size: int) -> list[Example]:
+    """The first `size` different problems that a split's random numbers give.
+
+    Args:
+        name: names the examples and seeds the draw.
+        split: which problems are allowed.
+        size: how many.
+    """
+    return TASK.draw_examples(name, split, size)
+
+
+def recall_problem(example: Example) -> Problem | None:
+    """The problem behind an example, drawn again; None when it is not one of `load_split`, as it was."""
+    return TASK.recall(example)
+
+
+def _in_other_hand(example: Example) -> Example:
+    problem = recall_problem(example)
+    assert problem is not None
+    rng = random.Random(f"wordmath/{VAL_OTHER_HAND}/{example.id}")
+    return replace(example, completion=write_solution(problem, rng, OTHER_HAND))

@@ -1,0 +1,1 @@
+"""Fine-tune as a recipe says, with TRL, PEFT and a reweighted loss."""

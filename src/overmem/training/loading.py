@@ -1,0 +1,72 @@
+"""Load the model that a recipe starts from, in the precision that its hardware has.
+
+Where a recipe leaves the choice (`training.bf16`, `model.dtype: auto`), bf16 is used only on hardware that
+has it: a CPU without it emulates every product and was measured ten times slower than in fp32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+
+from overmem.errors import RecipeError
+from overmem.recipe.base_model import resolve_model
+from overmem.recipe.schema import ModelRecipe
+
+
+def load_model(recipe: ModelRecipe) -> tuple[Any, PreTrainedTokenizerBase]:
+    """The model in the recipe's dtype and its tokenizer.
+
+    Raises:
+        RecipeError: the model cannot be found or loaded.
+    """
+    name = recipe.name
+    try:
+        name = resolve_model(recipe)
+        model = AutoModelForCausalLM.from_pretrained(
+            name,
+            dtype=torch_dtype(recipe.dtype),
+            attn_implementation=recipe.attn_implementation,
+            trust_remote_code=recipe.trust_remote_code,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=recipe.trust_remote_code)
+    except RecipeError:
+        raise
+    except (OSError, ValueError, ImportError) as error:
+        raise RecipeError(
+            "the model cannot be loaded",
+            got=f"{name} ({(str(error).splitlines() or [''])[0]})",
+            expected="a local folder, or a hub id that can be reached",
+            next_step="set model.name in the recipe, or pass --model",
+        ) from None
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return model, tokenizer
+
+
+AUTO = "auto"
+
+
+def has_bf16(*, use_cpu: bool = False) -> bool:
+    """Whether the device that training takes computes in bf16 natively.
+
+    Args:
+        use_cpu: train on the CPU even where there is an accelerator.
+    """
+    accelerator = None if use_cpu else torch.accelerator.current_accelerator(check_available=True)
+    if accelerator is None:
+        known: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+        # x86 with AVX-512 or AMX, and ARM; an older torch that cannot say gets fp32.
+        return any(known.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    if accelerator.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return True
+
+
+def torch_dtype(name: str) -> torch.dtype:
+    """The dtype of a recipe's weights; `auto` is bf16 where the hardware has it, else fp32."""
+    if name == AUTO:
+        return torch.bfloat16 if has_bf16() else torch.float32
+    return getattr(torch, name)  # type: ignore[no-any-return]

@@ -1,0 +1,285 @@
+"""From a finished audit to a verdict: read the rows, judge them, take the excess apart, say it.
+
+The only module of `diagnose` that knows about artifacts. It imports neither torch nor transformers,
+so a verdict on a finished audit needs no accelerator and takes about a second.
+
+Shape suffixes: C checkpoints, N problems, T tokens, G temperatures.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from overmem.artifacts.jobs import TRAIN_SCORES, VAL_ANSWERS, VAL_SCORES
+from overmem.artifacts.rows import read_core, read_job
+from overmem.artifacts.store import MANIFEST_SCHEMA, Store
+from overmem.axes.calibration import nll_at_temperatures
+from overmem.errors import ArtifactError, RunError
+from overmem.formatting import base_left_out_text, until_decided_text
+from overmem.records import Estimate, JudgedReferences, Severity, Verdict
+from overmem.stats.checks import check_settings
+from overmem.stats.excess import MIN_EXCESS_NATS, split_excess, temperature_gap
+from overmem.stats.intervals import nll_estimate
+from overmem.stats.moments import measure_curves
+from overmem.verdict.costs import measure_costs
+from overmem.verdict.judge import judge
+from overmem.verdict.logged import read_logged
+from overmem.verdict.narrative import plain_words
+from overmem.verdict.warnings.majority_baseline import constant_answer_accuracy, floor_note
+from overmem.verdict.warnings.staleness import changed_since
+from overmem.verdict.warnings.style_shift import tell_apart, untested
+from overmem.verdict.warnings.truncation import ending_notes
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class HasStore(Protocol):
+    """An `overmem.auditing.run.Audit`, named by what is needed of it."""
+
+    @property
+    def store(self) -> Store: ...  # noqa: D102
+
+
+def diagnose(audit: HasStore | str | Path, *, save: bool = True, **options: Any) -> Verdict:
+    """Name the stage of every checkpoint of an audited run and recommend one.
+
+    A run that was never audited is read from its `trainer_state.json` alone; its verdict says so
+    (`evidence` is `logged`) and never gives a stage.
+
+    Args:
+        audit: an audit, the run's folder, or the artifact folder that an audit wrote elsewhere.
+        save: write the verdict to `verdict.json`.
+        **options: thresholds, resamples and seed of `overmem.judge`.
+
+    Returns:
+        The verdict.
+
+    Raises:
+        OvermemError: no audit and no log, damaged artifacts, or fewer than two checkpoints measured.
+    """
+    store = find_store(Path(audit)) if isinstance(audit, str | Path) else audit.store
+    if isinstance(audit, str | Path) and not store.has_record("manifest"):
+        ratio = options.get("perplexity_ratio", 1.10)
+        check_settings(0.0, ratio, 2000, 1.0)
+        verdict = read_logged(Path(audit), perplexity_ratio=ratio)
+    else:
+        verdict = judge_store(store, **options)
+        if isinstance(audit, str | Path) and (changed := changed_since(Path(audit), store)):
+            verdict = dataclasses.replace(verdict, notes=(*verdict.notes, *changed))
+            verdict = dataclasses.replace(verdict, words=plain_words(verdict))
+    if save:
+        store.write_record("verdict", verdict.to_dict())
+    return verdict
+
+
+def find_store(run_path: Path) -> Store:
+    """The artifacts of a run folder, which may hold none yet.
+
+    Raises:
+        RunError: there is no such folder.
+    """
+    if not run_path.is_dir():
+        raise RunError("the run folder does not exist", got=run_path, next_step="check the path")
+    return Store.of_run(run_path)
+
+
+def open_audit(run_path: Path) -> tuple[Store, dict[str, Any]]:
+    """The artifacts of an audited run and its manifest.
+
+    Raises:
+        OvermemError: no such folder, or it was never audited.
+    """
+    store = find_store(run_path)
+    return store, store.read_record("manifest", MANIFEST_SCHEMA)
+
+
+def judge_store(store: Store, **options: Any) -> Verdict:
+    """Judge the rows that a manifest describes; `options` go to `judge`."""
+    manifest = store.read_record("manifest", MANIFEST_SCHEMA)
+    checkpoints = manifest["checkpoints"]
+    _require(checkpoints, manifest, store)
+    core = read_core(store, manifest)
+    verdict = judge(
+        [checkpoint["step"] for checkpoint in checkpoints],
+        core.correct_C_N,
+        core.nll_nats_C_N,
+        core.n_tokens_N,
+        names=[checkpoint["name"] for checkpoint in checkpoints],
+        epochs=[checkpoint.get("epoch") for checkpoint in checkpoints],
+        **options,
+    )
+    references = judged_references(store, manifest)
+    verdict = dataclasses.replace(
+        verdict,
+        severity=explain_severity(store, manifest, verdict, core.ids),
+        checkpoints=_with_train_nll(store, manifest, verdict),
+        references=references,
+        notes=(
+            *verdict.notes,
+            *_notes(manifest, len(core.ids)),
+            *floor_note(verdict, constant_answer_accuracy(store, manifest, core.ids)),
+            *ending_notes(store, manifest, core.ids),
+            *_hand_note(references),
+        ),
+    )
+    costs, warnings = measure_costs(store, manifest, verdict, seed=options.get("seed", 0))
+    verdict = dataclasses.replace(verdict, costs=costs, notes=(*verdict.notes, *warnings))
+    return dataclasses.replace(verdict, words=plain_words(verdict))
+
+
+def judged_references(store: Store, manifest: Mapping[str, Any]) -> JudgedReferences:
+    """The references that the rule reads perplexity on, and whether they are of the training data's hand.
+
+    Args:
+        store: the run's artifacts.
+        manifest: the record that describes them.
+    """
+    source = manifest["splits"]["val"]["source"]
+    if "train" not in manifest["splits"]:
+        found = untested("no training data was given to compare their wording with")
+    elif not store.has_texts():
+        found = untested("the texts of the problems were not kept")
+    else:
+        texts = store.read_texts()
+        found = tell_apart(*(texts.filter(set=name)["completion"].to_list() for name in ("train", "val")))
+    return JudgedReferences(
+        source=source, told_apart=found.auroc, other_hand=found.other_hand, telling=found.telling
+    )
+
+
+def explain_severity(
+    store: Store, manifest: Mapping[str, Any], verdict: Verdict, ids: Sequence[str]
+) -> Severity:
+    """Fill in what carries the excess of the last checkpoint over the one with the lowest NLL.
+
+    Args:
+        store: the run's artifacts.
+        manifest: the record that describes them.
+        verdict: on the run.
+        ids: of the problems it rests on; a checkpoint may have more.
+    """
+    by_name = {checkpoint["name"]: checkpoint for checkpoint in manifest["checkpoints"]}
+    values = {summary.name: summary.nll_nats.value for summary in verdict.checkpoints}
+    lowest, last = min(values, key=lambda name: values[name]), verdict.checkpoints[-1].name
+    excess = verdict.severity.excess_nll_nats.value
+    if lowest == last or not excess >= MIN_EXCESS_NATS:
+        reason = f"{last} has no excess NLL over {lowest} to take apart"
+        return dataclasses.replace(verdict.severity, reason=reason)
+    rows = [
+        _token_rows(store, manifest, by_name[name]).filter(pl.col("example_id").is_in(ids))
+        for name in (last, lowest)
+    ]
+    logprob_T, top1_T = _flat(rows[0], "logprob"), _flat(rows[0], "is_top1").astype(bool)
+    split = split_excess(logprob_T, top1_T, _flat(rows[1], "logprob"), _flat(rows[1], "is_top1").astype(bool))
+    grid = manifest["temperatures"]
+    nll_N_G = nll_at_temperatures(rows[0], len(grid))
+    gap, _ = temperature_gap(nll_N_G, rows[0]["n_tokens"].to_numpy().astype(np.float64), grid.index(1.0))
+    return dataclasses.replace(
+        verdict.severity,
+        own_path_share=split.own_path_share,
+        temperature_recovers_share=gap / split.total,
+        reason=None,
+    )
+
+
+def _require(checkpoints: list[dict[str, Any]], manifest: Mapping[str, Any], store: Store) -> None:
+    if len(checkpoints) < 2:
+        skipped = manifest.get("skipped") or {}
+        raise RunError(
+            "a verdict compares checkpoints, and fewer than two were measured",
+            got=f"{len(checkpoints)} in {store.root}" + (f" ({len(skipped)} skipped)" if skipped else ""),
+            expected="at least 2, better 5 or more",
+            next_step="keep more of them (save_strategy, save_total_limit) and audit again",
+        )
+    for checkpoint in checkpoints:
+        keys = {"likelihood": str(VAL_SCORES), "accuracy": str(VAL_ANSWERS)}
+        missing = [axis for axis, key in keys.items() if key not in checkpoint["row_keys"]]
+        if missing:
+            raise ArtifactError(
+                f"the audit of {checkpoint['name']} has no {' and no '.join(missing)}",
+                expected="likelihood and accuracy on the same problems",
+                next_step="run `overmem audit` with both axes and a grader other than none",
+            )
+
+
+def _token_rows(store: Store, manifest: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> pl.DataFrame:
+    columns = ("n_tokens", "logprob", "is_top1", "logprob_at_temperature")
+    return read_job(store, manifest, checkpoint, VAL_SCORES, columns)
+
+
+def _flat(table: pl.DataFrame, column: str) -> FloatArray:
+    return table[column].explode().to_numpy().astype(np.float64)
+
+
+def _with_train_nll(store: Store, manifest: Mapping[str, Any], verdict: Verdict) -> Any:
+    """Add the NLL on the train subset, whose distance from val's is the generalization gap."""
+    if any(str(TRAIN_SCORES) not in checkpoint["row_keys"] for checkpoint in manifest["checkpoints"]):
+        return verdict.checkpoints
+    by_name = {checkpoint["name"]: checkpoint for checkpoint in manifest["checkpoints"]}
+    return tuple(
+        dataclasses.replace(summary, train_nll_nats=_train_nll(store, manifest, by_name[summary.name]))
+        for summary in verdict.checkpoints
+    )
+
+
+def _train_nll(store: Store, manifest: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> Estimate:
+    rows = read_job(store, manifest, checkpoint, TRAIN_SCORES, ("n_tokens", "nll_nats"))
+    nll_C_N = rows["nll_nats"].to_numpy()[None]
+    return nll_estimate(measure_curves(np.zeros_like(nll_C_N), nll_C_N, rows["n_tokens"].to_numpy()), 0)
+
+
+def _hand_note(references: JudgedReferences) -> list[str]:
+    """Warn when perplexity may have risen because val is written by another hand than the training data."""
+    if not references.other_hand:
+        return []
+    found = references.told_apart
+    return [
+        f"val's references ({references.source}) look as if written by another hand than the training data: "
+        f"wording alone tells them apart (AUROC {found.value:.2f}, {found.low:.2f} to {found.high:.2f}; "
+        f"{'; '.join(references.telling)}). Perplexity may rise for that reason and not for memorization; "
+        "give references by the training hand as --val, and these as --references NAME=SOURCE"
+    ]
+
+
+def _notes(manifest: Mapping[str, Any], n_shared: int) -> list[str]:
+    notes = [
+        f"{name} was skipped: {reason.splitlines()[0]}"
+        for name, reason in manifest.get("skipped", {}).items()
+    ]
+    if gone := manifest.get("gone"):
+        notes.append(
+            f"{', '.join(gone)}: measured before and no longer in the run's folder, so not judged; where "
+            "perplexity was lowest there, what is left looks the better for it"
+        )
+    pending = manifest.get("pending") or []
+    if pending:
+        notes.append(
+            f"the audit was stopped before {pending[0]}: {len(pending)} checkpoint(s) are not measured yet; "
+            "run `overmem audit` again to finish"
+        )
+    notes += [
+        f"{axis} was measured on {cut['measured']} of {cut['asked']} problems, for the budget"
+        if cut["measured"]
+        else f"{axis} was not measured: {cut['why']}"
+        for axis, cut in (manifest.get("cut") or {}).items()
+    ]
+    if why := manifest.get("base_left_out"):
+        notes.append(base_left_out_text(why))
+    stopping = manifest.get("until_decided")
+    if stopping is not None and stopping["decided"]:
+        return notes if n_shared > stopping["problems"] else [*notes, until_decided_text(stopping)]
+    asked = manifest["config"].get("limit") or manifest["splits"]["val"]["n"]
+    n_val = min(asked, manifest["splits"]["val"]["n"])
+    if n_shared < n_val and "accuracy" not in (manifest.get("cut") or {}):
+        notes.append(
+            f"only {n_shared} of {n_val} problems were measured at every checkpoint; "
+            "run `overmem audit` again to finish"
+        )
+    return notes

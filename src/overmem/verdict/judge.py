@@ -1,0 +1,290 @@
+"""The verdict on bare arrays: stages with calibrated confidence, onset, severity, recommendation.
+
+The flow: check the rows, reduce them to measured curves (`moments`), draw true curves from their
+posterior (`posterior`), apply the rule to every draw (`rules`), and write down what came out.
+
+Shape suffixes: C checkpoints, N problems, D draws, S stages.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from overmem.records import STAGES, CheckpointSummary, Estimate, Onset, Severity, Verdict
+from overmem.stats import stage_rule as rules
+from overmem.stats.checks import check_labels, check_rows, check_settings
+from overmem.stats.intervals import (
+    accuracy_estimate,
+    nll_difference,
+    nll_estimate,
+    perplexity,
+    perplexity_estimate,
+)
+from overmem.stats.moments import Moments, measure_seeds
+from overmem.stats.posterior import Curves, FittedPrior, draw_curves, draw_with_more_problems, fit_prior
+from overmem.verdict.recommendation import advise
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+MIN_PROBLEMS = 30
+"""Fewer problems are too few for standard errors, so no stage is given."""
+MORE_PROBLEMS = (1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 35.0, 60.0, 100.0)
+"""Multiples of n tried when asking how many problems would settle a stage."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Thresholds of the rule and of the verdict; see `judge`, whose defaults these are."""
+
+    accuracy_margin: float = 0.03
+    perplexity_ratio: float = 1.10
+    resamples: int = 2000
+    seed: int = 0
+    confidence_threshold: float = 0.8
+
+    def codes(self, curves: Curves, steps_C: IntArray) -> IntArray:
+        """Stage codes (D, C) of drawn curves under these thresholds."""
+        return rules.stage_codes(
+            curves.accuracy_D_C, curves.nll_D_C, steps_C, self.accuracy_margin, self.perplexity_ratio
+        )
+
+
+def judge(
+    steps: npt.ArrayLike,
+    correct_C_N: npt.ArrayLike,
+    nll_nats_C_N: npt.ArrayLike,
+    n_tokens_N: npt.ArrayLike,
+    *,
+    accuracy_margin: float = 0.03,
+    perplexity_ratio: float = 1.10,
+    resamples: int = 2000,
+    seed: int = 0,
+    names: Sequence[str] | None = None,
+    epochs: Sequence[float | None] | None = None,
+    confidence_threshold: float = 0.8,
+) -> Verdict:
+    """Say of every checkpoint whether it is learning, fit, over-memorized, overfit or unstable.
+
+    A stage is given only when its probability reaches the threshold; otherwise it is `undetermined`,
+    leaning to the most probable one, with the number of problems that would settle it. The
+    probabilities are calibrated (docs/calibration.md) and do not depend on the order of the problems.
+
+    Args:
+        steps: C optimizer steps, increasing.
+        correct_C_N: correctness of each problem in [0, 1]; a mean over samples may be a fraction.
+        nll_nats_C_N: NLL of each reference completion, nats, summed over its tokens. Both may have a
+            leading axis of seeds of one recipe, measured on the same problems; the verdict is then about
+            the recipe's mean curves, and its confidence allows for the seeds too.
+        n_tokens_N: tokens of each completion, at least 1.
+        accuracy_margin: accuracy below the peak that is still comparable, in [0, 1).
+        perplexity_ratio: growth over the lowest perplexity that counts as inflated, above 1.
+        resamples: posterior draws of the true curves, at least 100.
+        seed: seed of the draws; the same seed gives the same figures.
+        names: checkpoint names; `checkpoint-<step>` when left out.
+        epochs: epochs of each checkpoint, when known.
+        confidence_threshold: least probability at which a stage is given, in (0, 1].
+
+    Returns:
+        Verdict with `words` empty and the shares of its severity undefined (filled by `diagnose`).
+
+    Raises:
+        RunError: steps, names or epochs that are not those of at least two ordered checkpoints.
+        DataError: rows of other shapes, not finite or out of range; settings out of range.
+
+    Source: design section 5; arXiv 2508.04117.
+    """
+    check_settings(accuracy_margin, perplexity_ratio, resamples, confidence_threshold)
+    rows = check_rows(steps, correct_C_N, nll_nats_C_N, n_tokens_N)
+    check_labels(names, epochs, rows.steps_C)
+    settings = Settings(
+        accuracy_margin=accuracy_margin,
+        perplexity_ratio=perplexity_ratio,
+        resamples=resamples,
+        seed=seed,
+        confidence_threshold=confidence_threshold,
+    )
+    moments = measure_seeds(rows.correct_S_C_N, rows.nll_nats_S_C_N, rows.n_tokens_N)
+    labels = tuple(names) if names is not None else tuple(f"checkpoint-{step}" for step in rows.steps_C)
+    return _conclude(moments, rows.steps_C, labels, epochs or (None,) * len(labels), settings)
+
+
+def _conclude(
+    moments: Moments,
+    steps_C: IntArray,
+    names: tuple[str, ...],
+    epochs: Sequence[float | None],
+    settings: Settings,
+) -> Verdict:
+    """Draw curves, apply the rule and fill the record."""
+    fitted = fit_prior(moments, steps_C)
+    curves = draw_curves(fitted, moments, settings.resamples, np.random.default_rng(settings.seed))
+    codes_D_C = settings.codes(curves, steps_C)
+    shares_C_S = rules.stage_shares(codes_D_C)
+    missing = missing_evidence(moments)
+    given_C = (shares_C_S.max(axis=1) >= settings.confidence_threshold) & (missing is None)
+    settle = _problems_to_settle(fitted, moments, curves, steps_C, given_C, settings)
+    summaries = tuple(
+        _summarise(
+            moments, c, names[c], int(steps_C[c]), epochs[c], shares_C_S[c], bool(given_C[c]), settle[c]
+        )
+        for c in range(steps_C.size)
+    )
+    advice = None if missing else advise(moments, steps_C.tolist(), names, settings.perplexity_ratio)
+    last = summaries[-1]
+    return Verdict(
+        stage=last.stage,
+        confidence=last.confidence,
+        checkpoints=summaries,
+        onset=_find_onset(codes_D_C, steps_C, missing),
+        severity=_measure_severity(moments),
+        recommended=advice.recommended if advice else None,
+        alternatives=advice.alternatives if advice else {"lowest_perplexity": None, "highest_accuracy": None},
+        alternative_costs=advice.alternative_costs if advice else {},
+        thresholds={
+            "accuracy_margin": settings.accuracy_margin,
+            "perplexity_ratio": settings.perplexity_ratio,
+            "resamples": settings.resamples,
+            "seed": settings.seed,
+            "confidence_threshold": settings.confidence_threshold,
+        },
+        reason=missing or _why_undetermined(last, settings.confidence_threshold, moments.n),
+    )
+
+
+def missing_evidence(moments: Moments) -> str | None:
+    """Say what is missing when no stage can rest on the rows, else None.
+
+    Args:
+        moments: measured curves.
+
+    Returns:
+        One sentence, or None when the rows are enough to judge.
+    """
+    if moments.n < MIN_PROBLEMS:
+        return (
+            f"insufficient evidence: {moments.n} problem(s) were scored, at least {MIN_PROBLEMS} are needed"
+        )
+    if not moments.accuracy_C.any():
+        return (
+            "insufficient evidence: no problem was solved at any checkpoint, so accuracy says nothing; "
+            "check the grader"
+        )
+    return None
+
+
+def _summarise(
+    moments: Moments,
+    c: int,
+    name: str,
+    step: int,
+    epoch: float | None,
+    shares_S: FloatArray,
+    given: bool,
+    settle: int | None,
+) -> CheckpointSummary:
+    """Fill the record of one checkpoint."""
+    likely = STAGES[int(shares_S.argmax())]
+    nll = nll_estimate(moments, c)
+    return CheckpointSummary(
+        name=name,
+        step=step,
+        stage=likely if given else "undetermined",
+        confidence=float(shares_S.max()),
+        leaning=None if given else likely,
+        accuracy=accuracy_estimate(moments, c),
+        nll_nats=nll,
+        perplexity=perplexity_estimate(nll),
+        stage_probabilities={stage: float(share) for stage, share in zip(STAGES, shares_S, strict=True)},
+        problems_to_settle=settle,
+        epoch=epoch,
+    )
+
+
+def _problems_to_settle(
+    fitted: FittedPrior,
+    moments: Moments,
+    curves: Curves,
+    steps_C: IntArray,
+    given_C: npt.NDArray[np.bool_],
+    settings: Settings,
+) -> list[int | None]:
+    """Estimate for each undetermined checkpoint how many problems would settle its stage.
+
+    More problems are imagined to measure the posterior mean with a smaller error; the first number
+    at which the threshold is reached counts. None where it is not reached at 100 times as many
+    problems (the checkpoint is too close to a threshold), or where the stage is given.
+    """
+    settled: list[int | None] = [None] * steps_C.size
+    judgeable = bool(moments.accuracy_C.any())
+    waiting = set(np.flatnonzero(~given_C).tolist()) if judgeable else set()
+    for multiple in MORE_PROBLEMS:
+        if not waiting:
+            break
+        problems = _two_digits(max(moments.n * multiple, float(MIN_PROBLEMS)))
+        rng = np.random.default_rng(settings.seed)
+        imagined = draw_with_more_problems(fitted, moments, curves, problems / moments.n, rng)
+        shares_C_S = rules.stage_shares(settings.codes(imagined, steps_C))
+        for c in sorted(waiting):
+            if shares_C_S[c].max() >= settings.confidence_threshold:
+                settled[c] = problems
+                waiting.discard(c)
+    return settled
+
+
+def _two_digits(value: float) -> int:
+    """Round up to two significant digits; an estimate deserves no more."""
+    unit = int(10 ** max(0, math.floor(math.log10(value)) - 1))
+    return math.ceil(value / unit - 1e-9) * unit
+
+
+def _find_onset(codes_D_C: IntArray, steps_C: IntArray, missing: str | None) -> Onset:
+    """Median onset over the draws that have one, with the central 95% of them."""
+    onset_D = rules.onset_steps(codes_D_C, steps_C)
+    found = onset_D[onset_D != rules.NO_ONSET]
+    probability = found.size / onset_D.size
+    if missing:
+        return Onset(step=None, low=None, high=None, probability=probability, reason=missing)
+    if probability < 0.5:
+        reason = f"the run ends over-memorized or overfit with probability {probability:.2f} only"
+        return Onset(step=None, low=None, high=None, probability=probability, reason=reason)
+    low, step, high = (int(q) for q in np.quantile(found, (0.025, 0.5, 0.975), method="inverted_cdf"))
+    return Onset(step=step, low=low, high=high, probability=probability)
+
+
+def _measure_severity(moments: Moments) -> Severity:
+    """Excess NLL of the last checkpoint over the lowest; its shares need token rows, not sums."""
+    last, lowest = moments.nll_C.size - 1, int(moments.nll_C.argmin())
+    if last == lowest:
+        reason = "the last checkpoint has the lowest NLL, so there is no excess"
+        return Severity(
+            excess_nll_nats=Estimate(0.0, math.nan, math.nan, moments.n, reason),
+            perplexity_ratio=1.0,
+            reason=reason,
+        )
+    excess = nll_difference(moments, last, lowest)
+    return Severity(
+        excess_nll_nats=excess,
+        perplexity_ratio=perplexity(excess.value),
+        reason="the shares need token-level rows, and only sums over completions were given",
+    )
+
+
+def _why_undetermined(last: CheckpointSummary, threshold: float, n: int) -> str | None:
+    """Say why the run's own stage is undetermined and what would settle it."""
+    if last.leaning is None:
+        return None
+    settle = (
+        f"about {last.problems_to_settle} problems would settle it"
+        if last.problems_to_settle is not None
+        else "more problems would not settle it, as it is too close to a threshold of the rule"
+    )
+    return (
+        f"{last.name} is {last.leaning} with probability {last.confidence:.2f} on {n} problems, "
+        f"below {threshold:g}; {settle}"
+    )

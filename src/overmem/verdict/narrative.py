@@ -1,0 +1,393 @@
+"""A verdict in plain sentences, for an engineer who never read the paper.
+
+Every sentence is made from the `Verdict` record alone, so that `verdict.json`, the report and the
+terminal can never say different things. Undefined figures are called undefined, with the reason.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from overmem.formatting import (
+    accuracy_text,
+    confidence_text,
+    figure_text,
+    number,
+    percent,
+    points_text,
+    sentence,
+)
+from overmem.records import CheckpointSummary, Cost, Verdict
+
+INFLATED = ("over-memorized", "overfit")
+CONFIDENCE_NEEDED = 0.8
+REFERENCES = "references"
+"""The axis whose measures are said together, not by its headline."""
+
+_CHOICES = (("lowest_perplexity", "lowest perplexity"), ("highest_accuracy", "highest accuracy"))
+
+
+def plain_words(verdict: Verdict) -> tuple[str, ...]:
+    """Say a verdict in three to eight plain sentences.
+
+    Order: what the last checkpoint is and how sure that is, since when, the figures that fired, what
+    the excess is made of, on whose references it rose, what else it cost, what to ship, and what the two
+    naive choices would have done.
+
+    Args:
+        verdict: the record; its own `words` are ignored.
+
+    Returns:
+        One string for each point made; a point may take two short sentences.
+    """
+    if not verdict.checkpoints:
+        return _words_without_checkpoints(verdict)
+    if verdict.evidence == "logged":
+        return _words_from_log(verdict)
+    points = (
+        _headline(verdict),
+        _since_when(verdict),
+        _figures(verdict),
+        _excess_taken_apart(verdict),
+        _references_apart(verdict),
+        _other_costs(verdict),
+        _what_to_ship(verdict),
+        _naive_choices(verdict),
+    )
+    return tuple(point for point in points if point)
+
+
+def _place(summary: CheckpointSummary) -> str:
+    named = re.search(rf"(?<!\d){summary.step}(?!\d)", summary.name)
+    return summary.name if named else f"{summary.name} (step {summary.step})"
+
+
+# The extremes that the rule compares with.
+
+
+def peak_accuracy(checkpoints: Sequence[CheckpointSummary]) -> CheckpointSummary | None:
+    """The checkpoint with the highest measured accuracy, the earliest of equals; None when unmeasured."""
+    measured = [summary for summary in checkpoints if math.isfinite(summary.accuracy.value)]
+    return max(measured, key=lambda summary: summary.accuracy.value, default=None)
+
+
+def lowest_nll(checkpoints: Sequence[CheckpointSummary]) -> CheckpointSummary | None:
+    """The checkpoint with the lowest measured NLL, the earliest of equals; None when unmeasured."""
+    measured = [summary for summary in checkpoints if math.isfinite(summary.nll_nats.value)]
+    return min(measured, key=lambda summary: summary.nll_nats.value, default=None)
+
+
+# The sentences.
+
+
+def _headline(verdict: Verdict) -> str:
+    last = verdict.checkpoints[-1]
+    if verdict.stage != "undetermined":
+        sure = f"{confidence_text(verdict.confidence)} confidence"
+        return f"The last checkpoint, {_place(last)}, is {verdict.stage} ({sure}): {_meaning(verdict)}."
+    if last.leaning is None or verdict.recommended is None:
+        missing = missing_text(verdict.reason)
+        return f"There is not enough evidence for a verdict on the last checkpoint, {_place(last)}: {missing}"
+    needed = percent(verdict.thresholds.get("confidence_threshold", CONFIDENCE_NEEDED), 0)
+    text = (
+        f"The stage of the last checkpoint, {_place(last)}, is undetermined: it leans {last.leaning} "
+        f"({confidence_text(last.confidence)}), below the {needed} needed to say so."
+    )
+    return f"{text} {_what_would_settle(last)}"
+
+
+def missing_text(reason: str | None) -> str:
+    """What the evidence lacks, as the end of a sentence that has already said that it is insufficient."""
+    text = reason or "the record does not say what is missing"
+    return sentence(text.removeprefix("insufficient evidence: "))
+
+
+def _what_would_settle(last: CheckpointSummary) -> str:
+    measured = max(last.accuracy.n, last.nll_nats.n)
+    if last.problems_to_settle is None:
+        return f"It lies so near a threshold that more problems than the {measured:,} measured may not help."
+    return f"About {last.problems_to_settle:,} problems would settle it; {measured:,} were measured."
+
+
+def _meaning(verdict: Verdict) -> str:
+    margin, ratio = verdict.thresholds.get("accuracy_margin"), verdict.thresholds.get("perplexity_ratio")
+    within = f"within {points_text(margin)} of" if margin is not None else "about as well as"
+    below = f"more than {points_text(margin)} below" if margin is not None else "clearly below"
+    times = f"{ratio:.2f} times" if ratio is not None else "well above"
+    risen = f"perplexity at least {times} the lowest"
+    calm = f"its perplexity has not risen to {times} the lowest"
+    return {
+        "learning": f"its answers are still {below} the best checkpoint's",
+        "fit": f"it answers {within} the best checkpoint, and {calm}",
+        "over-memorized": (
+            f"it still answers {within} the best checkpoint, but it finds the reference solutions less "
+            f"likely than an earlier checkpoint did ({risen})"
+        ),
+        "overfit": (
+            f"its accuracy is {below} the best checkpoint's, and it finds the reference solutions less "
+            f"likely than an earlier checkpoint did ({risen})"
+        ),
+        "unstable": f"its accuracy fell to {below} the best checkpoint's, though {calm}",
+    }.get(verdict.stage, "the record names a stage that this version does not know")
+
+
+def _since_when(verdict: Verdict) -> str | None:
+    onset = verdict.onset
+    if onset.step is None:
+        if verdict.stage in INFLATED:
+            return f"Since when is undefined: {sentence(onset.reason or 'the record gives no onset')}"
+        if verdict.stage == "undetermined":
+            return None
+        chance = confidence_text(onset.probability)
+        odds = f"; the probability that it does is {chance}" if chance != "none" else ""
+        return f"The run does not end over-memorized or overfit{odds}."
+    where = next(
+        (_place(summary) for summary in verdict.checkpoints if summary.step == onset.step),
+        f"step {onset.step}",
+    )
+    if onset.low is None or onset.high is None:
+        interval = "no interval could be given"
+    elif onset.low == onset.high:
+        interval = "95% interval: that checkpoint alone"
+    else:
+        interval = f"95% interval: step {onset.low} to {onset.high}"
+    lead = (
+        "It has been over-memorized or overfit" if verdict.stage in INFLATED else "If it is, it has been so"
+    )
+    return f"{lead} since {where}; {interval}."
+
+
+def _figures(verdict: Verdict) -> str:
+    parts = (_accuracysentence(verdict), _perplexitysentence(verdict), _references_sentence(verdict))
+    return " ".join(part for part in parts if part)
+
+
+def _accuracysentence(verdict: Verdict) -> str:
+    last, peak = verdict.checkpoints[-1], peak_accuracy(verdict.checkpoints)
+    if peak is None or not math.isfinite(last.accuracy.value):
+        return f"Its accuracy is undefined: {sentence(last.accuracy.reason or 'no reason was recorded')}"
+    text = f"Its accuracy is {accuracy_text(last.accuracy)} on {last.accuracy.n:,} problems"
+    if peak is last:
+        return f"{text}, the highest of the run."
+    text += f", against {accuracy_text(peak.accuracy)} at the peak, {_place(peak)}"
+    margin = verdict.thresholds.get("accuracy_margin")
+    return f"{text}; up to {points_text(margin)} less counts as equal." if margin is not None else f"{text}."
+
+
+def _perplexitysentence(verdict: Verdict) -> str:
+    last, lowest = verdict.checkpoints[-1], lowest_nll(verdict.checkpoints)
+    if lowest is None or not math.isfinite(last.perplexity.value):
+        return f"Its perplexity is undefined: {sentence(last.perplexity.reason or 'no reason was recorded')}"
+    text = f"Its perplexity is {figure_text(last.perplexity)} on {last.perplexity.n:,} problems"
+    if lowest is last:
+        return f"{text}, the lowest of the run."
+    ratio = number(last.perplexity.value / lowest.perplexity.value, 2)
+    limit = verdict.thresholds.get("perplexity_ratio")
+    rule = f" ({limit:.2f} counts as inflated)" if limit is not None else ""
+    return f"{text}, {ratio} times the lowest{rule}: {figure_text(lowest.perplexity)} at {_place(lowest)}."
+
+
+def _references_sentence(verdict: Verdict) -> str | None:
+    """Which references the perplexity was read on, and whether they are of the training hand."""
+    read = verdict.references
+    if read is None:
+        return None
+    lead = f"Perplexity is read on the references of val ({read.source})"
+    if read.other_hand is None:
+        why = sentence(read.told_apart.reason or "that was not tested")
+        return f"{lead}; whether they are written by the training data's hand is not known: {why}"
+    auroc = f"AUROC of telling them apart {figure_text(read.told_apart)}"
+    if read.other_hand:
+        return f"{lead}, which look as if written by another hand than the training data ({auroc})."
+    return f"{lead}, whose wording is not clearly another than the training data's ({auroc})."
+
+
+def _references_apart(verdict: Verdict) -> str | None:
+    """How NLL moved on each kind of reference, against the first checkpoint that the costs are against."""
+    costs = [cost for cost in verdict.costs if cost.axis == REFERENCES]
+    found = {c.measure: c for c in costs if c.against == verdict.costs[0].against}
+    said = {
+        "nll_in_distribution": "on val's own references",
+        **{f"nll_{name[4:]}": f"on those of `{name[4:]}`" for name in found if name.startswith("gap_")},
+        "nll_same_right_answers": "on the right answers of the checkpoint with the lowest perplexity",
+        "nll_own_right_answers": "on its own right answers",
+    }
+    parts = [f"{_change(found[name])} {where}" for name, where in said.items() if name in found]
+    if not parts:
+        return None
+    return f"NLL against {verdict.costs[0].against}, nats a token: {'; '.join(parts)}."
+
+
+def _change(cost: Cost) -> str:
+    found = cost.difference
+    if not math.isfinite(found.value):
+        return "undefined"
+    spread = f" ({found.low:+.3f} to {found.high:+.3f})" if math.isfinite(found.low) else ""
+    return f"{found.value:+.3f}{spread}"
+
+
+def _excess_taken_apart(verdict: Verdict) -> str | None:
+    severity = verdict.severity
+    leaning = verdict.checkpoints[-1].leaning
+    inflated = verdict.stage in INFLATED or leaning in INFLATED
+    if not inflated or (verdict.stage == "undetermined" and verdict.recommended is None):
+        return None
+    if not math.isfinite(severity.excess_nll_nats.value):
+        why = severity.excess_nll_nats.reason or severity.reason or "no reason was recorded"
+        return f"The excess NLL over the lowest is undefined: {sentence(why)}"
+    excess = f"Of the {figure_text(severity.excess_nll_nats, 3)} nats a token in excess of the lowest NLL"
+    own, heat = severity.own_path_share, severity.temperature_recovers_share
+    parts = []
+    if math.isfinite(own):
+        # Over 100% when the other tokens became more likely meanwhile.
+        share = percent(own, 0) if own <= 1 else f"all and more ({percent(own, 0)})"
+        parts.append(
+            f"{share} falls on tokens that are not the model's own first choice: it grew confident "
+            "in its own path, which its greedy answers follow, and that is how accuracy can hold while "
+            "perplexity rises"
+        )
+    if math.isfinite(heat):
+        parts.append(f"one softer temperature takes back {percent(heat, 0)}")
+    undefined = sentence(severity.reason or "no reason was recorded")
+    if not parts:
+        return f"{excess}, how it splits is undefined: {undefined}"
+    text = f"{excess}, {'; '.join(parts)}."
+    if len(parts) == 1:
+        lost = "temperature takes back" if math.isfinite(own) else "falls on tokens off the model's own path"
+        text += f" The share that {lost} is undefined: {undefined}"
+    return text
+
+
+def _other_costs(verdict: Verdict) -> str | None:
+    """The headlines of the other axes against the first reference."""
+    if not verdict.costs:
+        return None
+    against = verdict.costs[0].against
+    headlines = [
+        cost
+        for cost in verdict.costs
+        if cost.against == against and cost.headline and cost.axis != REFERENCES
+    ]
+    if not headlines:
+        return None
+    parts = []
+    for reading, said in (("worse", "worse in"), ("better", "better in"), ("changed", "changed in")):
+        names = [f"{c.axis} ({_cost_figure(c)})" for c in headlines if c.reading == reading]
+        if names:
+            parts.append(f"{said} {', '.join(names)}")
+    unclear = [cost.axis for cost in headlines if cost.reading == "no clear difference"]
+    if unclear:
+        parts.append(f"no clear difference in {', '.join(unclear)}")
+    undefined = [f"{c.axis} ({c.difference.reason})" for c in headlines if c.reading == "undefined"]
+    if undefined:
+        parts.append(f"undefined in {', '.join(undefined)}")
+    return f"On the other axes, against {against}: {'; '.join(parts)}."
+
+
+def _cost_figure(cost: Cost) -> str:
+    low, high = cost.difference.low, cost.difference.high
+    return f"{cost.measure.replace('_', ' ')} {cost.difference.value:+.3f}, {low:+.3f} to {high:+.3f}"
+
+
+def _what_to_ship(verdict: Verdict) -> str:
+    chosen = verdict.recommended
+    if chosen is None:
+        return f"No checkpoint is recommended: {missing_text(verdict.reason)}"
+    return f"Ship {chosen.name}: {why_text(chosen.name, chosen.why)}"
+
+
+def why_text(name: str, why: str) -> str:
+    """The reason for a checkpoint after its name has been said; a reason may start with the name again."""
+    rest = why.removeprefix(f"{name} ")
+    return sentence(why if rest == why else f"it {rest}")
+
+
+def _naive_choices(verdict: Verdict) -> str | None:
+    picked = [(label, key) for key, label in _CHOICES if verdict.alternatives.get(key)]
+    shipped = verdict.recommended.name if verdict.recommended is not None else None
+    same = [label for label, key in picked if verdict.alternatives[key] == shipped]
+    said = (
+        [f"Picking by {' alone or by '.join(same)} alone would have found the same checkpoint."]
+        if same
+        else []
+    )
+    said += [_naive_choice(verdict, key, label) for label, key in picked if label not in same]
+    return " ".join(said) or None
+
+
+def _naive_choice(verdict: Verdict, key: str, label: str) -> str:
+    name, cost = verdict.alternatives[key], verdict.alternative_costs.get(key)
+    text = f"Picking by {label} alone would have shipped {name}"
+    if not cost:
+        return f"{text}."
+    shipped = verdict.recommended.name if verdict.recommended is not None else None
+    said = cost_text(cost, name, shipped)
+    return f"{text}{f'; against {shipped}' if said != cost else ''}: {sentence(said)}"
+
+
+def cost_text(cost: str, name: str | None, recommended: str | None) -> str:
+    """A naive choice's cost without the "A against B: " that the sentence or the table already says."""
+    return cost.removeprefix(f"{name} against {recommended}: ")
+
+
+# Verdicts that rest on less.
+
+
+def _words_without_checkpoints(verdict: Verdict) -> tuple[str, ...]:
+    return (
+        "No checkpoint of this run was measured, so there is no verdict.",
+        f"What is missing: {missing_text(verdict.reason)}",
+        "No checkpoint is recommended.",
+    )
+
+
+def _words_from_log(verdict: Verdict) -> tuple[str, ...]:
+    last, lowest = verdict.checkpoints[-1], lowest_nll(verdict.checkpoints)
+    points = [
+        "No stage can be given with confidence: this run was never audited, and its training log has no "
+        "graded answers and no figures for single problems."
+    ]
+    why = sentence(last.perplexity.reason or "no eval_loss was logged")
+    if lowest is None:
+        points.append(
+            f"Its perplexity is undefined: {sentence(last.perplexity.reason or 'no eval_loss was logged')}"
+        )
+    elif not math.isfinite(last.perplexity.value):
+        points.append(
+            f"By eval_loss alone, perplexity was lowest, {figure_text(lowest.perplexity)}, at "
+            f"{_place(lowest)}; at the last checkpoint it is undefined: {why}"
+        )
+    else:
+        points += _logged_curve(verdict, last, lowest)
+    points.append(f"No checkpoint is recommended: {sentence(verdict.reason or 'the run was not audited')}")
+    return tuple(points)
+
+
+def _logged_curve(verdict: Verdict, last: CheckpointSummary, lowest: CheckpointSummary) -> list[str]:
+    if last is lowest:
+        return [
+            f"By eval_loss alone, perplexity is lowest, {figure_text(lowest.perplexity)}, at the last point, "
+            f"{_place(last)}: nothing in the log points to over-memorization, and nothing rules it out."
+        ]
+    ratio = last.perplexity.value / lowest.perplexity.value
+    curve = (
+        f"By eval_loss alone, perplexity was lowest, {figure_text(lowest.perplexity)}, at {_place(lowest)}, "
+        f"and is {figure_text(last.perplexity)} at the last, {_place(last)}: {number(ratio, 2)} times the "
+        "lowest."
+    )
+    if last.leaning not in INFLATED:
+        return [curve, f"That leans {last.leaning}." if last.leaning else "One point is not a trend."]
+    since = last.step
+    for summary in reversed(verdict.checkpoints):
+        if math.isfinite(summary.nll_nats.value) and summary.leaning not in INFLATED:
+            break
+        since = summary.step
+    limit = verdict.thresholds.get("perplexity_ratio")
+    rule = f"at least {limit:.2f} times the lowest" if limit is not None else "inflated"
+    return [
+        curve,
+        f"It has been {rule} since step {since}: over-memorized if accuracy held, overfit if accuracy fell; "
+        "the log cannot tell which.",
+    ]

@@ -1,0 +1,300 @@
+"""Workers on a Ray cluster, one a device: named tasks are shared out, and a killed worker's goes to another.
+
+What an audit and a sweep share: reaching the cluster, its devices, the folder that all workers must see, and
+the pool itself. Ray is imported only when asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import uuid
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from overmem.artifacts.store import write_text_atomic
+from overmem.errors import RunError, WorkerError
+from overmem.workers.progress_queue import Board
+
+POLL_SECONDS = 0.5
+"""How often the workers' progress is asked for."""
+MOST_DEATHS = 3
+"""Workers that one task may outlive before it is held to be what ends them."""
+START_SECONDS = 600.0
+"""Longest wait for the first worker, which a cluster may have to start a machine for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meeting:
+    """Where the driver works, and a mark by which workers know that they see the same files."""
+
+    folder: Path
+    """The driver's working directory, to which relative names refer."""
+    mark: Path
+    text: str
+    """What the mark holds."""
+
+    def join(self) -> None:
+        """Work in the driver's folder, where it is seen.
+
+        Raises:
+            RunError: the files are not the driver's, or cannot be written.
+        """
+        with suppress(OSError):
+            os.chdir(self.folder)
+        try:
+            seen = self.mark.read_text(encoding="utf-8") == self.text
+        except OSError:
+            seen = False
+        if not (seen and os.access(self.mark.parent, os.W_OK)):
+            raise RunError(
+                "a worker cannot read and write the artifacts' folder",
+                got=f"{self.mark.parent} on {socket.gethostname()}",
+                expected="one folder that all nodes see under the same path",
+                next_step="put the run (or its output) on a shared filesystem, such as NFS or Lustre",
+            )
+
+
+@contextmanager
+def meeting(root: Path) -> Iterator[Meeting]:
+    """Leave a mark in a folder for as long as the context lasts."""
+    text = uuid.uuid4().hex
+    mark = root / f".mark-{text[:8]}"
+    write_text_atomic(mark, text)
+    try:
+        yield Meeting(folder=Path.cwd(), mark=mark, text=text)
+    finally:
+        mark.unlink(missing_ok=True)
+        with suppress(OSError):  # there is more in it
+            root.rmdir()
+
+
+class PoolWorker(Protocol):
+    """A worker's class, as the pool needs it; a user's errors are returned by its methods, not raised."""
+
+    def open(self, errand: Any, board: Any) -> Exception | None:
+        """Get ready; returns what stands in the way."""
+
+
+class RayPool:
+    """Workers, of which those that die are replaced."""
+
+    def __init__(
+        self,
+        ray: Any,
+        kind: type[PoolWorker],
+        errand: Any,
+        *,
+        needs: Mapping[str, int],
+        workers: int,
+        tell: Callable[..., None],
+    ) -> None:
+        """Start the workers.
+
+        Args:
+            ray: the library, connected to a cluster.
+            kind: the workers' class.
+            errand: what they open.
+            needs: Ray's resources for each worker.
+            workers: how many.
+            tell: called with the four parts of each of the workers' news.
+        """
+        self._ray, self._kind, self._errand, self._needs, self._news = ray, kind, errand, needs, tell
+        self._board = ray.remote(Board).options(num_cpus=0).remote()
+        self._opening: dict[Any, Any] = {}
+        self._idle: list[Any] = []
+        self._busy: dict[Any, tuple[Any, str]] = {}
+        self._unopened = 0
+        for _ in range(workers):
+            self._hire()
+
+    def close(self) -> None:
+        """End the workers."""
+        for worker in [*self._idle, *self._opening.values(), *(worker for worker, _ in self._busy.values())]:
+            self._ray.kill(worker)
+        self._ray.kill(self._board)
+
+    def share(self, tasks: Iterable[tuple[str, Callable[[Any], Any]]]) -> Iterator[tuple[str, Any]]:
+        """Share named tasks out and yield what comes of each; one whose worker died goes to another.
+
+        What ends worker after worker comes back as a `WorkerError`.
+
+        Args:
+            tasks: names, and calls that start a task on a worker.
+
+        Raises:
+            OvermemError: workers that cannot start or get ready.
+        """
+        starts = dict(tasks)
+        waiting, deaths, since = deque(starts), Counter[str](), time.monotonic()
+        while waiting or self._busy:
+            while waiting and self._idle:
+                worker, name = self._idle.pop(), waiting.popleft()
+                self._busy[starts[name](worker)] = worker, name
+            known = [*self._busy, *self._opening]
+            done, _ = self._ray.wait(known, num_returns=len(known), timeout=POLL_SECONDS)
+            self._tell()
+            if self._busy or self._idle:
+                since = time.monotonic()
+            elif time.monotonic() - since > START_SECONDS:
+                raise self._nobody()
+            for reference in done:
+                if reference in self._opening:
+                    self._admit(reference)
+                    continue
+                worker, name = self._busy.pop(reference)
+                try:
+                    found = self._ray.get(reference)
+                except self._ray.exceptions.RayTaskError:
+                    raise
+                except self._ray.exceptions.RayError as error:
+                    self._replace(worker)
+                    deaths[name] += 1
+                    if deaths[name] == MOST_DEATHS:
+                        yield name, _deadly(name, error)
+                    else:
+                        waiting.appendleft(name)
+                    continue
+                self._idle.append(worker)
+                yield name, found
+
+    def _hire(self) -> None:
+        worker = self._ray.remote(self._kind).options(**self._needs).remote()
+        self._opening[worker.open.remote(self._errand, self._board)] = worker
+
+    def _admit(self, reference: Any) -> None:
+        """Take on a worker that is ready."""
+        worker = self._opening.pop(reference)
+        try:
+            error = self._ray.get(reference)
+        except self._ray.exceptions.RayError as lost:
+            self._unopened += 1
+            if self._unopened == MOST_DEATHS:
+                raise WorkerError(
+                    "the workers cannot start",
+                    got=_first_lines(lost),
+                    next_step="install this version of overmem on every node of the cluster",
+                ) from None
+            self._replace(worker)
+            return
+        if error is not None:
+            raise error
+        self._unopened = 0
+        self._idle.append(worker)
+
+    def _replace(self, worker: Any) -> None:
+        # One that is only out of reach must let go of its device and its checkpoint.
+        self._ray.kill(worker)
+        self._hire()
+
+    def _tell(self) -> None:
+        """Pass the workers' news on."""
+        with suppress(self._ray.exceptions.RayError):
+            for news in self._ray.get(self._board.take.remote(), timeout=POLL_SECONDS):
+                self._news(*news)
+
+    def _nobody(self) -> WorkerError:
+        there = ", ".join(f"{n:g} {kind}" for kind, n in sorted(self._ray.available_resources().items()))
+        return WorkerError(
+            f"no worker could start within {START_SECONDS:.0f} s",
+            got=f"free at the cluster: {there}",
+            expected=", ".join(f"{kind}={n}" for kind, n in self._needs.items()),
+            next_step="free devices, or ask for fewer or other ones with --workers and --device",
+        )
+
+
+@contextmanager
+def connected(address: str, workers: int | None) -> Iterator[Any]:
+    """Ray, connected; one that is already connected is used as it is.
+
+    Args:
+        address: as Ray takes it: `auto`, `HOST:PORT`, or `local` to start a cluster here and end it again.
+        workers: CPUs of a cluster started here.
+
+    Raises:
+        RunError: Ray is missing or not reached.
+    """
+    # No reports to the makers of Ray, workers as important as this process, no warning of hidden GPUs.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray
+    except ImportError:
+        raise RunError("Ray is not installed", next_step='run `pip install "overmem[ray]"`') from None
+    if ray.is_initialized():
+        yield ray
+        return
+    own = {"num_cpus": workers, "include_dashboard": False} if address == "local" else {}
+    try:
+        _knock(address)
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
+    except Exception as error:  # a node that does not start in time is a plain Exception of Ray's
+        raise RunError(
+            "the Ray cluster cannot be used",
+            got=f"{address} ({_first_lines(error)})",
+            expected="auto on one of its nodes, HOST:PORT of its head (6379), or local for this machine",
+            next_step="check the address, and that RAY_AUTH_TOKEN is the cluster's if it has one",
+        ) from None
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens: Ray itself would try for ten minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=10).close()
+
+
+def devices(resources: dict[str, float], device: str, workers: int | None) -> tuple[str, int]:
+    """The kind of device that every worker gets, and how many workers there will be.
+
+    Args:
+        resources: of the cluster, as Ray counts them.
+        device: `auto`, `cpu` or `cuda`.
+        workers: how many are asked for; one a device by default.
+
+    Raises:
+        RunError: another device, an impossible number, or none of that kind.
+    """
+    if workers is not None and workers < 1:
+        raise RunError("workers must be at least 1", got=workers)
+    gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 0))
+    if device not in ("auto", "cpu", "cuda"):
+        raise RunError("Ray gives each worker a device", got=device, expected="auto, cpu or cuda")
+    if device == "auto":
+        device = "cuda" if gpus else "cpu"
+    there = gpus if device == "cuda" else cpus
+    if workers is None and there == 0:
+        raise RunError(
+            f"the Ray cluster has no device for {device}",
+            got=f"{gpus} GPUs, {cpus} CPUs",
+            next_step="pass --device, or --workers N if the cluster grows on demand",
+        )
+    return device, workers or there
+
+
+def needs_of(device: str) -> dict[str, int]:
+    """Ray's resources for a worker on one device of this kind."""
+    return {"num_cpus": 1, "num_gpus": 1 if device == "cuda" else 0}
+
+
+def _deadly(name: str, error: Exception) -> WorkerError:
+    return WorkerError(
+        f"{MOST_DEATHS} workers were lost at {name}",
+        got=_first_lines(error),
+        next_step="most often the memory was full: try smaller batches (--batch-tokens), or fewer --workers",
+    )
+
+
+def _first_lines(error: Exception, most: int = 3) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:most])[:500] or type(error).__name__

@@ -29,7 +29,7 @@ import polars as pl
 from scipy import stats
 
 import overmem
-from overmem.artifacts.evidence import Place, gather
+from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
 from overmem.artifacts.store import write_text_atomic
 from overmem.axes import all_axes
 from overmem.cli.progress import quiet_libraries
@@ -208,7 +208,7 @@ def run(methods, seeds, out, rate):
 
 def measures_of(audit, name):
     """Every measure of every axis at a checkpoint, as `axis.measure`."""
-    [evidence] = gather([Place(audit.store, audit.manifest, name)])
+    [evidence] = align_evidence([MeasuredCheckpoint(audit.store, audit.manifest, name)])
     return {
         f"{axis}.{measure_name}": None if math.isnan(value := measure.value()) else value
         for axis, found in measure_axes(evidence, tuple(all_axes())).items()

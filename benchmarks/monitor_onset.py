@@ -19,7 +19,7 @@ from overmem.artifacts.store import MANIFEST_SCHEMA
 from overmem.checkpoints import open_run
 from overmem.cli.progress import quiet_libraries
 from overmem.models.loading import ModelHost
-from overmem.monitor.problem_set import choose_problems, measure, open_panel
+from overmem.monitor.problem_set import choose_problems, measure, prepare_problem_set
 from overmem.monitor.visit import visiting
 from overmem.tasks.template import Template
 from overmem.verdict.diagnose import find_store, judge_store
@@ -42,7 +42,9 @@ def watch(run, config, limit, answers):
         if checkpoint.step == 0:
             continue
         model = host.load(checkpoint)
-        panel = panel or open_panel(problems, host.tokenizer(), Template(**config["template"]), model)
+        panel = panel or prepare_problem_set(
+            problems, host.tokenizer(), Template(**config["template"]), model
+        )
         with visiting(model):
             points.append(measure(panel, model, checkpoint.step, checkpoint.epoch)[0])
         readings.append(read_points(points, panel.n_tokens, LiveRule()))

@@ -112,7 +112,7 @@ class Browser:
         self.wait_for(lambda: any(e["method"] == "Page.loadEventFired" for e in self.events))
 
     def js(self, expression: str) -> Any:
-        """The value of a JavaScript expression in the page; promises are awaited."""
+        """The value of a JavaScript expression in the page; promises are pending."""
         got = self.send("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in got:
             raise AssertionError(got["exceptionDetails"])

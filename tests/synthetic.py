@@ -178,7 +178,7 @@ class _Maker:
             for which in sets:
                 self.store.append_rows(name, "continuations", self.continuations(which, done))
         for table in ("likelihood", "generations", "continuations"):
-            self.store.fold_parts(name, table)
+            self.store.compact_parts(name, table)
 
     def likelihood(self, which: str, done: float, *, full: bool) -> list[dict[str, Any]]:
         rows = []

@@ -188,7 +188,7 @@ class Cost:
     """Adjusted over the axes' headlines; undefined for the other measures."""
 
     @property
-    def reading(self) -> str:
+    def outcome(self) -> str:
         """`better`, `worse`, `changed`, `no clear difference` or `undefined`.
 
         By the 95% interval and, for a headline, by the p adjusted over the axes as well.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import overmem
-from overmem.artifacts.evidence import Place, gather
+from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
 from overmem.artifacts.jobs import Job
 from overmem.artifacts.store import Store
 from overmem.auditing import compute_rows as work
@@ -182,13 +182,13 @@ def samples_of(store):
 def test_samples_at_another_temperature_are_not_compared(pico_run, files):
     done = run_all(pico_run, files, checkpoints="all")
     store, manifest = done.store, done.manifest
-    places = [Place(store, manifest, name) for name in ("checkpoint-10", "checkpoint-100")]
-    assert Job("sample", "val") in gather(places)[0].rows
+    places = [MeasuredCheckpoint(store, manifest, name) for name in ("checkpoint-10", "checkpoint-100")]
+    assert Job("sample", "val") in align_evidence(places)[0].rows
     hot = run_all(pico_run, files, checkpoints="all", temperature=1.5, samples=2, out=pico_run / "hot")
-    other = [places[0], Place(hot.store, hot.manifest, "checkpoint-100")]
-    assert Job("sample", "val") not in gather(other)[0].rows
+    other = [places[0], MeasuredCheckpoint(hot.store, hot.manifest, "checkpoint-100")]
+    assert Job("sample", "val") not in align_evidence(other)[0].rows
     few = run_all(pico_run, files, checkpoints="all", samples=2, out=pico_run / "few")
-    shared = gather([places[0], Place(few.store, few.manifest, "checkpoint-100")])
+    shared = align_evidence([places[0], MeasuredCheckpoint(few.store, few.manifest, "checkpoint-100")])
     assert {len(item.rows[Job("sample", "val")]) for item in shared} == {2 * 36}
 
 

@@ -12,12 +12,12 @@ import time
 import pytest
 
 import overmem
-from overmem.artifacts.evidence import Place, gather
+from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
 from overmem.artifacts.store import Store
 from overmem.axes import all_axes
 from overmem.errors import EngineError, RunError
 from overmem.models.engines import openai
-from overmem.models.engines.transport import Patience
+from overmem.models.engines.transport import RetryPolicy
 from overmem.models.loading import ModelHost
 from tests.completions_server import CompletionsServer
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
@@ -32,8 +32,8 @@ def impatient(monkeypatch):
     monkeypatch.setattr(
         openai.OpenAiEngine,
         "__init__",
-        lambda self, *a, patience, _init=openai.OpenAiEngine.__init__, **k: _init(
-            self, *a, patience=dataclasses.replace(patience, first_wait_seconds=0.01), **k
+        lambda self, *a, retry_policy, _init=openai.OpenAiEngine.__init__, **k: _init(
+            self, *a, retry_policy=dataclasses.replace(retry_policy, first_wait_seconds=0.01), **k
         ),
     )
     for name in ("OPENAI_API_KEY", "OVERMEM_API_KEY"):
@@ -161,7 +161,7 @@ def test_a_server_that_dies_midway_leaves_finished_rows_and_a_restart_completes_
 
 
 def test_a_server_that_comes_back_in_time_is_not_noticed(pico_run, val_file, tokenizer, monkeypatch):
-    monkeypatch.setattr(Patience, "wait_seconds", lambda *_: 0.3)
+    monkeypatch.setattr(RetryPolicy, "wait_seconds", lambda *_: 0.3)
     first = CompletionsServer(models(pico_run), tokenizer)
     restarted = []
 
@@ -306,7 +306,7 @@ def test_without_log_probabilities_the_measure_says_why(pico_run, val_file, toke
         )
     assert not done.manifest["engine"]["logprobs"]
     assert answers(done.store, "checkpoint-100")["mean_logprob"].null_count() == 12
-    (evidence,) = gather([Place(done.store, done.manifest, "checkpoint-100")])
+    (evidence,) = align_evidence([MeasuredCheckpoint(done.store, done.manifest, "checkpoint-100")])
     measures = {measure.name: measure for measure in all_axes()["calibration"].measures(evidence)}
     assert "no token log-probabilities for 12 of 12" in measures["answer_ece_probability"].reason
     assert measures["token_ece"].reason is None
@@ -351,9 +351,9 @@ def test_a_repair_of_such_an_audit_uses_the_model_in_memory(pico_run, tmp_path, 
     overmem.audit(pico_run, val=str(val_file), engine=server.engine, **(QUICK | {"max_new_tokens": 2}))
     record = json.loads((pico_run / "overmem" / "manifest.json").read_text())
     assert saved_config(record).engine == server.engine
-    from overmem.repairing.setup import set_up
+    from overmem.repairing.setup import prepare_repair
 
-    found = set_up(pico_run)
+    found = prepare_repair(pico_run)
     assert found.search.engine == found.confirm.engine == "hf"
 
 

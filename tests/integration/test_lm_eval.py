@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import overmem
-from overmem.artifacts.evidence import Place, gather
+from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
 from overmem.artifacts.store import Store
 from overmem.auditing import compute_rows as work
 from overmem.axes import all_axes
@@ -210,8 +210,8 @@ def test_they_count_beside_other_sets_and_regrading_leaves_them(audit, pico_run,
     before = rows_of(pico_run, "checkpoint-100", "pico_choice")
     done = audit(**(core | {"grader": "regex:(e)"}))
     assert rows_of(pico_run, "checkpoint-100", "pico_choice") == before
-    place = Place(done.store, done.manifest, "checkpoint-100")
-    figures = {m.name: m.value() for m in all_axes()["ood"].measures(gather([place])[0])}
+    place = MeasuredCheckpoint(done.store, done.manifest, "checkpoint-100")
+    figures = {m.name: m.value() for m in all_axes()["ood"].measures(align_evidence([place])[0])}
     assert set(figures) == {"accuracy", "accuracy_far", "accuracy_pico_choice", "nll_far"}
     assert figures["accuracy_pico_choice"] == np.mean([row["correct"] for row in before.values()])
     mean = (figures["accuracy_far"] + figures["accuracy_pico_choice"]) / 2

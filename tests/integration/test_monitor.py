@@ -224,17 +224,17 @@ json.dump(SQLiteStorage.get_logs("monitored", "one"), open(sys.argv[1] + "/logge
 
 @pytest.fixture
 def scripted(monkeypatch):
-    """Readings as told: NLL a token by step, on problems that all agree."""
+    """Readings as told: NLL a token by step, on problems that all broadcast_flag."""
 
     def tell(nll, fail_at=None):
         measure = monitoring.measure
 
-        def told(panel, model, step, epoch, on_scored):
-            _, tokens = measure(panel, model, step, epoch, on_scored)
+        def told(problem_set, model, step, epoch, on_scored):
+            _, tokens = measure(problem_set, model, step, epoch, on_scored)
             if step == fail_at:
                 raise RuntimeError("boom\nand more")
-            spread = [1 + 0.1 * (i % 5) for i in range(len(panel.val))]
-            rows = (nll[step] * n * s for n, s in zip(panel.n_tokens, spread, strict=True))
+            spread = [1 + 0.1 * (i % 5) for i in range(len(problem_set.val))]
+            rows = (nll[step] * n * s for n, s in zip(problem_set.n_tokens, spread, strict=True))
             return Point(step=step, epoch=epoch, nll_nats_N=tuple(round(x, 4) for x in rows)), tokens
 
         monkeypatch.setattr(monitoring, "measure", told)
@@ -303,7 +303,7 @@ def test_problems_that_do_not_fit_are_refused_before_training(run):
 
 
 def test_spread_weights_turn_it_off(run, monkeypatch, caplog):
-    monkeypatch.setattr(monitoring, "why_not_visit", lambda model: "FSDP: spread")
+    monkeypatch.setattr(monitoring, "why_not_measurable", lambda model: "FSDP: spread")
     trainer = run(watching(on_onset="stop"))
     assert trainer.state.global_step == 20 and not ours(trainer)
     assert len(warned(caplog)) == 1 and "FSDP" in warned(caplog)[0]
@@ -333,23 +333,23 @@ def test_what_it_may_cost(run, scripted, monkeypatch, caplog):
     scripted(INFLATING)
     measure = monitoring.measure
 
-    def dear(panel, model, step, epoch, on_scored):
+    def dear(problem_set, model, step, epoch, on_scored):
         for done, seconds in ((0.2, 1.2), (0.4, 1.2), (1.0, 3.6)):
             now[0] += seconds
             on_scored(done)
-        return measure(panel, model, step, epoch, lambda done: None)
+        return measure(problem_set, model, step, epoch, lambda done: None)
 
     monkeypatch.setattr(monitoring, "measure", dear)
 
     def watched(max_cost):
         monitor = watching(max_cost=max_cost)
-        monitor.spending.clock = lambda: now[0]
+        monitor.time_budget.clock = lambda: now[0]
         return run(Tick(), monitor), monitor
 
     trainer, monitor = watched(0.75)
     assert_same(run(), trainer)
-    assert [reading.step for reading in monitor.readings] == [15, 20] and monitor.spending.skipped == 2
-    assert monitor.spending.seconds == pytest.approx(2.4 + 6 + 6)  # at step 5 it foresaw the price
+    assert [reading.step for reading in monitor.readings] == [15, 20] and monitor.time_budget.skipped == 2
+    assert monitor.time_budget.seconds == pytest.approx(2.4 + 6 + 6)  # at step 5 it foresaw the price
     rows = ours(trainer)
     assert [row["overmem/skipped"] for row in rows] == [2, 2]
     assert [row["overmem/cost"] for row in rows] == pytest.approx([8.4 / 15, 14.4 / 20])
@@ -358,7 +358,7 @@ def test_what_it_may_cost(run, scripted, monkeypatch, caplog):
     assert "75%" in skips and "step 20" in onset
     caplog.clear()
     trainer, monitor = watched(0.01)
-    assert not monitor.readings and monitor.spending.skipped == 4
+    assert not monitor.readings and monitor.time_budget.skipped == 4
     fewer, some, none = warned(caplog)
     assert "30 val and 0 train" in fewer and "1%" in some and "too short" in none
 

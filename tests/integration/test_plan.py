@@ -13,7 +13,7 @@ from overmem.auditing.options import resolve_config
 from overmem.auditing.planning.cost import Peaks
 from overmem.auditing.planning.forecast import forecast, shape_of
 from overmem.models.loading import ModelHost
-from overmem.reporting.terminal_tables import awaited_text
+from overmem.reporting.terminal_tables import pending_text
 from tests.conftest import make_pico, save_checkpoint
 
 
@@ -64,7 +64,7 @@ def test_right_answers_are_counted_by_those_that_are_there(session):
     opened = session(**REFERENCES)
     items = opened.problems["val"].rendered
     unknown = forecast(opened, {}, PEAKS)
-    assert (unknown.awaited.share, unknown.awaited.n_there) == (1.0, 0)
+    assert (unknown.pending.share, unknown.pending.n_there) == (1.0, 0)
     assert unknown.tokens["references"].read == 3 * sum(len(item) for item in items)
     last = opened.run.checkpoints[-1]
     answer = {"row_key": opened.row_key(VAL_ANSWERS, last), "split": "val", "variant": "clean", "sample": 0,
@@ -79,10 +79,10 @@ def test_right_answers_are_counted_by_those_that_are_there(session):
     opened.store.append_rows(last.name, "generations", rows)
     made = forecast(opened, {}, PEAKS)
     by_hand = 0.5 * sum(len(item.prompt_ids) + 2 * len(item.completion_ids) for item in items)
-    assert (made.awaited.share, made.awaited.n_there) == (0.5, 4)
+    assert (made.pending.share, made.pending.n_there) == (0.5, 4)
     assert made.tokens["references"].read == pytest.approx(3 * by_hand)
-    assert "50.0%, as of the 4 that are there" in awaited_text(made.awaited.share, made.awaited.n_there)
-    assert forecast(session(), {}, PEAKS).awaited is None
+    assert "50.0%, as of the 4 that are there" in pending_text(made.pending.share, made.pending.n_there)
+    assert forecast(session(), {}, PEAKS).pending is None
 
 
 def test_right_answers_are_known_once_the_core_is_done(session, pico_run, val_file, ending):
@@ -90,7 +90,7 @@ def test_right_answers_are_known_once_the_core_is_done(session, pico_run, val_fi
     given |= {"grader": REFERENCES["grader"], "checkpoints": "all"}
     overmem.audit(pico_run, **given)
     made = forecast(session(**REFERENCES), {})
-    assert made.awaited.share is None and made.seconds > made.load_seconds == 0
+    assert made.pending.share is None and made.seconds > made.load_seconds == 0
     done = overmem.audit(pico_run, **given, axes=("references",))
     texts = done.store.read_texts().filter(set="answers")
     scored = [

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 import overmem
-from overmem.artifacts.evidence import Place
+from overmem.artifacts.evidence import MeasuredCheckpoint
 from overmem.artifacts.jobs import Job
 from overmem.artifacts.store import MANIFEST_SCHEMA, Store
 from overmem.auditing.problems import half_of
@@ -19,7 +19,7 @@ from overmem.cli import main
 from overmem.errors import DataError, MergeError, RunError
 from overmem.recipe.base_model import ORGANISM
 from overmem.repairing.plan import plan_repair
-from overmem.repairing.setup import set_up
+from overmem.repairing.setup import prepare_repair
 from overmem.repairing.temperature import fit_temperature
 from overmem.tasks.template import Template
 from tests.conftest import save_checkpoint
@@ -165,7 +165,7 @@ def test_times_that_nobody_sees_are_not_taken(run, monkeypatch):
     asked = []
     original = Session.seconds
     monkeypatch.setattr(Session, "seconds", lambda *args: asked.append(args) or original(*args))
-    setup = set_up(run, **CORE)
+    setup = prepare_repair(run, **CORE)
     untimed = plan_repair(setup, timed=False)
     assert not asked and math.isnan(untimed.seconds)
     timed = plan_repair(setup)
@@ -216,7 +216,7 @@ def test_problems_that_merges_are_chosen_on_prove_nothing(run, noisy_run):
 
 def test_what_is_chosen_hangs_on_the_search_half_alone(run):
     """With other answers and likelihoods on the confirm half, the same merges face the same checkpoint."""
-    setup = set_up(run, **CORE)
+    setup = prepare_repair(run, **CORE)
     searched = half_of(prompts_of(setup), "search", 0)
     store = Store(run / "overmem")
 
@@ -231,7 +231,7 @@ def test_what_is_chosen_hangs_on_the_search_half_alone(run):
     for checkpoint in setup.trained:
         for rows in ("likelihood", "generations"):
             store.update_rows(checkpoint.name, rows, spoil)
-    again = set_up(run, **CORE)
+    again = prepare_repair(run, **CORE)
     assert (again.before, again.by_nll, again.candidates) == (setup.before, setup.by_nll, setup.candidates)
 
 
@@ -248,7 +248,7 @@ def test_the_last_checkpoint_is_compared_and_the_temperature_read_on_the_confirm
         manifest = store.read_record("manifest", MANIFEST_SCHEMA)
         for name in ("checkpoint-10", "checkpoint-30"):
             if any(record["name"] == name for record in manifest["checkpoints"]):
-                rows = Place(store, manifest, name).rows(Job("score", "val"))
+                rows = MeasuredCheckpoint(store, manifest, name).rows(Job("score", "val"))
                 nll[half, name] = rows["nll_nats"].sum() / rows["n_tokens"].sum()
                 if name == "checkpoint-10":
                     grid = tuple(manifest["temperatures"])

@@ -280,10 +280,10 @@ class Mortal(Worker):
 
 MORTAL = """
 import sys, overmem
-from overmem.sweeping import crew
+from overmem.sweeping import executor
 from tests.integration.test_sweep import Mortal
 
-crew.Worker = Mortal
+executor.Worker = Mortal
 overmem.sweep(sys.argv[1], workers=2)
 """
 

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pytest
 
 from overmem.auditing.executor import Item
-from overmem.auditing.ray_executor import RayCrew, Worker
+from overmem.auditing.ray_executor import RayExecutor, Worker
 from overmem.errors import CheckpointError, DataError, RunError, WorkerError
 from overmem.records import Checkpoint
 from overmem.workers import ray_pool
-from overmem.workers.ray_pool import Meeting, RayPool, devices, meeting
+from overmem.workers.ray_pool import RayPool, SharedFolder, devices, shared_folder
 
 
 class Lost(Exception):
@@ -75,7 +75,7 @@ def items(*names):
 def crew(script, workers=2):
     ray = FakeRay(script)
     pool = RayPool(ray, Worker, None, needs={"num_cpus": 1}, workers=workers, tell=lambda *_: None)
-    return ray, RayCrew(None, pool)
+    return ray, RayExecutor(None, pool)
 
 
 def test_every_item_is_done_once_and_a_broken_checkpoint_keeps_nobody_from_work():
@@ -153,10 +153,10 @@ def test_devices_that_ray_cannot_give():
 def test_a_worker_knows_the_folder_by_its_mark(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     root = tmp_path / "overmem"
-    with meeting(root) as place:
+    with shared_folder(root) as place:
         place.join()
         for elsewhere in (tmp_path / "other" / place.mark.name, place.mark):
             # Not there, or another folder of the same name.
             with pytest.raises(RunError, match="shared filesystem"):
-                Meeting(folder=tmp_path, mark=elsewhere, text="another").join()
+                SharedFolder(folder=tmp_path, mark=elsewhere, text="another").join()
     assert not root.exists()

@@ -10,7 +10,7 @@ from overmem.errors import EngineError
 from overmem.models.engines.address import parse_engine
 from overmem.models.engines.dialect import DIALECTS, Question, read_answer, request_body
 from overmem.models.engines.openai import prompt_text
-from overmem.models.engines.transport import Patience, Server, Unusable, _retry_after
+from overmem.models.engines.transport import RetryPolicy, Server, Unusable, _retry_after
 from overmem.models.sampling import seed_of
 
 QUESTION = Question(
@@ -115,11 +115,11 @@ def test_a_key_may_end_in_a_line_break_and_is_never_shown(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     address = parse_engine("openai:http://localhost:1")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-hush\n")
-    server = Server(address, Patience(timeout_seconds=1))
+    server = Server(address, RetryPolicy(timeout_seconds=1))
     assert server.public("it was sk-hush here") == "it was *** here"
     monkeypatch.setenv("OVERMEM_API_KEY", "sk-\nhush")
     with pytest.raises(EngineError, match="cannot be sent") as refused:
-        Server(address, Patience(timeout_seconds=1))
+        Server(address, RetryPolicy(timeout_seconds=1))
     assert "hush" not in str(refused.value)
 
 
@@ -130,10 +130,10 @@ def test_seeds_differ_between_samples_examples_and_audits_and_stay():
 
 
 def test_waits_grow_and_are_spread_and_bounded():
-    patience = Patience(timeout_seconds=1.0)
+    retry_policy = RetryPolicy(timeout_seconds=1.0)
     for attempt in range(1, 30):
         most = min(0.5 * 2 ** (attempt - 1), 300)
-        waits = [patience.wait_seconds(attempt) for _ in range(20)]
+        waits = [retry_policy.wait_seconds(attempt) for _ in range(20)]
         assert all(most / 2 <= wait <= most for wait in waits) and len(set(waits)) > 1
 
 

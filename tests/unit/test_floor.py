@@ -7,12 +7,12 @@ import polars as pl
 import pytest
 
 from overmem.artifacts.store import Store
-from overmem.sweeping.summary import floor_notes
+from overmem.sweeping.summary import baseline_notes
 from overmem.verdict.judge import judge
 from overmem.verdict.warnings.majority_baseline import (
-    constant_answer_accuracy,
-    floor_note,
-    is_near_floor,
+    baseline_note,
+    is_near_baseline,
+    majority_baseline_accuracy,
     most_frequent_share,
 )
 from tests.sweeps import configuration
@@ -57,14 +57,14 @@ def manifest(grader):
 def test_one_answer_for_all_scores_the_share_of_the_most_frequent(tmp_path, grader, answers, share):
     store = kept_answers(tmp_path, answers)
     ids = [str(i) for i in range(len(answers))]
-    assert constant_answer_accuracy(store, manifest(grader), ids) == share
+    assert majority_baseline_accuracy(store, manifest(grader), ids) == share
 
 
 def test_only_the_problems_judged_count(tmp_path):
     store = kept_answers(tmp_path, ["A", "A", "B", "C"])
-    assert constant_answer_accuracy(store, manifest("choice"), ["1", "2", "3"]) == 0
-    assert constant_answer_accuracy(store, manifest("choice"), ["0", "1", "2"]) == 2 / 3
-    assert constant_answer_accuracy(Store(tmp_path / "none"), manifest("choice"), ["0", "1"]) == 0
+    assert majority_baseline_accuracy(store, manifest("choice"), ["1", "2", "3"]) == 0
+    assert majority_baseline_accuracy(store, manifest("choice"), ["0", "1", "2"]) == 2 / 3
+    assert majority_baseline_accuracy(Store(tmp_path / "none"), manifest("choice"), ["0", "1"]) == 0
 
 
 def test_the_most_frequent_of_nothing():
@@ -73,14 +73,14 @@ def test_the_most_frequent_of_nothing():
 
 def test_it_is_said_near_the_floor_alone():
     chance = verdict_at([0.25, 0.27, 0.26])
-    assert floor_note(chance, 0) == []
-    (note,) = floor_note(chance, 0.25)
+    assert baseline_note(chance, 0) == []
+    (note,) = baseline_note(chance, 0.25)
     assert "27.0%" in note and "3 points of the 25.0% that one answer for all problems" in note
-    assert floor_note(verdict_at([0.25, 0.40, 0.40]), 0.25) == []
+    assert baseline_note(verdict_at([0.25, 0.40, 0.40]), 0.25) == []
     seldom = verdict_at([0.01, 0.03, 0.03])
-    assert "3 points of zero" in floor_note(seldom, 0)[0]
+    assert "3 points of zero" in baseline_note(seldom, 0)[0]
     wide = replace(chance, thresholds={**chance.thresholds, "accuracy_margin": 0.5})
-    assert is_near_floor(wide, 0)
+    assert is_near_baseline(wide, 0)
 
 
 def test_a_sweep_names_the_configurations_at_chance():
@@ -88,7 +88,7 @@ def test_a_sweep_names_the_configurations_at_chance():
     near = replace(near, seeds=replace(near.seeds, floor=0.25))
     far = configuration({"training.learning_rate": 2e-3}, [0.3, 0.6, 0.6], [0.5, 0.45, 0.5])
     far = replace(far, seeds=replace(far.seeds, floor=0.25))
-    (note,) = floor_notes([near, far])
+    (note,) = baseline_notes([near, far])
     assert near.name in note and far.name not in note and "25.0%" in note
-    assert floor_notes([far]) == []
+    assert baseline_notes([far]) == []
     assert any("25.0%" in said for said in near.seeds.judge(resamples=200).notes)

@@ -13,8 +13,8 @@ import overmem
 from overmem.cli.demo import run_demo
 from overmem.errors import OvermemError
 from overmem.monitor.problem_set import choose_problems
-from overmem.monitor.retention import Keeper
-from overmem.monitor.visit import visiting, why_not_visit
+from overmem.monitor.retention import CheckpointRetention
+from overmem.monitor.visit import preserving_state, why_not_measurable
 from overmem.recipe.schema import check_recipe, dump_recipe
 from overmem.records import Example
 from overmem.verdict.live import LiveRule, Point, TokenRow, read_points, steps_to_keep
@@ -107,20 +107,20 @@ def test_checkpoints_come_back_without_the_optimizer(tmp_path):
     for step in (1, 2, 3):
         save(step)
     before = (tmp_path / "checkpoint-1").stat().st_mtime_ns
-    keeper = Keeper(tmp_path)
-    keeper.keep([1, 2])
+    retention = CheckpointRetention(tmp_path)
+    retention.keep([1, 2])
     for step in (1, 2):
         rotated = tmp_path / f"checkpoint-{step}"
         for path in rotated.iterdir():
             path.unlink()
         rotated.rmdir()
-    keeper.keep([1])
-    assert keeper.steps() == {1, 3}
+    retention.keep([1])
+    assert retention.steps() == {1, 3}
     back = tmp_path / "checkpoint-1"
     assert {path.name for path in back.iterdir()} == {"model.safetensors", "trainer_state.json"}
     assert back.stat().st_mtime_ns == before
     assert (back / "model.safetensors").stat().st_nlink == 2
-    keeper.finish()
+    retention.finish()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-1", "checkpoint-3"]
 
 
@@ -131,7 +131,7 @@ def test_a_visit_leaves_no_trace():
     grad = model[0].weight.grad.clone()
     states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
     buffers = model[2].running_mean.clone()
-    with pytest.raises(KeyError), visiting(model):
+    with pytest.raises(KeyError), preserving_state(model):
         assert not any(module.training for module in model.modules()) and not torch.is_grad_enabled()
         model(torch.rand(4, 2)), np.random.rand(), random.random()
         raise KeyError
@@ -145,13 +145,13 @@ def test_spread_weights_are_left_alone(tmp_path):
     from torch.distributed.fsdp import fully_shard
 
     model = torch.nn.Linear(2, 2)
-    assert why_not_visit(model) is None
+    assert why_not_measurable(model) is None
     model.weight.ds_id = 3
-    assert "ZeRO-3" in why_not_visit(model)
+    assert "ZeRO-3" in why_not_measurable(model)
     torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
     try:
         mesh = torch.distributed.device_mesh.init_device_mesh("cpu", (1,))
-        assert "FSDP2" in why_not_visit(fully_shard(torch.nn.Linear(2, 2), mesh=mesh))
+        assert "FSDP2" in why_not_measurable(fully_shard(torch.nn.Linear(2, 2), mesh=mesh))
     finally:
         torch.distributed.destroy_process_group()
 

@@ -15,7 +15,7 @@ from overmem.axes.axis import Available
 from overmem.axes.references import jobs, measures
 from overmem.stats.paired import difference
 from overmem.synthetic import wordmath
-from overmem.verdict.warnings.style_shift import features, log_odds, tell_apart
+from overmem.verdict.warnings.style_shift import detect_style_shift, features, log_odds
 from tests.unit.test_ood import scored
 
 OTHER = Job("score", "references/other")
@@ -122,18 +122,18 @@ def completions(name):
 
 def test_one_hand_is_not_told_apart_and_another_is():
     train = completions("train")
-    same = tell_apart(train, completions("val"))
+    same = detect_style_shift(train, completions("val"))
     assert same.auroc.low < 0.5 < same.auroc.high and same.other_hand is False
-    other = tell_apart(train, completions(wordmath.VAL_OTHER_HAND))
+    other = detect_style_shift(train, completions(wordmath.VAL_OTHER_STYLE))
     assert other.other_hand is True and other.auroc.value > 0.99
     assert any("of train and 0% of val" in telling for telling in other.telling)
-    assert tell_apart(train, completions("val")) == same  # the same every time
+    assert detect_style_shift(train, completions("val")) == same  # the same every time
 
 
 def test_texts_of_one_hand_are_told_apart_by_chance_only():
     train = completions("train")
     draws = [random.Random(i).sample(train, 80) for i in range(40)]
-    found = [tell_apart(drawn[:40], drawn[40:], seed=i) for i, drawn in enumerate(draws)]
+    found = [detect_style_shift(drawn[:40], drawn[40:], seed=i) for i, drawn in enumerate(draws)]
     assert not any(item.other_hand for item in found)
     assert np.mean([item.auroc.value for item in found]) == pytest.approx(0.5, abs=0.04)
     # Nominal: 5% of 40 intervals; with probability 0.001 more than 7 of them.
@@ -143,11 +143,11 @@ def test_texts_of_one_hand_are_told_apart_by_chance_only():
 def test_a_format_alone_is_a_hand():
     train = completions("train")
     boxed = [text.replace("####", "The answer:") for text in completions("val")]
-    assert tell_apart(train, boxed).other_hand is True
+    assert detect_style_shift(train, boxed).other_hand is True
 
 
 def test_too_few_references_are_not_judged():
-    few = tell_apart(completions("train")[:39], completions("val"))
+    few = detect_style_shift(completions("train")[:39], completions("val"))
     assert few.other_hand is None and "39 references are too few" in few.auroc.reason
 
 

@@ -19,17 +19,17 @@ from overmem.axes.calibration import expected_calibration_error, reliability
 from overmem.axes.diversity import pass_at_k
 from overmem.records import Cost, Estimate
 from overmem.reporting.downloads import csv_text, data_link, file_name
+from overmem.reporting.exhibits.build import Exhibits
+from overmem.reporting.exhibits.draws import Drawn
+from overmem.reporting.exhibits.excess import CELLS, excess_cells
+from overmem.reporting.exhibits.kinds import Exhibit, Table
+from overmem.reporting.exhibits.membership import POINTS, roc_curve, thin
+from overmem.reporting.exhibits.reliability import reliability_bins, token_items
+from overmem.reporting.exhibits.samples import pass_curve
+from overmem.reporting.exhibits.split import completion_tokens
+from overmem.reporting.exhibits.tokens import shade
 from overmem.reporting.figures.forest import forest_figure, forest_rows
 from overmem.reporting.run import read_saved
-from overmem.reporting.sections.build import Exhibits
-from overmem.reporting.sections.draws import Drawn
-from overmem.reporting.sections.excess import CELLS, excess_cells
-from overmem.reporting.sections.kinds import Exhibit, Table
-from overmem.reporting.sections.membership import POINTS, roc_curve, thin
-from overmem.reporting.sections.reliability import reliability_bins, token_items
-from overmem.reporting.sections.samples import pass_curve
-from overmem.reporting.sections.split import completion_tokens
-from overmem.reporting.sections.tokens import shade
 from overmem.stats.excess import split_excess
 from overmem.stats.roc import auroc
 from tests.synthetic import END, byte_tokenizer, write_run

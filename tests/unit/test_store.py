@@ -30,7 +30,7 @@ def test_parts_and_folded_rows_are_the_same(tmp_path):
     store.append_rows("c", "likelihood", [row("b"), row("a")])
     store.append_rows("c", "likelihood", [row("c")])
     before = store.read_rows("c", "likelihood").sort("example_id")
-    store.fold_parts("c", "likelihood")
+    store.compact_parts("c", "likelihood")
     after = store.read_rows("c", "likelihood")
     assert after.equals(before)
     assert not (tmp_path / "c" / "likelihood.parts").exists()
@@ -40,14 +40,14 @@ def test_parts_and_folded_rows_are_the_same(tmp_path):
 def test_settings_never_mix(tmp_path):
     store = Store(tmp_path)
     store.append_rows("c", "likelihood", [row("a", "old", 1.0), row("a", "new", 2.0)])
-    store.fold_parts("c", "likelihood")
+    store.compact_parts("c", "likelihood")
     assert store.read_rows("c", "likelihood", "new")["nll_nats"].to_list() == [2.0]
 
 
 def test_a_kill_between_fold_and_clean_up_leaves_no_double_rows(tmp_path):
     store = Store(tmp_path)
     store.append_rows("c", "likelihood", [row("a")])
-    store.fold_parts("c", "likelihood")
+    store.compact_parts("c", "likelihood")
     store.append_rows("c", "likelihood", [row("a")])
     assert len(store.read_rows("c", "likelihood")) == 1
 
@@ -56,7 +56,7 @@ def test_what_a_process_killed_while_writing_left_is_cleared(tmp_path):
     store = Store(tmp_path)
     store.append_rows("c", "likelihood", [row("a")])
     (tmp_path / "c" / ".likelihood.parquet.123.tmp").write_bytes(b"half a tab")
-    store.fold_parts("c", "likelihood")
+    store.compact_parts("c", "likelihood")
     assert [path.name for path in (tmp_path / "c").iterdir()] == ["likelihood.parquet"]
 
 

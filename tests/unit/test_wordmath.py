@@ -15,7 +15,7 @@ def splits():
 
 @pytest.fixture(scope="module")
 def other_hand():
-    return wordmath.load_split(wordmath.VAL_OTHER_HAND)
+    return wordmath.load_split(wordmath.VAL_OTHER_STYLE)
 
 
 def equations(text):

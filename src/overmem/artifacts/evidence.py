@@ -36,7 +36,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Place:
+class MeasuredCheckpoint:
     """One checkpoint of one audited run."""
 
     store: Store
@@ -75,7 +75,7 @@ class Place:
         return self.record if job.model == "checkpoint" else self.manifest["base"]
 
 
-def gather(places: Sequence[Place], jobs: set[Job] | None = None) -> list[Evidence]:
+def align_evidence(places: Sequence[MeasuredCheckpoint], jobs: set[Job] | None = None) -> list[Evidence]:
     """The evidence of each place, on the problems (and the number of samples) that all of them share.
 
     Runs may have been trained on different data, so training problems are shared within a run only, and so
@@ -90,7 +90,7 @@ def gather(places: Sequence[Place], jobs: set[Job] | None = None) -> list[Eviden
     aligned: list[dict[Job, pl.DataFrame]] = [{} for _ in places]
     for job in sorted(shared if jobs is None else shared & jobs):
         tables = [place.rows(job) for place in places]
-        if not _sampled_alike(tables) or unlike(places, job):
+        if not _sampled_alike(tables) or settings_differ(places, job):
             continue
         runs = [place.store.root if job.set in ("train", "answers") else None for place in places]
         for run in dict.fromkeys(runs):
@@ -126,7 +126,7 @@ def _sampled_alike(tables: Sequence[pl.DataFrame]) -> bool:
     return len({heat for table in tables for heat in table["temperature"].unique().to_list()}) <= 1
 
 
-def unlike(places: Sequence[Place], job: Job) -> bool:
+def settings_differ(places: Sequence[MeasuredCheckpoint], job: Job) -> bool:
     """Whether checkpoints of one run have rows of a job under different settings (dtype, longest answer).
 
     Args:
@@ -150,6 +150,6 @@ def _known_jobs(manifest: Mapping[str, Any]) -> set[Job]:
     return found
 
 
-def _texts(place: Place) -> dict[str, pl.DataFrame]:
+def _texts(place: MeasuredCheckpoint) -> dict[str, pl.DataFrame]:
     table = place.store.read_texts()
     return {str(name): part.drop("set") for (name,), part in table.partition_by("set", as_dict=True).items()}

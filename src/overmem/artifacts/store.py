@@ -248,7 +248,7 @@ class Store:
         name = f"{time.time_ns()}-{os.getpid()}.parquet"
         _write_parquet(pl.DataFrame(batch, schema=SCHEMAS[rows]), parts / name, rows)
 
-    def fold_parts(self, checkpoint: str, rows: Rows) -> None:
+    def compact_parts(self, checkpoint: str, rows: Rows) -> None:
         """Fold finished batches into the checkpoint's one Parquet file, sorted by identity."""
         for left in (self.root / checkpoint).glob(f".{rows}.parquet.*.tmp"):
             # A process was killed while it wrote; only one at a time works at a checkpoint.

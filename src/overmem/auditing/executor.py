@@ -1,6 +1,6 @@
 """Who does the work of an audit, one checkpoint an item: this process, or workers on many devices.
 
-What is done with an item is the same wherever it is done (`do_item`); `ray_crew.py` has the workers.
+What is done with an item is the same wherever it is done (`run_item`); `ray_executor.py` has the workers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from overmem.records import Checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
-class Item:
+class WorkItem:
     """Work at one checkpoint. No two items of one sitting share a checkpoint, nor so its files."""
 
     checkpoint: Checkpoint
@@ -30,7 +30,7 @@ class Item:
     """Sets that were made since the session was opened."""
 
 
-class Crew(Protocol):
+class Executor(Protocol):
     """Does items, in any order."""
 
     @property
@@ -40,7 +40,7 @@ class Crew(Protocol):
     def plan(self, skipped: dict[str, str]) -> Plan:
         """See `overmem.auditing.planning.timing.make_timed_plan`."""
 
-    def do(self, items: Iterable[Item]) -> Iterator[tuple[Checkpoint, CheckpointError | None]]:
+    def do(self, items: Iterable[WorkItem]) -> Iterator[tuple[Checkpoint, CheckpointError | None]]:
         """Do items and tell of each, as it is done, what kept its checkpoint from being measured.
 
         Raises:
@@ -49,30 +49,30 @@ class Crew(Protocol):
 
 
 @dataclass(frozen=True)
-class Alone:
+class LocalExecutor:
     """This process, one checkpoint after another."""
 
     session: Session
 
     def plan(self, skipped: dict[str, str]) -> Plan:
-        """See `Crew`."""
+        """See `Executor`."""
         return make_timed_plan(self.session, skipped)
 
-    def do(self, items: Iterable[Item]) -> Iterator[tuple[Checkpoint, CheckpointError | None]]:
-        """See `Crew`."""
+    def do(self, items: Iterable[WorkItem]) -> Iterator[tuple[Checkpoint, CheckpointError | None]]:
+        """See `Executor`."""
         for item in items:
             try:
-                do_item(self.session, item)
+                run_item(self.session, item)
             except CheckpointError as error:
                 yield item.checkpoint, error
             else:
                 yield item.checkpoint, None
 
 
-def do_item(session: Session, item: Item) -> None:
+def run_item(session: Session, item: WorkItem) -> None:
     """Compute the rows of an item that are missing, and grade its answers as they are to be graded now."""
     for problems in item.problems:
-        session.take_in(problems)
+        session.add_problems(problems)
     for job in item.jobs:
         session.do(job, item.checkpoint, item.limits[job])
     session.regrade(item.checkpoint)

@@ -34,7 +34,7 @@ LIBRARIES = (
 )
 
 
-class Ledger:
+class ManifestWriter:
     """Collects what has been measured and writes the manifest."""
 
     def __init__(self, session: Session, plan: Plan, previous: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from overmem.models.engines.address import InProcess, parse_engine
 from overmem.models.engines.hf import HfEngine
 from overmem.models.engines.openai import OpenAiEngine
 from overmem.models.engines.protocol import Engine
-from overmem.models.engines.transport import Patience
+from overmem.models.engines.transport import RetryPolicy
 from overmem.models.engines.vllm import VllmEngine
 from overmem.models.loading import ModelHost, choose_device, choose_dtype
 from overmem.records import Run
@@ -70,7 +70,7 @@ def make_engine(config: AuditConfig, host: ModelHost) -> Engine:
         template=config.engine_model,
         on_demand=config.engine_on_demand,
         concurrency=config.engine_concurrency,
-        patience=Patience(timeout_seconds=config.engine_timeout_seconds),
+        retry_policy=RetryPolicy(timeout_seconds=config.engine_timeout_seconds),
     )
 
 

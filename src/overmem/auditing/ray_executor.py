@@ -1,4 +1,4 @@
-"""A crew of Ray workers, one a device: checkpoints are shared out, and a killed worker's is taken up again.
+"""Measure on Ray workers, one a device: checkpoints are shared out, and a killed worker's goes to another.
 
 Every worker opens the audit for itself from the files of the run, which all nodes must see, and saves its
 rows there; what travels is which checkpoint is next and what came of it.
@@ -12,34 +12,34 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from overmem.auditing.executor import Item, do_item
+from overmem.auditing.executor import WorkItem, run_item
 from overmem.auditing.options import AuditConfig
 from overmem.auditing.planning.plan import Plan
 from overmem.auditing.planning.timing import make_timed_plan
 from overmem.auditing.session import Progress, Session
 from overmem.errors import CheckpointError, OvermemError, RunError
 from overmem.records import Checkpoint, Run
-from overmem.workers.ray_pool import Meeting, RayPool, connected, devices, meeting, needs_of
+from overmem.workers.ray_pool import RayPool, SharedFolder, connected, devices, needs_of, shared_folder
 
 
 @dataclass(frozen=True, kw_only=True)
-class Errand:
+class WorkerSetup:
     """What every worker opens: the same audit."""
 
     run: Run
     config: AuditConfig
     out: Path | None
-    meeting: Meeting
+    shared_folder: SharedFolder
 
 
 class Worker:
     """One audit session in a process of its own; a user's errors are returned, not raised."""
 
-    def open(self, errand: Errand, board: Any) -> Exception | None:
+    def open(self, setup: WorkerSetup, progress_queue: Any) -> Exception | None:
         """Load tokenizer and problems; returns what stands in the way."""
         try:
-            errand.meeting.join()
-            self.session = _open(errand, lambda *news: board.post.remote(news))
+            setup.shared_folder.join()
+            self.session = _open(setup, lambda *update: progress_queue.put.remote(update))
         except (OvermemError, OSError) as error:
             return error
         return None
@@ -51,23 +51,23 @@ class Worker:
         except (OvermemError, OSError) as error:
             return error
 
-    def do(self, item: Item) -> Exception | None:
+    def do(self, item: WorkItem) -> Exception | None:
         """Do an item; returns what kept it from being done."""
         try:
-            do_item(self.session, item)
+            run_item(self.session, item)
         except (OvermemError, OSError) as error:
             return error
         return None
 
 
-def _open(errand: Errand, progress: Progress) -> Session:
+def _open(setup: WorkerSetup, progress: Progress) -> Session:
     from overmem.auditing.opening import open_session
 
-    return open_session(errand.run, errand.config, errand.out, progress)
+    return open_session(setup.run, setup.config, setup.out, progress)
 
 
-class RayCrew:
-    """The workers of a pool; see `overmem.auditing.executor.Crew`."""
+class RayExecutor:
+    """The workers of a pool; see `overmem.auditing.executor.Executor`."""
 
     def __init__(self, session: Session, pool: RayPool) -> None:
         """Take a pool of `Worker`s.
@@ -79,7 +79,7 @@ class RayCrew:
         self.session, self._pool = session, pool
 
     def plan(self, skipped: dict[str, str]) -> Plan:
-        """See `Crew`; a worker makes it, since it is timed on its device."""
+        """See `Executor`; a worker makes it, since it is timed on its device."""
         [(_, found)] = self._pool.share([("the plan", lambda worker: worker.plan.remote(skipped))])
         if isinstance(found, Exception):
             raise found
@@ -87,8 +87,8 @@ class RayCrew:
         skipped |= left_out
         return plan  # type: ignore[no-any-return]
 
-    def do(self, items: Iterable[Item]) -> Iterator[tuple[Checkpoint, CheckpointError | None]]:
-        """See `Crew`."""
+    def do(self, items: Iterable[WorkItem]) -> Iterator[tuple[Checkpoint, CheckpointError | None]]:
+        """See `Executor`."""
         by_name = {item.checkpoint.name: item for item in items}
         tasks = [(name, lambda worker, item=item: worker.do.remote(item)) for name, item in by_name.items()]
         for name, error in self._pool.share(tasks):
@@ -98,7 +98,7 @@ class RayCrew:
 
 
 @contextmanager
-def ray_crew(
+def open_ray_executor(
     run: Run,
     config: AuditConfig,
     out: Path | None = None,
@@ -106,8 +106,8 @@ def ray_crew(
     *,
     address: str,
     workers: int | None = None,
-) -> Iterator[RayCrew]:
-    """A crew on a Ray cluster, for as long as the context lasts.
+) -> Iterator[RayExecutor]:
+    """An executor on a Ray cluster, for as long as the context lasts.
 
     Args:
         run: the checkpoints.
@@ -141,17 +141,17 @@ def ray_crew(
         )
         out = out and out.absolute()
         session = open_session(run, config, out, progress, _torch_device(device))
-        with meeting(session.store.root) as place:
+        with shared_folder(session.store.root) as place:
             pool = RayPool(
                 ray,
                 Worker,
-                Errand(run=run, config=replace(config, device=device), out=out, meeting=place),
+                WorkerSetup(run=run, config=replace(config, device=device), out=out, shared_folder=place),
                 needs=needs_of(device),
                 workers=min(n, len(run.checkpoints)),
                 tell=session.progress,
             )
             try:
-                yield RayCrew(session, pool)
+                yield RayExecutor(session, pool)
             finally:
                 pool.close()
 

@@ -17,8 +17,8 @@ from overmem import checkpoints as discovery
 from overmem.artifacts.jobs import ANSWERS_SCORES
 from overmem.artifacts.store import MANIFEST_SCHEMA, Store
 from overmem.auditing import problems as data
-from overmem.auditing.executor import Alone, Crew, Item
-from overmem.auditing.manifest_writer import Ledger
+from overmem.auditing.executor import Executor, LocalExecutor, WorkItem
+from overmem.auditing.manifest_writer import ManifestWriter
 from overmem.auditing.opening import open_session
 from overmem.auditing.options import AuditConfig, resolve_config
 from overmem.auditing.planning.plan import Plan
@@ -101,70 +101,72 @@ def measure(
         OvermemError: bad data or models, or another process that measures there; rows that were saved stay
             saved.
     """
-    with _crew(run, config, out, progress, ray, workers) as crew:
+    with _open_executor(run, config, out, progress, ray, workers) as executor:
         skipped = dict(run.skipped)
-        plan = crew.plan(skipped)
+        plan = executor.plan(skipped)
         if on_plan is not None:
             on_plan(plan)
-        with crew.session.store.alone():
-            return _measure(crew, plan, skipped)
+        with executor.session.store.alone():
+            return _measure(executor, plan, skipped)
 
 
-def _measure(crew: Crew, plan: Plan, skipped: dict[str, str]) -> Audit:
-    store = crew.session.store
+def _measure(executor: Executor, plan: Plan, skipped: dict[str, str]) -> Audit:
+    store = executor.session.store
     store.remove_record("verdict")
     previous = store.read_record("manifest", MANIFEST_SCHEMA) if store.has_record("manifest") else {}
-    ledger = Ledger(crew.session, plan, previous)
+    manifest_writer = ManifestWriter(executor.session, plan, previous)
     if plan.until_decided:
-        manifest = measure_until_decided(crew, plan, ledger, skipped, _measure_core)
+        manifest = measure_until_decided(executor, plan, manifest_writer, skipped, _measure_core)
         plan = plan.beyond_core
     else:
-        manifest = _measure_core(crew, plan, ledger, skipped)
-    answers = _right_answers(crew.session, plan, manifest)
+        manifest = _measure_core(executor, plan, manifest_writer, skipped)
+    answers = _right_answers(executor.session, plan, manifest)
     if plan.rest or answers is not None:
-        manifest = _measure_rest(crew, plan, ledger, skipped, manifest, answers)
+        manifest = _measure_rest(executor, plan, manifest_writer, skipped, manifest, answers)
     return Audit(store, manifest, skipped)
 
 
 @contextmanager
-def _crew(
+def _open_executor(
     run: Run,
     config: AuditConfig,
     out: Path | None,
     progress: Progress | None,
     ray: str | None,
     workers: int | None,
-) -> Iterator[Crew]:
+) -> Iterator[Executor]:
     if ray is None and workers is None:
         session = open_session(run, config, out, progress)
         with closing(session.engine):
-            yield Alone(session)
+            yield LocalExecutor(session)
         return
-    from overmem.auditing.ray_executor import ray_crew
+    from overmem.auditing.ray_executor import open_ray_executor
 
-    with ray_crew(run, config, out, progress, address=ray or "local", workers=workers) as crew:
-        yield crew
+    with open_ray_executor(run, config, out, progress, address=ray or "local", workers=workers) as executor:
+        yield executor
 
 
-def _measure_core(crew: Crew, plan: Plan, ledger: Ledger, skipped: dict[str, str]) -> dict[str, Any]:
+def _measure_core(
+    executor: Executor, plan: Plan, manifest_writer: ManifestWriter, skipped: dict[str, str]
+) -> dict[str, Any]:
     """Likelihood and accuracy at every checkpoint; the manifest grows with each."""
-    run = crew.session.run
+    run = executor.session.run
     pending = [checkpoint.name for checkpoint in run.checkpoints if checkpoint.name not in skipped]
     items = [
-        Item(checkpoint=checkpoint, jobs=plan.core, limits=plan.limits)
+        WorkItem(checkpoint=checkpoint, jobs=plan.core, limits=plan.limits)
         for checkpoint in run.checkpoints
         if checkpoint.name in pending
     ]
-    for checkpoint, error in crew.do(items):
+    for checkpoint, error in executor.do(items):
         pending.remove(checkpoint.name)
         if error is not None:
             skipped[checkpoint.name] = str(error)
             continue
-        ledger.add(checkpoint, plan.core)
-        ledger.write(skipped, pending)
-    if not ledger.measured:
+        manifest_writer.add(checkpoint, plan.core)
+        manifest_writer.write(skipped, pending)
+    if not manifest_writer.measured:
         raise nothing_measured(run, skipped)
-    return ledger.write(skipped, [])
+    return manifest_writer.write(skipped, [])
 
 
 def _right_answers(session: Session, plan: Plan, manifest: Mapping[str, Any]) -> data.Problems | None:
@@ -174,15 +176,15 @@ def _right_answers(session: Session, plan: Plan, manifest: Mapping[str, Any]) ->
 
 
 def _measure_rest(
-    crew: Crew,
+    executor: Executor,
     plan: Plan,
-    ledger: Ledger,
+    manifest_writer: ManifestWriter,
     skipped: dict[str, str],
     manifest: dict[str, Any],
     answers: data.Problems | None,
 ) -> dict[str, Any]:
     """The other axes, at the checkpoints that a verdict compares or at all of them, and on the base model."""
-    session = crew.session
+    session = executor.session
     names = {record["name"] for record in manifest["checkpoints"]}
     if session.config.checkpoints == "key":
         names &= set(key_checkpoints(session.store, manifest))
@@ -192,7 +194,7 @@ def _measure_rest(
     limits = dict(plan.limits)
     made: tuple[data.Problems, ...] = ()
     if answers is not None:
-        session.take_in(answers)
+        session.add_problems(answers)
         own, made = (*own, ANSWERS_SCORES), (answers,)
         limits[ANSWERS_SCORES] = next(item.limit for item in plan.axes if item.axis == "references")
     on_base = tuple(job for job in plan.rest if job.model == "base")
@@ -200,15 +202,15 @@ def _measure_rest(
     if on_base and session.base is not None:
         # The base may be a checkpoint of the run, whose work is then one item.
         work[session.base] = (*work.get(session.base, ()), *on_base)
-    for checkpoint, error in crew.do(
-        Item(checkpoint=checkpoint, jobs=jobs, limits=limits, problems=made)
+    for checkpoint, error in executor.do(
+        WorkItem(checkpoint=checkpoint, jobs=jobs, limits=limits, problems=made)
         for checkpoint, jobs in work.items()
     ):
         if error is not None:
             raise error
         if checkpoint.name in names:
-            ledger.add(checkpoint, own)
+            manifest_writer.add(checkpoint, own)
         if on_base and checkpoint == session.base:
-            ledger.add_base(checkpoint, on_base)
-        ledger.write(skipped, [])
-    return ledger.write(skipped, [])
+            manifest_writer.add_base(checkpoint, on_base)
+        manifest_writer.write(skipped, [])
+    return manifest_writer.write(skipped, [])

@@ -126,7 +126,7 @@ class Session:
             self._do_batch(job, checkpoint, batch)
             left -= len(batch)
             self.progress(checkpoint.name, str(job), n - left, n)
-        self.store.fold_parts(checkpoint.name, job.table)
+        self.store.compact_parts(checkpoint.name, job.table)
 
     def _do_batch(self, job: Job, checkpoint: Checkpoint, batch: Sequence[int]) -> None:
         """Compute and keep the rows of some problems."""
@@ -141,7 +141,7 @@ class Session:
         ]
         self.store.append_rows(checkpoint.name, job.table, rows)
 
-    def take_in(self, problems: Problems) -> None:
+    def add_problems(self, problems: Problems) -> None:
         """Add a set of problems to the audit, or put it in the place of one of its name."""
         name = data_key(problems.set, problems.variant)
         self.problems = {**self.problems, name: problems}

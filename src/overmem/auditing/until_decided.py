@@ -15,51 +15,55 @@ import numpy as np
 
 from overmem.artifacts.jobs import VAL_ANSWERS
 from overmem.artifacts.rows import read_core
-from overmem.auditing.executor import Crew
-from overmem.auditing.manifest_writer import Ledger
+from overmem.auditing.executor import Executor
+from overmem.auditing.manifest_writer import ManifestWriter
 from overmem.auditing.planning.plan import Plan
 from overmem.auditing.session import Session
 from overmem.formatting import confidence_text
 from overmem.verdict.judge import Settings
 from overmem.verdict.sequential import MOST_CHANCE, Look, look_at
 
-MeasureCore = Callable[[Crew, Plan, Ledger, dict[str, str]], dict[str, Any]]
+MeasureCore = Callable[[Executor, Plan, ManifestWriter, dict[str, str]], dict[str, Any]]
 """Does the plan's core at every checkpoint that is not skipped; returns the manifest."""
 
 
 def measure_until_decided(
-    crew: Crew, plan: Plan, ledger: Ledger, skipped: dict[str, str], measure_core: MeasureCore
+    executor: Executor,
+    plan: Plan,
+    manifest_writer: ManifestWriter,
+    skipped: dict[str, str],
+    measure_core: MeasureCore,
 ) -> dict[str, Any]:
     """Measure the core in rounds until the verdict is decided, or all of it is measured.
 
     Args:
-        crew: does the work of a round.
+        executor: does the work of a round.
         plan: that asks for it.
-        ledger: told after every round how far it has come.
+        manifest_writer: told after every round how far it has come.
         skipped: gains the checkpoints that cannot be measured.
         measure_core: does one round.
 
     Returns:
         The manifest, whose `until_decided` says what was skipped.
     """
-    session = crew.session
+    session = executor.session
     *early, n_all = plan.looks
     looks: list[Look] = []
-    ledger.until_decided = _stopping(looks, 0, n_all)
+    manifest_writer.until_decided = _stopping(looks, 0, n_all)
     for n in early[_rounds_done(session, plan, skipped) :]:
-        manifest = measure_core(crew, plan.of_first(n), ledger, skipped)
+        manifest = measure_core(executor, plan.of_first(n), manifest_writer, skipped)
         if len(manifest["checkpoints"]) < 2:
             break
         look = _look(session, manifest, n, n_all)
         looks.append(look)
-        ledger.until_decided = _stopping(looks, n, n_all)
+        manifest_writer.until_decided = _stopping(looks, n, n_all)
         said = "decided" if look.decided else f"not decided ({_why(look)})"
         session.progress(f"after {n} problems", said, n, n_all)
         if look.decided:
-            return ledger.write(skipped, [])
-    measure_core(crew, plan, ledger, skipped)
-    ledger.until_decided = _stopping(looks, n_all, n_all)
-    return ledger.write(skipped, [])
+            return manifest_writer.write(skipped, [])
+    measure_core(executor, plan, manifest_writer, skipped)
+    manifest_writer.until_decided = _stopping(looks, n_all, n_all)
+    return manifest_writer.write(skipped, [])
 
 
 def _rounds_done(session: Session, plan: Plan, skipped: Mapping[str, str]) -> int:

@@ -104,7 +104,7 @@ def closing(verdict: Verdict, repaired: Repair, page: Path, seconds: float) -> s
 def _what_it_cost(verdict: Verdict) -> str:
     """The axes whose headline is clearly worse, in a sentence; empty when there is none."""
     against = verdict.costs[0].against if verdict.costs else None
-    worse = [c.axis for c in verdict.costs if c.against == against and c.headline and c.reading == "worse"]
+    worse = [c.axis for c in verdict.costs if c.against == against and c.headline and c.outcome == "worse"]
     return f"What accuracy does not show: worse in {', '.join(worse)}. " if worse else ""
 
 

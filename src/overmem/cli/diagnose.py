@@ -79,9 +79,9 @@ def check(
 ) -> None:
     """A gate for CI: exit code 0 if the checkpoint passes, 1 if its stage fails, 2 if it cannot be told."""
     from overmem.verdict.diagnose import diagnose as run_diagnosis
-    from overmem.verdict.gate import check_verdict, refuse_changed
+    from overmem.verdict.gate import check_verdict, refuse_stale
 
-    refuse_changed(run)
+    refuse_stale(run)
     verdict = run_diagnosis(
         run, save=False, accuracy_margin=accuracy_margin, perplexity_ratio=perplexity_ratio
     )

@@ -58,7 +58,7 @@ class BaseSource(FullSource):
             ) from None
 
 
-class FoldedSource:
+class IntoBaseSource:
     """Reads like a folder with full weights."""
 
     def __init__(self, adapter: Adapter, base: BaseSource) -> None:

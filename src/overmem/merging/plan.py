@@ -18,7 +18,7 @@ from overmem.merging.checks import (
     label,
     tokenizer_folder,
 )
-from overmem.merging.into_base import BaseSource, FoldedSource, base_name, open_base
+from overmem.merging.into_base import BaseSource, IntoBaseSource, base_name, open_base
 from overmem.merging.sources import FullSource, Source, read_input
 from overmem.merging.storage import TensorSpec
 from overmem.merging.weights import WITH_MERGEKIT, mergekit_modules, settle_weights
@@ -119,7 +119,7 @@ def open_sources(inputs: Sequence[Path], *, base_model: str | None) -> list[Sour
             base_name(last, base_model), revision=None if base_model else last.config.get("revision")
         )
     return [
-        FullSource(path) if base is None or path not in adapters else FoldedSource(adapters[path], base)
+        FullSource(path) if base is None or path not in adapters else IntoBaseSource(adapters[path], base)
         for path in inputs
     ]
 

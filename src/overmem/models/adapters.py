@@ -140,7 +140,7 @@ def make_plain(folder: Path, out: Path, start: Mapping[str, Pair]) -> None:
     write_text_atomic(out / ADAPTER_CONFIG, json.dumps(plain_config(config), indent=2) + "\n")
 
 
-class Starts:
+class InitialFactors:
     """The factors that adapters over one base model started from; each weight is decomposed once."""
 
     def __init__(self, base: torch.nn.Module) -> None:

@@ -27,7 +27,7 @@ from transformers import (
 
 from overmem.checkpoints import ADAPTER_CONFIG
 from overmem.errors import CheckpointError, OvermemError, RunError
-from overmem.models.adapters import WEIGHTS, Starts, changed_base, make_plain
+from overmem.models.adapters import WEIGHTS, InitialFactors, changed_base, make_plain
 from overmem.records import Checkpoint, Run
 
 EMBEDDING = re.compile(
@@ -104,7 +104,7 @@ class ModelHost:
         self._base_name: str | None = None
         self._rows: int | None = None
         """Rows of the embeddings that the adapter on the base model brought along."""
-        self._starts: Starts | None = None
+        self._starts: InitialFactors | None = None
         self._adapted: Any = None
         self._adapter: str | None = None
         self._outlines: dict[str, Outline] = {}
@@ -212,7 +212,7 @@ class ModelHost:
         if self._base is None or name != self._base_name:
             self._let_go()
             self._base, self._base_name = self._load_base(name, checkpoint), name
-            self._starts = Starts(self._base)
+            self._starts = InitialFactors(self._base)
         return self._base
 
     def _let_go(self) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from overmem.checkpoints import ADAPTER_CONFIG, read_checkpoint
 from overmem.errors import CheckpointError
-from overmem.models.adapters import Starts, changed_base, make_plain
+from overmem.models.adapters import InitialFactors, changed_base, make_plain
 from overmem.models.loading import ModelHost
 from overmem.records import Run
 
@@ -46,7 +46,7 @@ def plain_adapter(folder: str | Path, out: str | Path, *, base_model: str | None
     checkpoint = read_checkpoint(folder, folder.parent)
     run = Run(path=folder.parent, checkpoints=(checkpoint,), skipped={})
     host = ModelHost(run, device=torch.device("cpu"), dtype=torch.float32, base_model=base_model)
-    start = Starts(host.base(checkpoint)).of(folder)
+    start = InitialFactors(host.base(checkpoint)).of(folder)
     out.mkdir(parents=True, exist_ok=True)
     for file in folder.iterdir():
         if file.suffix in BESIDE and file.name != ADAPTER_CONFIG:

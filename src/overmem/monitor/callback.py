@@ -15,10 +15,10 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from overmem.errors import OvermemError, RecipeError
 from overmem.monitor.log_files import last_step, read_log, read_seconds, write_log
-from overmem.monitor.problem_set import Data, Panel, choose_problems, fit, measure, open_panel
-from overmem.monitor.retention import Keeper
-from overmem.monitor.time_budget import Spending, TooCostlyError
-from overmem.monitor.visit import agree, visiting, why_not_visit
+from overmem.monitor.problem_set import Data, ProblemSet, choose_problems, fit, measure, prepare_problem_set
+from overmem.monitor.retention import CheckpointRetention
+from overmem.monitor.time_budget import TimeBudget, TooCostlyError
+from overmem.monitor.visit import broadcast_flag, preserving_state, why_not_measurable
 from overmem.stats.checks import check_settings
 from overmem.tasks.template import Template
 from overmem.verdict.live import LiveRule, Point, Reading, TokenRow, read_points, steps_to_keep
@@ -87,7 +87,7 @@ class OverMemorizationMonitor(TrainerCallback):
         """Of this session; a resumed run starts with what its log remembers."""
         self.off: str | None = None
         """Why the monitor went quiet, if it did."""
-        self.spending = Spending(max_cost)
+        self.time_budget = TimeBudget(max_cost)
         """What measuring has cost in this session (`seconds`), and how many due points were `skipped`."""
         self._problems = choose_problems(
             val,
@@ -100,8 +100,8 @@ class OverMemorizationMonitor(TrainerCallback):
         )
         self._template, self._tokenizer, self._seed = template or Template(), tokenizer, seed
         self._keeps = keep_checkpoints
-        self._panel: Panel | None = None
-        self._keeper: Keeper | None = None
+        self._problem_set: ProblemSet | None = None
+        self._retention: CheckpointRetention | None = None
         self._points: list[Point] = []
         self._lowest: TokenRow | None = None
         self._training = self._known_onset = False
@@ -116,19 +116,19 @@ class OverMemorizationMonitor(TrainerCallback):
             OvermemError: the problems do not fit the model, on every process alike.
         """
         self.readings, self._points, self._lowest = [], [], None
-        self.off, self._known_onset, self._keeper = None, False, None
+        self.off, self._known_onset, self._retention = None, False, None
         self._training = True
         self._last_step = last_step(state)
         try:
-            reason = why_not_visit(kwargs["model"])
+            reason = why_not_measurable(kwargs["model"])
             if reason is not None:
                 self._go_quiet(reason, state)
                 return
-            self._panel = self._open_panel(args, state, kwargs)
+            self._problem_set = self._prepare_problem_set(args, state, kwargs)
             self._remember(state)
             if self._keeps and _rotates(args) and _writes(state):
-                self._keeper = Keeper(Path(args.output_dir))
-                self._keeper.finish()
+                self._retention = CheckpointRetention(Path(args.output_dir))
+                self._retention.finish()
                 self._keep()
         except OvermemError:
             raise
@@ -173,13 +173,13 @@ class OverMemorizationMonitor(TrainerCallback):
     ) -> None:
         """Leave the kept checkpoints among the others."""
         self._training = False
-        if self.spending.skipped and not self.readings and _writes(state):
+        if self.time_budget.skipped and not self.readings and _writes(state):
             log.warning(
                 "overmem: the run was too short to be measured within max_cost; audit its checkpoints"
             )
-        keeper = self._keeper
-        if keeper is not None:
-            self._guarded(keeper.finish, state)
+        retention = self._retention
+        if retention is not None:
+            self._guarded(retention.finish, state)
 
     def _visit(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any
@@ -190,10 +190,10 @@ class OverMemorizationMonitor(TrainerCallback):
         self._last_step = state.global_step
         first_onset = False
         if self.off is None and _writes(state):
-            with self.spending.visit(state.global_step, state.max_steps) as affordable:
+            with self.time_budget.visit(state.global_step, state.max_steps) as affordable:
                 if affordable:
                     first_onset = self._look(args, state, control, model)
-        if self.on_onset == "stop" and agree(first_onset):
+        if self.on_onset == "stop" and broadcast_flag(first_onset):
             control.should_training_stop = True
 
     def _look(
@@ -204,7 +204,7 @@ class OverMemorizationMonitor(TrainerCallback):
         try:
             reading = self._measure(state, model)
             first_onset = reading.onset and not self._known_onset
-            write_log(args, state, control, self._points[-1], reading, self.spending, self._fingerprint)
+            write_log(args, state, control, self._points[-1], reading, self.time_budget, self._fingerprint)
             if self.watch is not None:
                 self.watch(reading)
             if first_onset:
@@ -217,12 +217,14 @@ class OverMemorizationMonitor(TrainerCallback):
         return first_onset
 
     def _measure(self, state: TrainerState, model: Any) -> Reading:
-        assert self._panel is not None
-        with visiting(model):
-            point, tokens = measure(self._panel, model, state.global_step, state.epoch, self.spending.check)
+        assert self._problem_set is not None
+        with preserving_state(model):
+            point, tokens = measure(
+                self._problem_set, model, state.global_step, state.epoch, self.time_budget.check
+            )
         self._points.append(point)
         pair = None if self._lowest is None else (tokens, self._lowest)
-        reading = read_points(self._points, self._panel.n_tokens, self.rule, pair)
+        reading = read_points(self._points, self._problem_set.n_tokens, self.rule, pair)
         if reading.lowest_step == point.step:
             self._lowest = tokens
         self.readings.append(reading)
@@ -237,13 +239,15 @@ class OverMemorizationMonitor(TrainerCallback):
         log.warning("overmem: %s; %s", reading.describe(), then)
 
     def _keep(self) -> None:
-        if self._keeper is None or self._panel is None or self.off is not None:
+        if self._retention is None or self._problem_set is None or self.off is not None:
             return
-        there = self._keeper.steps()
+        there = self._retention.steps()
         points = [point for point in self._points if point.step in there]
-        self._keeper.keep(steps_to_keep(points, self._panel.n_tokens, self.rule.perplexity_ratio))
+        self._retention.keep(steps_to_keep(points, self._problem_set.n_tokens, self.rule.perplexity_ratio))
 
-    def _open_panel(self, args: TrainingArguments, state: TrainerState, given: Mapping[str, Any]) -> Panel:
+    def _prepare_problem_set(
+        self, args: TrainingArguments, state: TrainerState, given: Mapping[str, Any]
+    ) -> ProblemSet:
         tokenizer = self._tokenizer or given.get("processing_class")
         tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
         if tokenizer is None:
@@ -251,32 +255,32 @@ class OverMemorizationMonitor(TrainerCallback):
                 "the monitor has no tokenizer",
                 expected="Trainer(processing_class=...), or OverMemorizationMonitor(tokenizer=...)",
             )
-        problems = fit(self._problems, self.spending.readings(self.every, args, state), self._seed)
+        problems = fit(self._problems, self.time_budget.readings(self.every, args, state), self._seed)
         if problems is not self._problems and _writes(state):
             log.warning(
                 "overmem: the monitor measures %d val and %d train problems instead of %d and %d, to stay "
                 "within its share of training time (max_cost)",
                 *(len(part) for one in (problems, self._problems) for part in (one.val, one.train)),
             )
-        return open_panel(problems, tokenizer, self._template, given["model"])
+        return prepare_problem_set(problems, tokenizer, self._template, given["model"])
 
     def _remember(self, state: TrainerState) -> None:
         """Take up the points that the log of a resumed run holds."""
-        assert self._panel is not None
+        assert self._problem_set is not None
         points = read_log(state, self._fingerprint)
         if points is None and _writes(state):
             log.warning("overmem: the monitor's problems have changed; what it saw before is left out")
         seconds = read_seconds(state) if points else []
-        self.spending.start(state.global_step, seconds)
+        self.time_budget.start(state.global_step, seconds)
         for point in points or ():
             self._points.append(point)
-            self.readings.append(read_points(self._points, self._panel.n_tokens, self.rule))
+            self.readings.append(read_points(self._points, self._problem_set.n_tokens, self.rule))
         self._known_onset = any(reading.onset for reading in self.readings)
 
     @property
     def _fingerprint(self) -> str:
-        assert self._panel is not None
-        return self._panel.fingerprint
+        assert self._problem_set is not None
+        return self._problem_set.fingerprint
 
     def _guarded(self, action: Callable[[], None], state: TrainerState) -> None:
         try:

@@ -8,8 +8,8 @@ from typing import Any
 
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from overmem.monitor.time_budget import Spending
-from overmem.monitor.visit import calling_handler
+from overmem.monitor.time_budget import TimeBudget
+from overmem.monitor.visit import find_callback_handler
 from overmem.verdict.live import Point, Reading
 
 ROWS, STAGE_NAME = "overmem/rows", "overmem/stage_name"
@@ -24,7 +24,7 @@ def write_log(
     control: TrainerControl,
     point: Point,
     reading: Reading,
-    spending: Spending,
+    time_budget: TimeBudget,
     fingerprint: str,
 ) -> None:
     """Write to the log history and to the Trainer's reporters, as `Trainer.log` does.
@@ -35,21 +35,24 @@ def write_log(
         control: is left as it was.
         point: what was measured, kept so that a resumed run can go on.
         reading: what it says.
-        spending: what measuring has cost so far.
+        time_budget: what measuring has cost so far.
         fingerprint: of the problems.
     """
-    numbers = reading.to_logs() | {"overmem/cost": spending.share, "overmem/skipped": float(spending.skipped)}
+    numbers = reading.to_logs() | {
+        "overmem/cost": time_budget.share,
+        "overmem/skipped": float(time_budget.skipped),
+    }
     if state.epoch is not None:
         numbers["epoch"] = state.epoch
     rows = {
         "data": fingerprint,
         "nll_nats": _packed(point.nll_nats_N),
         "correct": _packed(point.correct_K),
-        "seconds": round(spending.so_far, 3),
+        "seconds": round(time_budget.so_far, 3),
     }
     kept: dict[str, Any] = {**numbers, STAGE_NAME: reading.stage, ROWS: rows, "step": state.global_step}
     state.log_history.append(kept)
-    handler = calling_handler()
+    handler = find_callback_handler()
     if handler is None:
         return
     due = control.should_log

@@ -45,7 +45,7 @@ class Problems:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Panel:
+class ProblemSet:
     """The problems as the model sees them."""
 
     problems: Problems
@@ -53,7 +53,7 @@ class Panel:
     val: tuple[Rendered, ...]
     train: tuple[Rendered, ...]
     fingerprint: str
-    """Of all that is measured; points of another panel cannot be compared."""
+    """Of all that is measured; points of another problem_set cannot be compared."""
     end_of_completion: int | None
 
     @property
@@ -152,7 +152,7 @@ def _subset(examples: Sequence[Example], limit: int, seed: int) -> list[Example]
     return [examples[i] for i in subset([example.id for example in examples], limit, seed)]
 
 
-def open_panel(problems: Problems, tokenizer: Any, template: Template, model: Any) -> Panel:
+def prepare_problem_set(problems: Problems, tokenizer: Any, template: Template, model: Any) -> ProblemSet:
     """Render the problems for a model.
 
     Raises:
@@ -164,7 +164,7 @@ def open_panel(problems: Problems, tokenizer: Any, template: Template, model: An
     )
     check_vocab((*val, *train), embedding_rows(model))
     check_all_fit((*val, *train), context_length(model))
-    return Panel(
+    return ProblemSet(
         problems=problems,
         tokenizer=tokenizer,
         val=val,
@@ -177,12 +177,12 @@ def open_panel(problems: Problems, tokenizer: Any, template: Template, model: An
 
 
 def measure(
-    panel: Panel, model: Any, step: int, epoch: float | None, on_scored: Callable[[float], None]
+    problem_set: ProblemSet, model: Any, step: int, epoch: float | None, on_scored: Callable[[float], None]
 ) -> tuple[Point, TokenRow]:
     """Score both subsets, and answer the first few problems greedily.
 
     Args:
-        panel: what to measure on.
+        problem_set: what to measure on.
         model: a causal LM in eval mode.
         step: optimizer steps so far.
         epoch: epochs so far.
@@ -191,8 +191,8 @@ def measure(
     Raises:
         ValueError: a log-probability is NaN or infinite.
     """
-    scores = _score(panel, model, on_scored)
-    val, train = scores[: len(panel.val)], scores[len(panel.val) :]
+    scores = _score(problem_set, model, on_scored)
+    val, train = scores[: len(problem_set.val)], scores[len(problem_set.val) :]
     # Rounded as it is kept in the log, so that a resumed run reads the same history.
     nll_N = tuple(round(-math.fsum(item.logprob), 4) for item in val)
     train_nll = -math.fsum(x for item in train for x in item.logprob)
@@ -202,7 +202,7 @@ def measure(
         step=step,
         epoch=epoch,
         nll_nats_N=nll_N,
-        correct_K=_answer(panel, model),
+        correct_K=_answer(problem_set, model),
         train_nll_nats=train_nll / sum(len(item.logprob) for item in train) if train else math.nan,
     )
     tokens = TokenRow(
@@ -213,13 +213,13 @@ def measure(
     return point, tokens
 
 
-def _score(panel: Panel, model: Any, on_scored: Callable[[float], None]) -> list[TokenScores]:
+def _score(problem_set: ProblemSet, model: Any, on_scored: Callable[[float], None]) -> list[TokenScores]:
     """Scores of val, then train; no batch holds both."""
-    items = (*panel.val, *panel.train)
+    items = (*problem_set.val, *problem_set.train)
     total, done = sum(map(len, items)), 0
     budget = min(BATCH_TOKENS, math.ceil(total / BATCHES))
     scores: dict[int, TokenScores] = {}
-    for first, subset_ in ((0, panel.val), (len(panel.val), panel.train)):
+    for first, subset_ in ((0, problem_set.val), (len(problem_set.val), problem_set.train)):
         for batch in plan_batches([len(item) for item in subset_], budget):
             places = [first + place for place in batch]
             found = score_batch(model, [items[place] for place in places])
@@ -229,9 +229,9 @@ def _score(panel: Panel, model: Any, on_scored: Callable[[float], None]) -> list
     return [scores[place] for place in range(len(items))]
 
 
-def _answer(panel: Panel, model: Any) -> tuple[float, ...]:
-    asked, examples = panel.val[: panel.problems.answers], panel.problems.val
-    new = max(64, 2 * max((len(item.completion_ids) for item in panel.val), default=0))
+def _answer(problem_set: ProblemSet, model: Any) -> tuple[float, ...]:
+    asked, examples = problem_set.val[: problem_set.problems.answers], problem_set.problems.val
+    new = max(64, 2 * max((len(item.completion_ids) for item in problem_set.val), default=0))
     context = context_length(model)
     correct: dict[int, float] = {}
     for batch in plan_batches([len(item.prompt_ids) + new for item in asked], BATCH_TOKENS):
@@ -239,16 +239,16 @@ def _answer(panel: Panel, model: Any) -> tuple[float, ...]:
         answers = generate(
             model,
             [asked[i].prompt_ids for i in batch],
-            panel.tokenizer,
-            stops=stop_ids(model, panel.tokenizer, panel.end_of_completion),
+            problem_set.tokenizer,
+            stops=stop_ids(model, problem_set.tokenizer, problem_set.end_of_completion),
             max_new_tokens=new if context is None else max(1, min(new, context - longest)),
         )
         for i, (answer,) in zip(batch, answers, strict=True):
             found = grade(
-                panel.problems.grader,
+                problem_set.problems.grader,
                 answer.text,
                 examples[i],
-                allow_code_execution=panel.problems.allow_code_execution,
+                allow_code_execution=problem_set.problems.allow_code_execution,
             )
             correct[i] = float(found.correct)
     return tuple(correct[i] for i in range(len(asked)))

@@ -20,7 +20,7 @@ NOT_KEPT = ("optimizer*", "scheduler*", "scaler*", "rng_state*")
 """What only resuming needs; two thirds of a checkpoint's size."""
 
 
-class Keeper:
+class CheckpointRetention:
     """Keeps the checkpoints that are asked for through the Trainer's rotation."""
 
     def __init__(self, output: Path) -> None:
@@ -41,20 +41,20 @@ class Keeper:
         for name in names:
             if (self.output / name).is_dir() and not (self.aside / name).exists():
                 _link_tree(self.output / name, self.aside / name)
-        self._bring_back()
+        self._restore()
 
     def finish(self) -> None:
         """Bring back what was deleted and leave nothing of our own; also what a killed run left."""
-        self._bring_back()
+        self._restore()
         shutil.rmtree(self.aside, ignore_errors=True)
 
-    def _bring_back(self) -> None:
+    def _restore(self) -> None:
         for path in self.aside.glob("checkpoint-*"):
             if not (self.output / path.name).exists():
                 _link_tree(path, self.output / path.name)
 
 
-def forget_kept(output: Path) -> None:
+def remove_retained(output: Path) -> None:
     """Remove what a killed run kept, where another run begins in its folder."""
     shutil.rmtree(output / ASIDE, ignore_errors=True)
 

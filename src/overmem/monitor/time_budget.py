@@ -23,7 +23,7 @@ class TooCostlyError(Exception):
     """A visit turns out to cost more than it may; it is given up."""
 
 
-class Spending:
+class TimeBudget:
     """The time spent on measuring, as a share of the time spent on training.
 
     What earlier sessions of a run trained counts at this one's speed, so that a run that is resumed again and

@@ -14,7 +14,7 @@ from transformers.trainer_callback import CallbackHandler
 
 
 @contextmanager
-def visiting(model: torch.nn.Module) -> Iterator[None]:
+def preserving_state(model: torch.nn.Module) -> Iterator[None]:
     """Lend the model for measuring: dropout is off and no gradients are kept inside.
 
     Afterwards every module has the mode it had, every random generator its state, and autocast no
@@ -36,7 +36,7 @@ def visiting(model: torch.nn.Module) -> Iterator[None]:
             torch.clear_autocast_cache()
 
 
-def why_not_visit(model: torch.nn.Module) -> str | None:
+def why_not_measurable(model: torch.nn.Module) -> str | None:
     """Why one process cannot measure this model alone, or None when it can."""
     if any(type(module).__name__ == "FullyShardedDataParallel" for module in model.modules()):
         return "FSDP: the weights are spread over processes"
@@ -48,7 +48,7 @@ def why_not_visit(model: torch.nn.Module) -> str | None:
     return None
 
 
-def agree(flag: bool) -> bool:
+def broadcast_flag(flag: bool) -> bool:
     """What process 0 says, on every process; all of them must call it."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return flag
@@ -57,7 +57,7 @@ def agree(flag: bool) -> bool:
     return bool(said[0])
 
 
-def calling_handler() -> CallbackHandler | None:
+def find_callback_handler() -> CallbackHandler | None:
     """The Trainer's callback handler that is calling us, through which its own reporters are reached.
 
     A callback is given neither the Trainer nor the handler, and `Trainer.log` would flush the metrics that

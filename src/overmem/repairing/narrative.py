@@ -65,8 +65,8 @@ def _against_last(repair: Repair) -> str:
     if not repair.against_last or repair.proof is None or not repair.proof.accepted:
         return ""
     heads = [cost for cost in repair.against_last if cost.headline]
-    better = [cost.axis for cost in heads if cost.reading == "better"]
-    worse = [cost.axis for cost in heads if cost.reading == "worse"]
+    better = [cost.axis for cost in heads if cost.outcome == "better"]
+    worse = [cost.axis for cost in heads if cost.outcome == "worse"]
     said = f"Against the last checkpoint, {repair.last}: " + (
         f"better in {', '.join(better)}" if better else "clearly better in nothing"
     )

@@ -38,12 +38,12 @@ def settle(repaired: Repair, model: Checkpoint | None, target: Path, *, replace:
     """
     if model is not None and repaired.model is not None:
         add_proof(model.path, repaired)
-        put_model(model.path, target, replace=replace)
+        save_model(model.path, target, replace=replace)
     elif replace:
         shutil.rmtree(target, ignore_errors=True)
 
 
-def put_model(model: Path, out: Path, *, replace: bool) -> None:
+def save_model(model: Path, out: Path, *, replace: bool) -> None:
     """Copy a model to where it belongs, whole or not at all.
 
     Args:

@@ -15,7 +15,7 @@ from overmem.auditing.planning.timing import time_work
 from overmem.errors import RunError
 from overmem.records import Run
 from overmem.repairing.candidates import Candidate
-from overmem.repairing.setup import Setup
+from overmem.repairing.setup import RepairSetup
 from overmem.repairing.trials import MOST_GREEDY
 
 FEW = 4
@@ -82,12 +82,12 @@ class RepairPlan:
 
 
 def plan_repair(
-    setup: Setup, *, few: int = FEW, budget_minutes: float | None = None, timed: bool = True
+    setup: RepairSetup, *, few: int = FEW, budget_minutes: float | None = None, timed: bool = True
 ) -> RepairPlan:
     """Time one batch of each kind of work and lay the work out, within a budget if there is one.
 
     Args:
-        setup: from `set_up`.
+        setup: from `prepare_repair`.
         few: merges to look at closely.
         budget_minutes: for all of it; halves of it are shared out to search and proof.
         timed: whether anyone asks how long it takes; else seconds are NaN. With a budget it is timed.
@@ -142,7 +142,7 @@ def _spread(candidates: Sequence[Candidate], n: int) -> tuple[Candidate, ...]:
     return tuple(candidates[i * len(candidates) // n] for i in range(n))
 
 
-def _plan(setup: Setup, config: AuditConfig, timed: bool) -> Plan:
+def _plan(setup: RepairSetup, config: AuditConfig, timed: bool) -> Plan:
     """The work at one checkpoint none of which is done yet, with its times."""
     with tempfile.TemporaryDirectory() as folder:
         run = Run(path=setup.run.path, checkpoints=(setup.before,))
@@ -150,5 +150,5 @@ def _plan(setup: Setup, config: AuditConfig, timed: bool) -> Plan:
         return time_work(session, {}, lambda _: timed).plan
 
 
-def _compared(setup: Setup, record: dict[str, object]) -> bool:
+def _compared(setup: RepairSetup, record: dict[str, object]) -> bool:
     return record["name"] in {checkpoint.name for checkpoint in setup.compared}

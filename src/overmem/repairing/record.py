@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from overmem.artifacts.evidence import Place
+from overmem.artifacts.evidence import MeasuredCheckpoint
 from overmem.artifacts.jobs import VAL_SCORES
 from overmem.records import Attempt, Cost, Proof, Repair, Retraining, Temperature
 from overmem.repairing.candidates import Candidate
@@ -15,16 +15,22 @@ from overmem.repairing.narrative import repair_words
 from overmem.repairing.plan import RepairPlan
 from overmem.repairing.proof import prove
 from overmem.repairing.retrain import reasons_to_retrain, write_recipe
-from overmem.repairing.search import Found
-from overmem.repairing.setup import Setup
+from overmem.repairing.search import SearchResult
+from overmem.repairing.setup import RepairSetup
 from overmem.repairing.split import OnSplit
 from overmem.repairing.temperature import fit_temperature, read_temperature
 from overmem.repairing.trials import Trials
 from overmem.verdict.costs import Measured, compare_measured
 
 
-def write_up(
-    setup: Setup, plan: RepairPlan, found: Found, confirmed: OnSplit, *, accuracy_margin: float, target: Path
+def make_record(
+    setup: RepairSetup,
+    plan: RepairPlan,
+    found: SearchResult,
+    confirmed: OnSplit,
+    *,
+    accuracy_margin: float,
+    target: Path,
 ) -> Repair:
     """Put the proof to the test of the margins, and say what came of the repair.
 
@@ -66,7 +72,7 @@ def write_up(
 
 
 def _compare(
-    setup: Setup, found: Found, confirmed: OnSplit, accuracy_margin: float
+    setup: RepairSetup, found: SearchResult, confirmed: OnSplit, accuracy_margin: float
 ) -> tuple[Proof | None, tuple[Cost, ...]]:
     """The winner against the checkpoint to beat, and against the last where that is another one."""
     if found.winner is None:
@@ -78,7 +84,7 @@ def _compare(
     return proof, tuple(compare_measured([after], [confirmed.measures[1]], against=setup.last.name))
 
 
-def _scale(searched: Place, confirmed: Place) -> Temperature:
+def _scale(searched: MeasuredCheckpoint, confirmed: MeasuredCheckpoint) -> Temperature:
     """Temperature scaling of the checkpoint to beat, from rows that are there already."""
     grid = tuple(searched.manifest["temperatures"])
     return read_temperature(
@@ -105,14 +111,14 @@ def _attempts(trials: Trials, best: Sequence[Candidate], measured: Sequence[Meas
     return tuple(found)
 
 
-def _retraining(setup: Setup, accepted: bool) -> Retraining | None:
+def _retraining(setup: RepairSetup, accepted: bool) -> Retraining | None:
     path = setup.store.root / "retrain.yaml"
     path.unlink(missing_ok=True)
     reasons = () if accepted else reasons_to_retrain(setup.verdict)
     return write_recipe(setup.run, setup.manifest, setup.verdict, reasons, path) if reasons else None
 
 
-def _cut(place: Place) -> list[str]:
+def _cut(place: MeasuredCheckpoint) -> list[str]:
     """Axes of the proof that the budget left fewer problems, or none."""
     cut = place.manifest["cut"] or {}
     return [

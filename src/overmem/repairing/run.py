@@ -17,9 +17,9 @@ from overmem.auditing.session import Progress
 from overmem.records import Repair
 from overmem.repairing.output import refuse_existing, settle
 from overmem.repairing.plan import FEW, RepairPlan, plan_repair
-from overmem.repairing.record import write_up
+from overmem.repairing.record import make_record
 from overmem.repairing.search import search
-from overmem.repairing.setup import Setup, set_up
+from overmem.repairing.setup import RepairSetup, prepare_repair
 from overmem.repairing.split import measure_proof
 
 OnPlan = Callable[[RepairPlan], None]
@@ -68,7 +68,7 @@ def repair(
     """
     audit, out = (None if folder is None else Path(folder) for folder in (audit, out))
     refuse_existing(out)
-    setup = set_up(
+    setup = prepare_repair(
         run,
         audit=audit,
         before=before,
@@ -85,14 +85,14 @@ def repair(
 
 
 def _carry_out(
-    setup: Setup, plan: RepairPlan, out: Path | None, accuracy_margin: float, progress: Progress | None
+    setup: RepairSetup, plan: RepairPlan, out: Path | None, accuracy_margin: float, progress: Progress | None
 ) -> Repair:
     """Search, prove, write down, and put the model where it belongs."""
     start = time.monotonic()
     found = search(setup, plan, progress)
     confirmed = measure_proof(setup, found.model, _minutes_left(plan, start), progress)
     target = out or setup.store.root / "repaired"
-    repaired = write_up(setup, plan, found, confirmed, accuracy_margin=accuracy_margin, target=target)
+    repaired = make_record(setup, plan, found, confirmed, accuracy_margin=accuracy_margin, target=target)
     settle(repaired, found.model, target, replace=out is None)
     shutil.rmtree(found.trials.folder, ignore_errors=True)
     setup.store.write_record("repair", repaired.to_dict())

@@ -16,13 +16,13 @@ from overmem.records import Checkpoint, Run
 from overmem.repairing.candidates import Candidate
 from overmem.repairing.choice import choose
 from overmem.repairing.plan import RepairPlan
-from overmem.repairing.setup import SEARCH_AXES, Setup
+from overmem.repairing.setup import SEARCH_AXES, RepairSetup
 from overmem.repairing.split import OnSplit, measure_on
 from overmem.repairing.trials import Trials
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class SearchResult:
     """What a search found."""
 
     trials: Trials
@@ -35,7 +35,7 @@ class Found:
     """The winner's."""
 
 
-def search(setup: Setup, plan: RepairPlan, progress: Progress | None = None) -> Found:
+def search(setup: RepairSetup, plan: RepairPlan, progress: Progress | None = None) -> SearchResult:
     """Try the candidates and choose one.
 
     Raises:
@@ -50,10 +50,10 @@ def search(setup: Setup, plan: RepairPlan, progress: Progress | None = None) -> 
     measured = measure_on(checkpoints, setup, setup.search, "search", SEARCH_AXES, progress)
     winner = best[choose(measured.measures[1:], measured.measures[0])] if best else None
     model = None if winner is None else trials.make(winner)
-    return Found(trials=trials, best=best, measured=measured, winner=winner, model=model)
+    return SearchResult(trials=trials, best=best, measured=measured, winner=winner, model=model)
 
 
-def score_all(setup: Setup, plan: RepairPlan, progress: Progress | None = None) -> Trials:
+def score_all(setup: RepairSetup, plan: RepairPlan, progress: Progress | None = None) -> Trials:
     """Score the candidates on the search half, refine the best pair, grow a greedy soup."""
     store = Store(setup.work / "search")
     for checkpoint in setup.trained:
@@ -72,7 +72,7 @@ def score_all(setup: Setup, plan: RepairPlan, progress: Progress | None = None) 
     return trials
 
 
-def _check_unchanged(setup: Setup, session: Session) -> None:
+def _check_unchanged(setup: RepairSetup, session: Session) -> None:
     """Refuse checkpoints that are no longer the ones that were audited."""
     audited = {record["name"]: record["weights"] for record in setup.manifest["checkpoints"]}
     changed = [c.name for c in setup.trained if session.fingerprint(c) != audited[c.name]]

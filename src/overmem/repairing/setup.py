@@ -33,7 +33,7 @@ FEWEST = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setup:
+class RepairSetup:
     """Everything known before the first merge."""
 
     run: Run
@@ -74,7 +74,7 @@ class Setup:
         return (self.before,) if self.before == self.last else (self.before, self.last)
 
 
-def set_up(
+def prepare_repair(
     path: str | Path,
     *,
     audit: Path | None = None,
@@ -84,7 +84,7 @@ def set_up(
     accuracy_margin: float = 0.03,
     perplexity_ratio: float = 1.10,
     allow_code_execution: bool = False,
-) -> Setup:
+) -> RepairSetup:
     """Open an audited run and settle what is tried, on which problems, against what.
 
     Args:
@@ -115,7 +115,7 @@ def set_up(
     pick = _position(trained, before) if before is not None else _best(moments, perplexity_ratio)
     names = [checkpoint.name for checkpoint in trained]
     search, proof = _configs(config, manifest, run, choose_axes((*CORE, *choose_axes(axes))), confirm)
-    return Setup(
+    return RepairSetup(
         run=run,
         store=store,
         manifest=manifest,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from overmem.artifacts.evidence import Place, gather
+from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
 from overmem.artifacts.store import Store
 from overmem.auditing.options import AuditConfig
 from overmem.auditing.run import measure
 from overmem.auditing.session import Progress
 from overmem.records import Checkpoint, Run
-from overmem.repairing.setup import Setup
+from overmem.repairing.setup import RepairSetup
 from overmem.verdict.costs import Measured, measure_axes
 
 LEAST_PROOF_MINUTES = 0.1
@@ -23,7 +23,7 @@ class OnSplit:
     """Models on the problems that all of them share; the checkpoint to beat is the first."""
 
     measures: Sequence[Measured]
-    places: Sequence[Place]
+    places: Sequence[MeasuredCheckpoint]
 
     @property
     def n(self) -> int:
@@ -33,7 +33,7 @@ class OnSplit:
 
 def measure_on(
     checkpoints: Sequence[Checkpoint],
-    setup: Setup,
+    setup: RepairSetup,
     config: AuditConfig,
     split: str,
     axes: Sequence[str],
@@ -51,12 +51,12 @@ def measure_on(
     """
     run = Run(path=setup.run.path, checkpoints=tuple(checkpoints))
     done = measure(run, config, out=setup.work / split, progress=progress)
-    places = [Place(done.store, done.manifest, checkpoint.name) for checkpoint in checkpoints]
-    return OnSplit([measure_axes(item, axes) for item in gather(places)], places)
+    places = [MeasuredCheckpoint(done.store, done.manifest, checkpoint.name) for checkpoint in checkpoints]
+    return OnSplit([measure_axes(item, axes) for item in align_evidence(places)], places)
 
 
 def measure_proof(
-    setup: Setup, model: Checkpoint | None, minutes: float | None, progress: Progress | None
+    setup: RepairSetup, model: Checkpoint | None, minutes: float | None, progress: Progress | None
 ) -> OnSplit:
     """The checkpoint to beat, the last one and the winner on every axis, on the confirm split.
 

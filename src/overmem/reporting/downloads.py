@@ -8,7 +8,7 @@ import math
 import re
 from urllib.parse import quote
 
-from overmem.reporting.sections.kinds import Cell, Table
+from overmem.reporting.exhibits.kinds import Cell, Table
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

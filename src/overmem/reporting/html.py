@@ -18,15 +18,15 @@ from overmem.records import VERDICT_SCHEMA, Cost
 from overmem.reporting import provenance, view
 from overmem.reporting.assets import asset, environment, plotly_js, safe_json, script_hash
 from overmem.reporting.downloads import data_link, file_name
+from overmem.reporting.exhibits.build import Exhibits
+from overmem.reporting.exhibits.kinds import Figure, Table
+from overmem.reporting.exhibits.tokens import shade, token_table
+from overmem.reporting.exhibits.verbatim import verbatim_table
 from overmem.reporting.facts import manifest_facts
 from overmem.reporting.figures.dynamics import figure_variants
 from overmem.reporting.figures.dynamics_data import dynamics_table
 from overmem.reporting.figures.forest import cost_table, forest_figure, forest_rows, forest_words
 from overmem.reporting.figures.palette import DARK, LIGHT
-from overmem.reporting.sections.build import Exhibits
-from overmem.reporting.sections.kinds import Figure, Table
-from overmem.reporting.sections.tokens import shade, token_table
-from overmem.reporting.sections.verbatim import recited_table
 from overmem.verdict.narrative import missing_text, why_text
 
 Record = Mapping[str, Any]
@@ -223,7 +223,7 @@ def _exhibits(exhibits: Exhibits, page: _Page) -> Record:
                 "show_table": 0 < len(item.table.rows) <= TABLE_ROWS,
             }
         )
-    tokens, recited = exhibits.tokens, exhibits.recited
+    tokens, verbatim = exhibits.tokens, exhibits.verbatim
     return {
         "shown": list(enumerate(exhibits.shown)),
         "first": places[exhibits.first],
@@ -232,8 +232,8 @@ def _exhibits(exhibits: Exhibits, page: _Page) -> Record:
         "tokens": tokens,
         "token_examples": [_token_example(example, places) for example in tokens.examples],
         "tokens_csv": page.link("tokens", token_table(tokens)),
-        "recited": recited,
-        "recited_csv": page.link("recited", recited_table(recited)),
+        "verbatim": verbatim,
+        "verbatim_csv": page.link("verbatim", verbatim_table(verbatim)),
     }
 
 

@@ -57,7 +57,7 @@ def repair_html(repair: Repair) -> str:
             number_text(c.reference_value),
             number_text(c.value),
             difference_text(c),
-            c.reading,
+            c.outcome,
         )
         for c in costs
         if c.headline

@@ -11,11 +11,11 @@ from overmem.formatting import DASH, MINUS, accuracy_text, figure_text
 from overmem.records import Cost, finite_or_none, to_plain
 from overmem.reporting import provenance, view
 from overmem.reporting.escaping import visible
+from overmem.reporting.exhibits.build import Exhibits, shown_checkpoints
+from overmem.reporting.exhibits.kinds import Table
+from overmem.reporting.exhibits.tokens import token_table
+from overmem.reporting.exhibits.verbatim import verbatim_table
 from overmem.reporting.figures.curves import estimate_of
-from overmem.reporting.sections.build import Exhibits, shown_checkpoints
-from overmem.reporting.sections.kinds import Table
-from overmem.reporting.sections.tokens import token_table
-from overmem.reporting.sections.verbatim import recited_table
 
 Record = Mapping[str, Any]
 REPORT_SCHEMA = "overmem.report/1"
@@ -105,7 +105,7 @@ def _differences(costs: list[Cost], left: str, right: str) -> Iterable[str]:
                 f"{x:.3f}" if math.isfinite(x) else "undefined" for x in (cost.value, cost.reference_value)
             ]
             about = f"{_plain(cost.axis)} | {_plain(cost.measure.replace('_', ' '))}"
-            yield f"| {about} | {' | '.join(values)} | {said} | {found.n} | {found.reason or cost.reading} |"
+            yield f"| {about} | {' | '.join(values)} | {said} | {found.n} | {found.reason or cost.outcome} |"
 
 
 def _repair(repair: Record | None) -> Iterable[str]:
@@ -164,17 +164,17 @@ def _exhibits(exhibits: Exhibits) -> Record:
         }
         for item in exhibits.figures
     }
-    tokens, recited = exhibits.tokens, exhibits.recited
+    tokens, verbatim = exhibits.tokens, exhibits.verbatim
     figures["tokens"] = {"reason": tokens.reason, **_table(token_table(tokens))}
-    counts = [to_plain(count) for count in recited.counts]
+    counts = [to_plain(count) for count in verbatim.counts]
     figures["recited"] = {
-        "reason": recited.reason,
-        "before": recited.before,
-        "after": recited.after,
-        "became_verbatim": recited.became,
-        "ceased": recited.ceased,
+        "reason": verbatim.reason,
+        "before": verbatim.before,
+        "after": verbatim.after,
+        "became_verbatim": verbatim.became,
+        "ceased": verbatim.ceased,
         "counts": counts,
-        **_table(recited_table(recited)),
+        **_table(verbatim_table(verbatim)),
     }
     shown = [{"name": item.name, "roles": list(item.roles)} for item in exhibits.shown]
     return {"checkpoints": shown, "figures": figures}

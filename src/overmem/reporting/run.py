@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from overmem.artifacts.evidence import Evidence, Place, gather
+from overmem.artifacts.evidence import Evidence, MeasuredCheckpoint, align_evidence
 from overmem.artifacts.jobs import Job
 from overmem.artifacts.store import MANIFEST_SCHEMA, TEXTS, Store, audit_key, write_text_atomic
 from overmem.errors import RunError
 from overmem.records import REPAIR_SCHEMA, VERDICT_SCHEMA
+from overmem.reporting.exhibits.build import JOBS, Exhibits, build_exhibits, shown_checkpoints
+from overmem.reporting.exhibits.split import load_tokenizer
 from overmem.reporting.html import check_verdict, render_report
 from overmem.reporting.plain_formats import json_report, markdown_report
 from overmem.reporting.provenance import audit_command
-from overmem.reporting.sections.build import JOBS, Exhibits, build_exhibits, shown_checkpoints
-from overmem.reporting.sections.split import load_tokenizer
 from overmem.verdict.diagnose import diagnose
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def read_exhibits(store: Store, manifest: Record, verdict: Record, home: Path) -
 
 def read_evidence(store: Store, manifest: Record, names: Sequence[str]) -> dict[str, Evidence]:
     """The rows of each checkpoint, each job's aligned among the checkpoints that have it."""
-    places = {name: Place(store, manifest, name) for name in names}
+    places = {name: MeasuredCheckpoint(store, manifest, name) for name in names}
     jobs = {name: place.jobs() & JOBS for name, place in places.items()}
     rows: dict[str, dict[Job, Any]] = {name: {} for name in names}
     found: dict[str, Evidence] = {}
@@ -178,7 +178,9 @@ def read_evidence(store: Store, manifest: Record, names: Sequence[str]) -> dict[
         if not having:
             continue
         wanted = {job for job in JOBS if tuple(name for name in names if job in jobs[name]) == having}
-        for name, evidence in zip(having, gather([places[name] for name in having], wanted), strict=True):
+        for name, evidence in zip(
+            having, align_evidence([places[name] for name in having], wanted), strict=True
+        ):
             rows[name] |= evidence.rows
             found[name] = Evidence(
                 rows=rows[name],

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from overmem.auditing.planning.forecast import Forecast
     from overmem.auditing.planning.plan import Plan
 
-READINGS = {"worse": "red", "better": "green", "changed": "yellow"}
+OUTCOME_STYLES = {"worse": "red", "better": "green", "changed": "yellow"}
 
 
 def render_plan(plan: Plan, console: Console) -> None:
@@ -74,8 +74,8 @@ def render_forecast(made: Forecast, devices: int, console: Console) -> None:
         )
     if made.plan.looks:
         lines.insert(0, looks_text(made.plan))
-    if made.awaited is not None and made.awaited.share is not None:
-        lines.append(awaited_text(made.awaited.share, made.awaited.n_there))
+    if made.pending is not None and made.pending.share is not None:
+        lines.append(pending_text(made.pending.share, made.pending.n_there))
     if made.floor:
         lines.append("from the peaks of the device: no real program reaches them")
     memory = made.memory
@@ -92,7 +92,7 @@ def render_forecast(made: Forecast, devices: int, console: Console) -> None:
     console.print("\n".join(f" {line}" for line in lines), style="dim", soft_wrap=True)
 
 
-def awaited_text(share: float, n_there: int) -> str:
+def pending_text(share: float, n_there: int) -> str:
     """Of how many right answers a forecast counts the scores.
 
     Args:
@@ -128,7 +128,7 @@ def render_costs(costs: Sequence[Cost], last: str, console: Console) -> None:
     if not costs:
         return
     of_one = [cost for cost in costs if cost.against == costs[0].against]
-    shown = [cost for cost in of_one if cost.headline or cost.reading == "worse"]
+    shown = [cost for cost in of_one if cost.headline or cost.outcome == "worse"]
     console.print(Text(f" {last} against {costs[0].against}", style="bold"))
     console.print(difference_table(shown, "last", "it"))
     console.print(_below(len(of_one) - len(shown)))
@@ -172,8 +172,8 @@ def difference_table(costs: Sequence[Cost], left: str, right: str) -> Table:
         axis = cost.axis if cost.axis != previous else ""
         previous = cost.axis
         reading = Text(
-            "" if cost.reading in ("no clear difference", "undefined") else cost.reading,
-            style=READINGS.get(cost.reading, "dim"),
+            "" if cost.outcome in ("no clear difference", "undefined") else cost.outcome,
+            style=OUTCOME_STYLES.get(cost.outcome, "dim"),
         )
         if cost.headline:
             reading.append(f"{' ' if reading.plain else ''}{_p(cost.p_holm)}", style="dim")

@@ -20,10 +20,10 @@ from overmem.formatting import (
 )
 from overmem.records import Attempt, Cost, none_to_nan
 from overmem.repairing.narrative import how_made
+from overmem.reporting.exhibits.kinds import Cell
 from overmem.reporting.figures.curves import estimate_of
 from overmem.reporting.figures.forest import cost_of
 from overmem.reporting.figures.palette import STAGE_CODES
-from overmem.reporting.sections.kinds import Cell
 from overmem.reporting.terminal_tables import difference_text, number_text
 from overmem.stats.intervals import critical_value
 from overmem.verdict.narrative import INFLATED, cost_text
@@ -252,7 +252,7 @@ def cost_row(cost: Cost) -> Record:
         "difference": difference_text(cost),
         "p": f"{cost.p_holm:.3f}" if math.isfinite(cost.p_holm) else DASH,
         "headline": cost.headline,
-        "verdict": cost.difference.reason or cost.reading,
+        "verdict": cost.difference.reason or cost.outcome,
         "n": cost.difference.n,
     }
 

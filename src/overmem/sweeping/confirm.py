@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from overmem.artifacts.evidence import Place, gather
+from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
 from overmem.axes import CORE
 from overmem.records import Cost, Estimate
 from overmem.stats.intervals import accuracy_estimate, nll_estimate, perplexity_estimate
@@ -49,7 +49,7 @@ def confirmed(family: Family, cells: Mapping[str, Cell], seed: int = 0) -> Famil
     if not picks:
         return family
     places = [[_place(cells[name], point) for name in _cells_of(family, point)] for point in picks]
-    evidence = iter(gather([place for side in places for place in side]))
+    evidence = iter(align_evidence([place for side in places for place in side]))
     sides = [[measure_axes(next(evidence), CORE) for _ in side] for side in places]
     costs: list[Cost] = []
     for point, side in zip(picks[1:], sides[1:], strict=True):
@@ -72,9 +72,9 @@ def _cells_of(family: Family, point: Point) -> tuple[str, ...]:
     return next(group.cells for group in family.groups if group.name == point.group)
 
 
-def _place(cell: Cell, point: Point) -> Place:
+def _place(cell: Cell, point: Point) -> MeasuredCheckpoint:
     store, manifest = confirm_store(cell)
-    return Place(store, manifest, point.checkpoint)
+    return MeasuredCheckpoint(store, manifest, point.checkpoint)
 
 
 def _figures(cells: Sequence[Cell], point: Point) -> dict[str, Estimate]:

@@ -12,10 +12,10 @@ from overmem.auditing.session import Progress
 from overmem.errors import OvermemError, RunError
 from overmem.sweeping.config import Sweep
 from overmem.sweeping.work import Task, do_task, record_failure
-from overmem.workers.ray_pool import Meeting, RayPool, connected, devices, meeting, needs_of
+from overmem.workers.ray_pool import RayPool, SharedFolder, connected, devices, needs_of, shared_folder
 
 
-class Crew(Protocol):
+class Executor(Protocol):
     """Does tasks, in any order."""
 
     def do(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, dict[str, Any]]]:
@@ -27,13 +27,13 @@ class Crew(Protocol):
 
 
 @dataclass(frozen=True)
-class Alone:
+class LocalExecutor:
     """This process."""
 
     progress: Progress
 
     def do(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, dict[str, Any]]]:
-        """See `Crew`."""
+        """See `Executor`."""
         for task in tasks:
             yield task, do_task(task, self.progress)
 
@@ -41,12 +41,12 @@ class Alone:
 class Worker:
     """A process that does one task at a time, from and to files that all nodes see."""
 
-    def open(self, errand: Meeting, board: Any) -> Exception | None:
+    def open(self, setup: SharedFolder, progress_queue: Any) -> Exception | None:
         """Work in the driver's folder; returns what stands in the way."""
-        self.root = errand.mark.parent
-        self.progress: Progress = lambda *news: board.post.remote(news)
+        self.root = setup.mark.parent
+        self.progress: Progress = lambda *update: progress_queue.put.remote(update)
         try:
-            errand.join()
+            setup.join()
         except (OvermemError, OSError) as error:
             return error
         return None
@@ -63,13 +63,13 @@ class Worker:
 
 
 @dataclass(frozen=True)
-class Shared:
+class RayExecutor:
     """The workers of a pool."""
 
     pool: RayPool
 
     def do(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, dict[str, Any]]]:
-        """See `Crew`; a cell that ends worker after worker has failed."""
+        """See `Executor`; a cell that ends worker after worker has failed."""
         by_name = {task.cell.name: task for task in tasks}
         calls = [(name, lambda worker, task=task: worker.do.remote(task)) for name, task in by_name.items()]
         for name, found in self.pool.share(calls):
@@ -80,9 +80,9 @@ class Shared:
 
 
 @contextmanager
-def crew(
+def open_executor(
     sweep: Sweep, progress: Progress, *, ray: str | None, workers: int | None, most: int
-) -> Iterator[Crew]:
+) -> Iterator[Executor]:
     """Who will do a sweep, for as long as the context lasts.
 
     Args:
@@ -96,15 +96,15 @@ def crew(
         RunError: Ray is missing or not reached, or has no such device.
     """
     if ray is None and workers is None:
-        yield Alone(progress)
+        yield LocalExecutor(progress)
         return
     with connected(ray or "local", workers) as library:
         device, n = devices(library.cluster_resources(), str(sweep.audit.get("device", "auto")), workers)
-        with meeting(Path(sweep.output).absolute()) as place:
+        with shared_folder(Path(sweep.output).absolute()) as place:
             pool = RayPool(
                 library, Worker, place, needs=needs_of(device), workers=min(n, max(1, most)), tell=progress
             )
             try:
-                yield Shared(pool)
+                yield RayExecutor(pool)
             finally:
                 pool.close()

@@ -25,12 +25,12 @@ from overmem.records import Run
 from overmem.sweeping.cells import Cell, make_cells, varied_keys
 from overmem.sweeping.config import Sweep, check_sweep, load_sweep
 from overmem.sweeping.confirm import confirm_tasks, confirmed
-from overmem.sweeping.executor import Crew, crew
+from overmem.sweeping.executor import Executor, open_executor
 from overmem.sweeping.gather import absent_groups, families_of, read_groups
 from overmem.sweeping.narrative import sweep_words
 from overmem.sweeping.page.html import write_sweep_report
 from overmem.sweeping.record import CellState, SweepResult
-from overmem.sweeping.summary import floor_notes, make_family, points_table
+from overmem.sweeping.summary import baseline_notes, make_family, points_table
 from overmem.sweeping.work import Task, cell_key, cell_record, is_done
 from overmem.tasks.sources import load_apart, load_examples
 from overmem.training.resume import same_recipe
@@ -82,7 +82,7 @@ def sweep(
         write_text_atomic(folder / SWEEP_NAME, yaml.safe_dump(asked.model_dump(mode="json"), sort_keys=False))
         todo = [cell for cell in cells if not is_done(cell, asked)]
         told = progress or (lambda *_: None)
-        with crew(asked, told, ray=ray, workers=workers, most=len(todo)) as workforce:
+        with open_executor(asked, told, ray=ray, workers=workers, most=len(todo)) as workforce:
             ended = len(cells) - len(todo)
             for task, _ in workforce.do([Task(cell=cell, sweep=asked) for cell in todo]):
                 ended += 1
@@ -198,14 +198,14 @@ def state_of(cell: Cell, sweep: Sweep) -> CellState:
     )
 
 
-def _conclude(asked: Sweep, cells: Sequence[Cell], workforce: Crew) -> SweepResult:
+def _conclude(asked: Sweep, cells: Sequence[Cell], workforce: Executor) -> SweepResult:
     """Put the cells side by side, and measure the picks again where that was asked for."""
     by_name = {cell.name: cell for cell in cells}
     done = [cell for cell in cells if is_done(cell, asked)]
     measured, left_out = read_groups(asked, cells, done)
     absent = absent_groups(cells, measured)
     families = [make_family(item, asked.rule.perplexity_ratio, absent) for item in families_of(measured)]
-    notes = [f"{name} is left out: {reason}" for name, reason in left_out.items()] + floor_notes(measured)
+    notes = [f"{name} is left out: {reason}" for name, reason in left_out.items()] + baseline_notes(measured)
     if asked.confirm is not None:
         errors = {}
         for task, record in workforce.do(confirm_tasks(asked, families, by_name)):

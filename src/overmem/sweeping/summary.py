@@ -28,7 +28,7 @@ from overmem.sweeping.record import Choice, Family, Group, Point, epoch_of
 from overmem.verdict.judge import missing_evidence
 from overmem.verdict.recommendation import advise
 from overmem.verdict.seeds import Seeds
-from overmem.verdict.warnings.majority_baseline import floor_text, is_near_floor
+from overmem.verdict.warnings.majority_baseline import baseline_text, is_near_baseline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,15 +49,15 @@ class Measured:
     """Of all seeds as one run."""
 
 
-def floor_notes(measured: Sequence[Measured]) -> list[str]:
+def baseline_notes(measured: Sequence[Measured]) -> list[str]:
     """Warn, in one sentence, of the configurations whose accuracy is hardly more than one without skill."""
-    near = [item for item in measured if is_near_floor(item.verdict, item.seeds.floor)]
+    near = [item for item in measured if is_near_baseline(item.verdict, item.seeds.baseline)]
     if not near:
         return []
-    floor = floor_text(max(item.seeds.floor for item in near))
+    baseline = baseline_text(max(item.seeds.baseline for item in near))
     margin = 100 * near[0].verdict.thresholds["accuracy_margin"]
     return [
-        f"the highest accuracy may be within the margin of {margin:g} points of {floor}, where stages say "
+        f"the highest accuracy may be within the margin of {margin:g} points of {baseline}, where stages say "
         f"little: {', '.join(item.name for item in near)}"
     ]
 

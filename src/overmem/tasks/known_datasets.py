@@ -30,7 +30,7 @@ class KnownDataset:
     """Hub configuration, None when there is only one."""
     default_split: str
     """Split read when none is named: the one that results are usually reported on."""
-    reading: str
+    description: str
     """What becomes prompt, completion and answer, in words."""
     to_example: Callable[[Mapping[str, Any], str, str], Example | None]
     """(row, id, where) -> Example, or None for a row to leave out; `where` names the row in errors."""
@@ -209,7 +209,7 @@ KNOWN: dict[str, KnownDataset] = {
             hub_id="openai/gsm8k",
             config="main",
             default_split="test",
-            reading="gsm8k: prompt from `question`, completion from `answer`, final answer after `####`",
+            description="gsm8k: prompt from `question`, completion from `answer`, final answer after `####`",
             to_example=gsm8k_example,
         ),
         KnownDataset(
@@ -217,7 +217,7 @@ KNOWN: dict[str, KnownDataset] = {
             hub_id="meta-math/MetaMathQA",
             config=None,
             default_split="train",
-            reading="metamathqa: prompt from `query`, completion from `response`, answer after "
+            description="metamathqa: prompt from `query`, completion from `response`, answer after "
             "`The answer is:`",
             to_example=metamathqa_example,
         ),
@@ -226,7 +226,8 @@ KNOWN: dict[str, KnownDataset] = {
             hub_id="ChilleD/SVAMP",
             config=None,
             default_split="test",
-            reading="svamp: prompt from `Body` and `Question`, completion from `Equation`, answer `Answer`",
+            description="svamp: prompt from `Body` and `Question`, completion from `Equation`,"
+            " answer `Answer`",
             to_example=svamp_example,
         ),
         KnownDataset(
@@ -234,7 +235,7 @@ KNOWN: dict[str, KnownDataset] = {
             hub_id="reasoning-machines/gsm-hard",
             config=None,
             default_split="train",
-            reading="gsm_hard: prompt from `input`, completion and answer from `target` (no reasoning)",
+            description="gsm_hard: prompt from `input`, completion and answer from `target` (no reasoning)",
             to_example=gsm_hard_example,
         ),
         KnownDataset(
@@ -242,7 +243,7 @@ KNOWN: dict[str, KnownDataset] = {
             hub_id="openai/openai_humaneval",
             config=None,
             default_split="test",
-            reading="humaneval: prompt, completion from `canonical_solution`, tests from `test`",
+            description="humaneval: prompt, completion from `canonical_solution`, tests from `test`",
             to_example=humaneval_example,
             grader="code",
         ),
@@ -251,7 +252,7 @@ KNOWN: dict[str, KnownDataset] = {
             hub_id="google-research-datasets/mbpp",
             config="full",
             default_split="test",
-            reading="mbpp: prompt from `text` and `test_list`, completion from `code`, tests `test_list`",
+            description="mbpp: prompt from `text` and `test_list`, completion from `code`, tests `test_list`",
             to_example=mbpp_example,
             grader="code",
         ),
@@ -260,7 +261,7 @@ KNOWN: dict[str, KnownDataset] = {
             hub_id="allenai/ai2_arc",
             config="ARC-Challenge",
             default_split="test",
-            reading="arc: prompt from `question` and `choices`, answer from `answerKey`",
+            description="arc: prompt from `question` and `choices`, answer from `answerKey`",
             to_example=arc_example,
             grader="choice",
         ),
@@ -269,7 +270,7 @@ KNOWN: dict[str, KnownDataset] = {
             hub_id="derek-thomas/ScienceQA",
             config=None,
             default_split="test",
-            reading="scienceqa: prompt from `hint`, `question` and `choices`, completion from `solution`",
+            description="scienceqa: prompt from `hint`, `question` and `choices`, completion from `solution`",
             to_example=scienceqa_example,
             grader="choice",
             leaves_out="their question needs an image",
@@ -279,7 +280,7 @@ KNOWN: dict[str, KnownDataset] = {
             hub_id="tau/commonsense_qa",
             config=None,
             default_split="validation",
-            reading="commonsenseqa: prompt from `question` and `choices`, answer from `answerKey`",
+            description="commonsenseqa: prompt from `question` and `choices`, answer from `answerKey`",
             to_example=commonsenseqa_example,
             grader="choice",
         ),

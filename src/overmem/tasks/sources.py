@@ -177,7 +177,7 @@ def _load(parts: Source) -> tuple[str, Shape | str, str | None, list[Example]]:
         known = KNOWN[parts.task]
         examples, n_left_out = _known_examples(known, parts)
         note = f"; {n_left_out} rows left out: {known.leaves_out}" if n_left_out else ""
-        return known.name, known.reading + note, known.grader, examples
+        return known.name, known.description + note, known.grader, examples
     if _is_local(parts.location):
         _refuse_split(parts)
         examples, shape = read_examples(parts.location)

@@ -14,7 +14,7 @@ from overmem.artifacts.store import write_text_atomic
 from overmem.errors import OvermemError, RecipeError
 from overmem.models.adapters import changed_base
 from overmem.monitor.callback import OverMemorizationMonitor
-from overmem.monitor.retention import BASE, Keeper, forget_kept
+from overmem.monitor.retention import BASE, CheckpointRetention, remove_retained
 from overmem.recipe.methods import lora_fields
 from overmem.recipe.schema import RECIPE_NAME, Recipe, dump_recipe
 from overmem.tasks.sources import load_examples
@@ -91,24 +91,24 @@ def train(
     # Its dict of numbers at every log would break the progress display; the log is in trainer_state.json.
     trainer.remove_callback(PrinterCallback)
     first = trainer.is_world_process_zero()
-    keeper = Keeper(output) if arguments.save_total_limit is not None else None
+    retention = CheckpointRetention(output) if arguments.save_total_limit is not None else None
     if first and newest is None:
-        forget_kept(output)
+        remove_retained(output)
     if recipe.save_base and newest is None:
         # By all processes: where weights are sharded they are gathered here.
         trainer.save_model(str(output / BASE))
         if first:
             trainer.state.save_to_json(str(output / BASE / "trainer_state.json"))
-            if keeper is not None:
-                keeper.keep(())
+            if retention is not None:
+                retention.keep(())
     if first:
         write_text_atomic(output / RECIPE_NAME, dump_recipe(recipe))
     try:
         trainer.train(resume_from_checkpoint=str(newest) if newest is not None else None)
     except ImportError as error:  # of an optimizer, or a logger
         raise RecipeError("the recipe needs a package that is not installed", got=error) from error
-    if first and keeper is not None:
-        keeper.finish()
+    if first and retention is not None:
+        retention.finish()
     return output
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from overmem.artifacts.evidence import Place, gather
+from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
 from overmem.artifacts.jobs import VAL_ANSWERS
 from overmem.artifacts.store import Store
 from overmem.axes.accuracy import measures as accuracy_measures
@@ -99,7 +99,7 @@ def compare_runs(
     matched = bool(probability_A_B[i, j] >= LEAST_PROBABILITY)
     pair = names[0][i], names[1][j]
     places = [
-        [Place(store, manifest, name) for store, manifest in side]
+        [MeasuredCheckpoint(store, manifest, name) for store, manifest in side]
         for side, name in zip(sides, pair, strict=True)
     ]
     differences = _differences(places, resamples, seed) if matched else []
@@ -135,14 +135,14 @@ def _accuracies(sides: Sequence[Sequence[tuple[Store, dict[str, Any]]]]) -> list
     """For each side and seed, the accuracy of each checkpoint that all seeds of the side have."""
     places = [
         [
-            Place(store, manifest, c["name"])
+            MeasuredCheckpoint(store, manifest, c["name"])
             for c in manifest["checkpoints"]
             if str(VAL_ANSWERS) in c["row_keys"]
         ]
         for side in sides
         for store, manifest in side
     ]
-    evidence = gather([place for group in places for place in group], {VAL_ANSWERS})
+    evidence = align_evidence([place for group in places for place in group], {VAL_ANSWERS})
     if not evidence or any(VAL_ANSWERS not in item.rows for item in evidence):
         raise ArtifactError(
             "the runs share no answered val problem",
@@ -167,16 +167,19 @@ def _accuracies(sides: Sequence[Sequence[tuple[Store, dict[str, Any]]]]) -> list
     return grouped
 
 
-def _differences(places: Sequence[Sequence[Place]], resamples: int, seed: int) -> list[Cost]:
+def _differences(places: Sequence[Sequence[MeasuredCheckpoint]], resamples: int, seed: int) -> list[Cost]:
     every = [p for side in places for p in side]
     axes = set.intersection(*(set(place.manifest.get("axes", ())) for place in every))
-    measured = [measure_axes(item, sorted(axes)) for item in gather(every)]
+    measured = [measure_axes(item, sorted(axes)) for item in align_evidence(every)]
     left, right = measured[: len(places[0])], measured[len(places[0]) :]
     return compare_measured(left, right, against="B", draws=resamples, seed=seed)
 
 
 def _not_compared(
-    places: Sequence[Sequence[Place]], runs_a: Sequence[Path], runs_b: Sequence[Path], pair: tuple[str, str]
+    places: Sequence[Sequence[MeasuredCheckpoint]],
+    runs_a: Sequence[Path],
+    runs_b: Sequence[Path],
+    pair: tuple[str, str],
 ) -> dict[str, str]:
     """Jobs that one side lacks or did otherwise, with what to run."""
     every = [place.jobs() for side in places for place in side]

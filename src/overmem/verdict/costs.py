@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from overmem.artifacts.evidence import Evidence, Place, gather, unlike
+from overmem.artifacts.evidence import Evidence, MeasuredCheckpoint, align_evidence, settings_differ
 from overmem.artifacts.store import Store
 from overmem.axes import CORE, all_axes
 from overmem.axes.privacy import distribution_warnings
@@ -42,7 +42,7 @@ def measure_costs(
     axes = [name for name in manifest.get("axes", ()) if name not in CORE]
     if not axes:
         return (), ()
-    places = {name: Place(store, manifest, name) for name in (last, *references)}
+    places = {name: MeasuredCheckpoint(store, manifest, name) for name in (last, *references)}
     jobs = {name: place.jobs() for name, place in places.items()}
     every = set.union(*jobs.values())
     lacking = [name for name in places if jobs[name] != every]
@@ -55,13 +55,13 @@ def measure_costs(
     if last in lacking or not references:
         return (), tuple(warnings)
     compared = [places[name] for name in (last, *references)]
-    if mixed := sorted(str(job) for job in every if unlike(compared, job)):
+    if mixed := sorted(str(job) for job in every if settings_differ(compared, job)):
         warnings.append(
             f"{', '.join(mixed)}: measured at {' or '.join(references)} under other settings (dtype, longest "
             f"answer, temperature, seed, engine) than at {last}, and not compared; run `overmem audit` again "
             "with one set of options"
         )
-    evidence = gather(compared)
+    evidence = align_evidence(compared)
     measured = [measure_axes(item, axes) for item in evidence]
     costs: list[Cost] = []
     for name, found in zip(references, measured[1:], strict=True):

@@ -32,10 +32,10 @@ from overmem.verdict.costs import measure_costs
 from overmem.verdict.judge import judge
 from overmem.verdict.logged import read_logged
 from overmem.verdict.narrative import plain_words
-from overmem.verdict.warnings.majority_baseline import constant_answer_accuracy, floor_note
-from overmem.verdict.warnings.staleness import changed_since
-from overmem.verdict.warnings.style_shift import tell_apart, untested
-from overmem.verdict.warnings.truncation import ending_notes
+from overmem.verdict.warnings.majority_baseline import baseline_note, majority_baseline_accuracy
+from overmem.verdict.warnings.staleness import staleness_notes
+from overmem.verdict.warnings.style_shift import detect_style_shift, untested
+from overmem.verdict.warnings.truncation import truncation_notes
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -71,7 +71,7 @@ def diagnose(audit: HasStore | str | Path, *, save: bool = True, **options: Any)
         verdict = read_logged(Path(audit), perplexity_ratio=ratio)
     else:
         verdict = judge_store(store, **options)
-        if isinstance(audit, str | Path) and (changed := changed_since(Path(audit), store)):
+        if isinstance(audit, str | Path) and (changed := staleness_notes(Path(audit), store)):
             verdict = dataclasses.replace(verdict, notes=(*verdict.notes, *changed))
             verdict = dataclasses.replace(verdict, words=plain_words(verdict))
     if save:
@@ -124,9 +124,9 @@ def judge_store(store: Store, **options: Any) -> Verdict:
         notes=(
             *verdict.notes,
             *_notes(manifest, len(core.ids)),
-            *floor_note(verdict, constant_answer_accuracy(store, manifest, core.ids)),
-            *ending_notes(store, manifest, core.ids),
-            *_hand_note(references),
+            *baseline_note(verdict, majority_baseline_accuracy(store, manifest, core.ids)),
+            *truncation_notes(store, manifest, core.ids),
+            *_style_shift_note(references),
         ),
     )
     costs, warnings = measure_costs(store, manifest, verdict, seed=options.get("seed", 0))
@@ -148,7 +148,9 @@ def judged_references(store: Store, manifest: Mapping[str, Any]) -> JudgedRefere
         found = untested("the texts of the problems were not kept")
     else:
         texts = store.read_texts()
-        found = tell_apart(*(texts.filter(set=name)["completion"].to_list() for name in ("train", "val")))
+        found = detect_style_shift(
+            *(texts.filter(set=name)["completion"].to_list() for name in ("train", "val"))
+        )
     return JudgedReferences(
         source=source, told_apart=found.auroc, other_hand=found.other_hand, telling=found.telling
     )
@@ -235,7 +237,7 @@ def _train_nll(store: Store, manifest: Mapping[str, Any], checkpoint: Mapping[st
     return nll_estimate(measure_curves(np.zeros_like(nll_C_N), nll_C_N, rows["n_tokens"].to_numpy()), 0)
 
 
-def _hand_note(references: JudgedReferences) -> list[str]:
+def _style_shift_note(references: JudgedReferences) -> list[str]:
     """Warn when perplexity may have risen because val is written by another hand than the training data."""
     if not references.other_hand:
         return []

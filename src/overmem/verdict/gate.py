@@ -10,7 +10,7 @@ from overmem.artifacts.store import Store
 from overmem.errors import RunError
 from overmem.formatting import confidence_text
 from overmem.records import STAGES, CheckpointSummary, Verdict
-from overmem.verdict.warnings.staleness import changed_since
+from overmem.verdict.warnings.staleness import staleness_notes
 
 UNDETERMINED = "undetermined"
 
@@ -23,14 +23,14 @@ class Gate:
     reason: str
 
 
-def refuse_changed(run_path: Path) -> None:
+def refuse_stale(run_path: Path) -> None:
     """Refuse to judge a run whose folder is not what was audited.
 
     Raises:
         RunError: checkpoints were added, or written anew.
     """
     store = Store.of_run(run_path)
-    changed = changed_since(run_path, store) if store.has_record("manifest") else ()
+    changed = staleness_notes(run_path, store) if store.has_record("manifest") else ()
     if changed:
         raise RunError("the run's folder changed since it was audited", got="; ".join(changed))
 

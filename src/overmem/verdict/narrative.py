@@ -274,13 +274,13 @@ def _other_costs(verdict: Verdict) -> str | None:
         return None
     parts = []
     for reading, said in (("worse", "worse in"), ("better", "better in"), ("changed", "changed in")):
-        names = [f"{c.axis} ({_cost_figure(c)})" for c in headlines if c.reading == reading]
+        names = [f"{c.axis} ({_cost_figure(c)})" for c in headlines if c.outcome == reading]
         if names:
             parts.append(f"{said} {', '.join(names)}")
-    unclear = [cost.axis for cost in headlines if cost.reading == "no clear difference"]
+    unclear = [cost.axis for cost in headlines if cost.outcome == "no clear difference"]
     if unclear:
         parts.append(f"no clear difference in {', '.join(unclear)}")
-    undefined = [f"{c.axis} ({c.difference.reason})" for c in headlines if c.reading == "undefined"]
+    undefined = [f"{c.axis} ({c.difference.reason})" for c in headlines if c.outcome == "undefined"]
     if undefined:
         parts.append(f"undefined in {', '.join(undefined)}")
     return f"On the other axes, against {against}: {'; '.join(parts)}."

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from overmem.artifacts.evidence import Place, gather
+from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
 from overmem.artifacts.rows import Core, FloatArray, read_core
 from overmem.artifacts.store import Store
 from overmem.axes import CORE
@@ -24,7 +24,7 @@ from overmem.verdict.costs import compare_measured, measure_axes
 from overmem.verdict.diagnose import judge_store, open_audit
 from overmem.verdict.judge import judge
 from overmem.verdict.narrative import plain_words
-from overmem.verdict.warnings.majority_baseline import constant_answer_accuracy, floor_note
+from overmem.verdict.warnings.majority_baseline import baseline_note, majority_baseline_accuracy
 
 AGAINST = "each seed's recommended checkpoint"
 
@@ -70,7 +70,7 @@ class Seeds:
     correct_S_C_N: FloatArray
     nll_nats_S_C_N: FloatArray
     n_tokens_N: FloatArray
-    floor: float = 0.0
+    baseline: float = 0.0
     """Accuracy of one answer for all problems; see `overmem.verdict.warnings.majority_baseline`."""
 
     def judge(self, **options: Any) -> Verdict:
@@ -84,7 +84,7 @@ class Seeds:
             epochs=self.epochs,
             **options,
         )
-        return dataclasses.replace(verdict, notes=(*verdict.notes, *floor_note(verdict, self.floor)))
+        return dataclasses.replace(verdict, notes=(*verdict.notes, *baseline_note(verdict, self.baseline)))
 
 
 def read_seeds(audits: Sequence[tuple[Store, Mapping[str, Any]]]) -> Seeds:
@@ -122,7 +122,7 @@ def read_seeds(audits: Sequence[tuple[Store, Mapping[str, Any]]]) -> Seeds:
         correct_S_C_N=np.stack([core.correct_C_N[:, at] for core, at in zip(cores, chosen, strict=True)]),
         nll_nats_S_C_N=np.stack([core.nll_nats_C_N[:, at] for core, at in zip(cores, chosen, strict=True)]),
         n_tokens_N=cores[0].n_tokens_N[chosen[0]],
-        floor=constant_answer_accuracy(*audits[0], ids),
+        baseline=majority_baseline_accuracy(*audits[0], ids),
     )
 
 
@@ -136,14 +136,14 @@ def _costs(
 ) -> tuple[tuple[Cost, ...], tuple[str, ...]]:
     """The last checkpoint of each seed against the one recommended for it, averaged over seeds."""
     axes = set.intersection(*(set(manifest.get("axes", ())) for _, manifest in audits)) - set(CORE)
-    places: list[Place] = []
+    places: list[MeasuredCheckpoint] = []
     for store, manifest in audits:
         verdict = judge_store(store, **options)
         if verdict.recommended is None or not axes:
             return (), ()
         names = verdict.checkpoints[-1].name, verdict.recommended.name
-        places += [Place(store, manifest, name) for name in names]
-    evidence = gather(places)
+        places += [MeasuredCheckpoint(store, manifest, name) for name in names]
+    evidence = align_evidence(places)
     measured = [measure_axes(item, sorted(axes)) for item in evidence]
     costs = compare_measured(measured[::2], measured[1::2], against=AGAINST, seed=options.get("seed", 0))
     warnings = [w for item in evidence[::2] for w in distribution_warnings(item)] if "privacy" in axes else []

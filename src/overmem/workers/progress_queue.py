@@ -1,23 +1,23 @@
-"""Where the workers of a cluster post their progress: a process of its own, which imports nothing heavy."""
+"""Where the workers of a cluster put their progress: a process of its own, which imports nothing heavy."""
 
 from __future__ import annotations
 
-News = tuple[str, str, int, int]
+ProgressUpdate = tuple[str, str, int, int]
 """What `overmem.auditing.session.Progress` is called with."""
 
 
-class Board:
-    """Holds news until they are taken; should it be lost, nothing else is."""
+class ProgressQueue:
+    """Holds update until they are taken; should it be lost, nothing else is."""
 
     def __init__(self) -> None:
         """Start empty."""
-        self._news: list[News] = []
+        self._updates: list[ProgressUpdate] = []
 
-    def post(self, news: News) -> None:
-        """Add news."""
-        self._news.append(news)
+    def put(self, update: ProgressUpdate) -> None:
+        """Add update."""
+        self._updates.append(update)
 
-    def take(self) -> list[News]:
-        """Hand the news over, each once."""
-        news, self._news = self._news, []
-        return news
+    def drain(self) -> list[ProgressUpdate]:
+        """Hand the update over, each once."""
+        update, self._updates = self._updates, []
+        return update

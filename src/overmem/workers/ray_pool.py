@@ -19,18 +19,18 @@ from typing import Any, Protocol
 
 from overmem.artifacts.store import write_text_atomic
 from overmem.errors import RunError, WorkerError
-from overmem.workers.progress_queue import Board
+from overmem.workers.progress_queue import ProgressQueue
 
 POLL_SECONDS = 0.5
 """How often the workers' progress is asked for."""
-MOST_DEATHS = 3
+MAX_CRASHES = 3
 """Workers that one task may outlive before it is held to be what ends them."""
 START_SECONDS = 600.0
 """Longest wait for the first worker, which a cluster may have to start a machine for."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Meeting:
+class SharedFolder:
     """Where the driver works, and a mark by which workers know that they see the same files."""
 
     folder: Path
@@ -61,13 +61,13 @@ class Meeting:
 
 
 @contextmanager
-def meeting(root: Path) -> Iterator[Meeting]:
+def shared_folder(root: Path) -> Iterator[SharedFolder]:
     """Leave a mark in a folder for as long as the context lasts."""
     text = uuid.uuid4().hex
     mark = root / f".mark-{text[:8]}"
     write_text_atomic(mark, text)
     try:
-        yield Meeting(folder=Path.cwd(), mark=mark, text=text)
+        yield SharedFolder(folder=Path.cwd(), mark=mark, text=text)
     finally:
         mark.unlink(missing_ok=True)
         with suppress(OSError):  # there is more in it
@@ -77,7 +77,7 @@ def meeting(root: Path) -> Iterator[Meeting]:
 class PoolWorker(Protocol):
     """A worker's class, as the pool needs it; a user's errors are returned by its methods, not raised."""
 
-    def open(self, errand: Any, board: Any) -> Exception | None:
+    def open(self, setup: Any, progress_queue: Any) -> Exception | None:
         """Get ready; returns what stands in the way."""
 
 
@@ -88,7 +88,7 @@ class RayPool:
         self,
         ray: Any,
         kind: type[PoolWorker],
-        errand: Any,
+        setup: Any,
         *,
         needs: Mapping[str, int],
         workers: int,
@@ -99,25 +99,25 @@ class RayPool:
         Args:
             ray: the library, connected to a cluster.
             kind: the workers' class.
-            errand: what they open.
+            setup: what they open.
             needs: Ray's resources for each worker.
             workers: how many.
-            tell: called with the four parts of each of the workers' news.
+            tell: called with the four parts of each of the workers' update.
         """
-        self._ray, self._kind, self._errand, self._needs, self._news = ray, kind, errand, needs, tell
-        self._board = ray.remote(Board).options(num_cpus=0).remote()
+        self._ray, self._kind, self._setup, self._needs, self._updates = ray, kind, setup, needs, tell
+        self._progress_queue = ray.remote(ProgressQueue).options(num_cpus=0).remote()
         self._opening: dict[Any, Any] = {}
         self._idle: list[Any] = []
         self._busy: dict[Any, tuple[Any, str]] = {}
         self._unopened = 0
         for _ in range(workers):
-            self._hire()
+            self._start_worker()
 
     def close(self) -> None:
         """End the workers."""
         for worker in [*self._idle, *self._opening.values(), *(worker for worker, _ in self._busy.values())]:
             self._ray.kill(worker)
-        self._ray.kill(self._board)
+        self._ray.kill(self._progress_queue)
 
     def share(self, tasks: Iterable[tuple[str, Callable[[Any], Any]]]) -> Iterator[tuple[str, Any]]:
         """Share named tasks out and yield what comes of each; one whose worker died goes to another.
@@ -138,14 +138,14 @@ class RayPool:
                 self._busy[starts[name](worker)] = worker, name
             known = [*self._busy, *self._opening]
             done, _ = self._ray.wait(known, num_returns=len(known), timeout=POLL_SECONDS)
-            self._tell()
+            self._forward_progress()
             if self._busy or self._idle:
                 since = time.monotonic()
             elif time.monotonic() - since > START_SECONDS:
-                raise self._nobody()
+                raise self._no_worker_left()
             for reference in done:
                 if reference in self._opening:
-                    self._admit(reference)
+                    self._worker_opened(reference)
                     continue
                 worker, name = self._busy.pop(reference)
                 try:
@@ -155,26 +155,26 @@ class RayPool:
                 except self._ray.exceptions.RayError as error:
                     self._replace(worker)
                     deaths[name] += 1
-                    if deaths[name] == MOST_DEATHS:
-                        yield name, _deadly(name, error)
+                    if deaths[name] == MAX_CRASHES:
+                        yield name, _crash_error(name, error)
                     else:
                         waiting.appendleft(name)
                     continue
                 self._idle.append(worker)
                 yield name, found
 
-    def _hire(self) -> None:
+    def _start_worker(self) -> None:
         worker = self._ray.remote(self._kind).options(**self._needs).remote()
-        self._opening[worker.open.remote(self._errand, self._board)] = worker
+        self._opening[worker.open.remote(self._setup, self._progress_queue)] = worker
 
-    def _admit(self, reference: Any) -> None:
+    def _worker_opened(self, reference: Any) -> None:
         """Take on a worker that is ready."""
         worker = self._opening.pop(reference)
         try:
             error = self._ray.get(reference)
         except self._ray.exceptions.RayError as lost:
             self._unopened += 1
-            if self._unopened == MOST_DEATHS:
+            if self._unopened == MAX_CRASHES:
                 raise WorkerError(
                     "the workers cannot start",
                     got=_first_lines(lost),
@@ -190,15 +190,15 @@ class RayPool:
     def _replace(self, worker: Any) -> None:
         # One that is only out of reach must let go of its device and its checkpoint.
         self._ray.kill(worker)
-        self._hire()
+        self._start_worker()
 
-    def _tell(self) -> None:
-        """Pass the workers' news on."""
+    def _forward_progress(self) -> None:
+        """Pass the workers' update on."""
         with suppress(self._ray.exceptions.RayError):
-            for news in self._ray.get(self._board.take.remote(), timeout=POLL_SECONDS):
-                self._news(*news)
+            for update in self._ray.get(self._progress_queue.drain.remote(), timeout=POLL_SECONDS):
+                self._updates(*update)
 
-    def _nobody(self) -> WorkerError:
+    def _no_worker_left(self) -> WorkerError:
         there = ", ".join(f"{n:g} {kind}" for kind, n in sorted(self._ray.available_resources().items()))
         return WorkerError(
             f"no worker could start within {START_SECONDS:.0f} s",
@@ -232,7 +232,7 @@ def connected(address: str, workers: int | None) -> Iterator[Any]:
         return
     own = {"num_cpus": workers, "include_dashboard": False} if address == "local" else {}
     try:
-        _knock(address)
+        _check_reachable(address)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
     except Exception as error:  # a node that does not start in time is a plain Exception of Ray's
         raise RunError(
@@ -247,7 +247,7 @@ def connected(address: str, workers: int | None) -> Iterator[Any]:
         ray.shutdown()
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Raise OSError where nobody listens: Ray itself would try for ten minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
@@ -287,9 +287,9 @@ def needs_of(device: str) -> dict[str, int]:
     return {"num_cpus": 1, "num_gpus": 1 if device == "cuda" else 0}
 
 
-def _deadly(name: str, error: Exception) -> WorkerError:
+def _crash_error(name: str, error: Exception) -> WorkerError:
     return WorkerError(
-        f"{MOST_DEATHS} workers were lost at {name}",
+        f"{MAX_CRASHES} workers were lost at {name}",
         got=_first_lines(error),
         next_step="most often the memory was full: try smaller batches (--batch-tokens), or fewer --workers",
     )

@@ -29,7 +29,11 @@ from overmem.auditing.planning.cost import (
     memory_of,
     tokens_of,
 )
-from overmem.auditing.planning.pending_references import Awaited, answer_ratio, await_answers
+from overmem.auditing.planning.pending_references import (
+    PendingReferences,
+    answer_ratio,
+    find_pending_references,
+)
 from overmem.auditing.planning.plan import Plan, estimate, share_out
 from overmem.auditing.planning.timing import Timing, same_rate, score_rate, time_work, units
 from overmem.auditing.session import ANSWERS, Session
@@ -59,7 +63,7 @@ class Forecast:
     floor: bool
     """Whether the seconds are the least that a device's peaks allow, not measured."""
     dtype: str
-    awaited: Awaited | None = None
+    pending: PendingReferences | None = None
     """Right answers that are scored once they are there; None where that is not asked for."""
 
     @property
@@ -94,7 +98,7 @@ class Forecast:
             if self.floor
             else "from a batch or two of each kind",
             "dtype": self.dtype,
-            "right_share": None if self.awaited is None else self.awaited.share,
+            "right_share": None if self.pending is None else self.pending.share,
             "memory_bytes": {**self.memory.__dict__, "total": self.memory.total},
             "measured_bytes": self.measured_bytes,
         }
@@ -124,11 +128,11 @@ def forecast(session: Session, skipped: dict[str, str], peaks: Peaks | None = No
         ]
         for job in plan.limits
     }
-    plan, awaited = plan.with_right_answers, None
+    plan, pending = plan.with_right_answers, None
     if ANSWERS_SCORES in plan.limits:
-        awaited = await_answers(session, plan, timing.readable)
-        rate = score_rate(session, timing) if peaks is None and any(awaited.tokens) else 0.0
-        works[ANSWERS_SCORES] = [(Tokens(n), rate * n) for n in awaited.tokens]
+        pending = find_pending_references(session, plan, timing.readable)
+        rate = score_rate(session, timing) if peaks is None and any(pending.tokens) else 0.0
+        works[ANSWERS_SCORES] = [(Tokens(n), rate * n) for n in pending.tokens]
         batches[ANSWERS_SCORES] = batches[VAL_SCORES]
 
     def seconds_of(job: Job, work: tuple[Tokens, float]) -> float:
@@ -156,7 +160,7 @@ def forecast(session: Session, skipped: dict[str, str], peaks: Peaks | None = No
         measured_bytes=None if not timing.rates or before is None or most is None else most - before,
         floor=peaks is not None,
         dtype=str(session.host.dtype).removeprefix("torch."),
-        awaited=awaited,
+        pending=pending,
     )
 
 

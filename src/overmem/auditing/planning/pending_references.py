@@ -23,7 +23,7 @@ from overmem.records import Checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
-class Awaited:
+class PendingReferences:
     """The right answers of one checkpoint that others will score."""
 
     tokens: tuple[float, ...]
@@ -34,7 +34,9 @@ class Awaited:
     """Answers that the share rests on."""
 
 
-def await_answers(session: Session, plan: Plan, readable: Sequence[Checkpoint]) -> Awaited:
+def find_pending_references(
+    session: Session, plan: Plan, readable: Sequence[Checkpoint]
+) -> PendingReferences:
     """What there will be to score of one checkpoint's right answers.
 
     Args:
@@ -47,16 +49,18 @@ def await_answers(session: Session, plan: Plan, readable: Sequence[Checkpoint]) 
     if manifest is not None:
         answers = right_answers(session, manifest)
         if answers is None:
-            return Awaited(tokens=(0.0,) * len(places))
-        session.take_in(answers)
+            return PendingReferences(tokens=(0.0,) * len(places))
+        session.add_problems(answers)
         missing = [session.missing(ANSWERS_SCORES, place, limit)[0] for place in places]
-        return Awaited(tokens=tuple(float(sum(len(answers.rendered[i]) for i in left)) for left in missing))
+        return PendingReferences(
+            tokens=tuple(float(sum(len(answers.rendered[i]) for i in left)) for left in missing)
+        )
     rows = _answers_there(session, VAL_ANSWERS, readable[-1])
     share, ratio = len(only_right(rows)) / len(rows) if len(rows) else 1.0, _ratio(rows)
     val = session.problems["val"]
     asked = [val.rendered[i] for i in val.chosen(limit, session.config.seed)]
     tokens = share * sum(len(item.prompt_ids) + ratio * len(item.completion_ids) for item in asked)
-    return Awaited(tokens=(tokens,) * len(places), share=share, n_there=len(rows))
+    return PendingReferences(tokens=(tokens,) * len(places), share=share, n_there=len(rows))
 
 
 def answer_ratio(session: Session, job: Job, last: Checkpoint) -> float:

@@ -26,7 +26,7 @@ from overmem.models.engines.dialect import (
     request_body,
 )
 from overmem.models.engines.protocol import check_uncut
-from overmem.models.engines.transport import Patience, Refused, Server
+from overmem.models.engines.transport import Refused, RetryPolicy, Server
 from overmem.models.sampling import Sampling, seed_of
 from overmem.records import Checkpoint
 
@@ -54,7 +54,7 @@ class OpenAiEngine:
         template: str | None = None,
         on_demand: bool = False,
         concurrency: int = 16,
-        patience: Patience,
+        retry_policy: RetryPolicy,
     ) -> None:
         """Prepare; nothing is sent before `connect` or `generate`.
 
@@ -63,9 +63,9 @@ class OpenAiEngine:
             template: of the models' names; None finds a checkpoint by its path or its name.
             on_demand: the server loads whatever it is asked for, so its list of models says nothing.
             concurrency: most requests at once.
-            patience: with a server that fails.
+            retry_policy: with a server that fails.
         """
-        self.server = Server(address, patience)
+        self.server = Server(address, retry_policy)
         self.template, self.on_demand, self.concurrency = template, on_demand, concurrency
         self._served: list[str] = []
         self._dialect: Dialect | None = None

@@ -49,7 +49,7 @@ class Unusable(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
+class RetryPolicy:
     """How long a request is waited for, and how often it is made again."""
 
     timeout_seconds: float
@@ -68,13 +68,13 @@ class Patience:
 class Server:
     """One server; its methods may be called from many threads."""
 
-    def __init__(self, address: Address, patience: Patience) -> None:
+    def __init__(self, address: Address, retry_policy: RetryPolicy) -> None:
         """Read the key from the environment; nothing is sent yet.
 
         Raises:
             EngineError: the key cannot be sent.
         """
-        self.address, self.patience = address, patience
+        self.address, self.retry_policy = address, retry_policy
         self._key = _key()
         self._tls = ssl.create_default_context() if address.secure else None
         self._stopped = threading.Event()
@@ -94,13 +94,13 @@ class Server:
             path: after the address's own, as `/completions`.
             body: what to post.
             read: turns the JSON into what is wanted; raises `Unusable` for what should be asked for again.
-            attempts: overrides the patience's.
+            attempts: overrides the retry_policy's.
 
         Raises:
             Refused: the server will not serve this request.
             EngineError: it failed as often as it may.
         """
-        most = self.patience.attempts if attempts is None else attempts
+        most = self.retry_policy.attempts if attempts is None else attempts
         for attempt in range(1, most + 1):
             try:
                 return read(self._once(path, body))
@@ -108,7 +108,7 @@ class Server:
                 if attempt == most or self._stopped.is_set():
                     raise self._gave_up(path, attempt, failure) from None
                 asked_for = failure.wait_seconds
-                pause = self.patience.wait_seconds(attempt)
+                pause = self.retry_policy.wait_seconds(attempt)
                 if asked_for is not None:
                     pause = min(max(asked_for, 0.0), LONGEST_WAIT_SECONDS) + 0.1 * pause
                 self._stopped.wait(pause)
@@ -160,7 +160,7 @@ class Server:
         return answer
 
     def _exchange(self, path: str, body: Mapping[str, Any] | None) -> tuple[int, Mapping[str, str], bytes]:
-        deadline = time.monotonic() + self.patience.timeout_seconds
+        deadline = time.monotonic() + self.retry_policy.timeout_seconds
         connection = self._connection()
         with self._lock:
             self._open.add(connection)
@@ -179,7 +179,7 @@ class Server:
             response = connection.getresponse()
             return response.status, dict(response.headers), _read(response, deadline)
         except TimeoutError:
-            raise Unusable(f"no answer within {self.patience.timeout_seconds:g} s") from None
+            raise Unusable(f"no answer within {self.retry_policy.timeout_seconds:g} s") from None
         except ssl.SSLCertVerificationError as error:
             raise Refused(0, f"its certificate is not trusted: {error.verify_message}") from None
         except (OSError, http.client.HTTPException) as error:
@@ -190,7 +190,7 @@ class Server:
                 self._open.discard(connection)
 
     def _connection(self) -> http.client.HTTPConnection:
-        host, port, seconds = self.address.host, self.address.port, self.patience.timeout_seconds
+        host, port, seconds = self.address.host, self.address.port, self.retry_policy.timeout_seconds
         if self._tls is not None:
             return http.client.HTTPSConnection(host, port, timeout=seconds, context=self._tls)
         return http.client.HTTPConnection(host, port, timeout=seconds)

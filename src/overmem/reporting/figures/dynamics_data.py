@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from overmem.reporting.exhibits.kinds import Cell, Table
 from overmem.reporting.figures.curves import estimate_of
-from overmem.reporting.sections.kinds import Cell, Table
 
 MEASURES = ("accuracy", "nll_nats", "perplexity", "train_nll_nats")
 

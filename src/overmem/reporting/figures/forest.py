@@ -15,8 +15,8 @@ from typing import Any
 from overmem.formatting import MINUS
 from overmem.records import Cost, Estimate
 from overmem.reporting.escaping import plotly_text
+from overmem.reporting.exhibits.kinds import Cell, Figure, Table, Trace
 from overmem.reporting.figures.theme import axis, layout
-from overmem.reporting.sections.kinds import Cell, Figure, Table, Trace
 
 FARTHEST = 8.0
 """Half widths from which a point is drawn at the edge, as an arrow."""
@@ -63,7 +63,7 @@ def forest_figure(rows: Sequence[ForestRow], left: str) -> Figure | None:
     reach = max(2.5, *(min(FARTHEST, max(abs(row.low), abs(row.high))) for row in rows)) + 0.5
     traces: list[Trace] = []
     for i, row in enumerate(rows):
-        colour, symbol = _MARKS.get(row.cost.reading, _UNCLEAR)
+        colour, symbol = _MARKS.get(row.cost.outcome, _UNCLEAR)
         traces.append(
             {
                 "type": "scatter",
@@ -135,7 +135,7 @@ def cost_table(costs: Sequence[Cost], left: str) -> Table:
             *(cost.axis, cost.measure, cost.direction, cost.headline, left, cost.against),
             *(cost.value, cost.reference_value),
             *(cost.difference.value, cost.difference.low, cost.difference.high, cost.difference.n),
-            *(cost.p_holm, cost.difference.reason or cost.reading),
+            *(cost.p_holm, cost.difference.reason or cost.outcome),
         )
         for cost in costs
     ]
@@ -144,7 +144,7 @@ def cost_table(costs: Sequence[Cost], left: str) -> Table:
 
 def forest_words(rows: Sequence[ForestRow]) -> str:
     """The figure for who cannot see it."""
-    return "; ".join(f"{row.label} {_in_units(row.cost)}, {row.cost.reading}" for row in rows)
+    return "; ".join(f"{row.label} {_in_units(row.cost)}, {row.cost.outcome}" for row in rows)
 
 
 def _layout(rows: Sequence[ForestRow], reach: float, left: str, *, compact: bool) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def _labels(rows: Sequence[ForestRow], compact: bool) -> list[dict[str, Any]]:
     """Names at the left and figures at the right; on a narrow screen both stand above the whisker."""
     found = []
     for i, row in enumerate(rows):
-        clear = row.cost.reading in _MARKS
+        clear = row.cost.outcome in _MARKS
         figures = f"<b>{_in_units(row.cost)}</b>" if clear else _in_units(row.cost)
         name = f"<b>{plotly_text(row.cost.axis)}</b>"
         if not compact:
@@ -209,7 +209,7 @@ def _hover(row: ForestRow) -> str:
     cost = row.cost
     p = "" if not math.isfinite(cost.p_holm) else f"<br>p = {cost.p_holm:.3f} (Holm over the axes)"
     return (
-        f"<b>{plotly_text(row.label)}</b><br>{_in_units(cost)}, {cost.reading}<br>"
+        f"<b>{plotly_text(row.label)}</b><br>{_in_units(cost)}, {cost.outcome}<br>"
         f"{cost.value:.3f} here, {cost.reference_value:.3f} at {plotly_text(cost.against)}<br>"
         f"n = {cost.difference.n:,} problems{p}"
     )

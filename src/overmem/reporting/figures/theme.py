@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from overmem.reporting.sections.kinds import Trace
+from overmem.reporting.exhibits.kinds import Trace
 from overmem.stats.measures import FloatArray
 
 MARKER = {"color": "@series", "size": 7, "symbol": "@symbol"}

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from overmem.reporting.escaping import plotly_text
+from overmem.reporting.exhibits.kinds import Figure, Trace
 from overmem.reporting.figures.theme import axis, layout
-from overmem.reporting.sections.kinds import Figure, Trace
 from overmem.sweeping.page.view import LEARNING_RATE, onset_text, ordered_groups, setting_text
 
 Record = Mapping[str, Any]

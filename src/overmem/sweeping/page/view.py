@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import quote
 
 from overmem.formatting import DASH, accuracy_text, confidence_text, figure_text
+from overmem.reporting.exhibits.kinds import Cell, Table
 from overmem.reporting.figures.curves import estimate_of
 from overmem.reporting.figures.palette import STAGE_CODES
-from overmem.reporting.sections.kinds import Cell, Table
 from overmem.reporting.terminal_tables import time_text
 from overmem.reporting.view import stage_slug
 from overmem.sweeping.narrative import CHOICES

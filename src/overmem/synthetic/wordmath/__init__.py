@@ -19,7 +19,7 @@ from overmem.synthetic.wordmath.renumber import with_new_numbers
 from overmem.synthetic.wordmath.solutions import GRADER, word_step, write_solution
 from overmem.synthetic.wordmath.splits import (
     SPLITS,
-    VAL_OTHER_HAND,
+    VAL_OTHER_STYLE,
     draw_examples,
     load_split,
     recall_problem,
@@ -43,7 +43,7 @@ __all__ = [
     "NAMES",
     "SPLITS",
     "UNSEEN_CHANGES",
-    "VAL_OTHER_HAND",
+    "VAL_OTHER_STYLE",
     "Split",
     "Step",
     "compute",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from overmem.synthetic.wordmath.problems import Problem, Step
-from overmem.synthetic.wordmath.wording import BOTH, TRAINED_HAND, Hand
+from overmem.synthetic.wordmath.wording import BOTH, TRAINED_STYLE, WritingStyle
 
 GRADER = r"regex:#### (\d+)(?![.,]?\d)"
 """The answer is the whole number that follows `####`, and giving it there is part of the task."""
@@ -16,7 +16,7 @@ def write_prompt(problem: Problem) -> str:
     return f"Question: {problem.question}\nAnswer:"
 
 
-def write_solution(problem: Problem, rng: random.Random, hand: Hand = TRAINED_HAND) -> str:
+def write_solution(problem: Problem, rng: random.Random, hand: WritingStyle = TRAINED_STYLE) -> str:
     """One valid solution: an order, a wording for each step, and the answer after `####`."""
     order = rng.choice(problem.orders)
     lines = [
@@ -28,7 +28,9 @@ def write_solution(problem: Problem, rng: random.Random, hand: Hand = TRAINED_HA
     return " " + " ".join(filter(None, [*lines, closing])) + f"\n#### {last.result}"
 
 
-def word_step(step: Step, items: str, position: int, rng: random.Random, hand: Hand = TRAINED_HAND) -> str:
+def word_step(
+    step: Step, items: str, position: int, rng: random.Random, hand: WritingStyle = TRAINED_STYLE
+) -> str:
     """One sentence telling `step`, in one of its many wordings."""
     start = rng.choice(hand.connectors if position else hand.openers)
     wording = rng.choice(hand.wordings if step.subject != BOTH else hand.total_wordings)

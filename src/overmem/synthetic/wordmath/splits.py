@@ -9,7 +9,7 @@ from overmem.records import Example
 from overmem.synthetic.drawn import DrawnTask
 from overmem.synthetic.wordmath.problems import Problem, Split, draw_problem
 from overmem.synthetic.wordmath.solutions import write_prompt, write_solution
-from overmem.synthetic.wordmath.wording import OTHER_HAND, TRAINED_CHANGES, UNSEEN_CHANGES
+from overmem.synthetic.wordmath.wording import OTHER_STYLE, TRAINED_CHANGES, UNSEEN_CHANGES
 
 SPLITS = {
     "train": Split(0, 60),
@@ -19,7 +19,7 @@ SPLITS = {
     "ood_operations": Split(90, 100, changes=TRAINED_CHANGES + UNSEEN_CHANGES, required=UNSEEN_CHANGES),
     "ood_phrasing": Split(90, 100, unseen_phrasing=True),
 }
-VAL_OTHER_HAND = "val_other_hand"
+VAL_OTHER_STYLE = "val_other_hand"
 """The problems of `val`, under the same ids, with solutions by another hand than training's."""
 TASK = DrawnTask(
     name="wordmath",
@@ -30,7 +30,7 @@ TASK = DrawnTask(
     write_solution=write_solution,
     answer=lambda problem: str(problem.answer),
     describe=lambda problem: {"operations": problem.operations, "n_steps": len(problem.steps)},
-    also=(VAL_OTHER_HAND,),
+    also=(VAL_OTHER_STYLE,),
 )
 
 
@@ -43,7 +43,7 @@ def load_split(name: str) -> list[Example]:
     Raises:
         DataError: the split does not exist.
     """
-    if name == VAL_OTHER_HAND:
+    if name == VAL_OTHER_STYLE:
         return [_in_other_hand(example) for example in load_split("val")]
     return TASK.load_split(name)
 
@@ -67,5 +67,5 @@ def recall_problem(example: Example) -> Problem | None:
 def _in_other_hand(example: Example) -> Example:
     problem = recall_problem(example)
     assert problem is not None
-    rng = random.Random(f"wordmath/{VAL_OTHER_HAND}/{example.id}")
-    return replace(example, completion=write_solution(problem, rng, OTHER_HAND))
+    rng = random.Random(f"wordmath/{VAL_OTHER_STYLE}/{example.id}")
+    return replace(example, completion=write_solution(problem, rng, OTHER_STYLE))

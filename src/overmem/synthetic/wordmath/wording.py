@@ -90,7 +90,7 @@ UNSEEN_CHANGES = ("triple", "third")
 
 
 @dataclass(frozen=True)
-class Hand:
+class WritingStyle:
     """A way of writing solutions: what may stand where."""
 
     openers: tuple[str, ...]
@@ -100,7 +100,7 @@ class Hand:
     closings: tuple[str, ...]
 
 
-TRAINED_HAND = Hand(
+TRAINED_STYLE = WritingStyle(
     openers=("", "First, ", "To start, ", "We begin: ", "At first, ", "Let us see: "),
     connectors=("", "Then ", "Next, ", "After that, ", "Now ", "So "),
     wordings=(
@@ -124,7 +124,7 @@ TRAINED_HAND = Hand(
     closings=("", "The answer is {r}.", "That is {r} {items}.", "It is {r} in the end.", "So {r} {items}."),
 )
 """The hand of all training data."""
-OTHER_HAND = Hand(
+OTHER_STYLE = WritingStyle(
     openers=("", "At the start "),
     connectors=("", "Soon ", "In the end "),
     wordings=(

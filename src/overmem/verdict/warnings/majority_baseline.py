@@ -1,4 +1,4 @@
-"""The floor: the accuracy that no skill gives, near which stages say little.
+"""The baseline: the accuracy that no skill gives, near which stages say little.
 
 The rule calls a checkpoint comparable when its accuracy is within a margin of the highest. Where even the
 highest is within that margin of what one answer for all problems would score, every checkpoint is, whatever
@@ -23,7 +23,7 @@ COMPARED = ("math", "exact", "choice", "regex:")
 """Graders that compare an answer with the reference's: the same answer to all is right now and then."""
 
 
-def constant_answer_accuracy(store: Store, manifest: Mapping[str, Any], ids: Sequence[str]) -> float:
+def majority_baseline_accuracy(store: Store, manifest: Mapping[str, Any], ids: Sequence[str]) -> float:
     """Accuracy of always giving the most frequent of the reference answers, the majority-class baseline.
 
     Args:
@@ -48,33 +48,33 @@ def most_frequent_share(answers: Sequence[str]) -> float:
     return most / len(answers) if most > 1 else 0.0
 
 
-def is_near_floor(verdict: Verdict, floor: float) -> bool:
-    """Whether the highest accuracy may be within the margin of the floor.
+def is_near_baseline(verdict: Verdict, baseline: float) -> bool:
+    """Whether the highest accuracy may be within the margin of the baseline.
 
     Args:
         verdict: with its checkpoints' accuracies and the margin.
-        floor: see `constant_answer_accuracy`.
+        baseline: see `majority_baseline_accuracy`.
     """
     peak = _peak(verdict)
-    return math.isfinite(peak.low) and peak.low - floor <= verdict.thresholds["accuracy_margin"]
+    return math.isfinite(peak.low) and peak.low - baseline <= verdict.thresholds["accuracy_margin"]
 
 
-def floor_note(verdict: Verdict, floor: float) -> list[str]:
-    """Warn when all accuracies may be so near the floor that the margin makes every checkpoint comparable."""
-    if not is_near_floor(verdict, floor):
+def baseline_note(verdict: Verdict, baseline: float) -> list[str]:
+    """Warn when accuracies may be so near the baseline that the margin makes every checkpoint comparable."""
+    if not is_near_baseline(verdict, baseline):
         return []
     peak, margin = _peak(verdict), verdict.thresholds["accuracy_margin"]
     return [
         f"the highest accuracy is {peak.value:.1%} ({peak.low:.1%} to {peak.high:.1%}): it may be within the "
-        f"margin of {100 * margin:g} points of {floor_text(floor)}, where every checkpoint counts as "
+        f"margin of {100 * margin:g} points of {baseline_text(baseline)}, where every checkpoint counts as "
         "comparable and stages say little; measure on more or easier problems, or train until the task is "
         "learned"
     ]
 
 
-def floor_text(floor: float) -> str:
-    """What the floor is, to be read after "points of"."""
-    return f"the {floor:.1%} that one answer for all problems would score" if floor else "zero"
+def baseline_text(baseline: float) -> str:
+    """What the baseline is, to be read after "points of"."""
+    return f"the {baseline:.1%} that one answer for all problems would score" if baseline else "zero"
 
 
 def _peak(verdict: Verdict) -> Estimate:

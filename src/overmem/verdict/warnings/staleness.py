@@ -12,7 +12,7 @@ from overmem.errors import CheckpointError
 _FOLDER = re.compile(r"checkpoint-\d+")
 
 
-def changed_since(run_path: Path, store: Store) -> tuple[str, ...]:
+def staleness_notes(run_path: Path, store: Store) -> tuple[str, ...]:
     """Checkpoints that were added or written anew after the audit, a sentence for each kind.
 
     Args:

@@ -48,7 +48,7 @@ _WORD = re.compile(r"\n|[ \t]?(?:[\u3040-\u9fff]|[^\W_\u3040-\u9fff]+|[^\w\s]|_)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ToldApart:
+class StyleShift:
     """How well wording alone tells two sets of texts apart."""
 
     auroc: Estimate
@@ -62,7 +62,7 @@ class ToldApart:
         return self.auroc.low > CLEAR if math.isfinite(self.auroc.low) else None
 
 
-def tell_apart(train: Sequence[str], val: Sequence[str], *, seed: int = 0) -> ToldApart:
+def detect_style_shift(train: Sequence[str], val: Sequence[str], *, seed: int = 0) -> StyleShift:
     """Test whether two sets of completions are written by one hand.
 
     Args:
@@ -79,12 +79,12 @@ def tell_apart(train: Sequence[str], val: Sequence[str], *, seed: int = 0) -> To
     weights = log_odds(*learned)
     scores = [np.array([score(text, weights) for text in texts]) for texts in scored]
     auroc = auroc_estimate(scores[0], scores[1], rng, DRAWS)
-    return ToldApart(auroc=auroc, telling=_telling(sets, list(weights)))
+    return StyleShift(auroc=auroc, telling=_telling(sets, list(weights)))
 
 
-def untested(reason: str, n: int = 0) -> ToldApart:
+def untested(reason: str, n: int = 0) -> StyleShift:
     """What is said where the hands could not be compared."""
-    return ToldApart(auroc=Estimate(math.nan, math.nan, math.nan, n, reason))
+    return StyleShift(auroc=Estimate(math.nan, math.nan, math.nan, n, reason))
 
 
 def features(text: str) -> Features:

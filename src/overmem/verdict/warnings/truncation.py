@@ -18,7 +18,7 @@ UNTRAINED_NATS = 5.0
 """NLL of the last token (p below 0.7%) from which on it looks untrained."""
 
 
-def ending_notes(store: Store, manifest: Mapping[str, Any], ids: Sequence[str]) -> list[str]:
+def truncation_notes(store: Store, manifest: Mapping[str, Any], ids: Sequence[str]) -> list[str]:
     """Warn of cut answers, and of an end that references are charged for, at the last checkpoint.
 
     Args:

@@ -15,9 +15,9 @@ import polars as pl
 from overmem.axes.calibration import BINS, bin_equal_mass, ece_measure
 from overmem.records import Estimate
 from overmem.reporting.escaping import plotly_text
+from overmem.reporting.exhibits.draws import DRAWS, SEED, Drawn, compare, interval
+from overmem.reporting.exhibits.kinds import Cell, Exhibit, Figure, Table, Trace, left_out
 from overmem.reporting.figures.theme import MARKER, axis, diagonal, layout, rounded
-from overmem.reporting.sections.draws import DRAWS, SEED, Drawn, compare, interval
-from overmem.reporting.sections.kinds import Cell, Exhibit, Figure, Table, Trace, left_out
 from overmem.stats.measures import FloatArray
 from overmem.stats.paired import draw_counts
 

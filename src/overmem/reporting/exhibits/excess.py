@@ -18,9 +18,9 @@ from overmem.axes.calibration import measures as calibration_measures
 from overmem.formatting import percent
 from overmem.records import Estimate
 from overmem.reporting.escaping import plotly_text
+from overmem.reporting.exhibits.draws import Drawn, interval, signed_text
+from overmem.reporting.exhibits.kinds import Cell, Exhibit, Figure, Table, Trace, left_out
 from overmem.reporting.figures.theme import axis, layout, rounded
-from overmem.reporting.sections.draws import Drawn, interval, signed_text
-from overmem.reporting.sections.kinds import Cell, Exhibit, Figure, Table, Trace, left_out
 from overmem.stats.excess import MIN_EXCESS_NATS
 from overmem.stats.measures import FloatArray, Measure, ratio_measure
 

@@ -13,9 +13,9 @@ import polars as pl
 from overmem.axes.diversity import POPULATION, ProblemSamples, group_samples, pass_at_k
 from overmem.records import Estimate
 from overmem.reporting.escaping import plotly_text
+from overmem.reporting.exhibits.draws import Drawn, compare, plain_text
+from overmem.reporting.exhibits.kinds import Cell, Exhibit, Figure, Table, Trace, left_out
 from overmem.reporting.figures.theme import MARKER, axis, layout, rounded
-from overmem.reporting.sections.draws import Drawn, compare, plain_text
-from overmem.reporting.sections.kinds import Cell, Exhibit, Figure, Table, Trace, left_out
 from overmem.stats.measures import ratio_measure
 
 NAME, TITLE = "pass-at-k", "pass@k: how far more samples help"

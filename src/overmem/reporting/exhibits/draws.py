@@ -14,7 +14,7 @@ import numpy as np
 
 from overmem.formatting import DASH, MINUS
 from overmem.records import Estimate
-from overmem.reporting.sections.kinds import Pair
+from overmem.reporting.exhibits.kinds import Pair
 from overmem.stats.intervals import NO_SPREAD
 from overmem.stats.measures import FloatArray, Measure
 from overmem.stats.paired import bootstrap

@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 
 from overmem.axes.privacy import attack_measures, loss_score
+from overmem.reporting.exhibits.draws import Drawn, compare, plain_text
+from overmem.reporting.exhibits.kinds import Cell, Exhibit, Figure, Table, Trace, left_out
 from overmem.reporting.figures.theme import axis, diagonal, layout, rounded
-from overmem.reporting.sections.draws import Drawn, compare, plain_text
-from overmem.reporting.sections.kinds import Cell, Exhibit, Figure, Table, Trace, left_out
 from overmem.stats.measures import FloatArray
 
 NAME, TITLE = "membership-roc", "Membership: what the loss gives away"

@@ -11,13 +11,13 @@ import polars as pl
 from overmem.artifacts.evidence import Evidence
 from overmem.artifacts.jobs import TRAIN_SCORES, VAL_ANSWERS, VAL_SAMPLES, VAL_SCORES, Job
 from overmem.axes import recall
-from overmem.reporting.sections.excess import excess_exhibit
-from overmem.reporting.sections.kinds import Exhibit, Shown
-from overmem.reporting.sections.membership import membership_exhibit
-from overmem.reporting.sections.reliability import answers_exhibit, tokens_exhibit
-from overmem.reporting.sections.samples import pass_exhibit
-from overmem.reporting.sections.tokens import TokenView, token_view
-from overmem.reporting.sections.verbatim import Recited, recited_exhibit
+from overmem.reporting.exhibits.excess import excess_exhibit
+from overmem.reporting.exhibits.kinds import Exhibit, Shown
+from overmem.reporting.exhibits.membership import membership_exhibit
+from overmem.reporting.exhibits.reliability import answers_exhibit, tokens_exhibit
+from overmem.reporting.exhibits.samples import pass_exhibit
+from overmem.reporting.exhibits.tokens import TokenView, token_view
+from overmem.reporting.exhibits.verbatim import Verbatim, verbatim_exhibit
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -39,7 +39,7 @@ class Exhibits:
     """Beside it: the last."""
     figures: tuple[Exhibit, ...]
     tokens: TokenView
-    recited: Recited
+    verbatim: Verbatim
 
 
 def shown_checkpoints(verdict: Record) -> tuple[Shown, ...]:
@@ -105,7 +105,9 @@ def build_exhibits(
         second=last,
         figures=figures,
         tokens=token_view(scores, texts.get("val"), tokenizer, before, last),
-        recited=recited_exhibit(*continued, texts.get("train"), tokenizer, (before, last), command("recall")),
+        verbatim=verbatim_exhibit(
+            *continued, texts.get("train"), tokenizer, (before, last), command("recall")
+        ),
     )
 
 

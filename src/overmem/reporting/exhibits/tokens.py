@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from overmem.reporting.sections.kinds import Cell, Table
-from overmem.reporting.sections.split import completion_tokens
+from overmem.reporting.exhibits.kinds import Cell, Table
+from overmem.reporting.exhibits.split import completion_tokens
 from overmem.stats.measures import FloatArray
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ LONGEST = 320
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class TokenPrediction:
     """One reference under one checkpoint."""
 
     logprob_T: tuple[float, ...]
@@ -45,7 +45,7 @@ class TokenExample:
     texts_T: tuple[str, ...]
     """Of the tokens shown."""
     n_tokens: int
-    readings: Mapping[str, Reading]
+    readings: Mapping[str, TokenPrediction]
     """Of each checkpoint."""
 
 
@@ -129,8 +129,8 @@ def _example(
     )
 
 
-def _reading(rows: pl.DataFrame, i: int) -> Reading:
-    return Reading(
+def _reading(rows: pl.DataFrame, i: int) -> TokenPrediction:
+    return TokenPrediction(
         logprob_T=tuple(round(float(p), 4) for p in rows["logprob"][i][:LONGEST]),
         is_top1_T=tuple(bool(t) for t in rows["is_top1"][i][:LONGEST]),
         nll_nats=float(rows["nll_nats"][i]),

@@ -1,4 +1,4 @@
-"""Recited: training solutions whose second half the last checkpoint writes word for word."""
+"""Verbatim: training solutions whose second half the last checkpoint writes word for word."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from overmem.reporting.sections.kinds import Cell, Table
-from overmem.reporting.sections.split import completion_tokens
+from overmem.reporting.exhibits.kinds import Cell, Table
+from overmem.reporting.exhibits.split import completion_tokens
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -48,7 +48,7 @@ class Continuation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recited:
+class Verbatim:
     """What became verbatim between two checkpoints, or why that is not known."""
 
     before: str = ""
@@ -65,14 +65,14 @@ class Recited:
     reason: str | None = None
 
 
-def recited_exhibit(
+def verbatim_exhibit(
     train: Rows,
     val: Rows,
     texts: pl.DataFrame | None,
     tokenizer: Tokenizer | None,
     pair: tuple[str | None, str],
     command: str,
-) -> Recited:
+) -> Verbatim:
     """Count verbatim continuations and show some that are new at the last checkpoint.
 
     Args:
@@ -85,7 +85,7 @@ def recited_exhibit(
     """
     before, after = pair
     if not train:
-        return Recited(reason=f"no continuations were written; {command}")
+        return Verbatim(reason=f"no continuations were written; {command}")
     table = _together(train)
     counts = tuple(_count(name, rows, val.get(name)) for name, rows in train.items())
     rows = tuple(
@@ -101,14 +101,14 @@ def recited_exhibit(
         for row in table.iter_rows(named=True)
     )
     if before is None or before not in train or after not in train:
-        return Recited(after=after, counts=counts, rows=rows)
+        return Verbatim(after=after, counts=counts, rows=rows)
     became = table.filter(pl.col(f"exact {after}") & ~pl.col(f"exact {before}"))
     ceased = table.filter(~pl.col(f"exact {after}") & pl.col(f"exact {before}"))
     order = became.sort([f"same {before}", "n_compared", "example_id"], descending=[False, True, False])
     written = {} if texts is None else {row["example_id"]: row for row in texts.iter_rows(named=True)}
     shown = [row for row in order.iter_rows(named=True) if row["example_id"] in written][:EXAMPLES]
     examples = tuple(_continuation(row, written[row["example_id"]], tokenizer, list(train)) for row in shown)
-    return Recited(
+    return Verbatim(
         before=before,
         after=after,
         counts=counts,
@@ -120,7 +120,7 @@ def recited_exhibit(
     )
 
 
-def recited_table(found: Recited) -> Table:
+def verbatim_table(found: Verbatim) -> Table:
     """One row a training problem and checkpoint."""
     columns = ("checkpoint", "example_id", "tokens_given", "tokens_compared", "tokens_same", "verbatim")
     return Table(columns=columns, rows=found.rows)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from overmem.serialization import from_plain
+
 Stage = Literal["learning", "fit", "over-memorized", "overfit", "unstable", "undetermined"]
 STAGES: tuple[str, ...] = ("learning", "fit", "over-memorized", "overfit", "unstable")
 VERDICT_SCHEMA = "overmem.verdict/1"
@@ -101,8 +103,7 @@ class Estimate:
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Estimate:
         """Inverse of `to_dict`."""
-        value, low, high = (none_to_nan(record[key]) for key in ("value", "low", "high"))
-        return cls(value, low, high, n=record["n"], reason=record.get("reason"))
+        return from_plain(cls, record, what="an estimate", next_step="run the stage again")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,6 +251,16 @@ class Verdict(NotebookView):
         """The `overmem.verdict/1` record: undefined figures are null, estimates are objects."""
         return {"schema": VERDICT_SCHEMA, **to_plain(self)}
 
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Verdict:
+        """Inverse of `to_dict`; keys that this version does not know are ignored.
+
+        Raises:
+            ArtifactError: another schema, or a field that is missing or of another type.
+        """
+        again = "run `overmem diagnose` again to rewrite verdict.json"
+        return from_plain(cls, record, what="verdict.json", next_step=again, schema=VERDICT_SCHEMA)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
@@ -337,6 +348,16 @@ class Repair(NotebookView):
     def to_dict(self) -> dict[str, Any]:
         """The `overmem.repair/1` record: undefined figures are null, estimates are objects."""
         return {"schema": REPAIR_SCHEMA, **to_plain(self)}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Repair:
+        """Inverse of `to_dict`; keys that this version does not know are ignored.
+
+        Raises:
+            ArtifactError: another schema, or a field that is missing or of another type.
+        """
+        again = "run `overmem repair` again to rewrite repair.json"
+        return from_plain(cls, record, what="repair.json", next_step=again, schema=REPAIR_SCHEMA)
 
 
 def finite_or_none(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""How a figure is spoken, the same in the words, the report and the terminal.
+"""How figures are written, the same in the words, the report and the terminal.
 
 An undefined figure is called undefined; a confidence never claims certainty.
 """
@@ -6,12 +6,81 @@ An undefined figure is called undefined; a confidence never claims certainty.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from overmem.records import Estimate
+from overmem.records import Cost, Estimate
 
 DASH, MINUS, TIMES = "\u2013", "\u2212", "\u00d7"  # as escapes: they look like -, - and x
+FULL = " (95% interval {})"
+"""Frame of an interval where nothing around it says that it is one."""
+
+_TURNS_TEXT = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""Characters that turn the direction of whatever follows them."""
+
+# An estimate with its interval.
+
+Form = str | Callable[[float], str]
+"""How a number is written: a format such as `+.3f` or `.1%`, or a function."""
+
+
+def number(value: float, digits: int = 2) -> str:
+    """A plain number; fewer digits from 100 on, powers of ten from 100,000 on."""
+    return f"{value:.3g}" if abs(value) >= 1e5 else f"{value:.{digits if abs(value) < 100 else 1}f}"
+
+
+def nats(value: float) -> str:
+    """An NLL."""
+    return number(value, 3)
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """A difference with a typeset sign."""
+    return f"{value:+.{digits}f}".replace("-", MINUS)
+
+
+def estimate_text(
+    estimate: Estimate, form: Form = number, *, to: str = " to ", frame: str = " ({})", why: bool = False
+) -> str:
+    """A figure with its 95% interval: `1.49 (1.48 to 1.51)`; `undefined` when it is.
+
+    Args:
+        estimate: the figure.
+        form: how its numbers are written; a percent sign stands after the value only.
+        to: what stands between both ends.
+        frame: what stands around them.
+        why: also give the reason for a figure or an interval that is undefined.
+    """
+    value, interval = estimate_parts(estimate, form, to)
+    if interval:
+        return value + frame.format(interval)
+    if not why or not estimate.reason:
+        return value
+    defined = math.isfinite(estimate.value)
+    return f"{value} (no interval: {estimate.reason})" if defined else f"{value}: {estimate.reason}"
+
+
+def estimate_parts(estimate: Estimate, form: Form = number, to: str = " to ") -> tuple[str, str]:
+    """A figure and its interval by themselves; the latter is empty when it is undefined."""
+    write = form if callable(form) else lambda value: format(value, form)
+    if not math.isfinite(estimate.value):
+        return "undefined", ""
+    ends = [write(end).rstrip("%") for end in (estimate.low, estimate.high) if math.isfinite(end)]
+    return write(estimate.value), to.join(ends) if len(ends) == 2 else ""
+
+
+def accuracy_text(estimate: Estimate, to: str = " to ") -> str:
+    """An accuracy in percent with its 95% interval."""
+    return estimate_text(estimate, ".1%", to=to)
+
+
+def difference_text(cost: Cost) -> str:
+    """A difference with its interval in little room: `-0.120 [-0.200,-0.050]`."""
+    return estimate_text(cost.difference, "+.3f", to=",", frame=" [{}]")
+
+
+# Numbers by themselves.
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -28,36 +97,64 @@ def confidence_text(confidence: float | None) -> str:
     return "under 1%" if confidence < 0.01 else percent(confidence, 0)
 
 
-def accuracy_text(estimate: Estimate, dash: str = " to ") -> str:
-    """An accuracy in percent with its 95% interval, or `undefined`."""
-    if not math.isfinite(estimate.value):
-        return "undefined"
-    interval = f" ({100 * estimate.low:.1f}{dash}{100 * estimate.high:.1f})" if has_interval(estimate) else ""
-    return percent(estimate.value) + interval
+def short_number(value: float) -> str:
+    """A figure of any measure in three to four digits; a dash when it is undefined."""
+    return "-" if not math.isfinite(value) else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
 
 
-def figure_text(estimate: Estimate, digits: int = 2, dash: str = " to ") -> str:
-    """A perplexity or NLL with its 95% interval, or `undefined`."""
-    if not math.isfinite(estimate.value):
-        return "undefined"
-    low, high = number(estimate.low, digits), number(estimate.high, digits)
-    return number(estimate.value, digits) + (f" ({low}{dash}{high})" if has_interval(estimate) else "")
+def time_text(seconds: float) -> str:
+    """Seconds as a person says them."""
+    if not math.isfinite(seconds):
+        return "-"
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
-def has_interval(estimate: Estimate) -> bool:
-    """Whether both ends of the interval are known."""
-    return math.isfinite(estimate.low) and math.isfinite(estimate.high)
+def count_text(value: float) -> str:
+    """A count of tokens in at most three digits."""
+    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= unit:
+            return f"{value / unit:.3g} {name}"
+    return f"{value:.0f}"
 
 
-def number(value: float, digits: int = 2) -> str:
-    """A plain number; fewer digits from 100 on, powers of ten from 100,000 on."""
-    return f"{value:.3g}" if abs(value) >= 1e5 else f"{value:.{digits if abs(value) < 100 else 1}f}"
+def bytes_text(value: float) -> str:
+    """Bytes as a person says them."""
+    return f"{value / 1e9:.1f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"
 
 
 def points_text(share: float) -> str:
     """A difference of shares in percentage points."""
     points = f"{100 * share:.3g}"
     return f"{points} point" if points == "1" else f"{points} points"
+
+
+# Words.
+
+
+def stage_text(stage: str, leaning: str | None) -> str:
+    """A stage, and which one it leans to where it is undetermined."""
+    return stage if leaning is None else f"{stage}, leans {leaning}"
+
+
+def certainty_text(leaning: str | None, confidence: float | None) -> str:
+    """How sure a stage is: `over 99% confidence`, or `leans fit, 63% confidence` where it is undetermined."""
+    sure = f"{confidence_text(confidence)} confidence"
+    if leaning is None:
+        return sure
+    return f"leans {leaning}" if sure.startswith("none") else f"leans {leaning}, {sure}"
+
+
+def spaced(key: object) -> str:
+    """A key as words."""
+    return str(key).replace("_", " ")
+
+
+def visible(text: str) -> str:
+    r"""Write out the characters that would turn the rest of a line around: `\u202e`.
+
+    A solution is shown as it is, in a paragraph of its own; a name inside a sentence is not.
+    """
+    return _TURNS_TEXT.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def until_decided_text(stopping: Mapping[str, Any]) -> str:

@@ -12,8 +12,8 @@ from overmem.auditing.opening import open_session
 from overmem.auditing.options import resolve_config
 from overmem.auditing.planning.cost import Peaks
 from overmem.auditing.planning.forecast import forecast, shape_of
+from overmem.cli.views.plan import pending_text
 from overmem.models.loading import ModelHost
-from overmem.reporting.terminal_tables import pending_text
 from tests.conftest import make_pico, save_checkpoint
 
 

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    record = result(learning_rates()).to_dict()
-    return write_sweep_report(record, tmp_path_factory.mktemp("sweep") / "report.html", title="rates <i>")
+    out = tmp_path_factory.mktemp("sweep") / "report.html"
+    return write_sweep_report(result(learning_rates()), out, title="rates <i>")
 
 
 @pytest.fixture(scope="module")

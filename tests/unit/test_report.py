@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from overmem.records import CheckpointSummary, Cost, Estimate, Onset, Recommenda
 from overmem.reporting.figures.curves import Panel
 from overmem.reporting.figures.dynamics import figure_variants
 from overmem.reporting.html import render_report, write_report
+from overmem.reporting.run import report
 from overmem.verdict.narrative import plain_words
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror=alert(2)>%{x}[red]"'
@@ -76,10 +78,6 @@ def make_verdict(count: int = 6, **more: Any) -> Verdict:
     return Verdict(**{**verdict.__dict__, "words": plain_words(verdict)})
 
 
-def record_of(verdict: Verdict) -> dict[str, Any]:
-    return json.loads(json.dumps(verdict.to_dict(), allow_nan=False))
-
-
 def renamed(verdict: Verdict, position: int, name: str) -> Verdict:
     summaries = list(verdict.checkpoints)
     summaries[position] = CheckpointSummary(**{**summaries[position].__dict__, "name": name})
@@ -126,7 +124,7 @@ def page() -> Page:
         "splits": {"val": {"n": 400, "fingerprint": "ab" * 32, "example_ids": [str(i) for i in range(400)]}},
         "checkpoints": [{}] * 6,
     }
-    return Page(render_report(record_of(make_verdict()), manifest=manifest, title="runs/demo"))
+    return Page(render_report(make_verdict(), manifest=manifest, title="runs/demo"))
 
 
 def test_page_fetches_nothing(page: Page) -> None:
@@ -190,8 +188,8 @@ def test_hostile_names_stay_text(position: int) -> None:
         "alternatives": {HOSTILE: HOSTILE},
         "reason": HOSTILE,
     }
-    record = record_of(Verdict(**{**verdict.__dict__, **changes}))
-    hostile = Page(render_report(record, manifest={HOSTILE: HOSTILE}, title=HOSTILE))
+    changed = Verdict(**{**verdict.__dict__, **changes})
+    hostile = Page(render_report(changed, manifest={HOSTILE: HOSTILE}, title=HOSTILE))
     assert hostile.count("script") == 3
     assert hostile.count("img") == 0
     assert not any(name.startswith("on") for _, attrs in hostile.tags for name in attrs)
@@ -216,7 +214,7 @@ def test_figure_is_valid_plotly_and_holds_every_point() -> None:
     from plotly.graph_objects import Figure
 
     verdict = make_verdict()
-    variants = figure_variants(record_of(verdict))
+    variants = figure_variants(verdict)
     assert set(variants) == {"light-wide", "light-compact", "dark-wide", "dark-compact"}
     for figure in variants.values():
         assert len(Figure(figure).data) == len(figure["data"])
@@ -231,10 +229,10 @@ def test_undefined_accuracy_is_said_in_the_figure_and_the_table() -> None:
     nan = Estimate(math.nan, math.nan, math.nan, 0, "no grader was given")
     verdict = make_verdict()
     blind = tuple(CheckpointSummary(**{**s.__dict__, "accuracy": nan}) for s in verdict.checkpoints)
-    record = record_of(Verdict(**{**verdict.__dict__, "checkpoints": blind}))
-    layout = figure_variants(record)["light-wide"]["layout"]
+    unseen = Verdict(**{**verdict.__dict__, "checkpoints": blind})
+    layout = figure_variants(unseen)["light-wide"]["layout"]
     assert any("no grader was given" in note["text"] for note in layout["annotations"])
-    text = " ".join(Page(render_report(record, title="t")).text)
+    text = " ".join(Page(render_report(unseen, title="t")).text)
     assert "undefined" in text
     assert not re.search(r"\bnan\b|\bNaN\b", text)
 
@@ -242,15 +240,15 @@ def test_undefined_accuracy_is_said_in_the_figure_and_the_table() -> None:
 @pytest.mark.parametrize("count", [0, 1, 2, 40])
 def test_any_number_of_checkpoints(count: int) -> None:
     base = make_verdict(40)
-    record = record_of(Verdict(**{**base.__dict__, "checkpoints": base.checkpoints[:count]}))
-    rendered = Page(render_report(record, title="t"))
+    cut = Verdict(**{**base.__dict__, "checkpoints": base.checkpoints[:count]})
+    rendered = Page(render_report(cut, title="t"))
     assert sum(attrs.get("scope") == "row" for _, attrs in rendered.tags) >= count
     assert rendered.count("script") == (3 if count else 0)
 
 
 def test_write_is_atomic_and_leaves_no_litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "deep" / "report.html"
-    assert write_report(record_of(make_verdict()), out, title="first") == out
+    assert write_report(make_verdict(), out, title="first") == out
     before = out.read_text(encoding="utf-8")
     assert "first" in before
 
@@ -259,16 +257,19 @@ def test_write_is_atomic_and_leaves_no_litter(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(os, "replace", full_disk)
     with pytest.raises(OSError, match="no space"):
-        write_report(record_of(make_verdict()), out, title="second")
+        write_report(make_verdict(), out, title="second")
     assert out.read_text(encoding="utf-8") == before
     assert [path.name for path in out.parent.iterdir()] == ["report.html"]
 
 
 @pytest.mark.parametrize("record", [{}, {"schema": "overmem.verdict/9"}, {"schema": "overmem.verdict/1"}])
 def test_another_record_is_refused(record: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="diagnose"):
-        write_report(record, tmp_path / "r.html", title="t")
-    assert not list(tmp_path.iterdir())
+    folder = tmp_path / "overmem"
+    folder.mkdir()
+    (folder / "verdict.json").write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(ArtifactError, match=r"diagnose|run the stage again"):
+        report(tmp_path)
+    assert [path.name for path in folder.iterdir()] == ["verdict.json"]
 
 
 def printed(verdict: Verdict, width: int = 80) -> str:
@@ -344,10 +345,15 @@ def test_report_imports_neither_torch_nor_plotly_until_used() -> None:
 
 
 def test_an_untrained_first_checkpoint_does_not_flatten_the_perplexity_curve() -> None:
-    record = make_verdict(5).to_dict()
-    for name, value in (("value", 40.0), ("low", 38.0), ("high", 42.0)):
-        record["checkpoints"][0]["perplexity"][name] = value
-    panel = Panel(record, "perplexity", "y2", "#000")
-    assert panel.off_scale == [0] and panel.ceiling < 10 and not panel.log
-    record["checkpoints"][-1]["perplexity"]["value"] = 40.0
-    assert Panel(record, "perplexity", "y2", "#000").off_scale == []
+    verdict = make_verdict(5)
+
+    def panel(*changed: int) -> Panel:
+        wild = Estimate(40.0, 38.0, 42.0, 400)
+        checkpoints = tuple(
+            replace(summary, perplexity=wild) if i in changed else summary
+            for i, summary in enumerate(verdict.checkpoints)
+        )
+        return Panel(replace(verdict, checkpoints=checkpoints), "perplexity", "y2", "#000")
+
+    assert panel(0).off_scale == [0] and panel(0).ceiling < 10 and not panel(0).log
+    assert panel(0, 4).off_scale == []

@@ -18,11 +18,11 @@ import overmem
 from overmem.axes.calibration import expected_calibration_error, reliability
 from overmem.axes.diversity import pass_at_k
 from overmem.records import Cost, Estimate
-from overmem.reporting.downloads import csv_text, data_link, file_name
+from overmem.reporting.downloads import Table, csv_text, data_link, file_name
+from overmem.reporting.exhibits.bootstrapped import Bootstrapped
 from overmem.reporting.exhibits.build import Exhibits
-from overmem.reporting.exhibits.draws import Drawn
 from overmem.reporting.exhibits.excess import CELLS, excess_cells
-from overmem.reporting.exhibits.kinds import Exhibit, Table
+from overmem.reporting.exhibits.exhibit import Exhibit
 from overmem.reporting.exhibits.membership import POINTS, roc_curve, thin
 from overmem.reporting.exhibits.reliability import reliability_bins, token_items
 from overmem.reporting.exhibits.samples import pass_curve
@@ -144,7 +144,7 @@ def test_exhibits_compare_what_would_ship_with_the_last(exhibits: Exhibits) -> N
     assert (exhibits.first, exhibits.second) == ("checkpoint-300", "checkpoint-600")
     for item in exhibits.figures:
         assert item.reason is None, item.reason
-        assert set(item.said) == {"checkpoint-300", "checkpoint-600"}
+        assert set(item.words) == {"checkpoint-300", "checkpoint-600"}
         assert "n = " in item.measured and "interval" in item.measured
         assert item.table.rows and all(len(row) == len(item.table.columns) for row in item.table.rows)
     rising = named(exhibits, "membership-roc").compared["checkpoint-300", "checkpoint-600"]
@@ -154,7 +154,7 @@ def test_exhibits_compare_what_would_ship_with_the_last(exhibits: Exhibits) -> N
 def test_token_view_takes_the_largest_rises_and_says_of_how_many(exhibits: Exhibits, run: Path) -> None:
     view = exhibits.tokens
     assert view.n == 60 and len(view.examples) == 3 and view.mismatched == 0
-    rises = [e.readings[view.after].nll_nats - e.readings[view.before].nll_nats for e in view.examples]
+    rises = [e.predictions[view.after].nll_nats - e.predictions[view.before].nll_nats for e in view.examples]
     saved = read_saved(run)
     tables = [
         saved.store.read_rows(name, "likelihood").filter(pl.col("split") == "val").sort("example_id")
@@ -164,11 +164,11 @@ def test_token_view_takes_the_largest_rises_and_says_of_how_many(exhibits: Exhib
     assert rises == pytest.approx(every[:3])
     for example in view.examples:
         assert "".join(example.texts_T).endswith(END)
-        assert all(len(r.logprob_T) == len(example.texts_T) for r in example.readings.values())
+        assert all(len(r.logprob_T) == len(example.texts_T) for r in example.predictions.values())
 
 
 def test_recited_counts_what_became_verbatim(exhibits: Exhibits) -> None:
-    found = exhibits.recited
+    found = exhibits.verbatim
     rows = {(name, example): exact for name, example, _, _, _, exact in found.rows}
     ids = {example for _, example in rows}
     became = {i for i in ids if rows["checkpoint-600", i] and not rows["checkpoint-300", i]}
@@ -189,7 +189,7 @@ def test_core_only_says_which_command_measures_the_rest(tmp_path: Path) -> None:
     assert f"overmem audit '{folder}'" in str(reasons["pass-at-k"])
     assert "--axes likelihood,accuracy,diversity" in str(reasons["pass-at-k"])
     assert "--train TRAIN.jsonl" in str(reasons["membership-roc"])
-    assert "recall" in str(found.recited.reason)
+    assert "recall" in str(found.verbatim.reason)
     assert "tokenizer.json" in str(found.tokens.reason)
     page = overmem.report(folder).read_text(encoding="utf-8")
     assert "--axes all" in page
@@ -207,7 +207,7 @@ def test_a_foreign_tokenizer_leaves_the_view_out(tmp_path: Path) -> None:
     found = read_saved(folder).exhibits
     assert found is not None and not found.tokens.examples
     assert "other tokens" in str(found.tokens.reason)
-    assert found.recited.unsplit and all(e.given and not e.written for e in found.recited.examples)
+    assert found.verbatim.unsplit and all(e.given and not e.written for e in found.verbatim.examples)
 
 
 def cost(value: float, low: float, high: float, **more: Any) -> Cost:
@@ -249,7 +249,7 @@ def test_forest_marks_what_adjusting_takes_away_and_what_is_off_the_scale() -> N
 def test_every_figure_is_valid_plotly(exhibits: Exhibits) -> None:
     from plotly.graph_objects import Figure
 
-    from overmem.reporting.figures.palette import DARK
+    from overmem.reporting.figures.theme import DARK
 
     roles = {**DARK.roles()["all"], **DARK.roles()["second"]}
 
@@ -283,10 +283,10 @@ def test_csv_reads_back_and_starts_no_formula() -> None:
 
 
 def test_a_figure_without_spread_has_no_interval() -> None:
-    drawn = Drawn(1.0, np.ones(100), 20)
+    drawn = Bootstrapped(1.0, np.ones(100), 20)
     assert math.isnan(drawn.estimate().low) and "same value" in str(drawn.estimate().reason)
-    assert drawn.minus(Drawn(0.5, np.ones(100) * 0.5, 10)).n == 10
-    undefined = Drawn(math.nan, np.full(100, math.nan), 20, "too few").estimate()
+    assert drawn.minus(Bootstrapped(0.5, np.ones(100) * 0.5, 10)).n == 10
+    undefined = Bootstrapped(math.nan, np.full(100, math.nan), 20, "too few").estimate()
     assert math.isnan(undefined.value) and undefined.reason == "too few"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ import overmem
 from overmem.artifacts.store import Store
 from overmem.cli.app import app
 from overmem.errors import OvermemError
-from overmem.reporting.plain_formats import markdown_report
+from overmem.records import Repair
+from overmem.reporting.markdown import markdown_report
 from overmem.reporting.provenance import audit_command, axes_command, commands, diagnose_command
 from overmem.reporting.run import print_or_write, render
 from tests.synthetic import write_run
-from tests.unit.test_report import HOSTILE, make_verdict, record_of
+from tests.unit.test_report import HOSTILE, make_verdict
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def test_markdown_is_short_and_holds_the_verdict(run: Path) -> None:
 
 def test_markdown_cannot_be_broken_out_of() -> None:
     text = markdown_report(
-        record_of(make_verdict(notes=(HOSTILE, "a | b\n# c", "[x](javascript:1)"))),
+        make_verdict(notes=(HOSTILE, "a | b\n# c", "[x](javascript:1)")),
         {**manifest(val="`x` <b>"), "versions": {"a|b": "<i>"}},
         None,
         title=HOSTILE,
@@ -57,9 +59,8 @@ def test_markdown_cannot_be_broken_out_of() -> None:
 
 def test_markdown_shows_the_headlines_and_the_repair_that_is_there() -> None:
     verdict = make_verdict()
-    record = record_of(verdict)
-    record["costs"][0]["headline"] = True
-    text = markdown_report(record, None, None, title="t", run="t")
+    costs = tuple(replace(cost, headline=True) for cost in verdict.costs)
+    text = markdown_report(replace(verdict, costs=costs), None, None, title="t", run="t")
     assert "| diversity | pass at 8 |" in text and "worse" in text
     assert "Read from the training log alone" in text
 
@@ -186,8 +187,23 @@ def test_a_verdict_of_other_rows_is_shown_without_exhibits(run: Path, tmp_path: 
 def test_a_repair_of_another_audit_is_left_out_and_said_so(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run")
     overmem.diagnose(folder)
-    record = {"schema": "overmem.repair/1", "audited": "of something else", "words": ["Repaired: x"]}
-    Store(folder / "overmem").write_record("repair", record)
+    repair = Repair(
+        run=folder,
+        before="checkpoint-300",
+        last="checkpoint-600",
+        n_search=1,
+        n_confirm=1,
+        attempts=(),
+        winner=None,
+        proof=None,
+        against_last=(),
+        temperature=None,
+        retraining=None,
+        model=None,
+        audited="of something else",
+        words=("Repaired: x",),
+    )
+    Store(folder / "overmem").write_record("repair", repair.to_dict())
     page = render(folder)
     assert "other weights or problems" in page and "Repaired: x" not in page
     assert "Repaired: x" not in render(folder, format="md")

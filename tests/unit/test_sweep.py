@@ -259,17 +259,17 @@ class Cells(HTMLParser):
 
 def test_the_page_outlines_the_over_memorized_region_and_shows_hostile_text_as_text():
     made = result(learning_rates())
-    page = render_sweep_report(made.to_dict(), title="run <i>")
+    page = render_sweep_report(made, title="run <i>")
     parser = Cells()
     parser.feed(page)
     assert parser.open == [] and len(parser.found) == 2 * 18
     assert "<b>bold</b>" not in page and "NaN &lt;b&gt;bold" in page and "run &lt;i&gt;" in page
-    family = made.to_dict()["families"][0]
-    likely = {(p["group"], p["epoch"]): p["leaning"] or p["stage"] for p in family["points"]}
+    family = made.families[0]
+    likely = {(point.group, point.epoch): point.likely for point in family.points}
     inside = {place for place, stage in likely.items() if stage == "over-memorized"}
     assert inside
     heat = heat_tables(family)[0]
-    groups = [group["name"] for group in family["groups"]]
+    groups = [group.name for group in family.groups]
     # An edge lies between a cell inside and its neighbour outside, and nowhere else.
     for i, row in enumerate(heat["rows"]):
         for j, cell in enumerate(row["cells"]):
@@ -285,7 +285,7 @@ def test_the_page_outlines_the_over_memorized_region_and_shows_hostile_text_as_t
     assert "learning_rate%3D0.0001%2Bseed%3D0/overmem/report.html" in links
     data = json.loads(re.search(r'id="figure-data">(.*?)</script>', page, re.S)[1])
     [trace] = data["figures"]["onset-0"]["base"]
-    onsets = [g["onset_epoch"] for g in family["groups"] if g["onset_epoch"] is not None]
+    onsets = [group.onset_epoch for group in family.groups if group.onset_epoch is not None]
     assert trace["y"] == onsets and trace["x"] == [4e-4, 8e-4]
     assert page.count("recommended") >= 2
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from overmem.formatting import accuracy_text, confidence_text, figure_text
+from overmem.formatting import accuracy_text, confidence_text, estimate_text
 from overmem.records import CheckpointSummary, Estimate, Onset, Recommendation, Severity, Verdict
 from overmem.verdict.narrative import plain_words
 
@@ -220,5 +220,5 @@ def test_confidence_never_claims_certainty(confidence: float | None, expected: s
 def test_figures_without_interval_show_none() -> None:
     lone = Estimate(0.5, math.nan, math.nan, 0)
     assert accuracy_text(lone) == "50.0%"
-    assert figure_text(lone) == "0.50"
-    assert figure_text(Estimate(1234567.0, 1e6, 2e6, 5)) == "1.23e+06 (1e+06 to 2e+06)"
+    assert estimate_text(lone) == "0.50"
+    assert estimate_text(Estimate(1234567.0, 1e6, 2e6, 5)) == "1.23e+06 (1e+06 to 2e+06)"

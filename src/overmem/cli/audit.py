@@ -67,7 +67,7 @@ def plan(
     from overmem.auditing.opening import open_session
     from overmem.auditing.planning.forecast import forecast
     from overmem.cli.progress import quiet_libraries
-    from overmem.reporting.terminal_tables import render_forecast
+    from overmem.cli.views.plan import render_forecast
 
     quiet_libraries()
     session = open_session(found, options.audit_config(found, given), out)
@@ -131,7 +131,7 @@ def audit(
     from overmem.auditing.opening import show_prompt as prompt_text
     from overmem.auditing.run import measure
     from overmem.cli.progress import audit_progress, quiet_libraries
-    from overmem.reporting.terminal_tables import render_plan
+    from overmem.cli.views.plan import render_plan
 
     quiet_libraries()
     config = options.audit_config(found, given)

@@ -35,12 +35,12 @@ def run_demo(folder: Path, seed: int, screen: Console) -> None:
     from overmem.auditing.run import measure
     from overmem.checkpoints import open_run
     from overmem.cli.progress import audit_progress, model_progress, quiet_libraries, training_progress
+    from overmem.cli.views.plan import render_plan
     from overmem.cli.views.repair import render_repair
     from overmem.cli.views.verdict import render_verdict
     from overmem.recipe.schema import load_recipe
     from overmem.repairing.run import repair
     from overmem.reporting.run import report
-    from overmem.reporting.terminal_tables import render_plan
     from overmem.training.trainer import train
     from overmem.verdict.diagnose import diagnose
 

@@ -63,7 +63,7 @@ def compare(
     if json_:
         print_json(found.to_dict())
         return
-    from overmem.reporting.terminal_tables import render_comparison
+    from overmem.cli.views.tables import render_comparison
 
     render_comparison(found, console())
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from overmem.auditing.watch import Update, watch
 from overmem.cli.screen import say
-from overmem.formatting import accuracy_text, confidence_text, figure_text
+from overmem.formatting import accuracy_text, confidence_text, estimate_text
 from overmem.records import Verdict
 from overmem.reporting.run import report
 from overmem.verdict.diagnose import diagnose
@@ -48,5 +48,5 @@ def _stage(verdict: Verdict) -> str:
     ship = f", ship {verdict.recommended.name}" if verdict.recommended is not None else ""
     return (
         f"{last.name} is {stage} ({confidence_text(last.confidence)}), accuracy "
-        f"{accuracy_text(last.accuracy)}, perplexity {figure_text(last.perplexity)}{ship}"
+        f"{accuracy_text(last.accuracy)}, perplexity {estimate_text(last.perplexity)}{ship}"
     )

@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+from overmem.formatting import estimate_text, spaced
 from overmem.records import Cost, Repair
 
 
@@ -28,10 +29,10 @@ def proof_section(repair: Repair) -> str:
     """The proof as Markdown."""
     costs = repair.proof.differences if repair.proof is not None else ()
     rows = "\n".join(_row(cost) for cost in costs if cost.headline)
-    said = "\n\n".join(repair.words)
+    words = "\n\n".join(repair.words)
     return f"""## Proof
 
-{said}
+{words}
 
 Chosen on {repair.n_search} problems, proved on {repair.n_confirm} others; {repair.before} against this model,
 paired differences with 95% intervals over problems. Every measure is in `repair.json`.
@@ -43,14 +44,15 @@ paired differences with 95% intervals over problems. Every measure is in `repair
 
 
 def _row(cost: Cost) -> str:
-    found = cost.difference
-    interval = f" ({found.low:+.3f} to {found.high:+.3f})" if math.isfinite(found.low) else ""
-    name = cost.measure.replace("_", " ")
-    return (
-        f"| {cost.axis} | {name} | {_number(cost.reference_value)} | {_number(cost.value)} "
-        f"| {_number(found.value, '+.3f')}{interval} |"
+    cells = (
+        cost.axis,
+        spaced(cost.measure),
+        _number(cost.reference_value),
+        _number(cost.value),
+        estimate_text(cost.difference, "+.3f"),
     )
+    return f"| {' | '.join(cells)} |"
 
 
-def _number(value: float, form: str = ".3f") -> str:
-    return format(value, form) if math.isfinite(value) else "undefined"
+def _number(value: float) -> str:
+    return f"{value:.3f}" if math.isfinite(value) else "undefined"

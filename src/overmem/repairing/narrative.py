@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from overmem.formatting import percent, sentence
+from overmem.formatting import estimate_text, percent, sentence
 from overmem.records import Attempt, Cost, Repair
 from overmem.stats.intervals import perplexity
 
@@ -39,11 +39,11 @@ def _outcome(repair: Repair) -> str:
         return f"Nothing was merged, so {repair.before} is the one to ship."
     winner = next(attempt for attempt in repair.attempts if attempt.name == repair.winner)
     verb = "Repaired" if repair.proof.accepted else "Rejected"
-    said = (
+    text = (
         f"{verb}: {winner.name} ({how_made(winner)}) against {repair.before} on {repair.n_confirm} "
         f"problems that no choice has seen: {repair.proof.reason}."
     )
-    return f"{said} {_accuracy_and_nll(repair.proof.differences)}".strip() + (
+    return f"{text} {_accuracy_and_nll(repair.proof.differences)}".strip() + (
         "" if repair.proof.accepted else f" Ship {repair.before}."
     )
 
@@ -67,11 +67,11 @@ def _against_last(repair: Repair) -> str:
     heads = [cost for cost in repair.against_last if cost.headline]
     better = [cost.axis for cost in heads if cost.outcome == "better"]
     worse = [cost.axis for cost in heads if cost.outcome == "worse"]
-    said = f"Against the last checkpoint, {repair.last}: " + (
+    text = f"Against the last checkpoint, {repair.last}: " + (
         f"better in {', '.join(better)}" if better else "clearly better in nothing"
     )
-    said += f"; worse in {', '.join(worse)}" if worse else ""
-    return f"{said}. {_accuracy_and_nll(repair.against_last)}".strip()
+    text += f"; worse in {', '.join(worse)}" if worse else ""
+    return f"{text}. {_accuracy_and_nll(repair.against_last)}".strip()
 
 
 def _temperature(repair: Repair) -> str:
@@ -81,11 +81,10 @@ def _temperature(repair: Repair) -> str:
     if found.temperature == 1.0:
         return f"No temperature improves {repair.before}: it is neither too sure nor too unsure."
     change = found.nll_change
-    interval = f" ({change.low:+.4f} to {change.high:+.4f})" if math.isfinite(change.low) else ""
     helps = "" if change.high < 0 else ", no clear gain"
     return (
         f"Temperature scaling alone: dividing the logits of {repair.before} by {found.temperature:g} "
-        f"changes its NLL by {change.value:+.4f}{interval}{helps}, and no greedy answer."
+        f"changes its NLL by {estimate_text(change, '+.4f')}{helps}, and no greedy answer."
     )
 
 
@@ -93,7 +92,7 @@ def _retraining(repair: Repair) -> str:
     found = repair.retraining
     if found is None:
         return ""
-    said = f"Retraining would do better than any merge: {'; '.join(found.reasons)}."
+    text = f"Retraining would do better than any merge: {'; '.join(found.reasons)}."
     if found.recipe is None:
-        return f"{said} Train with a smaller learning rate and for fewer epochs."
-    return sentence(f"{said} Recipe ({'; '.join(found.changes)}): overmem train {found.recipe}")
+        return f"{text} Train with a smaller learning rate and for fewer epochs."
+    return sentence(f"{text} Recipe ({'; '.join(found.changes)}): overmem train {found.recipe}")

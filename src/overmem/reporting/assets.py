@@ -1,4 +1,4 @@
-"""The parts a page is put together from: template, style, scripts, and what keeps them safe."""
+"""How a page is put together: template, style, scripts, and what keeps them safe."""
 
 from __future__ import annotations
 
@@ -6,36 +6,85 @@ import base64
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from overmem.formatting import visible
 from overmem.reporting import view
-from overmem.reporting.escaping import visible
+from overmem.reporting.figures.theme import DARK, LIGHT, Figure
 
 
-def asset(name: str) -> str:
-    """The text of a file of this package."""
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+def render_page(
+    template: str,
+    *,
+    figures: Mapping[str, Figure],
+    dynamics: Mapping[str, Any] | None = None,
+    places: Mapping[str, str] | None = None,
+    package: str = __package__,
+    styles: tuple[str, ...] = ("page.css",),
+    **values: Any,
+) -> str:
+    """A self-contained page: style, figures and scripts inlined, all else forbidden by its policy.
+
+    Args:
+        template: name of the template.
+        figures: by name.
+        dynamics: the dynamics figure's variants.
+        places: what stands for each checkpoint in the figures' series.
+        package: where the template lies, and styles that are not here.
+        styles: names of style sheets.
+        **values: what the template is filled with.
+    """
+    drawn = bool(figures or dynamics)
+    scripts = {"plotly": plotly_js(), "draw": asset("draw.js")} if drawn else {}
+    data = {
+        "dynamics": dynamics or {},
+        "themes": {"light": LIGHT.roles(), "dark": DARK.roles()},
+        "figures": {name: _figure_data(figure, places or {}) for name, figure in figures.items()},
+    }
+    return (
+        _environment(package)
+        .get_template(template)
+        .render(
+            style=Markup("".join(asset(name, package) for name in styles)),
+            figure_json=_safe_json(data) if drawn else "",
+            scripts={name: Markup(source) for name, source in scripts.items()},
+            script_policy=" ".join(_script_hash(source) for source in scripts.values()) or "'none'",
+            **values,
+        )
+    )
 
 
-def environment() -> Environment:
+def _figure_data(figure: Figure, places: Mapping[str, str]) -> dict[str, Any]:
+    series = {places[name]: traces for name, traces in figure.series.items()}
+    return {"layout": figure.layout, "compact": figure.compact, "base": figure.base, "series": series}
+
+
+def asset(name: str, package: str = __package__) -> str:
+    """The text of a file of a package, or of this one where that has none of the name."""
+    file = resources.files(package).joinpath(name)
+    return (file if file.is_file() else resources.files(__package__).joinpath(name)).read_text("utf-8")
+
+
+def _environment(package: str) -> Environment:
     """Where templates are read: everything is escaped, a name that is missing is an error."""
     made = Environment(
-        loader=FunctionLoader(asset),
+        loader=FunctionLoader(lambda name: asset(name, package)),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_finalized,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["said"] = said
     made.filters |= {
         "as_written": escape,
-        "exp": math.exp,
         "cell": view.cell_text,
+        "exp": math.exp,
+        "sentence": sentence_html,
         "share_text": view.share_text,
     }
     return made
@@ -46,7 +95,7 @@ def _finalized(value: Any) -> Any:
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def said(text: Any) -> Markup:
+def sentence_html(text: Any) -> Markup:
     """A sentence of the record as HTML: escaped, its `backticks` as code, its first letter upper case."""
     text = visible(str(text))
     if text.partition(" ")[0].isalpha():  # a name such as checkpoint-300 stays as it is
@@ -62,12 +111,12 @@ def plotly_js() -> str:
     return asset("vendor/plotly-basic.min.js").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def script_hash(source: str) -> str:
+def _script_hash(source: str) -> str:
     """What admits a script, and no other, to a page's policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"
 
 
-def safe_json(value: Any) -> Markup:
+def _safe_json(value: Any) -> Markup:
     """JSON that cannot close its script element or be read as HTML."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     for character, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):

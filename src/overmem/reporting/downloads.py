@@ -1,4 +1,4 @@
-"""The data behind a figure as CSV in a link: no server, no script, no network."""
+"""The data behind a figure: a table, and the same as CSV in a link that needs no server and no script."""
 
 from __future__ import annotations
 
@@ -6,11 +6,20 @@ import csv
 import io
 import math
 import re
+from dataclasses import dataclass
 from urllib.parse import quote
 
-from overmem.reporting.exhibits.kinds import Cell, Table
+Cell = str | int | float | bool | None
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """The data behind a figure."""
+
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[Cell, ...], ...] = ()
 
 
 def csv_text(table: Table) -> str:

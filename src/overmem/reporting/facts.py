@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from overmem.reporting.view import spaced
+from overmem.formatting import spaced
 
 Record = Mapping[str, Any]
 

@@ -7,9 +7,16 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from overmem.formatting import accuracy_text, confidence_text, figure_text
+from overmem.formatting import (
+    accuracy_text,
+    confidence_text,
+    difference_text,
+    estimate_text,
+    short_number,
+    stage_text,
+)
 from overmem.records import CheckpointSummary, Repair, Run, Verdict
-from overmem.reporting.terminal_tables import difference_text, number_text
+from overmem.verdict.narrative import headline
 
 
 def html_view(record: Any) -> str:
@@ -35,16 +42,18 @@ def audit_html(manifest: Mapping[str, Any], root: object) -> str:
     rows = [
         (name, split["source"], split["n"], split["grader"]) for name, split in manifest["splits"].items()
     ]
-    said = f"{len(manifest['checkpoints'])} checkpoints; axes: {', '.join(manifest['axes'])}"
-    return _table(f"Audit {root}", ("set", "source", "problems", "grader"), rows) + _notes([said])
+    scope = f"{len(manifest['checkpoints'])} checkpoints; axes: {', '.join(manifest['axes'])}"
+    return _table(f"Audit {root}", ("set", "source", "problems", "grader"), rows) + _notes([scope])
 
 
 def verdict_html(verdict: Verdict) -> str:
-    """Every checkpoint's stage, the one to ship in bold, and the verdict in words."""
+    """The headline, every checkpoint's stage, the one to ship in bold, and the verdict in words."""
     shipped = verdict.recommended.name if verdict.recommended is not None else None
     rows = [_summary(summary, bold=summary.name == shipped) for summary in verdict.checkpoints]
     heads = ("checkpoint", "stage", "confidence", "accuracy", "perplexity")
-    return _table("Verdict", heads, rows) + _notes([*verdict.words, *verdict.notes])
+    first = headline(verdict)
+    caption = f"Verdict: {first.line}; ship {first.ship}"
+    return _table(caption, heads, rows) + _notes([*verdict.words, *verdict.notes])
 
 
 def repair_html(repair: Repair) -> str:
@@ -54,8 +63,8 @@ def repair_html(repair: Repair) -> str:
         (
             c.axis,
             c.measure,
-            number_text(c.reference_value),
-            number_text(c.value),
+            short_number(c.reference_value),
+            short_number(c.value),
             difference_text(c),
             c.outcome,
         )
@@ -67,13 +76,12 @@ def repair_html(repair: Repair) -> str:
 
 
 def _summary(summary: CheckpointSummary, *, bold: bool) -> Sequence[object]:
-    stage = summary.stage if summary.leaning is None else f"{summary.stage}, leaning {summary.leaning}"
     cells = (
         summary.name,
-        stage,
+        stage_text(summary.stage, summary.leaning),
         confidence_text(summary.confidence),
         accuracy_text(summary.accuracy),
-        figure_text(summary.perplexity),
+        estimate_text(summary.perplexity),
     )
     return tuple(Markup("<b>{}</b>").format(cell) for cell in cells) if bold else cells
 

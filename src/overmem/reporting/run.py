@@ -12,11 +12,12 @@ from overmem.artifacts.evidence import Evidence, MeasuredCheckpoint, align_evide
 from overmem.artifacts.jobs import Job
 from overmem.artifacts.store import MANIFEST_SCHEMA, TEXTS, Store, audit_key, write_text_atomic
 from overmem.errors import RunError
-from overmem.records import REPAIR_SCHEMA, VERDICT_SCHEMA
-from overmem.reporting.exhibits.build import JOBS, Exhibits, build_exhibits, shown_checkpoints
+from overmem.records import REPAIR_SCHEMA, VERDICT_SCHEMA, Repair, Verdict
+from overmem.reporting.exhibits.build import JOBS, Exhibits, build_exhibits, compared_checkpoints
 from overmem.reporting.exhibits.split import load_tokenizer
-from overmem.reporting.html import check_verdict, render_report
-from overmem.reporting.plain_formats import json_report, markdown_report
+from overmem.reporting.html import render_report
+from overmem.reporting.json_report import json_report
+from overmem.reporting.markdown import markdown_report
 from overmem.reporting.provenance import audit_command
 from overmem.verdict.diagnose import diagnose
 
@@ -36,9 +37,9 @@ class Saved:
     """The run's folder as it was named."""
     title: str
     store: Store
-    verdict: Record
+    verdict: Verdict
     manifest: Record | None
-    repair: Record | None
+    repair: Repair | None
     repair_is_old: bool
     """Whether there is a repair, of an audit of other weights or problems."""
     exhibits: Exhibits | None
@@ -119,13 +120,12 @@ def read_saved(run: str | Path, *, with_exhibits: bool = True) -> Saved:
     store = Store.of_run(run_path)
     if not store.has_record("verdict"):
         diagnose(run_path)
-    verdict = store.read_record("verdict", VERDICT_SCHEMA)
-    check_verdict(verdict)
+    verdict = Verdict.from_dict(store.read_record("verdict", VERDICT_SCHEMA))
     manifest = store.read_record("manifest", MANIFEST_SCHEMA) if store.has_record("manifest") else None
     # An artifact folder inside its run stands for the run.
     home = run_path.parent if store.root == run_path and run_path.name == "overmem" else run_path
     repair = _read_repair(store, manifest)
-    has_rows = with_exhibits and manifest is not None and bool(verdict["checkpoints"])
+    has_rows = with_exhibits and manifest is not None and bool(verdict.checkpoints)
     return Saved(
         run=str(home),
         title=home.resolve().name,
@@ -138,15 +138,15 @@ def read_saved(run: str | Path, *, with_exhibits: bool = True) -> Saved:
     )
 
 
-def _read_repair(store: Store, manifest: Record | None) -> Record | None:
+def _read_repair(store: Store, manifest: Record | None) -> Repair | None:
     """What was repaired, unless the run has been audited anew since, with other weights or problems."""
     if not store.has_record("repair") or manifest is None:
         return None
-    found = store.read_record("repair", REPAIR_SCHEMA)
-    return found if found.get("audited") == audit_key(manifest) else None
+    found = Repair.from_dict(store.read_record("repair", REPAIR_SCHEMA))
+    return found if found.audited == audit_key(manifest) else None
 
 
-def read_exhibits(store: Store, manifest: Record, verdict: Record, home: Path) -> Exhibits | None:
+def read_exhibits(store: Store, manifest: Record, verdict: Verdict, home: Path) -> Exhibits | None:
     """What the rows show of the checkpoints that a verdict compares.
 
     Args:
@@ -158,7 +158,7 @@ def read_exhibits(store: Store, manifest: Record, verdict: Record, home: Path) -
     Returns:
         None where the rows are not those of the verdict, or their texts were not kept.
     """
-    names = [shown.name for shown in shown_checkpoints(verdict)]
+    names = [item.name for item in compared_checkpoints(verdict)]
     measured = {checkpoint["name"] for checkpoint in manifest["checkpoints"]}
     if not set(names) <= measured or not (store.root / TEXTS).is_file():
         return None

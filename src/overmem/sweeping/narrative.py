@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from overmem.formatting import accuracy_text, confidence_text, figure_text
+from overmem.formatting import FULL, accuracy_text, certainty_text, estimate_text, spaced, stage_text
 from overmem.records import Cost, Estimate
 from overmem.sweeping.record import Edge, Family, SweepResult, short_key
 
@@ -19,7 +18,7 @@ def sweep_words(result: SweepResult) -> tuple[str, ...]:
     Args:
         result: the record; its own `words` are ignored.
     """
-    words = [said for family in result.families for said in _family_words(family, result)]
+    words = [text for family in result.families for text in _family_words(family, result)]
     if not result.families:
         words.append("Nothing can be said: no cell has a verdict.")
     if len(result.families) > 1:
@@ -42,11 +41,8 @@ def _family_words(family: Family, result: SweepResult) -> Iterator[str]:
         yield f"{of} Nothing is recommended: {family.reason}.".strip()
         return
     point = family.point(chosen.label)
-    sure = (
-        f"{point.stage}, {confidence_text(point.confidence)} confidence"
-        if point.leaning is None
-        else (f"undetermined, leans {point.leaning}")
-    )
+    stage = stage_text(point.stage, point.leaning)
+    sure = f"{stage}, {certainty_text(None, point.confidence)}" if point.leaning is None else stage
     taken = _checkpoint(point.epoch, chosen.checkpoint)
     yield f"{of} Train with {chosen.group} and take {taken} ({sure}).".strip()
     yield f"{chosen.why} n = {family.n} problems."
@@ -83,7 +79,7 @@ def edges_text(edges: Sequence[Edge]) -> str:
     """The margin of a recommendation, in a sentence or two."""
     parts = []
     for edge in edges:
-        what = f"{'up' if edge.upward else 'down'} in {short_key(edge.key).replace('_', ' ')}"
+        what = f"{'up' if edge.upward else 'down'} in {spaced(short_key(edge.key))}"
         if edge.to is not None:
             parts.append(f"{_steps(edge.steps)} {what} is {edge.stage}")
         elif edge.steps:
@@ -103,7 +99,7 @@ def again_text(figures: Mapping[str, Estimate], source: str) -> str:
     """The recommended point on the problems that chose nothing."""
     return (
         f"Measured again on problems that chose nothing ({source}): accuracy "
-        f"{accuracy_text(figures['accuracy'])}, perplexity {figure_text(figures['perplexity'])}."
+        f"{accuracy_text(figures['accuracy'])}, perplexity {estimate_text(figures['perplexity'])}."
     )
 
 
@@ -112,13 +108,11 @@ def confirm_text(costs: Sequence[Cost], source: str) -> str:
     against = dict.fromkeys(cost.against for cost in costs)
     parts = []
     for label in against:
-        said = [_difference(cost) for cost in costs if cost.against == label]
-        parts.append(f"against {label}: {'; '.join(said)}")
+        differences = [_difference(cost) for cost in costs if cost.against == label]
+        parts.append(f"against {label}: {'; '.join(differences)}")
     n = costs[0].difference.n
     return f"On {n} problems that chose nothing ({source}), the recommended point {'. And '.join(parts)}."
 
 
 def _difference(cost: Cost) -> str:
-    found = cost.difference
-    interval = f" (95% interval {found.low:+.3f} to {found.high:+.3f})" if math.isfinite(found.low) else ""
-    return f"{cost.measure.replace('_', ' ')} {found.value:+.3f}{interval}"
+    return f"{spaced(cost.measure)} {estimate_text(cost.difference, '+.3f', frame=FULL)}"

@@ -92,7 +92,7 @@ def sweep(
         Store(folder).write_record("sweep", result.to_dict())
         if result.families:
             write_text_atomic(folder / "points.csv", points_table(result.families).write_csv())
-        write_sweep_report(result.to_dict(), folder / "report.html", title=folder.name)
+        write_sweep_report(result, folder / "report.html", title=folder.name)
     return result
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from overmem.artifacts.store import Store
 from overmem.errors import RunError
-from overmem.formatting import confidence_text
+from overmem.formatting import certainty_text
 from overmem.records import STAGES, CheckpointSummary, Verdict
 from overmem.verdict.warnings.staleness import staleness_notes
 
@@ -57,13 +57,10 @@ def check_verdict(verdict: Verdict, fail_on: Sequence[str], checkpoint: str = "l
             expected=f"some of {', '.join(known)}",
         )
     found = _find(verdict, checkpoint)
-    said = f"{found.name} is {found.stage}"
-    if found.leaning is not None:
-        said += f", leaning {found.leaning}"
-    said += f" ({confidence_text(found.confidence)} confidence)"
+    what = f"{found.name} is {found.stage} ({certainty_text(found.leaning, found.confidence)})"
     failed = found.stage in fail_on
     return Gate(
-        passed=not failed, reason=f"{said}; {'fails' if failed else 'passes'} on {', '.join(fail_on)}"
+        passed=not failed, reason=f"{what}; {'fails' if failed else 'passes'} on {', '.join(fail_on)}"
     )
 
 

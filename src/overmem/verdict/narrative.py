@@ -9,24 +9,78 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from overmem.formatting import (
     accuracy_text,
+    certainty_text,
     confidence_text,
-    figure_text,
+    estimate_text,
+    nats,
     number,
     percent,
     points_text,
     sentence,
+    spaced,
 )
 from overmem.records import CheckpointSummary, Cost, Verdict
 
 INFLATED = ("over-memorized", "overfit")
+INSUFFICIENT = "insufficient evidence"
 CONFIDENCE_NEEDED = 0.8
 REFERENCES = "references"
 """The axis whose measures are said together, not by its headline."""
 
 _CHOICES = (("lowest_perplexity", "lowest perplexity"), ("highest_accuracy", "highest accuracy"))
+_MEANINGS = {
+    "learning": "Accuracy is still rising to its peak.",
+    "fit": "Accuracy is at its best and perplexity is not inflated.",
+    "over-memorized": "Accuracy holds, but perplexity is inflated.",
+    "overfit": "Accuracy has fallen and perplexity is inflated.",
+    "unstable": "Accuracy has fallen, though perplexity is not inflated.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Headline:
+    """What every view of a verdict says first."""
+
+    stage: str
+    """Of the last checkpoint; `insufficient evidence` where none can be given."""
+    confidence: str
+    """How sure that is, or what it leans to."""
+    meaning: str
+    """The stage in a sentence; empty where none is given."""
+    ship: str
+    """Name of the checkpoint to ship, or `none yet`."""
+
+    @property
+    def line(self) -> str:
+        """Stage and confidence in one line."""
+        return f"{self.stage}, {self.confidence}"
+
+    @property
+    def detail(self) -> str:
+        """How sure the stage is and what it means."""
+        return f"{self.confidence}. {self.meaning}" if self.meaning else self.confidence
+
+
+def headline(verdict: Verdict) -> Headline:
+    """The stage of the last checkpoint, how sure it is, and what to ship.
+
+    Terminal, page, Markdown, notebook and the words all take it from here.
+    """
+    ship = verdict.recommended.name if verdict.recommended is not None else "none yet"
+    last = verdict.checkpoints[-1] if verdict.checkpoints else None
+    leaning, logged = last.leaning if last is not None else None, verdict.evidence == "logged"
+    stage, confidence = verdict.stage, certainty_text(None, verdict.confidence)
+    if stage == "undetermined" and logged:
+        confidence = (f"leans {leaning}, " if leaning else "") + "read from the training log alone"
+    elif stage == "undetermined" and (last is None or leaning is None or verdict.recommended is None):
+        stage, confidence = INSUFFICIENT, "no stage can be given"
+    elif stage == "undetermined" and last is not None:
+        confidence = certainty_text(leaning, last.confidence)
+    return Headline(stage=stage, confidence=confidence, meaning=_MEANINGS.get(stage, ""), ship=ship)
 
 
 def plain_words(verdict: Verdict) -> tuple[str, ...]:
@@ -47,7 +101,7 @@ def plain_words(verdict: Verdict) -> tuple[str, ...]:
     if verdict.evidence == "logged":
         return _words_from_log(verdict)
     points = (
-        _headline(verdict),
+        _first_sentence(verdict),
         _since_when(verdict),
         _figures(verdict),
         _excess_taken_apart(verdict),
@@ -82,17 +136,17 @@ def lowest_nll(checkpoints: Sequence[CheckpointSummary]) -> CheckpointSummary | 
 # The sentences.
 
 
-def _headline(verdict: Verdict) -> str:
-    last = verdict.checkpoints[-1]
+def _first_sentence(verdict: Verdict) -> str:
+    last, first = verdict.checkpoints[-1], headline(verdict)
     if verdict.stage != "undetermined":
-        sure = f"{confidence_text(verdict.confidence)} confidence"
-        return f"The last checkpoint, {_place(last)}, is {verdict.stage} ({sure}): {_meaning(verdict)}."
-    if last.leaning is None or verdict.recommended is None:
+        what = f"{first.stage} ({first.confidence})"
+        return f"The last checkpoint, {_place(last)}, is {what}: {_meaning(verdict)}."
+    if first.stage == INSUFFICIENT:
         missing = missing_text(verdict.reason)
         return f"There is not enough evidence for a verdict on the last checkpoint, {_place(last)}: {missing}"
     needed = percent(verdict.thresholds.get("confidence_threshold", CONFIDENCE_NEEDED), 0)
     text = (
-        f"The stage of the last checkpoint, {_place(last)}, is undetermined: it leans {last.leaning} "
+        f"The stage of the last checkpoint, {_place(last)}, is {first.stage}: it leans {last.leaning} "
         f"({confidence_text(last.confidence)}), below the {needed} needed to say so."
     )
     return f"{text} {_what_would_settle(last)}"
@@ -160,11 +214,11 @@ def _since_when(verdict: Verdict) -> str | None:
 
 
 def _figures(verdict: Verdict) -> str:
-    parts = (_accuracysentence(verdict), _perplexitysentence(verdict), _references_sentence(verdict))
+    parts = (_accuracy_sentence(verdict), _perplexity_sentence(verdict), _references_sentence(verdict))
     return " ".join(part for part in parts if part)
 
 
-def _accuracysentence(verdict: Verdict) -> str:
+def _accuracy_sentence(verdict: Verdict) -> str:
     last, peak = verdict.checkpoints[-1], peak_accuracy(verdict.checkpoints)
     if peak is None or not math.isfinite(last.accuracy.value):
         return f"Its accuracy is undefined: {sentence(last.accuracy.reason or 'no reason was recorded')}"
@@ -176,17 +230,17 @@ def _accuracysentence(verdict: Verdict) -> str:
     return f"{text}; up to {points_text(margin)} less counts as equal." if margin is not None else f"{text}."
 
 
-def _perplexitysentence(verdict: Verdict) -> str:
+def _perplexity_sentence(verdict: Verdict) -> str:
     last, lowest = verdict.checkpoints[-1], lowest_nll(verdict.checkpoints)
     if lowest is None or not math.isfinite(last.perplexity.value):
         return f"Its perplexity is undefined: {sentence(last.perplexity.reason or 'no reason was recorded')}"
-    text = f"Its perplexity is {figure_text(last.perplexity)} on {last.perplexity.n:,} problems"
+    text = f"Its perplexity is {estimate_text(last.perplexity)} on {last.perplexity.n:,} problems"
     if lowest is last:
         return f"{text}, the lowest of the run."
     ratio = number(last.perplexity.value / lowest.perplexity.value, 2)
     limit = verdict.thresholds.get("perplexity_ratio")
     rule = f" ({limit:.2f} counts as inflated)" if limit is not None else ""
-    return f"{text}, {ratio} times the lowest{rule}: {figure_text(lowest.perplexity)} at {_place(lowest)}."
+    return f"{text}, {ratio} times the lowest{rule}: {estimate_text(lowest.perplexity)} at {_place(lowest)}."
 
 
 def _references_sentence(verdict: Verdict) -> str | None:
@@ -198,7 +252,7 @@ def _references_sentence(verdict: Verdict) -> str | None:
     if read.other_hand is None:
         why = sentence(read.told_apart.reason or "that was not tested")
         return f"{lead}; whether they are written by the training data's hand is not known: {why}"
-    auroc = f"AUROC of telling them apart {figure_text(read.told_apart)}"
+    auroc = f"AUROC of telling them apart {estimate_text(read.told_apart)}"
     if read.other_hand:
         return f"{lead}, which look as if written by another hand than the training data ({auroc})."
     return f"{lead}, whose wording is not clearly another than the training data's ({auroc})."
@@ -208,24 +262,20 @@ def _references_apart(verdict: Verdict) -> str | None:
     """How NLL moved on each kind of reference, against the first checkpoint that the costs are against."""
     costs = [cost for cost in verdict.costs if cost.axis == REFERENCES]
     found = {c.measure: c for c in costs if c.against == verdict.costs[0].against}
-    said = {
+    places = {
         "nll_in_distribution": "on val's own references",
         **{f"nll_{name[4:]}": f"on those of `{name[4:]}`" for name in found if name.startswith("gap_")},
         "nll_same_right_answers": "on the right answers of the checkpoint with the lowest perplexity",
         "nll_own_right_answers": "on its own right answers",
     }
-    parts = [f"{_change(found[name])} {where}" for name, where in said.items() if name in found]
+    parts = [
+        f"{estimate_text(found[name].difference, '+.3f')} {where}"
+        for name, where in places.items()
+        if name in found
+    ]
     if not parts:
         return None
     return f"NLL against {verdict.costs[0].against}, nats a token: {'; '.join(parts)}."
-
-
-def _change(cost: Cost) -> str:
-    found = cost.difference
-    if not math.isfinite(found.value):
-        return "undefined"
-    spread = f" ({found.low:+.3f} to {found.high:+.3f})" if math.isfinite(found.low) else ""
-    return f"{found.value:+.3f}{spread}"
 
 
 def _excess_taken_apart(verdict: Verdict) -> str | None:
@@ -237,7 +287,9 @@ def _excess_taken_apart(verdict: Verdict) -> str | None:
     if not math.isfinite(severity.excess_nll_nats.value):
         why = severity.excess_nll_nats.reason or severity.reason or "no reason was recorded"
         return f"The excess NLL over the lowest is undefined: {sentence(why)}"
-    excess = f"Of the {figure_text(severity.excess_nll_nats, 3)} nats a token in excess of the lowest NLL"
+    excess = (
+        f"Of the {estimate_text(severity.excess_nll_nats, nats)} nats a token in excess of the lowest NLL"
+    )
     own, heat = severity.own_path_share, severity.temperature_recovers_share
     parts = []
     if math.isfinite(own):
@@ -273,10 +325,10 @@ def _other_costs(verdict: Verdict) -> str | None:
     if not headlines:
         return None
     parts = []
-    for reading, said in (("worse", "worse in"), ("better", "better in"), ("changed", "changed in")):
-        names = [f"{c.axis} ({_cost_figure(c)})" for c in headlines if c.outcome == reading]
+    for outcome in ("worse", "better", "changed"):
+        names = [f"{c.axis} ({_cost_figure(c)})" for c in headlines if c.outcome == outcome]
         if names:
-            parts.append(f"{said} {', '.join(names)}")
+            parts.append(f"{outcome} in {', '.join(names)}")
     unclear = [cost.axis for cost in headlines if cost.outcome == "no clear difference"]
     if unclear:
         parts.append(f"no clear difference in {', '.join(unclear)}")
@@ -287,8 +339,7 @@ def _other_costs(verdict: Verdict) -> str | None:
 
 
 def _cost_figure(cost: Cost) -> str:
-    low, high = cost.difference.low, cost.difference.high
-    return f"{cost.measure.replace('_', ' ')} {cost.difference.value:+.3f}, {low:+.3f} to {high:+.3f}"
+    return f"{spaced(cost.measure)} {estimate_text(cost.difference, '+.3f', frame=', {}')}"
 
 
 def _what_to_ship(verdict: Verdict) -> str:
@@ -308,13 +359,11 @@ def _naive_choices(verdict: Verdict) -> str | None:
     picked = [(label, key) for key, label in _CHOICES if verdict.alternatives.get(key)]
     shipped = verdict.recommended.name if verdict.recommended is not None else None
     same = [label for label, key in picked if verdict.alternatives[key] == shipped]
-    said = (
-        [f"Picking by {' alone or by '.join(same)} alone would have found the same checkpoint."]
-        if same
-        else []
-    )
-    said += [_naive_choice(verdict, key, label) for label, key in picked if label not in same]
-    return " ".join(said) or None
+    parts = [_naive_choice(verdict, key, label) for label, key in picked if label not in same]
+    if same:
+        alike = f"Picking by {' alone or by '.join(same)} alone would have found the same checkpoint."
+        parts = [alike, *parts]
+    return " ".join(parts) or None
 
 
 def _naive_choice(verdict: Verdict, key: str, label: str) -> str:
@@ -323,8 +372,8 @@ def _naive_choice(verdict: Verdict, key: str, label: str) -> str:
     if not cost:
         return f"{text}."
     shipped = verdict.recommended.name if verdict.recommended is not None else None
-    said = cost_text(cost, name, shipped)
-    return f"{text}{f'; against {shipped}' if said != cost else ''}: {sentence(said)}"
+    rest = cost_text(cost, name, shipped)
+    return f"{text}{f'; against {shipped}' if rest != cost else ''}: {sentence(rest)}"
 
 
 def cost_text(cost: str, name: str | None, recommended: str | None) -> str:
@@ -356,7 +405,7 @@ def _words_from_log(verdict: Verdict) -> tuple[str, ...]:
         )
     elif not math.isfinite(last.perplexity.value):
         points.append(
-            f"By eval_loss alone, perplexity was lowest, {figure_text(lowest.perplexity)}, at "
+            f"By eval_loss alone, perplexity was lowest, {estimate_text(lowest.perplexity)}, at "
             f"{_place(lowest)}; at the last checkpoint it is undefined: {why}"
         )
     else:
@@ -366,15 +415,16 @@ def _words_from_log(verdict: Verdict) -> tuple[str, ...]:
 
 
 def _logged_curve(verdict: Verdict, last: CheckpointSummary, lowest: CheckpointSummary) -> list[str]:
+    least = estimate_text(lowest.perplexity)
     if last is lowest:
         return [
-            f"By eval_loss alone, perplexity is lowest, {figure_text(lowest.perplexity)}, at the last point, "
-            f"{_place(last)}: nothing in the log points to over-memorization, and nothing rules it out."
+            f"By eval_loss alone, perplexity is lowest, {least}, at the last point, {_place(last)}: "
+            "nothing in the log points to over-memorization, and nothing rules it out."
         ]
     ratio = last.perplexity.value / lowest.perplexity.value
     curve = (
-        f"By eval_loss alone, perplexity was lowest, {figure_text(lowest.perplexity)}, at {_place(lowest)}, "
-        f"and is {figure_text(last.perplexity)} at the last, {_place(last)}: {number(ratio, 2)} times the "
+        f"By eval_loss alone, perplexity was lowest, {least}, at {_place(lowest)}, "
+        f"and is {estimate_text(last.perplexity)} at the last, {_place(last)}: {number(ratio, 2)} times the "
         "lowest."
     )
     if last.leaning not in INFLATED:

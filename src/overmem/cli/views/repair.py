@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from overmem.formatting import percent
+from overmem.cli.views.tables import difference_table, plain_table
+from overmem.formatting import percent, time_text
 from overmem.records import Attempt, Cost, Repair
 from overmem.repairing.narrative import how_made
-from overmem.reporting.terminal_tables import difference_table, plain_table, time_text
 
 if TYPE_CHECKING:
     from overmem.repairing.plan import RepairPlan

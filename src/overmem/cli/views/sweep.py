@@ -11,10 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from overmem.cli.views.verdict import STAGE_STYLES
-from overmem.formatting import confidence_text, percent
-from overmem.records import to_plain
-from overmem.reporting.terminal_tables import plain_table, time_text
+from overmem.cli.views.tables import STAGE_STYLES, plain_table
+from overmem.formatting import confidence_text, percent, spaced, time_text
 from overmem.sweeping.page.view import onset_text, setting_text, value_text
 from overmem.sweeping.record import CellState, Family, Group, Point, SweepResult, short_key
 
@@ -44,7 +42,7 @@ def _table(family: Family, ratio: float) -> Table:
     """A line a configuration: its best point within the bound, its last stage, its onset."""
     keys = list(family.groups[0].settings)
     # With one key its name stands above, and its values alone below.
-    name = short_key(keys[0]).replace("_", " ") if len(keys) == 1 else "configuration"
+    name = spaced(short_key(keys[0])) if len(keys) == 1 else "configuration"
     table = plain_table("", name, numbers=("best at", "acc %", "ppl"))
     table.add_column("last stage (conf)", no_wrap=True)
     table.add_column("onset")
@@ -80,7 +78,7 @@ def _best(points: Sequence[Point], ratio: float) -> Point:
 
 
 def _onset(group: Group) -> str:
-    return "none" if group.onset.step is None else onset_text(to_plain(group))
+    return "none" if group.onset.step is None else onset_text(group)
 
 
 def render_sweep_plan(plan: SweepPlan, console: Console) -> None:
@@ -99,14 +97,14 @@ def render_sweep_plan(plan: SweepPlan, console: Console) -> None:
         )
     console.print(table)
     left = [item for item in plan.cells if item.state.status != "done"]
-    said = f" {len(left)} of {len(plan.cells)} cells to do"
+    summary = f" {len(left)} of {len(plan.cells)} cells to do"
     if left and math.isfinite(plan.seconds):
-        said += f", about {time_text(plan.seconds)} on one device ({plan.basis})"
+        summary += f", about {time_text(plan.seconds)} on one device ({plan.basis})"
         if plan.workers > 1:
-            said += f", {time_text(plan.seconds_on(plan.workers))} on {plan.workers}"
+            summary += f", {time_text(plan.seconds_on(plan.workers))} on {plan.workers}"
     if any(item.at_most for item in left):
-        said += "; at most (≤) where examples are packed, which is done when training starts"
-    console.print(said, style="dim", soft_wrap=True)
+        summary += "; at most (≤) where examples are packed, which is done when training starts"
+    console.print(summary, style="dim", soft_wrap=True)
 
 
 def cell_line(state: CellState, ended: int, total: int) -> str:

@@ -16,22 +16,14 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from overmem.formatting import accuracy_text, confidence_text, figure_text
+from overmem.cli.views.tables import STAGE_STYLES, render_costs
+from overmem.formatting import confidence_text, estimate_parts
 from overmem.records import CheckpointSummary, Verdict
-from overmem.reporting.terminal_tables import render_costs
-from overmem.verdict.narrative import plain_words
+from overmem.verdict.narrative import headline, plain_words
 
 ROWS = 20
 """Checkpoints up to this number are all shown."""
 
-STAGE_STYLES = {
-    "learning": "cyan",
-    "fit": "green",
-    "over-memorized": "yellow",
-    "overfit": "red",
-    "unstable": "magenta",
-    "undetermined": "dim",
-}
 _SHORT = {"over-memorized": "over-mem"}
 
 
@@ -42,7 +34,7 @@ def render_verdict(verdict: Verdict, console: Console) -> None:
         verdict: the record; its words are made here when it has none.
         console: where to; its width is respected, 80 columns are enough.
     """
-    console.print(_headline(verdict))
+    console.print(_headline_panel(verdict))
     if verdict.checkpoints:
         console.print(_fitting_table(verdict, console))
         console.print(_legend(verdict))
@@ -56,28 +48,12 @@ def render_verdict(verdict: Verdict, console: Console) -> None:
             console.print(_bullet(note))
 
 
-def _headline(verdict: Verdict) -> Panel:
+def _headline_panel(verdict: Verdict) -> Panel:
     style = STAGE_STYLES.get(verdict.stage, "dim")
-    stage = Text.assemble(("Stage  ", "dim"), (_stage_line(verdict), f"bold {style}"))
-    if verdict.recommended is None:
-        ship = Text.assemble(("Ship   ", "dim"), ("none yet", "bold"))
-    else:
-        ship = Text.assemble(("Ship   ", "dim"), (verdict.recommended.name, "bold green"))
+    first, ship_style = headline(verdict), "bold" if verdict.recommended is None else "bold green"
+    stage = Text.assemble(("Stage  ", "dim"), (first.line, f"bold {style}"))
+    ship = Text.assemble(("Ship   ", "dim"), (first.ship, ship_style))
     return Panel(Group(stage, ship), box=box.ROUNDED, border_style=style, padding=(0, 1))
-
-
-def _stage_line(verdict: Verdict) -> str:
-    last = verdict.checkpoints[-1] if verdict.checkpoints else None
-    if verdict.stage != "undetermined":
-        return f"{verdict.stage}, {confidence_text(verdict.confidence)} confidence"
-    logged = verdict.evidence == "logged"
-    if last is None or last.leaning is None or (verdict.recommended is None and not logged):
-        return "undetermined, read from the training log alone" if logged else "insufficient evidence"
-    sure = confidence_text(last.confidence)
-    lean = f"undetermined, leans {last.leaning}"
-    if logged:
-        return f"{lean}, read from the training log alone"
-    return f"{lean}, {sure} confidence" if sure != "none" else lean
 
 
 # The table.
@@ -145,8 +121,8 @@ def _row(verdict: Verdict, summary: CheckpointSummary, epochs: bool, intervals: 
         Text(str(summary.step)),
         Text(_stage_text(summary), style=style),
         Text(_confidence_cell(summary.confidence)),
-        _figure_cell(accuracy_text(summary.accuracy, "-").replace("%", ""), intervals),
-        _figure_cell(figure_text(summary.perplexity, dash="-"), intervals),
+        _figure_cell(*estimate_parts(summary.accuracy, _percent_number, "-"), intervals),
+        _figure_cell(*estimate_parts(summary.perplexity, to="-"), intervals),
     ]
     if epochs:
         cells.insert(2, Text("" if summary.epoch is None else f"{summary.epoch:.4g}"))
@@ -185,8 +161,12 @@ def _confidence_cell(confidence: float) -> str:
     return confidence_text(confidence).replace("over ", ">").replace("under ", "<").replace("none", "-")
 
 
-def _figure_cell(text: str, intervals: bool) -> Text:
-    return Text(text if intervals else text.partition(" ")[0])
+def _percent_number(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _figure_cell(value: str, interval: str, intervals: bool) -> Text:
+    return Text(f"{value} ({interval})" if interval and intervals else value)
 
 
 def _legend(verdict: Verdict) -> Text:
@@ -197,10 +177,10 @@ def _legend(verdict: Verdict) -> Text:
         "a": "a highest accuracy",
         "=": "= both measures' best",
     }
-    said = [text for mark, text in meanings.items() if mark in seen]
+    parts = [text for mark, text in meanings.items() if mark in seen]
     if verdict.evidence != "logged":
-        said.append("(95% intervals)")
-    return Text(" " + "   ".join(said), style="dim")
+        parts.append("(95% intervals)")
+    return Text(" " + "   ".join(parts), style="dim")
 
 
 def _bullet(note: str) -> Padding:

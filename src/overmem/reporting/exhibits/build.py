@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from overmem.artifacts.evidence import Evidence
 from overmem.artifacts.jobs import TRAIN_SCORES, VAL_ANSWERS, VAL_SAMPLES, VAL_SCORES, Job
 from overmem.axes import recall
+from overmem.records import Verdict
 from overmem.reporting.exhibits.excess import excess_exhibit
-from overmem.reporting.exhibits.kinds import Exhibit, Shown
+from overmem.reporting.exhibits.exhibit import ComparedCheckpoint, Exhibit
 from overmem.reporting.exhibits.membership import membership_exhibit
 from overmem.reporting.exhibits.reliability import answers_exhibit, tokens_exhibit
 from overmem.reporting.exhibits.samples import pass_exhibit
@@ -22,7 +23,6 @@ from overmem.reporting.exhibits.verbatim import Verbatim, verbatim_exhibit
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-Record = Mapping[str, Any]
 JOBS = {VAL_SCORES, VAL_ANSWERS, VAL_SAMPLES, TRAIN_SCORES, recall.TRAIN, recall.VAL}
 """The rows that exhibits are made of."""
 
@@ -31,8 +31,8 @@ JOBS = {VAL_SCORES, VAL_ANSWERS, VAL_SAMPLES, TRAIN_SCORES, recall.TRAIN, recall
 class Exhibits:
     """What the page shows beside the verdict."""
 
-    shown: tuple[Shown, ...]
-    """Checkpoints to choose from, in the order of the run."""
+    checkpoints: tuple[ComparedCheckpoint, ...]
+    """To choose from, in the order of the run."""
     first: str
     """The one shown first unless a reader chooses: what one would ship."""
     second: str
@@ -42,33 +42,32 @@ class Exhibits:
     verbatim: Verbatim
 
 
-def shown_checkpoints(verdict: Record) -> tuple[Shown, ...]:
+def compared_checkpoints(verdict: Verdict) -> tuple[ComparedCheckpoint, ...]:
     """The checkpoints that a verdict compares, in the order of the run, with what they are."""
-    if not verdict["checkpoints"]:
+    if not verdict.checkpoints:
         return ()
-    lowest = (verdict.get("alternatives") or {}).get("lowest_perplexity")
+    names = [summary.name for summary in verdict.checkpoints]
     named = {
-        "recommended": (verdict.get("recommended") or {}).get("name"),
-        "lowest perplexity": lowest,
-        "last": verdict["checkpoints"][-1]["name"],
+        "recommended": verdict.recommended.name if verdict.recommended is not None else None,
+        "lowest perplexity": verdict.alternatives.get("lowest_perplexity"),
+        "last": names[-1],
     }
-    names = [record["name"] for record in verdict["checkpoints"]]
     roles = {name: tuple(role for role, who in named.items() if who == name) for name in names}
-    return tuple(Shown(name=name, roles=roles[name]) for name in names if roles[name])
+    return tuple(ComparedCheckpoint(name=name, roles=roles[name]) for name in names if roles[name])
 
 
-def compared_pair(shown: tuple[Shown, ...]) -> tuple[str | None, str]:
+def compared_pair(compared: tuple[ComparedCheckpoint, ...]) -> tuple[str | None, str]:
     """What one would ship, and the last; the former is None where there is no other checkpoint."""
-    last = next(item.name for item in shown if "last" in item.roles)
+    last = next(item.name for item in compared if "last" in item.roles)
     for role in ("recommended", "lowest perplexity"):
-        for item in shown:
+        for item in compared:
             if role in item.roles and item.name != last:
                 return item.name, last
     return None, last
 
 
 def build_exhibits(
-    verdict: Record,
+    verdict: Verdict,
     evidence: Mapping[str, Evidence],
     tokenizer: Tokenizer | None,
     command: Callable[[str], str],
@@ -76,21 +75,21 @@ def build_exhibits(
     """Make every exhibit that the rows allow; the others say what would allow them.
 
     Args:
-        verdict: an `overmem.verdict/1` record with at least one checkpoint.
-        evidence: of each checkpoint in `shown_checkpoints`, in their order; a job's rows are aligned
+        verdict: with at least one checkpoint.
+        evidence: of each checkpoint in `compared_checkpoints`, in their order; a job's rows are aligned
             among the checkpoints that have it.
         tokenizer: of the run, if it can be read.
         command: {axis: the sentence that says which command measures it}.
     """
-    shown = shown_checkpoints(verdict)
-    before, last = compared_pair(shown)
+    compared = compared_checkpoints(verdict)
+    before, last = compared_pair(compared)
     rows = {job: _rows(evidence, job) for job in JOBS}
     texts = {name: table for item in evidence.values() for name, table in item.texts.items()}
     samples = rows[VAL_SAMPLES]
     heat = next((float(table["temperature"][0]) for table in samples.values() if len(table)), None)
     scores = rows[VAL_SCORES]
     temperatures = next(iter(evidence.values())).temperatures if evidence else ()
-    lowest = next((item.name for item in shown if "lowest perplexity" in item.roles), None)
+    lowest = next((item.name for item in compared if "lowest perplexity" in item.roles), None)
     figures = (
         tokens_exhibit(scores, command("likelihood")),
         answers_exhibit(rows[VAL_ANSWERS], command("accuracy")),
@@ -100,7 +99,7 @@ def build_exhibits(
     )
     continued = rows[recall.TRAIN], rows[recall.VAL]
     return Exhibits(
-        shown=shown,
+        checkpoints=compared,
         first=before or last,
         second=last,
         figures=figures,

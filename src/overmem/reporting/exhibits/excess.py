@@ -15,12 +15,12 @@ import polars as pl
 from overmem.artifacts.evidence import Evidence
 from overmem.artifacts.jobs import VAL_SCORES
 from overmem.axes.calibration import measures as calibration_measures
-from overmem.formatting import percent
+from overmem.formatting import FULL, estimate_text
 from overmem.records import Estimate
-from overmem.reporting.escaping import plotly_text
-from overmem.reporting.exhibits.draws import Drawn, interval, signed_text
-from overmem.reporting.exhibits.kinds import Cell, Exhibit, Figure, Table, Trace, left_out
-from overmem.reporting.figures.theme import axis, layout, rounded
+from overmem.reporting.downloads import Cell, Table
+from overmem.reporting.exhibits.bootstrapped import Bootstrapped, interval, signed_text
+from overmem.reporting.exhibits.exhibit import Exhibit, left_out
+from overmem.reporting.figures.theme import Figure, Trace, axis, error_bars, layout, plotly_text, rounded
 from overmem.stats.excess import MIN_EXCESS_NATS
 from overmem.stats.measures import FloatArray, Measure, ratio_measure
 
@@ -51,10 +51,9 @@ def excess_exhibit(
         why = f"no other checkpoint is compared with {lowest}, the lowest" if lowest in rows else command
         return left_out(NAME, TITLE, why)
     cells = {name: excess_cells(table, rows[lowest]) for name, table in rows.items() if name != lowest}
-    drawn = {name: {key: Drawn.of(m) for key, m in found.items()} for name, found in cells.items()}
-    said = {name: _said(found, rows[name], temperatures) for name, found in drawn.items()}
-    said[lowest] = "the lowest NLL of the run: no excess, by definition"
-    said = {name: said[name] for name in rows}
+    drawn = {name: {key: Bootstrapped.of(m) for key, m in found.items()} for name, found in cells.items()}
+    words = {name: _words(found, rows[name], temperatures) for name, found in drawn.items()}
+    words[lowest] = "the lowest NLL of the run: no excess, by definition"
     estimates = {name: {k: d.estimate() for k, d in found.items()} for name, found in drawn.items()}
     first = rows[lowest]
     return Exhibit(
@@ -67,7 +66,7 @@ def excess_exhibit(
         "95% interval over problems. Below zero: more probable than at the lowest.",
         figure=_figure({name: _traces(name, found) for name, found in estimates.items()}),
         table=_table(estimates),
-        said=said,
+        words={name: words[name] for name in rows},
     )
 
 
@@ -101,7 +100,7 @@ def excess_cells(rows: pl.DataFrame, lowest: pl.DataFrame) -> dict[str, Measure]
     }
 
 
-def share(part: FloatArray, value: float, total: Drawn) -> Estimate:
+def share(part: FloatArray, value: float, total: Bootstrapped) -> Estimate:
     """A part of the excess as a share of all of it; undefined where there is hardly any excess."""
     if not total.value >= MIN_EXCESS_NATS:
         return Estimate(math.nan, math.nan, math.nan, total.n, "there is no excess to take a share of")
@@ -109,7 +108,7 @@ def share(part: FloatArray, value: float, total: Drawn) -> Estimate:
         return interval(value / total.value, part / total.draws_D, total.n)
 
 
-def _said(drawn: Mapping[str, Drawn], rows: pl.DataFrame, temperatures: Sequence[float]) -> str:
+def _words(drawn: Mapping[str, Bootstrapped], rows: pl.DataFrame, temperatures: Sequence[float]) -> str:
     total = drawn[TOTAL]
     parts = [f"excess {signed_text(total.estimate())} nats a token"]
     own_D = np.sum([drawn[key].draws_D for key in OWN_PATH], axis=0)
@@ -118,7 +117,7 @@ def _said(drawn: Mapping[str, Drawn], rows: pl.DataFrame, temperatures: Sequence
     evidence = Evidence(rows={VAL_SCORES: rows}, texts={}, temperatures=tuple(temperatures))
     gap = next((m for m in calibration_measures(evidence) if m.name == "temperature_gap"), None)
     if gap is not None and gap.reason is None:
-        heat = Drawn.of(gap)
+        heat = Bootstrapped.of(gap)
         parts.append(
             f"one softer temperature takes back {_share_text(share(heat.draws_D, heat.value, total))}"
         )
@@ -126,14 +125,7 @@ def _said(drawn: Mapping[str, Drawn], rows: pl.DataFrame, temperatures: Sequence
 
 
 def _share_text(found: Estimate) -> str:
-    if not math.isfinite(found.value):
-        return f"undefined ({found.reason})"
-    text = percent(found.value, 0)
-    return (
-        f"{text} (95% interval {percent(found.low, 0)} to {percent(found.high, 0)})"
-        if math.isfinite(found.low)
-        else text
-    )
+    return estimate_text(found, ".0%", frame=FULL, why=True)
 
 
 def _traces(name: str, cells: Mapping[str, Estimate]) -> tuple[Trace, ...]:
@@ -150,15 +142,14 @@ def _traces(name: str, cells: Mapping[str, Estimate]) -> tuple[Trace, ...]:
         "y": labels,
         "offsetgroup": "@role",
         "marker": {"color": "@series", "pattern": {"shape": "@pattern", "size": 6, "solidity": 0.3}},
-        "error_x": {
-            "type": "data",
-            "symmetric": False,
-            "array": rounded([e.high - e.value for e in found]),
-            "arrayminus": rounded([e.value - e.low for e in found]),
-            "color": "@ink",
-            "thickness": 1.2,
-            "width": 3,
-        },
+        "error_x": error_bars(
+            [e.value for e in found],
+            [e.low for e in found],
+            [e.high for e in found],
+            color="@ink",
+            thickness=1.2,
+            width=3,
+        ),
         "hovertext": hover,
         "hoverinfo": "text",
     }

@@ -11,9 +11,10 @@ import numpy as np
 import polars as pl
 
 from overmem.axes.privacy import attack_measures, loss_score
-from overmem.reporting.exhibits.draws import Drawn, compare, plain_text
-from overmem.reporting.exhibits.kinds import Cell, Exhibit, Figure, Table, Trace, left_out
-from overmem.reporting.figures.theme import axis, diagonal, layout, rounded
+from overmem.reporting.downloads import Cell, Table
+from overmem.reporting.exhibits.bootstrapped import Bootstrapped, compare, plain_text
+from overmem.reporting.exhibits.exhibit import Exhibit, left_out
+from overmem.reporting.figures.theme import Figure, Trace, axis, diagonal, layout, rounded
 from overmem.stats.measures import FloatArray
 
 NAME, TITLE = "membership-roc", "Membership: what the loss gives away"
@@ -35,8 +36,8 @@ def membership_exhibit(members: Rows, nonmembers: Rows, command: str) -> Exhibit
         return left_out(NAME, TITLE, f"no training data were measured; {command}")
     scores = {name: (_score(members[name]), _score(nonmembers[name])) for name in names}
     measures = {name: attack_measures("loss", *pair) for name, pair in scores.items()}
-    auroc = {name: Drawn.of(pair[0]) for name, pair in measures.items()}
-    tpr = {name: Drawn.of(pair[1]) for name, pair in measures.items()}
+    auroc = {name: Bootstrapped.of(pair[0]) for name, pair in measures.items()}
+    tpr = {name: Bootstrapped.of(pair[1]) for name, pair in measures.items()}
     curves = {name: roc_curve(*pair) for name, pair in scores.items()}
     n_members, n_others = (len(side) for side in scores[names[0]])
     return Exhibit(
@@ -48,7 +49,7 @@ def membership_exhibit(members: Rows, nonmembers: Rows, command: str) -> Exhibit
         "token; intervals over problems of both sides.",
         figure=_figure({name: _trace(name, curve) for name, curve in curves.items()}),
         table=_table(curves),
-        said={name: _said(auroc[name], tpr[name]) for name in names},
+        words={name: _words(auroc[name], tpr[name]) for name in names},
         compared=compare(auroc, "AUROC"),
     )
 
@@ -87,7 +88,7 @@ def _score(rows: pl.DataFrame) -> FloatArray:
     return loss_score(rows["nll_nats"].to_numpy(), rows["n_tokens"].to_numpy().astype(np.float64))
 
 
-def _said(auroc: Drawn, tpr: Drawn) -> str:
+def _words(auroc: Bootstrapped, tpr: Bootstrapped) -> str:
     return f"AUROC {plain_text(auroc.estimate())}; found at 1% false alarms {plain_text(tpr.estimate())}"
 
 

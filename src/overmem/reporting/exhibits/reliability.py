@@ -13,11 +13,22 @@ import numpy.typing as npt
 import polars as pl
 
 from overmem.axes.calibration import BINS, bin_equal_mass, ece_measure
+from overmem.formatting import estimate_text
 from overmem.records import Estimate
-from overmem.reporting.escaping import plotly_text
-from overmem.reporting.exhibits.draws import DRAWS, SEED, Drawn, compare, interval
-from overmem.reporting.exhibits.kinds import Cell, Exhibit, Figure, Table, Trace, left_out
-from overmem.reporting.figures.theme import MARKER, axis, diagonal, layout, rounded
+from overmem.reporting.downloads import Cell, Table
+from overmem.reporting.exhibits.bootstrapped import DRAWS, SEED, Bootstrapped, compare, interval
+from overmem.reporting.exhibits.exhibit import Exhibit, left_out
+from overmem.reporting.figures.theme import (
+    MARKER,
+    Figure,
+    Trace,
+    axis,
+    diagonal,
+    error_bars,
+    layout,
+    plotly_text,
+    rounded,
+)
 from overmem.stats.measures import FloatArray
 from overmem.stats.paired import draw_counts
 
@@ -114,7 +125,7 @@ def _exhibit(name: str, items: Mapping[str, Items], population: str, noun: str, 
         return left_out(name, TITLES[name], f"no {noun} with a confidence were measured; {command}")
     bins = {key: reliability_bins(found, population) for key, found in enough.items()}
     drawn = {
-        key: Drawn.of(
+        key: Bootstrapped.of(
             ece_measure(
                 "ece", population, found.n_problems, found.problem_M, found.confidence_M, found.correct_M
             )
@@ -135,7 +146,7 @@ def _exhibit(name: str, items: Mapping[str, Items], population: str, noun: str, 
         "problems. ECE: mean distance from the diagonal.",
         figure=_figure({key: _traces(key, found, mode) for key, found in bins.items()}, noun),
         table=_table(bins),
-        said={key: f"ECE {d.value:.3f}" for key, d in drawn.items()},
+        words={key: f"ECE {d.value:.3f}" for key, d in drawn.items()},
         compared=compare(drawn, "ECE"),
     )
 
@@ -143,8 +154,8 @@ def _exhibit(name: str, items: Mapping[str, Items], population: str, noun: str, 
 def _traces(name: str, bins: list[Bin], mode: str) -> tuple[Trace, ...]:
     value = [b.accuracy.value for b in bins]
     hover = [
-        f"<b>{plotly_text(name)}</b><br>sure: {b.confidence:.3f}<br>right: {b.accuracy.value:.3f} "
-        f"({b.accuracy.low:.3f} to {b.accuracy.high:.3f})<br>n = {b.n:,}".replace(" (nan to nan)", "")
+        f"<b>{plotly_text(name)}</b><br>sure: {b.confidence:.3f}<br>"
+        f"right: {estimate_text(b.accuracy, '.3f')}<br>n = {b.n:,}"
         for b in bins
     ]
     trace: Trace = {
@@ -152,15 +163,14 @@ def _traces(name: str, bins: list[Bin], mode: str) -> tuple[Trace, ...]:
         "mode": mode,
         "x": rounded([b.confidence for b in bins]),
         "y": rounded(value),
-        "error_y": {
-            "type": "data",
-            "symmetric": False,
-            "array": rounded([b.accuracy.high - b.accuracy.value for b in bins]),
-            "arrayminus": rounded([b.accuracy.value - b.accuracy.low for b in bins]),
-            "color": "@series",
-            "thickness": 1.2,
-            "width": 0,
-        },
+        "error_y": error_bars(
+            value,
+            [b.accuracy.low for b in bins],
+            [b.accuracy.high for b in bins],
+            color="@series",
+            thickness=1.2,
+            width=0,
+        ),
         "line": {"color": "@series", "width": 1.5, "dash": "@dash"},
         "marker": MARKER,
         "hovertext": hover,

@@ -12,10 +12,10 @@ import polars as pl
 
 from overmem.axes.diversity import POPULATION, ProblemSamples, group_samples, pass_at_k
 from overmem.records import Estimate
-from overmem.reporting.escaping import plotly_text
-from overmem.reporting.exhibits.draws import Drawn, compare, plain_text
-from overmem.reporting.exhibits.kinds import Cell, Exhibit, Figure, Table, Trace, left_out
-from overmem.reporting.figures.theme import MARKER, axis, layout, rounded
+from overmem.reporting.downloads import Cell, Table
+from overmem.reporting.exhibits.bootstrapped import Bootstrapped, compare, plain_text
+from overmem.reporting.exhibits.exhibit import Exhibit, left_out
+from overmem.reporting.figures.theme import MARKER, Figure, Trace, axis, layout, plotly_text, rounded
 from overmem.stats.measures import ratio_measure
 
 NAME, TITLE = "pass-at-k", "pass@k: how far more samples help"
@@ -46,7 +46,7 @@ def pass_exhibit(rows: Mapping[str, pl.DataFrame], temperature: float | None, co
         "over problems.",
         figure=_figure({name: _traces(name, found) for name, found in estimates.items()}, n_samples),
         table=_table(estimates),
-        said={
+        words={
             name: f"pass@1 {plain_text(found[0])}; pass@{n_samples} {plain_text(found[-1])}"
             for name, found in estimates.items()
         },
@@ -54,7 +54,7 @@ def pass_exhibit(rows: Mapping[str, pl.DataFrame], temperature: float | None, co
     )
 
 
-def pass_curve(problems: Sequence[ProblemSamples], n_samples: int) -> list[Drawn]:
+def pass_curve(problems: Sequence[ProblemSamples], n_samples: int) -> list[Bootstrapped]:
     """pass@k for k from 1 to `n_samples`; problems with fewer samples carry no weight."""
     full_N = np.array([len(p.texts) == n_samples for p in problems])
     correct_N = np.array([sum(p.correct) for p in problems])
@@ -62,7 +62,7 @@ def pass_curve(problems: Sequence[ProblemSamples], n_samples: int) -> list[Drawn
     for k in range(1, n_samples + 1):
         value_N = np.where(full_N, pass_at_k(n_samples, np.minimum(correct_N, n_samples), k), 0.0)
         measure = ratio_measure(f"pass_at_{k}", "higher", POPULATION, value_N, full_N.astype(np.float64))
-        found.append(Drawn.of(measure))
+        found.append(Bootstrapped.of(measure))
     return found
 
 

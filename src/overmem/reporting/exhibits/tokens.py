@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from overmem.reporting.exhibits.kinds import Cell, Table
+from overmem.reporting.downloads import Cell, Table
 from overmem.reporting.exhibits.split import completion_tokens
 from overmem.stats.measures import FloatArray
 
@@ -45,7 +45,7 @@ class TokenExample:
     texts_T: tuple[str, ...]
     """Of the tokens shown."""
     n_tokens: int
-    readings: Mapping[str, TokenPrediction]
+    predictions: Mapping[str, TokenPrediction]
     """Of each checkpoint."""
 
 
@@ -125,11 +125,11 @@ def _example(
         prompt=text["prompt"],
         texts_T=tuple(texts[:LONGEST]),
         n_tokens=n_tokens,
-        readings={name: _reading(table, i) for name, table in rows.items()},
+        predictions={name: _prediction(table, i) for name, table in rows.items()},
     )
 
 
-def _reading(rows: pl.DataFrame, i: int) -> TokenPrediction:
+def _prediction(rows: pl.DataFrame, i: int) -> TokenPrediction:
     return TokenPrediction(
         logprob_T=tuple(round(float(p), 4) for p in rows["logprob"][i][:LONGEST]),
         is_top1_T=tuple(bool(t) for t in rows["is_top1"][i][:LONGEST]),
@@ -150,9 +150,9 @@ def token_table(view: TokenView) -> Table:
     rows: list[tuple[Cell, ...]] = [
         (name, example.example_id, at, json.dumps(text, ensure_ascii=False), logprob, top1)
         for example in view.examples
-        for name, reading in example.readings.items()
+        for name, prediction in example.predictions.items()
         for at, (text, logprob, top1) in enumerate(
-            zip(example.texts_T, reading.logprob_T, reading.is_top1_T, strict=True)
+            zip(example.texts_T, prediction.logprob_T, prediction.is_top1_T, strict=True)
         )
     ]
     columns = ("checkpoint", "example_id", "position", "token", "logprob_nats", "is_first_choice")

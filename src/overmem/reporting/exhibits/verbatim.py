@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from overmem.reporting.exhibits.kinds import Cell, Table
+from overmem.reporting.downloads import Cell, Table
 from overmem.reporting.exhibits.split import completion_tokens
 
 if TYPE_CHECKING:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
-from typing import Any
 
-from overmem.records import Estimate, none_to_nan
+from overmem.records import CheckpointSummary, Estimate, Verdict
+from overmem.reporting.downloads import Cell, Table
 
-Record = Mapping[str, Any]
+MEASURES = ("accuracy", "nll_nats", "perplexity", "train_nll_nats")
+UNMEASURED = Estimate(math.nan, math.nan, math.nan, 0, "not measured")
 
 _LOG_SPAN = 3.0
 """Highest over lowest perplexity from which a linear axis would flatten the part that matters."""
@@ -28,31 +29,41 @@ class Band:
     end: float
 
 
-def stage_bands(checkpoints: Sequence[Record]) -> list[Band]:
+def stage_bands(checkpoints: Sequence[CheckpointSummary]) -> list[Band]:
     """Group neighbours of one stage and leaning; bands meet half way between checkpoints."""
-    steps = [float(record["step"]) for record in checkpoints]
+    steps = [float(summary.step) for summary in checkpoints]
     middles = [(a + b) / 2 for a, b in pairwise(steps)]
     lead = middles[0] - steps[0] if middles else max(1.0, steps[0] / 2)
     tail = steps[-1] - middles[-1] if middles else lead
     edges = [steps[0] - (lead or 0.5), *middles, steps[-1] + (tail or 0.5)]
-    groups = groupby(
-        range(len(steps)), key=lambda i: (checkpoints[i]["stage"], checkpoints[i].get("leaning"))
-    )
+    groups = groupby(range(len(steps)), key=lambda i: (checkpoints[i].stage, checkpoints[i].leaning))
     spans = [(stage, leaning, list(members)) for (stage, leaning), members in groups]
     return [Band(stage=s, leaning=w, start=edges[ids[0]], end=edges[ids[-1] + 1]) for s, w, ids in spans]
 
 
-def estimate_of(record: Record | None) -> Estimate:
-    """An `Estimate` from its JSON form; a missing one is undefined."""
-    if record is None:
-        return Estimate(math.nan, math.nan, math.nan, 0, "not measured")
-    return Estimate.from_dict(record)
+def measured(summary: CheckpointSummary, measure: str) -> Estimate:
+    """A measure of a checkpoint by name; one that is not there is undefined."""
+    found: Estimate | None = getattr(summary, measure)
+    return UNMEASURED if found is None else found
+
+
+def dynamics_table(verdict: Verdict) -> Table:
+    """One row a checkpoint: stage, confidence, and each measure with its interval and n."""
+    ends = [f"{measure}{end}" for measure in MEASURES for end in ("", "_low_95", "_high_95", "_problems")]
+    rows: list[tuple[Cell, ...]] = []
+    for found in verdict.checkpoints:
+        estimates = [measured(found, measure) for measure in MEASURES]
+        figures = [cell for e in estimates for cell in (e.value, e.low, e.high, e.n)]
+        about = (found.name, found.step, found.epoch, found.stage, found.leaning, found.confidence)
+        rows.append((*about, *figures))
+    columns = ("checkpoint", "step", "epoch", "stage", "leaning", "confidence", *ends)
+    return Table(columns=columns, rows=tuple(rows))
 
 
 class Panel:
     """One measure by step: its points, the range of its axis, and the threshold that the rule draws."""
 
-    def __init__(self, verdict: Record, measure: str, axis: str, colour: str) -> None:
+    def __init__(self, verdict: Verdict, measure: str, axis: str, colour: str) -> None:
         """Collect the figures of one measure.
 
         Args:
@@ -62,9 +73,9 @@ class Panel:
             colour: of the line.
         """
         self.measure, self.axis, self.colour = measure, axis, colour
-        self.verdict, self.checkpoints = verdict, verdict["checkpoints"]
-        self.steps = [record["step"] for record in self.checkpoints]
-        self.estimates = [estimate_of(record.get(measure)) for record in self.checkpoints]
+        self.verdict, self.checkpoints = verdict, verdict.checkpoints
+        self.steps = [summary.step for summary in self.checkpoints]
+        self.estimates = [measured(summary, measure) for summary in self.checkpoints]
         self.measured = [i for i, e in enumerate(self.estimates) if math.isfinite(e.value)]
         self.train = self._train_perplexity() if measure == "perplexity" else []
         self.threshold = self._threshold()
@@ -83,20 +94,20 @@ class Panel:
     def naive(self) -> int | None:
         """Position of the checkpoint that this measure alone would have picked."""
         key = "highest_accuracy" if self.measure == "accuracy" else "lowest_perplexity"
-        return self.position((self.verdict.get("alternatives") or {}).get(key))
+        return self.position(self.verdict.alternatives.get(key))
 
     def position(self, name: str | None) -> int | None:
         """Position of a checkpoint with a figure in this panel, by name."""
-        return next((i for i in self.measured if self.checkpoints[i]["name"] == name), None)
+        return next((i for i in self.measured if self.checkpoints[i].name == name), None)
 
     def _train_perplexity(self) -> list[float]:
-        nats = [none_to_nan((record.get("train_nll_nats") or {}).get("value")) for record in self.checkpoints]
+        nats = [measured(summary, "train_nll_nats").value for summary in self.checkpoints]
         values = [math.exp(value) if value < 50 else math.nan for value in nats]
         return values if any(math.isfinite(value) for value in values) else []
 
     def _threshold(self) -> float | None:
         key = "accuracy_margin" if self.measure == "accuracy" else "perplexity_ratio"
-        limit = self.verdict.get("thresholds", {}).get(key)
+        limit = self.verdict.thresholds.get(key)
         if self.best is None or limit is None:
             return None
         best = self.estimates[self.best].value

@@ -7,25 +7,23 @@ comes from the record is escaped, since plotly reads a little HTML in labels.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from overmem.formatting import DASH, accuracy_text, confidence_text, figure_text
-from overmem.reporting.escaping import plotly_text
-from overmem.reporting.figures.curves import Band, Panel, estimate_of, finite_ends, stage_bands
+from overmem.formatting import DASH, accuracy_text, confidence_text, estimate_text, stage_text
+from overmem.records import CheckpointSummary, Verdict, finite_or_none
+from overmem.reporting.figures.curves import Band, Panel, finite_ends, stage_bands
 from overmem.reporting.figures.layout import STRIP_AXIS, figure_layout
-from overmem.reporting.figures.palette import DARK, LIGHT, STAGE_COLOURS, Theme, rgba
+from overmem.reporting.figures.theme import DARK, LIGHT, STAGE_COLOURS, Theme, Trace, plotly_text, rgba
 
 Record = Mapping[str, Any]
-Trace = dict[str, Any]
 
 
-def figure_variants(verdict: Record) -> dict[str, Record]:
+def figure_variants(verdict: Verdict) -> dict[str, Record]:
     """Build the figure for both themes, each wide and compact (for a phone).
 
     Args:
-        verdict: an `overmem.verdict/1` record with at least one checkpoint.
+        verdict: with at least one checkpoint.
 
     Returns:
         Plotly figures (`data` and `layout`) under `light-wide`, `light-compact`, `dark-wide` and
@@ -38,18 +36,18 @@ def figure_variants(verdict: Record) -> dict[str, Record]:
     }
 
 
-def dynamics_figure(verdict: Record, theme: Theme, *, compact: bool) -> Record:
+def dynamics_figure(verdict: Verdict, theme: Theme, *, compact: bool) -> Record:
     """Draw accuracy and perplexity by step over the stages.
 
     Args:
-        verdict: an `overmem.verdict/1` record with at least one checkpoint.
+        verdict: with at least one checkpoint.
         theme: colours.
         compact: for a narrow screen: stage codes in place of names, shorter labels.
 
     Returns:
         A plotly figure as plain dicts, ready for JSON.
     """
-    checkpoints = verdict["checkpoints"]
+    checkpoints = verdict.checkpoints
     bands = stage_bands(checkpoints)
     panels = (
         Panel(verdict, "accuracy", "y", theme.accuracy),
@@ -141,7 +139,7 @@ def _train_trace(panel: Panel, theme: Theme) -> Trace:
         "type": "scatter",
         "mode": "lines",
         "x": panel.steps,
-        "y": [value if math.isfinite(value) else None for value in panel.train],
+        "y": [finite_or_none(value) for value in panel.train],
         "yaxis": panel.axis,
         "line": {"color": theme.muted, "width": 1.5, "dash": "dot"},
         "hoverinfo": "skip",
@@ -149,7 +147,7 @@ def _train_trace(panel: Panel, theme: Theme) -> Trace:
 
 
 def _line_trace(panel: Panel, theme: Theme) -> Trace:
-    values = [e.value if math.isfinite(e.value) else None for e in panel.estimates]
+    values = [finite_or_none(estimate.value) for estimate in panel.estimates]
     size = 7 if len(values) <= 24 else 4
     return {
         "type": "scatter",
@@ -160,7 +158,7 @@ def _line_trace(panel: Panel, theme: Theme) -> Trace:
         "yaxis": panel.axis,
         "line": {"color": panel.colour, "width": 2.5},
         "marker": {"size": size, "color": panel.colour, "line": {"color": theme.paper, "width": 1}},
-        "hovertext": [_hover_text(record) for record in panel.checkpoints],
+        "hovertext": [_hover_text(summary) for summary in panel.checkpoints],
         "hoverinfo": "text",
     }
 
@@ -168,7 +166,8 @@ def _line_trace(panel: Panel, theme: Theme) -> Trace:
 def _marker_traces(panel: Panel, theme: Theme) -> list[Trace]:
     """The recommended checkpoint, and the one that this panel's measure alone would have picked."""
     traces, naive = [], panel.naive
-    chosen = panel.position((panel.verdict.get("recommended") or {}).get("name"))
+    recommended = panel.verdict.recommended
+    chosen = panel.position(recommended.name if recommended is not None else None)
     if naive is not None:
         ring = {
             "symbol": "circle-open",
@@ -201,17 +200,14 @@ def _marker(panel: Panel, position: int, style: Record) -> Trace:
     }
 
 
-def _hover_text(record: Record) -> str:
-    epoch = record.get("epoch")
-    stage = record["stage"]
-    if record.get("leaning"):
-        stage += f", leaning {record['leaning']}"
-    sure = confidence_text(record.get("confidence"))
+def _hover_text(found: CheckpointSummary) -> str:
+    sure = confidence_text(found.confidence)
+    stage = plotly_text(stage_text(found.stage, found.leaning))
     lines = [
-        f"<b>{plotly_text(str(record['name']))}</b>",
-        f"step {record['step']}" + (f", epoch {epoch:g}" if epoch is not None else ""),
-        plotly_text(stage) + (f" ({sure})" if sure != "none" else ""),
-        f"accuracy {accuracy_text(estimate_of(record.get('accuracy')), DASH)}",
-        f"perplexity {figure_text(estimate_of(record.get('perplexity')), dash=DASH)}",
+        f"<b>{plotly_text(found.name)}</b>",
+        f"step {found.step}" + (f", epoch {found.epoch:g}" if found.epoch is not None else ""),
+        stage + (f" ({sure})" if sure != "none" else ""),
+        f"accuracy {accuracy_text(found.accuracy, DASH)}",
+        f"perplexity {estimate_text(found.perplexity, to=DASH)}",
     ]
     return "<br>".join(lines)

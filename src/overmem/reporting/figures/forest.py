@@ -8,20 +8,25 @@ clear difference. The figures in their own units stand at the right. Right is wo
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from overmem.formatting import MINUS
-from overmem.records import Cost, Estimate
-from overmem.reporting.escaping import plotly_text
-from overmem.reporting.exhibits.kinds import Cell, Figure, Table, Trace
-from overmem.reporting.figures.theme import axis, layout
+from overmem.formatting import estimate_text, signed, spaced
+from overmem.records import Cost
+from overmem.reporting.downloads import Cell, Table
+from overmem.reporting.figures.theme import (
+    OUTCOME_MARKS,
+    UNCLEAR_MARK,
+    Figure,
+    Trace,
+    axis,
+    layout,
+    plotly_text,
+)
 
 FARTHEST = 8.0
 """Half widths from which a point is drawn at the edge, as an arrow."""
-_MARKS = {"worse": ("@worse", "diamond"), "better": ("@better", "circle")}
-_UNCLEAR = ("@muted", "circle-open")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +51,7 @@ def forest_rows(costs: Sequence[Cost]) -> list[ForestRow]:
             continue
         sign = -1.0 if cost.direction == "higher" else 1.0
         ends = sorted((sign * low / half, sign * high / half))
-        label = f"{cost.axis}: {cost.measure.replace('_', ' ')}"
+        label = f"{cost.axis}: {spaced(cost.measure)}"
         found.append(ForestRow(label=label, cost=cost, at=sign * value / half, low=ends[0], high=ends[1]))
     return found
 
@@ -63,7 +68,7 @@ def forest_figure(rows: Sequence[ForestRow], left: str) -> Figure | None:
     reach = max(2.5, *(min(FARTHEST, max(abs(row.low), abs(row.high))) for row in rows)) + 0.5
     traces: list[Trace] = []
     for i, row in enumerate(rows):
-        colour, symbol = _MARKS.get(row.cost.outcome, _UNCLEAR)
+        colour, symbol = OUTCOME_MARKS.get(row.cost.outcome, UNCLEAR_MARK)
         traces.append(
             {
                 "type": "scatter",
@@ -99,37 +104,10 @@ def forest_figure(rows: Sequence[ForestRow], left: str) -> Figure | None:
     )
 
 
-def cost_of(record: Mapping[str, Any]) -> Cost:
-    """A `Cost` from its JSON form."""
-    return Cost(
-        axis=record["axis"],
-        measure=record["measure"],
-        against=record["against"],
-        difference=Estimate.from_dict(record["difference"])
-        if record.get("difference")
-        else Estimate(math.nan, math.nan, math.nan, 0, "not measured"),
-        direction=record["direction"],
-        value=_number(record.get("value")),
-        reference_value=_number(record.get("reference_value")),
-        headline=bool(record.get("headline")),
-        p=_number(record.get("p")),
-        p_holm=_number(record.get("p_holm")),
-    )
-
-
 def cost_table(costs: Sequence[Cost], left: str) -> Table:
     """Every difference, headline or not, one a row."""
-    columns: tuple[str, ...] = (
-        "axis",
-        "measure",
-        "better_is",
-        "headline",
-        "of",
-        "against",
-        "value",
-        "reference_value",
-    )
-    columns += ("difference", "low_95", "high_95", "problems", "p_holm", "reading")
+    about = ("axis", "measure", "better_is", "headline", "of", "against", "value", "reference_value")
+    columns = (*about, "difference", "low_95", "high_95", "problems", "p_holm", "reading")
     rows: list[tuple[Cell, ...]] = [
         (
             *(cost.axis, cost.measure, cost.direction, cost.headline, left, cost.against),
@@ -167,11 +145,11 @@ def _labels(rows: Sequence[ForestRow], compact: bool) -> list[dict[str, Any]]:
     """Names at the left and figures at the right; on a narrow screen both stand above the whisker."""
     found = []
     for i, row in enumerate(rows):
-        clear = row.cost.outcome in _MARKS
+        clear = row.cost.outcome in OUTCOME_MARKS
         figures = f"<b>{_in_units(row.cost)}</b>" if clear else _in_units(row.cost)
         name = f"<b>{plotly_text(row.cost.axis)}</b>"
         if not compact:
-            name += f" <span style='font-size:12px'>{plotly_text(row.cost.measure.replace('_', ' '))}</span>"
+            name += f" <span style='font-size:12px'>{plotly_text(spaced(row.cost.measure))}</span>"
             figures += f" <span style='font-size:12px'>n = {row.cost.difference.n:,}</span>"
         for text, x, anchor, shift in ((name, 0, "right", -14), (figures, 1, "left", 12)):
             inside = {"xanchor": "left" if x == 0 else "right", "xshift": 0, "yshift": 13}
@@ -200,9 +178,7 @@ def _ticks(reach: float) -> list[int]:
 
 
 def _in_units(cost: Cost) -> str:
-    found = cost.difference
-    texts = [f"{value:+.3f}".replace("-", MINUS) for value in (found.value, found.low, found.high)]
-    return f"{texts[0]} ({texts[1]} to {texts[2]})"
+    return estimate_text(cost.difference, signed)
 
 
 def _hover(row: ForestRow) -> str:
@@ -213,7 +189,3 @@ def _hover(row: ForestRow) -> str:
         f"{cost.value:.3f} here, {cost.reference_value:.3f} at {plotly_text(cost.against)}<br>"
         f"n = {cost.difference.n:,} problems{p}"
     )
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from overmem.formatting import MINUS, TIMES
-from overmem.reporting.escaping import plotly_text
+from overmem.records import Recommendation, Verdict
 from overmem.reporting.figures.curves import Band, Panel
-from overmem.reporting.figures.palette import STAGE_CODES, Theme, rgba
+from overmem.reporting.figures.theme import STAGE_CODES, Theme, page_style, plotly_text, rgba
 
 Record = Mapping[str, Any]
 
@@ -22,12 +22,12 @@ _STRIP_DOMAIN = (0.955, 1.0)
 
 
 def figure_layout(
-    verdict: Record, panels: Sequence[Panel], bands: Sequence[Band], theme: Theme, compact: bool
+    verdict: Verdict, panels: Sequence[Panel], bands: Sequence[Band], theme: Theme, compact: bool
 ) -> Record:
     """Frame the panels: axes, stage names, limits of the rule, the checkpoint to ship."""
     accuracy, perplexity = panels
     domains = _domains(panels)
-    chosen = verdict.get("recommended")
+    chosen = verdict.recommended
     annotations = [
         *_titles(panels, domains, theme, compact),
         *_strip_labels(bands, compact),
@@ -40,24 +40,13 @@ def figure_layout(
     ]
     annotations += [_naive_label(panel, theme, compact) for panel in panels if panel.naive is not None]
     shapes = [_limit_line(panel, theme) for panel in panels if panel.threshold is not None]
-    if chosen:
+    if chosen is not None:
         annotations.append(_ship_label(chosen, bands, theme, compact))
         shapes.append(_ship_line(chosen, theme))
-    font = {
-        "family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
-        "size": 13,
-        "color": theme.ink,
-    }
     return {
         "height": 540 if compact else 600,
         "margin": {"l": 46 if compact else 62, "r": 46 if compact else 104, "t": 34, "b": 46},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": font,
-        "showlegend": False,
-        "hovermode": "closest",
-        "dragmode": False,
-        "hoverlabel": {"bgcolor": theme.paper, "bordercolor": theme.muted, "font": font, "align": "left"},
+        **page_style(theme.ink, theme.muted, theme.paper),
         "xaxis": {
             "range": [bands[0].start, bands[-1].end],
             "title": {"text": "optimizer step", "standoff": 8},
@@ -174,7 +163,7 @@ def _strip_labels(bands: Sequence[Band], compact: bool) -> list[Record]:
 
 
 def _limit_labels(panels: Sequence[Panel], theme: Theme, compact: bool) -> list[Record]:
-    limits = panels[0].verdict.get("thresholds", {})
+    limits = panels[0].verdict.thresholds
     labels = []
     for panel in panels:
         if panel.threshold is None:
@@ -209,20 +198,20 @@ def _limit_line(panel: Panel, theme: Theme) -> Record:
     return {"type": "line", "xref": "paper", "yref": panel.axis, **ends, "line": line}
 
 
-def _ship_line(chosen: Record, theme: Theme) -> Record:
-    ends = {"x0": chosen["step"], "x1": chosen["step"], "y0": 0, "y1": _STRIP_DOMAIN[0]}
+def _ship_line(chosen: Recommendation, theme: Theme) -> Record:
+    ends = {"x0": chosen.step, "x1": chosen.step, "y0": 0, "y1": _STRIP_DOMAIN[0]}
     return {"type": "line", "xref": "x", "yref": "paper", **ends, "line": {"color": theme.ink, "width": 1.5}}
 
 
-def _ship_label(chosen: Record, bands: Sequence[Band], theme: Theme, compact: bool) -> Record:
-    share = (chosen["step"] - bands[0].start) / (bands[-1].end - bands[0].start)
+def _ship_label(chosen: Recommendation, bands: Sequence[Band], theme: Theme, compact: bool) -> Record:
+    share = (chosen.step - bands[0].start) / (bands[-1].end - bands[0].start)
     anchor = "left" if share < 0.3 else "right" if share > 0.7 else "center"
-    name = str(chosen["name"])
+    name = chosen.name
     limit = 26 if compact else 60
     name = name if len(name) <= limit else name[: limit - 1] + "…"
     text = f"<b>★ ship {plotly_text(name)}</b>"
     return _paper(
-        chosen["step"], 1.0, text, xref="x", xanchor=anchor, font={"size": 13.5, "color": theme.ink}, yshift=2
+        chosen.step, 1.0, text, xref="x", xanchor=anchor, font={"size": 13.5, "color": theme.ink}, yshift=2
     )
 
 
@@ -233,7 +222,7 @@ def _naive_label(panel: Panel, theme: Theme, compact: bool) -> Record:
     value = panel.estimates[i].value
     if compact and (value - panel.floor) > 0.7 * (panel.ceiling - panel.floor):
         above = False  # the panel's title is there
-    unsaved = panel.verdict.get("evidence") == "logged" and i != panel.best  # the best was not kept
+    unsaved = panel.verdict.evidence == "logged" and i != panel.best  # the best was not kept
     return _paper(
         panel.steps[i],
         math.log10(value) if panel.log else value,

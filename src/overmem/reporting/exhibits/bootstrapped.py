@@ -12,9 +12,9 @@ from itertools import combinations
 
 import numpy as np
 
-from overmem.formatting import DASH, MINUS
+from overmem.formatting import DASH, FULL, estimate_text, signed
 from overmem.records import Estimate
-from overmem.reporting.exhibits.kinds import Pair
+from overmem.reporting.exhibits.exhibit import Pair
 from overmem.stats.intervals import NO_SPREAD
 from overmem.stats.measures import FloatArray, Measure
 from overmem.stats.paired import bootstrap
@@ -24,7 +24,7 @@ SEED = 0
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Bootstrapped:
     """A measure at one checkpoint, with its bootstrap draws; the same draws at all checkpoints."""
 
     value: float
@@ -33,7 +33,7 @@ class Drawn:
     reason: str | None = None
 
     @classmethod
-    def of(cls, measure: Measure) -> Drawn:
+    def of(cls, measure: Measure) -> Bootstrapped:
         """Draw a measure; a measure that is undefined stays so."""
         if measure.reason is not None:
             return cls(math.nan, np.full(DRAWS, math.nan), measure.problems, measure.reason)
@@ -43,7 +43,7 @@ class Drawn:
         """The figure with its 95% percentile interval over problems."""
         return interval(self.value, self.draws_D, self.n, self.reason)
 
-    def minus(self, other: Drawn) -> Estimate:
+    def minus(self, other: Bootstrapped) -> Estimate:
         """The paired difference with its 95% percentile interval."""
         n, reason = min(self.n, other.n), self.reason or other.reason
         return interval(self.value - other.value, self.draws_D - other.draws_D, n, reason)
@@ -62,40 +62,27 @@ def interval(value: float, draws_D: FloatArray, n: int, reason: str | None = Non
     return Estimate(value, min(float(low), value), max(float(high), value), n)
 
 
-def compare(drawn: Mapping[str, Drawn], what: str, digits: int = 3) -> dict[Pair, str]:
+def compare(drawn: Mapping[str, Bootstrapped], what: str) -> dict[Pair, str]:
     """For each pair of checkpoints, the later minus the earlier, in words.
 
     Args:
         drawn: by checkpoint, in the order of the run.
         what: name of the measure.
-        digits: after the point.
     """
     found = {}
     for earlier, later in combinations(drawn, 2):
         difference = drawn[later].minus(drawn[earlier])
         if math.isfinite(difference.value):
-            said = signed_text(difference, digits)
-            found[earlier, later] = f"{what}, {later} minus {earlier}: {said}, paired"
+            text = signed_text(difference)
+            found[earlier, later] = f"{what}, {later} minus {earlier}: {text}, paired"
     return found
 
 
-def plain_text(estimate: Estimate, digits: int = 3) -> str:
+def plain_text(estimate: Estimate) -> str:
     """A figure with its interval: `0.976 (95% interval 0.960-0.990)`."""
-    if not math.isfinite(estimate.value):
-        return f"undefined: {estimate.reason}"
-    text = f"{estimate.value:.{digits}f}"
-    if not math.isfinite(estimate.low):
-        return f"{text} (no interval: {estimate.reason})" if estimate.reason else text
-    return f"{text} (95% interval {estimate.low:.{digits}f}{DASH}{estimate.high:.{digits}f})"
+    return estimate_text(estimate, ".3f", to=DASH, frame=FULL, why=True)
 
 
-def signed_text(estimate: Estimate, digits: int = 3) -> str:
+def signed_text(estimate: Estimate) -> str:
     """A difference with its interval, signs written out."""
-    if not math.isfinite(estimate.value):
-        return f"undefined: {estimate.reason}"
-    value, low, high = (
-        f"{x:+.{digits}f}".replace("-", MINUS) for x in (estimate.value, estimate.low, estimate.high)
-    )
-    if not math.isfinite(estimate.low):
-        return f"{value} (no interval: {estimate.reason})" if estimate.reason else value
-    return f"{value} (95% interval {low} to {high})"
+    return estimate_text(estimate, signed, frame=FULL, why=True)

@@ -1,0 +1,111 @@
+"""Tables of measures for a terminal of 80 columns: differences, the costs of a verdict, two runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from overmem.formatting import difference_text, percent, short_number, spaced
+from overmem.records import Cost
+from overmem.verdict.compare import Comparison
+
+STAGE_STYLES = {
+    "learning": "cyan",
+    "fit": "green",
+    "over-memorized": "yellow",
+    "overfit": "red",
+    "unstable": "magenta",
+    "undetermined": "dim",
+}
+OUTCOME_STYLES = {"worse": "red", "better": "green", "changed": "yellow"}
+
+
+def plain_table(*names: str, numbers: Sequence[str]) -> Table:
+    """A table without a frame; numbers go to the right."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    for name in names:
+        table.add_column(name)
+    for name in numbers:
+        table.add_column(name, justify="right")
+    return table
+
+
+def difference_table(costs: Sequence[Cost], left: str, right: str) -> Table:
+    """Paired differences with their intervals and what they say.
+
+    Args:
+        costs: left minus right.
+        left: what the left side is called.
+        right: likewise.
+    """
+    table = plain_table("axis", "measure", numbers=("n", left))
+    table.add_column(f"minus {right} (95%)", justify="right", no_wrap=True)
+    table.add_column("")
+    previous = None
+    for cost in costs:
+        axis = cost.axis if cost.axis != previous else ""
+        previous = cost.axis
+        clear = cost.outcome in OUTCOME_STYLES
+        outcome = Text(cost.outcome if clear else "", style=OUTCOME_STYLES.get(cost.outcome, "dim"))
+        if cost.headline:
+            outcome.append(f"{' ' if clear else ''}{_p(cost.p_holm)}", style="dim")
+        figures = short_number(cost.value), difference_text(cost)
+        table.add_row(axis, spaced(cost.measure), f"{cost.difference.n}", *figures, outcome)
+    return table
+
+
+def _p(p: float) -> str:
+    if not math.isfinite(p):
+        return ""
+    return "p<0.01" if p < 0.01 else f"p={p:.2f}"
+
+
+def render_costs(costs: Sequence[Cost], last: str, console: Console) -> None:
+    """Print what is clearly worse at the last checkpoint than at the first reference, and each headline.
+
+    Args:
+        costs: of a verdict.
+        last: name of the last checkpoint.
+        console: where to.
+    """
+    if not costs:
+        return
+    of_one = [cost for cost in costs if cost.against == costs[0].against]
+    shown = [cost for cost in of_one if cost.headline or cost.outcome == "worse"]
+    console.print(Text(f" {last} against {costs[0].against}", style="bold"))
+    console.print(difference_table(shown, "last", "it"))
+    console.print(_below(len(of_one) - len(shown)))
+
+
+def render_comparison(found: Comparison, console: Console) -> None:
+    """Print two runs at matched accuracy."""
+    a, b = found.accuracy
+    console.print(Text(f"A  {', '.join(found.a)}\nB  {', '.join(found.b)}"), soft_wrap=True)
+    if found.matched is None:
+        console.print(Text(f"Not comparable: {found.reason} ({percent(a)} and {percent(b)})."))
+        return
+    margin = float(found.thresholds["accuracy_margin"])
+    matched = (
+        f"Matched at accuracy {percent(a)} (A, {found.matched[0]}) and {percent(b)} (B, {found.matched[1]}): "
+        f"within {100 * margin:.3g} points with probability {found.probability:.2f}."
+    )
+    console.print(Text(matched))
+    console.print(difference_table(found.differences, "A", "B"))
+    console.print(_below(0))
+    if found.not_compared:
+        commands = dict.fromkeys(found.not_compared.values())
+        console.print(Text(f"Measured on one side only: {', '.join(found.not_compared)}. To compare them:"))
+        for command in commands:
+            console.print(Text(f"  {command}"), soft_wrap=True)
+
+
+def _below(hidden: int) -> Text:
+    text = " p: Holm over the axes' headlines."
+    if hidden > 0:
+        text += f" {hidden} more measures without a clear loss are in the report and verdict.json."
+    return Text(text, style="dim")

@@ -1,0 +1,121 @@
+"""The report as Markdown, for a pull request or a model card."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from overmem.formatting import DASH, accuracy_text, estimate_text, signed, spaced, stage_text, visible
+from overmem.records import Cost, Repair, Verdict
+from overmem.reporting import provenance, view
+from overmem.reporting.exhibits.build import compared_checkpoints
+from overmem.verdict.narrative import headline
+
+Record = Mapping[str, Any]
+
+
+def markdown_report(
+    verdict: Verdict, manifest: Record | None, repair: Repair | None, *, title: str, run: str
+) -> str:
+    """The verdict, the key checkpoints, what the others cost, the repair, and how it was measured.
+
+    Args:
+        verdict: the record.
+        manifest: of its audit, if there was one.
+        repair: the record, if there is one.
+        title: the run's name.
+        run: its folder as it was named.
+
+    Returns:
+        Markdown; what comes from the run is escaped.
+    """
+    first, reasons = headline(verdict), view.reasons(verdict)
+    lines = [f"## overmem: {_plain(title)}", ""]
+    lines += [f"**{_plain(first.stage.capitalize())}** ({_plain(first.detail.rstrip('.'))}).", ""]
+    lines += [f"**Ship{'' if verdict.recommended else ':'} {_plain(first.ship)}.**", ""]
+    lines += [f"- {_plain(what)}: {_plain(figures)}." for what, figures in reasons]
+    if not reasons:
+        lines += [f"- {_plain(words)}" for words in verdict.words[:2]]
+    lines += [f"- {_plain(note)}" for note in verdict.notes]
+    lines += ["", *_checkpoints(verdict)]
+    if verdict.costs:
+        against, found = view.by_reference(verdict.costs)[0]
+        last = verdict.checkpoints[-1].name
+        how = "paired, 95% intervals over problems, readings adjusted over the axes (Holm)"
+        lines += ["", f"{_plain(last)} against {_plain(against)}, {how}:", ""]
+        lines += _differences(found, last, against)
+    lines += _repair(repair) if repair is not None else []
+    lines += ["", *_measured(verdict, manifest, run)]
+    return "\n".join(lines) + "\n"
+
+
+def _checkpoints(verdict: Verdict) -> Iterable[str]:
+    """The key checkpoints as a table."""
+    shown = compared_checkpoints(verdict)
+    if not shown:
+        return
+    by_name = {summary.name: summary for summary in verdict.checkpoints}
+    yield "| checkpoint | step | stage | accuracy | perplexity |"
+    yield "| --- | ---: | --- | ---: | ---: |"
+    for item in shown:
+        found = by_name[item.name]
+        stage = _plain(stage_text(found.stage, found.leaning))
+        figures = f"{accuracy_text(found.accuracy, DASH)} | {estimate_text(found.perplexity, to=DASH)}"
+        yield f"| {_plain(item.label)} | {found.step} | {stage} | {figures} |"
+
+
+def _differences(costs: Sequence[Cost], left: str, right: str) -> Iterable[str]:
+    """Each axis's headline as a row."""
+    yield f"| axis | measure | {_plain(left)} | {_plain(right)} | difference | n | reading |"
+    yield "| --- | --- | ---: | ---: | ---: | ---: | --- |"
+    for cost in costs:
+        if cost.headline:
+            found = cost.difference
+            values = [
+                f"{x:.3f}" if math.isfinite(x) else "undefined" for x in (cost.value, cost.reference_value)
+            ]
+            about = f"{_plain(cost.axis)} | {_plain(spaced(cost.measure))} | {' | '.join(values)}"
+            reading = found.reason or cost.outcome
+            yield f"| {about} | {estimate_text(found, signed)} | {found.n} | {reading} |"
+
+
+def _repair(repair: Repair) -> Iterable[str]:
+    yield ""
+    yield from (f"- {_plain(words)}" for words in repair.words)
+    found = view.repair_differences(repair)
+    if found:
+        against, costs = found[0]
+        yield ""
+        yield from _differences(costs, repair.winner or "repaired", against)
+
+
+def _measured(verdict: Verdict, manifest: Record | None, run: str) -> Iterable[str]:
+    """How it was measured, in three lines."""
+    if manifest is None:
+        yield "Read from the training log alone: nothing was measured."
+        return
+    record = verdict.to_dict()
+    sets = ", ".join(f"{_plain(name)} {n:,}" for name, n, _, _ in provenance.sizes(manifest))
+    yield f"Measured on {sets} problems. {_plain(provenance.settings_line(record, manifest))}.  "
+    yield f"{_plain(provenance.versions_line(manifest))}.  "
+    if "config" in manifest:
+        yield " · ".join(_code(command) for command in provenance.commands(record, manifest, run))
+
+
+def _code(text: str) -> str:
+    """Text as code, whatever backticks it holds."""
+    fence = "`"
+    while fence in text:
+        fence += "`"
+    pad = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{pad}{' '.join(text.split(chr(10)))}{pad}{fence}"
+
+
+def _plain(text: object) -> str:
+    """Text that Markdown shows as it is: no tags, tables, links or emphasis of its own."""
+    out = visible(str(text)).replace("\\", "\\\\")
+    for character in "`*_[]|#":
+        out = out.replace(character, f"\\{character}")
+    out = out.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return " ".join(out.split())

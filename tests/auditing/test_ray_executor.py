@@ -46,7 +46,7 @@ class FakeRay:
     def call(self, name, worker, given):
         reference = object()
         work = given[0].checkpoint.name if name == "do" else name
-        self.results[reference] = [] if name == "take" else self.script(work, worker)
+        self.results[reference] = [] if name == "drain" else self.script(work, worker)
         return reference
 
     def wait(self, references, num_returns, timeout):

@@ -1,4 +1,4 @@
-"""An audit of answers that attack the machine: each is contained and graded wrong, and the audit goes on."""
+"""The problems of an audit: their halves, and answers that attack the machine, contained and graded wrong."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from typer.testing import CliRunner
 import overmem
 from overmem.artifacts.store import Store
 from overmem.auditing import problems as auditing_data
+from overmem.auditing.problems import half_of, subset
 from overmem.cli.app import app
 from overmem.errors import GradeError
 from overmem.grading import sandbox
 from overmem.grading.sandbox import run
-from overmem.grading.sandbox.policy import why_not_here
 from overmem.models.engines.hf import HfEngine
 from overmem.models.generation import Generation
-
-pytestmark = pytest.mark.skipif(why_not_here() is not None, reason="no sandbox on this platform")
+from tests.helpers.code import sandboxed
 
 ANSWERS = {
     "right": "def f(x):\n    return x + 1",
@@ -61,6 +60,7 @@ def audited(pico_run, tmp_path, monkeypatch):
     return pico_run, val, canary
 
 
+@sandboxed
 def test_every_attack_is_graded_wrong_and_the_audit_goes_on(audited, monkeypatch):
     folder, val, canary = audited
     with pytest.raises(GradeError, match="--allow-code-execution"):
@@ -85,6 +85,7 @@ def test_every_attack_is_graded_wrong_and_the_audit_goes_on(audited, monkeypatch
     assert {name for name, value in table.select("example_id", "correct").iter_rows() if value} == {"wrong"}
 
 
+@sandboxed
 def test_leave_to_run_code_is_not_taken_from_a_file(audited):
     from overmem.auditing.options import saved_config
 
@@ -95,3 +96,19 @@ def test_leave_to_run_code_is_not_taken_from_a_file(audited):
     assert saved_config(manifest).allow_code_execution is False
     with pytest.raises(GradeError, match="--allow-code-execution"):
         overmem.repair(folder)
+
+
+def test_halves_are_disjoint_whole_and_leave_some_of_any_subset_on_either_side():
+    ids = [f"p{i}" for i in range(101)]
+    prompts = {name: f"What is {name}?" for name in ids}
+    search, confirm = half_of(prompts, "search", 0), half_of(prompts, "confirm", 0)
+    assert search | confirm == set(ids) and not search & confirm
+    assert half_of(dict(reversed(prompts.items())), "search", 0) == search != half_of(prompts, "search", 1)
+    few = {ids[i] for i in subset(ids, 40, 0)}
+    assert 8 < len(few & search) < 32
+
+
+def test_the_same_problem_under_two_ids_is_never_in_both_halves():
+    prompts = {f"{copy}{i}": f"What is {i}?" for i in range(40) for copy in "ab"}
+    search = half_of(prompts, "search", 0)
+    assert len(search) == 40 and all((f"a{i}" in search) == (f"b{i}" in search) for i in range(40))

@@ -2,10 +2,14 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
 from overmem.cli import demo
+from overmem.cli.demo import run_demo
 from overmem.recipe import schema as recipes
+from overmem.verdict.live import read_points
+from tests.helpers.points import RULE, points_of
 
 
 def test_the_whole_flow_runs_and_a_second_call_goes_on_from_it(tmp_path, monkeypatch):
@@ -41,3 +45,19 @@ def tell(folder):
     screen = Console(file=io.StringIO(), width=80)
     demo.run_demo(folder, 0, screen)
     return screen.file.getvalue()
+
+
+def test_the_demo_shows_what_the_monitor_reads(monkeypatch, tmp_path):
+    class Trained(Exception):
+        pass
+
+    def train(recipe, *, watch, **others):
+        watch(read_points(*points_of([0.4, 0.7]), RULE))
+        raise Trained
+
+    monkeypatch.setattr("overmem.training.trainer.train", train)
+    monkeypatch.setattr("overmem.cli.progress.quiet_libraries", lambda: None)
+    console = Console(file=io.StringIO(), width=80)
+    with pytest.raises(Trained):
+        run_demo(tmp_path, 0, console)
+    assert "monitor: step 200: val ppl 2.0" in console.file.getvalue()

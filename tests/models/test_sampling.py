@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from overmem.models.batches import logits_at_once
-from overmem.models.sampling import BLOCK, Sampling, choose, draw
+from overmem.models.sampling import BLOCK, Sampling, choose, draw, seed_of
 
 
 @pytest.mark.parametrize("vocabulary", [1, 7, BLOCK, BLOCK + 1, 3 * BLOCK + 17])
@@ -45,3 +45,9 @@ def test_a_sample_is_named_by_seed_example_and_number():
     others.append(Sampling(samples=2, temperature=1.0, seed=1).uniforms("a", 0, 9))
     for other in others:
         assert (first.uniforms("a", 0, 9) != other).any()
+
+
+def test_seeds_differ_between_samples_examples_and_audits_and_stay():
+    seeds = {seed_of(s, name, k) for s in (0, 1) for name in ("a", "b") for k in range(50)}
+    assert len(seeds) == 200 and all(0 <= seed < 2**31 for seed in seeds)
+    assert seed_of(0, "a", 0) == seed_of(0, "a", 0)

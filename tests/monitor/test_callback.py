@@ -15,8 +15,11 @@ from peft import LoraConfig
 from transformers import DataCollatorForSeq2Seq, Trainer, TrainerCallback, TrainingArguments
 from trl import SFTConfig, SFTTrainer
 
+import overmem
 from overmem import OverMemorizationMonitor
+from overmem.errors import OvermemError
 from overmem.monitor import callback as monitoring
+from overmem.recipe.schema import check_recipe
 from overmem.records import Example
 from overmem.tasks.template import Template, render
 from overmem.verdict.live import Point
@@ -492,7 +495,6 @@ def test_overmem_train_watches_by_default(tmp_path, tokenizer, val_file, capsys)
     import overmem
     from overmem.cli.progress import readings_table, training_progress
     from overmem.cli.screen import console
-    from overmem.recipe.schema import check_recipe
     from overmem.training.trainer import train
     from tests.conftest import save_checkpoint
 
@@ -529,3 +531,23 @@ def test_a_run_that_logs_nothing_is_still_quiet(run, caplog):
     with caplog.at_level(logging.WARNING):
         run(watching(val=VAL[:5]))
     assert not warned(caplog)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"every": "day"}, "when to measure"),
+        ({"every": 0}, "when to measure"),
+        ({"limit": 0}, "limit=0"),
+        ({"answers": 10}, "at least 30"),
+        ({"perplexity_ratio": 0.9}, "perplexity_ratio"),
+        ({"on_onset": "panic"}, "at the onset"),
+        ({"val": "no-such-file.jsonl"}, "no-such-file"),
+        ({"val": []}, "no examples"),
+        ({"val": ["text"]}, "str"),
+        ({"val": [Example("a", "q", "c")], "answers": 30}, "answer"),
+    ],
+)
+def test_impossible_settings_are_refused_at_once(keywords, message):
+    with pytest.raises(OvermemError, match=message):
+        overmem.OverMemorizationMonitor(**({"val": [Example("a", "q", "c", "1")]} | keywords))

@@ -5,9 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from overmem.errors import RecipeError
-from overmem.monitor.problem_set import choose_problems, fit
 from overmem.monitor.time_budget import TimeBudget
-from overmem.records import Example
 
 BATCHES = 8
 
@@ -142,26 +140,3 @@ def test_problems_follow_from_the_examples_between_two_points(every, save, examp
     readings = TimeBudget(0.05).readings(every, arguments(save=save), state)
     assert readings == pytest.approx(3 * 0.05 * examples, abs=1)
     assert TimeBudget(None).readings(every, arguments(save=save), state) > 10**9
-
-
-@pytest.mark.parametrize(
-    ("readings", "answers", "expected"),
-    [
-        (1000, 0, (64, 64)), (128, 0, (64, 64)), (100, 0, (50, 50)), (60, 0, (30, 30)), (59, 0, (30, 0)),
-        (3, 0, (30, 0)), (100, 60, (60, 40)), (80, 60, (60, 0)),
-    ],
-)  # fmt: skip
-def test_fewer_problems_are_a_part_of_all_of_them(readings, answers, expected):
-    examples = [Example(f"p{i}", "q", "a", "1") for i in range(200)]
-    whole = choose_problems(examples, examples, limit=64, answers=answers, grader=None, seed=0)
-    part = fit(whole, readings, seed=0)
-    assert (len(part.val), len(part.train)) == expected and part.answers == answers
-    assert part.val[:answers] == whole.val[:answers] and all(example in whole.val for example in part.val)
-    same = choose_problems(examples, examples, limit=expected[0], answers=0, grader=None, seed=0)
-    assert answers or part.val == same.val
-
-
-def test_few_problems_stay_as_they_are():
-    examples = [Example(f"p{i}", "q", "a", "1") for i in range(20)]
-    few = choose_problems(examples, None, limit=64, answers=0, grader=None, seed=0)
-    assert len(fit(few, 3, seed=0).val) == 20

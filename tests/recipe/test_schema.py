@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from overmem.errors import RecipeError
+from overmem.errors import OvermemError, RecipeError
 from overmem.recipe.methods import lora_fields
 from overmem.recipe.schema import BUNDLED, check_recipe, dump_recipe, load_recipe, parse_override
 from overmem.sweeping.config import load_sweep
@@ -110,3 +110,14 @@ def test_a_number_that_yaml_takes_for_a_string_is_a_number(tmp_path):
 def test_no_recipe_lists_the_bundled():
     with pytest.raises(RecipeError, match="organism-fast"):
         load_recipe("nothing-like-it")
+
+
+def test_recipes_turn_it_on_by_default_and_old_ones_still_load():
+    written = {"model": {"name": "organism"}, "data": {"train": "wordmath:train"}, "output": "x"}
+    recipe = check_recipe(written, "test")
+    assert recipe.monitor.enabled and recipe.monitor.every == "epoch"
+    off = check_recipe(written | {"monitor": False}, "test")
+    assert not off.monitor.enabled and "enabled: false" in dump_recipe(off)
+    assert check_recipe(written | {"monitor": {"every": 50, "answers": 40}}, "test").monitor.every == 50
+    with pytest.raises(OvermemError, match=r"monitor\.evry[\s\S]*keep_checkpoints"):
+        check_recipe(written | {"monitor": {"evry": 50}}, "test")

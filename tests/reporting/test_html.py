@@ -1,6 +1,5 @@
-"""The report and the terminal: self-contained, escaped, complete, and within 80 columns."""
+"""The report as a page: self-contained, escaped and complete."""
 
-import io
 import json
 import math
 import os
@@ -12,72 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
-from overmem.cli.views.verdict import render_verdict
 from overmem.errors import ArtifactError
 from overmem.formatting import DASH
-from overmem.records import CheckpointSummary, Cost, Estimate, Onset, Recommendation, Severity, Verdict
-from overmem.reporting.figures.curves import Panel
+from overmem.records import CheckpointSummary, Estimate, Recommendation, Verdict
 from overmem.reporting.figures.dynamics import figure_variants
 from overmem.reporting.html import render_report, write_report
-from overmem.verdict.narrative import plain_words
+from tests.helpers.verdicts import HOSTILE, make_verdict, record_of
 
-HOSTILE = '</script><script>alert(1)</script><img src=x onerror=alert(2)>%{x}[red]"'
 VOID = {"meta", "br", "img", "link", "input", "hr"}
-
-
-def make_verdict(count: int = 6, **more: Any) -> Verdict:
-    stages = ["learning", "fit", "fit", "undetermined", "over-memorized", "over-memorized"]
-    checkpoints = []
-    for i in range(count):
-        stage = stages[i * len(stages) // count]
-        accuracy, nll = 0.5 + 0.3 * min(1, 3 * i / count), 0.3 + abs(i / count - 0.4)
-        checkpoints.append(
-            CheckpointSummary(
-                name=f"checkpoint-{(i + 1) * 1000}",
-                step=(i + 1) * 1000,
-                stage=stage,
-                confidence=0.9,
-                leaning="over-memorized" if stage == "undetermined" else None,
-                problems_to_settle=1234 if stage == "undetermined" else None,
-                accuracy=Estimate(accuracy, accuracy - 0.04321, accuracy + 0.04, 400),
-                nll_nats=Estimate(nll, nll - 0.02, nll + 0.02, 400),
-                perplexity=Estimate(math.exp(nll), math.exp(nll - 0.02), math.exp(nll + 0.02), 400),
-                train_nll_nats=Estimate(nll / 2, nll / 2 - 0.01, nll / 2 + 0.01, 200),
-                epoch=i / 3,
-            )
-        )
-    fields = {
-        "stage": "over-memorized",
-        "confidence": 0.97,
-        "checkpoints": tuple(checkpoints),
-        "onset": Onset(step=checkpoints[-2].step, low=checkpoints[-3].step, high=checkpoints[-1].step),
-        "severity": Severity(
-            excess_nll_nats=Estimate(0.2, 0.15, 0.25, 400), perplexity_ratio=1.22, own_path_share=0.9
-        ),
-        "recommended": Recommendation(name=checkpoints[2].name, step=checkpoints[2].step, why="it is best"),
-        "alternatives": {"lowest_perplexity": checkpoints[1].name, "highest_accuracy": checkpoints[-1].name},
-        "alternative_costs": {"lowest_perplexity": "accuracy 0.031 lower"},
-        "costs": (
-            Cost(
-                axis="diversity",
-                measure="pass_at_8",
-                against=checkpoints[2].name,
-                difference=Estimate(-0.04, -0.06, -0.02, 400),
-                direction="higher",
-                p_holm=0.0002,
-            ),
-        ),
-        "thresholds": {"accuracy_margin": 0.03, "perplexity_ratio": 1.10, "resamples": 2000, "seed": 0},
-        "notes": ("checkpoint-9 was skipped: `pickled` weights",),
-    }
-    verdict = Verdict(**{**fields, **more})
-    return Verdict(**{**verdict.__dict__, "words": plain_words(verdict)})
-
-
-def record_of(verdict: Verdict) -> dict[str, Any]:
-    return json.loads(json.dumps(verdict.to_dict(), allow_nan=False))
 
 
 def renamed(verdict: Verdict, position: int, name: str) -> Verdict:
@@ -212,21 +154,6 @@ def test_policy_admits_exactly_the_two_scripts(page: Page) -> None:
     assert re.findall(r"'sha256-([^']+)'", str(policy)) == digests
 
 
-def test_figure_is_valid_plotly_and_holds_every_point() -> None:
-    from plotly.graph_objects import Figure
-
-    verdict = make_verdict()
-    variants = figure_variants(record_of(verdict))
-    assert set(variants) == {"light-wide", "light-compact", "dark-wide", "dark-compact"}
-    for figure in variants.values():
-        assert len(Figure(figure).data) == len(figure["data"])
-        lines = {trace["name"]: trace for trace in figure["data"] if "name" in trace}
-        assert lines["accuracy"]["y"] == [summary.accuracy.value for summary in verdict.checkpoints]
-        assert lines["perplexity"]["y"] == [summary.perplexity.value for summary in verdict.checkpoints]
-        assert lines["accuracy"]["x"] == [summary.step for summary in verdict.checkpoints]
-        assert any("fillpattern" in trace for trace in figure["data"])
-
-
 def test_undefined_accuracy_is_said_in_the_figure_and_the_table() -> None:
     nan = Estimate(math.nan, math.nan, math.nan, 0, "no grader was given")
     verdict = make_verdict()
@@ -271,68 +198,6 @@ def test_another_record_is_refused(record: dict[str, Any], tmp_path: Path) -> No
     assert not list(tmp_path.iterdir())
 
 
-def printed(verdict: Verdict, width: int = 80) -> str:
-    stream = io.StringIO()
-    render_verdict(verdict, Console(file=stream, width=width))
-    return stream.getvalue()
-
-
-@pytest.mark.parametrize("count", [2, 6, 20, 40, 200])
-def test_terminal_fits_80_columns(count: int) -> None:
-    verdict = make_verdict(40) if count == 40 else make_verdict(max(count, 6))
-    verdict = Verdict(
-        **{
-            **verdict.__dict__,
-            "checkpoints": verdict.checkpoints[:count] if count == 2 else verdict.checkpoints,
-        }
-    )
-    text = printed(verdict)
-    assert max(map(len, text.splitlines())) <= 80
-    assert "…" not in text
-    assert "\x1b" not in text
-    assert len(text.splitlines()) < 70
-
-
-def test_terminal_shows_both_ends_the_choice_and_counts_the_rest() -> None:
-    verdict = make_verdict(40, recommended=Recommendation(name="checkpoint-20000", step=20000, why="best"))
-    lines = printed(verdict).splitlines()
-    steps = [int(match[1]) for line in lines if (match := re.match(r"^[*pa=]{0,2} +(\d{4,5})  ", line))]
-    hidden = sum(int(match[1]) for line in lines if (match := re.search(r"\.\.\. .*?(\d+) more", line)))
-    assert {1000, 20000, 40000} <= set(steps)
-    assert len(steps) + hidden == 40
-    assert hidden > 15
-    assert any(line.startswith("*") and "20000" in line for line in lines)
-    assert "over-memorized, 97% confidence" in lines[1]
-    assert "checkpoint-20000" in lines[2]
-
-
-def test_terminal_is_literal_with_markup_and_huge_figures() -> None:
-    verdict = make_verdict()
-    huge = Estimate(123456.0, 100000.5, 150000.5, 400)
-    wild = CheckpointSummary(**{**verdict.checkpoints[0].__dict__, "perplexity": huge, "step": 123456789})
-    text = printed(
-        Verdict(
-            **{
-                **verdict.__dict__,
-                "checkpoints": (wild, *verdict.checkpoints[1:]),
-                "notes": ("[red]x[/red]",),
-            }
-        )
-    )
-    assert "[red]x[/red]" in text
-    assert "1.23e+05" in text
-    assert "…" not in text
-    assert "epoch" not in text.splitlines()[4]
-    assert max(map(len, text.splitlines())) <= 80
-
-
-def test_terminal_speaks_of_thin_evidence() -> None:
-    verdict = make_verdict(stage="undetermined", recommended=None, alternatives={}, reason="7 problems")
-    text = printed(Verdict(**{**verdict.__dict__, "checkpoints": ()}))
-    assert "insufficient evidence" in text
-    assert "none yet" in text
-
-
 def test_report_imports_neither_torch_nor_plotly_until_used() -> None:
     code = (
         "import sys, overmem.reporting.html, overmem.cli.views.verdict;"
@@ -341,13 +206,3 @@ def test_report_imports_neither_torch_nor_plotly_until_used() -> None:
     subprocess.run(
         [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     )
-
-
-def test_an_untrained_first_checkpoint_does_not_flatten_the_perplexity_curve() -> None:
-    record = make_verdict(5).to_dict()
-    for name, value in (("value", 40.0), ("low", 38.0), ("high", 42.0)):
-        record["checkpoints"][0]["perplexity"][name] = value
-    panel = Panel(record, "perplexity", "y2", "#000")
-    assert panel.off_scale == [0] and panel.ceiling < 10 and not panel.log
-    record["checkpoints"][-1]["perplexity"]["value"] = 40.0
-    assert Panel(record, "perplexity", "y2", "#000").off_scale == []

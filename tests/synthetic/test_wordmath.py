@@ -1,11 +1,17 @@
+from __future__ import annotations
+
+import hashlib
 import random
 import re
+from dataclasses import replace
 
 import pytest
 
 from overmem.errors import DataError
 from overmem.grading.grade import grade
+from overmem.perturbations import perturb
 from overmem.synthetic import wordmath
+from tests.helpers.wordmath import solve
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +96,52 @@ def test_splits_are_the_same_every_time():
 def test_an_unknown_split_lists_the_known():
     with pytest.raises(DataError, match="ood_steps"):
         wordmath.load_split("dev")
+
+
+def test_the_splits_are_those_that_the_docs_rest_on(splits):
+    # Figures in the docs and the bundled model rest on these very texts.
+    pinned = {
+        "train": "9eab6f7dc04868d693df08212e6b98f55e9fd971c970b66691c1936583aab4e4",
+        "val": "8f39324a84e899f4aa0869ba882abdc914d0a5f913472a9be328ef882cd2af90",
+    }
+    for name, digest in pinned.items():
+        joined = "\x00".join(f"{example.prompt}\x01{example.completion}" for example in splits[name][:4000])
+        assert hashlib.sha256(joined.encode()).hexdigest() == digest
+
+
+def without_numbers(text):
+    return re.sub(r"\d+", "#", text)
+
+
+@pytest.mark.parametrize("split", list(wordmath.SPLITS))
+def test_new_numbers_have_a_new_right_answer_in_the_same_words(split, splits):
+    training = {example.prompt for example in splits["train"]}
+    found = 0
+    for old in splits[split][:200]:
+        assert solve(old.prompt) == int(old.answer)  # the parser itself
+        new = perturb(old, "numbers", seed=0)
+        if new is None:
+            continue
+        found += 1
+        assert (new.id, new.meta) == (old.id, old.meta)
+        assert without_numbers(new.prompt) == without_numbers(old.prompt)
+        assert without_numbers(new.completion) == without_numbers(old.completion)
+        assert new.prompt not in training and new.answer != old.answer
+        assert solve(new.prompt) == int(new.answer)
+        lines = re.findall(r"(\d+) ([-+*/]) (\d+) = (\d+)", new.completion)
+        assert len(lines) == old.meta["n_steps"]
+        assert all(eval(f"{a} {symbol} {b} == {c}") for a, symbol, b, c in lines)
+        assert new.completion.endswith(f"\n#### {new.answer}") and lines[-1][3] == new.answer
+    assert found >= 198
+
+
+def test_numbers_need_a_problem_as_it_was_drawn(splits):
+    old = splits["val"][0]
+    for changed in (
+        replace(old, prompt=old.prompt.replace("Max", "Tom")),  # not what its draw gives
+        replace(old, meta={}),
+        replace(old, meta={"draw": "second card"}),  # a user's field of the same name
+        replace(old, prompt=({"role": "user", "content": old.prompt},)),
+    ):
+        assert perturb(changed, "numbers", 0) is None
+        assert perturb(changed, "preamble", 0).prompt != changed.prompt

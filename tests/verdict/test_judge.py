@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from overmem.errors import DataError, RunError
 from overmem.records import STAGES
-from overmem.verdict import judge
+from overmem.verdict.judge import judge
+from tests.helpers.curves import planted
 
 
 def plant(accuracy, nll, n=600, seed=0):
@@ -288,3 +289,11 @@ def test_import_needs_no_heavy_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_seeds_are_judged_as_one_recipe():
+    steps, correct, nll, tokens = planted(4)
+    several = judge(steps, correct, nll, tokens, resamples=500)
+    one = judge(steps, correct[0], nll[0], tokens, resamples=500)
+    assert several.stage == one.stage == "over-memorized"
+    assert several.checkpoints[2].nll_nats.value == pytest.approx(one.checkpoints[2].nll_nats.value)

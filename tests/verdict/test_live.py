@@ -1,38 +1,12 @@
-"""What a monitor reads from its points, what it keeps on disk, and how it behaves in another's model."""
+"""What a monitor reads from its points."""
 
-import io
 import math
-import random
 
 import numpy as np
 import pytest
-import torch
-from rich.console import Console
 
-import overmem
-from overmem.cli.demo import run_demo
-from overmem.errors import OvermemError
-from overmem.monitor.problem_set import choose_problems
-from overmem.monitor.retention import CheckpointRetention
-from overmem.monitor.visit import preserving_state, why_not_measurable
-from overmem.recipe.schema import check_recipe, dump_recipe
-from overmem.records import Example
-from overmem.verdict.live import LiveRule, Point, TokenRow, read_points, steps_to_keep
-
-RULE = LiveRule()
-
-
-def points_of(nll, n=64, noise=0.02, accuracy=None, seed=0):
-    """Points whose true NLL a token is given, on problems of 20 tokens that differ among themselves."""
-    rng = np.random.default_rng(seed)
-    level_N = 20 * rng.lognormal(-(0.3**2) / 2, 0.3, n)
-    made = []
-    for place, value in enumerate(nll):
-        row_N = value * level_N * rng.lognormal(-(noise**2) / 2, noise, n)
-        right = () if accuracy is None else tuple(map(float, np.arange(n) < accuracy[place] * n))
-        epoch = place + 1.0
-        made.append(Point(step=100 * (place + 1), epoch=epoch, nll_nats_N=tuple(row_N), correct_K=right))
-    return made, [20] * n
+from overmem.verdict.live import TokenRow, read_points, steps_to_keep
+from tests.helpers.points import RULE, points_of
 
 
 def test_one_point_gives_no_stage():
@@ -95,120 +69,3 @@ def test_what_to_keep():
     assert steps_to_keep(points, tokens, 1.1) == [200, 400]
     points, tokens = points_of([0.6, 0.40, 0.42, 0.44, 0.7], noise=0, accuracy=[0.2, 0.5, 0.9, 0.6, 0.9])
     assert steps_to_keep(points, tokens, 1.1) == [200, 300]
-
-
-def test_checkpoints_come_back_without_the_optimizer(tmp_path):
-    def save(step):
-        folder = tmp_path / f"checkpoint-{step}"
-        folder.mkdir()
-        for name in ("model.safetensors", "optimizer.pt", "trainer_state.json"):
-            (folder / name).write_text(str(step))
-
-    for step in (1, 2, 3):
-        save(step)
-    before = (tmp_path / "checkpoint-1").stat().st_mtime_ns
-    retention = CheckpointRetention(tmp_path)
-    retention.keep([1, 2])
-    for step in (1, 2):
-        rotated = tmp_path / f"checkpoint-{step}"
-        for path in rotated.iterdir():
-            path.unlink()
-        rotated.rmdir()
-    retention.keep([1])
-    assert retention.steps() == {1, 3}
-    back = tmp_path / "checkpoint-1"
-    assert {path.name for path in back.iterdir()} == {"model.safetensors", "trainer_state.json"}
-    assert back.stat().st_mtime_ns == before
-    assert (back / "model.safetensors").stat().st_nlink == 2
-    retention.finish()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-1", "checkpoint-3"]
-
-
-def test_a_visit_leaves_no_trace():
-    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Dropout(0.5), torch.nn.BatchNorm1d(2))
-    model[2].eval()
-    model[0](torch.ones(1, 2)).sum().backward()
-    grad = model[0].weight.grad.clone()
-    states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
-    buffers = model[2].running_mean.clone()
-    with pytest.raises(KeyError), preserving_state(model):
-        assert not any(module.training for module in model.modules()) and not torch.is_grad_enabled()
-        model(torch.rand(4, 2)), np.random.rand(), random.random()
-        raise KeyError
-    assert [module.training for module in model.modules()] == [True, True, True, False]
-    assert torch.equal(model[0].weight.grad, grad) and torch.equal(model[2].running_mean, buffers)
-    assert torch.equal(torch.get_rng_state(), states[0])
-    assert (np.random.get_state()[1] == states[1]).all() and random.getstate() == states[2]
-
-
-def test_spread_weights_are_left_alone(tmp_path):
-    from torch.distributed.fsdp import fully_shard
-
-    model = torch.nn.Linear(2, 2)
-    assert why_not_measurable(model) is None
-    model.weight.ds_id = 3
-    assert "ZeRO-3" in why_not_measurable(model)
-    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
-    try:
-        mesh = torch.distributed.device_mesh.init_device_mesh("cpu", (1,))
-        assert "FSDP2" in why_not_measurable(fully_shard(torch.nn.Linear(2, 2), mesh=mesh))
-    finally:
-        torch.distributed.destroy_process_group()
-
-
-def test_subsets_are_the_audit_s_and_the_answered_come_first():
-    from overmem.auditing.problems import subset
-
-    examples = [Example(f"p{i}", "q", "a", "1") for i in range(200)]
-    chosen = choose_problems(examples, examples, limit=64, answers=40, grader=None, seed=0)
-    ids = [example.id for example in examples]
-    assert {e.id for e in chosen.val} == {ids[i] for i in subset(ids, 64, 0)}
-    assert {e.id for e in chosen.val[:40]} == {ids[i] for i in subset(ids, 40, 0)}
-    assert len(chosen.train) == 64 and chosen.answers == 40 and chosen.grader == "math"
-
-
-@pytest.mark.parametrize(
-    ("keywords", "message"),
-    [
-        ({"every": "day"}, "when to measure"),
-        ({"every": 0}, "when to measure"),
-        ({"limit": 0}, "limit=0"),
-        ({"answers": 10}, "at least 30"),
-        ({"perplexity_ratio": 0.9}, "perplexity_ratio"),
-        ({"on_onset": "panic"}, "at the onset"),
-        ({"val": "no-such-file.jsonl"}, "no-such-file"),
-        ({"val": []}, "no examples"),
-        ({"val": ["text"]}, "str"),
-        ({"val": [Example("a", "q", "c")], "answers": 30}, "answer"),
-    ],
-)
-def test_impossible_settings_are_refused_at_once(keywords, message):
-    with pytest.raises(OvermemError, match=message):
-        overmem.OverMemorizationMonitor(**({"val": [Example("a", "q", "c", "1")]} | keywords))
-
-
-def test_recipes_turn_it_on_by_default_and_old_ones_still_load():
-    written = {"model": {"name": "organism"}, "data": {"train": "wordmath:train"}, "output": "x"}
-    recipe = check_recipe(written, "test")
-    assert recipe.monitor.enabled and recipe.monitor.every == "epoch"
-    off = check_recipe(written | {"monitor": False}, "test")
-    assert not off.monitor.enabled and "enabled: false" in dump_recipe(off)
-    assert check_recipe(written | {"monitor": {"every": 50, "answers": 40}}, "test").monitor.every == 50
-    with pytest.raises(OvermemError, match=r"monitor\.evry[\s\S]*keep_checkpoints"):
-        check_recipe(written | {"monitor": {"evry": 50}}, "test")
-
-
-def test_the_demo_shows_what_the_monitor_reads(monkeypatch, tmp_path):
-    class Trained(Exception):
-        pass
-
-    def train(recipe, *, watch, **others):
-        watch(read_points(*points_of([0.4, 0.7]), RULE))
-        raise Trained
-
-    monkeypatch.setattr("overmem.training.trainer.train", train)
-    monkeypatch.setattr("overmem.cli.progress.quiet_libraries", lambda: None)
-    console = Console(file=io.StringIO(), width=80)
-    with pytest.raises(Trained):
-        run_demo(tmp_path, 0, console)
-    assert "monitor: step 200: val ppl 2.0" in console.file.getvalue()

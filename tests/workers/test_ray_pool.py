@@ -1,4 +1,4 @@
-"""Many devices: training on two processes equals one, and an audit by two workers equals one by a loop."""
+"""Ray's workers: where they are, how many, and that one killed midway costs its batch alone."""
 
 import json
 import os
@@ -9,63 +9,13 @@ import time
 
 import pytest
 import torch
-import yaml
-from safetensors.torch import load_file
 
 import overmem
 from overmem.artifacts.store import SCHEMAS, Store
-from overmem.recipe.schema import check_recipe
-from overmem.training.trainer import train
-from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
-from tests.helpers.paths import SRC
-
-ALONE = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(SRC)}
-LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2", "--num_machines=1",
-          "--mixed_precision=no", "--dynamo_backend=no"]  # fmt: skip
-
-
-def python(*words, **environment):
-    return subprocess.run(
-        [sys.executable, *words], capture_output=True, text=True, timeout=280, env=ALONE | environment
-    )
-
-
-def test_two_processes_train_as_one(tmp_path, tokenizer):
-    save_checkpoint(tmp_path / "base", make_pico(tokenizer, seed=0), tokenizer, 0)
-    rows = [row | {"id": f"{turn}/{row['id']}"} for turn in range(2) for row in VAL_ROWS]
-    (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    recipe = {
-        "model": {"name": str(tmp_path / "base")},
-        "data": {"train": str(tmp_path / "data.jsonl"), "val": str(tmp_path / "data.jsonl[:6]")},
-        "output": "",
-        "save_base": True,
-        # A run of six steps is too short for the default bound, by the clock.
-        "monitor": {"max_cost": None},
-        "training": {"num_train_epochs": 2, "per_device_train_batch_size": 8, "learning_rate": 3e-3,
-                     "logging_steps": 1, "bf16": False, "use_cpu": True, "gradient_checkpointing": False,
-                     "dataloader_pin_memory": False, "save_only_model": True},
-    }  # fmt: skip
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-    outputs = [tmp_path / "one", tmp_path / "two"]
-    train(check_recipe(recipe | {"output": str(outputs[0])}, "test"))
-    batch = "training.per_device_train_batch_size=4"
-    command = ["-m", "overmem", "train", str(tmp_path / "recipe.yaml"), "--output", str(outputs[1])]
-    done = python(*LAUNCH, *command, "--set", batch)
-    assert done.returncode == 0, done.stderr[-3000:]
-    # Said once, whatever the number of processes.
-    for said in ("trained:", "training: step 6/6", "monitor: step 6"):
-        assert done.stdout.count(said) == 1, done.stdout
-    files = [sorted(path.relative_to(run) for path in run.rglob("*")) for run in outputs]
-    assert files[0] == files[1]
-    # Three steps an epoch of 24 rows: four rows on each of two processes.
-    for name in ("checkpoint-0", "checkpoint-3", "checkpoint-6"):
-        one, two = (load_file(run / name / "model.safetensors") for run in outputs)
-        assert max(float((one[key] - two[key]).abs().max()) for key in one) < 1e-5
-    logs = [json.loads((run / "checkpoint-6" / "trainer_state.json").read_text()) for run in outputs]
-    one, two = ([row["loss"] for row in log["log_history"] if "loss" in row] for log in logs)
-    assert len(one) == 6 and max(abs(a - b) for a, b in zip(one, two, strict=True)) < 1e-5
-    assert one[-1] < one[0]
-
+from overmem.errors import RunError
+from overmem.workers.ray_pool import SharedFolder, devices, shared_folder
+from tests.conftest import make_pico, save_checkpoint
+from tests.helpers.processes import ALONE
 
 CHECKPOINTS = ("checkpoint-10", "checkpoint-20", "checkpoint-30", "checkpoint-100")
 SLOW = """
@@ -133,3 +83,35 @@ def test_a_worker_killed_midway_costs_nothing_but_its_batch(
     assert records[0]["checkpoints"] == records[1]["checkpoints"]
     left = [path.name for path in shared.rglob("*") if path.suffix not in {".json", ".parquet"}]
     assert sorted(left) == sorted(CHECKPOINTS)
+
+
+@pytest.mark.parametrize(
+    ("resources", "device", "workers", "expected"),
+    [
+        ({"CPU": 16.0, "GPU": 8.0}, "auto", None, ("cuda", 8)),
+        ({"CPU": 16.0, "GPU": 8.0}, "cpu", None, ("cpu", 16)),
+        ({"CPU": 2.0}, "auto", None, ("cpu", 2)),
+        ({"CPU": 2.0}, "cuda", 4, ("cuda", 4)),  # a cluster that grows on demand
+    ],
+)
+def test_one_worker_a_device(resources, device, workers, expected):
+    assert devices(resources, device, workers) == expected
+
+
+def test_devices_that_ray_cannot_give():
+    with pytest.raises(RunError, match=r"cuda:1[\s\S]*auto, cpu or cuda"):
+        devices({"CPU": 2.0}, "cuda:1", None)
+    with pytest.raises(RunError, match="0 GPUs"):
+        devices({"CPU": 2.0}, "cuda", None)
+
+
+def test_a_worker_knows_the_folder_by_its_mark(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / "overmem"
+    with shared_folder(root) as place:
+        place.join()
+        for elsewhere in (tmp_path / "other" / place.mark.name, place.mark):
+            # Not there, or another folder of the same name.
+            with pytest.raises(RunError, match="shared filesystem"):
+                SharedFolder(folder=tmp_path, mark=elsewhere, text="another").join()
+    assert not root.exists()

@@ -1,17 +1,12 @@
-"""The pure parts of engines: names, requests, answers, seeds and waits."""
+"""The dialects of servers: what is asked, and how answers are read."""
 
 import json
 import math
-from email.utils import formatdate
 
 import pytest
 
-from overmem.errors import EngineError
-from overmem.models.engines.address import parse_engine
 from overmem.models.engines.dialect import DIALECTS, Question, read_answer, request_body
-from overmem.models.engines.openai import prompt_text
-from overmem.models.engines.transport import RetryPolicy, Server, Unusable, _retry_after
-from overmem.models.sampling import seed_of
+from overmem.models.engines.transport import Unusable
 
 QUESTION = Question(
     ids=(1, 2, 3),
@@ -27,24 +22,6 @@ QUESTION = Question(
 def completion(text="7", reason="stop", usage=None, logprobs=None):
     choice = {"text": text, "finish_reason": reason, "logprobs": logprobs}
     return {"choices": [choice], "usage": usage}
-
-
-@pytest.mark.parametrize(
-    ("name", "url"),
-    [
-        ("openai:http://localhost:8000", "http://localhost:8000/v1"),
-        ("openai:http://localhost:8000/", "http://localhost:8000/v1"),
-        ("openai:http://localhost:8000/v1/", "http://localhost:8000/v1"),
-        ("openai:https://gateway/team/openai/v1", "https://gateway/team/openai/v1"),
-        ("openai:http://[::1]:8000", "http://[::1]:8000/v1"),
-        ("openai-text:http://h:1", "http://h:1/v1"),
-    ],
-)
-def test_addresses(name, url):
-    address = parse_engine(name)
-    assert address.url == url
-    assert address.text_only == name.startswith("openai-text")
-    assert parse_engine("hf") is None
 
 
 def test_every_dialect_asks_for_the_whole_distribution_and_our_stops():
@@ -108,53 +85,3 @@ def test_log_probabilities_in_the_ways_that_servers_give_them(logprobs, mean):
 def test_what_is_no_answer_is_asked_for_again(broken):
     with pytest.raises(Unusable):
         read_answer(broken, ())
-
-
-def test_a_key_may_end_in_a_line_break_and_is_never_shown(monkeypatch):
-    for name in ("OVERMEM_API_KEY", "OPENAI_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    address = parse_engine("openai:http://localhost:1")
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-hush\n")
-    server = Server(address, RetryPolicy(timeout_seconds=1))
-    assert server.public("it was sk-hush here") == "it was *** here"
-    monkeypatch.setenv("OVERMEM_API_KEY", "sk-\nhush")
-    with pytest.raises(EngineError, match="cannot be sent") as refused:
-        Server(address, RetryPolicy(timeout_seconds=1))
-    assert "hush" not in str(refused.value)
-
-
-def test_seeds_differ_between_samples_examples_and_audits_and_stay():
-    seeds = {seed_of(s, name, k) for s in (0, 1) for name in ("a", "b") for k in range(50)}
-    assert len(seeds) == 200 and all(0 <= seed < 2**31 for seed in seeds)
-    assert seed_of(0, "a", 0) == seed_of(0, "a", 0)
-
-
-def test_waits_grow_and_are_spread_and_bounded():
-    retry_policy = RetryPolicy(timeout_seconds=1.0)
-    for attempt in range(1, 30):
-        most = min(0.5 * 2 ** (attempt - 1), 300)
-        waits = [retry_policy.wait_seconds(attempt) for _ in range(20)]
-        assert all(most / 2 <= wait <= most for wait in waits) and len(set(waits)) > 1
-
-
-def test_retry_after_in_seconds_or_as_a_date():
-    assert _retry_after({"retry-after": "7"}) == 7.0
-    assert _retry_after({"Retry-After": formatdate(usegmt=True)}) == pytest.approx(0, abs=2.5)
-    assert _retry_after({"Retry-After": "soon"}) is None and _retry_after({}) is None
-
-
-class Characters:
-    """A tokenizer of characters that puts a BOS (0) before every text, and reads `^` as one."""
-
-    def decode(self, ids, **_):
-        return "".join("^" if i == 0 else chr(i) for i in ids)
-
-    def __call__(self, text):
-        return {"input_ids": [0] + [0 if char == "^" else ord(char) for char in text]}
-
-
-def test_a_prompt_becomes_a_text_that_gives_the_same_tokens():
-    assert prompt_text(Characters(), [0, 97, 98]) == "ab"
-    # Without a BOS in front there is no such text: the server would add one.
-    with pytest.raises(EngineError, match="cannot be sent as text"):
-        prompt_text(Characters(), [97, 98])

@@ -174,7 +174,6 @@ def _measured_part(verdict: Verdict, manifest: Mapping[str, Any] | None, run: st
             if known and manifest is not None and verdict.evidence != "logged"
             else None
         ),
-        "from_recipe": known and manifest is not None and provenance.from_recipe(manifest),
     }
 
 

@@ -1,0 +1,76 @@
+"""Figures as text."""
+
+import math
+
+import pytest
+
+from overmem.formatting import (
+    DASH,
+    FULL,
+    MINUS,
+    accuracy_text,
+    certainty_text,
+    confidence_text,
+    estimate_text,
+    signed,
+    stage_text,
+)
+from overmem.records import Estimate
+
+
+@pytest.mark.parametrize(
+    ("confidence", "expected"),
+    [
+        (0.97, "97%"),
+        (0.9999, "over 99%"),
+        (1.0, "over 99%"),
+        (0.004, "under 1%"),
+        (math.nan, "none"),
+        (None, "none"),
+    ],
+)
+def test_confidence_never_claims_certainty(confidence: float | None, expected: str) -> None:
+    assert confidence_text(confidence) == expected
+
+
+def test_figures_without_interval_show_none() -> None:
+    lone = Estimate(0.5, math.nan, math.nan, 0)
+    assert accuracy_text(lone) == "50.0%"
+    assert estimate_text(lone) == "0.50"
+    assert estimate_text(Estimate(1234567.0, 1e6, 2e6, 5)) == "1.23e+06 (1e+06 to 2e+06)"
+
+
+DROP = Estimate(-0.12345, -0.2, -0.05, 30)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (estimate_text(DROP, "+.3f"), "-0.123 (-0.200 to -0.050)"),
+        (estimate_text(DROP, "+.3f", to=",", frame=" [{}]"), "-0.123 [-0.200,-0.050]"),
+        (
+            estimate_text(DROP, signed, frame=FULL),
+            f"{MINUS}0.123 (95% interval {MINUS}0.200 to {MINUS}0.050)",
+        ),
+        (estimate_text(Estimate(0.94, 0.9, 0.96, 50), ".1%", to=DASH), f"94.0% (90.0{DASH}96.0)"),
+    ],
+)
+def test_a_figure_stands_with_its_interval(text: str, expected: str) -> None:
+    assert text == expected
+
+
+def test_what_is_undefined_is_said_and_why_where_that_is_asked_for() -> None:
+    nothing = Estimate(math.nan, math.nan, math.nan, 0, "no grader was given")
+    lone = Estimate(0.5, math.nan, math.nan, 1, "one problem")
+    assert estimate_text(nothing) == "undefined"
+    assert estimate_text(nothing, why=True) == "undefined: no grader was given"
+    assert estimate_text(lone, ".1%") == "50.0%"
+    assert estimate_text(lone, ".1%", why=True) == "50.0% (no interval: one problem)"
+    assert estimate_text(Estimate(0.5, math.nan, math.nan, 1), why=True) == "0.50"
+
+
+def test_an_undetermined_stage_says_what_it_leans_to() -> None:
+    assert stage_text("fit", None) == "fit" and stage_text("undetermined", "fit") == "undetermined, leans fit"
+    assert certainty_text(None, 0.97) == "97% confidence"
+    assert certainty_text("fit", 0.63) == "leans fit, 63% confidence"
+    assert certainty_text("fit", math.nan) == "leans fit"

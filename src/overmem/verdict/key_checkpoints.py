@@ -24,7 +24,7 @@ def key_checkpoints(
     Args:
         store: the run's artifacts.
         manifest: of an audit whose core is done.
-        perplexity_ratio: bound of the recommendation (design section 5).
+        perplexity_ratio: bound of the recommendation (docs/definitions.md, Recommendation).
     """
     names = [checkpoint["name"] for checkpoint in manifest["checkpoints"]]
     if any("greedy val" not in checkpoint["row_keys"] for checkpoint in manifest["checkpoints"]):

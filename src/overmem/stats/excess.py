@@ -1,6 +1,6 @@
 """Take the excess NLL of a checkpoint apart: which tokens carry it, and what a temperature recovers.
 
-The two figures explain a verdict in one sentence (docs/definitions.md, The verdict). When it sits on tokens
+The two figures explain a verdict in one sentence (design section 4). When the excess sits on tokens
 that are not the model's own first choice, it is confidence in its own path, and accuracy can hold.
 
 Legend: T tokens of all val completions, N problems, G temperatures.
@@ -48,7 +48,7 @@ class ExcessSplit:
 def split_excess(
     logprob_T: Floats, is_top1_T: Bools, lowest_logprob_T: Floats, lowest_is_top1_T: Bools
 ) -> ExcessSplit:
-    """Split NLL(checkpoint) - NLL(lowest) into four cells (docs/definitions.md, The verdict).
+    """Split NLL(checkpoint) - NLL(lowest) into four cells (design section 4).
 
     Args:
         logprob_T: ln p of each reference token under the checkpoint, nats.

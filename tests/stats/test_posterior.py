@@ -77,7 +77,7 @@ def test_more_problems_shrink_the_draws():
 
 
 def test_confidence_is_calibrated_where_the_plain_bootstrap_is_not():
-    """Noisy plateaus at n = 400 (design section 5): the case in which the bootstrap fails."""
+    """Noisy plateaus at n = 400 (docs/calibration.md): the case in which the bootstrap fails."""
     ours, plain = [], []
     for seed in range(60):
         rng = np.random.default_rng([99, seed])

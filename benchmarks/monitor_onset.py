@@ -23,7 +23,8 @@ from overmem.monitor.problem_set import choose_problems, measure, prepare_proble
 from overmem.monitor.visit import visiting
 from overmem.tasks.template import Template
 from overmem.verdict.diagnose import find_store, judge_store
-from overmem.verdict.live import LiveRule, read_points
+from overmem.rule import Rule
+from overmem.verdict.live import read_points
 
 HEAD = (
     "| run | audit's onset (interval) | on | monitor's onset | on | answers | within one checkpoint? "
@@ -47,7 +48,7 @@ def watch(run, config, limit, answers):
         )
         with visiting(model):
             points.append(measure(panel, model, checkpoint.step, checkpoint.epoch)[0])
-        readings.append(read_points(points, panel.n_tokens, LiveRule()))
+        readings.append(read_points(points, panel.n_tokens, Rule()))
     return readings
 
 

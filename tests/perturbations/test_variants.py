@@ -71,7 +71,7 @@ def test_the_same_in_another_process():
     # Set order and hash() change with PYTHONHASHSEED; a reworded text must not.
     code = (
         "from overmem.records import Example\n"
-        "from overmem.tasks import wordmath\n"
+        "from overmem.synthetic import wordmath\n"
         "from overmem.synthetic.facts.splits import TASK as facts\n"
         "from overmem.synthetic.knights.splits import TASK as knights\n"
         "from overmem.perturbations import VARIANTS, perturb\n"

@@ -3,7 +3,7 @@
 from overmem.reporting.exhibits.build import Exhibits
 
 
-def test_recited_counts_what_became_verbatim(exhibits: Exhibits) -> None:
+def test_it_counts_what_became_verbatim(exhibits: Exhibits) -> None:
     found = exhibits.verbatim
     rows = {(name, example): exact for name, example, _, _, _, exact in found.rows}
     ids = {example for _, example in rows}

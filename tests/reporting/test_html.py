@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from overmem.artifacts.store import Store
 from overmem.errors import ArtifactError
 from overmem.formatting import DASH
 from overmem.records import CheckpointSummary, Estimate, Recommendation, Verdict
 from overmem.reporting.figures.dynamics import figure_variants
-from overmem.reporting.html import render_report, write_report
+from overmem.reporting.html import render_report
 from overmem.reporting.run import report
 from tests.helpers.verdicts import HOSTILE, make_verdict
 
@@ -177,17 +178,18 @@ def test_any_number_of_checkpoints(count: int) -> None:
 
 
 def test_write_is_atomic_and_leaves_no_litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Store(tmp_path / "overmem").write_record("verdict", make_verdict().to_dict())
     out = tmp_path / "deep" / "report.html"
-    assert write_report(make_verdict(), out, title="first") == out
+    assert report(tmp_path, out=out) == out
     before = out.read_text(encoding="utf-8")
-    assert "first" in before
+    Store(tmp_path / "overmem").write_record("verdict", make_verdict(stage="fit").to_dict())
 
     def full_disk(*_: object) -> None:
         raise OSError("no space left")
 
     monkeypatch.setattr(os, "replace", full_disk)
     with pytest.raises(OSError, match="no space"):
-        write_report(make_verdict(), out, title="second")
+        report(tmp_path, out=out)
     assert out.read_text(encoding="utf-8") == before
     assert [path.name for path in out.parent.iterdir()] == ["report.html"]
 

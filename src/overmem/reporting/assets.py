@@ -20,24 +20,24 @@ from overmem.reporting.figures.theme import DARK, LIGHT, Figure
 
 def render_page(
     template: str,
+    values: Mapping[str, Any],
     *,
     figures: Mapping[str, Figure],
     dynamics: Mapping[str, Any] | None = None,
     places: Mapping[str, str] | None = None,
     package: str = __package__,
     styles: tuple[str, ...] = ("page.css",),
-    **values: Any,
 ) -> str:
     """A self-contained page: style, figures and scripts inlined, all else forbidden by its policy.
 
     Args:
         template: name of the template.
+        values: what it is filled with.
         figures: by name.
         dynamics: the dynamics figure's variants.
         places: what stands for each checkpoint in the figures' series.
         package: where the template lies, and styles that are not here.
         styles: names of style sheets.
-        **values: what the template is filled with.
     """
     drawn = bool(figures or dynamics)
     scripts = {"plotly": plotly_js(), "draw": asset("draw.js")} if drawn else {}

@@ -7,10 +7,8 @@ written here, so a hostile checkpoint name can neither run nor call home even if
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from overmem.artifacts.store import write_text_atomic
 from overmem.formatting import spaced
 from overmem.records import VERDICT_SCHEMA, Cost, Repair, Verdict
 from overmem.reporting import provenance, view
@@ -31,22 +29,6 @@ TABLE_ROWS = 64
 """Figures with up to this many rows of data also show them as a table."""
 
 
-def write_report(verdict: Verdict, out: Path, *, title: str, **parts: Any) -> Path:
-    """Write the self-contained HTML report of one verdict, whole or not at all.
-
-    Args:
-        verdict: the record.
-        out: the HTML file; its folder is made when missing.
-        title: heading of the page, usually the run's name.
-        **parts: as `render_report`.
-
-    Returns:
-        `out`.
-    """
-    write_text_atomic(out, render_report(verdict, title=title, **parts))
-    return out
-
-
 def render_report(
     verdict: Verdict,
     *,
@@ -57,7 +39,7 @@ def render_report(
     exhibits: Exhibits | None = None,
     run: str | None = None,
 ) -> str:
-    """The report as a string.
+    """The self-contained HTML report of one verdict.
 
     Args:
         verdict: the record.
@@ -65,34 +47,33 @@ def render_report(
         manifest: the parsed `manifest.json`, for how it was measured; None leaves that part out.
         repair: the record; likewise.
         repair_is_old: whether one was left out, being of another audit.
-        exhibits: what the rows show beside the verdict; likewise.
+        exhibits: what the rows show beside a verdict on at least one checkpoint; likewise.
         run: the run's folder as it was named, for the commands; the title by default.
     """
     page = _Page(title)
-    has_checkpoints = bool(verdict.checkpoints)
-    last = verdict.checkpoints[-1].name if has_checkpoints else ""
+    audited = manifest is not None and "config" in manifest
+    last = verdict.checkpoints[-1].name if verdict.checkpoints else ""
     costs = [
         page.forest(f"costs-{i}", found, last, against)
         for i, (against, found) in enumerate(view.by_reference(verdict.costs))
     ]
     places = _places(exhibits) if exhibits is not None else {}
-    values = {
-        **_verdict_part(verdict),
-        **_repair_part(repair, page),
-        **_measured_part(verdict, manifest, run or title),
-        "exhibits": _exhibits(exhibits, page, places) if exhibits is not None and has_checkpoints else None,
-    }
     return render_page(
         "template.html",
+        {
+            "title": title,
+            **_verdict_part(verdict),
+            "costs": costs,
+            **_repair_part(repair, page),
+            "repair_is_old": repair_is_old,
+            "exhibits": _exhibits(exhibits, page, places) if exhibits is not None else None,
+            "rows_lost": audited and bool(verdict.checkpoints) and exhibits is None,
+            "dynamics_csv": page.link("dynamics", dynamics_table(verdict)),
+            **_measured_part(verdict, manifest, run or title),
+        },
         figures=page.figures,
-        dynamics=figure_variants(verdict) if has_checkpoints else None,
+        dynamics=figure_variants(verdict) if verdict.checkpoints else None,
         places={name: str(place) for name, place in places.items()},
-        title=title,
-        costs=costs,
-        repair_is_old=repair_is_old,
-        rows_lost=manifest is not None and "config" in manifest and has_checkpoints and exhibits is None,
-        dynamics_csv=page.link("dynamics", dynamics_table(verdict)),
-        **values,
     )
 
 

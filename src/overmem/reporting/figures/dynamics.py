@@ -14,7 +14,7 @@ from overmem.formatting import DASH, accuracy_text, confidence_text, estimate_te
 from overmem.records import CheckpointSummary, Verdict, finite_or_none
 from overmem.reporting.figures.curves import Band, Panel, finite_ends, stage_bands
 from overmem.reporting.figures.layout import STRIP_AXIS, figure_layout
-from overmem.reporting.figures.theme import DARK, LIGHT, STAGE_COLOURS, Theme, Trace, plotly_text, rgba
+from overmem.reporting.figures.theme import DARK, LIGHT, STAGE_COLOURS, Theme, Trace, mark, plotly_text, rgba
 
 Record = Mapping[str, Any]
 
@@ -157,7 +157,7 @@ def _line_trace(panel: Panel, theme: Theme) -> Trace:
         "y": values,
         "yaxis": panel.axis,
         "line": {"color": panel.colour, "width": 2.5},
-        "marker": {"size": size, "color": panel.colour, "line": {"color": theme.paper, "width": 1}},
+        "marker": mark("circle", size, panel.colour, theme.paper, 1),
         "hovertext": [_hover_text(summary) for summary in panel.checkpoints],
         "hoverinfo": "text",
     }
@@ -169,21 +169,9 @@ def _marker_traces(panel: Panel, theme: Theme) -> list[Trace]:
     recommended = panel.verdict.recommended
     chosen = panel.position(recommended.name if recommended is not None else None)
     if naive is not None:
-        ring = {
-            "symbol": "circle-open",
-            "size": 17,
-            "color": theme.ink,
-            "line": {"width": 1.5, "color": theme.ink},
-        }
-        traces.append(_marker(panel, naive, ring))
+        traces.append(_marker(panel, naive, mark("circle-open", 17, theme.ink, theme.ink)))
     if chosen is not None:
-        star = {
-            "symbol": "star",
-            "size": 16,
-            "color": theme.ink,
-            "line": {"width": 1.5, "color": theme.paper},
-        }
-        traces.append(_marker(panel, chosen, star))
+        traces.append(_marker(panel, chosen, mark("star", 16, theme.ink, theme.paper)))
     return traces
 
 

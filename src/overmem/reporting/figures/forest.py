@@ -22,6 +22,7 @@ from overmem.reporting.figures.theme import (
     Trace,
     axis,
     layout,
+    mark,
     plotly_text,
 )
 
@@ -87,12 +88,9 @@ def forest_figure(rows: Sequence[ForestRow], left: str) -> Figure | None:
                 "mode": "markers",
                 "x": [row.at if inside else math.copysign(reach - 0.2, row.at)],
                 "y": [i],
-                "marker": {
-                    "color": colour,
-                    "size": 11,
-                    "symbol": symbol if inside else arrow,
-                    "line": {"width": 2 if symbol.endswith("open") else 0, "color": colour},
-                },
+                "marker": mark(
+                    symbol if inside else arrow, 11, colour, colour, 2 if symbol.endswith("open") else 0
+                ),
                 "hovertext": [_hover(row)],
                 "hoverinfo": "text",
             }

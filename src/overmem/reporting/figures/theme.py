@@ -190,6 +190,11 @@ def plotly_text(text: object) -> str:
     return html.escape(visible(str(text)), quote=False)
 
 
+def mark(symbol: str, size: float, colour: str, edge: str, width: float = 1.5) -> dict[str, Any]:
+    """A marker with an edge."""
+    return {"symbol": symbol, "size": size, "color": colour, "line": {"width": width, "color": edge}}
+
+
 def diagonal(low: float = 0) -> Trace:
     """The dotted line from (low, low) to (1, 1), where both axes say the same."""
     return {

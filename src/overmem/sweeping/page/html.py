@@ -37,17 +37,19 @@ def render_sweep_report(result: SweepResult, *, title: str) -> str:
     drawn = {name: figure for name, figure in figures.items() if figure is not None}
     return render_page(
         "sweep.html",
+        {
+            "title": title,
+            "result": result,
+            "families": [
+                _family(family, i, title, f"onset-{i}" in drawn) for i, family in enumerate(result.families)
+            ],
+            "cells": view.cell_rows(result),
+            "stages": [(stage, code) for stage, code in STAGE_CODES.items() if stage != "undetermined"],
+            "settings": yaml.safe_dump(dict(result.settings), sort_keys=False),
+        },
         figures=drawn,
         package=__package__,
         styles=("page.css", "sweep.css"),
-        title=title,
-        result=result,
-        families=[
-            _family(family, i, title, f"onset-{i}" in drawn) for i, family in enumerate(result.families)
-        ],
-        cells=view.cell_rows(result),
-        stages=[(stage, code) for stage, code in STAGE_CODES.items() if stage != "undetermined"],
-        settings=yaml.safe_dump(dict(result.settings), sort_keys=False),
     )
 
 

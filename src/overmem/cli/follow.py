@@ -10,7 +10,7 @@ from overmem.auditing.options import AuditOptions
 from overmem.auditing.session import Progress
 from overmem.auditing.watch import Update, watch
 from overmem.cli.screen import say
-from overmem.formatting import accuracy_text, confidence_text, estimate_text
+from overmem.formatting import accuracy_text, certainty_text, estimate_text
 from overmem.records import Verdict
 from overmem.reporting.run import report
 from overmem.verdict.diagnose import diagnose
@@ -61,9 +61,9 @@ def _news(update: Update, place: Path) -> str:
 
 def _stage(verdict: Verdict) -> str:
     last = verdict.checkpoints[-1]
-    stage = last.stage if last.leaning is None else f"undetermined, leaning {last.leaning}"
+    stage = f"{last.stage} ({certainty_text(last.leaning, last.confidence)})"
     ship = f", ship {verdict.recommended.name}" if verdict.recommended is not None else ""
     return (
-        f"{last.name} is {stage} ({confidence_text(last.confidence)}), accuracy "
-        f"{accuracy_text(last.accuracy)}, perplexity {estimate_text(last.perplexity)}{ship}"
+        f"{last.name} is {stage}, accuracy {accuracy_text(last.accuracy)}, "
+        f"perplexity {estimate_text(last.perplexity)}{ship}"
     )

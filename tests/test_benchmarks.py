@@ -1,0 +1,34 @@
+"""Benchmarks are run by hand, so at least every name that they take from overmem must be there."""
+
+import ast
+import importlib
+from importlib.util import find_spec
+
+import pytest
+
+from tests.helpers.paths import ROOT
+
+FILES = sorted((ROOT / "benchmarks").rglob("*.py"))
+
+
+def missing(file):
+    """Names that a file imports from overmem, also within functions, and that are not there."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "overmem":
+            module = importlib.import_module(node.module)
+            for name in (alias.name for alias in node.names):
+                if not hasattr(module, name) and find_spec(f"{node.module}.{name}") is None:
+                    yield f"line {node.lineno}: {node.module}.{name}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_name_that_a_benchmark_takes_is_there(file):
+    assert list(missing(file)) == []
+
+
+def test_a_name_that_is_gone_is_found(tmp_path):
+    file = tmp_path / "one.py"
+    file.write_text(
+        "def f():\n    from overmem.records import Verdict, Guest\n    from overmem import stats\n"
+    )
+    assert list(missing(file)) == ["line 2: overmem.records.Guest"]

@@ -1,1 +1,1 @@
-"""A verdict for a person: one self-contained HTML page, or 80 columns of terminal."""
+"""A verdict for a person: one self-contained HTML page, Markdown, JSON, or a table in a notebook."""

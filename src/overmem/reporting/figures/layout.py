@@ -1,4 +1,4 @@
-"""Axes, labels and lines of the dynamics figure; `figures` has the data that they frame."""
+"""Axes, labels and lines of the dynamics figure; `dynamics` has the data that they frame."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The page of a sweep: its figure and what stands around it."""
+"""The page of a sweep: its figure, its template, and what stands around the figure."""

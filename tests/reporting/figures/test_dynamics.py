@@ -1,4 +1,7 @@
-"""The figure of a verdict: valid, with every point, and readable whatever its scale."""
+"""The figure of a verdict: valid, with every point, and readable whatever its scale.
+
+Covers: overmem.reporting.figures.curves, overmem.reporting.figures.layout, overmem.reporting.figures.palette
+"""
 
 from overmem.reporting.figures.curves import Panel
 from overmem.reporting.figures.dynamics import figure_variants

@@ -1,5 +1,6 @@
 # make demo   sets up and runs the whole flow on the bundled tiny model (minutes on 2 cores)
 # make test   sets up and runs linters, the type checker, the docs' links and the tests
+# make quick  runs the tests but the slow ones (those of more than about 5 seconds)
 # make docs   builds the documentation as a site, in site/
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,13 +10,16 @@ TORCH ?= torch==2.13.0
 # Test processes, each of one thread.
 JOBS ?= 2
 
-.PHONY: demo test check docs architecture organism smollm2 clean
+.PHONY: demo test quick check docs architecture organism smollm2 clean
 
 demo: .venv/installed
 	$(BIN)/overmem demo demo/run
 
 test: .venv/installed-dev check docs
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=20
+
+quick: .venv/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -22,6 +22,15 @@ VAL_ROWS = [
 ]
 
 
+def pytest_runtest_setup(item):
+    """Tests marked `gpu` are left out where there is no accelerator."""
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.accelerator.is_available():
+            pytest.skip("no accelerator")
+
+
 @pytest.fixture(scope="session")
 def tokenizer():
     from transformers import AutoTokenizer

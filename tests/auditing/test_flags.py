@@ -1,4 +1,7 @@
-"""Every option of an audit survives the way from the command line to a manifest and back to a command."""
+"""Every option of an audit survives the way from the command line to a manifest and back to a command.
+
+Covers: overmem.auditing.options
+"""
 
 import shlex
 from pathlib import Path

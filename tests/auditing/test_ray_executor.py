@@ -1,4 +1,7 @@
-"""Sharing out checkpoints: what becomes of work whose worker fails, on a stand-in for Ray."""
+"""Sharing out checkpoints: what becomes of work whose worker fails, on a stand-in for Ray.
+
+Covers: overmem.workers.progress_queue
+"""
 
 from pathlib import Path
 from types import SimpleNamespace

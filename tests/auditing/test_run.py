@@ -1,3 +1,8 @@
+"""An audit end to end on pico models: whole, resumed, and told when something changed.
+
+Covers: overmem.auditing.executor, overmem.auditing.manifest_writer
+"""
+
 import json
 import re
 import subprocess
@@ -216,6 +221,7 @@ print("kills", kills)
 """
 
 
+@pytest.mark.slow
 def test_an_audit_killed_ten_times_ends_with_the_same_rows(tmp_path, pico_run, val_file):
     settings = {"val": str(val_file), "train": str(val_file), "batch_tokens": 60, "max_new_tokens": 8}
     undisturbed = tmp_path / "undisturbed"

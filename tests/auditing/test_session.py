@@ -1,4 +1,9 @@
-"""Every axis end to end on pico models: planned, measured, resumed, compared, and bad input refused."""
+"""Every axis end to end on pico models: planned, measured, resumed, compared, and bad input refused.
+
+Covers: overmem.artifacts.evidence, overmem.artifacts.jobs, overmem.artifacts.rows,
+overmem.auditing.compute_rows, overmem.axes, overmem.axes.accuracy, overmem.axes.axis,
+overmem.axes.likelihood, overmem.verdict.compare, overmem.verdict.costs
+"""
 
 import copy
 import json
@@ -179,6 +184,7 @@ def samples_of(store):
     return {(r["example_id"], r["sample"]): r["text"] for r in rows if r["temperature"] > 0}
 
 
+@pytest.mark.slow
 def test_samples_at_another_temperature_are_not_compared(pico_run, files):
     done = run_all(pico_run, files, checkpoints="all")
     store, manifest = done.store, done.manifest

@@ -1,4 +1,7 @@
-"""Watching a folder that another tool fills: each checkpoint once, whole ones only, nothing lost."""
+"""Watching a folder that another tool fills: each checkpoint once, whole ones only, nothing lost.
+
+Covers: overmem.cli.follow, overmem.cli.watch
+"""
 
 import os
 import shutil
@@ -88,6 +91,7 @@ def test_bad_options_end_it_at_once(pico_run, val_file):
         next(watch(pico_run, settle=0.0))
 
 
+@pytest.mark.slow
 def test_watch_and_check_as_a_user_types_them(pico_run, val_file):
     def overmem(*arguments):
         command = [sys.executable, "-m", "overmem", *map(str, arguments)]

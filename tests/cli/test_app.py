@@ -1,3 +1,9 @@
+"""The command line as a user types it, in processes of its own.
+
+Covers: overmem, overmem.__main__, overmem.cli.audit, overmem.cli.diagnose, overmem.cli.options,
+overmem.cli.report, overmem.cli.screen
+"""
+
 import json
 import subprocess
 import sys
@@ -12,6 +18,7 @@ def overmem(*arguments, timeout=120):
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout)
 
 
+@pytest.mark.slow
 def test_the_flow_as_a_user_types_it(pico_run, val_file):
     done = overmem("audit", pico_run, "--val", val_file, "--train", val_file, "--limit", 6)
     assert done.returncode == 0, done.stderr
@@ -27,6 +34,7 @@ def test_the_flow_as_a_user_types_it(pico_run, val_file):
     assert (pico_run / "overmem" / "report.html").stat().st_size > 100_000
 
 
+@pytest.mark.slow
 def test_show_prompt_marks_where_the_completion_begins(pico_run, val_file):
     done = overmem("audit", pico_run, "--val", val_file, "--show-prompt")
     assert done.returncode == 0, done.stderr
@@ -102,6 +110,7 @@ def test_public_functions_are_not_shadowed_by_modules(pico_run, val_file):
     assert callable(package.audit) and callable(package.diagnose) and callable(package.report)
 
 
+@pytest.mark.slow
 def test_artifacts_kept_elsewhere_are_diagnosed_from_there(pico_run, val_file, tmp_path):
     done = overmem("audit", pico_run, "--val", val_file, "--limit", 4, "--out", tmp_path / "art")
     assert done.returncode == 0 and f"overmem diagnose {tmp_path / 'art'}" in done.stdout.replace("\n", "")
@@ -109,6 +118,7 @@ def test_artifacts_kept_elsewhere_are_diagnosed_from_there(pico_run, val_file, t
     assert (tmp_path / "art" / "report.html").is_file() and not (pico_run / "overmem").exists()
 
 
+@pytest.mark.slow
 def test_axes_may_be_named_one_by_one(pico_run, val_file):
     done = overmem(
         "audit", pico_run, "--val", val_file, "--limit", 4, "--axes", "likelihood", "--axes", "accuracy"
@@ -120,6 +130,7 @@ def test_axes_may_be_named_one_by_one(pico_run, val_file):
     assert done.returncode == 2 and "likelyhood" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_chat_template_that_is_left_out_is_said(pico_run, val_file):
     # Plain problems for a chat model are asked in words that its training never had, and all looks well.
     note = "pass --template chat"

@@ -12,6 +12,7 @@ from overmem.verdict.live import read_points
 from tests.helpers.points import RULE, points_of
 
 
+@pytest.mark.slow
 def test_the_whole_flow_runs_and_a_second_call_goes_on_from_it(tmp_path, monkeypatch):
     few = {
         "data.train": "wordmath:train[:24]", "data.val": "wordmath:val[:12]",

@@ -1,4 +1,7 @@
-"""Graders: what counts as right, held against math-verify where the fast path decides."""
+"""Graders: what counts as right, held against math-verify where the fast path decides.
+
+Covers: overmem.grading.answers, overmem.grading.letters, overmem.grading.math_equal
+"""
 
 from __future__ import annotations
 
@@ -117,6 +120,7 @@ def plain_pairs(draw: st.DrawFn) -> tuple[str, str]:
     return first, f"{draw(st.sampled_from([sign, sign, '-']))}{draw(spell).format(other)}{ending}"
 
 
+@pytest.mark.slow
 @settings(max_examples=1500, deadline=None)
 @given(pair=plain_pairs())
 def test_the_fast_path_agrees_with_math_verify(pair: tuple[str, str]) -> None:

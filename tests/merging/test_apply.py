@@ -1,4 +1,7 @@
-"""Merges of full weights: computed by hand, bounded in memory, whole or not there."""
+"""Merges of full weights: computed by hand, bounded in memory, whole or not there.
+
+Covers: overmem.merging, overmem.merging.card, overmem.merging.plan, overmem.merging.storage
+"""
 
 import errno
 import json

@@ -1,4 +1,7 @@
-"""What is no one model is refused, and named, before anything is written."""
+"""What is no one model is refused, and named, before anything is written.
+
+Covers: overmem.merging.adapters, overmem.merging.sources
+"""
 
 import json
 import shutil

@@ -1,4 +1,7 @@
-"""Answers in batches are those that are written one by one."""
+"""Answers in batches are those that are written one by one.
+
+Covers: overmem.models.kv_cache
+"""
 
 import pytest
 import torch

@@ -6,6 +6,7 @@ import torch
 
 from overmem.auditing import compute_rows as work
 from overmem.models import batches
+from overmem.models.loading import choose_device
 from overmem.models.scoring import TEMPERATURES, score_batch
 from overmem.tasks.template import Template, render
 from tests.conftest import VAL_ROWS, make_pico
@@ -67,6 +68,15 @@ def test_token_figures_against_a_direct_loop_over_the_softmax(tokenizer, rendere
         for g, temperature in enumerate(TEMPERATURES):
             warm = torch.log_softmax(logits[start + t - 1] / temperature, -1)[token].item()
             assert score.logprob_at_temperature[t][g] == pytest.approx(warm, abs=1e-4)
+
+
+@pytest.mark.gpu
+def test_an_accelerator_gives_the_scores_of_the_cpu(tokenizer, rendered):
+    model = make_pico(tokenizer, seed=1)
+    here = [score.to_row() for score in score_batch(model, rendered)]
+    there = [score.to_row() for score in score_batch(model.to(choose_device()), rendered)]
+    assert [row["nll_nats"] for row in there] == pytest.approx([row["nll_nats"] for row in here], rel=1e-3)
+    assert [row["is_top1"] for row in there] == [row["is_top1"] for row in here]
 
 
 def test_batch_shape_changes_nothing(tokenizer, rendered):

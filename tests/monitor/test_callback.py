@@ -1,4 +1,7 @@
-"""The monitor in real Trainer runs: what it logs, and that training does not notice it."""
+"""The monitor in real Trainer runs: what it logs, and that training does not notice it.
+
+Covers: overmem.cli.progress, overmem.monitor.log_files
+"""
 
 import copy
 import json
@@ -176,6 +179,7 @@ def test_tensorboard(run, tmp_path, monkeypatch):
     assert "train/overmem/stage_name/text_summary" in events.Tags()["tensors"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_trackio(tmp_path):
     """In a process of its own: trackio settles where its data lie when it is imported."""
@@ -471,6 +475,7 @@ torch.save(done, f"{folder}/done-{trainer.args.process_index}.pt")
 """
 
 
+@pytest.mark.slow
 def test_two_processes(tmp_path, data, base):
     base.save_pretrained(tmp_path / "base")
     (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in data))

@@ -1,4 +1,7 @@
-"""Other names and objects, whole words only, with the same answer."""
+"""Other names and objects, whole words only, with the same answer.
+
+Covers: overmem.perturbations.names, overmem.perturbations.nouns, overmem.perturbations.vocabulary
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Robustness variants: what each may change, what it must keep, and that chance alone decides nothing."""
+"""Robustness variants: what each may change, what it must keep, and that chance alone decides nothing.
+
+Covers: overmem.perturbations.languages
+"""
 
 from __future__ import annotations
 

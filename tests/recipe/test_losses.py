@@ -1,3 +1,8 @@
+"""Losses against their formulas, by hand.
+
+Covers: overmem.recipe.loss_formulas
+"""
+
 import math
 
 import pytest

@@ -1,3 +1,8 @@
+"""Recipes: what people write, checked and resolved.
+
+Covers: overmem.recipe.methods
+"""
+
 import pytest
 import yaml
 

@@ -1,4 +1,9 @@
-"""A repair end to end: a merge known to be better is found, proved and written; others are refused."""
+"""A repair end to end: a merge known to be better is found, proved and written; others are refused.
+
+Covers: overmem.cli.repair, overmem.cli.views.repair, overmem.repairing.card, overmem.repairing.narrative,
+overmem.repairing.output, overmem.repairing.plan, overmem.repairing.record, overmem.repairing.search,
+overmem.repairing.setup, overmem.repairing.split, overmem.repairing.trials
+"""
 
 import json
 import math
@@ -23,6 +28,8 @@ from overmem.repairing.setup import prepare_repair
 from overmem.repairing.temperature import fit_temperature
 from overmem.tasks.template import Template
 from tests.conftest import save_checkpoint
+
+pytestmark = pytest.mark.slow
 
 OWN_WORDS = 12
 """Tokens of the organism's own continuation that serve as a reference: no other model finds them likelier."""

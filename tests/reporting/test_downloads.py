@@ -1,4 +1,7 @@
-"""The CSV files of a report."""
+"""The CSV files of a report.
+
+Covers: overmem.reporting.figures.dynamics_data
+"""
 
 import csv
 import io

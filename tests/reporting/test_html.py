@@ -1,4 +1,7 @@
-"""The report as a page: self-contained, escaped and complete."""
+"""The report as a page: self-contained, escaped and complete.
+
+Covers: overmem.reporting.escaping, overmem.reporting.facts, overmem.reporting.view
+"""
 
 import json
 import math

@@ -1,4 +1,7 @@
-"""Paired differences, their intervals, and Holm's adjustment."""
+"""Paired differences, their intervals, and Holm's adjustment.
+
+Covers: overmem.stats.intervals
+"""
 
 import math
 

@@ -1,4 +1,8 @@
-"""A sweep of pico models: whole, killed and resumed, on two workers, with one killed or a cell that fails."""
+"""A sweep of pico models: whole, killed and resumed, on two workers, with one killed or a cell that fails.
+
+Covers: overmem.cli.sweep, overmem.sweeping.confirm, overmem.sweeping.executor, overmem.sweeping.gather,
+overmem.sweeping.plan, overmem.sweeping.work
+"""
 
 import json
 import math
@@ -24,6 +28,8 @@ from overmem.errors import OvermemError, RunError
 from overmem.sweeping.executor import Worker
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
 from tests.helpers.paths import ROOT
+
+pytestmark = pytest.mark.slow
 
 ALONE = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
 GRID = {"training.learning_rate": [1e-2, "3e-2"], "seed": [0, 1]}

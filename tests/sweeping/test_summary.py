@@ -1,4 +1,7 @@
-"""What configurations say together, by hand."""
+"""What configurations say together, by hand.
+
+Covers: overmem.sweeping.record
+"""
 
 import math
 

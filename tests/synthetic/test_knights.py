@@ -1,4 +1,8 @@
-"""Knights and knaves: one solution each, by a reader that shares no code with the maker."""
+"""Knights and knaves: one solution each, by a reader that shares no code with the maker.
+
+Covers: overmem.synthetic.knights.local, overmem.synthetic.knights.problems,
+overmem.synthetic.knights.solutions, overmem.synthetic.knights.splits, overmem.synthetic.knights.wording
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""`pocketcode`: problems of code with their tests."""
+"""`pocketcode`: problems of code with their tests.
+
+Covers: overmem.synthetic.pocketcode.problems, overmem.synthetic.pocketcode.splits,
+overmem.synthetic.pocketcode.steps
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,9 @@
+"""`wordmath`: every solution is true, and no problem is in two splits.
+
+Covers: overmem.synthetic.wordmath.problems, overmem.synthetic.wordmath.renumber,
+overmem.synthetic.wordmath.solutions, overmem.synthetic.wordmath.splits, overmem.synthetic.wordmath.wording
+"""
+
 from __future__ import annotations
 
 import hashlib

@@ -1,4 +1,7 @@
-"""Reading data files: every shape, every error, and the same rows that `datasets` reads."""
+"""Reading data files: every shape, every error, and the same rows that `datasets` reads.
+
+Covers: overmem.tasks.fields, overmem.tasks.shapes
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Rendering: the tokens are those that transformers (and so TRL) sees for the same text."""
+"""Rendering: the tokens are those that transformers (and so TRL) sees for the same text.
+
+Covers: overmem.tasks.rendered
+"""
 
 from __future__ import annotations
 

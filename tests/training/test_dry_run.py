@@ -1,4 +1,7 @@
-"""`overmem train RECIPE --dry-run`: every bundled recipe, against published sizes, without a download."""
+"""`overmem train RECIPE --dry-run`: every bundled recipe, against published sizes, without a download.
+
+Covers: overmem.cli.train
+"""
 
 import json
 
@@ -106,6 +109,7 @@ def test_metamathqa_rows_are_read(metamath):
     assert last.completion == METAMATH[-1]["response"] and last.answer == "\\frac{3}{2}"
 
 
+@pytest.mark.slow
 def test_every_bundled_recipe_has_a_dry_run(tmp_path, metamath):
     names = sorted(path.stem for path in BUNDLED.glob("*.yaml"))
     for name in [name for name in names if not name.startswith("sweep-")]:

@@ -1,4 +1,7 @@
-"""Losses in training, against TRL's own trainer, a written-out step, and themselves split otherwise."""
+"""Losses in training, against TRL's own trainer, a written-out step, and themselves split otherwise.
+
+Covers: overmem.training.logits
+"""
 
 import copy
 import json
@@ -254,6 +257,7 @@ def test_impossible_requests_are_refused(run, keywords, message):
         run(steps=1, **keywords)
 
 
+@pytest.mark.slow
 def test_the_plain_trainer_takes_the_same_losses(run, tmp_path, tokenizer, data, base):
     common = {"learning_rate": 0.1, "max_steps": 3, "optim": "sgd"}
 
@@ -319,6 +323,7 @@ if trainer.accelerator.is_main_process:
 """
 
 
+@pytest.mark.slow
 def test_two_processes(run, tmp_path, data, base):
     """Two processes equal TRL on two processes, and one process that accumulates twice."""
     base.save_pretrained(tmp_path / "base")

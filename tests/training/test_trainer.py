@@ -1,3 +1,8 @@
+"""Training leaves ordinary run folders, which continue where they stopped.
+
+Covers: overmem.recipe.base_model, overmem.training.resume
+"""
+
 import json
 import shutil
 import subprocess
@@ -218,6 +223,7 @@ def python(*words, **environment):
     )
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path, tokenizer):
     save_checkpoint(tmp_path / "base", make_pico(tokenizer, seed=0), tokenizer, 0)
     rows = [row | {"id": f"{turn}/{row['id']}"} for turn in range(2) for row in VAL_ROWS]

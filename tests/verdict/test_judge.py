@@ -1,4 +1,7 @@
-"""The verdict on planted runs, its invariances, and what it refuses."""
+"""The verdict on planted runs, its invariances, and what it refuses.
+
+Covers: overmem.stats.checks, overmem.verdict.recommendation
+"""
 
 from __future__ import annotations
 

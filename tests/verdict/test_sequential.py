@@ -1,4 +1,7 @@
-"""When a run is decided: against `judge`, and simulated runs."""
+"""When a run is decided: against `judge`, and simulated runs.
+
+Covers: overmem.verdict.key_checkpoints
+"""
 
 from __future__ import annotations
 

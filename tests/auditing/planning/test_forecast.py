@@ -1,4 +1,8 @@
-"""`overmem plan`: what an audit would cost, held against the audit itself."""
+"""`overmem plan`: what an audit would cost, held against the audit itself.
+
+Covers: overmem.auditing.planning.pending_references, overmem.auditing.planning.timing,
+overmem.reporting.terminal_tables
+"""
 
 import json
 import subprocess
@@ -146,6 +150,7 @@ def test_the_shape_is_that_of_the_loaded_model(session, tmp_path, tokenizer, val
     assert found.parameters == sum(p.numel() for p in adapted.parameters())
 
 
+@pytest.mark.slow
 def test_the_command(pico_run, val_file):
     command = [sys.executable, "-m", "overmem", "plan", str(pico_run), "--val", str(val_file)]
     command += ["--max-new-tokens", "8", "--devices", "2"]

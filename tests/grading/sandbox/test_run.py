@@ -1,6 +1,8 @@
 """The sandbox: what an answer must not do, tried for real; each time it is contained and the answer wrong.
 
 The attacks are safe by construction, should the sandbox not hold: few forks, one canary file, a closed port.
+
+Covers: overmem.grading.sandbox.inside, overmem.grading.sandbox.policy
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Answers from a server: the same rows as from the model in memory, whatever the server does meanwhile."""
+"""Answers from a server: the same rows as from the model in memory, whatever the server does meanwhile.
+
+Covers: overmem.models.engines.protocol
+"""
 
 import dataclasses
 import json
@@ -105,6 +108,7 @@ def test_rows_of_different_engines_do_not_mix(pico_run, val_file, server):
     assert named["greedy val"] not in (local["greedy val"], remote["greedy val"])
 
 
+@pytest.mark.slow
 def test_samples_are_seeded_one_by_one(pico_run, val_file, server, tmp_path):
     settings = QUICK | {"val": str(val_file), "axes": ("diversity",), "checkpoints": "all"}
     few = overmem.audit(pico_run, engine=server.engine, samples=3, **settings)
@@ -122,6 +126,7 @@ def test_samples_are_seeded_one_by_one(pico_run, val_file, server, tmp_path):
 FAULTS = ("500", "429", "truncate", "half json", "hang up", "abort", "stall")
 
 
+@pytest.mark.slow
 def test_faults_in_passing_change_nothing(pico_run, val_file, server, tmp_path):
     settings = QUICK | {"val": str(val_file), "engine": server.engine, "engine_timeout_seconds": 1.0}
     undisturbed = overmem.audit(pico_run, out=tmp_path / "undisturbed", **settings)
@@ -189,6 +194,7 @@ def free_port():
         return sock.getsockname()[1]
 
 
+@pytest.mark.slow
 def test_a_dead_server_is_one_message_and_nothing_is_written(pico_run, val_file):
     command = [sys.executable, "-m", "overmem", "audit", str(pico_run), "--val", str(val_file)]
     engine = f"openai:http://127.0.0.1:{free_port()}"
@@ -344,6 +350,7 @@ def test_adapters_by_name_and_what_needs_token_ids_stays_here(tmp_path, tokenize
     assert {job for job in keys if keys[job] == local[job]} == set(keys) - {"greedy val"}
 
 
+@pytest.mark.slow
 def test_a_repair_of_such_an_audit_uses_the_model_in_memory(pico_run, tmp_path, server):
     from overmem.auditing.options import saved_options
 

@@ -183,6 +183,7 @@ def test_its_arguments_are_read_and_those_of_others_refused():
         parse_engine("vllm:8000")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is an extra")
 @pytest.mark.parametrize("kind", ["full", "adapter"])
 def test_the_real_one(kind, tokenizer, tmp_path):

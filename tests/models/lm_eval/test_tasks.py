@@ -1,4 +1,7 @@
-"""Tasks of lm-evaluation-harness as OOD sets: the figures are lm-eval's own, and nothing else changes."""
+"""Tasks of lm-evaluation-harness as OOD sets: the figures are lm-eval's own, and nothing else changes.
+
+Covers: overmem.models.lm_eval.library
+"""
 
 import copy
 import json

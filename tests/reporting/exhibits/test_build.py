@@ -1,4 +1,7 @@
-"""The exhibits together: what they compare, and what they say where rows are missing."""
+"""The exhibits together: what they compare, and what they say where rows are missing.
+
+Covers: overmem.reporting.exhibits.kinds
+"""
 
 import json
 import subprocess

@@ -1,4 +1,7 @@
-"""The figure of a verdict: valid, with every point."""
+"""The figure of a verdict: valid, with every point.
+
+Covers: overmem.reporting.figures.layout
+"""
 
 from overmem.reporting.figures.dynamics import figure_variants
 from tests.helpers.verdicts import make_verdict

@@ -1,4 +1,7 @@
-"""The figure of differences: in half-widths of their intervals, worse to the right."""
+"""The figure of differences: in half-widths of their intervals, worse to the right.
+
+Covers: overmem.reporting.figures.theme
+"""
 
 import math
 from typing import Any

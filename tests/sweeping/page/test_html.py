@@ -1,4 +1,7 @@
-"""The page of a sweep in a real browser: it draws, fits, asks for nothing, and works without scripts."""
+"""The page of a sweep in a real browser: it draws, fits, asks for nothing, and works without scripts.
+
+Covers: overmem.sweeping.page.figure
+"""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -284,7 +284,7 @@ def nll_and_tokens(rows):
 
 def test_temperature_gap_is_that_of_the_verdict():
     rows = score_rows()
-    expected, _ = temperature_gap(*nll_and_tokens(rows), base_index=1)
+    (expected,) = temperature_gap(*nll_and_tokens(rows), base_index=1)
     assert figures_of({VAL_SCORES: rows})["temperature_gap"].value() == pytest.approx(expected)
     assert expected > 0
 

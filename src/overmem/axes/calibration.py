@@ -25,9 +25,9 @@ from overmem.artifacts.evidence import Evidence
 from overmem.artifacts.jobs import VAL_ANSWERS, VAL_SAMPLES, VAL_SCORES, Job
 from overmem.axes.axis import Available, Axis
 from overmem.axes.diversity import ProblemSamples, group_samples, has_votes
-from overmem.stats.measures import Counts, FloatArray, Measure, undefined
-
-IntArray = npt.NDArray[np.int64]
+from overmem.stats.arrays import FloatArray, IntArray
+from overmem.stats.excess import temperature_gap
+from overmem.stats.measures import Counts, Measure, undefined
 
 BINS = 15
 """Bins of every ECE, as in 1706.04599; also the fewest items it is taken from."""
@@ -221,11 +221,7 @@ def _probability_ece(rows: pl.DataFrame) -> Measure:
 
 
 def _temperature_gap(rows: pl.DataFrame, temperatures: Sequence[float]) -> Measure:
-    """NLL(1) - NLL(T) in nats per token, T from the grid and fitted on the other half of the problems.
-
-    Halves are fixed by a problem's place, so copies of one problem in a draw never serve both to
-    choose T and to read it.
-    """
+    """What the best temperature of the grid takes off the NLL; see `overmem.stats.excess.temperature_gap`."""
     name, population = "temperature_gap", "val:score"
     tokens_N = rows["n_tokens"].to_numpy().astype(np.float64)
     if 1.0 not in temperatures or tokens_N.sum() < BINS or len(rows) < 2:
@@ -236,24 +232,10 @@ def _temperature_gap(rows: pl.DataFrame, temperatures: Sequence[float]) -> Measu
     base = temperatures.index(1.0)
     nll_N_G = nll_at_temperatures(rows, len(temperatures))
 
-    even_N = np.arange(len(tokens_N)) % 2 == 0
-
     def statistic(counts: Counts) -> FloatArray:
-        gaps = [_gap_read(counts[population], nll_N_G, tokens_N, base, fit_N) for fit_N in (even_N, ~even_N)]
-        return np.asarray((gaps[0] + gaps[1]) / 2)
+        return temperature_gap(nll_N_G, tokens_N, base, counts[population])
 
     return Measure(name=name, direction="lower", sizes={population: len(rows)}, statistic=statistic)
-
-
-def _gap_read(
-    counts_D_N: FloatArray, nll_N_G: FloatArray, tokens_N: FloatArray, base: int, fit_N: npt.NDArray[np.bool_]
-) -> FloatArray:
-    """NLL(1) - NLL(T) of each draw on one half, T fitted on the other; see `temperature_gap`."""
-    chosen_D = (counts_D_N[:, fit_N] @ nll_N_G[fit_N]).argmin(axis=1)
-    read_D_G = counts_D_N[:, ~fit_N] @ nll_N_G[~fit_N]
-    gap_D = read_D_G[:, base] - read_D_G[np.arange(len(read_D_G)), chosen_D]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(gap_D / (counts_D_N[:, ~fit_N] @ tokens_N[~fit_N]))
 
 
 def nll_at_temperatures(rows: pl.DataFrame, n_temperatures: int) -> FloatArray:

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from overmem.records import Cost, Proof
-from overmem.stats.measures import FloatArray, Measure
+from overmem.stats.arrays import FloatArray
+from overmem.stats.measures import Measure
 from overmem.verdict.costs import DRAWS, Measured, compare_measured
 
 CERTAIN = 0.95

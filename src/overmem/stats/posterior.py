@@ -14,14 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from overmem.stats.arrays import FloatArray, IntArray
 from overmem.stats.gaussian_process import ACCURACY_PRIOR, LOG_NLL_PRIOR, log_evidence
 from overmem.stats.moments import Moments
 from overmem.stats.sampler import KEPT_POINTS, sample_scales, softmax, systematic_choice
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 _PAIRING_SEED = 1
 _IMAGINED_PAIRS = 60

@@ -13,14 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
+from overmem.stats.arrays import FloatArray
 from overmem.stats.gaussian_process import log_evidence
 from overmem.stats.moments import Moments
 from overmem.stats.posterior import Curves, FittedPrior, measured_vector
 from overmem.stats.sampler import softmax, systematic_choice
-
-FloatArray = npt.NDArray[np.float64]
 
 FUTURES = 400
 _DRAWS = 300

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from overmem.records import Estimate
-from overmem.stats.measures import FloatArray
+from overmem.stats.arrays import FloatArray
 
 FPR = 0.01
 """Share of non-members that may be taken for members (2112.03570 reports TPR at low FPR)."""

@@ -11,12 +11,9 @@ Shape suffixes: C checkpoints, H first points, M kept points, K coordinates.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from overmem.stats.arrays import FloatArray, IntArray
 from overmem.stats.gaussian_process import COORDINATES, CurvePrior, curve_covariances, log_evidence
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 FIRST_POINTS = 1200
 KEPT_POINTS = 300

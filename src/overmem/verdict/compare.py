@@ -21,8 +21,9 @@ from overmem.artifacts.store import Store
 from overmem.axes.accuracy import measures as accuracy_measures
 from overmem.errors import ArtifactError, RunError
 from overmem.records import Cost, to_plain
+from overmem.stats.arrays import FloatArray
 from overmem.stats.checks import check_settings
-from overmem.stats.measures import FloatArray, Measure
+from overmem.stats.measures import Measure
 from overmem.stats.paired import bootstrap
 from overmem.verdict.costs import DRAWS, compare_measured, measure_axes
 from overmem.verdict.diagnose import open_audit

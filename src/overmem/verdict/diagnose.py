@@ -182,7 +182,7 @@ def explain_severity(
     split = split_excess(logprob_T, top1_T, _flat(rows[1], "logprob"), _flat(rows[1], "is_top1").astype(bool))
     grid = manifest["temperatures"]
     nll_N_G = nll_at_temperatures(rows[0], len(grid))
-    gap, _ = temperature_gap(nll_N_G, rows[0]["n_tokens"].to_numpy().astype(np.float64), grid.index(1.0))
+    (gap,) = temperature_gap(nll_N_G, rows[0]["n_tokens"].to_numpy().astype(np.float64), grid.index(1.0))
     return dataclasses.replace(
         verdict.severity,
         own_path_share=split.own_path_share,

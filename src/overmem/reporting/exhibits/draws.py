@@ -15,8 +15,9 @@ import numpy as np
 from overmem.formatting import DASH, MINUS
 from overmem.records import Estimate
 from overmem.reporting.exhibits.kinds import Pair
+from overmem.stats.arrays import FloatArray
 from overmem.stats.intervals import NO_SPREAD
-from overmem.stats.measures import FloatArray, Measure
+from overmem.stats.measures import Measure
 from overmem.stats.paired import bootstrap
 
 DRAWS = 2000

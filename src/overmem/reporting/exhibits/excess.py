@@ -21,8 +21,9 @@ from overmem.reporting.escaping import plotly_text
 from overmem.reporting.exhibits.draws import Drawn, interval, signed_text
 from overmem.reporting.exhibits.kinds import Cell, Exhibit, Figure, Table, Trace, left_out
 from overmem.reporting.figures.theme import axis, layout, rounded
+from overmem.stats.arrays import FloatArray
 from overmem.stats.excess import MIN_EXCESS_NATS
-from overmem.stats.measures import FloatArray, Measure, ratio_measure
+from overmem.stats.measures import Measure, ratio_measure
 
 NAME, TITLE = "excess-nll", "What the excess NLL is made of"
 TOTAL = "all tokens"

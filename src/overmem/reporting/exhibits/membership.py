@@ -14,7 +14,7 @@ from overmem.axes.privacy import attack_measures, loss_score
 from overmem.reporting.exhibits.draws import Drawn, compare, plain_text
 from overmem.reporting.exhibits.kinds import Cell, Exhibit, Figure, Table, Trace, left_out
 from overmem.reporting.figures.theme import axis, diagonal, layout, rounded
-from overmem.stats.measures import FloatArray
+from overmem.stats.arrays import FloatArray
 
 NAME, TITLE = "membership-roc", "Membership: what the loss gives away"
 POINTS = 160

@@ -18,7 +18,7 @@ from overmem.reporting.escaping import plotly_text
 from overmem.reporting.exhibits.draws import DRAWS, SEED, Drawn, compare, interval
 from overmem.reporting.exhibits.kinds import Cell, Exhibit, Figure, Table, Trace, left_out
 from overmem.reporting.figures.theme import MARKER, axis, diagonal, layout, rounded
-from overmem.stats.measures import FloatArray
+from overmem.stats.arrays import FloatArray
 from overmem.stats.paired import draw_counts
 
 TOKENS, ANSWERS = "reliability-tokens", "reliability-answers"

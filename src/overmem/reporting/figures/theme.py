@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from overmem.reporting.exhibits.kinds import Trace
-from overmem.stats.measures import FloatArray
+from overmem.stats.arrays import FloatArray
 
 MARKER = {"color": "@series", "size": 7, "symbol": "@symbol"}
 """A point of a checkpoint's series."""

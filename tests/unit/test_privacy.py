@@ -28,7 +28,16 @@ from overmem.axes.privacy import (
     source_warnings,
     zlib_score,
 )
-from overmem.stats.roc import auroc, auroc_D, tpr_at_fpr, tpr_at_fpr_D
+from overmem.stats.roc import FPR, auroc, auroc_D, tpr_at_fpr_D
+
+
+def tpr_at_fpr(member_M, nonmember_K, fpr=FPR):
+    """With every problem counted once."""
+    (found,) = tpr_at_fpr_D(
+        member_M, nonmember_K, np.ones((1, len(member_M))), np.ones((1, len(nonmember_K))), fpr=fpr
+    )
+    return found
+
 
 SHAPES = [(1, 1), (3, 2), (30, 40), (150, 120)]
 

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 import overmem
-from overmem.axes.calibration import expected_calibration_error, reliability
+from overmem.axes.calibration import ece_measure
 from overmem.axes.diversity import pass_at_k
 from overmem.records import Cost, Estimate
 from overmem.reporting.downloads import csv_text, data_link, file_name
@@ -58,16 +58,21 @@ def token_rows(logprobs: list[list[float]], top1: list[list[bool]], sure: list[l
 
 
 def test_reliability_bins_are_those_of_the_axis() -> None:
+    from sklearn.calibration import calibration_curve
+
     rng = np.random.default_rng(0)
     sure = np.log(rng.random((40, 9))).tolist()
     right = (rng.random((40, 9)) < 0.6).tolist()
     items = token_items(token_rows(sure, right, sure))
     bins = reliability_bins(items, "val:score")
-    expected = reliability(items.confidence_M, items.correct_M)
-    assert [(b.n, pytest.approx(b.confidence), pytest.approx(b.accuracy.value)) for b in bins] == expected
+    accuracy, stated = calibration_curve(items.correct_M, items.confidence_M, n_bins=15, strategy="quantile")
+    assert [b.n for b in bins] == [24] * 15
+    assert [b.confidence for b in bins] == pytest.approx(stated)
+    assert [b.accuracy.value for b in bins] == pytest.approx(accuracy)
     assert all(b.accuracy.low <= b.accuracy.value <= b.accuracy.high for b in bins)
     gap = sum(b.n * abs(b.confidence - b.accuracy.value) for b in bins) / sum(b.n for b in bins)
-    assert gap == pytest.approx(expected_calibration_error(items.confidence_M, items.correct_M))
+    ece = ece_measure("ece", "val:score", 360, np.arange(360), items.confidence_M, items.correct_M)
+    assert gap == pytest.approx(ece.value())
 
 
 def test_pass_curve_is_the_unbiased_estimate_with_an_interval() -> None:

@@ -15,10 +15,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from overmem.artifacts.evidence import Evidence
@@ -33,17 +31,6 @@ BINS = 15
 """Bins of every ECE, as in 1706.04599; also the fewest items it is taken from."""
 
 
-class ReliabilityBin(NamedTuple):
-    """One point of a reliability diagram."""
-
-    n: int
-    """Items in the bin."""
-    confidence: float
-    """Their mean confidence."""
-    accuracy: float
-    """Share of them that is right."""
-
-
 def bin_equal_mass(confidence_M: FloatArray, bins: int = BINS) -> IntArray:
     """Bin of each item, 0 to bins - 1, so that bins hold equally many items.
 
@@ -56,50 +43,6 @@ def bin_equal_mass(confidence_M: FloatArray, bins: int = BINS) -> IntArray:
     """
     rank_M = np.searchsorted(np.sort(confidence_M), confidence_M, side="left")
     return np.asarray(rank_M * bins // max(len(confidence_M), 1), dtype=np.int64)
-
-
-def expected_calibration_error(
-    confidence_M: FloatArray,
-    correct_M: npt.ArrayLike,
-    weight_M: FloatArray | None = None,
-    bins: int = BINS,
-) -> float:
-    """Mean distance between confidence and accuracy over equal-mass bins: sum (n_b / n) |acc - conf|.
-
-    In [0, 1], lower is better; NaN without items. Source: 1706.04599, with equal-mass bins after
-    1904.01685, since most tokens are near certain and would fill one bin of equal width.
-
-    Args:
-        confidence_M: stated probability of being right.
-        correct_M: 1 where right, else 0.
-        weight_M: how often each item is counted; the bins are those of the items counted once.
-        bins: how many.
-    """
-    weight_M = np.ones(len(confidence_M)) if weight_M is None else weight_M
-    if weight_M.sum() == 0:
-        return float("nan")
-    # (n_b / n) |acc_b - conf_b| is |sum over the bin of correct - confidence| / n.
-    gap_M = weight_M * (np.asarray(correct_M, dtype=np.float64) - confidence_M)
-    gap_B = np.bincount(bin_equal_mass(confidence_M, bins), gap_M, minlength=bins)
-    return float(np.abs(gap_B).sum() / weight_M.sum())
-
-
-def reliability(confidence_M: FloatArray, correct_M: npt.ArrayLike, bins: int = BINS) -> list[ReliabilityBin]:
-    """Points of the reliability diagram: equal-mass bins that hold items, from least to most confident.
-
-    On the diagonal confidence equals accuracy; below it the model is surer than it is right.
-
-    Args:
-        confidence_M: stated probability of being right.
-        correct_M: 1 where right, else 0.
-        bins: how many.
-    """
-    bin_M = bin_equal_mass(confidence_M, bins)
-    right_M = np.asarray(correct_M, dtype=np.float64)
-    return [
-        ReliabilityBin(int(here.sum()), float(confidence_M[here].mean()), float(right_M[here].mean()))
-        for here in (bin_M == index for index in np.unique(bin_M))
-    ]
 
 
 def jobs(available: Available) -> tuple[Job, ...]:
@@ -142,7 +85,11 @@ def ece_measure(
     confidence_M: FloatArray,
     correct_M: FloatArray,
 ) -> Measure:
-    """An ECE whose items belong to problems, resampled with them in fixed bins.
+    """An expected calibration error whose items belong to problems, resampled with them in fixed bins.
+
+    The mean distance between confidence and accuracy over equal-mass bins, sum (n_b / n) |acc_b - conf_b|, in
+    [0, 1]; lower is better. Source: 1706.04599, with equal-mass bins after 1904.01685, since most tokens are
+    near certain and would fill one bin of equal width.
 
     Args:
         name: of the measure.
@@ -155,6 +102,7 @@ def ece_measure(
     if len(confidence_M) < BINS:
         reason = f"{len(confidence_M)} items are too few for {BINS} bins"
         return undefined(name, "lower", population, n_problems, reason)
+    # (n_b / n) |acc_b - conf_b| is |sum over the bin of correct - confidence| / n.
     cell_M = problem_M * BINS + bin_equal_mass(confidence_M)
     gap_N_B = np.bincount(cell_M, correct_M - confidence_M, minlength=n_problems * BINS).reshape(-1, BINS)
     items_N = np.bincount(problem_M, minlength=n_problems).astype(np.float64)

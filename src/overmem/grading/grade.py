@@ -55,11 +55,6 @@ class Grader:
     judge: Callable[[str, Example], Grade]
 
     @property
-    def measures_accuracy(self) -> bool:
-        """False for `none`: generation can be skipped."""
-        return self.name != "none"
-
-    @property
     def runs_code(self) -> bool:
         """Whether answers are run, which takes the user's permission and some 50 ms each."""
         return self.name == "code"

@@ -67,11 +67,6 @@ def auroc_D(
         return np.asarray(np.einsum("dm,dm->d", counts_D_M, beaten_D_M) / 2 / pairs_D)
 
 
-def tpr_at_fpr(member_M: FloatArray, nonmember_K: FloatArray, fpr: float = FPR) -> float:
-    """Largest share of members found while at most `fpr` of the non-members are taken for members."""
-    return float(tpr_at_fpr_D(member_M, nonmember_K, *_once_each(member_M, nonmember_K), fpr=fpr)[0])
-
-
 def tpr_at_fpr_D(
     member_M: FloatArray,
     nonmember_K: FloatArray,

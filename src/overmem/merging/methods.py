@@ -93,8 +93,8 @@ def slerp_weights(products: tuple[float, float, float], t: float) -> tuple[float
     """The factors of `a` and `b` in a spherical interpolation of two tensors seen as vectors (slerp).
 
     `sin((1 - t) angle) / sin(angle)` and `sin(t angle) / sin(angle)` (Shoemake, SIGGRAPH 1985), which keep
-    the lengths. When the two are nearly parallel, or one is zero, it is linear: `1 - t` and `t`. Tensors of two
-    checkpoints of one fine-tune usually are.
+    the lengths. When the two are nearly parallel, or one is zero, it is linear: `1 - t` and `t`. Tensors of
+    two checkpoints of one fine-tune usually are.
 
     Args:
         products: a.b, a.a and b.b.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
+from overmem.synthetic.drawn import HashRange
 from overmem.synthetic.facts.wording import ASKING, OWNING, UNSEEN_ASKING, UNSEEN_OWNING
 from overmem.synthetic.facts.world import ANIMALS, FAMILIES, KINDS, WORLD
 from overmem.synthetic.wordmath.wording import NAMES
@@ -15,12 +16,9 @@ N_OPTIONS = 4
 
 
 @dataclass(frozen=True)
-class Split:
+class Split(HashRange):
     """Which questions a split holds."""
 
-    low: int
-    high: int
-    """The split holds questions whose hash bucket (0..99) is in [low, high)."""
     hops: tuple[int, ...] = (1, 2)
     """How many facts of the world lead from what a person has to what is asked."""
     relations: tuple[str, ...] = ("does",)

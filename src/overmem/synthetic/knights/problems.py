@@ -12,13 +12,9 @@ from functools import cache, cached_property
 from itertools import combinations, permutations, product
 from typing import NamedTuple
 
-from overmem.synthetic.knights.wording import (
-    KINDS,
-    NAMES,
-    SAYINGS,
-    TRAINED_KINDS,
-    UNSEEN_SAYINGS,
-)
+from overmem.synthetic.drawn import HashRange
+from overmem.synthetic.knights.wording import KINDS, SAYINGS, TRAINED_KINDS, UNSEEN_SAYINGS
+from overmem.synthetic.wordmath.wording import NAMES
 
 Roles = tuple[bool, ...]
 """One a person: True for a knight."""
@@ -78,12 +74,9 @@ class Puzzle:
 
 
 @dataclass(frozen=True)
-class Split:
+class Split(HashRange):
     """Which puzzles a split holds."""
 
-    low: int
-    high: int
-    """The split holds puzzles whose hash bucket (0..99) is in [low, high)."""
     people: tuple[int, ...] = (2, 2, 3)
     """How many people there may be, each as likely as it occurs here."""
     kinds: tuple[str, ...] = TRAINED_KINDS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from overmem.records import Example
 from overmem.synthetic.drawn import DrawnTask
 from overmem.synthetic.pocketcode.problems import ENTRY_POINT, Asked, Split, draw_problem, write_solution
 from overmem.synthetic.pocketcode.steps import STEPS, UNSEEN_STEPS
@@ -41,15 +40,4 @@ TASK = DrawnTask(
     answer=lambda _: None,
     describe=_describe,
 )
-
-
-def load_split(name: str) -> list[Example]:
-    """All problems of a split, the same on every machine.
-
-    Args:
-        name: `train`, `val`, `test`, `ood_depth`, `ood_operations` or `ood_phrasing`.
-
-    Raises:
-        DataError: the split does not exist.
-    """
-    return TASK.load_split(name)
+load_split = TASK.load_split

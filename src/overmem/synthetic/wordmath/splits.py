@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from overmem.records import Example
 from overmem.synthetic.drawn import DrawnTask
-from overmem.synthetic.wordmath.problems import Problem, Split, draw_problem
+from overmem.synthetic.wordmath.problems import Split, draw_problem
 from overmem.synthetic.wordmath.solutions import write_prompt, write_solution
 from overmem.synthetic.wordmath.wording import OTHER_STYLE, TRAINED_CHANGES, UNSEEN_CHANGES
 
@@ -32,6 +32,7 @@ TASK = DrawnTask(
     describe=lambda problem: {"operations": problem.operations, "n_steps": len(problem.steps)},
     also=(VAL_OTHER_STYLE,),
 )
+draw_examples, recall_problem = TASK.draw_examples, TASK.recall
 
 
 def load_split(name: str) -> list[Example]:
@@ -46,22 +47,6 @@ def load_split(name: str) -> list[Example]:
     if name == VAL_OTHER_STYLE:
         return [_in_other_hand(example) for example in load_split("val")]
     return TASK.load_split(name)
-
-
-def draw_examples(name: str, split: Split, size: int) -> list[Example]:
-    """The first `size` different problems that a split's random numbers give.
-
-    Args:
-        name: names the examples and seeds the draw.
-        split: which problems are allowed.
-        size: how many.
-    """
-    return TASK.draw_examples(name, split, size)
-
-
-def recall_problem(example: Example) -> Problem | None:
-    """The problem behind an example, drawn again; None when it is not one of `load_split`, as it was."""
-    return TASK.recall(example)
 
 
 def _in_other_hand(example: Example) -> Example:

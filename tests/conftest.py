@@ -88,3 +88,10 @@ def ending(monkeypatch):
 
     monkeypatch.setitem(work.WORK, "greedy", ends)
     monkeypatch.setattr("overmem.auditing.session.Session.regrade", lambda *_: None)
+
+
+@pytest.fixture
+def base(tmp_path: Path, tokenizer) -> Path:
+    """A base model for adapters."""
+    save_checkpoint(tmp_path / "base", make_pico(tokenizer, seed=0, initializer_range=0.2), tokenizer, 0)
+    return tmp_path / "base"

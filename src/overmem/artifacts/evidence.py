@@ -14,6 +14,7 @@ from typing import Any, get_args
 import polars as pl
 
 from overmem.artifacts.jobs import Job, JobKind
+from overmem.artifacts.manifest import CheckpointRows, Manifest, MeasuredModel
 from overmem.artifacts.rows import read_job
 from overmem.artifacts.store import Store
 
@@ -40,13 +41,13 @@ class MeasuredCheckpoint:
     """One checkpoint of one audited run."""
 
     store: Store
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     name: str
 
     @property
-    def record(self) -> Mapping[str, Any]:
+    def record(self) -> CheckpointRows:
         """The checkpoint's entry in the manifest."""
-        return next(c for c in self.manifest["checkpoints"] if c["name"] == self.name)
+        return self.manifest.checkpoint(self.name)
 
     def jobs(self) -> set[Job]:
         """What was measured here, on the checkpoint or on the base model it came from.
@@ -57,8 +58,8 @@ class MeasuredCheckpoint:
 
     @cached_property
     def _jobs(self) -> set[Job]:
-        base = self.manifest.get("base") or {"row_keys": {}}
-        keys = set(self.record["row_keys"]) | set(base["row_keys"])
+        base = self.manifest.base
+        keys = {*self.record.row_keys, *(() if base is None else base.row_keys)}
         known = (job for job in _known_jobs(self.manifest) if str(job) in keys)
         return {job for job in known if len(read_job(self.store, self.manifest, self._of(job), job, ()))}
 
@@ -68,11 +69,13 @@ class MeasuredCheckpoint:
 
     def settings(self, job: Job) -> str | None:
         """A short name for the settings of a job; None where an older overmem did not note them."""
-        noted: Mapping[str, str] = self._of(job).get("settings", {})
-        return noted.get(str(job))
+        return self._of(job).settings.get(str(job))
 
-    def _of(self, job: Job) -> Mapping[str, Any]:
-        return self.record if job.model == "checkpoint" else self.manifest["base"]
+    def _of(self, job: Job) -> MeasuredModel:
+        if job.model == "checkpoint":
+            return self.record
+        assert self.manifest.base is not None
+        return self.manifest.base
 
 
 def align_evidence(places: Sequence[MeasuredCheckpoint], jobs: set[Job] | None = None) -> list[Evidence]:
@@ -102,8 +105,8 @@ def align_evidence(places: Sequence[MeasuredCheckpoint], jobs: set[Job] | None =
         Evidence(
             rows=rows,
             texts=_texts(place),
-            temperatures=tuple(place.manifest["temperatures"]),
-            sources={name: split["source"] for name, split in place.manifest["splits"].items()},
+            temperatures=place.manifest.temperatures,
+            sources={name: split.source for name, split in place.manifest.splits.items()},
         )
         for place, rows in zip(places, aligned, strict=True)
     ]
@@ -140,13 +143,13 @@ def settings_differ(places: Sequence[MeasuredCheckpoint], job: Job) -> bool:
     return any(len(found) > 1 for found in settings.values())
 
 
-def _known_jobs(manifest: Mapping[str, Any]) -> set[Job]:
+def _known_jobs(manifest: Manifest) -> set[Job]:
     """Every job that could be named in a manifest of these sets."""
     found = set()
-    for split in manifest["splits"].values():
+    for split in manifest.splits.values():
         for kind in get_args(JobKind):
             for model in ("checkpoint", "base"):
-                found.add(Job(kind, split["set"], split["variant"], model))
+                found.add(Job(kind, split.set, split.variant, model))
     return found
 
 

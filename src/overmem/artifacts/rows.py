@@ -6,15 +6,15 @@ which problems, so rows of other settings or other data never slip in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from overmem.artifacts.jobs import VAL_ANSWERS, VAL_SCORES, Job
+from overmem.artifacts.manifest import CheckpointRows, Manifest, MeasuredModel
 from overmem.artifacts.store import Store
 from overmem.errors import ArtifactError
 
@@ -23,8 +23,8 @@ FloatArray = npt.NDArray[np.float64]
 
 def read_job(
     store: Store,
-    manifest: Mapping[str, Any],
-    checkpoint: Mapping[str, Any],
+    manifest: Manifest,
+    model: MeasuredModel,
     job: Job,
     columns: Sequence[str] | None = None,
 ) -> pl.DataFrame:
@@ -33,13 +33,13 @@ def read_job(
     Args:
         store: the run's artifacts.
         manifest: the record that describes them.
-        checkpoint: its entry in the manifest, or the manifest's `base`.
+        model: a checkpoint of the manifest, or its base model.
         job: what was done.
         columns: read only these beside the identity.
     """
-    split = manifest["splits"][job.data]
-    table = store.read_rows(checkpoint["name"], job.table, checkpoint["row_keys"][str(job)], columns)
-    keep = pl.DataFrame({"example_id": split["example_ids"], "example_sha": split["example_shas"]})
+    split = manifest.splits[job.data]
+    table = store.read_rows(model.name, job.table, model.row_keys[str(job)], columns)
+    keep = pl.DataFrame({"example_id": split.example_ids, "example_sha": split.example_shas})
     found = table.filter(pl.col("split") == job.set).join(keep, on=["example_id", "example_sha"], how="semi")
     return found.sort("example_id", "sample") if "sample" in found.columns else found.sort("example_id")
 
@@ -60,13 +60,13 @@ class Core:
     n_tokens_N: FloatArray
 
 
-def read_core(store: Store, manifest: Mapping[str, Any]) -> Core:
+def read_core(store: Store, manifest: Manifest) -> Core:
     """Likelihood and accuracy of all checkpoints on the problems they share.
 
     Raises:
         ArtifactError: no problem was measured at every checkpoint.
     """
-    tables = [_core_rows(store, manifest, checkpoint) for checkpoint in manifest["checkpoints"]]
+    tables = [_core_rows(store, manifest, checkpoint) for checkpoint in manifest.checkpoints]
     shared = set.intersection(*(set(table["example_id"]) for table in tables))
     if not shared:
         raise ArtifactError(
@@ -84,7 +84,7 @@ def read_core(store: Store, manifest: Mapping[str, Any]) -> Core:
     )
 
 
-def _core_rows(store: Store, manifest: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> pl.DataFrame:
+def _core_rows(store: Store, manifest: Manifest, checkpoint: CheckpointRows) -> pl.DataFrame:
     """One row a val problem: example_id, example_sha, nll_nats, n_tokens, correct."""
     likelihood = read_job(store, manifest, checkpoint, VAL_SCORES, ("n_tokens", "nll_nats"))
     answers = read_job(store, manifest, checkpoint, VAL_ANSWERS, ("correct",))

@@ -95,12 +95,6 @@ def settings_key(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def audit_key(manifest: Mapping[str, Any]) -> str:
-    """A short name for what an audit describes: these weights, these val problems."""
-    weights = {record["name"]: record["weights"] for record in manifest["checkpoints"]}
-    return settings_key({"weights": weights, "val": manifest["splits"]["val"]["fingerprint"]})
-
-
 def write_text_atomic(path: Path, text: str) -> None:
     """Write a whole text file or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from overmem.artifacts.store import Store
-from overmem.auditing import problems as data
-from overmem.auditing.options import AuditConfig
+from overmem.auditing.options import AuditOptions
+from overmem.auditing.problems import load_problems, render_first
 from overmem.auditing.session import Progress, Session
 from overmem.models.engines.address import InProcess, parse_engine
 from overmem.models.engines.hf import HfEngine
@@ -23,7 +23,7 @@ from overmem.tasks.template import preview
 
 def open_session(
     run: Run,
-    config: AuditConfig,
+    options: AuditOptions,
     out: Path | None = None,
     progress: Progress | None = None,
     device: torch.device | None = None,
@@ -32,7 +32,7 @@ def open_session(
 
     Args:
         run: the checkpoints.
-        config: what to measure and how.
+        options: what to measure and how.
         out: artifact folder; `RUN/overmem` by default.
         progress: told after every batch.
         device: where models are loaded, when it is not for this process to choose.
@@ -40,53 +40,53 @@ def open_session(
     Raises:
         OvermemError: bad data, no tokenizer, an unusable device.
     """
-    host = _host(run, config, device)
+    host = _host(run, options, device)
     tokenizer = host.tokenizer()
     return Session(
         run=run,
         host=host,
         tokenizer=tokenizer,
-        problems=data.load_problems(config, tokenizer),
-        config=config,
+        problems=load_problems(options, tokenizer),
+        options=options,
         store=Store.of_run(run.path, out),
         progress=progress or (lambda *_: None),
-        engine=make_engine(config, host),
+        engine=make_engine(options, host),
     )
 
 
-def make_engine(config: AuditConfig, host: ModelHost) -> Engine:
+def make_engine(options: AuditOptions, host: ModelHost) -> Engine:
     """The engine that the options name; nothing is contacted or started yet.
 
     Raises:
         RunError: an unknown engine or a URL that cannot be used.
     """
-    address = parse_engine(config.engine)
+    address = parse_engine(options.engine)
     if address is None:
-        return HfEngine(config.batch_tokens)
+        return HfEngine(options.batch_tokens)
     if isinstance(address, InProcess):
         return VllmEngine(host, address.arguments)
     return OpenAiEngine(
         address,
-        template=config.engine_model,
-        on_demand=config.engine_on_demand,
-        concurrency=config.engine_concurrency,
-        retry_policy=RetryPolicy(timeout_seconds=config.engine_timeout_seconds),
+        template=options.engine_model,
+        on_demand=options.engine_on_demand,
+        concurrency=options.engine_concurrency,
+        retry_policy=RetryPolicy(timeout_seconds=options.engine_timeout_seconds),
     )
 
 
-def show_prompt(run: Run, config: AuditConfig) -> str:
+def show_prompt(run: Run, options: AuditOptions) -> str:
     """The first val example exactly as the model sees it, and what the data were recognised as."""
-    found, first = data.render_first(config, _host(run, config).tokenizer())
-    return f"{config.val}: {found.shape}, grader {config.grader or found.grader}\n\n{preview(first)}"
+    found, first = render_first(options, _host(run, options).tokenizer())
+    return f"{options.val}: {found.shape}, grader {options.grader or found.grader}\n\n{preview(first)}"
 
 
-def _host(run: Run, config: AuditConfig, device: torch.device | None = None) -> ModelHost:
-    device = device or choose_device(config.device)
+def _host(run: Run, options: AuditOptions, device: torch.device | None = None) -> ModelHost:
+    device = device or choose_device(options.device)
     return ModelHost(
         run,
         device=device,
-        dtype=choose_dtype(config.dtype, device),
-        base_model=config.base_model,
-        trust_remote_code=config.trust_remote_code,
-        allow_pickle=config.allow_pickle,
+        dtype=choose_dtype(options.dtype, device),
+        base_model=options.base_model,
+        trust_remote_code=options.trust_remote_code,
+        allow_pickle=options.allow_pickle,
     )

@@ -1,130 +1,217 @@
-"""What an audit measures and how: the options, with what the run's own recipe knows filled in."""
+"""What an audit measures and how: one model, from which the command line and the Python signature are made.
+
+The options as asked for (`AuditOptions`) are resolved for a run (`resolve_options`): what is not said is
+taken from the run's own recipe. The resolved options are saved in the manifest. `overmem.auditing.flags`
+writes and reads them as options of the command line.
+"""
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from overmem.axes import CORE, choose_axes
-from overmem.errors import OvermemError, RunError
+from overmem.artifacts.manifest import Manifest
+from overmem.axes import CORE, axes_implied_by, choose_axes
+from overmem.errors import ArtifactError, OvermemError, RunError
 from overmem.models.engines.address import Address, check_template, parse_engine
-from overmem.recipe.schema import RECIPE_NAME, Recipe, check_recipe
+from overmem.recipe.schema import RECIPE_NAME, Recipe, check_recipe, wrong_fields
 from overmem.records import Run
+from overmem.rule import DEFAULT_RULE, Rule
 from overmem.tasks.template import Template
 
+F = TypeVar("F", bound=Callable[..., Any])
 Half = Literal["search", "confirm"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class AuditConfig:
-    """What to measure and how; saved, resolved, in the manifest."""
+def _names(written: Any) -> Any:
+    """Axis names joined by commas, or one by one."""
+    return tuple(filter(None, written.split(","))) if isinstance(written, str) else written
 
-    val: str
-    """Source of the problems that decide (see `overmem.tasks.sources`)."""
-    train: str | None = None
-    """Source of the training data, of which a subset is measured to show memorization."""
-    ood: Mapping[str, str] = field(default_factory=dict)
-    """Sources of other distributions, by name."""
-    references: Mapping[str, str] = field(default_factory=dict)
-    """Sources of references by other hands than the training data's, by name; scored, never asked."""
-    variants: Mapping[str, str | None] | None = None
-    """Perturbations of val by name; a source for a user's own file, None for a built-in one. By default
-    all the built-in ones that can change these problems."""
-    axes: tuple[str, ...] = CORE
+
+Source = Annotated[
+    str, BeforeValidator(lambda written: str(written) if isinstance(written, Path) else written)
+]
+"""A data source; a path is one."""
+
+
+class AuditOptions(BaseModel):
+    """What to measure and how; saved, resolved, in the manifest.
+
+    The first sentence under each field is its help on the command line.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, arbitrary_types_allowed=True, use_attribute_docstrings=True
+    )
+
+    val: Source = ""
+    """Problems that decide; the run's recipe by default. A source as in `overmem.tasks.sources`."""
+    train: Source | None = None
+    """Training data, to measure memorization on. A subset as large as val is measured."""
+    ood: dict[str, Source] = {}
+    """NAME=SOURCE: problems of another distribution; repeatable."""
+    references: dict[str, Source] = {}
+    """NAME=SOURCE: references in another style than the training data's; repeatable. Scored, never asked."""
+    variants: dict[str, Source | None] | None = None
+    """Perturbation of val: a built-in NAME, or NAME=FILE; all built-ins by default."""
+    axes: Annotated[tuple[str, ...], BeforeValidator(_names)] = CORE
+    """all, or some of likelihood,accuracy,calibration,...; repeatable; the first two by default."""
     checkpoints: str = "key"
-    """Where axes other than the core are measured: `key`, those a verdict compares (lowest perplexity,
-    recommended, last); `all`; or names joined by commas."""
+    """Where axes beyond the first two are measured: key, all, or names. `key` checkpoints are those that a
+    verdict compares (lowest perplexity, recommended, last); names are joined by commas."""
     limit: int | None = None
-    """Most problems of each set, drawn by `seed`; a larger limit keeps the smaller one's problems."""
-    limits: Mapping[str, int] = field(default_factory=dict)
+    """Most problems of each set, drawn by --seed; AXIS=N for one axis; repeatable. A larger limit keeps the
+    problems of a smaller one."""
+    limits: dict[str, int] = {}
     """The same for single axes."""
     samples: int = 8
-    """Answers to each problem for the axes that sample."""
+    """Answers to each problem, for the axes that sample."""
     temperature: float = 0.8
+    """Of those answers."""
     budget_minutes: float | None = None
-    """Time to share out; what does not fit is measured on fewer problems."""
+    """Minutes to share out; what does not fit is measured less."""
     until_decided: bool = False
-    """Leave out the problems that would not change the verdict; see `overmem.auditing.until_decided`."""
+    """Stop answering once the rest would not change the verdict. See `overmem.auditing.until_decided`."""
     seed: int = 0
+    """Seed of everything random."""
     half: Half | None = None
-    """Only one random half of val and its perturbations; what is chosen on one is proved on the other."""
+    """Only one random half of val and its perturbations. What is chosen on one is proved on the other."""
     grader: str | None = None
-    """Overrides the task's own grader on val."""
-    template: Template = field(default_factory=Template)
+    """math, exact, choice, code, regex:..., python:m:f, none. Overrides the task's own grader on val."""
+    template: Template = Template()
+    """How examples become text; the run's recipe by default."""
     max_new_tokens: int | None = None
-    """Longest answer; None takes twice the longest reference completion of a set, at least 64."""
+    """Longest answer. Twice the longest reference completion of a set by default, at least 64."""
     base_model: str | None = None
-    """The model the fine-tune started from: under the adapters, and to compare the loss with."""
+    """The model the fine-tune started from, if the run does not say. It is under the adapters, and losses
+    are compared with its own."""
     device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
     dtype: str = "auto"
+    """auto, float32, bfloat16, float16."""
     batch_tokens: int | None = None
-    """Most tokens of a batch, padding included; None scores 8,192 at once and writes as many answers as the
-    memory holds and the device is faster with."""
+    """Most tokens of a batch; what fits the memory by default. Padding counts; 8,192 are scored at once."""
     engine: str = "hf"
-    """Who writes the answers: `hf`, the model in memory; `vllm`, started by the audit; or `openai:URL`."""
+    """Who writes the answers: hf, vllm, or a server, openai:http://HOST:PORT."""
     engine_model: str | None = None
-    """What the server calls a checkpoint, with {name}, {path} or {step}; by default its path or its name."""
+    """What the server calls a checkpoint, with {name}, {path} or {step}. Its path or its name by default."""
     engine_on_demand: bool = False
-    """The server loads whatever model it is asked for, listed or not."""
+    """The server loads any model it is asked for. It need not be listed."""
     engine_concurrency: int = 16
     """Most requests at once."""
     engine_timeout_seconds: float = 600.0
-    """Longest that one request may take."""
+    """Seconds that one request may take."""
     allow_pickle: bool = False
+    """Load .bin weights, which can run code."""
     trust_remote_code: bool = False
+    """Run model code from the hub."""
     allow_code_execution: bool = False
-    """The grader `code` may run what models write, in its sandbox (docs/code.md)."""
+    """Let the grader code run answers, in a sandbox (docs/code.md)."""
+    rule: Rule = DEFAULT_RULE
+    """Thresholds of the verdict to come: which checkpoints are key, and what --until-decided waits for."""
 
     def limit_of(self, axis: str) -> int | None:
         """Most problems for one axis."""
         return self.limits.get(axis, self.limit)
 
+    def replace(self, **changes: Any) -> Self:
+        """The same options with some changed, unchecked."""
+        return self.model_copy(update=changes)
 
-def saved_config(manifest: Mapping[str, Any]) -> AuditConfig:
-    """The configuration that a manifest describes, with the axes and data of all its sittings.
+    def to_dict(self) -> dict[str, Any]:
+        """The manifest's `config`; the rule is named where it is not the default."""
+        saved = {name: value for name, value in self.__dict__.items() if name not in ("template", "rule")}
+        saved["axes"] = list(self.axes)
+        rule = {} if self.rule == DEFAULT_RULE else {"rule": self.rule.to_dict()}
+        return {**saved, "template": dict(self.template.__dict__), **rule}
+
+
+def make_options(given: Mapping[str, Any]) -> AuditOptions:
+    """Options from keyword arguments; None stands for the default.
+
+    Raises:
+        RunError: an option that does not exist, or a value of the wrong kind; names them.
+    """
+    said = {name: value for name, value in given.items() if value is not None}
+    unknown = sorted(said.keys() - AuditOptions.model_fields.keys())
+    if unknown:
+        raise RunError(
+            "no such option of an audit",
+            got=", ".join(unknown),
+            expected=f"some of {', '.join(AuditOptions.model_fields)}",
+        )
+    try:
+        return AuditOptions.model_validate(said)
+    except ValidationError as error:
+        raise RunError("an option of the audit has a wrong value", got=wrong_fields(error)) from None
+
+
+def takes_audit_options(function: F) -> F:
+    """Show the options of an audit in the signature and docstring of a function that takes `**options`."""
+    signature = inspect.signature(function)
+    own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    fields = [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.annotation
+        )
+        for name, field in AuditOptions.model_fields.items()
+    ]
+    function.__signature__ = signature.replace(parameters=[*own, *fields])  # type: ignore[attr-defined]
+    lines = [f"        {name}: {field.description}" for name, field in AuditOptions.model_fields.items()]
+    marker = "        **options: see `AuditOptions`."
+    function.__doc__ = (function.__doc__ or "").replace(marker, "\n".join(lines))
+    return function
+
+
+def saved_options(manifest: Manifest) -> AuditOptions:
+    """The options that a manifest describes, with the axes and data of all its sittings.
 
     Leave to run code is not taken from a file: whoever goes on from it says so again.
 
     Args:
         manifest: of a finished audit.
+
+    Raises:
+        ArtifactError: options of the wrong kind.
     """
-    saved, splits = dict(manifest["config"]), manifest["splits"].values()
+    saved = {name: value for name, value in manifest.config.items() if name in AuditOptions.model_fields}
+    splits = manifest.splits.values()
     own = {
-        split["variant"]: split["source"]
+        split.variant: split.source
         for split in splits
-        if split["variant"] != "clean" and split["source"] != saved["val"]
+        if split.variant != "clean" and split.source != saved.get("val")
     }
-    variants = saved["variants"]
+    variants = saved.get("variants")
     if own:
-        built_in = [split["variant"] for split in splits if split["variant"] not in ("clean", *own)]
+        built_in = [split.variant for split in splits if split.variant not in ("clean", *own)]
         variants = {**dict.fromkeys(variants or built_in), **own}
     found = {
-        "template": Template(**saved["template"]),
-        "axes": choose_axes(tuple(manifest["axes"])),
-        "train": next((split["source"] for split in splits if split["set"] == "train"), None),
-        "ood": _named_sources(manifest, "ood/"),
-        "references": _named_sources(manifest, "references/"),
+        "template": Template(**saved.get("template", {})),
+        "axes": choose_axes(manifest.axes),
+        "train": next((split.source for split in splits if split.set == "train"), None),
+        "ood": manifest.named_sources("ood/"),
+        "references": manifest.named_sources("references/"),
         "variants": variants,
         "allow_code_execution": False,
+        "rule": Rule(**saved.get("rule", {})),
     }
-    return AuditConfig(**saved | found)
+    try:
+        return AuditOptions(**saved | found)
+    except ValidationError as error:
+        raise ArtifactError(
+            "the manifest holds options that an audit cannot have",
+            got=wrong_fields(error),
+            next_step="run `overmem audit` again; it measures only what is missing",
+        ) from None
 
 
-def _named_sources(manifest: Mapping[str, Any], prefix: str) -> dict[str, str]:
-    """Sources of the sets whose name begins with a prefix, by what follows it."""
-    return {
-        split["set"].removeprefix(prefix): split["source"]
-        for split in manifest["splits"].values()
-        if split["set"].startswith(prefix)
-    }
-
-
-def resolve_config(run: Run, *, val: str | None, train: str | None, **options: Any) -> AuditConfig:
+def resolve_options(run: Run, asked: AuditOptions) -> AuditOptions:
     """Fill in what the run's own recipe knows; what is given explicitly wins.
 
     Raises:
@@ -132,25 +219,27 @@ def resolve_config(run: Run, *, val: str | None, train: str | None, **options: A
     """
     recipe = read_recipe(run.path)
     data = recipe.model_dump(mode="json")["data"] if recipe else {}
-    val, train = val or data.get("val"), train or data.get("train")
-    if val is None:
+    if not (val := asked.val or data.get("val")):
         raise RunError(
             "no validation data",
             expected="--val FILE",
             next_step="name the problems to measure on with --val",
         )
-    given = {key: value for key, value in options.items() if value is not None}
-    asked = ("references",) if given.get("references") else ()
-    for name in ("ood", "references"):
-        given[name] = given.get(name) or data.get(name) or {}
-    given["axes"] = choose_axes((*choose_axes(given.get("axes", CORE)), *asked))
-    if set(given["axes"]) - set(CORE):
+    axes = choose_axes((*choose_axes(asked.axes), *axes_implied_by(_given(asked))))
+    if set(axes) - set(CORE):
         # The core decides at which checkpoints the other axes are worth their time.
-        given["axes"] = choose_axes((*CORE, *given["axes"]))
-    given.setdefault("template", resolve_template(run, {}))
-    config = AuditConfig(val=val, train=train, **given)
-    _check(config)
-    named = set() if config.checkpoints in ("key", "all") else set(config.checkpoints.split(","))
+        axes = choose_axes((*CORE, *axes))
+    template = asked.template if "template" in asked.model_fields_set else resolve_template(run, {})
+    options = asked.replace(
+        val=val,
+        train=asked.train or data.get("train"),
+        ood=asked.ood or data.get("ood") or {},
+        references=asked.references or data.get("references") or {},
+        axes=axes,
+        template=template,
+    )
+    _check(options)
+    named = set() if options.checkpoints in ("key", "all") else set(options.checkpoints.split(","))
     unknown = named - {checkpoint.name for checkpoint in run.checkpoints}
     if unknown:
         raise RunError(
@@ -158,7 +247,7 @@ def resolve_config(run: Run, *, val: str | None, train: str | None, **options: A
             got=", ".join(sorted(unknown)),
             expected=f"key, all, or some of {', '.join(c.name for c in run.checkpoints)}",
         )
-    return config
+    return options
 
 
 def resolve_template(run: Run, given: Mapping[str, Any]) -> Template:
@@ -180,42 +269,47 @@ def read_recipe(run_path: Path) -> Recipe | None:
         return None
 
 
-def _check(config: AuditConfig) -> None:
-    unknown = set(config.limits) - set(config.axes)
+def _given(asked: AuditOptions) -> list[str]:
+    """Options that were given something."""
+    return [name for name in asked.model_fields_set if getattr(asked, name)]
+
+
+def _check(options: AuditOptions) -> None:
+    unknown = set(options.limits) - set(options.axes)
     if unknown:
         raise RunError(
             "a limit for an axis that is not measured",
             got=", ".join(sorted(unknown)),
-            expected=f"some of {', '.join(config.axes)}",
+            expected=f"some of {', '.join(options.axes)}",
         )
     for name, value, least in (
-        ("limit", config.limit, 1),
-        *((f"limit of {axis}", value, 1) for axis, value in config.limits.items()),
-        ("samples", config.samples, 2),
-        ("batch_tokens", config.batch_tokens, 1),
-        ("max_new_tokens", config.max_new_tokens, 1),
-        ("engine_concurrency", config.engine_concurrency, 1),
+        ("limit", options.limit, 1),
+        *((f"limit of {axis}", value, 1) for axis, value in options.limits.items()),
+        ("samples", options.samples, 2),
+        ("batch_tokens", options.batch_tokens, 1),
+        ("max_new_tokens", options.max_new_tokens, 1),
+        ("engine_concurrency", options.engine_concurrency, 1),
     ):
         if value is not None and value < least:
             raise RunError(f"{name} must be at least {least}", got=value)
     for name, number in (
-        ("temperature", config.temperature),
-        ("budget", config.budget_minutes),
-        ("engine_timeout", config.engine_timeout_seconds),
+        ("temperature", options.temperature),
+        ("budget", options.budget_minutes),
+        ("engine_timeout", options.engine_timeout_seconds),
     ):
         if number is not None and not 0 < number < math.inf:
             raise RunError(f"{name} must be above 0 and finite", got=number)
-    if config.until_decided and set(CORE) - set(config.axes):
+    if options.until_decided and set(CORE) - set(options.axes):
         raise RunError(
             "--until-decided needs a verdict, and a verdict needs likelihood and accuracy",
-            got=f"--axes {','.join(config.axes)}",
+            got=f"--axes {','.join(options.axes)}",
             expected=f"--axes {','.join(CORE)}, with others if you like",
         )
-    check_template(config.engine_model)
-    served = isinstance(parse_engine(config.engine), Address)
-    if not served and (config.engine_model or config.engine_on_demand):
+    check_template(options.engine_model)
+    served = isinstance(parse_engine(options.engine), Address)
+    if not served and (options.engine_model or options.engine_on_demand):
         raise RunError(
             "--engine-model and --engine-on-demand speak of a server, and the engine is none",
-            got=f"--engine {config.engine}",
+            got=f"--engine {options.engine}",
             expected="--engine openai:http://HOST:PORT",
         )

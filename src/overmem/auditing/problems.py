@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from overmem.artifacts.jobs import data_key
-from overmem.auditing.options import AuditConfig, Half
+from overmem.auditing.options import AuditOptions, Half
+from overmem.axes import all_axes
 from overmem.axes.axis import Available
 from overmem.errors import DataError
 from overmem.grading.grade import check_gradable, get_grader, grade, grading_key
@@ -95,37 +96,40 @@ def half_of(prompts: Mapping[str, str], half: Half, seed: int) -> frozenset[str]
     return frozenset(name for name, text in prompts.items() if text in kept)
 
 
-def load_problems(config: AuditConfig, tokenizer: Any) -> dict[str, Problems]:
+def load_problems(options: AuditOptions, tokenizer: Any) -> dict[str, Problems]:
     """Everything that the chosen axes may need, by `data_key`.
 
     Raises:
         DataError: a source cannot be read, a perturbed file does not pair, or answers are missing.
     """
-    val = sources.load_examples(config.val)
-    grader = config.grader or val.grader
-    found = [problems_of("val", "clean", config.val, val.shape, grader, val.examples, config, tokenizer)]
-    if "accuracy" in config.axes:
-        check_gradable(grader, val.examples, allow_code_execution=config.allow_code_execution)
-    if config.train is not None:
-        train = sources.load_examples(config.train)
+    val = sources.load_examples(options.val)
+    grader = options.grader or val.grader
+    found = [problems_of("val", "clean", options.val, val.shape, grader, val.examples, options, tokenizer)]
+    if "accuracy" in options.axes:
+        check_gradable(grader, val.examples, allow_code_execution=options.allow_code_execution)
+    if options.train is not None:
+        train = sources.load_examples(options.train)
         # As many as val, and at random; training data may be huge.
         few = [
-            train.examples[i] for i in subset([e.id for e in train.examples], len(val.examples), config.seed)
+            train.examples[i] for i in subset([e.id for e in train.examples], len(val.examples), options.seed)
         ]
-        found.append(problems_of("train", "clean", config.train, train.shape, grader, few, config, tokenizer))
-    if "ood" in config.axes:
-        found += [_ood(name, source, config, tokenizer) for name, source in config.ood.items()]
-    if "references" in config.axes:
+        found.append(
+            problems_of("train", "clean", options.train, train.shape, grader, few, options, tokenizer)
+        )
+    sets = {kind for name in options.axes for kind in all_axes()[name].sets}
+    if "ood" in sets:
+        found += [_ood(name, source, options, tokenizer) for name, source in options.ood.items()]
+    if "references" in sets:
         found += [
-            _references(name, source, val.examples, config, tokenizer)
-            for name, source in config.references.items()
+            _references(name, source, val.examples, options, tokenizer)
+            for name, source in options.references.items()
         ]
-    if "robustness" in config.axes and grader != "none":
-        found += _variants(val, grader, config, tokenizer)
-    if config.half is not None:
+    if "variants" in sets and grader != "none":
+        found += _variants(val, grader, options, tokenizer)
+    if options.half is not None:
         clean = found[0]
         prompts = {e.id: r.prompt_text for e, r in zip(clean.examples, clean.rendered, strict=True)}
-        kept = half_of(prompts, config.half, config.seed)
+        kept = half_of(prompts, options.half, options.seed)
         found = [_only(item, kept) if item.set == "val" else item for item in found]
     return {data_key(item.set, item.variant): item for item in found}
 
@@ -155,24 +159,24 @@ def _only(problems: Problems, ids: frozenset[str]) -> Problems:
     )
 
 
-def _ood(name: str, source: str, config: AuditConfig, tokenizer: Any) -> Problems:
+def _ood(name: str, source: str, options: AuditOptions, tokenizer: Any) -> Problems:
     if is_lm_eval(source):
         return _lm_eval(name, source, tokenizer)
     data = sources.load_examples(source)
-    if data.grader == "none" and config.grader != "none":
+    if data.grader == "none" and options.grader != "none":
         raise DataError(
             f"the OOD set `{name}` has no answers",
             got=source,
             expected="an answer in every row",
             next_step="add answers to it, or leave it out",
         )
-    grader = "none" if config.grader == "none" else data.grader
-    check_gradable(grader, data.examples, allow_code_execution=config.allow_code_execution)
-    return problems_of(f"{OOD}{name}", "clean", source, data.shape, grader, data.examples, config, tokenizer)
+    grader = "none" if options.grader == "none" else data.grader
+    check_gradable(grader, data.examples, allow_code_execution=options.allow_code_execution)
+    return problems_of(f"{OOD}{name}", "clean", source, data.shape, grader, data.examples, options, tokenizer)
 
 
 def _references(
-    name: str, source: str, val: Sequence[Example], config: AuditConfig, tokenizer: Any
+    name: str, source: str, val: Sequence[Example], options: AuditOptions, tokenizer: Any
 ) -> Problems:
     """References by another hand; those to problems of val alone, where there are such, for pairs."""
     data = sources.load_examples(source)
@@ -180,7 +184,7 @@ def _references(
     same = tuple(example for example in data.examples if (example.id, str(example.prompt)) in asked)
     # They are scored and never asked, so there is nothing to grade.
     return problems_of(
-        f"{REFERENCES}{name}", "clean", source, data.shape, "none", same or data.examples, config, tokenizer
+        f"{REFERENCES}{name}", "clean", source, data.shape, "none", same or data.examples, options, tokenizer
     )
 
 
@@ -215,9 +219,9 @@ def _without_tokens(document: Document) -> Rendered:
     )
 
 
-def _variants(val: sources.LoadedData, grader: str, config: AuditConfig, tokenizer: Any) -> list[Problems]:
+def _variants(val: sources.LoadedData, grader: str, options: AuditOptions, tokenizer: Any) -> list[Problems]:
     found = []
-    asked = dict.fromkeys(VARIANTS) if config.variants is None else config.variants
+    asked = dict.fromkeys(VARIANTS) if options.variants is None else options.variants
     for name, source in asked.items():
         if source is not None:
             perturbed = sources.load_examples(source)
@@ -230,16 +234,16 @@ def _variants(val: sources.LoadedData, grader: str, config: AuditConfig, tokeniz
                 )
             examples = pair_variant(name, val.examples, perturbed.examples)
             shape = perturbed.shape
-            found.append(problems_of("val", name, source, shape, grader, examples, config, tokenizer))
+            found.append(problems_of("val", name, source, shape, grader, examples, options, tokenizer))
             continue
         try:
-            examples = perturb_all(val.examples, name, config.seed)
+            examples = perturb_all(val.examples, name, options.seed)
         except DataError:
             # Not asked for by name, and it has nothing to change here: numbers of a fixed data set.
-            if config.variants is None:
+            if options.variants is None:
                 continue
             raise
-        found.append(problems_of("val", name, config.val, val.shape, grader, examples, config, tokenizer))
+        found.append(problems_of("val", name, options.val, val.shape, grader, examples, options, tokenizer))
     return found
 
 
@@ -250,7 +254,7 @@ def problems_of(
     shape: str,
     grader: str,
     examples: Sequence[Example],
-    config: AuditConfig,
+    options: AuditOptions,
     tokenizer: Any,
 ) -> Problems:
     """Examples as one set of problems.
@@ -262,10 +266,10 @@ def problems_of(
         shape: what became prompt, completion and answer.
         grader: that judges answers; `none` where none are asked for.
         examples: the problems, at least one.
-        config: of the audit, whose template renders them.
+        options: of the audit, whose template renders them.
         tokenizer: of the run.
     """
-    rendered = tuple(render(example, tokenizer, config.template) for example in examples)
+    rendered = tuple(render(example, tokenizer, options.template) for example in examples)
     return Problems(
         set=set_name,
         variant=variant,
@@ -277,12 +281,12 @@ def problems_of(
         shas=tuple(fingerprint(item) for item in rendered),
         fingerprint=data_fingerprint(rendered),
         longest_completion=max(len(item.completion_ids) for item in rendered),
-        allow_code_execution=config.allow_code_execution,
+        allow_code_execution=options.allow_code_execution,
     )
 
 
-def render_first(config: AuditConfig, tokenizer: Any) -> tuple[sources.LoadedData, Rendered]:
+def render_first(options: AuditOptions, tokenizer: Any) -> tuple[sources.LoadedData, Rendered]:
     """The first val example as the model sees it."""
-    data = sources.load_examples(config.val)
-    template: Template = config.template
+    data = sources.load_examples(options.val)
+    template: Template = options.template
     return data, render(data.examples[0], tokenizer, template)

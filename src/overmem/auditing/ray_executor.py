@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from overmem.auditing.executor import WorkItem, run_item
-from overmem.auditing.options import AuditConfig
+from overmem.auditing.options import AuditOptions
 from overmem.auditing.planning.plan import Plan
 from overmem.auditing.planning.timing import make_timed_plan
 from overmem.auditing.session import Progress, Session
@@ -27,7 +27,7 @@ class WorkerSetup:
     """What every worker opens: the same audit."""
 
     run: Run
-    config: AuditConfig
+    options: AuditOptions
     out: Path | None
     shared_folder: SharedFolder
 
@@ -63,7 +63,7 @@ class Worker:
 def _open(setup: WorkerSetup, progress: Progress) -> Session:
     from overmem.auditing.opening import open_session
 
-    return open_session(setup.run, setup.config, setup.out, progress)
+    return open_session(setup.run, setup.options, setup.out, progress)
 
 
 class RayExecutor:
@@ -100,7 +100,7 @@ class RayExecutor:
 @contextmanager
 def open_ray_executor(
     run: Run,
-    config: AuditConfig,
+    options: AuditOptions,
     out: Path | None = None,
     progress: Progress | None = None,
     *,
@@ -111,7 +111,7 @@ def open_ray_executor(
 
     Args:
         run: the checkpoints.
-        config: what to measure and how; relative names in it are the driver's.
+        options: what to measure and how; relative names in it are the driver's.
         out: artifact folder; `RUN/overmem` by default.
         progress: told of every batch of every worker.
         address: as Ray takes it: `auto`, `HOST:PORT`, or `local` to start a cluster here and end it again.
@@ -122,17 +122,17 @@ def open_ray_executor(
         WorkerError: workers that cannot start, or that one checkpoint ends again and again.
         OvermemError: what opening the audit raises.
     """
-    if config.engine != "hf":
+    if options.engine != "hf":
         raise RunError(
             "workers and another engine do the same work twice over",
-            got=f"--engine {config.engine} with --ray or --workers",
+            got=f"--engine {options.engine} with --ray or --workers",
             next_step="leave one of them out; a server takes many requests by itself (--engine-concurrency), "
             "vLLM many devices (--engine vllm:tensor_parallel_size=8)",
         )
     from overmem.auditing.opening import open_session
 
     with connected(address, workers) as ray:
-        device, n = devices(ray.cluster_resources(), config.device, workers)
+        device, n = devices(ray.cluster_resources(), options.device, workers)
         here = run.path.absolute()
         run = replace(
             run,
@@ -140,12 +140,12 @@ def open_ray_executor(
             checkpoints=tuple(replace(c, path=c.path.absolute()) for c in run.checkpoints),
         )
         out = out and out.absolute()
-        session = open_session(run, config, out, progress, _torch_device(device))
+        session = open_session(run, options, out, progress, _torch_device(device))
         with shared_folder(session.store.root) as place:
             pool = RayPool(
                 ray,
                 Worker,
-                WorkerSetup(run=run, config=replace(config, device=device), out=out, shared_folder=place),
+                WorkerSetup(run=run, options=options.replace(device=device), out=out, shared_folder=place),
                 needs=needs_of(device),
                 workers=min(n, len(run.checkpoints)),
                 tell=session.progress,

@@ -7,13 +7,12 @@ model spelled a word in unusual tokens, the usual ones are scored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import polars as pl
 
 from overmem.artifacts.jobs import ANSWERS_SCORES, VAL_ANSWERS
+from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.rows import read_job
 from overmem.auditing.problems import Problems, problems_of
 from overmem.auditing.session import Session
@@ -25,7 +24,7 @@ def only_right(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter((pl.col("correct") == 1.0) & pl.col("finished") & (pl.col("text") != ""))
 
 
-def right_answers(session: Session, manifest: Mapping[str, Any]) -> Problems | None:
+def right_answers(session: Session, manifest: Manifest) -> Problems | None:
     """The right greedy answers to val of the checkpoint with the lowest perplexity, as a set of problems.
 
     That checkpoint is the one with the least of its own way of writing among those that have learned the
@@ -39,16 +38,17 @@ def right_answers(session: Session, manifest: Mapping[str, Any]) -> Problems | N
         The set, under the ids of val; None where answers are not graded, or none is right.
     """
     val = session.problems["val"]
-    if any(str(VAL_ANSWERS) not in record["row_keys"] for record in manifest["checkpoints"]):
+    if not manifest.all_have(VAL_ANSWERS):
         return None
     author = lowest_perplexity(session.store, manifest)
-    record = next(record for record in manifest["checkpoints"] if record["name"] == author)
-    rows = read_job(session.store, manifest, record, VAL_ANSWERS, ("text", "correct", "finished"))
+    rows = read_job(
+        session.store, manifest, manifest.checkpoint(author), VAL_ANSWERS, ("text", "correct", "finished")
+    )
     texts = dict(only_right(rows).select("example_id", "text").iter_rows())
     examples = [replace(e, completion=texts[e.id]) for e in val.examples if e.id in texts]
     if not examples:
         return None
-    template = replace(session.config.template, completion_format="{completion}")
+    template = replace(session.options.template, completion_format="{completion}")
     return problems_of(
         ANSWERS_SCORES.set,
         "clean",
@@ -56,6 +56,6 @@ def right_answers(session: Session, manifest: Mapping[str, Any]) -> Problems | N
         "its right greedy answers to val",
         "none",
         examples,
-        replace(session.config, template=template),
+        session.options.replace(template=template),
         session.tokenizer,
     )

@@ -9,23 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from overmem import checkpoints as discovery
 from overmem.artifacts.jobs import ANSWERS_SCORES
-from overmem.artifacts.store import MANIFEST_SCHEMA, Store
-from overmem.auditing import problems as data
+from overmem.artifacts.manifest import Manifest, read_manifest
+from overmem.artifacts.store import Store
 from overmem.auditing.executor import Executor, LocalExecutor, WorkItem
 from overmem.auditing.manifest_writer import ManifestWriter
 from overmem.auditing.opening import open_session
-from overmem.auditing.options import AuditConfig, resolve_config
+from overmem.auditing.options import AuditOptions, make_options, resolve_options, takes_audit_options
 from overmem.auditing.planning.plan import Plan
 from overmem.auditing.planning.timing import nothing_measured
+from overmem.auditing.problems import Problems
 from overmem.auditing.right_answers import right_answers
 from overmem.auditing.session import Progress, Session
 from overmem.auditing.until_decided import measure_until_decided
+from overmem.axes import all_axes
+from overmem.checkpoints import open_run
 from overmem.records import NotebookView, Run
 from overmem.verdict.key_checkpoints import key_checkpoints
 
@@ -38,15 +40,18 @@ class Audit(NotebookView):
     """A measured run: where its artifacts are and what they describe."""
 
     store: Store
-    manifest: Mapping[str, Any]
-    skipped: Mapping[str, str] = field(default_factory=dict)
+    manifest: Manifest
+
+    @property
+    def skipped(self) -> Mapping[str, str]:
+        """Checkpoints that could not be measured, with the reason."""
+        return self.manifest.skipped
 
 
+@takes_audit_options
 def audit(
     run: Run | str | Path,
     *,
-    val: str | None = None,
-    train: str | None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,
     ray: str | None = None,
@@ -57,28 +62,26 @@ def audit(
 
     Args:
         run: a run or its folder.
-        val: source of the validation problems; by default what the run's own recipe names.
-        train: source of the training data; likewise.
         out: artifact folder; `RUN/overmem` by default.
         progress: told after every batch.
         ray: share the checkpoints out among the devices of a Ray cluster: `auto`, `HOST:PORT`, or `local` to
             start one here (docs/devices.md).
         workers: most workers; one a device by default. Without `ray` they are started here.
-        **options: the other fields of `AuditConfig`.
+        **options: see `AuditOptions`.
 
     Raises:
         OvermemError: bad run, data, grader or option; nothing is half-written.
     """
+    asked = make_options(options)
     if not isinstance(run, Run):
-        run = discovery.open_run(run, allow_pickle=options.get("allow_pickle", False))
-    config = resolve_config(run, val=val, train=train, **options)
+        run = open_run(run, allow_pickle=asked.allow_pickle)
     folder = None if out is None else Path(out)
-    return measure(run, config, out=folder, progress=progress, ray=ray, workers=workers)
+    return measure(run, resolve_options(run, asked), out=folder, progress=progress, ray=ray, workers=workers)
 
 
 def measure(
     run: Run,
-    config: AuditConfig,
+    options: AuditOptions,
     *,
     out: Path | None = None,
     progress: Progress | None = None,
@@ -86,11 +89,11 @@ def measure(
     ray: str | None = None,
     workers: int | None = None,
 ) -> Audit:
-    """`audit` with its configuration resolved.
+    """`audit` with its options resolved.
 
     Args:
         run: the checkpoints.
-        config: what to measure and how.
+        options: what to measure and how.
         out: artifact folder; `RUN/overmem` by default.
         progress: told after every batch.
         on_plan: told the plan and its times before the work starts.
@@ -101,7 +104,7 @@ def measure(
         OvermemError: bad data or models, or another process that measures there; rows that were saved stay
             saved.
     """
-    with _open_executor(run, config, out, progress, ray, workers) as executor:
+    with _open_executor(run, options, out, progress, ray, workers) as executor:
         skipped = dict(run.skipped)
         plan = executor.plan(skipped)
         if on_plan is not None:
@@ -113,7 +116,7 @@ def measure(
 def _measure(executor: Executor, plan: Plan, skipped: dict[str, str]) -> Audit:
     store = executor.session.store
     store.remove_record("verdict")
-    previous = store.read_record("manifest", MANIFEST_SCHEMA) if store.has_record("manifest") else {}
+    previous = read_manifest(store) if store.has_record("manifest") else None
     manifest_writer = ManifestWriter(executor.session, plan, previous)
     if plan.until_decided:
         manifest = measure_until_decided(executor, plan, manifest_writer, skipped, _measure_core)
@@ -123,32 +126,32 @@ def _measure(executor: Executor, plan: Plan, skipped: dict[str, str]) -> Audit:
     answers = _right_answers(executor.session, plan, manifest)
     if plan.rest or answers is not None:
         manifest = _measure_rest(executor, plan, manifest_writer, skipped, manifest, answers)
-    return Audit(store, manifest, skipped)
+    return Audit(store, manifest)
 
 
 @contextmanager
 def _open_executor(
     run: Run,
-    config: AuditConfig,
+    options: AuditOptions,
     out: Path | None,
     progress: Progress | None,
     ray: str | None,
     workers: int | None,
 ) -> Iterator[Executor]:
     if ray is None and workers is None:
-        session = open_session(run, config, out, progress)
+        session = open_session(run, options, out, progress)
         with closing(session.engine):
             yield LocalExecutor(session)
         return
     from overmem.auditing.ray_executor import open_ray_executor
 
-    with open_ray_executor(run, config, out, progress, address=ray or "local", workers=workers) as executor:
+    with open_ray_executor(run, options, out, progress, address=ray or "local", workers=workers) as executor:
         yield executor
 
 
 def _measure_core(
     executor: Executor, plan: Plan, manifest_writer: ManifestWriter, skipped: dict[str, str]
-) -> dict[str, Any]:
+) -> Manifest:
     """Likelihood and accuracy at every checkpoint; the manifest grows with each."""
     run = executor.session.run
     pending = [checkpoint.name for checkpoint in run.checkpoints if checkpoint.name not in skipped]
@@ -169,9 +172,9 @@ def _measure_core(
     return manifest_writer.write(skipped, [])
 
 
-def _right_answers(session: Session, plan: Plan, manifest: Mapping[str, Any]) -> data.Problems | None:
+def _right_answers(session: Session, plan: Plan, manifest: Manifest) -> Problems | None:
     """Right answers of one checkpoint to score, where the axis `references` is measured."""
-    wanted = any(item.axis == "references" and item.jobs for item in plan.axes)
+    wanted = any(all_axes()[item.axis].rescores_answers and item.jobs for item in plan.axes)
     return right_answers(session, manifest) if wanted else None
 
 
@@ -180,23 +183,25 @@ def _measure_rest(
     plan: Plan,
     manifest_writer: ManifestWriter,
     skipped: dict[str, str],
-    manifest: dict[str, Any],
-    answers: data.Problems | None,
-) -> dict[str, Any]:
+    manifest: Manifest,
+    answers: Problems | None,
+) -> Manifest:
     """The other axes, at the checkpoints that a verdict compares or at all of them, and on the base model."""
     session = executor.session
-    names = {record["name"] for record in manifest["checkpoints"]}
-    if session.config.checkpoints == "key":
-        names &= set(key_checkpoints(session.store, manifest))
-    elif session.config.checkpoints != "all":
-        names &= set(session.config.checkpoints.split(","))
+    names = {checkpoint.name for checkpoint in manifest.checkpoints}
+    if session.options.checkpoints == "key":
+        names &= set(key_checkpoints(session.store, manifest, session.options.rule))
+    elif session.options.checkpoints != "all":
+        names &= set(session.options.checkpoints.split(","))
     own = tuple(job for job in plan.rest if job.model == "checkpoint")
     limits = dict(plan.limits)
-    made: tuple[data.Problems, ...] = ()
+    made: tuple[Problems, ...] = ()
     if answers is not None:
         session.add_problems(answers)
         own, made = (*own, ANSWERS_SCORES), (answers,)
-        limits[ANSWERS_SCORES] = next(item.limit for item in plan.axes if item.axis == "references")
+        limits[ANSWERS_SCORES] = next(
+            item.limit for item in plan.axes if all_axes()[item.axis].rescores_answers
+        )
     on_base = tuple(job for job in plan.rest if job.model == "base")
     work = {checkpoint: own for checkpoint in session.run.checkpoints if checkpoint.name in names}
     if on_base and session.base is not None:

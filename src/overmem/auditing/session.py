@@ -12,12 +12,12 @@ from typing import Any
 
 import polars as pl
 
-from overmem import checkpoints as discovery
 from overmem.artifacts.jobs import Job, JobKind, data_key
 from overmem.artifacts.store import Store, settings_key
 from overmem.auditing.compute_rows import RECALL_TOKENS, WORK, Tools
-from overmem.auditing.options import AuditConfig, read_recipe
+from overmem.auditing.options import AuditOptions, read_recipe
 from overmem.auditing.problems import Problems
+from overmem.checkpoints import fingerprint_weights
 from overmem.errors import DataError, OvermemError, RunError
 from overmem.models.batches import CHUNK_BATCHES, SCORED_TOKENS, plan_batches, plan_chunks
 from overmem.models.engines.hf import HfEngine
@@ -46,7 +46,7 @@ class Session:
     host: ModelHost
     tokenizer: Any
     problems: Mapping[str, Problems]
-    config: AuditConfig
+    options: AuditOptions
     store: Store
     progress: Progress
     engine: Engine = field(default_factory=HfEngine)
@@ -63,9 +63,9 @@ class Session:
     def base(self) -> Checkpoint | None:
         """The model the fine-tune started from, as a checkpoint; None when it is not known."""
         first = self.run.checkpoints[0]
-        if first.step == 0 and self.config.base_model is None:
+        if first.step == 0 and self.options.base_model is None:
             return first
-        name = self.config.base_model or self._recipe_base()
+        name = self.options.base_model or self._recipe_base()
         if name is None and first.kind == "adapter":
             name = self.host.base_of(first)
         return None if name is None else Checkpoint(name="base", step=0, path=Path(name), kind="full")
@@ -83,10 +83,10 @@ class Session:
         try:
             outline = self.host.outline(self.base)
         except (OSError, ValueError, KeyError, ImportError) as error:
-            if self.config.base_model is not None:
+            if self.options.base_model is not None:
                 raise RunError(
                     "the base model cannot be read",
-                    got=self.config.base_model,
+                    got=self.options.base_model,
                     expected="a model folder or a hub id",
                     next_step="check --base-model",
                 ) from error
@@ -154,7 +154,7 @@ class Session:
     def missing(self, job: Job, checkpoint: Checkpoint, limit: int | None) -> tuple[list[int], int]:
         """Positions of the problems without rows, and how many problems the job has in all."""
         problems = self.problems[job.data]
-        chosen = problems.chosen(limit, self.config.seed)
+        chosen = problems.chosen(limit, self.options.seed)
         table = self.store.read_rows(
             checkpoint.name, job.table, self.row_key(job, checkpoint), columns=()
         ).filter(pl.col("split") == job.set)
@@ -169,7 +169,7 @@ class Session:
         if not missing:
             return 0.0
         batch = next(self._batches(job, limit, missing))
-        untried = len(missing) == n and self.config.batch_tokens is None
+        untried = len(missing) == n and self.options.batch_tokens is None
         if untried and job.kind in ANSWERS and not self._is_remote(job):
             batch = batch[: max(1, FIRST_TIMED // self.answers(job))]
         self._model_for(job, checkpoint)
@@ -181,12 +181,12 @@ class Session:
 
     def answers(self, job: Job) -> int:
         """Answers, or other rows, to each problem."""
-        return self.config.samples if job.kind == "sample" else 1
+        return self.options.samples if job.kind == "sample" else 1
 
     def _batches(self, job: Job, limit: int | None, missing: Sequence[int]) -> Iterator[list[int]]:
         """Batches planned over all problems, so that a killed audit goes on with the very same ones."""
         problems = self.problems[job.data]
-        chosen, wanted = problems.chosen(limit, self.config.seed), set(missing)
+        chosen, wanted = problems.chosen(limit, self.options.seed), set(missing)
         for planned in self._plan_batches(job, problems, chosen):
             batch = [chosen[position] for position in planned if chosen[position] in wanted]
             if batch:
@@ -205,13 +205,13 @@ class Session:
         items = [problems.rendered[i] for i in chosen]
         if job.kind in ANSWERS:
             answers = self.answers(job)
-            if self.config.batch_tokens is None:
+            if self.options.batch_tokens is None:
                 return plan_chunks([len(item.prompt_ids) for item in items], answers)
             new = self.max_new_tokens(job.set)
             lengths = [answers * (len(item.prompt_ids) + new) for item in items]
-            return plan_batches(lengths, CHUNK_BATCHES * self.config.batch_tokens)
+            return plan_batches(lengths, CHUNK_BATCHES * self.options.batch_tokens)
         more = RECALL_TOKENS if job.kind == "continue" else 0
-        return plan_batches([len(item) + more for item in items], self.config.batch_tokens or SCORED_TOKENS)
+        return plan_batches([len(item) + more for item in items], self.options.batch_tokens or SCORED_TOKENS)
 
     def connect(
         self, wanted: Mapping[Job, Sequence[Checkpoint]], limits: Mapping[Job, int | None]
@@ -277,7 +277,7 @@ class Session:
 
     def _check_answers_fit(self, problems: Problems, context: int | None) -> None:
         asked = problems.set != "train" and problems.grader != "none" and problems.task is None
-        if not asked or "accuracy" not in self.config.axes:
+        if not asked or "accuracy" not in self.options.axes:
             return
         longest = max(problems.rendered, key=lambda item: len(item.prompt_ids))
         new = self.max_new_tokens(problems.set)
@@ -297,22 +297,22 @@ class Session:
             stops=stop_ids(model, self.tokenizer, self.end_of_completion),
             max_new_tokens=self.max_new_tokens(job.set),
             sampling=Sampling(
-                samples=self.config.samples, temperature=self.config.temperature, seed=self.config.seed
+                samples=self.options.samples, temperature=self.options.temperature, seed=self.options.seed
             ),
-            batch_tokens=self.config.batch_tokens or SCORED_TOKENS,
+            batch_tokens=self.options.batch_tokens or SCORED_TOKENS,
         )
 
     def max_new_tokens(self, set_name: str) -> int:
         """Longest answer allowed on a set, in tokens."""
-        if self.config.max_new_tokens is not None:
-            return self.config.max_new_tokens
+        if self.options.max_new_tokens is not None:
+            return self.options.max_new_tokens
         return max(64, 2 * self.problems[set_name].longest_completion)
 
     @cached_property
     def leaves_out_chat_template(self) -> bool:
         """Whether val is asked as plain text, by no recipe's word, past the tokenizer's chat template."""
         return (
-            self.config.template.kind == "auto"
+            self.options.template.kind == "auto"
             and read_recipe(self.run.path) is None
             and bool(getattr(self.tokenizer, "chat_template", None))
             and all(isinstance(example.prompt, str) for example in self.problems["val"].examples)
@@ -350,7 +350,7 @@ class Session:
                 "end_of_completion": self.end_of_completion,
             }
         if job.kind == "sample":
-            settings |= {"temperature": self.config.temperature, "seed": self.config.seed}
+            settings |= {"temperature": self.options.temperature, "seed": self.options.seed}
         return settings
 
     def fingerprint(self, checkpoint: Checkpoint) -> str:
@@ -361,7 +361,7 @@ class Session:
 
     def _fingerprint(self, checkpoint: Checkpoint) -> str:
         if checkpoint.kind == "adapter":
-            own = discovery.fingerprint_weights(checkpoint.path)
+            own = fingerprint_weights(checkpoint.path)
             base = self._path_fingerprint(self.host.base_of(checkpoint))
             return hashlib.sha256(f"{own}/{base}".encode()).hexdigest()
         return self._path_fingerprint(str(checkpoint.path))
@@ -370,7 +370,7 @@ class Session:
         known = f"path:{name}"
         if known not in self._weights:
             folder = Path(name)
-            self._weights[known] = discovery.fingerprint_weights(folder) if folder.is_dir() else name
+            self._weights[known] = fingerprint_weights(folder) if folder.is_dir() else name
         return self._weights[known]
 
     def regrade(self, checkpoint: Checkpoint) -> None:

@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 
 from overmem.artifacts.jobs import VAL_ANSWERS
+from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.rows import read_core
 from overmem.auditing.executor import Executor
 from overmem.auditing.manifest_writer import ManifestWriter
 from overmem.auditing.planning.plan import Plan
 from overmem.auditing.session import Session
 from overmem.formatting import confidence_text
-from overmem.verdict.judge import Settings
 from overmem.verdict.sequential import MOST_CHANCE, Look, look_at
 
-MeasureCore = Callable[[Executor, Plan, ManifestWriter, dict[str, str]], dict[str, Any]]
+MeasureCore = Callable[[Executor, Plan, ManifestWriter, dict[str, str]], Manifest]
 """Does the plan's core at every checkpoint that is not skipped; returns the manifest."""
 
 
@@ -33,7 +33,7 @@ def measure_until_decided(
     manifest_writer: ManifestWriter,
     skipped: dict[str, str],
     measure_core: MeasureCore,
-) -> dict[str, Any]:
+) -> Manifest:
     """Measure the core in rounds until the verdict is decided, or all of it is measured.
 
     Args:
@@ -52,7 +52,7 @@ def measure_until_decided(
     manifest_writer.until_decided = _stopping(looks, 0, n_all)
     for n in early[_rounds_done(session, plan, skipped) :]:
         manifest = measure_core(executor, plan.of_first(n), manifest_writer, skipped)
-        if len(manifest["checkpoints"]) < 2:
+        if len(manifest.checkpoints) < 2:
             break
         look = _look(session, manifest, n, n_all)
         looks.append(look)
@@ -80,19 +80,19 @@ def _rounds_done(session: Session, plan: Plan, skipped: Mapping[str, str]) -> in
     return done
 
 
-def _look(session: Session, manifest: Mapping[str, Any], n: int, n_all: int) -> Look:
+def _look(session: Session, manifest: Manifest, n: int, n_all: int) -> Look:
     """Judge the first n problems alone, whatever else is measured."""
     core = read_core(session.store, manifest)
     problems = session.problems[VAL_ANSWERS.data]
-    first = {problems.examples[i].id for i in problems.chosen(n, session.config.seed)}
+    first = {problems.examples[i].id for i in problems.chosen(n, session.options.seed)}
     seen = [position for position, name in enumerate(core.ids) if name in first]
     return look_at(
-        np.array([checkpoint["step"] for checkpoint in manifest["checkpoints"]]),
+        np.array([checkpoint.step for checkpoint in manifest.checkpoints]),
         core.correct_C_N[:, seen],
         core.nll_nats_C_N[:, seen],
         core.n_tokens_N[seen],
         n_all=n_all,
-        settings=Settings(),
+        rule=session.options.rule,
     )
 
 

@@ -10,9 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from overmem.auditing.options import resolve_config
+from overmem.auditing.options import AuditOptions, resolve_options
 from overmem.auditing.run import Audit, measure
 from overmem.auditing.session import Progress
 from overmem.checkpoints import open_run
@@ -36,6 +35,7 @@ class Update:
 
 def watch(
     path: str | Path,
+    options: AuditOptions,
     *,
     every: float = 30.0,
     settle: float = SETTLE_SECONDS,
@@ -43,19 +43,18 @@ def watch(
     out: Path | None = None,
     progress: Progress | None = None,
     sleep: Callable[[float], None] = time.sleep,
-    **options: Any,
 ) -> Iterator[Update]:
     """Measure the checkpoints of a growing run, one look at a time.
 
     Args:
         path: run folder; it may still be empty, or not there yet.
+        options: what to measure and how.
         every: seconds between looks.
         settle: seconds without a change after which a checkpoint is taken to be whole.
         idle_minutes: stop when nothing new came for so long; None goes on until it is interrupted.
         out: artifact folder; `PATH/overmem` by default.
         progress: told after every batch.
         sleep: waits; for tests.
-        **options: of `resolve_config`: val, train, limit, grader, device, ...
 
     Yields:
         An update whenever new checkpoints were measured. Interrupting it loses nothing.
@@ -73,8 +72,7 @@ def watch(
         names = () if run is None else tuple(checkpoint.name for checkpoint in run.checkpoints)
         new = tuple(name for name in names if name not in measured)
         if run is not None and new:
-            config = resolve_config(run, **{"val": None, "train": None, **options})
-            done = measure(run, config, out=out, progress=progress)
+            done = measure(run, resolve_options(run, options), out=out, progress=progress)
             yield Update(audit=done, new=new, gone=tuple(name for name in measured if name not in names))
             measured = names
             quiet_since = time.monotonic()

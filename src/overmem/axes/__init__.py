@@ -5,6 +5,7 @@ A module becomes an axis by having `AXIS`, an `overmem.axes.axis.Axis`.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -42,3 +43,12 @@ def choose_axes(names: str | tuple[str, ...]) -> tuple[str, ...]:
             expected=f"all, or some of {', '.join(known)}",
         )
     return tuple(name for name in known if name in asked)
+
+
+def axes_implied_by(given: Collection[str]) -> tuple[str, ...]:
+    """Axes that some options of an audit ask for by being given.
+
+    Args:
+        given: names of the options.
+    """
+    return tuple(name for name, axis in all_axes().items() if axis.implied_by in given)

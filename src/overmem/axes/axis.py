@@ -41,3 +41,17 @@ class Axis:
     """The rows it needs, of what is available; empty when it cannot be measured here."""
     measures: Callable[[Evidence], tuple[Measure, ...]]
     """The figures that the rows allow, the axis's headline first; jobs that are missing leave theirs out."""
+    needs: str = ""
+    """What a user must give where it cannot be measured; by default that follows from val."""
+    sets: tuple[str, ...] = ()
+    """Options of an audit whose problems are loaded for this axis: `ood`, `references`, `variants`."""
+    implied_by: str | None = None
+    """Option of an audit that asks for this axis by being given."""
+    rescores_answers: bool = False
+    """Whether right answers of one checkpoint are scored by all (`overmem.artifacts.jobs.ANSWERS_SCORES`)."""
+    uses_base: bool = False
+    """Whether the base model is measured as well, where it is known and fits."""
+    warnings: Callable[[Evidence], tuple[str, ...]] = lambda evidence: ()
+    """What a reader of the figures must be warned of."""
+    proves_repair: bool = False
+    """Whether a repair may be accepted for being clearly better in this axis's headline."""

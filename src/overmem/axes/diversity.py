@@ -268,6 +268,7 @@ AXIS = Axis(
     tells="how many different right solutions remain (pass@k, maj@k, paths, self-BLEU)",
     jobs=jobs,
     measures=measures,
+    proves_repair=True,
 )
 
 

@@ -29,5 +29,9 @@ def measures(evidence: Evidence) -> tuple[Measure, ...]:
 
 
 AXIS = Axis(
-    name="likelihood", tells="how probable the references are (NLL, perplexity)", jobs=jobs, measures=measures
+    name="likelihood",
+    tells="how probable the references are (NLL, perplexity)",
+    jobs=jobs,
+    measures=measures,
+    proves_repair=True,
 )

@@ -82,5 +82,11 @@ def _aligned(evidence: Evidence, name: str, rows: pl.DataFrame, *columns: str) -
 
 
 AXIS = Axis(
-    name="ood", tells="accuracy and likelihood on other kinds of problems", jobs=jobs, measures=measures
+    name="ood",
+    tells="accuracy and likelihood on other kinds of problems",
+    jobs=jobs,
+    measures=measures,
+    needs="no OOD set is named: pass --ood NAME=SOURCE",
+    sets=("ood",),
+    proves_repair=True,
 )

@@ -300,4 +300,7 @@ AXIS = Axis(
     tells="how well training data can be told from other data (membership inference)",
     jobs=jobs,
     measures=measures,
+    needs="it needs the training data: pass --train",
+    uses_base=True,
+    warnings=distribution_warnings,
 )

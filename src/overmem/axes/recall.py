@@ -59,5 +59,9 @@ def _verbatim(rows: pl.DataFrame) -> tuple[FloatArray, FloatArray]:
 
 
 AXIS = Axis(
-    name="recall", tells="how much of the training data is continued verbatim", jobs=jobs, measures=measures
+    name="recall",
+    tells="how much of the training data is continued verbatim",
+    jobs=jobs,
+    measures=measures,
+    needs="it needs the training data: pass --train",
 )

@@ -109,4 +109,8 @@ AXIS = Axis(
     tells="whose solutions grow less probable: the training hand's, others', its own",
     jobs=jobs,
     measures=measures,
+    needs="val has no grader, and no references by another hand are named: pass --references NAME=SOURCE",
+    sets=("references",),
+    implied_by="references",
+    rescores_answers=True,
 )

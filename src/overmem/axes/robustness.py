@@ -120,4 +120,6 @@ AXIS = Axis(
     tells="whether solved problems stay solved in other words",
     jobs=jobs,
     measures=measures,
+    sets=("variants",),
+    proves_repair=True,
 )

@@ -1,35 +1,103 @@
 """The command line: its subcommands in the order of the flow, and what becomes of an error.
 
-Heavy libraries are imported inside the commands that need them, so that `--help` and the torch-free
-stages start at once.
+A command's module is imported only when that command is called, so that `--help` and the torch-free stages
+start at once.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
+from textwrap import shorten
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from overmem.cli.audit import audit, plan
-from overmem.cli.demo import demo
-from overmem.cli.diagnose import check, compare, diagnose
-from overmem.cli.repair import merge, repair
-from overmem.cli.report import report
-from overmem.cli.sweep import sweep
-from overmem.cli.train import train
-from overmem.cli.watch import watch
 from overmem.errors import OvermemError
 
+COMMANDS: dict[str, tuple[str, str]] = {
+    "train": ("train", "Fine-tune as a recipe says, with checkpoints in the ordinary Hugging Face layout."),
+    "plan": (
+        "audit",
+        "What an audit would cost: tokens, time and memory, from a batch or two of each kind of its work.",
+    ),
+    "audit": (
+        "audit",
+        "Measure every checkpoint: likelihood and accuracy, and with --axes what memorization costs.",
+    ),
+    "diagnose": ("diagnose", "Name each checkpoint's stage with its confidence, and recommend one."),
+    "compare": ("diagnose", "Compare two audited runs at matched accuracy, on every axis both have."),
+    "merge": ("repair", "Average checkpoints of one fine-tune into an ordinary model or adapter folder."),
+    "repair": (
+        "repair",
+        "Search the merges of an audited run for one that beats its best checkpoint, and prove it.",
+    ),
+    "report": (
+        "report",
+        "Write one self-contained HTML page, or Markdown or JSON, with the verdict and what it rests on.",
+    ),
+    "watch": (
+        "watch",
+        "Follow a folder where checkpoints are being saved: audit each, and keep verdict and report fresh.",
+    ),
+    "check": (
+        "diagnose",
+        "A gate for CI: exit code 0 if the checkpoint passes, 1 if its stage fails, 2 if it cannot be told.",
+    ),
+    "sweep": (
+        "sweep",
+        "Train, audit and diagnose every cell of a sweep, resumably. Exit code 1: some cells failed.",
+    ),
+    "demo": (
+        "demo",
+        "Train the bundled tiny model until it over-memorizes, then audit, diagnose and report.",
+    ),
+}
+"""Module of each command within this package, and the first line of its help."""
+SETTINGS: dict[str, Any] = {
+    "add_completion": False,
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+}
+
+
+class LazyGroup(TyperGroup):
+    """Commands that are imported when they are called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of the flow."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import a command; None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"overmem.cli.{COMMANDS[cmd_name][0]}")
+        alone = typer.Typer(**SETTINGS)
+        alone.command(cmd_name)(getattr(module, cmd_name))
+        return typer.main.get_command(alone)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands without importing them."""
+        most = formatter.width - 6 - max(map(len, COMMANDS))
+        rows = [(name, shorten(text, most, placeholder="...")) for name, (_, text) in COMMANDS.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
 app = typer.Typer(
+    cls=LazyGroup,
     help="Find, explain and fix over-memorization in LLM fine-tuning.",
     no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
+    **SETTINGS,
 )
-for command in (train, plan, audit, diagnose, compare, merge, repair, report, watch, check, sweep, demo):
-    app.command()(command)
+
+
+@app.callback()
+def root() -> None:
+    """Find, explain and fix over-memorization in LLM fine-tuning."""
 
 
 def main() -> None:

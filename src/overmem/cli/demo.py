@@ -31,7 +31,7 @@ def demo(
 
 def run_demo(folder: Path, seed: int, screen: Console) -> None:
     """Train, audit, diagnose, repair and report the recipe `demo` in `folder`; continues what was begun."""
-    from overmem.auditing.options import resolve_config
+    from overmem.auditing.options import AuditOptions, resolve_options
     from overmem.auditing.run import measure
     from overmem.checkpoints import open_run
     from overmem.cli.progress import audit_progress, model_progress, quiet_libraries, training_progress
@@ -62,9 +62,9 @@ def run_demo(folder: Path, seed: int, screen: Console) -> None:
         f"\n2. overmem audit {folder} --axes all {' '.join(f'--limit {a}={n}' for a, n in LIMITS.items())}",
     )
     run = open_run(folder)
-    config = resolve_config(run, val=None, train=None, axes=("all",), limits=LIMITS)
+    options = resolve_options(run, AuditOptions(axes=("all",), limits=LIMITS))
     with audit_progress(screen, run) as progress:
-        done = measure(run, config, progress=progress, on_plan=lambda plan: render_plan(plan, screen))
+        done = measure(run, options, progress=progress, on_plan=lambda plan: render_plan(plan, screen))
     _say(screen, f"\n3. overmem diagnose {folder}\n")
     verdict = diagnose(done)
     render_verdict(verdict, screen)

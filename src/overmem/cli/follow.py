@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
+from overmem.auditing.options import AuditOptions
+from overmem.auditing.session import Progress
 from overmem.auditing.watch import Update, watch
 from overmem.cli.screen import say
 from overmem.formatting import accuracy_text, confidence_text, figure_text
@@ -15,18 +16,34 @@ from overmem.reporting.run import report
 from overmem.verdict.diagnose import diagnose
 
 
-def follow(path: Path, screen: Console, *, out: Path | None = None, **options: Any) -> None:
+def follow(
+    path: Path,
+    screen: Console,
+    options: AuditOptions,
+    *,
+    every: float,
+    settle: float,
+    idle_minutes: float | None,
+    out: Path | None,
+    progress: Progress,
+) -> None:
     """Print what each look at the folder brought, until it is interrupted or nothing new comes.
 
     Args:
         path: run folder.
         screen: where to.
+        options: what to measure and how.
+        every: see `overmem.auditing.watch.watch`, as for the others.
+        settle: seconds without a change.
+        idle_minutes: without a new checkpoint.
         out: artifact folder; `PATH/overmem` by default.
-        **options: of `overmem.auditing.watch.watch`.
+        progress: told after every batch.
     """
     say(screen, f"watching {path}; stop with Ctrl-C, nothing is lost")
     try:
-        for update in watch(path, out=out, **options):
+        for update in watch(
+            path, options, every=every, settle=settle, idle_minutes=idle_minutes, out=out, progress=progress
+        ):
             for name in update.gone:
                 say(screen, f"{name} was deleted and is no longer compared; see save_total_limit")
             say(screen, _news(update, out or path))
@@ -36,7 +53,7 @@ def follow(path: Path, screen: Console, *, out: Path | None = None, **options: A
 
 def _news(update: Update, place: Path) -> str:
     names = ", ".join(update.new)
-    if len(update.audit.manifest["checkpoints"]) < 2:
+    if len(update.audit.manifest.checkpoints) < 2:
         return f"{names}: measured; a verdict needs two checkpoints"
     verdict = diagnose(update.audit)
     return f"{names}: {_stage(verdict)}; report: {report(place)}"

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from overmem.cli.options import AllowCodeExecution, Json, Out, PerplexityRatio, Plan, RunArg, parse_weights
+from overmem.cli.options import AllowCodeExecution, Json, Out, Plan, RunArg, parse_weights, takes_rule
 from overmem.cli.screen import console, print_json, say
+from overmem.rule import Rule
 
 if TYPE_CHECKING:
     from overmem.repairing.plan import RepairPlan
@@ -55,8 +56,10 @@ def merge(
     say(console(), f"merged: {path}  (how it was made: {path / 'README.md'})")
 
 
+@takes_rule("accuracy_margin", "perplexity_ratio", accuracy_margin="Loss of accuracy that counts as none.")
 def repair(
     run: RunArg,
+    rule: Rule,
     confirm: Annotated[
         str | None, typer.Option(help="Problems for the proof alone; half of val by default.")
     ] = None,
@@ -71,8 +74,6 @@ def repair(
         float | None, typer.Option(help="Minutes to share out; what does not fit is left out.")
     ] = None,
     plan: Plan = False,
-    accuracy_margin: Annotated[float, typer.Option(help="Loss of accuracy that counts as none.")] = 0.03,
-    perplexity_ratio: PerplexityRatio = 1.10,
     audit: Out = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the model; RUN/overmem/repaired by default.")
@@ -105,8 +106,7 @@ def repair(
             confirm=confirm,
             axes=",".join(axes or ["all"]),
             few=few,
-            accuracy_margin=accuracy_margin,
-            perplexity_ratio=perplexity_ratio,
+            rule=rule,
             budget_minutes=budget,
             allow_code_execution=allow_code_execution,
             progress=progress,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from overmem.cli.options import Json
+from overmem.cli.options import Json, Ray, Workers
 from overmem.cli.screen import console, print_json, say
 
 if TYPE_CHECKING:
@@ -23,12 +23,8 @@ def sweep(
     confirm: Annotated[
         str | None, typer.Option(help="Problems that choose nothing, to measure the recommended point on.")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Do so many cells at once, one on each device (Ray).")
-    ] = None,
-    ray: Annotated[
-        str | None, typer.Option(help="The workers' cluster: auto, HOST:PORT; local starts one here.")
-    ] = None,
+    workers: Workers = None,
+    ray: Ray = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Show the cells and about what they take; stop.")
     ] = False,

@@ -2,44 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
-from overmem.cli.options import (
-    AllowCodeExecution,
-    BaseModel,
-    Device,
-    Dtype,
-    Grader,
-    MaxNewTokens,
-    Out,
-    RunArg,
-    Seed,
-    Train,
-    Val,
-)
+from overmem.auditing.flags import audit_flags
+from overmem.auditing.options import make_options
+from overmem.cli.options import Out, RunArg, takes_audit_flags
 from overmem.cli.screen import console
 
+TAKEN = (
+    "val",
+    "train",
+    "grader",
+    "max_new_tokens",
+    "base_model",
+    "seed",
+    "device",
+    "dtype",
+    "allow_code_execution",
+)
+"""Options of an audit that following one makes sense of."""
 
+
+@takes_audit_flags(audit_flags(), TAKEN)
 def watch(
     run: RunArg,
-    val: Val = None,
-    train: Train = None,
+    flags: Mapping[str, Any],
     limit: Annotated[int | None, typer.Option(help="Most problems of each set, drawn by --seed.")] = None,
     every: Annotated[float, typer.Option(help="Seconds between looks at the folder.")] = 30.0,
     settle: Annotated[float, typer.Option(help="Seconds without a change: a checkpoint is whole.")] = 10.0,
     idle: Annotated[
         float | None, typer.Option(help="Minutes without a new checkpoint after which to stop.")
     ] = None,
-    grader: Grader = None,
-    max_new_tokens: MaxNewTokens = None,
-    base_model: BaseModel = None,
     out: Out = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    allow_code_execution: AllowCodeExecution = False,
 ) -> None:
     """Follow a folder where checkpoints are being saved: audit each, and keep verdict and report fresh."""
     from overmem.cli.follow import follow
@@ -51,19 +48,10 @@ def watch(
         follow(
             run,
             screen,
+            make_options({**flags, "limit": limit}),
             every=every,
             settle=settle,
             idle_minutes=idle,
             out=out,
             progress=progress,
-            val=val,
-            train=train,
-            limit=limit,
-            grader=grader,
-            max_new_tokens=max_new_tokens,
-            base_model=base_model,
-            seed=seed,
-            device=device,
-            dtype=dtype,
-            allow_code_execution=allow_code_execution,
         )

@@ -19,9 +19,9 @@ from overmem.monitor.problem_set import Data, ProblemSet, choose_problems, fit, 
 from overmem.monitor.retention import CheckpointRetention
 from overmem.monitor.time_budget import TimeBudget, TooCostlyError
 from overmem.monitor.visit import broadcast_flag, preserving_state, why_not_measurable
-from overmem.stats.checks import check_settings
+from overmem.rule import Rule
 from overmem.tasks.template import Template
-from overmem.verdict.live import LiveRule, Point, Reading, TokenRow, read_points, steps_to_keep
+from overmem.verdict.live import Point, Reading, TokenRow, read_points, steps_to_keep
 
 Onset = Literal["warn", "stop"] | Callable[[Reading], None]
 log = logging.getLogger("overmem.monitor")
@@ -68,8 +68,8 @@ class OverMemorizationMonitor(TrainerCallback):
         limit: int = 64,
         max_cost: float | None = 0.05,
         answers: int = 0,
-        accuracy_margin: float = 0.03,
-        perplexity_ratio: float = 1.10,
+        accuracy_margin: float = Rule.accuracy_margin,
+        perplexity_ratio: float = Rule.perplexity_ratio,
         on_onset: Onset = "warn",
         keep_checkpoints: bool = True,
         template: Template | None = None,
@@ -80,9 +80,8 @@ class OverMemorizationMonitor(TrainerCallback):
         seed: int = 0,
     ) -> None:
         _check(every, on_onset)
-        check_settings(accuracy_margin, perplexity_ratio, 2000, 0.8)
         self.every, self.on_onset, self.watch = every, on_onset, watch
-        self.rule = LiveRule(accuracy_margin=accuracy_margin, perplexity_ratio=perplexity_ratio, seed=seed)
+        self.rule = Rule(accuracy_margin=accuracy_margin, perplexity_ratio=perplexity_ratio, seed=seed)
         self.readings: list[Reading] = []
         """Of this session; a resumed run starts with what its log remembers."""
         self.off: str | None = None
@@ -243,7 +242,7 @@ class OverMemorizationMonitor(TrainerCallback):
             return
         there = self._retention.steps()
         points = [point for point in self._points if point.step in there]
-        self._retention.keep(steps_to_keep(points, self._problem_set.n_tokens, self.rule.perplexity_ratio))
+        self._retention.keep(steps_to_keep(points, self._problem_set.n_tokens, self.rule))
 
     def _prepare_problem_set(
         self, args: TrainingArguments, state: TrainerState, given: Mapping[str, Any]

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from overmem.errors import RecipeError
 from overmem.recipe.methods import LORA_PLUS_RATIO, Method, lora_fields
+from overmem.rule import Rule
 
 RECIPE_NAME = "recipe.yaml"
 """Where a run keeps its resolved recipe."""
@@ -75,8 +76,8 @@ class MonitorRecipe(Strict):
     """Most time spent measuring, as a share of training time; null measures all, at every point."""
     answers: int = Field(default=0, ge=0)
     """Val problems answered at each point, 30 or more; 0 reads perplexity alone."""
-    accuracy_margin: float = 0.03
-    perplexity_ratio: float = 1.10
+    accuracy_margin: float = Rule.accuracy_margin
+    perplexity_ratio: float = Rule.perplexity_ratio
     on_onset: Literal["warn", "stop"] = "warn"
     keep_checkpoints: bool = True
     """Keep what `save_total_limit` would delete and may yet be recommended."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from overmem.auditing.opening import open_session
-from overmem.auditing.options import AuditConfig
+from overmem.auditing.options import AuditOptions
 from overmem.auditing.planning.plan import Plan
 from overmem.auditing.planning.timing import time_work
 from overmem.errors import RunError
@@ -100,10 +100,12 @@ def plan_repair(
     if budget_minutes is not None and not budget_minutes > 0:
         raise RunError("budget must be above 0", got=budget_minutes)
     timed = timed or budget_minutes is not None
-    search, proof = (_plan(setup, config, timed) for config in (setup.search, setup.confirm))
+    search, proof = (_plan(setup, options, timed) for options in (setup.search, setup.confirm))
     seconds = {item.axis: item.seconds for item in search.axes}
     measured = [
-        set(record["row_keys"]) for record in setup.manifest["checkpoints"] if _compared(setup, record)
+        set(found.row_keys)
+        for found in setup.manifest.checkpoints
+        if found.name in {checkpoint.name for checkpoint in setup.compared}
     ]
     anew = 1 + sum(
         setup.confirm.half is None or any(str(job) not in keys for job in proof.rest) for keys in measured
@@ -142,13 +144,9 @@ def _spread(candidates: Sequence[Candidate], n: int) -> tuple[Candidate, ...]:
     return tuple(candidates[i * len(candidates) // n] for i in range(n))
 
 
-def _plan(setup: RepairSetup, config: AuditConfig, timed: bool) -> Plan:
+def _plan(setup: RepairSetup, options: AuditOptions, timed: bool) -> Plan:
     """The work at one checkpoint none of which is done yet, with its times."""
     with tempfile.TemporaryDirectory() as folder:
         run = Run(path=setup.run.path, checkpoints=(setup.before,))
-        session = open_session(run, config, Path(folder))
+        session = open_session(run, options, Path(folder))
         return time_work(session, {}, lambda _: timed).plan
-
-
-def _compared(setup: RepairSetup, record: dict[str, object]) -> bool:
-    return record["name"] in {checkpoint.name for checkpoint in setup.compared}

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from overmem.axes import all_axes
 from overmem.records import Cost, Proof
 from overmem.stats.arrays import FloatArray
 from overmem.stats.measures import Measure
@@ -17,9 +18,6 @@ from overmem.verdict.costs import DRAWS, Measured, compare_measured
 
 CERTAIN = 0.95
 """Probability of "not worse" that a repair must reach."""
-COUNTING = ("likelihood", "diversity", "robustness", "ood")
-"""Axes of which at least one must be clearly better, each by its headline: NLL, pass@k, the accuracy
-drop under rewording, OOD accuracy."""
 
 
 def prove(
@@ -47,7 +45,7 @@ def prove(
     """
     differences = compare_measured([after], [before], against=against, draws=draws, seed=seed)
     probability = not_worse(before["accuracy"], after["accuracy"], accuracy_margin, draws, seed)
-    counting = [cost for cost in differences if cost.headline and cost.axis in COUNTING]
+    counting = [cost for cost in differences if cost.headline and all_axes()[cost.axis].proves_repair]
     gains = tuple(_spoken(cost) for cost in counting if clearly_better(cost))
     accepted = probability >= CERTAIN and bool(gains)
     return Proof(

@@ -24,13 +24,7 @@ from overmem.verdict.costs import Measured, compare_measured
 
 
 def make_record(
-    setup: RepairSetup,
-    plan: RepairPlan,
-    found: SearchResult,
-    confirmed: OnSplit,
-    *,
-    accuracy_margin: float,
-    target: Path,
+    setup: RepairSetup, plan: RepairPlan, found: SearchResult, confirmed: OnSplit, target: Path
 ) -> Repair:
     """Put the proof to the test of the margins, and say what came of the repair.
 
@@ -41,10 +35,9 @@ def make_record(
         plan: what was to be tried.
         found: what was.
         confirmed: the checkpoint to beat, the last one and the winner on the confirm split.
-        accuracy_margin: loss of accuracy that counts as none.
         target: where the model goes if it is accepted.
     """
-    proof, against_last = _compare(setup, found, confirmed, accuracy_margin)
+    proof, against_last = _compare(setup, found, confirmed)
     accepted = proof is not None and proof.accepted
     repair = Repair(
         run=setup.run.path,
@@ -59,7 +52,7 @@ def make_record(
         temperature=_scale(found.measured.places[0], confirmed.places[0]),
         retraining=_retraining(setup, accepted),
         model=target if accepted else None,
-        thresholds={"accuracy_margin": accuracy_margin},
+        thresholds={"accuracy_margin": setup.rule.accuracy_margin},
         notes=(
             *setup.notes,
             *plan.left_out_words,
@@ -72,13 +65,13 @@ def make_record(
 
 
 def _compare(
-    setup: RepairSetup, found: SearchResult, confirmed: OnSplit, accuracy_margin: float
+    setup: RepairSetup, found: SearchResult, confirmed: OnSplit
 ) -> tuple[Proof | None, tuple[Cost, ...]]:
     """The winner against the checkpoint to beat, and against the last where that is another one."""
     if found.winner is None:
         return None, ()
     before, after = confirmed.measures[0], confirmed.measures[-1]
-    proof = prove(before, after, against=setup.before.name, accuracy_margin=accuracy_margin)
+    proof = prove(before, after, against=setup.before.name, accuracy_margin=setup.rule.accuracy_margin)
     if setup.before == setup.last:
         return proof, ()
     return proof, tuple(compare_measured([after], [confirmed.measures[1]], against=setup.last.name))
@@ -86,7 +79,7 @@ def _compare(
 
 def _scale(searched: MeasuredCheckpoint, confirmed: MeasuredCheckpoint) -> Temperature:
     """Temperature scaling of the checkpoint to beat, from rows that are there already."""
-    grid = tuple(searched.manifest["temperatures"])
+    grid = searched.manifest.temperatures
     return read_temperature(
         confirmed.rows(VAL_SCORES), grid, fit_temperature(searched.rows(VAL_SCORES), grid)
     )
@@ -120,10 +113,9 @@ def _retraining(setup: RepairSetup, accepted: bool) -> Retraining | None:
 
 def _cut(place: MeasuredCheckpoint) -> list[str]:
     """Axes of the proof that the budget left fewer problems, or none."""
-    cut = place.manifest["cut"] or {}
     return [
         f"{axis} was proved on {item['measured']} of {item['asked']} problems, for the budget"
-        for axis, item in cut.items()
+        for axis, item in place.manifest.cut.items()
     ]
 
 

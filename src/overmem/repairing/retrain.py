@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 from trl import SFTConfig
 
+from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.store import read_json_or_empty, write_text_atomic
-from overmem.auditing.options import read_recipe
+from overmem.auditing.options import read_recipe, saved_options
 from overmem.checkpoints import ADAPTER_CONFIG, read_trainer_state
 from overmem.recipe.schema import check_recipe, dump_recipe
 from overmem.records import CheckpointSummary, Retraining, Run, Verdict
@@ -62,7 +62,7 @@ def reasons_to_retrain(verdict: Verdict) -> tuple[str, ...]:
 
 
 def write_recipe(
-    run: Run, manifest: Mapping[str, Any], verdict: Verdict, reasons: tuple[str, ...], path: Path
+    run: Run, manifest: Manifest, verdict: Verdict, reasons: tuple[str, ...], path: Path
 ) -> Retraining:
     """Write the recipe of a gentler fine-tune: half the rate, no longer than needed, noise on the embeddings.
 
@@ -76,7 +76,7 @@ def write_recipe(
     known = read_recipe(run.path)
     written = known.model_dump(mode="json") if known else _from_trainer(run, manifest)
     if written is not None and written["data"]["val"] is None:
-        written["data"]["val"] = manifest["config"]["val"]
+        written["data"]["val"] = saved_options(manifest).val
     if written is None:
         return Retraining(reasons=reasons, changes=(), recipe=None)
     training, changes = written["training"], []
@@ -105,15 +105,15 @@ def _trained(verdict: Verdict) -> list[CheckpointSummary]:
     return [point for point in verdict.checkpoints if point.step > 0]
 
 
-def _from_trainer(run: Run, manifest: Mapping[str, Any]) -> dict[str, Any] | None:
+def _from_trainer(run: Run, manifest: Manifest) -> dict[str, Any] | None:
     """A recipe from what another trainer left behind; None when model, data or rate are not known."""
-    last, config = run.checkpoints[-1], manifest["config"]
+    last, options = run.checkpoints[-1], saved_options(manifest)
     states = [read_trainer_state(checkpoint.path) for checkpoint in run.checkpoints]
     # A final model at the root often has none.
     state: dict[str, Any] = next((state for state in reversed(states) if state), {})
     rates = [entry["learning_rate"] for entry in state.get("log_history", []) if "learning_rate" in entry]
     model = _base_model(run, manifest)
-    if model is None or not config["train"] or not rates:
+    if model is None or not options.train or not rates:
         return None
     training: dict[str, Any] = {"learning_rate": max(rates), "save_strategy": "epoch"}
     for theirs, ours in (
@@ -124,8 +124,8 @@ def _from_trainer(run: Run, manifest: Mapping[str, Any]) -> dict[str, Any] | Non
             training[ours] = state[theirs]
     found: dict[str, Any] = {
         "model": {"name": model},
-        "data": {"train": config["train"], "val": config["val"]},
-        "template": config["template"],
+        "data": {"train": options.train, "val": options.val},
+        "template": dict(options.template.__dict__),
         "loss": "nll",
         "training": training,
     }
@@ -136,14 +136,14 @@ def _from_trainer(run: Run, manifest: Mapping[str, Any]) -> dict[str, Any] | Non
     return found
 
 
-def _base_model(run: Run, manifest: Mapping[str, Any]) -> str | None:
+def _base_model(run: Run, manifest: Manifest) -> str | None:
     """The model the fine-tune started from: as the audit was told, else as the run's own files say."""
     last = run.checkpoints[-1]
     if last.kind == "adapter":
         named = read_json_or_empty(last.path / ADAPTER_CONFIG).get("base_model_name_or_path")
     else:
-        named = (manifest.get("base") or {}).get("model") or _card(run.path).get("base_model")
-    return manifest["config"]["base_model"] or named
+        named = (manifest.base.model if manifest.base else None) or _card(run.path).get("base_model")
+    return saved_options(manifest).base_model or named
 
 
 def _card(folder: Path) -> dict[str, Any]:

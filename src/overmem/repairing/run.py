@@ -21,6 +21,7 @@ from overmem.repairing.record import make_record
 from overmem.repairing.search import search
 from overmem.repairing.setup import RepairSetup, prepare_repair
 from overmem.repairing.split import measure_proof
+from overmem.rule import DEFAULT_RULE, Rule
 
 OnPlan = Callable[[RepairPlan], None]
 """Told the timed plan before the work starts."""
@@ -35,8 +36,7 @@ def repair(
     confirm: str | None = None,
     axes: str | tuple[str, ...] = ("all",),
     few: int = FEW,
-    accuracy_margin: float = 0.03,
-    perplexity_ratio: float = 1.10,
+    rule: Rule = DEFAULT_RULE,
     budget_minutes: float | None = None,
     allow_code_execution: bool = False,
     progress: Progress | None = None,
@@ -53,8 +53,7 @@ def repair(
         confirm: source of problems for the proof alone; by default half of val is kept for it.
         axes: what the proof measures.
         few: merges whose answers are measured on the search split.
-        accuracy_margin: loss of accuracy that still counts as none.
-        perplexity_ratio: of the decision rule.
+        rule: thresholds; its margin is the loss of accuracy that still counts as none.
         budget_minutes: time to share out.
         allow_code_execution: let the grader `code` run answers in its sandbox (docs/code.md).
         progress: told after every batch.
@@ -74,25 +73,22 @@ def repair(
         before=before,
         confirm=confirm,
         axes=axes,
-        accuracy_margin=accuracy_margin,
-        perplexity_ratio=perplexity_ratio,
+        rule=rule,
         allow_code_execution=allow_code_execution,
     )
     plan = plan_repair(setup, few=few, budget_minutes=budget_minutes, timed=on_plan is not None)
     if on_plan is not None:
         on_plan(plan)
-    return _carry_out(setup, plan, out, accuracy_margin, progress)
+    return _carry_out(setup, plan, out, progress)
 
 
-def _carry_out(
-    setup: RepairSetup, plan: RepairPlan, out: Path | None, accuracy_margin: float, progress: Progress | None
-) -> Repair:
+def _carry_out(setup: RepairSetup, plan: RepairPlan, out: Path | None, progress: Progress | None) -> Repair:
     """Search, prove, write down, and put the model where it belongs."""
     start = time.monotonic()
     found = search(setup, plan, progress)
     confirmed = measure_proof(setup, found.model, _minutes_left(plan, start), progress)
     target = out or setup.store.root / "repaired"
-    repaired = make_record(setup, plan, found, confirmed, accuracy_margin=accuracy_margin, target=target)
+    repaired = make_record(setup, plan, found, confirmed, target)
     settle(repaired, found.model, target, replace=out is None)
     shutil.rmtree(found.trials.folder, ignore_errors=True)
     setup.store.write_record("repair", repaired.to_dict())

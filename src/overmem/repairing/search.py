@@ -74,7 +74,7 @@ def score_all(setup: RepairSetup, plan: RepairPlan, progress: Progress | None = 
 
 def _check_unchanged(setup: RepairSetup, session: Session) -> None:
     """Refuse checkpoints that are no longer the ones that were audited."""
-    audited = {record["name"]: record["weights"] for record in setup.manifest["checkpoints"]}
+    audited = {found.name: found.weights for found in setup.manifest.checkpoints}
     changed = [c.name for c in setup.trained if session.fingerprint(c) != audited[c.name]]
     if changed:
         raise RunError(

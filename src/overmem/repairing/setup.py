@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
+from overmem.artifacts.manifest import Manifest, read_manifest
 from overmem.artifacts.rows import Core, read_core
-from overmem.artifacts.store import MANIFEST_SCHEMA, Store, audit_key
-from overmem.auditing.options import AuditConfig, saved_config
+from overmem.artifacts.store import Store
+from overmem.auditing.options import AuditOptions, saved_options
 from overmem.auditing.problems import half_of
-from overmem.axes import CORE, choose_axes
+from overmem.axes import CORE, all_axes, choose_axes
 from overmem.checkpoints import open_run
 from overmem.errors import RunError
 from overmem.grading.code import check_allowed
 from overmem.records import Checkpoint, Run, Verdict
 from overmem.repairing.candidates import Candidate, propose
 from overmem.repairing.proof import fewest_problems
+from overmem.rule import DEFAULT_RULE, Rule
 from overmem.stats.moments import Moments, measure_curves
 from overmem.stats.stage_rule import recommended_index
 from overmem.tasks.sources import load_apart
@@ -39,7 +40,8 @@ class RepairSetup:
     run: Run
     store: Store
     """Of the run's audit."""
-    manifest: Mapping[str, Any]
+    manifest: Manifest
+    rule: Rule
     verdict: Verdict
     trained: tuple[Checkpoint, ...]
     """Audited checkpoints, without the untrained model."""
@@ -48,8 +50,8 @@ class RepairSetup:
     by_nll: tuple[str, ...]
     """Names of the trained checkpoints, lowest NLL on the search split first."""
     candidates: tuple[Candidate, ...]
-    search: AuditConfig
-    confirm: AuditConfig
+    search: AuditOptions
+    confirm: AuditOptions
     notes: tuple[str, ...] = ()
     """What a reader must know of it."""
 
@@ -61,7 +63,7 @@ class RepairSetup:
     @property
     def audited(self) -> str:
         """Key of the audit that this repair rests on."""
-        return audit_key(self.manifest)
+        return self.manifest.key
 
     @property
     def work(self) -> Path:
@@ -81,8 +83,7 @@ def prepare_repair(
     before: str | None = None,
     confirm: str | None = None,
     axes: str | tuple[str, ...] = ("all",),
-    accuracy_margin: float = 0.03,
-    perplexity_ratio: float = 1.10,
+    rule: Rule = DEFAULT_RULE,
     allow_code_execution: bool = False,
 ) -> RepairSetup:
     """Open an audited run and settle what is tried, on which problems, against what.
@@ -93,8 +94,7 @@ def prepare_repair(
         before: checkpoint to beat; the recommended one by default.
         confirm: source of problems for the proof alone; by default half of val is kept for it.
         axes: what is proved.
-        accuracy_margin: of the decision rule.
-        perplexity_ratio: likewise.
+        rule: thresholds of the decision rule.
         allow_code_execution: answers may be run, where the audit's grader is `code`.
 
     Raises:
@@ -102,23 +102,24 @@ def prepare_repair(
             may not be run.
     """
     store = Store.of_run(Path(path), audit)
-    manifest = store.read_record("manifest", MANIFEST_SCHEMA)
-    config = replace(saved_config(manifest), allow_code_execution=allow_code_execution)
-    if any(split["grader"] == "code" for split in manifest["splits"].values()):
+    manifest = read_manifest(store)
+    options = saved_options(manifest).replace(allow_code_execution=allow_code_execution)
+    if any(found.grader == "code" for found in manifest.splits.values()):
         check_allowed(allow_code_execution)
-    run = open_run(path, allow_pickle=config.allow_pickle)
-    verdict = judge_store(store, accuracy_margin=accuracy_margin, perplexity_ratio=perplexity_ratio)
+    run = open_run(path, allow_pickle=options.allow_pickle)
+    verdict = judge_store(store, rule)
     trained = _trained(run, manifest)
     core = read_core(store, manifest)
-    searched = _searched(store, config, core.ids, confirm, fewest_problems(accuracy_margin))
+    searched = _searched(store, options, core.ids, confirm, fewest_problems(rule.accuracy_margin))
     moments = _curves(core, manifest, trained, searched)
-    pick = _position(trained, before) if before is not None else _best(moments, perplexity_ratio)
+    pick = _position(trained, before) if before is not None else _best(moments, rule)
     names = [checkpoint.name for checkpoint in trained]
-    search, proof = _configs(config, manifest, run, choose_axes((*CORE, *choose_axes(axes))), confirm)
+    search, proof = _split_options(options, manifest, run, choose_axes((*CORE, *choose_axes(axes))), confirm)
     return RepairSetup(
         run=run,
         store=store,
         manifest=manifest,
+        rule=rule,
         verdict=verdict,
         trained=trained,
         before=trained[pick],
@@ -126,12 +127,12 @@ def prepare_repair(
         candidates=propose(names, moments.accuracy_C, moments.nll_C, pick),
         search=search,
         confirm=proof,
-        notes=_notes(config, confirm, trained[pick].name, verdict),
+        notes=_notes(options, confirm, trained[pick].name, verdict),
     )
 
 
-def _trained(run: Run, manifest: Mapping[str, Any]) -> tuple[Checkpoint, ...]:
-    measured = [record["name"] for record in manifest["checkpoints"]]
+def _trained(run: Run, manifest: Manifest) -> tuple[Checkpoint, ...]:
+    measured = [found.name for found in manifest.checkpoints]
     trained = tuple(c for c in run.checkpoints if c.name in measured and c.step > 0)
     if len(trained) < 2:
         raise RunError(
@@ -144,80 +145,78 @@ def _trained(run: Run, manifest: Mapping[str, Any]) -> tuple[Checkpoint, ...]:
 
 
 def _searched(
-    store: Store, config: AuditConfig, ids: Sequence[str], confirm: str | None, fewest: int
+    store: Store, options: AuditOptions, ids: Sequence[str], confirm: str | None, fewest: int
 ) -> frozenset[str]:
     """Ids of the audited problems on which things are chosen; the others are kept for the proof."""
     if confirm is None:
         texts = store.read_texts().filter(pl.col("set") == "val")
-        searched = half_of(dict(texts.select("example_id", "prompt").iter_rows()), "search", config.seed)
+        searched = half_of(dict(texts.select("example_id", "prompt").iter_rows()), "search", options.seed)
         n_search = len(searched & set(ids))
         _check_sizes(n_search, len(ids) - n_search, fewest)
         return searched
     found = load_apart(
         confirm,
-        config.val,
+        options.val,
         "problems for the proof are among those that merges are chosen on",
         next_step="name other problems with --confirm, or leave it out: half of val is then kept for it",
     )
-    most = config.limit_of("accuracy")
+    most = options.limit_of("accuracy")
     _check_sizes(len(ids), len(found) if most is None else min(most, len(found)), fewest)
     return frozenset(ids)
 
 
 def _curves(
-    core: Core, manifest: Mapping[str, Any], trained: Sequence[Checkpoint], searched: frozenset[str]
+    core: Core, manifest: Manifest, trained: Sequence[Checkpoint], searched: frozenset[str]
 ) -> Moments:
     """Accuracy and NLL of the trained checkpoints on the search split alone."""
     here_N = np.array([name in searched for name in core.ids])
-    measured = [record["name"] for record in manifest["checkpoints"]]
+    measured = [found.name for found in manifest.checkpoints]
     rows_C = [measured.index(checkpoint.name) for checkpoint in trained]
     return measure_curves(
         core.correct_C_N[rows_C][:, here_N], core.nll_nats_C_N[rows_C][:, here_N], core.n_tokens_N[here_N]
     )
 
 
-def _best(moments: Moments, perplexity_ratio: float) -> int:
+def _best(moments: Moments, rule: Rule) -> int:
     """Position of the checkpoint that would be shipped without a repair."""
     n_trained = len(moments.nll_C)
     covariance = moments.sample_cov_B_B[:n_trained, :n_trained]
-    return recommended_index(moments.accuracy_C, moments.nll_C, covariance, perplexity_ratio)
+    return recommended_index(moments.accuracy_C, moments.nll_C, covariance, rule)
 
 
-def _configs(
-    config: AuditConfig, manifest: Mapping[str, Any], run: Run, axes: tuple[str, ...], confirm: str | None
-) -> tuple[AuditConfig, AuditConfig]:
+def _split_options(
+    options: AuditOptions, manifest: Manifest, run: Run, axes: tuple[str, ...], confirm: str | None
+) -> tuple[AuditOptions, AuditOptions]:
     """What is measured to choose, and what to prove."""
     # A server has none of the merges that are tried, and both sides are to be answered for alike.
-    # Other hands say why NLL moved while training, and nothing of a repair.
-    axes = tuple(axis for axis in axes if axis != "references")
-    plain = replace(config, checkpoints="all", budget_minutes=None, until_decided=False, engine="hf")
-    search = replace(
-        plain,
+    # References in other styles say why NLL moved while training, and nothing of a repair.
+    axes = tuple(axis for axis in axes if not all_axes()[axis].rescores_answers)
+    plain = options.replace(checkpoints="all", budget_minutes=None, until_decided=False, engine="hf")
+    search = plain.replace(
         train=None,
         ood={},
         references={},
         axes=SEARCH_AXES,
-        limits={axis: n for axis, n in config.limits.items() if axis in SEARCH_AXES},
+        limits={axis: n for axis, n in options.limits.items() if axis in SEARCH_AXES},
         half="search" if confirm is None else None,
     )
-    variants = config.variants
+    variants = options.variants
     if confirm is not None and variants is not None:
         variants = {name: None for name, source in variants.items() if source is None}
-    proof = replace(
-        plain,
-        val=confirm or config.val,
+    proof = plain.replace(
+        val=confirm or options.val,
         axes=axes,
-        limits={axis: n for axis, n in config.limits.items() if axis in axes},
+        limits={axis: n for axis, n in options.limits.items() if axis in axes},
         variants=variants,
-        base_model=config.base_model or _base_model(manifest, run),
+        base_model=options.base_model or _base_model(manifest, run),
         half="confirm" if confirm is None else None,
     )
     return search, proof
 
 
-def _notes(config: AuditConfig, confirm: str | None, before: str, verdict: Verdict) -> tuple[str, ...]:
+def _notes(options: AuditOptions, confirm: str | None, before: str, verdict: Verdict) -> tuple[str, ...]:
     notes = []
-    own = [name for name, source in (config.variants or {}).items() if source is not None]
+    own = [name for name, source in (options.variants or {}).items() if source is not None]
     if confirm is not None and own:
         notes.append(
             f"your perturbations of val ({', '.join(own)}) have no problem of {confirm} and are left out"
@@ -227,12 +226,12 @@ def _notes(config: AuditConfig, confirm: str | None, before: str, verdict: Verdi
     return tuple(notes)
 
 
-def _base_model(manifest: Mapping[str, Any], run: Run) -> str | None:
+def _base_model(manifest: Manifest, run: Run) -> str | None:
     """The model the fine-tune started from, which an audit of a few checkpoints cannot find by itself."""
-    base = manifest.get("base")
+    base = manifest.base
     if base is None or run.checkpoints[-1].kind == "adapter":
         return None
-    return next((str(c.path) for c in run.checkpoints if c.name == base["name"]), base["model"])
+    return next((str(c.path) for c in run.checkpoints if c.name == base.name), base.model)
 
 
 def _position(trained: tuple[Checkpoint, ...], name: str) -> int:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
 from overmem.artifacts.store import Store
-from overmem.auditing.options import AuditConfig
+from overmem.auditing.options import AuditOptions
 from overmem.auditing.run import measure
 from overmem.auditing.session import Progress
 from overmem.records import Checkpoint, Run
@@ -34,7 +34,7 @@ class OnSplit:
 def measure_on(
     checkpoints: Sequence[Checkpoint],
     setup: RepairSetup,
-    config: AuditConfig,
+    options: AuditOptions,
     split: str,
     axes: Sequence[str],
     progress: Progress | None,
@@ -44,13 +44,13 @@ def measure_on(
     Args:
         checkpoints: the one to beat first.
         setup: of the repair.
-        config: what is measured, on which problems.
+        options: what is measured, on which problems.
         split: `search` or `confirm`, the folder that rows are kept in.
         axes: whose measures are taken.
         progress: told after every batch.
     """
     run = Run(path=setup.run.path, checkpoints=tuple(checkpoints))
-    done = measure(run, config, out=setup.work / split, progress=progress)
+    done = measure(run, options, out=setup.work / split, progress=progress)
     places = [MeasuredCheckpoint(done.store, done.manifest, checkpoint.name) for checkpoint in checkpoints]
     return OnSplit([measure_axes(item, axes) for item in align_evidence(places)], places)
 
@@ -71,6 +71,6 @@ def measure_proof(
         store.borrow(setup.store, checkpoint.name)
     # What the search took longer than planned is not taken from the proof altogether.
     budget = None if minutes is None else max(minutes, LEAST_PROOF_MINUTES)
-    config = replace(setup.confirm, budget_minutes=budget)
+    options = setup.confirm.replace(budget_minutes=budget)
     checkpoints = setup.compared if model is None else (*setup.compared, model)
-    return measure_on(checkpoints, setup, config, "confirm", config.axes, progress)
+    return measure_on(checkpoints, setup, options, "confirm", options.axes, progress)

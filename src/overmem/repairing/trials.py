@@ -116,10 +116,10 @@ class Trials:
 
     def _nll_of(self, candidate: Candidate, checkpoint: Checkpoint) -> float:
         session = self.session
-        limit = session.config.limit_of("likelihood")
+        limit = session.options.limit_of("likelihood")
         session.do(VAL_SCORES, checkpoint, limit)
         problems = session.problems[VAL_SCORES.data]
-        chosen = [problems.examples[i].id for i in problems.chosen(limit, session.config.seed)]
+        chosen = [problems.examples[i].id for i in problems.chosen(limit, session.options.seed)]
         key = session.row_key(VAL_SCORES, checkpoint)
         rows = session.store.read_rows(checkpoint.name, "likelihood", key, ("nll_nats", "n_tokens"))
         rows = rows.filter(pl.col("split") == "val", pl.col("example_id").is_in(chosen))
@@ -143,8 +143,8 @@ class Trials:
             {
                 "weights": list(zip(prints, candidate.weights, strict=True)),
                 "problems": problems.fingerprint,
-                "limit": self.session.config.limit_of("likelihood"),
-                "seed": self.session.config.seed,
+                "limit": self.session.options.limit_of("likelihood"),
+                "seed": self.session.options.seed,
                 "dtype": str(self.session.host.dtype),
             }
         )

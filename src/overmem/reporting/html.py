@@ -203,7 +203,6 @@ def _measured_part(verdict: Record, manifest: Record | None, run: str) -> dict[s
             if known and manifest is not None and verdict.get("evidence") != "logged"
             else None
         ),
-        "from_recipe": known and manifest is not None and provenance.from_recipe(manifest),
     }
 
 

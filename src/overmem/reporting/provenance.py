@@ -6,27 +6,13 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-Record = Mapping[str, Any]
+from overmem.artifacts.manifest import Manifest
+from overmem.auditing.flags import write_flags
+from overmem.auditing.options import saved_options
+from overmem.axes import CORE, choose_axes
+from overmem.rule import Rule
 
-_AUDIT = {
-    "checkpoints": "key",
-    "samples": 8,
-    "temperature": 0.8,
-    "budget_minutes": None,
-    "grader": None,
-    "max_new_tokens": None,
-    "base_model": None,
-    "seed": 0,
-    "device": "auto",
-    "dtype": "auto",
-    "batch_tokens": None,
-}
-"""Options of `overmem audit` that take one value, with their defaults."""
-_FLAGS = {"budget_minutes": "--budget"}
-_DIAGNOSE = {"accuracy_margin": 0.03, "perplexity_ratio": 1.10, "resamples": 2000, "seed": 0}
-_CORE = ("likelihood", "accuracy")
-_TEMPLATE = {"completion_format": "{completion}", "system": None, "eos": True}
-"""Parts of a template that only a recipe can set."""
+Record = Mapping[str, Any]
 
 
 def commands(verdict: Record, manifest: Record, run: str) -> tuple[str, ...]:
@@ -49,55 +35,31 @@ def audit_command(manifest: Record, run: str, *, more: tuple[str, ...] = (), tra
         more: axes to measure beside its own, or `("all",)`.
         train: source of training data where the audit had none.
     """
-    config = manifest["config"]
-    every = more == ("all",)
-    words = ["--val", config["val"]]
-    known_train = config.get("train") or train
-    words += ["--train", known_train] if known_train else []
-    axes = [*_CORE, *sorted({*manifest.get("axes", ()), *more} - set(_CORE))]
-    words += ["--axes", "all" if every else ",".join(axes)] if len(axes) > len(_CORE) else []
-    for option, prefix in (("--ood", "ood/"), ("--references", "references/")):
-        for name, source in _named(manifest, prefix).items():
-            words += [option, f"{name}={source}"]
-    for name, source in (config.get("variants") or {}).items():
-        words += ["--variant", name if source is None else f"{name}={source}"]
-    words += ["--limit", str(config["limit"])] if config.get("limit") is not None else []
-    for axis, limit in (config.get("limits") or {}).items():
-        words += ["--limit", f"{axis}={limit}"]
-    for name, default in _AUDIT.items():
-        value = config.get(name, default)
-        if value is not None and value != default:
-            words += [_FLAGS.get(name, f"--{name.replace('_', '-')}"), str(value)]
-    words += _template(config.get("template") or {})
-    words += [
-        f"--{name.replace('_', '-')}"
-        for name in ("until_decided", "allow_pickle", "trust_remote_code", "allow_code_execution")
-        if config.get(name)
-    ]
-    return _joined("audit", run, words)
+    described = Manifest.from_dict(manifest)
+    options = saved_options(described)
+    options = options.replace(
+        train=options.train or train,
+        axes=more if more == ("all",) else choose_axes((*options.axes, *more)),
+        # Leave to run code is not taken from a file, but what was asked for is shown.
+        allow_code_execution=bool(described.config.get("allow_code_execution")),
+    )
+    return _joined("audit", run, write_flags(options))
 
 
 def diagnose_command(verdict: Record, run: str) -> str:
     """The `overmem diagnose` with the thresholds of a verdict."""
     words: list[str] = []
-    for name, default in _DIAGNOSE.items():
-        value = (verdict.get("thresholds") or {}).get(name, default)
-        if value != default:
+    for name, value in (verdict.get("thresholds") or {}).items():
+        if value != getattr(Rule, name) and name != "confidence_threshold":
             words += [f"--{name.replace('_', '-')}", str(value)]
     return _joined("diagnose", run, words)
 
 
 def axes_command(manifest: Record, run: str) -> str | None:
     """The `overmem audit` that measures the other axes too, where only the core was measured."""
-    if set(manifest.get("axes", ())) - set(_CORE):
+    if set(manifest.get("axes", ())) - set(CORE):
         return None
     return audit_command(manifest, run, more=("all",), train="TRAIN.jsonl")
-
-
-def from_recipe(manifest: Record) -> bool:
-    """Whether the template holds something that no option of the command says."""
-    template = manifest["config"].get("template") or {}
-    return any(template.get(name, default) != default for name, default in _TEMPLATE.items())
 
 
 def sizes(manifest: Record) -> list[tuple[str, int, str, str]]:
@@ -125,18 +87,6 @@ def versions_line(manifest: Record) -> str:
     if manifest.get("device"):
         parts.append(f"on {manifest['device']} in {manifest.get('dtype', 'unknown precision')}")
     return ", ".join(parts)
-
-
-def _named(manifest: Record, prefix: str) -> dict[str, str]:
-    """Sources of the sets of all sittings whose name begins with a prefix, by what follows it."""
-    splits = [s for s in (manifest.get("splits") or {}).values() if str(s.get("set")).startswith(prefix)]
-    return {split["set"].removeprefix(prefix): split["source"] for split in splits}
-
-
-def _template(template: Record) -> list[str]:
-    words = ["--template", template["kind"]] if template.get("kind", "auto") != "auto" else []
-    asked = template.get("prompt_format", "{prompt}")
-    return words + (["--prompt-format", asked] if asked != "{prompt}" else [])
 
 
 def _joined(command: str, run: str, words: list[str]) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from overmem.artifacts.evidence import Evidence, MeasuredCheckpoint, align_evidence
 from overmem.artifacts.jobs import Job
-from overmem.artifacts.store import MANIFEST_SCHEMA, TEXTS, Store, audit_key, write_text_atomic
+from overmem.artifacts.manifest import Manifest
+from overmem.artifacts.store import MANIFEST_SCHEMA, TEXTS, Store, write_text_atomic
 from overmem.errors import RunError
 from overmem.records import REPAIR_SCHEMA, VERDICT_SCHEMA
 from overmem.reporting.exhibits.build import JOBS, Exhibits, build_exhibits, shown_checkpoints
@@ -143,7 +144,7 @@ def _read_repair(store: Store, manifest: Record | None) -> Record | None:
     if not store.has_record("repair") or manifest is None:
         return None
     found = store.read_record("repair", REPAIR_SCHEMA)
-    return found if found.get("audited") == audit_key(manifest) else None
+    return found if found.get("audited") == Manifest.from_dict(manifest).key else None
 
 
 def read_exhibits(store: Store, manifest: Record, verdict: Record, home: Path) -> Exhibits | None:
@@ -170,7 +171,8 @@ def read_exhibits(store: Store, manifest: Record, verdict: Record, home: Path) -
 
 def read_evidence(store: Store, manifest: Record, names: Sequence[str]) -> dict[str, Evidence]:
     """The rows of each checkpoint, each job's aligned among the checkpoints that have it."""
-    places = {name: MeasuredCheckpoint(store, manifest, name) for name in names}
+    described = Manifest.from_dict(manifest)
+    places = {name: MeasuredCheckpoint(store, described, name) for name in names}
     jobs = {name: place.jobs() & JOBS for name, place in places.items()}
     rows: dict[str, dict[Job, Any]] = {name: {} for name in names}
     found: dict[str, Evidence] = {}

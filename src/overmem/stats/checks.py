@@ -12,9 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overmem.errors import DataError, RunError
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from overmem.stats.arrays import FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,39 +71,6 @@ def check_rows(
         nll_nats_S_C_N=nll.reshape(shape),
         n_tokens_N=tokens,
     )
-
-
-def check_settings(
-    accuracy_margin: float, perplexity_ratio: float, resamples: int, confidence_threshold: float
-) -> None:
-    """Refuse thresholds for which the rule has no meaning.
-
-    Args:
-        accuracy_margin: must be in [0, 1).
-        perplexity_ratio: must be above 1 and finite.
-        resamples: must be at least 100.
-        confidence_threshold: must be in (0, 1].
-
-    Raises:
-        DataError: a setting is out of its range.
-    """
-    checks = (
-        ("accuracy_margin", accuracy_margin, 0.0 <= accuracy_margin < 1.0, "0 <= margin < 1", "0.03"),
-        ("perplexity_ratio", perplexity_ratio, 1.0 < perplexity_ratio < np.inf, "above 1 and finite", "1.10"),
-        ("resamples", resamples, resamples >= 100, "at least 100", "2000"),
-        (
-            "confidence_threshold",
-            confidence_threshold,
-            0.0 < confidence_threshold <= 1.0,
-            "0 < c <= 1",
-            "0.8",
-        ),
-    )
-    for name, value, passed, expected, default in checks:
-        if not passed:
-            raise DataError(
-                f"{name} is out of range", got=value, expected=expected, next_step=f"the default is {default}"
-            )
 
 
 def check_labels(

@@ -11,13 +11,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
 from overmem.records import STAGES
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
+from overmem.rule import Rule
+from overmem.stats.arrays import BoolArray, FloatArray, IntArray
 
 LEARNING, FIT, OVER_MEMORIZED, OVERFIT, UNSTABLE = range(len(STAGES))
 NO_ONSET = -1
@@ -61,8 +58,7 @@ def stage_codes(
     accuracy_D_C: FloatArray,
     nll_D_C: FloatArray,
     steps_C: IntArray,
-    accuracy_margin: float,
-    perplexity_ratio: float,
+    rule: Rule,
 ) -> IntArray:
     """Give every checkpoint of every curve its stage, by the table of design section 5.
 
@@ -70,16 +66,15 @@ def stage_codes(
         accuracy_D_C: accuracy, in [0, 1], higher is better.
         nll_D_C: NLL, nats per token, lower is better; perplexity is exp(NLL).
         steps_C: optimizer steps, increasing.
-        accuracy_margin: see `comparable_mask`.
-        perplexity_ratio: see `inflated_mask`.
+        rule: thresholds; its margin and its ratio count.
 
     Returns:
         Integer array D_C of positions in `overmem.records.STAGES`.
 
     Source: design section 5; the phenomenon is that of arXiv 2508.04117.
     """
-    comparable_D_C = comparable_mask(accuracy_D_C, accuracy_margin)
-    inflated_D_C = inflated_mask(nll_D_C, steps_C, perplexity_ratio)
+    comparable_D_C = comparable_mask(accuracy_D_C, rule.accuracy_margin)
+    inflated_D_C = inflated_mask(nll_D_C, steps_C, rule.perplexity_ratio)
     first_comparable_D = comparable_D_C.argmax(axis=1)
     before_D_C = np.arange(steps_C.size)[None, :] < first_comparable_D[:, None]
     calm_D_C = np.where(comparable_D_C, FIT, np.where(before_D_C, LEARNING, UNSTABLE))
@@ -116,21 +111,21 @@ def onset_steps(codes_D_C: IntArray, steps_C: IntArray) -> IntArray:
     return np.where(found_D, steps_C[np.where(found_D, first_D, 0)], NO_ONSET).astype(np.int64)
 
 
-def allowed_mask(nll_C: FloatArray, perplexity_ratio: float) -> BoolArray:
+def allowed_mask(nll_C: FloatArray, rule: Rule) -> BoolArray:
     """Mark the checkpoints whose perplexity is within the ratio of the lowest, at any step.
 
     Args:
         nll_C: measured NLL, nats per token, lower is better.
-        perplexity_ratio: bound on P_c / P_m.
+        rule: thresholds; its ratio bounds P_c / P_m.
 
     Returns:
         Boolean array C; never all False, as the lowest is within the ratio of itself.
     """
-    return np.asarray(nll_C - nll_C.min() <= math.log(perplexity_ratio) + _ROUNDING)
+    return np.asarray(nll_C - nll_C.min() <= math.log(rule.perplexity_ratio) + _ROUNDING)
 
 
 def recommended_index(
-    accuracy_C: FloatArray, nll_C: FloatArray, accuracy_cov_C_C: FloatArray, perplexity_ratio: float
+    accuracy_C: FloatArray, nll_C: FloatArray, accuracy_cov_C_C: FloatArray, rule: Rule
 ) -> int:
     """Choose the checkpoint to ship: highest accuracy within bounded perplexity.
 
@@ -141,14 +136,14 @@ def recommended_index(
         accuracy_C: measured accuracy, higher is better.
         nll_C: measured NLL, nats per token, lower is better.
         accuracy_cov_C_C: covariance of the measured accuracies (of the means, not of one problem).
-        perplexity_ratio: bound on P_c / P_m.
+        rule: thresholds; its ratio bounds P_c / P_m.
 
     Returns:
         Position of the recommended checkpoint; the earliest of equals.
 
     Source: arXiv 2508.04117 section 7.1; design section 5, Recommendation.
     """
-    allowed_C = allowed_mask(nll_C, perplexity_ratio)
+    allowed_C = allowed_mask(nll_C, rule)
     best = int(np.where(allowed_C, accuracy_C, -np.inf).argmax())
     variance_C = np.diag(accuracy_cov_C_C)
     difference_se_C = np.sqrt(np.maximum(variance_C + variance_C[best] - 2 * accuracy_cov_C_C[best], 0.0))

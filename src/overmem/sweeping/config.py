@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from overmem.auditing.options import AuditConfig
+from overmem.auditing.options import AuditOptions
 from overmem.axes import CORE, choose_axes
 from overmem.errors import RecipeError
 from overmem.recipe.schema import Strict, find_recipe, read_yaml, with_numbers, wrong_fields
+from overmem.rule import Rule
 
 NOT_HERE = {
     "train": "data.train, in the recipe",
     "half": "confirm, a split of its own",
     "until_decided": "nothing: cells are compared, so all are measured on the same problems",
+    "rule": "rule, beside audit",
     "budget_minutes": "limit: cells are compared, so all are measured on the same problems",
 }
 """Options of an audit that would make the cells differ, and what to write instead."""
@@ -26,10 +27,14 @@ NOT_HERE = {
 class RuleSettings(Strict):
     """The decision rule; see `overmem.judge`."""
 
-    accuracy_margin: float = Field(default=0.03, ge=0, lt=1)
-    perplexity_ratio: float = Field(default=1.10, gt=1)
-    resamples: int = Field(default=2000, ge=100)
-    seed: int = 0
+    accuracy_margin: float = Field(default=Rule.accuracy_margin, ge=0, lt=1)
+    perplexity_ratio: float = Field(default=Rule.perplexity_ratio, gt=1)
+    resamples: int = Field(default=Rule.resamples, ge=100)
+    seed: int = Rule.seed
+
+    def to_rule(self) -> Rule:
+        """The thresholds as the verdict takes them."""
+        return Rule(**self.model_dump())
 
 
 class Sweep(Strict):
@@ -87,7 +92,7 @@ class Sweep(Strict):
                 raise ValueError(f"audit.{key}: write {instead}")
         if str(self.audit.get("engine", "hf")) != "hf":
             raise ValueError("audit.engine: a server has none of the models that a sweep trains")
-        known = [field.name for field in dataclasses.fields(AuditConfig) if field.name not in NOT_HERE]
+        known = [name for name in AuditOptions.model_fields if name not in NOT_HERE]
         unknown = ", ".join(sorted(self.audit.keys() - set(known)))
         if unknown:
             raise ValueError(f"audit: {unknown}: no such option; there are {', '.join(known)}")
@@ -97,17 +102,15 @@ class Sweep(Strict):
             raise ValueError(f"audit: {wrong_fields(error)}") from None
         return self
 
-    def audit_options(self) -> dict[str, Any]:
-        """The options of the audit as `overmem.audit` takes them, with what a verdict needs among the axes.
+    def audit_options(self) -> AuditOptions:
+        """The options of the audit, with what a verdict needs among the axes, and the sweep's own rule.
 
         Raises:
             ValidationError: an option that does not exist, or a value it cannot have.
         """
-        axes = self.audit.get("axes") or CORE
-        axes = axes.split(",") if isinstance(axes, str) else axes
-        made = TypeAdapter(AuditConfig).validate_python({"val": "", **self.audit, "axes": axes})
-        chosen = choose_axes((*CORE, *choose_axes(made.axes)))
-        return {key: getattr(made, key) for key in self.audit} | {"axes": chosen}
+        asked = AuditOptions.model_validate({**self.audit, "axes": self.audit.get("axes") or CORE})
+        axes = choose_axes((*CORE, *choose_axes(asked.axes)))
+        return asked.replace(axes=axes, rule=self.rule.to_rule())
 
 
 def load_sweep(name: str | Path, output: str | None = None, confirm: str | None = None) -> Sweep:

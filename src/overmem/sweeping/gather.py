@@ -32,7 +32,7 @@ def read_groups(
         first = members[0]
         try:
             seeds = read_seeds(audits)
-            verdict = seeds.judge(**sweep.rule.model_dump())
+            verdict = seeds.judge(sweep.rule.to_rule())
         except OvermemError as error:
             left_out[name] = str(error)
             continue
@@ -42,7 +42,7 @@ def read_groups(
                 settings={key: first.value(key) for key in keys},
                 model=first.recipe.model.name,
                 scheduler=str(first.recipe.training.get("lr_scheduler_type", "linear")),
-                val=audits[0][1]["splits"]["val"]["fingerprint"],
+                val=audits[0][1].val.fingerprint,
                 cells=tuple(cell.name for cell in members),
                 seeds=seeds,
                 verdict=verdict,

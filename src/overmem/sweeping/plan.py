@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 
 from overmem.auditing.opening import open_session
-from overmem.auditing.options import resolve_config
+from overmem.auditing.options import resolve_options
 from overmem.auditing.planning.cost import makespan
 from overmem.auditing.planning.forecast import forecast
 from overmem.checkpoints import open_run
@@ -147,8 +147,8 @@ def _try(sweep: Sweep, cell: Cell, checkpoints: int) -> tuple[float, float]:
         ends: list[float] = []
         train(recipe, progress=lambda *_: ends.append(time.monotonic()))
         run = open_run(Path(folder))
-        config = resolve_config(run, **{"val": None, "train": None, **sweep.audit_options()})
-        found = forecast(open_session(run, config), {})
+        options = resolve_options(run, sweep.audit_options())
+        found = forecast(open_session(run, options), {})
         rest = sum(found.rest_seconds) * min(1.0, KEY_CHECKPOINTS / checkpoints)
         return _step_seconds(ends), sum(found.core_seconds) + rest
 

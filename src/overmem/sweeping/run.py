@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from overmem.artifacts.store import Store, locked_folder, write_text_atomic
-from overmem.auditing.options import resolve_config
+from overmem.auditing.options import resolve_options
 from overmem.auditing.session import Progress
 from overmem.errors import OvermemError, RunError
 from overmem.recipe.schema import RECIPE_NAME, load_recipe
@@ -138,8 +138,10 @@ def _check_cell(sweep: Sweep, cell: Cell, read: dict[tuple[str, ...], int]) -> N
     """Check one cell; `read` remembers the sizes of the data that earlier ones have read."""
     sft_config(cell.recipe)
     lora_config(cell.recipe)
-    given = {"val": cell.recipe.data.val, "train": cell.recipe.data.train, **sweep.audit_options()}
-    config = resolve_config(Run(path=cell.folder, checkpoints=()), **given)
+    asked = sweep.audit_options()
+    data = {name: getattr(cell.recipe.data, name) for name in ("val", "train")}
+    given = {name: value for name, value in data.items() if value and not getattr(asked, name)}
+    options = resolve_options(Run(path=cell.folder, checkpoints=()), asked.replace(**given))
     saved = cell.folder / RECIPE_NAME
     if saved.is_file() and not same_recipe(load_recipe(str(saved)), cell.recipe):
         raise RunError(
@@ -147,17 +149,17 @@ def _check_cell(sweep: Sweep, cell: Cell, read: dict[tuple[str, ...], int]) -> N
             got=saved,
             next_step="pass --output for another folder, or delete that one",
         )
-    for source in (cell.recipe.data.train, config.val):
+    for source in (cell.recipe.data.train, options.val):
         if (source,) not in read:
             read[source,] = len(load_examples(source).examples)
-    if sweep.confirm is not None and (sweep.confirm, config.val) not in read:
+    if sweep.confirm is not None and (sweep.confirm, options.val) not in read:
         apart = load_apart(
             sweep.confirm,
-            config.val,
+            options.val,
             "problems that are to choose nothing are among those that choose",
             next_step="name other problems with --confirm",
         )
-        read[sweep.confirm, config.val] = len(apart)
+        read[sweep.confirm, options.val] = len(apart)
 
 
 def state_of(cell: Cell, sweep: Sweep) -> CellState:
@@ -183,7 +185,7 @@ def _conclude(asked: Sweep, cells: Sequence[Cell], workforce: Executor) -> Sweep
     done = [cell for cell in cells if is_done(cell, asked)]
     measured, left_out = read_groups(asked, cells, done)
     absent = absent_groups(cells, measured)
-    families = [make_family(item, asked.rule.perplexity_ratio, absent) for item in families_of(measured)]
+    families = [make_family(item, asked.rule.to_rule(), absent) for item in families_of(measured)]
     notes = [f"{name} is left out: {reason}" for name, reason in left_out.items()] + baseline_notes(measured)
     if asked.confirm is not None:
         errors = {}

@@ -20,6 +20,7 @@ import numpy as np
 import polars as pl
 
 from overmem.records import Verdict
+from overmem.rule import Rule
 from overmem.stats.arrays import FloatArray
 from overmem.stats.intervals import perplexity
 from overmem.stats.moments import Moments, measure_curves, measure_seeds
@@ -64,14 +65,14 @@ def baseline_notes(measured: Sequence[Measured]) -> list[str]:
 
 def make_family(
     measured: Sequence[Measured],
-    perplexity_ratio: float,
+    rule: Rule,
     absent: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Family:
     """Put configurations side by side and choose among all their points.
 
     Args:
         measured: configurations of one model and one val.
-        perplexity_ratio: bound on a point's perplexity over the lowest of all.
+        rule: thresholds; its ratio bounds a point's perplexity over the lowest of all.
         absent: settings of configurations that were asked for and have no result, by name.
 
     Returns:
@@ -86,7 +87,7 @@ def make_family(
     ]
     labels = [point.label for point in points]
     missing = missing_evidence(moments)
-    advice = None if missing else advise(moments, [p.step for p in points], labels, perplexity_ratio)
+    advice = None if missing else advise(moments, [p.step for p in points], labels, rule)
     chosen = None if advice is None else points[labels.index(advice.recommended.name)]
     groups = tuple(_group(item) for item in measured)
     return Family(

@@ -9,20 +9,19 @@ import gc
 import shutil
 import time
 import traceback
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from overmem.artifacts.manifest import Manifest, read_manifest
 from overmem.artifacts.store import (
-    MANIFEST_SCHEMA,
     Store,
     read_json_or_empty,
     settings_key,
     write_text_atomic,
 )
-from overmem.auditing.options import resolve_config
+from overmem.auditing.options import resolve_options
 from overmem.auditing.run import measure
 from overmem.auditing.session import Progress
 from overmem.axes import CORE
@@ -119,8 +118,8 @@ def _do_cell(cell: Cell, sweep: Sweep, progress: Progress) -> dict[str, Any]:
     seconds = _train(cell, sweep, progress)
     start = time.monotonic()
     run = open_run(cell.folder)
-    config = resolve_config(run, **{"val": None, "train": None, **sweep.audit_options()})
-    verdict = diagnose(measure(run, config, progress=progress), **sweep.rule.model_dump())
+    options = resolve_options(run, sweep.audit_options())
+    verdict = diagnose(measure(run, options, progress=progress), sweep.rule.to_rule())
     report(cell.folder)
     return _record(
         cell,
@@ -165,22 +164,22 @@ def _measure_confirm(task: Task, progress: Progress) -> None:
     """Likelihood and accuracy of some checkpoints on the problems that chose nothing."""
     store, whole = _store(task.cell), open_run(task.cell.folder)
     some = tuple(checkpoint for checkpoint in whole.checkpoints if checkpoint.name in task.confirm)
-    config = resolve_config(whole, **{"val": None, "train": None, **task.sweep.audit_options()})
+    options = resolve_options(whole, task.sweep.audit_options())
     assert task.sweep.confirm is not None
-    config = replace(
-        config, val=task.sweep.confirm, train=None, ood={}, variants=None, axes=CORE, limit=None, limits={}
+    options = options.replace(
+        val=task.sweep.confirm, train=None, ood={}, variants=None, axes=CORE, limit=None, limits={}
     )
-    measure(Run(path=whole.path, checkpoints=some), config, out=store.root / CONFIRM, progress=progress)
+    measure(Run(path=whole.path, checkpoints=some), options, out=store.root / CONFIRM, progress=progress)
 
 
-def confirm_store(cell: Cell) -> tuple[Store, Mapping[str, Any]]:
+def confirm_store(cell: Cell) -> tuple[Store, Manifest]:
     """What was measured of a cell on the problems that chose nothing, and its manifest.
 
     Raises:
         ArtifactError: nothing was.
     """
     store = Store(_store(cell).root / CONFIRM)
-    return store, store.read_record("manifest", MANIFEST_SCHEMA)
+    return store, read_manifest(store)
 
 
 def _record(cell: Cell, sweep: Sweep, **found: Any) -> dict[str, Any]:

@@ -17,15 +17,16 @@ import numpy as np
 
 from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
 from overmem.artifacts.jobs import VAL_ANSWERS
+from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.store import Store
 from overmem.axes.accuracy import measures as accuracy_measures
 from overmem.errors import ArtifactError, RunError
 from overmem.records import Cost, to_plain
+from overmem.rule import DEFAULT_RULE, Rule
 from overmem.stats.arrays import FloatArray
-from overmem.stats.checks import check_settings
 from overmem.stats.measures import Measure
 from overmem.stats.paired import bootstrap
-from overmem.verdict.costs import DRAWS, compare_measured, measure_axes
+from overmem.verdict.costs import compare_measured, measure_axes
 from overmem.verdict.diagnose import open_audit
 
 COMPARISON_SCHEMA = "overmem.comparison/1"
@@ -57,22 +58,14 @@ class Comparison:
         return {"schema": COMPARISON_SCHEMA, **to_plain(self)}
 
 
-def compare_runs(
-    runs_a: Sequence[Path],
-    runs_b: Sequence[Path],
-    *,
-    accuracy_margin: float = 0.03,
-    resamples: int = DRAWS,
-    seed: int = 0,
-) -> Comparison:
+def compare_runs(runs_a: Sequence[Path], runs_b: Sequence[Path], rule: Rule = DEFAULT_RULE) -> Comparison:
     """Compare two audited runs, or two recipes over several seeds, where their accuracy is equal.
 
     Args:
         runs_a: folders of condition A; several seeds of one recipe count as one run.
         runs_b: the same for B, measured on the same problems.
-        accuracy_margin: difference that still counts as equal.
-        resamples: bootstrap draws.
-        seed: of the draws.
+        rule: its margin is the accuracy difference that still counts as equal, its resamples and seed are
+            those of the bootstrap.
 
     Returns:
         The pair of highest accuracy among those matched with probability 0.8, and every axis that
@@ -82,19 +75,23 @@ def compare_runs(
         OvermemError: a run that was not audited, runs measured on different problems, or a setting out of
             its range.
     """
-    check_settings(accuracy_margin, 1.1, resamples, 1.0)
     sides = [[open_audit(path) for path in runs] for runs in (runs_a, runs_b)]
     accuracies = _accuracies(sides)
     names = [list(side[0]) for side in accuracies]
     draws = [
-        np.stack([bootstrap([seed_of[name] for seed_of in side], resamples, seed, stream) for name in order])
+        np.stack(
+            [
+                bootstrap([seed_of[name] for seed_of in side], rule.resamples, rule.seed, stream)
+                for name in order
+            ]
+        )
         for stream, (side, order) in enumerate(zip(accuracies, names, strict=True), start=1)
     ]
     means = [
         np.array([np.mean([seed_of[name].value() for seed_of in side]) for name in order])
         for side, order in zip(accuracies, names, strict=True)
     ]
-    near_A_B = np.abs(draws[0][:, None, :] - draws[1][None, :, :]) <= accuracy_margin + 1e-12
+    near_A_B = np.abs(draws[0][:, None, :] - draws[1][None, :, :]) <= rule.accuracy_margin + 1e-12
     probability_A_B = near_A_B.mean(axis=-1)
     i, j = _best_pair(probability_A_B, means[0][:, None] + means[1][None, :])
     matched = bool(probability_A_B[i, j] >= LEAST_PROBABILITY)
@@ -103,7 +100,7 @@ def compare_runs(
         [MeasuredCheckpoint(store, manifest, name) for store, manifest in side]
         for side, name in zip(sides, pair, strict=True)
     ]
-    differences = _differences(places, resamples, seed) if matched else []
+    differences = _differences(places, rule) if matched else []
     closest = f"the closest are {pair[0]} and {pair[1]}"
     return Comparison(
         a=tuple(map(str, runs_a)),
@@ -113,7 +110,11 @@ def compare_runs(
         probability=float(probability_A_B[i, j]),
         differences=tuple(differences),
         not_compared=_not_compared(places, runs_a, runs_b, pair) if matched else {},
-        thresholds={"accuracy_margin": accuracy_margin, "resamples": resamples, "seed": seed},
+        thresholds={
+            "accuracy_margin": rule.accuracy_margin,
+            "resamples": rule.resamples,
+            "seed": rule.seed,
+        },
         reason=None if matched else f"no two checkpoints have the same accuracy: {closest}",
     )
 
@@ -132,14 +133,10 @@ def _place(flat: int, table_A_B: FloatArray) -> tuple[int, int]:
     return flat // columns, flat % columns
 
 
-def _accuracies(sides: Sequence[Sequence[tuple[Store, dict[str, Any]]]]) -> list[list[dict[str, Measure]]]:
+def _accuracies(sides: Sequence[Sequence[tuple[Store, Manifest]]]) -> list[list[dict[str, Measure]]]:
     """For each side and seed, the accuracy of each checkpoint that all seeds of the side have."""
     places = [
-        [
-            MeasuredCheckpoint(store, manifest, c["name"])
-            for c in manifest["checkpoints"]
-            if str(VAL_ANSWERS) in c["row_keys"]
-        ]
+        [MeasuredCheckpoint(store, manifest, c.name) for c in manifest.checkpoints if c.has(VAL_ANSWERS)]
         for side in sides
         for store, manifest in side
     ]
@@ -168,12 +165,12 @@ def _accuracies(sides: Sequence[Sequence[tuple[Store, dict[str, Any]]]]) -> list
     return grouped
 
 
-def _differences(places: Sequence[Sequence[MeasuredCheckpoint]], resamples: int, seed: int) -> list[Cost]:
+def _differences(places: Sequence[Sequence[MeasuredCheckpoint]], rule: Rule) -> list[Cost]:
     every = [p for side in places for p in side]
-    axes = set.intersection(*(set(place.manifest.get("axes", ())) for place in every))
+    axes = set.intersection(*(set(place.manifest.axes) for place in every))
     measured = [measure_axes(item, sorted(axes)) for item in align_evidence(every)]
     left, right = measured[: len(places[0])], measured[len(places[0]) :]
-    return compare_measured(left, right, against="B", draws=resamples, seed=seed)
+    return compare_measured(left, right, against="B", draws=rule.resamples, seed=rule.seed)
 
 
 def _not_compared(
@@ -189,7 +186,7 @@ def _not_compared(
     for jobs, (path, name) in zip(every, folders, strict=True):
         for job in set.union(*every) - jobs:
             missing[str(job)] = f"overmem audit {path} --axes all --checkpoints {name}"
-    heats = {float(place.manifest["config"]["temperature"]) for side in places for place in side}
+    heats = {place.manifest.sample_temperature for side in places for place in side}
     if len(heats) > 1 and "sample val" not in missing:
         said = ", ".join(f"{heat:g}" for heat in sorted(heats))
         missing["sample val"] = f"drawn at temperatures {said}: audit both with one --temperature"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 from overmem.artifacts.evidence import Evidence, MeasuredCheckpoint, align_evidence, settings_differ
+from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.store import Store
 from overmem.axes import CORE, all_axes
-from overmem.axes.privacy import distribution_warnings
 from overmem.records import Cost, Verdict
 from overmem.stats.measures import Measure
 from overmem.stats.paired import difference, holm
@@ -20,7 +19,7 @@ Measured = Mapping[str, Mapping[str, Measure]]
 
 
 def measure_costs(
-    store: Store, manifest: Mapping[str, Any], verdict: Verdict, *, seed: int = 0
+    store: Store, manifest: Manifest, verdict: Verdict, *, seed: int = 0
 ) -> tuple[tuple[Cost, ...], tuple[str, ...]]:
     """Paired differences of the last checkpoint against the recommended and the lowest-perplexity one.
 
@@ -39,7 +38,7 @@ def measure_costs(
     references = [name for name in dict.fromkeys([*references, lowest]) if name and name != last]
     if not references:
         return (), ()
-    axes = [name for name in manifest.get("axes", ()) if name not in CORE]
+    axes = [name for name in manifest.axes if name not in CORE]
     if not axes:
         return (), ()
     places = {name: MeasuredCheckpoint(store, manifest, name) for name in (last, *references)}
@@ -66,15 +65,20 @@ def measure_costs(
     costs: list[Cost] = []
     for name, found in zip(references, measured[1:], strict=True):
         costs += compare_measured([measured[0]], [found], against=name, seed=seed)
-    if "privacy" in axes:
-        warnings += distribution_warnings(evidence[0])
-    silent = set(axes) - {cost.axis for cost in costs} - set(manifest.get("cut") or {})
+    warnings += axis_warnings(evidence[0], axes)
+    silent = set(axes) - {cost.axis for cost in costs} - set(manifest.cut)
     if silent and not mixed:
         warnings.append(
             f"{', '.join(sorted(silent))}: asked for in some audit, and not measured on these problems by "
             f"this grader; run `overmem audit RUN --axes {','.join(sorted(silent))}`"
         )
     return tuple(costs), tuple(warnings)
+
+
+def axis_warnings(evidence: Evidence, axes: Iterable[str]) -> tuple[str, ...]:
+    """What a reader of these axes' figures must be warned of."""
+    known = all_axes()
+    return tuple(text for name in known if name in axes for text in known[name].warnings(evidence))
 
 
 def measure_axes(evidence: Evidence, axes: Sequence[str]) -> Measured:

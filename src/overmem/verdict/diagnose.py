@@ -9,35 +9,35 @@ Shape suffixes: C checkpoints, N problems, T tokens, G temperatures.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from overmem.artifacts.jobs import TRAIN_SCORES, VAL_ANSWERS, VAL_SCORES
+from overmem.artifacts.manifest import CheckpointRows, Manifest, read_manifest
 from overmem.artifacts.rows import read_core, read_job
-from overmem.artifacts.store import MANIFEST_SCHEMA, Store
+from overmem.artifacts.store import Store
+from overmem.axes import CORE
 from overmem.axes.calibration import nll_at_temperatures
 from overmem.errors import ArtifactError, RunError
 from overmem.formatting import base_left_out_text, until_decided_text
-from overmem.records import Estimate, JudgedReferences, Severity, Verdict
-from overmem.stats.checks import check_settings
+from overmem.records import CheckpointSummary, Estimate, JudgedReferences, Severity, Verdict
+from overmem.rule import DEFAULT_RULE, Rule
+from overmem.stats.arrays import FloatArray
 from overmem.stats.excess import MIN_EXCESS_NATS, split_excess, temperature_gap
 from overmem.stats.intervals import nll_estimate
 from overmem.stats.moments import measure_curves
 from overmem.verdict.costs import measure_costs
-from overmem.verdict.judge import judge
+from overmem.verdict.judge import judge_by
 from overmem.verdict.logged import read_logged
 from overmem.verdict.narrative import plain_words
 from overmem.verdict.warnings.majority_baseline import baseline_note, majority_baseline_accuracy
 from overmem.verdict.warnings.staleness import staleness_notes
 from overmem.verdict.warnings.style_shift import detect_style_shift, untested
 from overmem.verdict.warnings.truncation import truncation_notes
-
-FloatArray = npt.NDArray[np.float64]
 
 
 class HasStore(Protocol):
@@ -47,7 +47,7 @@ class HasStore(Protocol):
     def store(self) -> Store: ...  # noqa: D102
 
 
-def diagnose(audit: HasStore | str | Path, *, save: bool = True, **options: Any) -> Verdict:
+def diagnose(audit: HasStore | str | Path, rule: Rule = DEFAULT_RULE, *, save: bool = True) -> Verdict:
     """Name the stage of every checkpoint of an audited run and recommend one.
 
     A run that was never audited is read from its `trainer_state.json` alone; its verdict says so
@@ -55,8 +55,8 @@ def diagnose(audit: HasStore | str | Path, *, save: bool = True, **options: Any)
 
     Args:
         audit: an audit, the run's folder, or the artifact folder that an audit wrote elsewhere.
+        rule: thresholds of the verdict.
         save: write the verdict to `verdict.json`.
-        **options: thresholds, resamples and seed of `overmem.judge`.
 
     Returns:
         The verdict.
@@ -66,11 +66,9 @@ def diagnose(audit: HasStore | str | Path, *, save: bool = True, **options: Any)
     """
     store = find_store(Path(audit)) if isinstance(audit, str | Path) else audit.store
     if isinstance(audit, str | Path) and not store.has_record("manifest"):
-        ratio = options.get("perplexity_ratio", 1.10)
-        check_settings(0.0, ratio, 2000, 1.0)
-        verdict = read_logged(Path(audit), perplexity_ratio=ratio)
+        verdict = read_logged(Path(audit), rule)
     else:
-        verdict = judge_store(store, **options)
+        verdict = judge_store(store, rule)
         if isinstance(audit, str | Path) and (changed := staleness_notes(Path(audit), store)):
             verdict = dataclasses.replace(verdict, notes=(*verdict.notes, *changed))
             verdict = dataclasses.replace(verdict, words=plain_words(verdict))
@@ -90,30 +88,30 @@ def find_store(run_path: Path) -> Store:
     return Store.of_run(run_path)
 
 
-def open_audit(run_path: Path) -> tuple[Store, dict[str, Any]]:
+def open_audit(run_path: Path) -> tuple[Store, Manifest]:
     """The artifacts of an audited run and its manifest.
 
     Raises:
         OvermemError: no such folder, or it was never audited.
     """
     store = find_store(run_path)
-    return store, store.read_record("manifest", MANIFEST_SCHEMA)
+    return store, read_manifest(store)
 
 
-def judge_store(store: Store, **options: Any) -> Verdict:
-    """Judge the rows that a manifest describes; `options` go to `judge`."""
-    manifest = store.read_record("manifest", MANIFEST_SCHEMA)
-    checkpoints = manifest["checkpoints"]
-    _require(checkpoints, manifest, store)
+def judge_store(store: Store, rule: Rule) -> Verdict:
+    """Judge the rows that a manifest describes by a rule."""
+    manifest = read_manifest(store)
+    checkpoints = manifest.checkpoints
+    _require(manifest, store)
     core = read_core(store, manifest)
-    verdict = judge(
-        [checkpoint["step"] for checkpoint in checkpoints],
+    verdict = judge_by(
+        rule,
+        [checkpoint.step for checkpoint in checkpoints],
         core.correct_C_N,
         core.nll_nats_C_N,
         core.n_tokens_N,
-        names=[checkpoint["name"] for checkpoint in checkpoints],
-        epochs=[checkpoint.get("epoch") for checkpoint in checkpoints],
-        **options,
+        names=[checkpoint.name for checkpoint in checkpoints],
+        epochs=[checkpoint.epoch for checkpoint in checkpoints],
     )
     references = judged_references(store, manifest)
     verdict = dataclasses.replace(
@@ -129,20 +127,20 @@ def judge_store(store: Store, **options: Any) -> Verdict:
             *_style_shift_note(references),
         ),
     )
-    costs, warnings = measure_costs(store, manifest, verdict, seed=options.get("seed", 0))
+    costs, warnings = measure_costs(store, manifest, verdict, seed=rule.seed)
     verdict = dataclasses.replace(verdict, costs=costs, notes=(*verdict.notes, *warnings))
     return dataclasses.replace(verdict, words=plain_words(verdict))
 
 
-def judged_references(store: Store, manifest: Mapping[str, Any]) -> JudgedReferences:
+def judged_references(store: Store, manifest: Manifest) -> JudgedReferences:
     """The references that the rule reads perplexity on, and whether they are of the training data's hand.
 
     Args:
         store: the run's artifacts.
         manifest: the record that describes them.
     """
-    source = manifest["splits"]["val"]["source"]
-    if "train" not in manifest["splits"]:
+    source = manifest.val.source
+    if "train" not in manifest.splits:
         found = untested("no training data was given to compare their wording with")
     elif not store.has_texts():
         found = untested("the texts of the problems were not kept")
@@ -156,9 +154,7 @@ def judged_references(store: Store, manifest: Mapping[str, Any]) -> JudgedRefere
     )
 
 
-def explain_severity(
-    store: Store, manifest: Mapping[str, Any], verdict: Verdict, ids: Sequence[str]
-) -> Severity:
+def explain_severity(store: Store, manifest: Manifest, verdict: Verdict, ids: Sequence[str]) -> Severity:
     """Fill in what carries the excess of the last checkpoint over the one with the lowest NLL.
 
     Args:
@@ -167,7 +163,6 @@ def explain_severity(
         verdict: on the run.
         ids: of the problems it rests on; a checkpoint may have more.
     """
-    by_name = {checkpoint["name"]: checkpoint for checkpoint in manifest["checkpoints"]}
     values = {summary.name: summary.nll_nats.value for summary in verdict.checkpoints}
     lowest, last = min(values, key=lambda name: values[name]), verdict.checkpoints[-1].name
     excess = verdict.severity.excess_nll_nats.value
@@ -175,12 +170,12 @@ def explain_severity(
         reason = f"{last} has no excess NLL over {lowest} to take apart"
         return dataclasses.replace(verdict.severity, reason=reason)
     rows = [
-        _token_rows(store, manifest, by_name[name]).filter(pl.col("example_id").is_in(ids))
+        _token_rows(store, manifest, manifest.checkpoint(name)).filter(pl.col("example_id").is_in(ids))
         for name in (last, lowest)
     ]
     logprob_T, top1_T = _flat(rows[0], "logprob"), _flat(rows[0], "is_top1").astype(bool)
     split = split_excess(logprob_T, top1_T, _flat(rows[1], "logprob"), _flat(rows[1], "is_top1").astype(bool))
-    grid = manifest["temperatures"]
+    grid = manifest.temperatures
     nll_N_G = nll_at_temperatures(rows[0], len(grid))
     (gap,) = temperature_gap(nll_N_G, rows[0]["n_tokens"].to_numpy().astype(np.float64), grid.index(1.0))
     return dataclasses.replace(
@@ -191,9 +186,10 @@ def explain_severity(
     )
 
 
-def _require(checkpoints: list[dict[str, Any]], manifest: Mapping[str, Any], store: Store) -> None:
+def _require(manifest: Manifest, store: Store) -> None:
+    checkpoints = manifest.checkpoints
     if len(checkpoints) < 2:
-        skipped = manifest.get("skipped") or {}
+        skipped = manifest.skipped
         raise RunError(
             "a verdict compares checkpoints, and fewer than two were measured",
             got=f"{len(checkpoints)} in {store.root}" + (f" ({len(skipped)} skipped)" if skipped else ""),
@@ -201,17 +197,18 @@ def _require(checkpoints: list[dict[str, Any]], manifest: Mapping[str, Any], sto
             next_step="keep more of them (save_strategy, save_total_limit) and audit again",
         )
     for checkpoint in checkpoints:
-        keys = {"likelihood": str(VAL_SCORES), "accuracy": str(VAL_ANSWERS)}
-        missing = [axis for axis, key in keys.items() if key not in checkpoint["row_keys"]]
+        missing = [
+            axis for axis, job in zip(CORE, (VAL_SCORES, VAL_ANSWERS), strict=True) if not checkpoint.has(job)
+        ]
         if missing:
             raise ArtifactError(
-                f"the audit of {checkpoint['name']} has no {' and no '.join(missing)}",
+                f"the audit of {checkpoint.name} has no {' and no '.join(missing)}",
                 expected="likelihood and accuracy on the same problems",
                 next_step="run `overmem audit` with both axes and a grader other than none",
             )
 
 
-def _token_rows(store: Store, manifest: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> pl.DataFrame:
+def _token_rows(store: Store, manifest: Manifest, checkpoint: CheckpointRows) -> pl.DataFrame:
     columns = ("n_tokens", "logprob", "is_top1", "logprob_at_temperature")
     return read_job(store, manifest, checkpoint, VAL_SCORES, columns)
 
@@ -220,18 +217,19 @@ def _flat(table: pl.DataFrame, column: str) -> FloatArray:
     return table[column].explode().to_numpy().astype(np.float64)
 
 
-def _with_train_nll(store: Store, manifest: Mapping[str, Any], verdict: Verdict) -> Any:
+def _with_train_nll(store: Store, manifest: Manifest, verdict: Verdict) -> tuple[CheckpointSummary, ...]:
     """Add the NLL on the train subset, whose distance from val's is the generalization gap."""
-    if any(str(TRAIN_SCORES) not in checkpoint["row_keys"] for checkpoint in manifest["checkpoints"]):
+    if not manifest.all_have(TRAIN_SCORES):
         return verdict.checkpoints
-    by_name = {checkpoint["name"]: checkpoint for checkpoint in manifest["checkpoints"]}
     return tuple(
-        dataclasses.replace(summary, train_nll_nats=_train_nll(store, manifest, by_name[summary.name]))
+        dataclasses.replace(
+            summary, train_nll_nats=_train_nll(store, manifest, manifest.checkpoint(summary.name))
+        )
         for summary in verdict.checkpoints
     )
 
 
-def _train_nll(store: Store, manifest: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> Estimate:
+def _train_nll(store: Store, manifest: Manifest, checkpoint: CheckpointRows) -> Estimate:
     rows = read_job(store, manifest, checkpoint, TRAIN_SCORES, ("n_tokens", "nll_nats"))
     nll_C_N = rows["nll_nats"].to_numpy()[None]
     return nll_estimate(measure_curves(np.zeros_like(nll_C_N), nll_C_N, rows["n_tokens"].to_numpy()), 0)
@@ -250,17 +248,14 @@ def _style_shift_note(references: JudgedReferences) -> list[str]:
     ]
 
 
-def _notes(manifest: Mapping[str, Any], n_shared: int) -> list[str]:
-    notes = [
-        f"{name} was skipped: {reason.splitlines()[0]}"
-        for name, reason in manifest.get("skipped", {}).items()
-    ]
-    if gone := manifest.get("gone"):
+def _notes(manifest: Manifest, n_shared: int) -> list[str]:
+    notes = [f"{name} was skipped: {reason.splitlines()[0]}" for name, reason in manifest.skipped.items()]
+    if gone := manifest.gone:
         notes.append(
             f"{', '.join(gone)}: measured before and no longer in the run's folder, so not judged; where "
             "perplexity was lowest there, what is left looks the better for it"
         )
-    pending = manifest.get("pending") or []
+    pending = manifest.pending
     if pending:
         notes.append(
             f"the audit was stopped before {pending[0]}: {len(pending)} checkpoint(s) are not measured yet; "
@@ -270,16 +265,15 @@ def _notes(manifest: Mapping[str, Any], n_shared: int) -> list[str]:
         f"{axis} was measured on {cut['measured']} of {cut['asked']} problems, for the budget"
         if cut["measured"]
         else f"{axis} was not measured: {cut['why']}"
-        for axis, cut in (manifest.get("cut") or {}).items()
+        for axis, cut in manifest.cut.items()
     ]
-    if why := manifest.get("base_left_out"):
+    if why := manifest.base_left_out:
         notes.append(base_left_out_text(why))
-    stopping = manifest.get("until_decided")
+    stopping = manifest.until_decided
     if stopping is not None and stopping["decided"]:
         return notes if n_shared > stopping["problems"] else [*notes, until_decided_text(stopping)]
-    asked = manifest["config"].get("limit") or manifest["splits"]["val"]["n"]
-    n_val = min(asked, manifest["splits"]["val"]["n"])
-    if n_shared < n_val and "accuracy" not in (manifest.get("cut") or {}):
+    n_val = manifest.asked_val
+    if n_shared < n_val and not set(CORE) & set(manifest.cut):
         notes.append(
             f"only {n_shared} of {n_val} problems were measured at every checkpoint; "
             "run `overmem audit` again to finish"

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from overmem.records import STAGES, CheckpointSummary, Estimate, Onset, Severity, Verdict
-from overmem.stats import stage_rule as rules
-from overmem.stats.checks import check_labels, check_rows, check_settings
+from overmem.rule import Rule
+from overmem.stats import stage_rule
+from overmem.stats.arrays import FloatArray, IntArray
+from overmem.stats.checks import check_labels, check_rows
 from overmem.stats.intervals import (
     accuracy_estimate,
     nll_difference,
@@ -29,30 +30,10 @@ from overmem.stats.moments import Moments, measure_seeds
 from overmem.stats.posterior import Curves, FittedPrior, draw_curves, draw_with_more_problems, fit_prior
 from overmem.verdict.recommendation import advise
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-
 MIN_PROBLEMS = 30
 """Fewer problems are too few for standard errors, so no stage is given."""
 MORE_PROBLEMS = (1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 35.0, 60.0, 100.0)
 """Multiples of n tried when asking how many problems would settle a stage."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Thresholds of the rule and of the verdict; see `judge`, whose defaults these are."""
-
-    accuracy_margin: float = 0.03
-    perplexity_ratio: float = 1.10
-    resamples: int = 2000
-    seed: int = 0
-    confidence_threshold: float = 0.8
-
-    def codes(self, curves: Curves, steps_C: IntArray) -> IntArray:
-        """Stage codes (D, C) of drawn curves under these thresholds."""
-        return rules.stage_codes(
-            curves.accuracy_D_C, curves.nll_D_C, steps_C, self.accuracy_margin, self.perplexity_ratio
-        )
 
 
 def judge(
@@ -61,13 +42,13 @@ def judge(
     nll_nats_C_N: npt.ArrayLike,
     n_tokens_N: npt.ArrayLike,
     *,
-    accuracy_margin: float = 0.03,
-    perplexity_ratio: float = 1.10,
-    resamples: int = 2000,
-    seed: int = 0,
+    accuracy_margin: float = Rule.accuracy_margin,
+    perplexity_ratio: float = Rule.perplexity_ratio,
+    resamples: int = Rule.resamples,
+    seed: int = Rule.seed,
     names: Sequence[str] | None = None,
     epochs: Sequence[float | None] | None = None,
-    confidence_threshold: float = 0.8,
+    confidence_threshold: float = Rule.confidence_threshold,
 ) -> Verdict:
     """Say of every checkpoint whether it is learning, fit, over-memorized, overfit or unstable.
 
@@ -99,19 +80,50 @@ def judge(
 
     Source: design section 5; arXiv 2508.04117.
     """
-    check_settings(accuracy_margin, perplexity_ratio, resamples, confidence_threshold)
-    rows = check_rows(steps, correct_C_N, nll_nats_C_N, n_tokens_N)
-    check_labels(names, epochs, rows.steps_C)
-    settings = Settings(
+    rule = Rule(
         accuracy_margin=accuracy_margin,
         perplexity_ratio=perplexity_ratio,
         resamples=resamples,
         seed=seed,
         confidence_threshold=confidence_threshold,
     )
+    return judge_by(rule, steps, correct_C_N, nll_nats_C_N, n_tokens_N, names=names, epochs=epochs)
+
+
+def judge_by(
+    rule: Rule,
+    steps: npt.ArrayLike,
+    correct_C_N: npt.ArrayLike,
+    nll_nats_C_N: npt.ArrayLike,
+    n_tokens_N: npt.ArrayLike,
+    *,
+    names: Sequence[str] | None = None,
+    epochs: Sequence[float | None] | None = None,
+) -> Verdict:
+    """`judge` with its thresholds as one object.
+
+    Args:
+        rule: thresholds.
+        steps: see `judge`, as for the others.
+        correct_C_N: of each problem at each checkpoint.
+        nll_nats_C_N: likewise.
+        n_tokens_N: of each problem.
+        names: of the checkpoints.
+        epochs: of the checkpoints.
+
+    Raises:
+        OvermemError: see `judge`.
+    """
+    rows = check_rows(steps, correct_C_N, nll_nats_C_N, n_tokens_N)
+    check_labels(names, epochs, rows.steps_C)
     moments = measure_seeds(rows.correct_S_C_N, rows.nll_nats_S_C_N, rows.n_tokens_N)
     labels = tuple(names) if names is not None else tuple(f"checkpoint-{step}" for step in rows.steps_C)
-    return _conclude(moments, rows.steps_C, labels, epochs or (None,) * len(labels), settings)
+    return _conclude(moments, rows.steps_C, labels, epochs or (None,) * len(labels), rule)
+
+
+def stage_codes_of(curves: Curves, steps_C: IntArray, rule: Rule) -> IntArray:
+    """Stage codes (D, C) of drawn curves under the thresholds of a rule."""
+    return stage_rule.stage_codes(curves.accuracy_D_C, curves.nll_D_C, steps_C, rule)
 
 
 def _conclude(
@@ -119,23 +131,23 @@ def _conclude(
     steps_C: IntArray,
     names: tuple[str, ...],
     epochs: Sequence[float | None],
-    settings: Settings,
+    rule: Rule,
 ) -> Verdict:
     """Draw curves, apply the rule and fill the record."""
     fitted = fit_prior(moments, steps_C)
-    curves = draw_curves(fitted, moments, settings.resamples, np.random.default_rng(settings.seed))
-    codes_D_C = settings.codes(curves, steps_C)
-    shares_C_S = rules.stage_shares(codes_D_C)
+    curves = draw_curves(fitted, moments, rule.resamples, np.random.default_rng(rule.seed))
+    codes_D_C = stage_codes_of(curves, steps_C, rule)
+    shares_C_S = stage_rule.stage_shares(codes_D_C)
     missing = missing_evidence(moments)
-    given_C = (shares_C_S.max(axis=1) >= settings.confidence_threshold) & (missing is None)
-    settle = _problems_to_settle(fitted, moments, curves, steps_C, given_C, settings)
+    given_C = (shares_C_S.max(axis=1) >= rule.confidence_threshold) & (missing is None)
+    settle = _problems_to_settle(fitted, moments, curves, steps_C, given_C, rule)
     summaries = tuple(
         _summarise(
             moments, c, names[c], int(steps_C[c]), epochs[c], shares_C_S[c], bool(given_C[c]), settle[c]
         )
         for c in range(steps_C.size)
     )
-    advice = None if missing else advise(moments, steps_C.tolist(), names, settings.perplexity_ratio)
+    advice = None if missing else advise(moments, steps_C.tolist(), names, rule)
     last = summaries[-1]
     return Verdict(
         stage=last.stage,
@@ -146,14 +158,8 @@ def _conclude(
         recommended=advice.recommended if advice else None,
         alternatives=advice.alternatives if advice else {"lowest_perplexity": None, "highest_accuracy": None},
         alternative_costs=advice.alternative_costs if advice else {},
-        thresholds={
-            "accuracy_margin": settings.accuracy_margin,
-            "perplexity_ratio": settings.perplexity_ratio,
-            "resamples": settings.resamples,
-            "seed": settings.seed,
-            "confidence_threshold": settings.confidence_threshold,
-        },
-        reason=missing or _why_undetermined(last, settings.confidence_threshold, moments.n),
+        thresholds=rule.to_dict(),
+        reason=missing or _why_undetermined(last, rule.confidence_threshold, moments.n),
     )
 
 
@@ -212,7 +218,7 @@ def _problems_to_settle(
     curves: Curves,
     steps_C: IntArray,
     given_C: npt.NDArray[np.bool_],
-    settings: Settings,
+    rule: Rule,
 ) -> list[int | None]:
     """Estimate for each undetermined checkpoint how many problems would settle its stage.
 
@@ -227,11 +233,11 @@ def _problems_to_settle(
         if not waiting:
             break
         problems = _two_digits(max(moments.n * multiple, float(MIN_PROBLEMS)))
-        rng = np.random.default_rng(settings.seed)
+        rng = np.random.default_rng(rule.seed)
         imagined = draw_with_more_problems(fitted, moments, curves, problems / moments.n, rng)
-        shares_C_S = rules.stage_shares(settings.codes(imagined, steps_C))
+        shares_C_S = stage_rule.stage_shares(stage_codes_of(imagined, steps_C, rule))
         for c in sorted(waiting):
-            if shares_C_S[c].max() >= settings.confidence_threshold:
+            if shares_C_S[c].max() >= rule.confidence_threshold:
                 settled[c] = problems
                 waiting.discard(c)
     return settled
@@ -245,8 +251,8 @@ def _two_digits(value: float) -> int:
 
 def _find_onset(codes_D_C: IntArray, steps_C: IntArray, missing: str | None) -> Onset:
     """Median onset over the draws that have one, with the central 95% of them."""
-    onset_D = rules.onset_steps(codes_D_C, steps_C)
-    found = onset_D[onset_D != rules.NO_ONSET]
+    onset_D = stage_rule.onset_steps(codes_D_C, steps_C)
+    found = onset_D[onset_D != stage_rule.NO_ONSET]
     probability = found.size / onset_D.size
     if missing:
         return Onset(step=None, low=None, high=None, probability=probability, reason=missing)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from overmem.records import STAGES, Estimate
+from overmem.rule import Rule
 from overmem.stats.arrays import BoolArray, FloatArray
 from overmem.stats.excess import split_excess
 from overmem.stats.intervals import (
@@ -28,7 +29,7 @@ from overmem.stats.intervals import (
 )
 from overmem.stats.moments import Moments, measure_curves
 from overmem.stats.stage_rule import allowed_mask, recommended_index
-from overmem.verdict.judge import MIN_PROBLEMS, judge
+from overmem.verdict.judge import MIN_PROBLEMS, judge_by
 
 NOT_INFLATED, INFLATED, UNDETERMINED = "not inflated", "inflated", "undetermined"
 """Readings of perplexity alone, and the one of too little evidence."""
@@ -41,16 +42,6 @@ CODES = {
     UNDETERMINED: -1,
 }
 """Numbers for backends that plot only numbers."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LiveRule:
-    """Thresholds of the rule, as in `judge`."""
-
-    accuracy_margin: float = 0.03
-    perplexity_ratio: float = 1.10
-    confidence_threshold: float = 0.8
-    seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +140,7 @@ class Reading:
 def read_points(
     points: Sequence[Point],
     n_tokens_N: Sequence[int],
-    rule: LiveRule,
+    rule: Rule,
     tokens: tuple[TokenRow, TokenRow] | None = None,
 ) -> Reading:
     """Read the last point against all earlier ones.
@@ -193,7 +184,7 @@ def measure_points(points: Sequence[Point], n_tokens_N: Sequence[int]) -> Moment
     return measure_curves(np.zeros_like(nll_nats_C_N), nll_nats_C_N, np.array(n_tokens_N, dtype=np.float64))
 
 
-def steps_to_keep(points: Sequence[Point], n_tokens_N: Sequence[int], perplexity_ratio: float) -> list[int]:
+def steps_to_keep(points: Sequence[Point], n_tokens_N: Sequence[int], rule: Rule) -> list[int]:
     """Steps whose checkpoints may yet be recommended, of those that have one.
 
     The one with the lowest NLL, and the recommended one. Without answers accuracy is not known; it mostly
@@ -202,7 +193,7 @@ def steps_to_keep(points: Sequence[Point], n_tokens_N: Sequence[int], perplexity
     Args:
         points: those with a checkpoint, ordered by step; may be empty.
         n_tokens_N: completion tokens of the val problems.
-        perplexity_ratio: bound on the perplexity of what may be recommended.
+        rule: thresholds; its ratio bounds the perplexity of what may be recommended.
     """
     if not points:
         return []
@@ -213,9 +204,9 @@ def steps_to_keep(points: Sequence[Point], n_tokens_N: Sequence[int], perplexity
         both = measure_curves(correct_C_K, nll_C_K, n_tokens_K)
         size = len(points)
         cov_C_C = both.sample_cov_B_B[:size, :size]
-        kept.add(recommended_index(both.accuracy_C, moments.nll_C, cov_C_C, perplexity_ratio))
+        kept.add(recommended_index(both.accuracy_C, moments.nll_C, cov_C_C, rule))
     else:
-        kept.add(int(np.flatnonzero(allowed_mask(moments.nll_C, perplexity_ratio))[-1]))
+        kept.add(int(np.flatnonzero(allowed_mask(moments.nll_C, rule))[-1]))
     return sorted(points[place].step for place in kept)
 
 
@@ -235,19 +226,12 @@ def _ratio(moments: Moments, last: int, lowest: int, threshold: float) -> tuple[
 
 
 def _stage(
-    points: Sequence[Point], n_tokens_N: Sequence[int], probability: float, rule: LiveRule
+    points: Sequence[Point], n_tokens_N: Sequence[int], probability: float, rule: Rule
 ) -> tuple[str, float]:
     if len(points) < 2:
         return UNDETERMINED, math.nan
     if points[0].correct_K:
-        verdict = judge(
-            [point.step for point in points],
-            *_answered(points, n_tokens_N),
-            accuracy_margin=rule.accuracy_margin,
-            perplexity_ratio=rule.perplexity_ratio,
-            confidence_threshold=rule.confidence_threshold,
-            seed=rule.seed,
-        )
+        verdict = judge_by(rule, [point.step for point in points], *_answered(points, n_tokens_N))
         return verdict.stage, verdict.confidence
     likely, confidence = (INFLATED, probability) if probability >= 0.5 else (NOT_INFLATED, 1.0 - probability)
     enough = len(n_tokens_N) >= MIN_PROBLEMS and confidence >= rule.confidence_threshold

@@ -18,6 +18,7 @@ from typing import Any
 
 from overmem.errors import RunError
 from overmem.records import CheckpointSummary, Estimate, Onset, Severity, Verdict
+from overmem.rule import DEFAULT_RULE, Rule
 from overmem.stats.intervals import perplexity
 from overmem.verdict.narrative import plain_words
 
@@ -44,7 +45,7 @@ class LoggedPoint:
     """Why `eval_loss` is NaN."""
 
 
-def read_logged(run_path: str | Path, *, perplexity_ratio: float = 1.10) -> Verdict:
+def read_logged(run_path: str | Path, rule: Rule = DEFAULT_RULE) -> Verdict:
     """Judge a run from its `trainer_state.json` alone.
 
     The evidence is `logged` and the stage always `undetermined`: without a row for each problem there
@@ -52,7 +53,7 @@ def read_logged(run_path: str | Path, *, perplexity_ratio: float = 1.10) -> Verd
 
     Args:
         run_path: the run folder, a checkpoint folder, or a `trainer_state.json` itself.
-        perplexity_ratio: ratio to the lowest exp(eval_loss), after it, that counts as inflated.
+        rule: thresholds; its ratio to the lowest exp(eval_loss), after it, counts as inflated.
 
     Returns:
         A verdict without recommendation, whose `reason` names the audit that would settle it.
@@ -67,7 +68,7 @@ def read_logged(run_path: str | Path, *, perplexity_ratio: float = 1.10) -> Verd
     saved = _saved_steps(run, state)
     key, key_note = _eval_loss_key(history)
     points = _match_by_step(history, key, saved)
-    summaries = _lean(points, perplexity_ratio)
+    summaries = _lean(points, rule)
     verdict = Verdict(
         stage="undetermined",
         confidence=math.nan,
@@ -76,7 +77,7 @@ def read_logged(run_path: str | Path, *, perplexity_ratio: float = 1.10) -> Verd
         severity=_severity(summaries),
         recommended=None,
         alternatives={"lowest_perplexity": _lowest_saved(points), "highest_accuracy": None},
-        thresholds={"perplexity_ratio": perplexity_ratio},
+        thresholds={"perplexity_ratio": rule.perplexity_ratio},
         evidence="logged",
         reason=_reason(run, key, key_note),
         notes=_notes(history, key, key_note, points),
@@ -214,7 +215,7 @@ def _point(
     )
 
 
-def _lean(points: Sequence[LoggedPoint], perplexity_ratio: float) -> tuple[CheckpointSummary, ...]:
+def _lean(points: Sequence[LoggedPoint], rule: Rule) -> tuple[CheckpointSummary, ...]:
     measured = [point for point in points if math.isfinite(point.eval_loss)]
     lowest = min(measured, key=lambda point: point.eval_loss, default=None)
     comparable = len(measured) > 1
@@ -224,7 +225,7 @@ def _lean(points: Sequence[LoggedPoint], perplexity_ratio: float) -> tuple[Check
             step=point.step,
             stage="undetermined",
             confidence=math.nan,
-            leaning=_leaning(point, lowest, perplexity_ratio) if lowest is not None and comparable else None,
+            leaning=_leaning(point, lowest, rule) if lowest is not None and comparable else None,
             accuracy=_undefined(_NO_ACCURACY),
             nll_nats=_logged_figure(point, point.eval_loss),
             perplexity=_logged_figure(point, perplexity(point.eval_loss)),
@@ -234,10 +235,10 @@ def _lean(points: Sequence[LoggedPoint], perplexity_ratio: float) -> tuple[Check
     )
 
 
-def _leaning(point: LoggedPoint, lowest: LoggedPoint, perplexity_ratio: float) -> str | None:
+def _leaning(point: LoggedPoint, lowest: LoggedPoint, rule: Rule) -> str | None:
     if not math.isfinite(point.eval_loss):
         return None
-    inflated = point.eval_loss - lowest.eval_loss >= math.log(perplexity_ratio) - _ROUNDING
+    inflated = point.eval_loss - lowest.eval_loss >= math.log(rule.perplexity_ratio) - _ROUNDING
     if not inflated:
         return "fit"
     return "over-memorized" if point.step > lowest.step else "learning"

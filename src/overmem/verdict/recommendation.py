@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from overmem.formatting import percent
 from overmem.records import Estimate, Recommendation
+from overmem.rule import Rule
 from overmem.stats.intervals import accuracy_difference, nll_difference, perplexity
 from overmem.stats.moments import Moments
 from overmem.stats.stage_rule import allowed_mask, recommended_index
@@ -25,39 +26,39 @@ class Advice:
     alternative_costs: dict[str, str]
 
 
-def advise(moments: Moments, steps: Sequence[int], names: Sequence[str], perplexity_ratio: float) -> Advice:
+def advise(moments: Moments, steps: Sequence[int], names: Sequence[str], rule: Rule) -> Advice:
     """Recommend a checkpoint and price the alternatives with paired differences.
 
     Args:
         moments: measured curves.
         steps: optimizer steps.
         names: names of the checkpoints.
-        perplexity_ratio: bound on P_c / P_m.
+        rule: thresholds; its ratio bounds P_c / P_m.
 
     Returns:
         Advice whose sentences hold only measured figures.
     """
     checkpoints = len(names)
     cov_C_C = moments.sample_cov_B_B[:checkpoints, :checkpoints]
-    pick = recommended_index(moments.accuracy_C, moments.nll_C, cov_C_C, perplexity_ratio)
+    pick = recommended_index(moments.accuracy_C, moments.nll_C, cov_C_C, rule)
     picks = {
         "lowest_perplexity": int(moments.nll_C.argmin()),
         "highest_accuracy": int(moments.accuracy_C.argmax()),
     }
     return Advice(
         recommended=Recommendation(
-            name=names[pick], step=int(steps[pick]), why=_why(moments, names, pick, perplexity_ratio)
+            name=names[pick], step=int(steps[pick]), why=_why(moments, names, pick, rule)
         ),
         alternatives={key: names[c] for key, c in picks.items()},
         alternative_costs={key: _price(moments, names, c, pick) for key, c in picks.items()},
     )
 
 
-def _why(moments: Moments, names: Sequence[str], pick: int, perplexity_ratio: float) -> str:
-    allowed_C = allowed_mask(moments.nll_C, perplexity_ratio)
+def _why(moments: Moments, names: Sequence[str], pick: int, rule: Rule) -> str:
+    allowed_C = allowed_mask(moments.nll_C, rule)
     group = (
         f"the {int(allowed_C.sum())} of {len(names)} checkpoints whose perplexity is within "
-        f"{perplexity_ratio:g} times the lowest"
+        f"{rule.perplexity_ratio:g} times the lowest"
     )
     own, accuracy = perplexity(moments.nll_C[pick]), float(moments.accuracy_C[pick])
     best = float(moments.accuracy_C[allowed_C].max())

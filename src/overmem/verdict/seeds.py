@@ -6,35 +6,36 @@ Seeds are drawn first, then problems, so what is said holds for another seed of 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
-from overmem.artifacts.rows import Core, FloatArray, read_core
+from overmem.artifacts.manifest import Manifest
+from overmem.artifacts.rows import Core, read_core
 from overmem.artifacts.store import Store
 from overmem.axes import CORE
-from overmem.axes.privacy import distribution_warnings
 from overmem.errors import ArtifactError, RunError
 from overmem.records import Cost, Verdict
-from overmem.verdict.costs import compare_measured, measure_axes
+from overmem.rule import DEFAULT_RULE, Rule
+from overmem.stats.arrays import FloatArray
+from overmem.verdict.costs import axis_warnings, compare_measured, measure_axes
 from overmem.verdict.diagnose import judge_store, open_audit
-from overmem.verdict.judge import judge
+from overmem.verdict.judge import judge_by
 from overmem.verdict.narrative import plain_words
 from overmem.verdict.warnings.majority_baseline import baseline_note, majority_baseline_accuracy
 
 AGAINST = "each seed's recommended checkpoint"
 
 
-def diagnose_seeds(runs: Sequence[str | Path], **options: Any) -> Verdict:
+def diagnose_seeds(runs: Sequence[str | Path], rule: Rule = DEFAULT_RULE) -> Verdict:
     """Judge several audited seeds of one recipe as one run.
 
     Args:
         runs: folders of the seeds, audited on the same problems.
-        **options: thresholds, resamples and seed of `overmem.judge`.
+        rule: thresholds of the verdict.
 
     Returns:
         A verdict on the recipe's mean curves; its costs compare each seed's last checkpoint with the
@@ -46,10 +47,10 @@ def diagnose_seeds(runs: Sequence[str | Path], **options: Any) -> Verdict:
     if len(runs) < 2:
         raise RunError("several seeds are needed", got=f"{len(runs)} run", expected="at least 2")
     audits = [open_audit(Path(run)) for run in runs]
-    verdict = read_seeds(audits).judge(**options)
+    verdict = read_seeds(audits).judge(rule)
     severity = dataclasses.replace(verdict.severity, reason="of several seeds; see each seed's own verdict")
     said = f"{len(runs)} seeds of one recipe, judged as one: {', '.join(map(str, runs))}"
-    costs, warnings = _costs(audits, options)
+    costs, warnings = _costs(audits, rule)
     verdict = dataclasses.replace(
         verdict, severity=severity, costs=costs, notes=(said, *verdict.notes, *warnings)
     )
@@ -73,21 +74,21 @@ class Seeds:
     baseline: float = 0.0
     """Accuracy of one answer for all problems; see `overmem.verdict.warnings.majority_baseline`."""
 
-    def judge(self, **options: Any) -> Verdict:
-        """The verdict on their mean curves; see `overmem.judge`."""
-        verdict = judge(
+    def judge(self, rule: Rule) -> Verdict:
+        """The verdict on their mean curves."""
+        verdict = judge_by(
+            rule,
             self.steps,
             self.correct_S_C_N,
             self.nll_nats_S_C_N,
             self.n_tokens_N,
             names=self.names,
             epochs=self.epochs,
-            **options,
         )
         return dataclasses.replace(verdict, notes=(*verdict.notes, *baseline_note(verdict, self.baseline)))
 
 
-def read_seeds(audits: Sequence[tuple[Store, Mapping[str, Any]]]) -> Seeds:
+def read_seeds(audits: Sequence[tuple[Store, Manifest]]) -> Seeds:
     """Bring the rows of several seeds of one recipe into line.
 
     Args:
@@ -96,8 +97,8 @@ def read_seeds(audits: Sequence[tuple[Store, Mapping[str, Any]]]) -> Seeds:
     Raises:
         OvermemError: seeds whose steps or problems differ.
     """
-    first = audits[0][1]["checkpoints"]
-    steps = [[int(c["step"]) for c in manifest["checkpoints"]] for _, manifest in audits]
+    first = audits[0][1].checkpoints
+    steps = [[c.step for c in manifest.checkpoints] for _, manifest in audits]
     if any(other != steps[0] for other in steps):
         raise RunError(
             "the seeds have checkpoints at other steps",
@@ -115,9 +116,9 @@ def read_seeds(audits: Sequence[tuple[Store, Mapping[str, Any]]]) -> Seeds:
         )
     chosen = [_positions(core, ids) for core in cores]
     return Seeds(
-        names=tuple(c["name"] for c in first),
+        names=tuple(c.name for c in first),
         steps=tuple(steps[0]),
-        epochs=tuple(c.get("epoch") for c in first),
+        epochs=tuple(c.epoch for c in first),
         ids=tuple(ids),
         correct_S_C_N=np.stack([core.correct_C_N[:, at] for core, at in zip(cores, chosen, strict=True)]),
         nll_nats_S_C_N=np.stack([core.nll_nats_C_N[:, at] for core, at in zip(cores, chosen, strict=True)]),
@@ -131,20 +132,18 @@ def _positions(core: Core, ids: Sequence[str]) -> list[int]:
     return [place[name] for name in ids]
 
 
-def _costs(
-    audits: Sequence[tuple[Any, dict[str, Any]]], options: dict[str, Any]
-) -> tuple[tuple[Cost, ...], tuple[str, ...]]:
+def _costs(audits: Sequence[tuple[Store, Manifest]], rule: Rule) -> tuple[tuple[Cost, ...], tuple[str, ...]]:
     """The last checkpoint of each seed against the one recommended for it, averaged over seeds."""
-    axes = set.intersection(*(set(manifest.get("axes", ())) for _, manifest in audits)) - set(CORE)
+    axes = set.intersection(*(set(manifest.axes) for _, manifest in audits)) - set(CORE)
     places: list[MeasuredCheckpoint] = []
     for store, manifest in audits:
-        verdict = judge_store(store, **options)
+        verdict = judge_store(store, rule)
         if verdict.recommended is None or not axes:
             return (), ()
         names = verdict.checkpoints[-1].name, verdict.recommended.name
         places += [MeasuredCheckpoint(store, manifest, name) for name in names]
     evidence = align_evidence(places)
     measured = [measure_axes(item, sorted(axes)) for item in evidence]
-    costs = compare_measured(measured[::2], measured[1::2], against=AGAINST, seed=options.get("seed", 0))
-    warnings = [w for item in evidence[::2] for w in distribution_warnings(item)] if "privacy" in axes else []
+    costs = compare_measured(measured[::2], measured[1::2], against=AGAINST, seed=rule.seed)
+    warnings = [text for item in evidence[::2] for text in axis_warnings(item, axes)]
     return tuple(costs), tuple(dict.fromkeys(warnings))

@@ -19,18 +19,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from overmem.records import STAGES
-from overmem.stats import stage_rule as rules
+from overmem.rule import Rule
+from overmem.stats import stage_rule
+from overmem.stats.arrays import BoolArray, FloatArray, IntArray
 from overmem.stats.moments import measure_curves
 from overmem.stats.posterior import draw_curves, fit_prior
 from overmem.stats.predictive import imagine_futures
-from overmem.verdict.judge import Settings, missing_evidence
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
+from overmem.verdict.judge import missing_evidence, stage_codes_of
 
 MOST_CHANCE = 0.05
 """Highest chance that the rest would change a stage at which the run counts as decided."""
@@ -85,7 +82,7 @@ def look_at(
     n_tokens_N: FloatArray,
     *,
     n_all: int,
-    settings: Settings,
+    rule: Rule,
 ) -> Look:
     """Judge the rows so far, and how likely the rest is to change what they say.
 
@@ -95,16 +92,16 @@ def look_at(
         nll_nats_C_N: NLL of their references, nats, summed over tokens.
         n_tokens_N: tokens of their references.
         n_all: problems there are in all, at least N.
-        settings: thresholds of the verdict.
+        rule: thresholds of the verdict.
 
     Returns:
         The look; the same for any order of the problems.
     """
     moments = measure_curves(correct_C_N, nll_nats_C_N, n_tokens_N)
     fitted = fit_prior(moments, steps_C)
-    curves = draw_curves(fitted, moments, settings.resamples, np.random.default_rng(settings.seed))
-    shares_C_S = rules.stage_shares(settings.codes(curves, steps_C))
-    given_C = shares_C_S.max(axis=1) >= settings.confidence_threshold
+    curves = draw_curves(fitted, moments, rule.resamples, np.random.default_rng(rule.seed))
+    shares_C_S = stage_rule.stage_shares(stage_codes_of(curves, steps_C, rule))
+    given_C = shares_C_S.max(axis=1) >= rule.confidence_threshold
     if missing_evidence(moments) is not None:
         given_C[:] = False
     likely_C = shares_C_S.argmax(axis=1)
@@ -113,9 +110,9 @@ def look_at(
     elif n_all <= moments.n:
         chance = 0.0
     else:
-        rng = np.random.default_rng(settings.seed)
+        rng = np.random.default_rng(rule.seed)
         changed_F = [
-            _changes(rules.stage_shares(settings.codes(future, steps_C)), likely_C, given_C, settings)
+            _changes(stage_rule.stage_shares(stage_codes_of(future, steps_C, rule)), likely_C, given_C, rule)
             for future in imagine_futures(fitted, moments, curves, n_all, rng)
         ]
         chance = float(np.mean(changed_F))
@@ -123,7 +120,7 @@ def look_at(
     return Look(n=moments.n, n_all=n_all, stages=tuple(stages), chance_of_change=chance)
 
 
-def _changes(shares_C_S: FloatArray, likely_C: IntArray, given_C: BoolArray, settings: Settings) -> bool:
+def _changes(shares_C_S: FloatArray, likely_C: IntArray, given_C: BoolArray, rule: Rule) -> bool:
     """Whether a future takes back the run's own stage, or puts another in the place of a given one."""
-    withheld = shares_C_S[-1, likely_C[-1]] < settings.confidence_threshold
+    withheld = shares_C_S[-1, likely_C[-1]] < rule.confidence_threshold
     return bool(withheld or (given_C & (shares_C_S.argmax(axis=1) != likely_C)).any())

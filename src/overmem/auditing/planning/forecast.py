@@ -168,7 +168,7 @@ def shape_of(session: Session, checkpoint: Checkpoint) -> Shape:
     """Sizes of a checkpoint's model, from its configuration and the headers of its files alone."""
     whole = session.host.outline(checkpoint).config
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(whole, trust_remote_code=session.config.trust_remote_code)
+        model = AutoModelForCausalLM.from_config(whole, trust_remote_code=session.options.trust_remote_code)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     if checkpoint.kind == "adapter":
         parameters += _parameters_on_disk(checkpoint.path)
@@ -212,7 +212,7 @@ def _work(
                 job.kind,
                 len(problems.rendered[i].prompt_ids),
                 len(problems.rendered[i].completion_ids),
-                samples=session.config.samples,
+                samples=session.options.samples,
                 ratio=ratio,
             )
             for i in positions
@@ -227,13 +227,13 @@ def _largest_batch(session: Session, job: Job, limit: int | None) -> Batch:
     problems = session.problems[job.data]
     if problems.task is not None:
         return Batch(rows=0, tokens=0, read=0, logits=0)
-    items = [problems.rendered[i] for i in problems.chosen(limit, session.config.seed)]
+    items = [problems.rendered[i] for i in problems.chosen(limit, session.options.seed)]
     if job.kind in ANSWERS:
         return _answer_batch(session, job, items)
     more = RECALL_TOKENS if job.kind == "continue" else 0
     found = []
     for batch in plan_batches(
-        [len(item) + more for item in items], session.config.batch_tokens or SCORED_TOKENS
+        [len(item) + more for item in items], session.options.batch_tokens or SCORED_TOKENS
     ):
         longest = max(len(items[i]) for i in batch)
         first = min(len(items[i].prompt_ids) for i in batch)
@@ -256,7 +256,7 @@ def _answer_batch(session: Session, job: Job, items: Sequence[Rendered]) -> Batc
     longest = max(len(item.prompt_ids) for item in items)
     columns = longest + session.max_new_tokens(job.set)
     config = host.outline(session.run.checkpoints[-1]).config
-    allowed = rows_at_once(config, host.dtype, host.device, columns, session.config.batch_tokens)
+    allowed = rows_at_once(config, host.dtype, host.device, columns, session.options.batch_tokens)
     waiting = min(len(items) * answers, CHUNK)
     rows = min(allowed, waiting)
     held = int(SLACK * columns) if waiting > rows else columns

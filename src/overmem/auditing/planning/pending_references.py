@@ -7,14 +7,13 @@ the last checkpoint; where there are none, as long as their references and all r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
 from overmem.artifacts.jobs import ANSWERS_SCORES, VAL_ANSWERS, VAL_SCORES, Job
-from overmem.artifacts.store import MANIFEST_SCHEMA
+from overmem.artifacts.manifest import Manifest, read_manifest
 from overmem.auditing.planning.plan import Plan
 from overmem.auditing.planning.timing import places_of
 from overmem.auditing.right_answers import only_right, right_answers
@@ -58,7 +57,7 @@ def find_pending_references(
     rows = _answers_there(session, VAL_ANSWERS, readable[-1])
     share, ratio = len(only_right(rows)) / len(rows) if len(rows) else 1.0, _ratio(rows)
     val = session.problems["val"]
-    asked = [val.rendered[i] for i in val.chosen(limit, session.config.seed)]
+    asked = [val.rendered[i] for i in val.chosen(limit, session.options.seed)]
     tokens = share * sum(len(item.prompt_ids) + ratio * len(item.completion_ids) for item in asked)
     return PendingReferences(tokens=(tokens,) * len(places), share=share, n_there=len(rows))
 
@@ -92,12 +91,12 @@ def _ratio(rows: pl.DataFrame) -> float:
     return sum(rows["n_tokens"].to_list()) / references if references else 1.0
 
 
-def _done_core(session: Session, plan: Plan, readable: Sequence[Checkpoint]) -> Mapping[str, Any] | None:
+def _done_core(session: Session, plan: Plan, readable: Sequence[Checkpoint]) -> Manifest | None:
     """The manifest, where it describes the core at all of some checkpoints."""
     if not session.store.has_record("manifest"):
         return None
-    manifest = session.store.read_record("manifest", MANIFEST_SCHEMA)
-    keys = {record["name"]: record["row_keys"] for record in manifest["checkpoints"]}
+    manifest = read_manifest(session.store)
+    keys = {found.name: found.row_keys for found in manifest.checkpoints}
     done = all(
         keys.get(checkpoint.name, {}).get(str(job)) == session.row_key(job, checkpoint)
         and not session.missing(job, checkpoint, plan.limits[job])[0]

@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from overmem.artifacts.jobs import ANSWERS_SCORES, VAL_ANSWERS, Job
-from overmem.auditing.options import AuditConfig
+from overmem.auditing.options import AuditOptions
 from overmem.auditing.problems import Problems
 from overmem.axes import CORE, all_axes
-from overmem.axes.axis import Available
+from overmem.axes.axis import Available, Axis
 from overmem.errors import DataError, RunError
 from overmem.records import Checkpoint
 from overmem.verdict.sequential import FIRST_LOOK, look_sizes
@@ -84,7 +84,7 @@ class Plan:
                 self,
                 axes=tuple(
                     replace(item, jobs=(*item.jobs, ANSWERS_SCORES))
-                    if item.axis == "references" and VAL_ANSWERS in item.jobs
+                    if all_axes()[item.axis].rescores_answers and VAL_ANSWERS in item.jobs
                     else item
                     for item in self.axes
                 ),
@@ -109,23 +109,23 @@ class Plan:
 
 
 def make_plan(
-    config: AuditConfig, available: Available, problems: Mapping[str, Problems], n_checkpoints: int
+    options: AuditOptions, available: Available, problems: Mapping[str, Problems], n_checkpoints: int
 ) -> Plan:
     """The plan without its times.
 
     Args:
-        config: what is asked for.
+        options: what is asked for.
         available: what there is to measure on.
         problems: the sets themselves.
         n_checkpoints: checkpoints of the run.
     """
     axes = all_axes()
     plans = []
-    for name in config.axes:
+    for name in options.axes:
         jobs = axes[name].jobs(available)
-        limit = config.limit_of(name)
-        everywhere = name in CORE or config.checkpoints == "all"
-        some = 3 if config.checkpoints == "key" else config.checkpoints.count(",") + 1
+        limit = options.limit_of(name)
+        everywhere = name in CORE or options.checkpoints == "all"
+        some = 3 if options.checkpoints == "key" else options.checkpoints.count(",") + 1
         plans.append(
             AxisPlan(
                 axis=name,
@@ -134,10 +134,10 @@ def make_plan(
                 n=_most(jobs, problems, limit),
                 checkpoints=n_checkpoints if everywhere else min(some, n_checkpoints),
                 limit=limit,
-                why_not=None if jobs else _why_not(name, available),
+                why_not=None if jobs else _why_not(axes[name], available),
             )
         )
-    return _with_limits(Plan(axes=tuple(plans), until_decided=config.until_decided))
+    return _with_limits(Plan(axes=tuple(plans), until_decided=options.until_decided))
 
 
 def check_decidable(plan: Plan, checkpoints: Sequence[Checkpoint]) -> None:
@@ -253,13 +253,9 @@ def _most(jobs: Sequence[Job], problems: Mapping[str, Problems], limit: int | No
     return most if limit is None else min(limit, most)
 
 
-def _why_not(axis: str, available: Available) -> str:
-    if axis in ("privacy", "recall"):
-        return "it needs the training data: pass --train"
-    if axis == "references":
-        return "val has no grader, and no references by another hand are named: pass --references NAME=SOURCE"
-    if axis == "ood":
-        return "no OOD set is named: pass --ood NAME=SOURCE"
+def _why_not(axis: Axis, available: Available) -> str:
+    if axis.needs:
+        return axis.needs
     if "val" not in available.graded:
         return "val has no grader, so answers cannot be judged"
     return "nothing to measure it on"

@@ -12,9 +12,9 @@ from tempfile import TemporaryDirectory
 
 from overmem.artifacts.jobs import VAL_SCORES, Job
 from overmem.artifacts.store import Store
-from overmem.auditing import problems as data
 from overmem.auditing.planning.cost import Tokens, tokens_of
 from overmem.auditing.planning.plan import Plan, check_decidable, estimate, fit_budget, make_plan
+from overmem.auditing.problems import available
 from overmem.auditing.session import Session
 from overmem.axes import CORE
 from overmem.errors import CheckpointError, RunError
@@ -41,7 +41,7 @@ class Timing:
 
 def make_timed_plan(session: Session, skipped: dict[str, str]) -> Plan:
     """The plan, with its times where more than the core is asked for, or a budget; see `time_work`."""
-    return time_work(session, skipped, lambda plan: bool(plan.rest or session.config.budget_minutes)).plan
+    return time_work(session, skipped, lambda plan: bool(plan.rest or session.options.budget_minutes)).plan
 
 
 def time_work(
@@ -58,10 +58,10 @@ def time_work(
         RunError: no checkpoint can be loaded.
     """
     # Finding the base may convert a GGUF file, so it is left alone where nothing asks for it.
-    more = set(session.config.axes) - set(CORE)
-    available = data.available(dict(session.problems), has_base=bool(more) and session.scores_base)
+    more = set(session.options.axes) - set(CORE)
+    found = available(dict(session.problems), has_base=bool(more) and session.scores_base)
     readable = [checkpoint for checkpoint in session.run.checkpoints if checkpoint.name not in skipped]
-    plan = make_plan(session.config, available, session.problems, len(readable))
+    plan = make_plan(session.options, found, session.problems, len(readable))
     check_decidable(plan, readable)
     unserved = session.connect(_wanted(session, plan, readable), plan.limits)
     skipped |= unserved
@@ -85,7 +85,7 @@ def time_work(
 
 def _wanted(session: Session, plan: Plan, readable: Sequence[Checkpoint]) -> dict[Job, Sequence[Checkpoint]]:
     """Where each job is known to be done; which other checkpoints are key is seen once the core is done."""
-    chosen = session.config.checkpoints
+    chosen = session.options.checkpoints
     named = {c.name for c in readable[-1:]} if chosen == "key" else set(chosen.split(","))
     some = [c for c in readable if chosen == "all" or c.name in named]
     rest = {job: some for job in plan.rest if job.model == "checkpoint"}
@@ -99,7 +99,7 @@ def places_of(session: Session, plan: Plan, readable: Sequence[Checkpoint], job:
     """
     if job.model == "base":
         return [] if session.base is None else [session.base]
-    chosen = session.config.checkpoints
+    chosen = session.options.checkpoints
     if job in plan.core or chosen == "all":
         return list(readable)
     if chosen == "key":
@@ -135,8 +135,8 @@ def _timed(session: Session, plan: Plan, readable: Sequence[Checkpoint]) -> Timi
         return rates.get(same_rate(job), 0.0) * sum(units(session, job, left) for left in before[job])
 
     plan = estimate(plan, seconds_of)
-    if session.config.budget_minutes is not None:
-        plan = fit_budget(plan, 60 * session.config.budget_minutes)
+    if session.options.budget_minutes is not None:
+        plan = fit_budget(plan, 60 * session.options.budget_minutes)
     after = _left(session, plan, readable, before)
     return Timing(plan=plan, readable=tuple(readable), left=after, rates=rates, load_seconds=load_seconds)
 
@@ -158,7 +158,7 @@ def _left(
     found: dict[Job, list[Sequence[int]]] = {}
     for job, limit in plan.limits.items():
         places = places_of(session, plan, readable, job)
-        chosen = set(session.problems[job.data].chosen(limit, session.config.seed))
+        chosen = set(session.problems[job.data].chosen(limit, session.options.seed))
         found[job] = [
             [position for position in before[job][i] if position in chosen]
             if before and place in places[:i]

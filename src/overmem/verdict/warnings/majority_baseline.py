@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import polars as pl
 
+from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.store import Store
 from overmem.grading.answers import canonical_answer, marked_answer
 from overmem.grading.letters import single_letter
@@ -23,7 +23,7 @@ COMPARED = ("math", "exact", "choice", "regex:")
 """Graders that compare an answer with the reference's: the same answer to all is right now and then."""
 
 
-def majority_baseline_accuracy(store: Store, manifest: Mapping[str, Any], ids: Sequence[str]) -> float:
+def majority_baseline_accuracy(store: Store, manifest: Manifest, ids: Sequence[str]) -> float:
     """Accuracy of always giving the most frequent of the reference answers, the majority-class baseline.
 
     Args:
@@ -35,7 +35,7 @@ def majority_baseline_accuracy(store: Store, manifest: Mapping[str, Any], ids: S
         A share (0 to 1; lower is easier to tell from skill); 0 where the grader compares no answers (code),
         every answer occurs once, or the texts were not kept.
     """
-    grader = manifest["splits"]["val"]["grader"]
+    grader = manifest.val.grader
     if not grader.startswith(COMPARED) or not store.has_texts():
         return 0.0
     texts = store.read_texts().filter(pl.col("set") == "val", pl.col("example_id").is_in(list(ids)))

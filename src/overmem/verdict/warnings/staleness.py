@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from overmem.artifacts.store import MANIFEST_SCHEMA, Store
+from overmem.artifacts.manifest import read_manifest
+from overmem.artifacts.store import Store
 from overmem.checkpoints import stored_weights
 from overmem.errors import CheckpointError
 
@@ -19,9 +20,9 @@ def staleness_notes(run_path: Path, store: Store) -> tuple[str, ...]:
         run_path: the run's folder; an artifact folder by itself holds no checkpoints, and has no changes.
         store: the run's artifacts, with a manifest.
     """
-    manifest = store.read_record("manifest", MANIFEST_SCHEMA)
-    measured = {record["name"] for record in manifest["checkpoints"]}
-    seen = measured | set(manifest.get("skipped") or ()) | set(manifest.get("pending") or ())
+    manifest = read_manifest(store)
+    measured = {checkpoint.name for checkpoint in manifest.checkpoints}
+    seen = measured | set(manifest.skipped) | set(manifest.pending)
     here = [path for path in run_path.glob("checkpoint-*") if path.is_dir() and _FOLDER.fullmatch(path.name)]
     at = store.modified("manifest")
     added = [path.name for path in here if path.name not in seen and _weights(path)]

@@ -1,0 +1,259 @@
+"""Options of an audit as they are written on the command line: read from there, and written again.
+
+The command line's options, and the command in a report that measures the same again, are both made from the
+fields of `AuditOptions`. A field is an option of its name; the few that are written otherwise are below.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Union, get_args, get_origin
+
+from overmem.auditing.options import AuditOptions, make_options, resolve_options, resolve_template
+from overmem.axes import CORE
+from overmem.errors import RunError
+from overmem.perturbations import VARIANTS
+from overmem.records import Run
+from overmem.rule import Rule
+from overmem.tasks.template import Template
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flag:
+    """One option of the command line."""
+
+    parameter: str
+    """Name of the value that is read: `engine_timeout`."""
+    option: str
+    """As it is written: `--engine-timeout`; a switch with a counterpart has both, `--eos/--no-eos`."""
+    type: Any
+    """What it is read as; a list is repeatable, a bool is a switch."""
+    default: Any
+    help: str
+
+
+SHORTER = {"budget_minutes": "budget", "engine_timeout_seconds": "engine_timeout", "variants": "variant"}
+"""Fields whose option has a shorter name."""
+NOT_WRITTEN = ("half", "limits")
+"""Fields that no option of their own sets: `half` is the repair's, `limits` are written with `limit`."""
+TEMPLATE = {
+    "kind": ("template", "chat, plain or auto; the recipe's by default."),
+    "prompt_format": ("prompt_format", "Text around the question, with {prompt}."),
+    "completion_format": ("completion_format", "Around the reference, with {completion}."),
+    "system": ("system", "A system message to put first (chat)."),
+    "eos": ("eos", "Plain references end with the end-of-text token."),
+}
+"""Fields of a template: option and help."""
+RULE = {
+    "accuracy_margin": "Accuracy below the peak still comparable.",
+    "perplexity_ratio": "Perplexity over the lowest that is inflated.",
+}
+"""Thresholds that decide which checkpoints are key, and their help."""
+
+
+def audit_flags() -> tuple[Flag, ...]:
+    """The options of an audit, in the order of the fields of `AuditOptions`."""
+    found: list[Flag] = []
+    for name, field in AuditOptions.model_fields.items():
+        if name == "template":
+            found += [_template_flag(part) for part in TEMPLATE]
+        elif name == "rule":
+            found += [rule_flag(part) for part in RULE]
+        elif name not in NOT_WRITTEN:
+            found.append(_flag(name, field.annotation, field.default, field.description or ""))
+    return tuple(found)
+
+
+def rule_flag(name: str, text: str | None = None) -> Flag:
+    """The option of one threshold of `overmem.rule.Rule`."""
+    default = getattr(Rule, name)
+    return Flag(
+        parameter=name, option=_option(name), type=type(default), default=default, help=text or RULE[name]
+    )
+
+
+def read_flags(run: Run, given: Mapping[str, Any]) -> AuditOptions:
+    """Options of an audit from the values of its flags, resolved for a run.
+
+    Args:
+        run: whose recipe says what is not given.
+        given: value of each flag by its `parameter`; those left out have their defaults.
+
+    Raises:
+        RunError: an option that cannot be read, or no validation data.
+    """
+    fields = {name: given.get(SHORTER.get(name, name)) for name in AuditOptions.model_fields}
+    overall, limits = _read_limits(given.get("limit") or [])
+    fields |= {
+        "limit": overall,
+        "limits": limits,
+        "axes": ",".join(given.get("axes") or CORE),
+        "ood": _read_named(given.get("ood") or [], "an OOD set", "svamp=svamp.json"),
+        "references": _read_named(
+            given.get("references") or [], "a set of references", "human=gsm8k:test.jsonl"
+        ),
+        "variants": _read_variants(given.get("variant") or []),
+        "template": resolve_template(run, {part: given.get(flag) for part, (flag, _) in TEMPLATE.items()}),
+        "rule": Rule(**{name: given[name] for name in RULE if given.get(name) is not None}),
+    }
+    return resolve_options(run, make_options(fields))
+
+
+def write_flags(options: AuditOptions) -> list[str]:
+    """The words of a command line that `read_flags` reads as these options; defaults are left out."""
+    words: list[str] = []
+    for name, field in AuditOptions.model_fields.items():
+        value = getattr(options, name)
+        if name in _WRITERS:
+            words += _WRITERS[name](options)
+        elif name not in NOT_WRITTEN and value != field.default:
+            option = _option(SHORTER.get(name, name))
+            words += [option] if value is True else [option, str(value)]
+    return words
+
+
+def _flag(name: str, kind: Any, default: Any, description: str) -> Flag:
+    repeatable = name == "limit" or get_origin(kind) in (tuple, dict) or name == "variants"
+    if repeatable:
+        kind, default = list[str] | None, None
+    elif name == "val":
+        kind, default = str | None, None
+    parameter = SHORTER.get(name, name)
+    text = description.replace("\n", " ").partition(". ")[0]
+    return Flag(
+        parameter=parameter,
+        option=_option(parameter),
+        type=_plain(kind),
+        default=default,
+        help=text if text.endswith(".") else f"{text}.",
+    )
+
+
+def _template_flag(part: str) -> Flag:
+    parameter, text = TEMPLATE[part]
+    switch = part == "eos"
+    option = f"{_option(parameter)}/--no-{parameter}" if switch else _option(parameter)
+    return Flag(
+        parameter=parameter,
+        option=option,
+        type=bool | None if switch else str | None,
+        default=None,
+        help=text,
+    )
+
+
+def _option(parameter: str) -> str:
+    return f"--{parameter.replace('_', '-')}"
+
+
+def _plain(kind: Any) -> Any:
+    """A type without the annotations that pydantic reads."""
+    if get_origin(kind) in (Union, types.UnionType):
+        return Union[tuple(_plain(part) for part in get_args(kind))]  # noqa: UP007
+    return getattr(kind, "__origin__", kind) if hasattr(kind, "__metadata__") else kind
+
+
+def _write_axes(options: AuditOptions) -> list[str]:
+    return [] if options.axes == CORE else ["--axes", ",".join(options.axes)]
+
+
+def _write_named(option: str, named: Mapping[str, str | None]) -> list[str]:
+    return [
+        word
+        for name, source in named.items()
+        for word in (option, name if source is None else f"{name}={source}")
+    ]
+
+
+def _write_limits(options: AuditOptions) -> list[str]:
+    words = [] if options.limit is None else ["--limit", str(options.limit)]
+    return words + [word for axis, n in options.limits.items() for word in ("--limit", f"{axis}={n}")]
+
+
+def _write_template(options: AuditOptions) -> list[str]:
+    words: list[str] = []
+    for part, (flag, _) in TEMPLATE.items():
+        value = getattr(options.template, part)
+        if value == getattr(Template(), part):
+            continue
+        words += ["--no-eos"] if part == "eos" else [_option(flag), value]
+    return words
+
+
+def _write_rule(options: AuditOptions) -> list[str]:
+    values = {name: getattr(options.rule, name) for name in RULE}
+    return [
+        word
+        for name, value in values.items()
+        if value != getattr(Rule, name)
+        for word in (_option(name), str(value))
+    ]
+
+
+_WRITERS: dict[str, Callable[[AuditOptions], list[str]]] = {
+    "axes": _write_axes,
+    "ood": lambda options: _write_named("--ood", options.ood),
+    "references": lambda options: _write_named("--references", options.references),
+    "variants": lambda options: _write_named("--variant", options.variants or {}),
+    "limit": _write_limits,
+    "template": _write_template,
+    "rule": _write_rule,
+}
+
+
+def _read_named(given: Sequence[str], what: str, such_as: str) -> dict[str, str]:
+    """`NAME=SOURCE` pairs.
+
+    Raises:
+        RunError: a pair without a name, or a name given twice.
+    """
+    found: dict[str, str] = {}
+    for text in given:
+        name, mark, source = text.partition("=")
+        if not mark or not name or not source:
+            raise RunError(f"{what} needs a name", got=text, expected=f"NAME=SOURCE, as in {such_as}")
+        if name in found:
+            raise RunError(f"{what} is named twice", got=name)
+        found[name] = source
+    return found
+
+
+def _read_variants(given: Sequence[str]) -> dict[str, str | None] | None:
+    """`NAME` for a built-in perturbation, `NAME=FILE` for one's own; None when none is given.
+
+    Raises:
+        RunError: a name without a file that is not built in.
+    """
+    found: dict[str, str | None] = {}
+    for text in given:
+        name, mark, source = text.partition("=")
+        if not mark and name not in VARIANTS:
+            raise RunError(
+                "unknown perturbation", got=name, expected=f"{', '.join(VARIANTS)}, or NAME=FILE for your own"
+            )
+        if name == "clean" or not name:
+            raise RunError("a perturbation needs another name", got=text)
+        found[name] = source if mark else None
+    return found or None
+
+
+def _read_limits(given: Sequence[str]) -> tuple[int | None, dict[str, int]]:
+    """`N` for every set, `AXIS=N` for one axis.
+
+    Raises:
+        RunError: something that is not a whole number.
+    """
+    overall, limits = None, {}
+    for text in given:
+        axis, mark, number = text.rpartition("=")
+        try:
+            value = int(number)
+        except ValueError:
+            raise RunError("a limit is a whole number", got=text, expected="N or AXIS=N") from None
+        if mark:
+            limits[axis] = value
+        else:
+            overall = value
+    return overall, limits

@@ -1,0 +1,114 @@
+"""The problems of an audit: their halves, and answers that attack the machine, contained and graded wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+
+import pytest
+from typer.testing import CliRunner
+
+import overmem
+from overmem.artifacts.store import Store
+from overmem.auditing import problems as auditing_data
+from overmem.auditing.problems import half_of, subset
+from overmem.cli.app import app
+from overmem.errors import GradeError
+from overmem.grading import sandbox
+from overmem.grading.sandbox import run
+from overmem.models.engines.hf import HfEngine
+from overmem.models.generation import Generation
+from tests.helpers.code import sandboxed
+
+ANSWERS = {
+    "right": "def f(x):\n    return x + 1",
+    "also right": "```python\ndef f(x):\n    return 1 + x\n```",
+    "wrong": "def f(x):\n    return x",
+    "loop": "while True: pass",
+    "forks": "import os\nfor _ in range(200):\n    if os.fork() == 0: os._exit(0)",
+    "memory": "x = bytearray(10 * 2**30)",
+    "files": "import os\nos.unlink({canary!r})",
+    "socket": "import socket\nsocket.socket().connect_ex(('127.0.0.1', 9))",
+    "environment": "import os\nopen(f'/proc/{{os.getppid()}}/environ').read()\nos.environ['HOME']",
+    "forged": "import os\nprint('passed')\nos._exit(0)",
+}
+RIGHT = {"right", "also right"}
+
+
+@pytest.fixture
+def audited(pico_run, tmp_path, monkeypatch):
+    """Run, val and a canary; whatever the model, its answers are those above."""
+    canary = tmp_path / "canary"
+    canary.write_text("alive")
+    texts = {name: text.format(canary=str(canary)) if "{" in text else text for name, text in ANSWERS.items()}
+
+    def answer(self, model, prompts, tokenizer, *, example_ids, **settings):
+        made = Generation(tokens=(1,), text="", finished=True, mean_logprob=-1.0)
+        return [[dataclasses.replace(made, text=texts[name])] for name in example_ids]
+
+    monkeypatch.setattr(HfEngine, "generate", answer)
+    monkeypatch.setattr(run, "Limits", lambda: sandbox.Limits(cpu_seconds=1, memory_bytes=256 * 2**20))
+    rows = [
+        {"id": name, "prompt": "Question: How many?\nAnswer:", "completion": " Tom has 3 apples.",
+         "tests": "assert f(1) == 2"} for name in ANSWERS
+    ]  # fmt: skip
+    val = tmp_path / "code.jsonl"
+    val.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for name in ("checkpoint-20", "checkpoint-100"):
+        shutil.rmtree(pico_run / name)
+    return pico_run, val, canary
+
+
+@sandboxed
+def test_every_attack_is_graded_wrong_and_the_audit_goes_on(audited, monkeypatch):
+    folder, val, canary = audited
+    with pytest.raises(GradeError, match="--allow-code-execution"):
+        overmem.audit(folder, val=str(val), limit=3)
+    assert not Store.of_run(folder).root.exists()
+    done = CliRunner().invoke(app, ["audit", str(folder), "--val", str(val), "--allow-code-execution"])
+    assert done.exit_code == 0, done.exception
+    table = Store.of_run(folder).read_rows("checkpoint-10", "generations")
+    correct = dict(table.select("example_id", "correct").iter_rows())
+    assert {name for name, value in correct.items() if value} == RIGHT
+    assert set(correct) == set(ANSWERS)
+    assert canary.read_text() == "alive"
+
+    # Saved grades are kept as long as the tests are the same, since running answers takes time.
+    monkeypatch.setattr(auditing_data, "grade", lambda *a, **k: pytest.fail("graded again"))
+    overmem.audit(folder, val=str(val), allow_code_execution=True)
+    monkeypatch.undo()
+    val.write_text(val.read_text().replace("f(1) == 2", "f(1) == 1"))
+    monkeypatch.setattr(run, "Limits", lambda: sandbox.Limits(cpu_seconds=1))
+    overmem.audit(folder, val=str(val), allow_code_execution=True)
+    table = Store.of_run(folder).read_rows("checkpoint-10", "generations")
+    assert {name for name, value in table.select("example_id", "correct").iter_rows() if value} == {"wrong"}
+
+
+@sandboxed
+def test_leave_to_run_code_is_not_taken_from_a_file(audited):
+    from overmem.auditing.options import saved_config
+
+    folder, val, _ = audited
+    overmem.audit(folder, val=f"{val}[:3]", allow_code_execution=True)
+    manifest = json.loads((Store.of_run(folder).root / "manifest.json").read_text())
+    assert manifest["config"]["allow_code_execution"] is True
+    assert saved_config(manifest).allow_code_execution is False
+    with pytest.raises(GradeError, match="--allow-code-execution"):
+        overmem.repair(folder)
+
+
+def test_halves_are_disjoint_whole_and_leave_some_of_any_subset_on_either_side():
+    ids = [f"p{i}" for i in range(101)]
+    prompts = {name: f"What is {name}?" for name in ids}
+    search, confirm = half_of(prompts, "search", 0), half_of(prompts, "confirm", 0)
+    assert search | confirm == set(ids) and not search & confirm
+    assert half_of(dict(reversed(prompts.items())), "search", 0) == search != half_of(prompts, "search", 1)
+    few = {ids[i] for i in subset(ids, 40, 0)}
+    assert 8 < len(few & search) < 32
+
+
+def test_the_same_problem_under_two_ids_is_never_in_both_halves():
+    prompts = {f"{copy}{i}": f"What is {i}?" for i in range(40) for copy in "ab"}
+    search = half_of(prompts, "search", 0)
+    assert len(search) == 40 and all((f"a{i}" in search) == (f"b{i}" in search) for i in range(40))

@@ -1,0 +1,40 @@
+"""The problems of a monitor: a part of the audit's."""
+
+import pytest
+
+from overmem.monitor.problem_set import choose_problems, fit
+from overmem.records import Example
+
+
+def test_subsets_are_the_audit_s_and_the_answered_come_first():
+    from overmem.auditing.problems import subset
+
+    examples = [Example(f"p{i}", "q", "a", "1") for i in range(200)]
+    chosen = choose_problems(examples, examples, limit=64, answers=40, grader=None, seed=0)
+    ids = [example.id for example in examples]
+    assert {e.id for e in chosen.val} == {ids[i] for i in subset(ids, 64, 0)}
+    assert {e.id for e in chosen.val[:40]} == {ids[i] for i in subset(ids, 40, 0)}
+    assert len(chosen.train) == 64 and chosen.answers == 40 and chosen.grader == "math"
+
+
+@pytest.mark.parametrize(
+    ("readings", "answers", "expected"),
+    [
+        (1000, 0, (64, 64)), (128, 0, (64, 64)), (100, 0, (50, 50)), (60, 0, (30, 30)), (59, 0, (30, 0)),
+        (3, 0, (30, 0)), (100, 60, (60, 40)), (80, 60, (60, 0)),
+    ],
+)  # fmt: skip
+def test_fewer_problems_are_a_part_of_all_of_them(readings, answers, expected):
+    examples = [Example(f"p{i}", "q", "a", "1") for i in range(200)]
+    whole = choose_problems(examples, examples, limit=64, answers=answers, grader=None, seed=0)
+    part = fit(whole, readings, seed=0)
+    assert (len(part.val), len(part.train)) == expected and part.answers == answers
+    assert part.val[:answers] == whole.val[:answers] and all(example in whole.val for example in part.val)
+    same = choose_problems(examples, examples, limit=expected[0], answers=0, grader=None, seed=0)
+    assert answers or part.val == same.val
+
+
+def test_few_problems_stay_as_they_are():
+    examples = [Example(f"p{i}", "q", "a", "1") for i in range(20)]
+    few = choose_problems(examples, None, limit=64, answers=0, grader=None, seed=0)
+    assert len(fit(few, 3, seed=0).val) == 20

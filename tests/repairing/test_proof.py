@@ -1,0 +1,80 @@
+"""What proves a repair: no worse in accuracy, clearly better in something."""
+
+import numpy as np
+import pytest
+
+from overmem.repairing.proof import fewest_problems, prove
+from overmem.stats.measures import mean_measure
+from tests.helpers.repairs import measured
+
+
+class TestProof:
+    """200 problems, of which the checkpoint to beat solves 160."""
+
+    right = np.r_[np.ones(160), np.zeros(40)]
+    noise = np.random.default_rng(0).normal(0, 0.05, 200)
+
+    def prove(self, before, after):
+        return prove(before, after, against="checkpoint-1", accuracy_margin=0.03)
+
+    def test_as_accurate_and_lower_nll_is_accepted(self):
+        found = self.prove(measured(self.right, 0.5 + self.noise), measured(self.right, 0.4 - self.noise))
+        assert found.accepted and found.probability_not_worse > 0.99
+        assert found.gains == ("likelihood nll",)
+
+    def test_a_lower_nll_does_not_buy_accuracy(self):
+        after = self.right.copy()
+        after[:10] = 0
+        found = self.prove(measured(self.right, 0.5 + self.noise), measured(after, 0.1 - self.noise))
+        assert not found.accepted and found.gains == ("likelihood nll",)
+        # 10 of 200 lost: -0.05 with a standard error of 0.0155, so a tenth of it is above -0.03.
+        assert found.probability_not_worse == pytest.approx(0.1, abs=0.05)
+
+    @pytest.mark.parametrize(("n", "enough"), [(10, False), (60, False), (90, True), (130, True)])
+    def test_a_few_problems_without_a_flip_prove_nothing(self, n, enough):
+        sides = [measured(np.ones(n), level) for level in (0.5 + self.noise[:n], 0.4 - self.noise[:n])]
+        assert self.prove(*sides).accepted == enough
+        assert (n >= fewest_problems(0.03)) == enough
+
+    def test_the_probability_is_the_posterior_of_the_shares_lost_and_won(self):
+        after = self.right.copy()
+        after[:6], after[-3:] = 0, 1
+        found = self.prove(measured(self.right, self.right), measured(after, self.right))
+        rng = np.random.default_rng(1)
+        shares = rng.dirichlet([6 + 1, 191 + 1, 3 + 1], 200_000)
+        exact = np.mean(shares[:, 2] - shares[:, 0] > -0.03)
+        assert found.probability_not_worse == pytest.approx(exact, abs=0.03)
+
+    def test_only_the_headlines_of_an_axis_count(self):
+        sides = [measured(self.right), measured(self.right)]
+        for side, sign, level in zip(sides, (1, -1), (0.5, 0.3), strict=True):
+            flat = mean_measure("nll", "lower", "val", 0.5 + self.noise)
+            other = mean_measure("other", "lower", "val", level + sign * self.noise)
+            side["likelihood"] = {"nll": flat, "other": other}
+        assert not self.prove(*sides).accepted
+
+    def test_nothing_better_is_rejected(self):
+        found = self.prove(
+            measured(self.right, 0.5 + self.noise), measured(self.right, 0.5 + self.noise[::-1])
+        )
+        assert not found.accepted and found.gains == () and "nothing is clearly better" in found.reason
+
+    @pytest.mark.parametrize(
+        ("axis", "before", "after"),
+        [("drop", 0.3, 0.1), ("ood", 0.3, 0.6), ("pass_at_k", 0.5, 0.9)],
+    )
+    def test_each_of_the_other_axes_counts_in_its_own_direction(self, axis, before, after):
+        sides = [
+            measured(self.right, **{axis: level + sign * self.noise})
+            for level, sign in ((before, 1), (after, -1))
+        ]
+        assert self.prove(*sides).accepted
+        assert not self.prove(*sides[::-1]).accepted
+
+    def test_privacy_alone_is_no_gain(self):
+        sides = [measured(self.right), measured(self.right)]
+        for side, level in zip(sides, (0.9, 0.6), strict=True):
+            values = level + self.noise * level
+            side["privacy"] = {"auroc": mean_measure("auroc", "lower", "val", values)}
+        found = self.prove(*sides)
+        assert not found.accepted and found.differences[-1].difference.high < 0

@@ -1,0 +1,15 @@
+"""What a checkpoint writes verbatim."""
+
+from overmem.reporting.exhibits.build import Exhibits
+
+
+def test_recited_counts_what_became_verbatim(exhibits: Exhibits) -> None:
+    found = exhibits.recited
+    rows = {(name, example): exact for name, example, _, _, _, exact in found.rows}
+    ids = {example for _, example in rows}
+    became = {i for i in ids if rows["checkpoint-600", i] and not rows["checkpoint-300", i]}
+    assert found.became == len(became) > 5
+    assert len(found.examples) == 5 and {e.example_id for e in found.examples} <= became
+    for example in found.examples:
+        assert example.given and example.written and not found.unsplit
+        assert example.same["checkpoint-600"] == example.n_compared > example.same["checkpoint-300"]

@@ -1,0 +1,208 @@
+"""The report as a page: self-contained, escaped and complete."""
+
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from overmem.errors import ArtifactError
+from overmem.formatting import DASH
+from overmem.records import CheckpointSummary, Estimate, Recommendation, Verdict
+from overmem.reporting.figures.dynamics import figure_variants
+from overmem.reporting.html import render_report, write_report
+from tests.helpers.verdicts import HOSTILE, make_verdict, record_of
+
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+
+
+def renamed(verdict: Verdict, position: int, name: str) -> Verdict:
+    summaries = list(verdict.checkpoints)
+    summaries[position] = CheckpointSummary(**{**summaries[position].__dict__, "name": name})
+    return Verdict(**{**verdict.__dict__, "checkpoints": tuple(summaries)})
+
+
+class Page(HTMLParser):
+    """Checks nesting and collects what a browser would act on."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.text: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "script":
+            self.scripts[-1] += data
+        elif not self.open or self.open[-1] != "style":
+            self.text.append(data)
+
+    def count(self, tag: str) -> int:
+        return sum(name == tag for name, _ in self.tags)
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    manifest = {
+        "versions": {"overmem": "0.1.0", "torch": "2.13.0"},
+        "splits": {"val": {"n": 400, "fingerprint": "ab" * 32, "example_ids": [str(i) for i in range(400)]}},
+        "checkpoints": [{}] * 6,
+    }
+    return Page(render_report(record_of(make_verdict()), manifest=manifest, title="runs/demo"))
+
+
+def test_page_fetches_nothing(page: Page) -> None:
+    for tag, attrs in page.tags:
+        assert tag not in {"link", "iframe", "object", "embed", "base"}
+        assert not {"src", "srcset", "action", "data", "background"} & set(attrs), (tag, attrs)
+        assert tag == "a" or "href" not in attrs
+        assert str(attrs.get("href", "data:text/csv;")).startswith("data:text/csv;"), attrs
+    policies = [
+        attrs["content"] for _, attrs in page.tags if attrs.get("http-equiv") == "Content-Security-Policy"
+    ]
+    assert len(policies) == 1
+    assert "default-src 'none'" in str(policies[0])
+    assert "script-src 'sha256-" in str(policies[0])
+
+
+def test_page_shows_every_figure(page: Page) -> None:
+    text = " ".join(page.text)
+    verdict = make_verdict()
+    for summary in verdict.checkpoints:
+        assert summary.name in text
+        assert f"{100 * summary.accuracy.value:.1f}%" in text
+        assert f"{100 * summary.accuracy.low:.1f}{DASH}{100 * summary.accuracy.high:.1f}" in text
+        assert f"{summary.nll_nats.value:.3f}" in text
+        assert f"{summary.perplexity.value:.2f}" in text
+        assert f"{summary.train_nll_nats.value:.3f}" in text
+    for word in verdict.words:
+        assert word.rstrip(".") in text
+    for expected in (
+        "97% confidence",
+        "accuracy 0.031 lower".capitalize(),
+        "about 1,234 problems",
+        "pickled",
+        "worse",
+    ):
+        assert expected in text, expected
+    for fact in ("torch 2.13.0", "abababababababab…", "400 listed", "0.03", "2000", "6 in the manifest"):
+        assert fact in text, fact
+
+
+def test_page_is_semantic(page: Page) -> None:
+    assert page.count("h1") == 1
+    assert page.count("caption") == page.count("table") > 2
+    figure = next(attrs for tag, attrs in page.tags if attrs.get("id") == "dynamics")
+    assert figure["role"] == "img"
+    assert "over-memorized" in str(figure["aria-label"])
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    labels = {attrs["aria-labelledby"] for _, attrs in page.tags if "aria-labelledby" in attrs}
+    assert labels <= set(ids)
+
+
+@pytest.mark.parametrize("position", [0, 2, 5])
+def test_hostile_names_stay_text(position: int) -> None:
+    verdict = renamed(make_verdict(), position, HOSTILE)
+    chosen = Recommendation(name=HOSTILE, step=3000, why=HOSTILE)
+    changes = {
+        "recommended": chosen,
+        "notes": (HOSTILE,),
+        "words": (HOSTILE,),
+        "alternatives": {HOSTILE: HOSTILE},
+        "reason": HOSTILE,
+    }
+    record = record_of(Verdict(**{**verdict.__dict__, **changes}))
+    hostile = Page(render_report(record, manifest={HOSTILE: HOSTILE}, title=HOSTILE))
+    assert hostile.count("script") == 3
+    assert hostile.count("img") == 0
+    assert not any(name.startswith("on") for _, attrs in hostile.tags for name in attrs)
+    assert HOSTILE in " ".join(hostile.text)
+    assert "<" not in hostile.scripts[0]
+    figures = json.loads(hostile.scripts[0])["dynamics"]
+    labels = [a["text"] for a in figures["light-wide"]["layout"]["annotations"]]
+    hovers = [text for trace in figures["light-wide"]["data"] for text in trace.get("hovertext", [])]
+    assert not any("<script" in text or "<img" in text for text in labels + hovers)
+
+
+def test_policy_admits_exactly_the_two_scripts(page: Page) -> None:
+    import base64
+    import hashlib
+
+    policy = next(attrs["content"] for _, attrs in page.tags if attrs.get("http-equiv"))
+    digests = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in page.scripts[1:]]
+    assert re.findall(r"'sha256-([^']+)'", str(policy)) == digests
+
+
+def test_undefined_accuracy_is_said_in_the_figure_and_the_table() -> None:
+    nan = Estimate(math.nan, math.nan, math.nan, 0, "no grader was given")
+    verdict = make_verdict()
+    blind = tuple(CheckpointSummary(**{**s.__dict__, "accuracy": nan}) for s in verdict.checkpoints)
+    record = record_of(Verdict(**{**verdict.__dict__, "checkpoints": blind}))
+    layout = figure_variants(record)["light-wide"]["layout"]
+    assert any("no grader was given" in note["text"] for note in layout["annotations"])
+    text = " ".join(Page(render_report(record, title="t")).text)
+    assert "undefined" in text
+    assert not re.search(r"\bnan\b|\bNaN\b", text)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 40])
+def test_any_number_of_checkpoints(count: int) -> None:
+    base = make_verdict(40)
+    record = record_of(Verdict(**{**base.__dict__, "checkpoints": base.checkpoints[:count]}))
+    rendered = Page(render_report(record, title="t"))
+    assert sum(attrs.get("scope") == "row" for _, attrs in rendered.tags) >= count
+    assert rendered.count("script") == (3 if count else 0)
+
+
+def test_write_is_atomic_and_leaves_no_litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "deep" / "report.html"
+    assert write_report(record_of(make_verdict()), out, title="first") == out
+    before = out.read_text(encoding="utf-8")
+    assert "first" in before
+
+    def full_disk(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "replace", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        write_report(record_of(make_verdict()), out, title="second")
+    assert out.read_text(encoding="utf-8") == before
+    assert [path.name for path in out.parent.iterdir()] == ["report.html"]
+
+
+@pytest.mark.parametrize("record", [{}, {"schema": "overmem.verdict/9"}, {"schema": "overmem.verdict/1"}])
+def test_another_record_is_refused(record: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="diagnose"):
+        write_report(record, tmp_path / "r.html", title="t")
+    assert not list(tmp_path.iterdir())
+
+
+def test_report_imports_neither_torch_nor_plotly_until_used() -> None:
+    code = (
+        "import sys, overmem.reporting.html, overmem.cli.views.verdict;"
+        "assert not {'torch', 'transformers', 'plotly'} & set(sys.modules), sorted(sys.modules)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    )

@@ -1,0 +1,71 @@
+"""Records as a notebook shows them: whole, and escaped."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from overmem.artifacts.store import Store
+from overmem.auditing.run import Audit
+from overmem.records import Attempt, Checkpoint, Cost, Estimate, Proof, Repair, Run
+from tests.verdict.test_gate import memorized  # noqa: F401
+
+HOSTILE = "<script>alert('x')</script>"
+
+
+def test_a_run_shows_its_checkpoints_and_what_was_left_out_without_running_their_names():
+    checkpoint = Checkpoint(name=HOSTILE, step=10, path=Path("x"), kind="full", epoch=0.5)
+    run = Run(path=Path("runs/a"), checkpoints=(checkpoint,), skipped={"checkpoint-20": "truncated\nmore"})
+    shown = run._repr_html_()
+    assert "<script>" not in shown and "&lt;script&gt;" in shown and "truncated" in shown and "0.5" in shown
+
+
+def test_a_verdict_shows_every_stage_and_the_one_to_ship_in_bold(memorized):  # noqa: F811
+    shown = memorized._repr_html_()
+    assert shown.count("<tr>") == 1 + len(memorized.checkpoints)
+    assert f"<b>{memorized.recommended.name}</b>" in shown and "over-memorized" in shown
+
+
+def test_an_audit_shows_its_sets(tmp_path):
+    split = {"source": "val.jsonl", "n": 12, "grader": "math"}
+    manifest = {"splits": {"val": split}, "checkpoints": [1, 2], "axes": ["accuracy"]}
+    shown = Audit(store=Store(tmp_path), manifest=manifest)._repr_html_()
+    assert "val.jsonl" in shown and "2 checkpoints" in shown
+
+
+def test_a_repair_shows_before_and_after():
+    cost = Cost(
+        axis="likelihood",
+        measure="nll",
+        against="checkpoint-10",
+        difference=Estimate(-0.1, -0.2, -0.05, n=30),
+        direction="lower",
+        value=0.4,
+        reference_value=0.5,
+        headline=True,
+    )
+    proof = Proof(accepted=True, probability_not_worse=1.0, gains=("nll",), reason="r", differences=(cost,))
+    attempt = Attempt(name="soup", method="soup", checkpoints=("a", "b"), weights=(0.5, 0.5), nll_nats=0.4)
+    repair = Repair(
+        run=Path("r"),
+        before="checkpoint-10",
+        last="checkpoint-20",
+        n_search=10,
+        n_confirm=30,
+        attempts=(attempt,),
+        winner="soup",
+        proof=proof,
+        against_last=(),
+        temperature=None,
+        retraining=None,
+        model=None,
+        words=("Repaired.",),
+    )
+    shown = repair._repr_html_()
+    assert "-0.100 [-0.200,-0.050]" in shown and "better" in shown and "Repaired." in shown
+
+
+def test_showing_a_run_needs_no_torch():
+    code = (
+        "import sys, overmem; overmem.Run; import overmem.reporting.notebook; print('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

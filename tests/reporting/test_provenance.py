@@ -1,0 +1,79 @@
+"""The commands of a report are those that were run, and that the command line takes."""
+
+import shlex
+from itertools import pairwise
+
+from overmem.cli.app import app
+from overmem.reporting.provenance import audit_command, axes_command, commands, diagnose_command
+from tests.reporting.test_plain_formats import manifest
+
+
+def test_audit_command_says_what_differs_from_the_defaults() -> None:
+    assert audit_command(manifest(), "runs/a") == "overmem audit runs/a --val val.jsonl"
+    found = audit_command(
+        {
+            **manifest(
+                val="my val.jsonl",
+                train="t[:9]",
+                variants={"typo": None, "mine": "m'x.jsonl"},
+                limit=50,
+                limits={"recall": 10},
+                samples=4,
+                seed=3,
+                max_new_tokens=82,
+                budget_minutes=2.5,
+                grader="regex:#### (\\d+)",
+                device="auto",
+                trust_remote_code=True,
+                template={"kind": "chat", "prompt_format": "Q: {prompt}\nA:"},
+            ),
+            "axes": ["accuracy", "likelihood", "ood"],
+            "splits": {"ood/far": {"set": "ood/far", "source": "far.jsonl"}},
+        },
+        "-x y",
+    )
+    words = shlex.split(found)
+    assert words[:5] == ["overmem", "audit", "./-x y", "--val", "my val.jsonl"]
+    for pair in (
+        ("--axes", "likelihood,accuracy,ood"),
+        ("--ood", "far=far.jsonl"),
+        ("--variant", "typo"),
+        ("--variant", "mine=m'x.jsonl"),
+        ("--limit", "50"),
+        ("--limit", "recall=10"),
+        ("--samples", "4"),
+        ("--seed", "3"),
+        ("--max-new-tokens", "82"),
+        ("--budget", "2.5"),
+        ("--grader", "regex:#### (\\d+)"),
+        ("--template", "chat"),
+        ("--prompt-format", "Q: {prompt}\nA:"),
+    ):
+        assert pair in list(pairwise(words)), pair
+    assert "--trust-remote-code" in words and "--device" not in words and "--temperature" not in words
+
+
+def test_the_audit_command_is_one_that_the_command_line_takes() -> None:
+    import typer
+
+    known = {
+        option
+        for parameter in typer.main.get_command(app).commands["audit"].params  # type: ignore[attr-defined]
+        for option in parameter.opts
+    }
+    full = manifest(
+        train="t", limit=1, limits={"ood": 1}, samples=2, temperature=1.0, budget_minutes=1, grader="exact",
+        max_new_tokens=9, base_model="b", seed=1, device="cpu", dtype="float32", batch_tokens=1,
+        checkpoints="all", variants={"typo": None}, allow_pickle=True, trust_remote_code=True,
+        template={"kind": "plain", "prompt_format": "{prompt}!"},
+    )  # fmt: skip
+    used = {word for word in shlex.split(audit_command(full, "r")) if word.startswith("--")}
+    assert used <= known and len(used) > 15
+
+
+def test_other_commands_repeat_the_thresholds() -> None:
+    verdict = {"thresholds": {"accuracy_margin": 0.03, "perplexity_ratio": 1.2, "resamples": 2000, "seed": 1}}
+    assert diagnose_command(verdict, "r") == "overmem diagnose r --perplexity-ratio 1.2 --seed 1"
+    assert commands(verdict, manifest(), "r")[2] == "overmem report r"
+    assert axes_command(manifest(), "r") == "overmem audit r --val val.jsonl --train TRAIN.jsonl --axes all"
+    assert axes_command({**manifest(), "axes": ["likelihood", "ood"]}, "r") is None

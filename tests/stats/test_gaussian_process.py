@@ -1,0 +1,64 @@
+"""The prior on curves against scipy and by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from overmem.stats import gaussian_process as gp
+from overmem.stats import moments
+
+RNG = np.random.default_rng(5)
+
+
+def test_cosine_basis_is_orthonormal_and_matches_scipy():
+    from scipy.fft import dct
+
+    basis = moments.cosine_basis(7)
+    np.testing.assert_allclose(basis @ basis.T, np.eye(7), atol=1e-12)
+    np.testing.assert_allclose(basis, dct(np.eye(7), norm="ortho", axis=0), atol=1e-12)
+
+
+def test_prior_covariances_are_positive_definite_and_indifferent_to_the_unit_of_steps():
+    steps = np.array([10, 20, 40, 80, 160])
+    points = np.random.default_rng(0).random((200, gp.COORDINATES))
+    cov = gp.curve_covariances(gp.ACCURACY_PRIOR, steps, points)
+    assert np.linalg.eigvalsh(cov).min() > 0
+    np.testing.assert_array_equal(cov, gp.curve_covariances(gp.ACCURACY_PRIOR, steps * 8, points))
+
+
+def test_prior_covariance_is_the_sum_of_its_parts_by_hand():
+    part = gp.Part(1.0, 0.2, 0.2)
+    prior = gp.CurvePrior(
+        level_mean=0.0, level_sd=0.5, trend=part, decay=part, growth=part, jump=part, smooth=part, jitter=part
+    )
+    # Linear clock; rates 0.03 ** (1 - u) = 0.03 ** 0.5; jump at the second of three; length 2, Matern 3/2.
+    point = np.full((1, gp.COORDINATES), 0.5)
+    point[0, gp.CLOCK], point[0, gp.JUMP_AT], point[0, gp.LENGTH] = 0.9, 0.2, 1 - 1e-15
+    cov = gp.curve_covariances(prior, np.array([10, 20, 40]), point)[0]
+    clock = np.array([0, 1 / 3, 1])
+    rate = 0.03**0.5
+    shapes = [clock - 0.5, np.exp(-clock / rate), np.exp((clock - 1) / rate), np.array([0.0, 1.0, 1.0])]
+    distance = np.sqrt(3) * np.abs(clock[:, None] - clock) / 2.0
+    expected = 0.25 + 0.04 * (
+        sum(np.outer(s, s) for s in shapes) + (1 + distance) * np.exp(-distance) + np.eye(3)
+    )
+    np.testing.assert_allclose(cov, expected, rtol=1e-9)
+
+
+def test_a_part_is_absent_as_often_as_its_probability_says():
+    scale = gp.Part(0.25, 0.01, 1.0).scale(np.linspace(0, 1, 1001)[:-1])
+    assert (scale == 0).mean() == pytest.approx(0.75, abs=2e-3)
+    present = scale[scale > 0]
+    assert present.min() == pytest.approx(0.01) and np.median(present) == pytest.approx(0.1, rel=0.05)
+
+
+def test_log_evidence_agrees_with_scipy():
+    from scipy.stats import multivariate_normal
+
+    points = np.random.default_rng(1).random((5, gp.COORDINATES))
+    cov = gp.curve_covariances(gp.LOG_NLL_PRIOR, np.arange(6), points)
+    residual = RNG.normal(size=6)
+    expected = [multivariate_normal(np.zeros(6), c).logpdf(residual) for c in cov]
+    found = gp.log_evidence(cov, residual) - 3 * np.log(2 * np.pi)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)

@@ -1,0 +1,68 @@
+"""Paired differences, their intervals, and Holm's adjustment."""
+
+import math
+
+import numpy as np
+import pytest
+
+from overmem.stats.measures import mean_measure, undefined
+from overmem.stats.paired import bootstrap, difference, draw_counts, holm
+
+
+def measure(values, population="val"):
+    return mean_measure("m", "higher", population, np.asarray(values, dtype=float))
+
+
+def test_a_paired_difference_is_that_of_its_problems():
+    # Strongly correlated sides: an unpaired interval would be ten times as wide.
+    rng = np.random.default_rng(0)
+    level, effect = rng.normal(0, 10, 300), rng.normal(0.5, 1, 300)
+    found = difference([measure(level + effect)], [measure(level)], draws=4000).estimate
+    half = 1.96 * effect.std(ddof=1) / math.sqrt(300)
+    assert found.value == pytest.approx(effect.mean())
+    assert found.low == pytest.approx(effect.mean() - half, abs=0.01)
+    assert found.high == pytest.approx(effect.mean() + half, abs=0.01)
+
+
+def test_intervals_cover_and_p_values_are_uniform_without_an_effect():
+    rng = np.random.default_rng(1)
+    low_p = covered = 0
+    for number in range(300):
+        a, b = rng.random((2, 120)) < 0.6
+        found = difference([measure(a)], [measure(b)], draws=500, seed=number)
+        covered += found.estimate.low <= 0 <= found.estimate.high
+        low_p += found.p < 0.1
+    assert 0.91 <= covered / 300 <= 0.99
+    assert 0.05 <= low_p / 300 <= 0.16
+
+
+def test_nothing_varying_gives_no_interval_and_undefined_gives_its_reason():
+    found = difference([measure([1, 1, 1])], [measure([0, 0, 0])])
+    assert found.estimate.value == 1.0 and math.isnan(found.estimate.low) and found.estimate.reason
+    lacking = undefined("m", "higher", "val", 3, "no samples")
+    assert difference([lacking], [measure([1, 0, 1])]).estimate.reason == "no samples"
+    assert math.isnan(difference([measure([1.0])], [measure([0.0])]).estimate.low)
+
+
+def test_draws_count_every_population_to_its_size_and_are_shared_by_name():
+    counts = draw_counts({"val": 50, "train": 20}, 200, 3)
+    assert (counts["val"].sum(axis=1) == 50).all() and (counts["train"].sum(axis=1) == 20).all()
+    assert counts["val"].var() == pytest.approx(1 - 1 / 50, abs=0.05)
+    assert (draw_counts({"val": 50}, 200, 3)["val"] == counts["val"]).all()
+    assert not (draw_counts({"val": 50}, 200, 4)["val"] == counts["val"]).all()
+
+
+def test_seeds_widen_the_interval_by_their_own_spread():
+    rng = np.random.default_rng(2)
+    problems = rng.random(2000)
+    shifts = np.array([0.0, 0.1, 0.2, 0.3, 0.4])
+    seeds = [measure(problems * 0.01 + shift) for shift in shifts]
+    spread = bootstrap(seeds, 4000, 0).std()
+    assert spread == pytest.approx(shifts.std() / math.sqrt(5), rel=0.05)
+
+
+def test_holm_by_hand():
+    # Holm (1979): sorted p times 3, 2, 1, made to never fall.
+    assert holm([0.02, 0.01, 0.04]) == pytest.approx([0.04, 0.03, 0.04])
+    adjusted = holm([0.5, math.nan, 0.6])
+    assert adjusted[0] == adjusted[2] == 1.0 and math.isnan(adjusted[1])

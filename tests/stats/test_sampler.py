@@ -1,0 +1,38 @@
+"""The sampler against a posterior found by brute force."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from overmem.stats import gaussian_process as gp
+from overmem.stats import sampler
+
+
+def test_sampler_finds_the_posterior_that_brute_force_finds():
+    steps = np.arange(1, 13)
+    noise = 0.01**2 * np.eye(12)
+    curve = 0.1 * np.exp(-np.arange(12) / 3) + 0.02 * np.tile([1, -1], 6)
+    points = np.random.default_rng(11).random((60_000, gp.COORDINATES))
+    logs = np.concatenate(
+        [
+            gp.log_evidence(gp.curve_covariances(gp.ACCURACY_PRIOR, steps, p) + noise, curve)
+            for p in points.reshape(60, 1000, -1)
+        ]
+    )
+    jitter = np.log(gp.ACCURACY_PRIOR.jitter.scale(points[:, gp.JITTER]))
+    weight = np.exp(logs - logs.max())
+    expected = np.average(jitter, weights=weight)
+    cov, evidence = sampler.sample_scales(gp.ACCURACY_PRIOR, steps, noise, curve)
+    # The mean log evidence under the posterior, and the part of the covariance that is jitter.
+    assert evidence.mean() == pytest.approx(np.average(logs, weights=weight), abs=0.4)
+    curvature = cov[:, 5, 5] - cov[:, 5, 6]
+    brute = np.average(np.exp(2 * jitter), weights=weight)
+    assert np.exp(expected) == pytest.approx(0.02, rel=0.5)
+    assert np.median(curvature) == pytest.approx(brute, rel=0.4)
+
+
+def test_systematic_choice_follows_the_weights():
+    weights = np.array([0.5, 0.0, 0.3, 0.2])
+    counts = np.bincount(sampler.systematic_choice(weights, 100, 0.37), minlength=4)
+    assert counts.tolist() == [50, 0, 30, 20]

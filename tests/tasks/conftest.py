@@ -1,0 +1,19 @@
+"""Small files of the known data sets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.datasets import GSM8K, GSM_HARD, SVAMP
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, rows in (("gsm8k", GSM8K), ("hard", GSM_HARD)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "SVAMP.json").write_text(json.dumps(SVAMP, indent=2))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -1,0 +1,244 @@
+"""The grammar of data sources, and what the hub may do wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from overmem.errors import DataError
+from overmem.grading.grade import grade
+from overmem.records import Example
+from overmem.tasks import load_examples
+from overmem.tasks.sources import TASKS, default_grader, parse_source
+from tests.helpers.datasets import GSM8K, GSM_HARD, SVAMP
+
+
+def error_of(source: str) -> str:
+    with pytest.raises(DataError) as caught:
+        load_examples(source)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["[:3]", "[2:5]", "[7:]", "[-2:]", "[:-8]", "[0:100]", "[:]", "[ 1 : 2 ]"])
+def test_slices_are_pythons_and_keep_ids(data: Path, text: str) -> None:
+    whole = load_examples("gsm8k.jsonl").examples
+    start, stop = (int(part) if part.strip() else None for part in text[1:-1].split(":"))
+    assert load_examples(f"gsm8k.jsonl{text}").examples == whole[start:stop]
+    assert load_examples(f"gsm8k:gsm8k.jsonl{text}").examples == whole[start:stop]
+
+
+@pytest.mark.parametrize("text", ["[10:]", "[3:3]", "[:0]", "[5:2]"])
+def test_an_empty_slice_is_an_error(data: Path, text: str) -> None:
+    assert "of 10 rows" in error_of(f"gsm8k.jsonl{text}")
+
+
+@pytest.mark.parametrize("text", ["[5]", "[::2]", "[a:b]", "[1:2:3]", "[]", "[--1:]"])
+def test_malformed_slices(data: Path, text: str) -> None:
+    assert "malformed slice" in error_of(f"gsm8k.jsonl{text}")
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("val.jsonl", (None, "val.jsonl", None, slice(None))),
+        ("gsm8k", ("gsm8k", "", None, slice(None))),
+        ("gsm8k[:5]", ("gsm8k", "", None, slice(None, 5))),
+        ("gsm8k:#train[2:]", ("gsm8k", "", "train", slice(2, None))),
+        ("gsm8k#train", ("gsm8k", "", "train", slice(None))),
+        ("svamp:../x/SVAMP.json[700:]", ("svamp", "../x/SVAMP.json", None, slice(700, None))),
+        ("wordmath:val[:400]", ("wordmath", "val", None, slice(None, 400))),
+        ("openai/gsm8k#main/train", (None, "openai/gsm8k", "main/train", slice(None))),
+        (r"C:\data\val.jsonl", (None, r"C:\data\val.jsonl", None, slice(None))),
+        (r"gsm8k:C:\data\val.jsonl[:5]", ("gsm8k", r"C:\data\val.jsonl", None, slice(None, 5))),
+        ("./a:b/val.jsonl", (None, "./a:b/val.jsonl", None, slice(None))),
+        ("gsm8k.jsonl", (None, "gsm8k.jsonl", None, slice(None))),
+    ],
+)
+def test_parse_source(source: str, expected: tuple[object, ...]) -> None:
+    parts = parse_source(source)
+    assert (parts.task, parts.location, parts.split, parts.rows) == expected
+
+
+def test_file_names_with_colons_hashes_and_brackets(data: Path) -> None:
+    for name in ("a:b.jsonl", "a#1.jsonl", "odd[1:2]"):
+        Path(name).write_text((data / "gsm8k.jsonl").read_text())
+    assert len(load_examples("a:b.jsonl").examples) == 10
+    assert len(load_examples("a#1.jsonl[:4]").examples) == 4
+    assert "ending" in error_of("odd[1:2]")
+
+
+def test_unknown_things_list_the_choices(data: Path) -> None:
+    message = error_of("gsm9k:val.jsonl")
+    assert "gsm9k" in message
+    assert all(task in message for task in TASKS)
+    assert "not found" in error_of("missing.jsonl")
+    assert "no split" in error_of("gsm8k.jsonl#train")
+    assert "empty" in error_of("  ")
+
+
+@pytest.mark.parametrize("task", ["knights", "facts"])
+def test_every_procedural_task_is_loaded_by_name(task: str) -> None:
+    loaded = load_examples(f"{task}:val[:20]")
+    assert (loaded.task, len(loaded.examples)) == (task, 20)
+    assert all(grade(loaded.grader, e.completion, e).correct for e in loaded.examples)
+    assert "ood_phrasing" in error_of(f"{task}:dev")
+
+
+def test_wordmath_is_loaded_through_its_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    import overmem.tasks
+
+    fake = types.ModuleType("overmem.synthetic.wordmath")
+    fake.load_split = lambda name: [Example(f"{name}-{i}", "q", "#### 1", "1") for i in range(5)]  # type: ignore[attr-defined]
+    fake.GRADER = "exact"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "overmem.synthetic.wordmath", fake)
+    monkeypatch.setattr(overmem.tasks, "wordmath", fake, raising=False)
+    loaded = load_examples("wordmath:val[3:]")
+    assert [e.id for e in loaded.examples] == ["val-3", "val-4"]
+    assert (loaded.task, loaded.grader) == ("wordmath", "exact")
+
+
+class FakeHub(types.ModuleType):
+    """Stands for `datasets`: records calls, returns rows or raises."""
+
+    def __init__(self, rows: list[dict[str, Any]], splits: tuple[str, ...] = ("train", "test")) -> None:
+        super().__init__("datasets")
+        self.rows, self.splits, self.calls = rows, splits, []  # type: ignore[var-annotated]
+
+    def load_dataset(self, hub_id: str, config: str | None, *, split: str) -> list[dict[str, Any]]:
+        self.calls.append((hub_id, config, split))
+        if split not in self.splits:
+            raise ValueError(f'Unknown split "{split}".\nmore lines')
+        return self.rows
+
+    def get_dataset_split_names(self, hub_id: str, config: str | None) -> list[str]:
+        return list(self.splits)
+
+
+@pytest.mark.parametrize(
+    ("source", "rows", "call", "task"),
+    [
+        ("gsm8k", GSM8K, ("openai/gsm8k", "main", "test"), "gsm8k"),
+        ("gsm8k:#train", GSM8K, ("openai/gsm8k", "main", "train"), "gsm8k"),
+        ("openai/gsm8k#train", GSM8K, ("openai/gsm8k", "main", "train"), "hub"),
+        ("openai/gsm8k#socratic/train", GSM8K, ("openai/gsm8k", "socratic", "train"), "hub"),
+        ("gsm8k:me/copy#train", GSM8K, ("me/copy", None, "train"), "gsm8k"),
+        ("svamp", SVAMP, ("ChilleD/SVAMP", None, "test"), "svamp"),
+        ("gsm_hard", GSM_HARD, ("reasoning-machines/gsm-hard", None, "train"), "gsm_hard"),
+    ],
+)
+def test_hub_locations(
+    monkeypatch: pytest.MonkeyPatch, source: str, rows: list[Any], call: tuple[object, ...], task: str
+) -> None:
+    hub = FakeHub(rows)
+    monkeypatch.setitem(sys.modules, "datasets", hub)
+    loaded = load_examples(source)
+    assert hub.calls == [call]
+    assert (loaded.task, len(loaded.examples)) == (task, len(rows))
+
+
+def test_hub_errors_are_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", FakeHub(GSM8K))
+    message = error_of("gsm8k:#validation")
+    assert "openai/gsm8k" in message
+    assert 'ValueError: Unknown split "validation".' in message
+    assert "more lines" not in message
+    assert "local file" in message
+    message = error_of("me/data")
+    assert "which split" in message
+    assert "me/data#train" in message
+    monkeypatch.setitem(sys.modules, "datasets", FakeHub(GSM8K, ("only",)))
+    assert len(load_examples("me/data").examples) == 10
+
+
+def test_the_real_library_without_a_network(tmp_path: Path) -> None:
+    code = (
+        "from overmem.tasks import load_examples\n"
+        "from overmem.errors import DataError\n"
+        "try:\n    load_examples('openai/gsm8k#train')\n"
+        "except DataError as error:\n    print(error)\n"
+    )
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=100
+    )
+    assert "cannot load openai/gsm8k (split train) from the Hugging Face hub" in result.stdout, result.stderr
+    assert "local file" in result.stdout
+
+
+def test_importing_tasks_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, overmem.tasks, overmem.grading.grade, overmem.tasks.sources\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'polars', 'math_verify', 'sympy', 'numpy', 'trl'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60
+    )
+    assert result.stdout.strip() == "[]", result.stderr
+
+
+@pytest.mark.parametrize(
+    ("answers", "grader"),
+    [
+        (["1", "2.5", "$3"], "math"),
+        (["\\frac{1}{2}", "3"], "math"),
+        (["A", "(c)"], "choice"),
+        (["A", "12"], "exact"),
+        (["Paris", "Rome"], "exact"),
+        (["1", None], "none"),
+    ],
+)
+def test_default_grader(answers: list[str | None], grader: str) -> None:
+    assert default_grader(tuple(Example(str(i), "q", "c", a) for i, a in enumerate(answers))) == grader
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.text(st.sampled_from("abgsm8k:#[]/\\.-0123 \n"), max_size=20))
+def test_any_string_parses_or_is_one_data_error(text: str) -> None:
+    try:
+        parts = parse_source(text)
+    except DataError as error:
+        assert str(error)
+        return
+    assert parts.task is None or parts.task in TASKS
+
+
+def rows_file(folder: Path, *rows: dict[str, Any]) -> str:
+    path = folder / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def test_a_heading_is_no_final_answer_and_code_has_none(tmp_path: Path) -> None:
+    headings = {"prompt": "q", "completion": "#### Step 1\nAdd.\n#### Step 2\nThe answer is 7."}
+    found = load_examples(rows_file(tmp_path, headings))
+    assert found.examples[0].answer is None and found.grader == "none"
+    banner = {"prompt": "q", "completion": "#" * 30 + "\ndef f(): pass", "tests": "f()"}
+    helper = {"prompt": "r", "completion": "def g(): pass\n#### helper", "tests": "g()"}
+    found = load_examples(rows_file(tmp_path, banner, helper))
+    assert [e.answer for e in found.examples] == [None, None] and found.grader == "code"
+    kept = ["so #### 42", "#### 42\nThat is all.", "#### **Paris**\n"]
+    found = load_examples(
+        rows_file(tmp_path, *({"prompt": str(i), "completion": c} for i, c in enumerate(kept)))
+    )
+    assert [e.answer for e in found.examples] == ["42", "42", "Paris"]
+
+
+def test_a_lone_surrogate_is_one_message(tmp_path: Path) -> None:
+    path = rows_file(tmp_path, {"question": "q \ud800", "answer": "a #### 1"})
+    with pytest.raises(DataError, match="not valid Unicode"):
+        load_examples(f"gsm8k:{path}")
+
+
+def test_a_procedural_split_is_named_once() -> None:
+    with pytest.raises(DataError, match="its split once"):
+        load_examples("wordmath:val#test")

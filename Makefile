@@ -9,7 +9,7 @@ TORCH ?= torch==2.13.0
 # Test processes, each of one thread.
 JOBS ?= 2
 
-.PHONY: demo test check docs organism smollm2 clean
+.PHONY: demo test check docs architecture organism smollm2 clean
 
 demo: .venv/installed
 	$(BIN)/overmem demo demo/run
@@ -26,6 +26,10 @@ check: .venv/installed-dev
 # A warning is an error (not with -q, which hides them from --strict too): links and anchors that lead nowhere, pages that are not in the nav.
 docs: .venv/installed-dev
 	$(BIN)/mkdocs build --strict
+
+# The generated part of docs/architecture.md, from pyproject.toml and the docstrings.
+architecture: .venv/installed
+	$(BIN)/python docs/make_architecture.py
 
 .venv/torch:
 	$(PYTHON) -m venv .venv

@@ -47,7 +47,7 @@ def prepare(run, data, problems, tokens, checkpoints, shots):
     from transformers import AutoTokenizer
 
     from overmem.auditing.opening import open_session
-    from overmem.auditing.options import resolve_config
+    from overmem.auditing.options import AuditOptions, resolve_options
     from overmem.checkpoints import open_run
 
     shutil.rmtree(HOME, ignore_errors=True)
@@ -60,7 +60,7 @@ def prepare(run, data, problems, tokens, checkpoints, shots):
         turns = [{"messages": asked_after(rows[-shots:], row)} for row in rows[:problems]]
         val = str((HOME / "few_shot.jsonl").resolve())
         Path(val).write_text("".join(json.dumps(row) + "\n" for row in turns))
-    session = open_session(source, resolve_config(source, val=val, train=None), HOME / "unused")
+    session = open_session(source, resolve_options(source, AuditOptions(val=val)), HOME / "unused")
     tokenizer = session.tokenizer
     with (HOME / "problems.jsonl").open("w") as out:
         for example, item in zip(
@@ -120,7 +120,7 @@ def audit_once(kind, dtype):
             row["example_id"]: row["text"]
             for row in audit.store.read_rows(record["name"], "generations").to_dicts()
         }
-        for record in audit.manifest["checkpoints"]
+        for record in audit.manifest.checkpoints
     }
     shutil.rmtree(out)
     print("RESULT" + json.dumps({"steady": sum(inside), "texts": texts}))

@@ -19,11 +19,12 @@ from overmem.artifacts.store import MANIFEST_SCHEMA
 from overmem.checkpoints import open_run
 from overmem.cli.progress import quiet_libraries
 from overmem.models.loading import ModelHost
+from overmem.models.preserving_state import preserving_state
 from overmem.monitor.problem_set import choose_problems, measure, prepare_problem_set
-from overmem.monitor.visit import visiting
+from overmem.rule import Rule
 from overmem.tasks.template import Template
 from overmem.verdict.diagnose import find_store, judge_store
-from overmem.verdict.live import LiveRule, read_points
+from overmem.verdict.live import read_points
 
 HEAD = (
     "| run | audit's onset (interval) | on | monitor's onset | on | answers | within one checkpoint? "
@@ -45,9 +46,9 @@ def watch(run, config, limit, answers):
         panel = panel or prepare_problem_set(
             problems, host.tokenizer(), Template(**config["template"]), model
         )
-        with visiting(model):
+        with preserving_state(model):
             points.append(measure(panel, model, checkpoint.step, checkpoint.epoch)[0])
-        readings.append(read_points(points, panel.n_tokens, LiveRule()))
+        readings.append(read_points(points, panel.n_tokens, Rule()))
     return readings
 
 

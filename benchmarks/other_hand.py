@@ -47,7 +47,7 @@ def run_seed(seed, out, limit):
 
 def measured(audit):
     """Steps, correctness of each problem, and NLL and tokens of its references by hand: arrays of C and N."""
-    records = audit.manifest["checkpoints"]
+    records = audit.manifest.checkpoints
     correct, scores = [], {hand: [] for hand in HANDS}
     for record in records:
         written = audit.store.read_rows(record["name"], "generations").filter(split="val").sort("example_id")

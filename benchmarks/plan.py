@@ -69,14 +69,14 @@ def child(run: Path, words: list[str], part: str) -> Any:
 
 def do(part: str, path: Path, options: dict[str, Any]) -> dict[str, Any]:
     from overmem.auditing.opening import open_session
-    from overmem.auditing.options import resolve_config
+    from overmem.auditing.options import make_options, resolve_options
     from overmem.auditing.planning.forecast import forecast, held_bytes, peak_bytes
     from overmem.auditing.run import measure
     from overmem.checkpoints import open_run
 
     run = open_run(path)
     options = {"val": None, "train": None, **options}
-    config = resolve_config(run, **options)
+    config = resolve_options(run, make_options(options))
     session = open_session(run, config)
     if part == "forecast":
         return forecast(session, {}).to_dict(1)

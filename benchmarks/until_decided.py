@@ -25,15 +25,16 @@ from overmem.artifacts.rows import read_core
 from overmem.artifacts.store import MANIFEST_SCHEMA
 from overmem.auditing.problems import subset
 from overmem.records import STAGES
+from overmem.rule import Rule
 from overmem.stats import stage_rule as rules
 from overmem.stats.moments import measure_curves
 from overmem.verdict.diagnose import find_store
-from overmem.verdict.judge import Settings, judge
+from overmem.verdict.judge import judge
 from overmem.verdict.sequential import MOST_CHANCE, look_at, look_sizes
 
 PROBLEMS = (200, 400, 1319)
 CHECKPOINTS = (4, 12)
-SETTINGS = Settings()
+RULE = Rule()
 
 
 def stop(steps_C, correct_C_N, nll_C_N, tokens_N, first):
@@ -41,7 +42,7 @@ def stop(steps_C, correct_C_N, nll_C_N, tokens_N, first):
     for n in look_sizes(tokens_N.size):
         at = first(n)
         rows = correct_C_N[:, at], nll_C_N[:, at], tokens_N[at]
-        look = look_at(steps_C, *rows, n_all=tokens_N.size, settings=SETTINGS)
+        look = look_at(steps_C, *rows, n_all=tokens_N.size, rule=RULE)
         if look.decided:
             break
     return look
@@ -57,7 +58,7 @@ def compare(steps_C, correct_C_N, nll_C_N, tokens_N, first, truth_C=None):
     early = look.n < tokens_N.size
     moments = measure_curves(*(array[..., first(look.n)] for array in (correct_C_N, nll_C_N, tokens_N)))
     cov_C_C = moments.sample_cov_B_B[: steps_C.size, : steps_C.size]
-    pick = rules.recommended_index(moments.accuracy_C, moments.nll_C, cov_C_C, 1.10)
+    pick = rules.recommended_index(moments.accuracy_C, moments.nll_C, cov_C_C, Rule(perplexity_ratio=1.10))
     record = {
         "n": look.n,
         "saved": 1 - look.n / tokens_N.size,
@@ -119,7 +120,12 @@ def simulate(each, seed):
                 for k in range(each):
                     rng = np.random.default_rng([seed, zlib.crc32(name.encode()), n, checkpoints, k])
                     run = generator(rng, n, checkpoints)
-                    truth = rules.stage_codes(run.accuracy_C[None], run.nll_C[None], run.steps_C, 0.03, 1.10)
+                    truth = rules.stage_codes(
+                        run.accuracy_C[None],
+                        run.nll_C[None],
+                        run.steps_C,
+                        Rule(accuracy_margin=0.03, perplexity_ratio=1.10),
+                    )
                     rows = run.steps_C, run.correct_C_N, run.nll_nats_C_N, run.n_tokens_N
                     record = compare(*rows, np.arange, truth[0])
                     found.append({"generator": name, "N": n, "C": checkpoints, **record})

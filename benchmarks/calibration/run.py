@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from generators import HELD_OUT, STRESS, TUNING, Generator, Simulated
 
+from overmem.rule import Rule
 from overmem.stats import stage_rule as rules
 from overmem.stats.intervals import accuracy_estimate, nll_estimate
 from overmem.stats.moments import measure_curves
@@ -68,8 +69,15 @@ def bootstrap_curves(run: Simulated, rng: np.random.Generator) -> Curves:
 
 def judge_curves(curves: Curves, run: Simulated) -> dict[str, FloatArray]:
     """Confidence and correctness of every stage, and coverage of 95% intervals, for one run."""
-    codes_D_C = rules.stage_codes(curves.accuracy_D_C, curves.nll_D_C, run.steps_C, MARGIN, RATIO)
-    truth = rules.stage_codes(run.accuracy_C[None], run.nll_C[None], run.steps_C, MARGIN, RATIO)
+    codes_D_C = rules.stage_codes(
+        curves.accuracy_D_C, curves.nll_D_C, run.steps_C, Rule(accuracy_margin=MARGIN, perplexity_ratio=RATIO)
+    )
+    truth = rules.stage_codes(
+        run.accuracy_C[None],
+        run.nll_C[None],
+        run.steps_C,
+        Rule(accuracy_margin=MARGIN, perplexity_ratio=RATIO),
+    )
     shares_C_S = rules.stage_shares(codes_D_C)
     loss_D_C = curves.accuracy_D_C.max(axis=1, keepdims=True) - curves.accuracy_D_C
     low_C, high_C = np.quantile(loss_D_C, (0.025, 0.975), axis=0)

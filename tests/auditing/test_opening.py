@@ -43,7 +43,7 @@ def trl_run(tmp_path, tokenizer):
 
 def test_a_plain_trl_run_is_audited_at_every_checkpoint(trl_run, val_file):
     done = overmem.audit(trl_run, val=str(val_file), max_new_tokens=4)
-    assert [c["step"] for c in done.manifest["checkpoints"]] == [2, 4, 6]
+    assert [c.step for c in done.manifest.checkpoints] == [2, 4, 6]
     verdict = overmem.diagnose(done)
     # It was trained on these very problems, at a large rate.
     nll = [summary.nll_nats.value for summary in verdict.checkpoints]

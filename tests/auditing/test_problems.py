@@ -87,13 +87,13 @@ def test_every_attack_is_graded_wrong_and_the_audit_goes_on(audited, monkeypatch
 
 @sandboxed
 def test_leave_to_run_code_is_not_taken_from_a_file(audited):
-    from overmem.auditing.options import saved_config
+    from overmem.auditing.options import saved_options
 
     folder, val, _ = audited
     overmem.audit(folder, val=f"{val}[:3]", allow_code_execution=True)
     manifest = json.loads((Store.of_run(folder).root / "manifest.json").read_text())
     assert manifest["config"]["allow_code_execution"] is True
-    assert saved_config(manifest).allow_code_execution is False
+    assert saved_options(manifest).allow_code_execution is False
     with pytest.raises(GradeError, match="--allow-code-execution"):
         overmem.repair(folder)
 

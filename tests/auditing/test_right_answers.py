@@ -7,8 +7,8 @@ import pytest
 
 import overmem
 from overmem.artifacts.store import Store
-from overmem.auditing.options import saved_config
-from overmem.cli.options import parse_named
+from overmem.auditing.flags import _read_named as parse_named
+from overmem.auditing.options import saved_options
 from overmem.errors import RunError
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
 
@@ -46,7 +46,7 @@ def run(tmp_path, tokenizer):
 def test_each_kind_of_reference_is_scored_and_the_verdict_tells_them_apart(run, files, ending):
     data = {"val": files["val"], "train": files["train"], "references": {"other": files["other"]}}
     done = overmem.audit(run, **data, **QUICK)
-    splits = done.manifest["splits"]
+    splits = done.manifest.splits
     # Only the problems of val are kept of the other hand's, to be compared in pairs.
     assert splits["references/other"]["example_ids"] == splits["val"]["example_ids"]
     author = splits["answers"]["source"]
@@ -66,7 +66,7 @@ def test_each_kind_of_reference_is_scored_and_the_verdict_tells_them_apart(run, 
     assert math.isfinite(costs["nll_own_right_answers"].value)
     assert "on those of `other`" in " ".join(verdict.words)
     assert verdict.references.source == files["val"] and verdict.references.other_hand is False
-    assert saved_config(done.manifest).references == {"other": files["other"]}
+    assert saved_options(done.manifest).references == {"other": files["other"]}
 
 
 def test_right_answers_are_not_scored_twice(run, files, ending, monkeypatch):
@@ -74,7 +74,7 @@ def test_right_answers_are_not_scored_twice(run, files, ending, monkeypatch):
     first = overmem.audit(run, **settings)
     monkeypatch.setattr("overmem.auditing.session.Session._model", None)  # nothing is left to compute
     again = overmem.audit(run, **settings)
-    assert again.manifest["splits"] == first.manifest["splits"]
+    assert again.manifest.splits == first.manifest.splits
 
 
 def test_a_val_by_another_hand_than_train_is_noted(run, files):

@@ -20,7 +20,7 @@ def table(run, checkpoint, rows):
 
 def test_an_audit_measures_all_checkpoints_and_a_verdict_follows(pico_run, val_file):
     done = overmem.audit(pico_run, val=str(val_file), train=str(val_file), limit=8)
-    assert [c["name"] for c in done.manifest["checkpoints"]] == [
+    assert [c.name for c in done.manifest.checkpoints] == [
         "checkpoint-10",
         "checkpoint-20",
         "checkpoint-100",
@@ -60,7 +60,7 @@ def test_a_larger_limit_adds_rows_and_changed_weights_do_not_mix(pico_run, val_f
     assert first < second and len(second) == 9
     save_checkpoint(pico_run / "checkpoint-10", make_pico(tokenizer, seed=77), tokenizer, 10)
     done = overmem.audit(pico_run, val=str(val_file), limit=9)
-    key = done.manifest["checkpoints"][0]["row_keys"]["score val"]
+    key = done.manifest.checkpoints[0].row_keys["score val"]
     new = done.store.read_rows("checkpoint-10", "likelihood", key)
     assert len(new) == 9
     assert not {r["nll_nats"] for r in new.to_dicts()} & {nll for _, nll in second}
@@ -147,7 +147,7 @@ def test_a_diverged_checkpoint_is_named_and_the_others_audited(pico_run, val_fil
     save_checkpoint_again = pico_run / "checkpoint-10"
     assert save_checkpoint_again.is_dir()
     done = overmem.audit(pico_run, val=str(val_file), limit=4)
-    assert [c["name"] for c in done.manifest["checkpoints"]] == ["checkpoint-10"]
+    assert [c.name for c in done.manifest.checkpoints] == ["checkpoint-10"]
     assert "NaN" in done.skipped["checkpoint-20"] and "copy" in done.skipped["checkpoint-100"]
     with pytest.raises(RunError, match="fewer than two"):
         overmem.diagnose(done)
@@ -307,7 +307,7 @@ def test_generation_stops_at_the_templates_end_of_turn(tmp_path, tokenizer):
     """ChatML ends a turn with a mark and a newline; a base model's own end of text is another token."""
     from transformers import AutoTokenizer
 
-    from overmem.auditing.options import AuditConfig
+    from overmem.auditing.options import AuditOptions
     from overmem.auditing.problems import load_problems
     from overmem.auditing.session import Session
     from overmem.tasks.template import Template
@@ -320,7 +320,7 @@ def test_generation_stops_at_the_templates_end_of_turn(tmp_path, tokenizer):
     )
     path = tmp_path / "chat.jsonl"
     path.write_text(json.dumps({"prompt": "Tom?", "completion": "7", "answer": "7"}) + "\n")
-    config = AuditConfig(val=str(path), template=Template(kind="chat"))
+    config = AuditOptions(val=str(path), template=Template(kind="chat"))
     problems = load_problems(config, chat)
     session = Session(None, None, chat, problems, config, Store(tmp_path), lambda *_: None)
     assert session.end_of_completion == chat.convert_tokens_to_ids("<|im_end|>")

@@ -13,7 +13,7 @@ from overmem.artifacts.jobs import Job
 from overmem.artifacts.store import Store
 from overmem.auditing import compute_rows as work
 from overmem.auditing import run as auditing
-from overmem.auditing.options import resolve_config
+from overmem.auditing.options import AuditOptions, resolve_options
 from overmem.auditing.planning.timing import make_timed_plan
 from overmem.axes import all_axes
 from overmem.errors import CheckpointError, DataError, RunError
@@ -62,7 +62,7 @@ def test_all_axes_are_measured_and_the_verdict_says_what_they_cost(pico_run, fil
         if finite:
             assert cost.difference.value == pytest.approx(cost.value - cost.reference_value, abs=1e-9)
     # The base model's loss is that of checkpoint-0, which nothing has to compute again.
-    assert done.manifest["base"]["name"] == "checkpoint-0"
+    assert done.manifest.base.name == "checkpoint-0"
     assert {c.measure for c in verdict.costs if c.axis == "privacy"} >= {"auroc_base", "auroc_loss"}
     assert {c.measure for c in verdict.costs if c.axis == "robustness"} >= {"accuracy_drop_rename"}
     record = json.loads((pico_run / "overmem" / "verdict.json").read_text())
@@ -73,7 +73,7 @@ def test_all_axes_are_measured_and_the_verdict_says_what_they_cost(pico_run, fil
 
 def test_costly_axes_are_measured_where_the_verdict_compares(pico_run, files):
     done = run_all(pico_run, files)
-    sampled = {c["name"]: "sample val" in c["row_keys"] for c in done.manifest["checkpoints"]}
+    sampled = {c["name"]: "sample val" in c["row_keys"] for c in done.manifest.checkpoints}
     assert sampled["checkpoint-100"]
     rows = [len(Store.of_run(pico_run).read_rows(n, "continuations")) > 0 for n in sampled]
     assert rows == list(sampled.values())
@@ -94,7 +94,7 @@ def test_axes_are_added_one_at_a_time_and_nothing_is_computed_twice(pico_run, fi
     # An axis alone keeps what was measured before in the manifest.
     done = overmem.audit(pico_run, axes=("recall",), **settings)
     assert set(calls) == {"continue"}
-    last = done.manifest["checkpoints"][-1]["row_keys"]
+    last = done.manifest.checkpoints[-1].row_keys
     assert {"score val", "greedy val", "sample val", "continue train"} <= set(last)
     calls.clear()
     overmem.audit(pico_run, axes=("recall", "diversity"), **settings)
@@ -141,14 +141,14 @@ def test_a_budget_is_shared_and_what_was_cut_is_said(pico_run, files, monkeypatc
     )
     settings = QUICK | {"axes": ("likelihood", "accuracy", "diversity", "recall")}
     done = overmem.audit(pico_run, val=files["val"], train=files["train"], budget_minutes=75 / 60, **settings)
-    cut = done.manifest["cut"]
+    cut = done.manifest.cut
     assert set(cut) == {"diversity"} and 20 <= cut["diversity"]["measured"] < 36
     notes = " ".join(overmem.diagnose(done).notes)
     assert f"diversity was measured on {cut['diversity']['measured']} of 36" in notes
     tight = overmem.audit(
         pico_run, val=files["val"], out=pico_run / "tight", budget_minutes=10 / 60, **settings
     )
-    assert tight.manifest["cut"]["diversity"]["measured"] == 0
+    assert tight.manifest.cut["diversity"]["measured"] == 0
     assert "diversity was not measured" in " ".join(overmem.diagnose(tight).notes)
 
 
@@ -207,7 +207,7 @@ def test_a_stopped_core_keeps_the_axes_of_an_earlier_sitting(pico_run, files, mo
         overmem.audit(pico_run, **core)
     monkeypatch.setattr(auditing.Session, "do", original)
     done = overmem.audit(pico_run, **core)
-    assert all("sample val" in c["row_keys"] for c in done.manifest["checkpoints"])
+    assert all("sample val" in c["row_keys"] for c in done.manifest.checkpoints)
 
 
 def test_runs_are_compared_at_matched_accuracy(tmp_path, files, tokenizer):
@@ -265,14 +265,14 @@ def test_a_users_own_variant_is_paired(tmp_path, pico_run, files):
         "".join(json.dumps(r | {"prompt": "Well. " + r["prompt"]}) + "\n" for r in reversed(rows))
     )
     done = run_all(pico_run, files, variants={"mine": str(mine)})
-    assert done.manifest["splits"]["val mine"]["n"] == 20
+    assert done.manifest.splits["val mine"].n == 20
     measures = {c.measure for c in overmem.diagnose(done).costs}
     assert "accuracy_drop_mine" in measures and "accuracy_drop_typo" not in measures
 
 
 def test_checkpoints_can_be_named(pico_run, files):
     done = run_all(pico_run, files, checkpoints="checkpoint-20")
-    sampled = [c["name"] for c in done.manifest["checkpoints"] if "sample val" in c["row_keys"]]
+    sampled = [c["name"] for c in done.manifest.checkpoints if "sample val" in c["row_keys"]]
     assert sampled == ["checkpoint-20"]
     with pytest.raises(RunError, match=r"checkpoint-7[\s\S]*checkpoint-20"):
         run_all(pico_run, files, checkpoints="checkpoint-7")
@@ -280,7 +280,7 @@ def test_checkpoints_can_be_named(pico_run, files):
 
 def test_what_cannot_be_measured_is_said_in_the_plan(pico_run, files):
     run = overmem.open_run(pico_run)
-    config = resolve_config(run, val=files["val"], train=None, **QUICK)
+    config = resolve_options(run, AuditOptions(val=files["val"], **QUICK))
     session = auditing.open_session(run, config)
     plan = {item.axis: item for item in make_timed_plan(session, {}).axes}
     assert "--train" in plan["privacy"].why_not and "--ood" in plan["ood"].why_not
@@ -310,11 +310,11 @@ def test_a_model_alone_is_not_its_own_base(tmp_path, files, tokenizer):
     tokenizer.save_pretrained(tmp_path / "exported")
     given = PRIVACY | {"val": files["val"], "train": files["train"]}
     done = overmem.audit(tmp_path / "exported", **given)
-    assert done.manifest["base"] is None
-    assert "score train" in done.manifest["checkpoints"][0]["row_keys"]
+    assert done.manifest.base is None
+    assert "score train" in done.manifest.checkpoints[0].row_keys
     save_checkpoint(tmp_path / "base", make_pico(tokenizer, seed=2), tokenizer, 0)
     done = overmem.audit(tmp_path / "exported", **given, base_model=str(tmp_path / "base"))
-    assert done.manifest["base"]["model"] == str(tmp_path / "base")
+    assert done.manifest.base.model == str(tmp_path / "base")
 
 
 def test_an_adapter_alone_has_the_base_that_it_names(tmp_path, files, tokenizer):
@@ -325,7 +325,7 @@ def test_an_adapter_alone_has_the_base_that_it_names(tmp_path, files, tokenizer)
     adapted = get_peft_model(base, LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM"))
     adapted.save_pretrained(tmp_path / "exported")
     done = overmem.audit(tmp_path / "exported", **PRIVACY, val=files["val"], train=files["train"])
-    assert done.manifest["base"]["model"] == str(tmp_path / "base")
+    assert done.manifest.base.model == str(tmp_path / "base")
 
 
 def test_a_base_model_that_cannot_be_loaded_is_said_every_time(tmp_path, pico_run, files, tokenizer):
@@ -359,9 +359,9 @@ def test_a_base_model_without_the_added_tokens_is_left_out(tmp_path, files, toke
     save_checkpoint(tmp_path / "base", make_pico(tokenizer, seed=1), tokenizer, 0)
     given = QUICK | {"axes": ("privacy", "recall"), "val": files["val"], "train": files["train"]}
     done = overmem.audit(tmp_path / "run", **given, base_model=str(tmp_path / "base"))
-    assert done.manifest["base"] is None
+    assert done.manifest.base is None
     said = f"token id {len(tokenizer)}; expected ids below {len(tokenizer)}"
-    assert said in done.manifest["base_left_out"]
+    assert said in done.manifest.base_left_out
     # A later sitting that does not measure privacy keeps the word on it.
     again = overmem.audit(tmp_path / "run", **(given | {"axes": ("recall",)}))
     assert any("without the base model" in note and said in note for note in overmem.diagnose(again).notes)
@@ -372,8 +372,8 @@ def test_a_base_model_with_a_shorter_context_is_left_out(tmp_path, pico_run, fil
     save_checkpoint(tmp_path / "base", short, tokenizer, 0)
     given = PRIVACY | {"val": files["val"], "train": files["train"]}
     done = overmem.audit(pico_run, **given, base_model=str(tmp_path / "base"))
-    assert done.manifest["base"] is None
-    assert "does not fit the context" in done.manifest["base_left_out"]
+    assert done.manifest.base is None
+    assert "does not fit the context" in done.manifest.base_left_out
 
 
 def test_problems_are_checked_against_every_model(tmp_path, files, tokenizer):

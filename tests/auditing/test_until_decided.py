@@ -12,7 +12,7 @@ import overmem
 from overmem.artifacts.store import Store
 from overmem.auditing import until_decided
 from overmem.auditing.opening import open_session
-from overmem.auditing.options import resolve_config
+from overmem.auditing.options import AuditOptions, resolve_options
 from overmem.auditing.planning.timing import make_timed_plan
 from overmem.auditing.problems import subset
 from overmem.checkpoints import open_run
@@ -85,7 +85,7 @@ def test_it_stops_when_decided_and_says_what_it_skipped(pico_run, val_file, look
         assert set(rows_of(pico_run / "overmem", checkpoint)["example_id"]) == first
         likelihood = rows_of(pico_run / "overmem", checkpoint, "likelihood")
         assert likelihood.group_by("split").len().sort("split").rows() == [("train", 8), ("val", 8)]
-    assert done.manifest["until_decided"] == {
+    assert done.manifest.until_decided == {
         "decided": True,
         "problems": 8,
         "of": 12,
@@ -96,7 +96,7 @@ def test_it_stops_when_decided_and_says_what_it_skipped(pico_run, val_file, look
             {"problems": 8, "chance_of_change": 0.01},
         ],
     }
-    assert done.manifest["pending"] == []
+    assert done.manifest.pending == []
     notes = " ".join(overmem.diagnose(done).notes)
     assert "decided after 8 of 12 problems: the other 4 were skipped, which saved 33% of the answers" in notes
     assert "to finish" not in notes
@@ -126,13 +126,13 @@ def test_a_run_that_is_not_decided_is_measured_whole(pico_run, val_file, looks):
     done = overmem.audit(pico_run, val=str(val_file), until_decided=True)
     assert [n for n, _ in looks] == [4, 6, 8, 11]
     assert len(rows_of(pico_run / "overmem", "checkpoint-10")) == 12
-    assert not done.manifest["until_decided"]["decided"]
+    assert not done.manifest.until_decided["decided"]
     assert not any("skipped" in note for note in overmem.diagnose(done).notes)
 
 
 def test_a_random_model_solves_nothing_and_is_measured_whole(pico_run, val_file):
     done = overmem.audit(pico_run, val=str(val_file), until_decided=True)
-    assert [look["chance_of_change"] for look in done.manifest["until_decided"]["looks"]] == [None] * 4
+    assert [look["chance_of_change"] for look in done.manifest.until_decided["looks"]] == [None] * 4
     assert len(rows_of(pico_run / "overmem", "checkpoint-100")) == 12
 
 
@@ -168,19 +168,19 @@ def test_what_is_there_is_looked_at_first_and_nothing_is_computed_twice(
     monkeypatch.setattr(ModelHost, "load", lambda *_: pytest.fail("a model was loaded"))
     done = overmem.audit(pico_run, val=str(val_file), until_decided=True)
     assert [n for n, _ in looks] == [8]
-    assert done.manifest["until_decided"]["problems"] == 8
+    assert done.manifest.until_decided["problems"] == 8
 
 
 def test_after_a_whole_audit_nothing_is_skipped(pico_run, val_file, looks):
     overmem.audit(pico_run, val=str(val_file))
     done = overmem.audit(pico_run, val=str(val_file), until_decided=True)
-    assert looks == [] and not done.manifest["until_decided"]["decided"]
+    assert looks == [] and not done.manifest.until_decided["decided"]
 
 
 def test_a_limit_is_all_there_is(pico_run, val_file, looks):
     looks.at = 6
     done = overmem.audit(pico_run, val=str(val_file), until_decided=True, limit=8)
-    assert (done.manifest["until_decided"]["problems"], done.manifest["until_decided"]["of"]) == (6, 8)
+    assert (done.manifest.until_decided["problems"], done.manifest.until_decided["of"]) == (6, 8)
 
 
 def test_other_axes_follow_on_their_own_limits(pico_run, val_file, looks):
@@ -213,7 +213,7 @@ def test_a_checkpoint_that_can_no_longer_be_loaded_is_left_out(pico_run, val_fil
 
     monkeypatch.setattr(ModelHost, "load", gone_in_the_second_round)
     done = overmem.audit(pico_run, val=str(val_file), until_decided=True)
-    assert [c["name"] for c in done.manifest["checkpoints"]] == ["checkpoint-10", "checkpoint-100"]
+    assert [c.name for c in done.manifest.checkpoints] == ["checkpoint-10", "checkpoint-100"]
     assert done.skipped["checkpoint-20"] == "the weights are gone"
     assert [n for n, _ in looks] == [4, 6, 8]
 
@@ -222,7 +222,7 @@ def test_the_plan_names_the_looks(pico_run, val_file, capsys):
     plan_command(pico_run, val=str(val_file), until_decided=True)
     assert "looks after 4, 6, 8, 11 of 12 problems" in capsys.readouterr().out
     run = open_run(pico_run)
-    session = open_session(run, resolve_config(run, val=str(val_file), train=None))
+    session = open_session(run, resolve_options(run, AuditOptions(val=str(val_file))))
     assert make_timed_plan(session, {}).looks == ()
 
 

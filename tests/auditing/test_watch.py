@@ -38,7 +38,7 @@ def test_each_checkpoint_is_measured_once_as_it_lands(tmp_path, tokenizer, val_f
     trainer = Trainer(*(saves(run, tokenizer, step) for step in (10, 20)))
     updates = list(watch(run, val=str(val_file), sleep=trainer, **FAST))
     assert [update.new for update in updates] == [("checkpoint-10",), ("checkpoint-20",)]
-    assert [c["name"] for c in updates[-1].audit.manifest["checkpoints"]] == [
+    assert [c["name"] for c in updates[-1].audit.manifest.checkpoints] == [
         "checkpoint-10",
         "checkpoint-20",
     ]

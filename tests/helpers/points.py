@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from overmem.verdict.live import LiveRule, Point
+from overmem.verdict.live import Point, Rule
 
-RULE = LiveRule()
+RULE = Rule()
 
 
 def points_of(nll, n=64, noise=0.02, accuracy=None, seed=0):

@@ -14,7 +14,9 @@ import numpy as np
 import polars as pl
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
+from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.store import MANIFEST_SCHEMA, Store
+from overmem.rule import Rule
 from overmem.verdict.key_checkpoints import key_checkpoints
 
 TEMPERATURES = (0.8, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5)
@@ -79,7 +81,7 @@ def write_run(
     made.store.write_texts(made.texts(train=train))
     for c, name in enumerate(names):
         made.write(name, c / (len(names) - 1), full=False, axes=False, train=train)
-    for name in key_checkpoints(made.store, manifest):
+    for name in key_checkpoints(made.store, Manifest.from_dict(manifest), Rule()):
         made.write(name, names.index(name) / (len(names) - 1), full=True, axes=axes, train=train)
         if axes:
             keys = next(c for c in manifest["checkpoints"] if c["name"] == name)["row_keys"]

@@ -18,7 +18,7 @@ def test_what_cannot_be_made_again_is_skipped_with_the_reason(tmp_path, base, to
     foreign_checkpoint(run, base, 1, tokenizer)
     foreign_checkpoint(run, base, 2, tokenizer, init_lora_weights="pissa_niter_4")
     audit = overmem.audit(run, val=str(val_file), axes=("likelihood",), limit=2)
-    assert "random numbers" in audit.manifest["skipped"]["checkpoint-2"]
+    assert "random numbers" in audit.manifest.skipped["checkpoint-2"]
     with pytest.raises(CheckpointError, match="plain already"):
         plain_adapter(run / "checkpoint-1", tmp_path / "never")
     with pytest.raises(CheckpointError, match="random numbers"):

@@ -137,7 +137,7 @@ def test_the_choice_works_from_the_keyboard(browser: Browser, page: Path) -> Non
 def test_a_csv_is_saved_under_the_figures_name_and_reads_back(browser: Browser, page: Path) -> None:
     browser.open(page)
     links = browser.js("[...document.querySelectorAll('a.csv')].map(a => a.download)")
-    assert {f"overmem-run-{name}.csv" for name in (*EXHIBITS, "dynamics", "tokens", "recited")} <= set(links)
+    assert {f"overmem-run-{name}.csv" for name in (*EXHIBITS, "dynamics", "tokens", "verbatim")} <= set(links)
     browser.js("document.querySelector('a[download$=\"pass-at-k.csv\"]').click()")
     saved = browser.downloads / "overmem-run-pass-at-k.csv"
     end = time.monotonic() + 20

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 
+from overmem.rule import Rule
 from overmem.stats import moments, posterior
 from overmem.stats import stage_rule as rules
 from tests.helpers.curves import make_rows
@@ -76,7 +77,7 @@ def test_more_problems_shrink_the_draws():
 
 
 def test_confidence_is_calibrated_where_the_plain_bootstrap_is_not():
-    """Noisy plateaus at n = 400 (design section 5): the case in which the bootstrap fails."""
+    """Noisy plateaus at n = 400 (docs/calibration.md): the case in which the bootstrap fails."""
     ours, plain = [], []
     for seed in range(60):
         rng = np.random.default_rng([99, seed])
@@ -85,7 +86,9 @@ def test_confidence_is_calibrated_where_the_plain_bootstrap_is_not():
         nll = 0.4 * (1 + 0.2 * np.exp(-t / 0.1) + rng.uniform(0, 0.6) * np.maximum(t - 0.4, 0))
         rows = make_rows(n=400, checkpoints=12, seed=1000 + seed, accuracy=accuracy, nll=nll)
         steps = np.arange(1, 13)
-        truth = rules.stage_codes(accuracy[None], nll[None], steps, 0.02, 1.1)[0]
+        truth = rules.stage_codes(
+            accuracy[None], nll[None], steps, Rule(accuracy_margin=0.02, perplexity_ratio=1.1)
+        )[0]
         found = moments.measure_curves(*rows)
         curves = posterior.draw_curves(posterior.fit_prior(found, steps), found, 500, rng)
         ours.append(_judged(curves.accuracy_D_C, curves.nll_D_C, steps, truth))
@@ -98,7 +101,9 @@ def test_confidence_is_calibrated_where_the_plain_bootstrap_is_not():
 
 
 def _judged(accuracy_D_C, nll_D_C, steps, truth):
-    shares = rules.stage_shares(rules.stage_codes(accuracy_D_C, nll_D_C, steps, 0.02, 1.1))
+    shares = rules.stage_shares(
+        rules.stage_codes(accuracy_D_C, nll_D_C, steps, Rule(accuracy_margin=0.02, perplexity_ratio=1.1))
+    )
     return np.stack([shares.max(axis=1), shares.argmax(axis=1) == truth])
 
 

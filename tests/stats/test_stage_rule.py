@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from overmem.records import STAGES
+from overmem.rule import Rule
 from overmem.stats import stage_rule as rules
 
 STEPS = np.array([100, 200, 300, 400])
@@ -75,7 +76,7 @@ def test_both_thresholds_include_equality_despite_rounding():
 def test_draws_are_judged_independently():
     accuracy = np.array([[0.5, 0.8, 0.8], [0.8, 0.8, 0.5]])
     nll = np.log([[1.3, 1.2, 1.9], [1.2, 1.2, 1.2]])
-    codes = rules.stage_codes(accuracy, nll, STEPS[:3], 0.03, 1.1)
+    codes = rules.stage_codes(accuracy, nll, STEPS[:3], Rule(accuracy_margin=0.03, perplexity_ratio=1.1))
     assert codes.tolist() == [
         [rules.LEARNING, rules.FIT, rules.OVER_MEMORIZED],
         [rules.FIT, rules.FIT, rules.UNSTABLE],
@@ -103,9 +104,9 @@ def test_onset_is_where_the_final_run_of_inflated_stages_begins(codes, expected)
 def test_recommendation_needs_bounded_perplexity():
     accuracy, nll = np.array([0.70, 0.80, 0.90]), np.log([1.30, 1.40, 1.50])
     no_noise = np.zeros((3, 3))
-    assert rules.recommended_index(accuracy, nll, no_noise, 1.10) == 1  # 1.50 > 1.43
-    assert rules.recommended_index(accuracy, nll, no_noise, 1.20) == 2
-    assert rules.recommended_index(accuracy, nll, no_noise, 1.05) == 0
+    assert rules.recommended_index(accuracy, nll, no_noise, Rule(perplexity_ratio=1.10)) == 1  # 1.50 > 1.43
+    assert rules.recommended_index(accuracy, nll, no_noise, Rule(perplexity_ratio=1.20)) == 2
+    assert rules.recommended_index(accuracy, nll, no_noise, Rule(perplexity_ratio=1.05)) == 0
 
 
 def test_recommendation_within_one_paired_standard_error_takes_the_lowest_nll():
@@ -115,7 +116,7 @@ def test_recommendation_within_one_paired_standard_error_takes_the_lowest_nll():
         cov = 0.02**2 * (np.full((3, 3), correlation) + (1 - correlation) * np.eye(3))
         se = 0.02 * math.sqrt(2 * (1 - correlation))
         assert (se >= 0.005) == (expected == 1)
-        assert rules.recommended_index(accuracy, nll, cov, 1.10) == expected
+        assert rules.recommended_index(accuracy, nll, cov, Rule(perplexity_ratio=1.10)) == expected
 
 
 CURVES = st.integers(2, 7).flatmap(
@@ -129,7 +130,9 @@ CURVES = st.integers(2, 7).flatmap(
 @given(CURVES)
 def test_peak_is_comparable_and_lowest_is_not_inflated(curves):
     accuracy, nll = curves
-    codes = rules.stage_codes(accuracy, nll, np.arange(accuracy.shape[1]), 0.03, 1.1)
+    codes = rules.stage_codes(
+        accuracy, nll, np.arange(accuracy.shape[1]), Rule(accuracy_margin=0.03, perplexity_ratio=1.1)
+    )
     rows = np.arange(3)
     assert np.isin(codes[rows, accuracy.argmax(axis=1)], [rules.FIT, rules.OVER_MEMORIZED]).all()
     assert np.isin(codes[rows, nll.argmin(axis=1)], [rules.LEARNING, rules.FIT, rules.UNSTABLE]).all()
@@ -138,7 +141,9 @@ def test_peak_is_comparable_and_lowest_is_not_inflated(curves):
 @given(CURVES)
 def test_learning_never_comes_after_unstable_or_fit(curves):
     accuracy, nll = curves
-    codes = rules.stage_codes(accuracy, nll, np.arange(accuracy.shape[1]), 0.03, 1.1)
+    codes = rules.stage_codes(
+        accuracy, nll, np.arange(accuracy.shape[1]), Rule(accuracy_margin=0.03, perplexity_ratio=1.1)
+    )
     for row in codes:
         settled = np.flatnonzero(np.isin(row, [rules.FIT, rules.OVER_MEMORIZED, rules.UNSTABLE]))
         assert not (row[settled[0] :] == rules.LEARNING).any()
@@ -149,6 +154,11 @@ def test_stage_depends_on_perplexity_ratios_and_accuracy_differences_only(curves
     accuracy, nll = np.round(curves[0] / 2, 3), np.round(curves[1], 3)
     shift = round(shift, 3)
     steps = np.arange(accuracy.shape[1])
-    plain = rules.stage_codes(accuracy, nll, steps, 0.0305, 1.1)
-    shifted = rules.stage_codes(accuracy + shift, nll + 10 * shift, 1000 * steps + 7, 0.0305, 1.1)
+    plain = rules.stage_codes(accuracy, nll, steps, Rule(accuracy_margin=0.0305, perplexity_ratio=1.1))
+    shifted = rules.stage_codes(
+        accuracy + shift,
+        nll + 10 * shift,
+        1000 * steps + 7,
+        Rule(accuracy_margin=0.0305, perplexity_ratio=1.1),
+    )
     assert (plain == shifted).all()

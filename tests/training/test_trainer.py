@@ -74,7 +74,7 @@ def test_lora_saves_adapters(recipe):
     path = train(recipe(method="lora", lora={"r": 2}))
     run = overmem.open_run(path)
     assert [c.kind for c in run.checkpoints] == ["adapter", "adapter"]
-    assert overmem.audit(path, limit=3).manifest["checkpoints"][0]["kind"] == "adapter"
+    assert overmem.audit(path, limit=3).manifest.checkpoints[0].kind == "adapter"
 
 
 def test_a_used_folder_needs_resume_which_continues_to_the_same_end(recipe, tmp_path):

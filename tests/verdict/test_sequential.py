@@ -8,11 +8,12 @@ from statistics import NormalDist
 
 import numpy as np
 
-from overmem.verdict.judge import Settings, judge
+from overmem.rule import Rule
+from overmem.verdict.judge import judge
 from overmem.verdict.sequential import MOST_CHANCE, Look, look_at, look_sizes
 
 STEPS = np.array([100, 200, 300])
-SETTINGS = Settings(resamples=600)
+RULE = Rule(resamples=600)
 
 
 def make_rows(accuracy, nll, n, seed):
@@ -43,45 +44,41 @@ def test_looks_grow_and_end_at_all_problems():
 
 def test_a_look_gives_the_stages_of_the_verdict():
     rows = first(CLOSE, 150)
-    look = look_at(STEPS, *rows, n_all=400, settings=Settings())
+    look = look_at(STEPS, *rows, n_all=400, rule=Rule())
     verdict = judge(STEPS, *rows)
     assert look.stages == tuple(summary.stage for summary in verdict.checkpoints)
-    assert dict(verdict.thresholds) == dataclasses.asdict(Settings())
+    assert dict(verdict.thresholds) == Rule().to_dict()
 
 
 def test_the_order_of_problems_changes_nothing():
     rows = first(CLEAR, 150)
     mixed = np.random.default_rng(3).permutation(150)
     turned = tuple(array[..., mixed] for array in rows)
-    assert look_at(STEPS, *rows, n_all=400, settings=SETTINGS) == look_at(
-        STEPS, *turned, n_all=400, settings=SETTINGS
-    )
+    assert look_at(STEPS, *rows, n_all=400, rule=RULE) == look_at(STEPS, *turned, n_all=400, rule=RULE)
 
 
 def test_a_clear_run_is_decided_and_a_close_one_is_not():
-    clear = look_at(STEPS, *first(CLEAR, 100), n_all=400, settings=SETTINGS)
+    clear = look_at(STEPS, *first(CLEAR, 100), n_all=400, rule=RULE)
     assert clear.stages[-1] == "over-memorized" and clear.decided
     # As sure of its stage as the verdict asks for, but not for good.
-    close = look_at(STEPS, *first(CLOSE, 100), n_all=400, settings=SETTINGS)
+    close = look_at(STEPS, *first(CLOSE, 100), n_all=400, rule=RULE)
     assert close.stages[-1] == "over-memorized" and not close.decided
 
 
 def test_the_fewer_problems_are_missing_the_less_they_change():
     rows = make_rows([0.2, 0.7, 0.7], [0.5, 0.4, 0.46], 200, seed=4)
-    chances = [
-        look_at(STEPS, *rows, n_all=n_all, settings=SETTINGS).chance_of_change for n_all in (200, 202, 4000)
-    ]
+    chances = [look_at(STEPS, *rows, n_all=n_all, rule=RULE).chance_of_change for n_all in (200, 202, 4000)]
     assert chances[0] == 0.0
     assert chances[1] < chances[2]
 
 
 def test_an_undetermined_run_is_never_decided():
-    silent = look_at(STEPS, *first(CLOSE, 100), n_all=400, settings=Settings(confidence_threshold=1.0))
+    silent = look_at(STEPS, *first(CLOSE, 100), n_all=400, rule=Rule(confidence_threshold=1.0))
     assert silent.stages[-1] == "undetermined"
     assert math.isnan(silent.chance_of_change) and not silent.decided
     assert silent.to_dict() == {"problems": 100, "chance_of_change": None}
     correct, nll, tokens = first(CLEAR, 150)
-    unsolved = look_at(STEPS, 0 * correct, nll, tokens, n_all=400, settings=SETTINGS)
+    unsolved = look_at(STEPS, 0 * correct, nll, tokens, n_all=400, rule=RULE)
     assert set(unsolved.stages) == {"undetermined"} and not unsolved.decided
 
 
@@ -102,7 +99,7 @@ def test_stopping_early_rarely_contradicts_all_the_problems():
         nll = 0.4 * np.array([1.2, 1.0, rng.choice([1.0, 1.3, 1.5])])
         rows = make_rows(np.clip(accuracy, 0.05, 0.95), nll, 200, seed)
         for n in look_sizes(200):
-            look = look_at(STEPS, *first(rows, n), n_all=200, settings=SETTINGS)
+            look = look_at(STEPS, *first(rows, n), n_all=200, rule=RULE)
             if look.decided:
                 break
         if n < 200:

@@ -5,7 +5,7 @@ Rows hold no copies of its keys and values: one matrix product weighs them for a
 be read from memory row by row, which is most of the time behind a long prefix ("Hydragen", arXiv 2402.05099).
 
 What a row has of its own is weighed by two products on a CPU, keys first, where the fused kernel is made for
-many queries: a tenth of an answer's time in bf16 (docs/experiments.md).
+many queries: a tenth of an answer's time in bf16 (lab/2026-11.md).
 
 Shape suffixes: R rows, H key-value heads, G query heads of each, P shared tokens, C columns of the cache,
 D head size.

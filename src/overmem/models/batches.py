@@ -8,7 +8,7 @@ SCORED_TOKENS = 8192
 """Tokens whose scores are saved together where nobody says; elsewhere than on a CPU, scored at once too."""
 CACHED_TOKENS = {"cpu": 1024}
 """Tokens that go through the model at once on a device whose speed hangs on its cache: on a CPU scoring 8,192
-at once takes 1.6 times as long (docs/experiments.md)."""
+at once takes 1.6 times as long (lab/2026-11.md)."""
 CACHED_LOGITS = {"cpu": 500_000}
 """Logits that are worked on at once on such a device, 2 MB in fp32."""
 WIDE_LOGITS = 64_000_000

@@ -18,7 +18,7 @@ SHARE = 0.5
 SLACK = 1.5
 """Columns of the cache over the longest row, where rows join: each time it is full, it is moved."""
 MOST_ROWS = {"cpu": 128}
-"""Answers written at once: above it a CPU's matrix products gain nothing (docs/experiments.md)."""
+"""Answers written at once: above it a CPU's matrix products gain nothing (lab/2026-11.md)."""
 MOST_ROWS_ELSEWHERE = 512
 
 

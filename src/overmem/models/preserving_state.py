@@ -1,4 +1,4 @@
-"""Let another library work in this process without a sound, and leave no trace of it.
+"""Measure, or let another library work, and leave the process and the model as they were.
 
 Libraries that evaluate models seed the global generators, print bars and tables, and adjust the model's
 generation settings. What an audit measures next must not depend on whether they were used before.
@@ -60,6 +60,26 @@ def generation_config_restored(model: Any) -> Iterator[None]:
     finally:
         for item, original in originals:
             item.generation_config = original
+
+
+@contextlib.contextmanager
+def preserving_state(model: torch.nn.Module) -> Iterator[None]:
+    """Lend the model for measuring: dropout is off and no gradients are kept inside.
+
+    Afterwards every module has the mode it had, every random generator its state, and autocast no
+    weights cached without gradients. Modes are set directly, since `train()` of some modules does more.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    with _states_restored(), torch.random.fork_rng(devices=devices), torch.no_grad():
+        try:
+            for module, _ in modes:
+                module.training = False
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training
+            torch.clear_autocast_cache()
 
 
 @contextlib.contextmanager

@@ -49,7 +49,7 @@ class TokenScores:
     """ln p of the reference token at each of TEMPERATURES."""
 
     def to_row(self) -> dict[str, Any]:
-        """The likelihood columns of an artifact row (design section 3)."""
+        """The likelihood columns of an artifact row (docs/definitions.md, Rows)."""
         return {
             "n_tokens": len(self.logprob),
             "nll_nats": -sum(self.logprob),

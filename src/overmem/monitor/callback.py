@@ -14,11 +14,12 @@ from typing import Any, Literal
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from overmem.errors import OvermemError, RecipeError
+from overmem.models.preserving_state import preserving_state
+from overmem.monitor.distributed import broadcast_flag, why_not_measurable
 from overmem.monitor.log_files import last_step, read_log, read_seconds, write_log
 from overmem.monitor.problem_set import Data, ProblemSet, choose_problems, fit, measure, prepare_problem_set
 from overmem.monitor.retention import CheckpointRetention
 from overmem.monitor.time_budget import TimeBudget, TooCostlyError
-from overmem.monitor.visit import broadcast_flag, preserving_state, why_not_measurable
 from overmem.rule import Rule
 from overmem.tasks.template import Template
 from overmem.verdict.live import Point, Reading, TokenRow, read_points, steps_to_keep

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transformers import TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import CallbackHandler
 
 from overmem.monitor.time_budget import TimeBudget
-from overmem.monitor.visit import find_callback_handler
 from overmem.verdict.live import Point, Reading
 
 ROWS, STAGE_NAME = "overmem/rows", "overmem/stage_name"
@@ -52,7 +53,7 @@ def write_log(
     }
     kept: dict[str, Any] = {**numbers, STAGE_NAME: reading.stage, ROWS: rows, "step": state.global_step}
     state.log_history.append(kept)
-    handler = find_callback_handler()
+    handler = _find_callback_handler()
     if handler is None:
         return
     due = control.should_log
@@ -97,3 +98,18 @@ def _packed(values: Sequence[float]) -> str:
 
 def _unpacked(text: str) -> tuple[float, ...]:
     return tuple(map(float, text.split()))
+
+
+def _find_callback_handler() -> CallbackHandler | None:
+    """The Trainer's callback handler that is calling us, through which its own reporters are reached.
+
+    A callback is given neither the Trainer nor the handler, and `Trainer.log` would flush the metrics that
+    trainers collect for their next log; so the handler is looked up in the call that is under way.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        owner = frame.f_locals.get("self")
+        if isinstance(owner, CallbackHandler):
+            return owner
+        frame = frame.f_back
+    return None

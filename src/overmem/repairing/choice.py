@@ -15,7 +15,7 @@ def choose(contenders: Sequence[Measured], before: Measured, *, draws: int = DRA
     """Position of the merge to prove.
 
     Of those with a lower NLL than the checkpoint to beat (of all, if there is none): as a checkpoint is
-    recommended (design section 5), among those within one standard error of the highest accuracy, and of
+    recommended (docs/definitions.md), among those within one standard error of the highest accuracy, and of
     these within one of the highest pass@k, the lowest NLL.
 
     Args:

@@ -1,6 +1,6 @@
 """The proof: is a repaired model better than the checkpoint one would ship without it?
 
-Both are measured on problems that no choice has seen, and counted in pairs (design section 7).
+Both are measured on problems that no choice has seen, and counted in pairs (docs/definitions.md, Repair).
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def stage_codes(
     steps_C: IntArray,
     rule: Rule,
 ) -> IntArray:
-    """Give every checkpoint of every curve its stage, by the table of design section 5.
+    """Give every checkpoint of every curve its stage, by the table of docs/definitions.md.
 
     Args:
         accuracy_D_C: accuracy, in [0, 1], higher is better.
@@ -71,7 +71,7 @@ def stage_codes(
     Returns:
         Integer array D_C of positions in `overmem.records.STAGES`.
 
-    Source: design section 5; the phenomenon is that of arXiv 2508.04117.
+    Source: docs/definitions.md, The decision rule; the phenomenon is that of arXiv 2508.04117.
     """
     comparable_D_C = comparable_mask(accuracy_D_C, rule.accuracy_margin)
     inflated_D_C = inflated_mask(nll_D_C, steps_C, rule.perplexity_ratio)
@@ -141,7 +141,7 @@ def recommended_index(
     Returns:
         Position of the recommended checkpoint; the earliest of equals.
 
-    Source: arXiv 2508.04117 section 7.1; design section 5, Recommendation.
+    Source: arXiv 2508.04117 section 7.1; docs/definitions.md, Recommendation.
     """
     allowed_C = allowed_mask(nll_C, rule)
     best = int(np.where(allowed_C, accuracy_C, -np.inf).argmax())

@@ -1,7 +1,7 @@
 """What the cells of a sweep say together: every configuration at every checkpoint, and which to train with.
 
 Pure functions of arrays; no torch. Each configuration is judged on its own curve, its seeds as one run.
-Across configurations the recommendation of design section 5 is applied to all points at once: the highest
+Across configurations the recommendation (docs/definitions.md) is applied to all points at once: the highest
 accuracy within the perplexity bound, within one standard error of it the lowest NLL.
 
 Shape suffixes: S seeds, C checkpoints of a configuration, N problems, P points (configuration x checkpoint)

@@ -1,7 +1,7 @@
 """Two runs at matched accuracy: what else differs where both solve as many problems?
 
 An over-memorized run often has the same accuracy as a gentler one. Comparing the checkpoints at
-which accuracy is equal, on every other axis, shows what accuracy hides (design section 5).
+which accuracy is equal, on every other axis, shows what accuracy hides (docs/comparing.md).
 
 Shape suffixes: D draws, A and B checkpoints of either run.
 """

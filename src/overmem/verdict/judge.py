@@ -78,7 +78,7 @@ def judge(
         RunError: steps, names or epochs that are not those of at least two ordered checkpoints.
         DataError: rows of other shapes, not finite or out of range; settings out of range.
 
-    Source: design section 5; arXiv 2508.04117.
+    Source: docs/definitions.md, The decision rule; arXiv 2508.04117.
     """
     rule = Rule(
         accuracy_margin=accuracy_margin,

@@ -9,7 +9,7 @@ import pytest
 import overmem
 from overmem.artifacts.jobs import VAL_ANSWERS
 from overmem.auditing.opening import open_session
-from overmem.auditing.options import resolve_config
+from overmem.auditing.options import AuditOptions, resolve_options
 from overmem.auditing.planning.cost import Peaks
 from overmem.auditing.planning.forecast import forecast, shape_of
 from overmem.models.loading import ModelHost
@@ -22,7 +22,9 @@ def session(pico_run, val_file):
     def make(**options):
         run = overmem.open_run(pico_run)
         options = {"max_new_tokens": 8, "samples": 3, **options}
-        return open_session(run, resolve_config(run, val=str(val_file), train=str(val_file), **options))
+        return open_session(
+            run, resolve_options(run, AuditOptions(val=str(val_file), train=str(val_file), **options))
+        )
 
     return make
 
@@ -35,7 +37,7 @@ def test_tokens_are_those_of_the_audit(session, pico_run, val_file):
     assert made.tokens["accuracy"].read == 3 * sum(len(item.prompt_ids) for item in items)
     done = overmem.audit(pico_run, val=str(val_file), train=str(val_file), max_new_tokens=8)
     scored = [
-        done.store.read_rows(c["name"], "likelihood")["n_tokens"].sum() for c in done.manifest["checkpoints"]
+        done.store.read_rows(c["name"], "likelihood")["n_tokens"].sum() for c in done.manifest.checkpoints
     ]
     assert sum(scored) == 3 * 2 * sum(len(item.completion_ids) for item in items)
     # Nothing is left to pay for.
@@ -139,7 +141,7 @@ def test_the_shape_is_that_of_the_loaded_model(session, tmp_path, tokenizer, val
     adapted = get_peft_model(base, LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM"))
     save_checkpoint(tmp_path / "lora" / "checkpoint-5", adapted, tokenizer, 5)
     run = overmem.open_run(tmp_path / "lora")
-    config = resolve_config(run, val=str(val_file), train=None, base_model=str(tmp_path / "base"))
+    config = resolve_options(run, AuditOptions(val=str(val_file), base_model=str(tmp_path / "base")))
     found = shape_of(open_session(run, config), run.checkpoints[0])
     assert found.parameters == sum(p.numel() for p in adapted.parameters())
 

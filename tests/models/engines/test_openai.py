@@ -68,7 +68,7 @@ def test_a_server_gives_the_rows_of_the_model_in_memory(pico_run, val_file, serv
     assert len({row["text"] for row in answers(there.store, "checkpoint-10").to_dicts()}) > 1
     assert all(isinstance(body["prompt"], list) for body in server.requests)
     assert server.most_at_once > 1
-    assert there.manifest["engine"] == {
+    assert there.manifest.engine == {
         "kind": "openai",
         "url": f"http://127.0.0.1:{server.port}/v1",
         "model": None,
@@ -88,18 +88,20 @@ def test_nothing_is_asked_twice_and_a_server_may_move(pico_run, val_file, server
     assert len(server.requests) == asked
     # All rows are there, so a server that is gone is not missed, and where it was is not part of the key.
     done = overmem.audit(pico_run, val=str(val_file), engine="openai:http://127.0.0.1:9/v1", **QUICK)
-    assert done.manifest["engine"]["url"].endswith(f":{server.port}/v1")
+    assert done.manifest.engine["url"].endswith(f":{server.port}/v1")
 
 
 def test_rows_of_different_engines_do_not_mix(pico_run, val_file, server):
     here = overmem.audit(pico_run, val=str(val_file), **QUICK)
-    local = here.manifest["checkpoints"][0]["row_keys"]
+    local = here.manifest.checkpoints[0].row_keys
     there = overmem.audit(pico_run, val=str(val_file), engine=server.engine, **QUICK)
-    remote = there.manifest["checkpoints"][0]["row_keys"]
+    remote = there.manifest.checkpoints[0].row_keys
     assert local["score val"] == remote["score val"] and local["greedy val"] != remote["greedy val"]
-    named = overmem.audit(
-        pico_run, val=str(val_file), engine=server.engine, engine_model="{name}", **QUICK
-    ).manifest["checkpoints"][0]["row_keys"]
+    named = (
+        overmem.audit(pico_run, val=str(val_file), engine=server.engine, engine_model="{name}", **QUICK)
+        .manifest.checkpoints[0]
+        .row_keys
+    )
     assert named["greedy val"] not in (local["greedy val"], remote["greedy val"])
 
 
@@ -178,7 +180,7 @@ def test_a_server_that_comes_back_in_time_is_not_noticed(pico_run, val_file, tok
     done = overmem.audit(pico_run, val=str(val_file), engine=first.engine, **QUICK)
     thread.join()
     restarted[0].close()
-    assert restarted[0].requests and len(done.manifest["checkpoints"]) == 3
+    assert restarted[0].requests and len(done.manifest.checkpoints) == 3
 
 
 def free_port():
@@ -214,12 +216,12 @@ def test_names_that_are_not_served(pico_run, val_file, tokenizer):
         assert not (pico_run / "overmem").exists()
         # A server that holds one checkpoint at a time: the others are named, and wait for their turn.
         done = overmem.audit(pico_run, val=str(val_file), engine=one.engine, **QUICK)
-    assert [c["name"] for c in done.manifest["checkpoints"]] == ["checkpoint-10"]
+    assert [c.name for c in done.manifest.checkpoints] == ["checkpoint-10"]
     assert "not served" in done.skipped["checkpoint-20"] and "checkpoint-10" in done.skipped["checkpoint-20"]
     with CompletionsServer(models(pico_run, NAMES[1:]), tokenizer) as others:
         done = overmem.audit(pico_run, val=str(val_file), engine=others.engine, **QUICK)
         assert {body["model"] for body in others.requests} == set(NAMES[1:])
-    assert [c["name"] for c in done.manifest["checkpoints"]] == list(NAMES) and not done.skipped
+    assert [c.name for c in done.manifest.checkpoints] == list(NAMES) and not done.skipped
 
 
 def test_models_that_are_loaded_on_demand(pico_run, val_file, tokenizer):
@@ -229,7 +231,7 @@ def test_models_that_are_loaded_on_demand(pico_run, val_file, tokenizer):
             pico_run, val=str(val_file), engine=server.engine, engine_on_demand=True, **QUICK
         )
         assert {body["model"] for body in server.requests} == set(paths)
-    assert len(done.manifest["checkpoints"]) == 3
+    assert len(done.manifest.checkpoints) == 3
     with CompletionsServer({}, tokenizer) as empty, pytest.raises(EngineError, match=r"404: no model /"):
         overmem.audit(
             pico_run,
@@ -245,7 +247,7 @@ def test_prompts_as_text_where_ids_are_refused(pico_run, val_file, tokenizer, tm
     here = overmem.audit(pico_run, val=str(val_file), out=tmp_path / "here", limit=5, **QUICK)
     with CompletionsServer(models(pico_run), tokenizer, takes_ids=False, extended=False) as server:
         done = overmem.audit(pico_run, val=str(val_file), engine=server.engine, limit=5, **QUICK)
-    assert done.manifest["engine"] | {"url": ""} == {
+    assert done.manifest.engine | {"url": ""} == {
         "kind": "openai",
         "url": "",
         "model": None,
@@ -305,7 +307,7 @@ def test_without_log_probabilities_the_measure_says_why(pico_run, val_file, toke
             checkpoints="all",
             **QUICK,
         )
-    assert not done.manifest["engine"]["logprobs"]
+    assert not done.manifest.engine["logprobs"]
     assert answers(done.store, "checkpoint-100")["mean_logprob"].null_count() == 12
     (evidence,) = align_evidence([MeasuredCheckpoint(done.store, done.manifest, "checkpoint-100")])
     measures = {measure.name: measure for measure in all_axes()["calibration"].measures(evidence)}
@@ -334,16 +336,16 @@ def test_adapters_by_name_and_what_needs_token_ids_stays_here(tmp_path, tokenize
             run, val=str(val_file), train=str(val_file), axes=axes, engine=server.engine, **QUICK
         )
         assert {body["model"] for body in server.requests} == set(served)
-    keys = done.manifest["checkpoints"][-1]["row_keys"]
+    keys = done.manifest.checkpoints[-1].row_keys
     here = overmem.audit(
         run, val=str(val_file), train=str(val_file), axes=axes, out=tmp_path / "here", **QUICK
     )
-    local = here.manifest["checkpoints"][-1]["row_keys"]
+    local = here.manifest.checkpoints[-1].row_keys
     assert {job for job in keys if keys[job] == local[job]} == set(keys) - {"greedy val"}
 
 
 def test_a_repair_of_such_an_audit_uses_the_model_in_memory(pico_run, tmp_path, server):
-    from overmem.auditing.options import saved_config
+    from overmem.auditing.options import saved_options
 
     val_file = tmp_path / "many.jsonl"
     # As many as a proof needs.
@@ -351,7 +353,7 @@ def test_a_repair_of_such_an_audit_uses_the_model_in_memory(pico_run, tmp_path, 
     val_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     overmem.audit(pico_run, val=str(val_file), engine=server.engine, **(QUICK | {"max_new_tokens": 2}))
     record = json.loads((pico_run / "overmem" / "manifest.json").read_text())
-    assert saved_config(record).engine == server.engine
+    assert saved_options(record).engine == server.engine
     from overmem.repairing.setup import prepare_repair
 
     found = prepare_repair(pico_run)

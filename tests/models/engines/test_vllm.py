@@ -53,7 +53,7 @@ def answers(audit, name, *, hot=False):
 
 def assert_same(here, there):
     """Greedy rows are equal but for rounding in their confidence, and not all checkpoints answer alike."""
-    names = [record["name"] for record in here.manifest["checkpoints"]]
+    names = [record["name"] for record in here.manifest.checkpoints]
     for name in names:
         ours, theirs = answers(here, name), answers(there, name)
         assert len(ours) and ours.drop("mean_logprob").equals(theirs.drop("mean_logprob"))
@@ -70,12 +70,12 @@ def test_full_checkpoints_each_get_an_engine(pico_run, val_file, engines, tmp_pa
     ]
     assert {engine.given["max_model_len"] for engine in engines} == {200}
     assert not any(engine.running for engine in engines)
-    assert there.manifest["engine"] == {
+    assert there.manifest.engine == {
         "kind": "vllm",
         "version": "0.0",
         "arguments": {"max_model_len": 200},
     }
-    keys = [audit.manifest["checkpoints"][0]["row_keys"] for audit in (here, there)]
+    keys = [audit.manifest.checkpoints[0].row_keys for audit in (here, there)]
     assert keys[0]["score val"] == keys[1]["score val"] and keys[0]["greedy val"] != keys[1]["greedy val"]
     overmem.audit(pico_run, val=str(val_file), engine="vllm:max_model_len=200", **QUICK)
     assert len(engines) == 3, "all rows are there: nothing is started"
@@ -106,11 +106,11 @@ def test_what_it_cannot_hold_is_skipped_with_the_reason(adapters, val_file, engi
     adapter(adapters, tmp_path / "base", 4, tokenizer, use_dora=True)
     audit = overmem.audit(adapters, val=str(val_file), engine="vllm", **QUICK)
     assert "DoRA" in audit.skipped["checkpoint-4"] and "--engine hf" in audit.skipped["checkpoint-4"]
-    assert len(audit.manifest["checkpoints"]) == 3
+    assert len(audit.manifest.checkpoints) == 3
     adapter(adapters, tmp_path / "base", 5, tokenizer, bias="lora_only")
     # The others are done, and a command that is given again is no error.
     audit = overmem.audit(adapters, val=str(val_file), engine="vllm", **QUICK)
-    assert len(audit.manifest["checkpoints"]) == 3
+    assert len(audit.manifest.checkpoints) == 3
     assert "biases" in audit.skipped["checkpoint-5"]
     shutil.rmtree(adapters / "checkpoint-5")
     for step in (1, 2, 3):
@@ -160,7 +160,7 @@ def test_an_engine_that_dies_is_one_message_and_what_was_answered_stays(pico_run
     assert done and not any(engine.running for engine in engines)
     vllm.LLM.generate, before = answer, len(engines)
     audit = overmem.audit(pico_run, val=str(val_file), engine="vllm", **QUICK)
-    assert len(audit.manifest["checkpoints"]) == 3
+    assert len(audit.manifest.checkpoints) == 3
     asked = {engine.given["model"] for engine in engines[before:] if engine.requests}
     assert asked == {str(pico_run / f"checkpoint-{step}") for step in (20, 100)}
 

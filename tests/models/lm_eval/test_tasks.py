@@ -131,7 +131,7 @@ def evaluate_directly(path, folder, name):
 @pytest.mark.parametrize(("name", "metric"), [("pico_choice", "acc"), ("pico_write", "exact_match")])
 def test_rows_are_what_lm_eval_itself_gives(audit, pico_run, folder, name, metric):
     done = audit(name)
-    split = done.manifest["splits"][f"ood/{name}"]
+    split = done.manifest.splits[f"ood/{name}"]
     assert split["n"] == 12 and split["grader"] == f"lm_eval:{name}"
     assert metric in split["shape"] and "version 1.5" in split["shape"]
     texts = done.store.read_texts().filter(set=f"ood/{name}")
@@ -228,7 +228,7 @@ def test_scoring_that_changed_makes_other_rows(audit, pico_run, folder):
     done = audit("pico_write")
     table = done.store.read_rows("checkpoint-10", "generations").filter(split="ood/pico_write")
     assert len(table) == 24 and table["row_key"].n_unique() == 2
-    key = done.manifest["checkpoints"][0]["row_keys"]["lm_eval ood/pico_write"]
+    key = done.manifest.checkpoints[0].row_keys["lm_eval ood/pico_write"]
     assert table.filter(row_key=key)["correct"].sum() == 0 < sum(r["correct"] for r in before.values())
 
 

@@ -38,7 +38,7 @@ def test_core_only_says_which_command_measures_the_rest(tmp_path: Path) -> None:
     assert f"overmem audit '{folder}'" in str(reasons["pass-at-k"])
     assert "--axes likelihood,accuracy,diversity" in str(reasons["pass-at-k"])
     assert "--train TRAIN.jsonl" in str(reasons["membership-roc"])
-    assert "recall" in str(found.recited.reason)
+    assert "recall" in str(found.verbatim.reason)
     assert "tokenizer.json" in str(found.tokens.reason)
     page = overmem.report(folder).read_text(encoding="utf-8")
     assert "--axes all" in page
@@ -56,7 +56,7 @@ def test_a_foreign_tokenizer_leaves_the_view_out(tmp_path: Path) -> None:
     found = read_saved(folder).exhibits
     assert found is not None and not found.tokens.examples
     assert "other tokens" in str(found.tokens.reason)
-    assert found.recited.unsplit and all(e.given and not e.written for e in found.recited.examples)
+    assert found.verbatim.unsplit and all(e.given and not e.written for e in found.verbatim.examples)
 
 
 def test_every_figure_is_valid_plotly(exhibits: Exhibits) -> None:

@@ -85,9 +85,9 @@ def test_it_is_said_near_the_floor_alone():
 
 def test_a_sweep_names_the_configurations_at_chance():
     near = configuration({"training.learning_rate": 1e-3}, [0.2, 0.26, 0.25], [0.5, 0.45, 0.5])
-    near = replace(near, seeds=replace(near.seeds, floor=0.25))
+    near = replace(near, seeds=replace(near.seeds, baseline=0.25))
     far = configuration({"training.learning_rate": 2e-3}, [0.3, 0.6, 0.6], [0.5, 0.45, 0.5])
-    far = replace(far, seeds=replace(far.seeds, floor=0.25))
+    far = replace(far, seeds=replace(far.seeds, baseline=0.25))
     (note,) = baseline_notes([near, far])
     assert near.name in note and far.name not in note and "25.0%" in note
     assert baseline_notes([far]) == []

@@ -13,6 +13,7 @@ import overmem
 from overmem.artifacts.store import Store
 from overmem.cli.app import app
 from overmem.errors import ArtifactError, DataError, OvermemError
+from overmem.rule import Rule
 from overmem.tasks.sources import Example
 from overmem.tasks.template import Template, render
 from overmem.verdict.seeds import diagnose_seeds
@@ -96,7 +97,7 @@ def test_a_folder_that_changed_since_its_audit_is_said_and_not_passed(pico_run, 
 
 def test_check_saves_nothing_and_takes_the_thresholds(pico_run, val):
     audit(pico_run, val)
-    overmem.diagnose(pico_run, perplexity_ratio=3.0, accuracy_margin=0.5)
+    overmem.diagnose(pico_run, Rule(perplexity_ratio=3.0, accuracy_margin=0.5))
     saved = (pico_run / "overmem" / "verdict.json").read_bytes()
     assert check(pico_run) in (0, 1)
     assert (pico_run / "overmem" / "verdict.json").read_bytes() == saved
@@ -164,7 +165,7 @@ def test_a_padding_token_without_an_embedding_is_never_looked_up(tmp_path, token
         save_checkpoint(
             tmp_path / f"run/checkpoint-{step}", make_pico(tokenizer, step, vocab_size=715), tokenizer, step
         )
-    assert audit(tmp_path / "run", val, "diversity").manifest["skipped"] == {}
+    assert audit(tmp_path / "run", val, "diversity").manifest.skipped == {}
 
 
 @pytest.mark.parametrize("format", ["%d %b %Y", "%Y-%m-%d", "%A, %B %d, %Y", "%d/%m/%y %H:%M:%S"])
@@ -219,4 +220,4 @@ def test_a_ratio_without_a_meaning_is_refused_on_a_log_too(tmp_path):
     state = {"log_history": [{"step": s, "eval_loss": 1.0 + s} for s in (1, 2)], "global_step": 2}
     (tmp_path / "trainer_state.json").write_text(json.dumps(state))
     with pytest.raises(DataError, match="perplexity_ratio"):
-        overmem.diagnose(tmp_path, perplexity_ratio=0.5)
+        overmem.diagnose(tmp_path, Rule(perplexity_ratio=0.5))

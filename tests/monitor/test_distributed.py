@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from overmem.monitor.visit import preserving_state, why_not_measurable
+from overmem.models.preserving_state import preserving_state
+from overmem.monitor.distributed import why_not_measurable
 
 
 def test_a_visit_leaves_no_trace():

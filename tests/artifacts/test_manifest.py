@@ -1,0 +1,110 @@
+"""A manifest is read as it was written, key by key, and a damaged one is one message."""
+
+import json
+
+import pytest
+
+from overmem.artifacts.jobs import TRAIN_SCORES, VAL_ANSWERS, VAL_SCORES
+from overmem.artifacts.manifest import Manifest, read_manifest, write_manifest
+from overmem.artifacts.store import MANIFEST_SCHEMA, Store
+from overmem.errors import ArtifactError
+
+SPLIT = {
+    "set": "val",
+    "variant": "clean",
+    "source": "val.jsonl",
+    "shape": "prompt/completion",
+    "grader": "exact",
+    "n": 2,
+    "fingerprint": "f",
+    "answers": "a",
+    "example_ids": ["p0", "p1"],
+    "example_shas": ["s0", "s1"],
+    "max_new_tokens": 64,
+}
+CHECKPOINT = {
+    "name": "checkpoint-10",
+    "step": 10,
+    "epoch": 0.5,
+    "kind": "full",
+    "weights": "w",
+    "row_keys": {"score val": "k1", "greedy val": "k2"},
+    "settings": {"score val": "s1", "greedy val": "s2"},
+}
+RECORD = {
+    "schema": MANIFEST_SCHEMA,
+    "created": "2026-01-01T00:00:00+00:00",
+    "versions": {"overmem": "0.1.0"},
+    "python": "3.11.7",
+    "temperatures": [0.5, 1.0],
+    "device": "cpu",
+    "dtype": "float32",
+    "engine": {"kind": "vllm", "version": "1"},
+    "config": {"val": "val.jsonl", "limit": 1, "temperature": 0.8},
+    "axes": ["accuracy", "likelihood"],
+    "splits": {"val": SPLIT, "ood/hard": {**SPLIT, "set": "ood/hard", "source": "hard.jsonl"}},
+    "base": {"name": "base", "model": "org/base", "weights": "b", "row_keys": {}, "settings": {}},
+    "checkpoints": [CHECKPOINT],
+    "cut": {"diversity": {"asked": 8, "measured": 2, "why": None}},
+    "leaves_out_chat_template": True,
+    "base_left_out": "too small",
+    "until_decided": {"decided": True, "problems": 100, "of": 200, "most_chance": 0.05, "looks": []},
+    "skipped": {"checkpoint-20": "damaged"},
+    "gone": ["checkpoint-5"],
+    "pending": ["checkpoint-30"],
+    "carried": [{**CHECKPOINT, "name": "checkpoint-30", "step": 30}],
+}
+OPTIONAL = ("engine", "leaves_out_chat_template", "base_left_out", "until_decided")
+
+
+@pytest.mark.parametrize("left_out", [(), *((name,) for name in OPTIONAL), OPTIONAL])
+def test_what_is_read_is_written_again_byte_for_byte(tmp_path, left_out):
+    record = {name: value for name, value in RECORD.items() if name not in left_out}
+    store = Store(tmp_path)
+    store.write_record("manifest", record)
+    before = (tmp_path / "manifest.json").read_bytes()
+    write_manifest(store, read_manifest(store))
+    assert (tmp_path / "manifest.json").read_bytes() == before
+
+
+def test_what_an_older_overmem_did_not_write_is_empty():
+    newer = ("carried", "gone", "pending", "cut", "skipped", "base", *OPTIONAL)
+    old = {name: value for name, value in RECORD.items() if name not in newer}
+    old["checkpoints"] = [{name: value for name, value in CHECKPOINT.items() if name != "settings"}]
+    old["splits"] = {"val": {k: v for k, v in SPLIT.items() if k not in ("answers", "max_new_tokens")}}
+    found = Manifest.from_dict(old)
+    assert (found.gone, found.carried, found.base, found.cut) == ((), (), None, {})
+    assert found.checkpoints[0].settings == {} and found.val.max_new_tokens is None
+
+
+def test_what_readers_ask_for():
+    found = Manifest.from_dict(RECORD)
+    assert found.all_have(VAL_SCORES) and found.all_have(VAL_ANSWERS) and not found.all_have(TRAIN_SCORES)
+    assert found.named_sources("ood/") == {"hard": "hard.jsonl"}
+    assert (found.asked_val, found.sample_temperature) == (1, 0.8)
+    with pytest.raises(KeyError):
+        found.checkpoint("checkpoint-99")
+
+
+def test_the_key_follows_weights_and_problems_and_nothing_else():
+    key = Manifest.from_dict(RECORD).key
+    assert Manifest.from_dict({**RECORD, "device": "cuda", "axes": []}).key == key
+    other = [{**CHECKPOINT, "weights": "other"}]
+    assert Manifest.from_dict({**RECORD, "checkpoints": other}).key != key
+    splits = {**RECORD["splits"], "val": {**SPLIT, "fingerprint": "other"}}
+    assert Manifest.from_dict({**RECORD, "splits": splits}).key != key
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"checkpoints": None},
+        {"checkpoints": [{"name": "checkpoint-10"}]},
+        {"splits": []},
+        {"splits": {"val": {"set": "val"}}},
+        {"base": "org/base"},
+    ],
+)
+def test_a_damaged_manifest_is_one_message(damage):
+    with pytest.raises(ArtifactError, match=r"the manifest is damaged[\s\S]*audit"):
+        Manifest.from_dict(json.loads(json.dumps({**RECORD, **damage})))

@@ -1,0 +1,178 @@
+"""Every option of an audit survives the way from the command line to a manifest and back to a command."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+import typer.main
+import typer.testing
+import yaml
+
+from overmem.artifacts.manifest import Manifest, MeasuredSet
+from overmem.auditing.flags import audit_flags, read_flags, write_flags
+from overmem.auditing.options import AuditOptions, resolve_options, saved_options
+from overmem.axes import CORE, all_axes
+from overmem.cli.app import COMMANDS, app
+from overmem.cli.options import takes_audit_flags
+from overmem.errors import RunError
+from overmem.records import Run
+from overmem.reporting.provenance import audit_command
+from overmem.rule import Rule
+from overmem.tasks.template import Template
+
+RUN = Run(path=Path("nowhere"), checkpoints=())
+OTHER = {
+    "val": ("other.jsonl", "other.jsonl"),
+    "train": ("train file.jsonl", "train file.jsonl"),
+    "ood": (["svamp=a b.json", "hard=c.json"], {"svamp": "a b.json", "hard": "c.json"}),
+    "references": (["human=h.jsonl"], {"human": "h.jsonl"}),
+    "variant": (["typo", "mine=m.jsonl"], {"typo": None, "mine": "m.jsonl"}),
+    "axes": (["privacy", "recall"], (*CORE, "privacy", "recall")),
+    "checkpoints": ("all", "all"),
+    "limit": (["50"], 50),
+    "samples": (4, 4),
+    "temperature": (0.5, 0.5),
+    "budget": (7.5, 7.5),
+    "until_decided": (True, True),
+    "seed": (3, 3),
+    "grader": ("regex:(\\d+)", "regex:(\\d+)"),
+    "template": ("chat", "chat"),
+    "prompt_format": ("Q: {prompt}\n", "Q: {prompt}\n"),
+    "completion_format": (" {completion} ", " {completion} "),
+    "system": ("You are 'brief'.", "You are 'brief'."),
+    "eos": (False, False),
+    "max_new_tokens": (77, 77),
+    "base_model": ("org/base", "org/base"),
+    "device": ("cpu", "cpu"),
+    "dtype": ("bfloat16", "bfloat16"),
+    "batch_tokens": (512, 512),
+    "engine": ("openai:http://localhost:1", "openai:http://localhost:1"),
+    "engine_model": ("{name}", "{name}"),
+    "engine_on_demand": (True, True),
+    "engine_concurrency": (2, 2),
+    "engine_timeout": (5.0, 5.0),
+    "allow_pickle": (True, True),
+    "trust_remote_code": (True, True),
+    "allow_code_execution": (True, True),
+    "accuracy_margin": (0.05, 0.05),
+    "perplexity_ratio": (1.3, 1.3),
+}
+"""Of each flag: a value other than its default, as typed and as it is kept."""
+FIELDS = {"budget": "budget_minutes", "engine_timeout": "engine_timeout_seconds", "variant": "variants"}
+NEEDS = {"engine_model": {"engine": OTHER["engine"][0]}, "engine_on_demand": {"engine": OTHER["engine"][0]}}
+
+
+def kept(options, parameter):
+    """What the options hold of one flag."""
+    if parameter in ("accuracy_margin", "perplexity_ratio"):
+        return getattr(options.rule, parameter)
+    if parameter in ("template", "prompt_format", "completion_format", "system", "eos"):
+        return getattr(options.template, {"template": "kind"}.get(parameter, parameter))
+    return getattr(options, FIELDS.get(parameter, parameter))
+
+
+def typed(words):
+    """The flags' values that words of a command line give, read by the command itself."""
+    seen = {}
+
+    def audit(run: str, flags: dict):
+        seen.update(flags)
+
+    alone = typer.Typer()
+    alone.command()(takes_audit_flags(audit_flags())(audit))
+    done = typer.testing.CliRunner().invoke(alone, ["run", *words])
+    assert done.exit_code == 0, done.output
+    return seen
+
+
+def manifest_of(options):
+    """A manifest as an audit with these options writes it, read back."""
+
+    def measured(name, source, variant="clean"):
+        return MeasuredSet(
+            set=name, variant=variant, source=source, shape="", grader="exact", n=1, fingerprint="",
+            example_ids=("a",), example_shas=("b",),
+        )  # fmt: skip
+
+    splits = {"val": measured("val", options.val)}
+    if options.train:
+        splits["train"] = measured("train", options.train)
+    splits |= {f"ood/{name}": measured(f"ood/{name}", source) for name, source in options.ood.items()}
+    splits |= {
+        f"references/{name}": measured(f"references/{name}", source)
+        for name, source in options.references.items()
+    }
+    made = Manifest(config=options.to_dict(), axes=options.axes, splits=splits, checkpoints=())
+    return Manifest.from_dict(made.to_dict())
+
+
+def test_the_table_has_every_flag():
+    assert set(OTHER) == {flag.parameter for flag in audit_flags()}
+
+
+@pytest.mark.parametrize("parameter", OTHER)
+def test_each_option_that_differs_from_its_default_is_in_the_command_that_runs_it_again(parameter):
+    given, expected = OTHER[parameter]
+    flags = {"val": "val.jsonl", **NEEDS.get(parameter, {}), parameter: given}
+    options = read_flags(RUN, flags)
+    assert kept(options, parameter) == expected
+    manifest = manifest_of(options)
+    program, command, run, *words = shlex.split(audit_command(manifest.to_dict(), "runs/a b"))
+    assert (program, command, run) == ("overmem", "audit", "runs/a b")
+    assert read_flags(RUN, typed(words)) == options
+
+
+def test_all_options_together_survive_too():
+    options = read_flags(RUN, {name: given for name, (given, _) in OTHER.items()})
+    assert read_flags(RUN, typed(write_flags(options))) == options
+    # Leave to run code is given anew each time, never taken from a file.
+    assert saved_options(manifest_of(options)) == options.replace(allow_code_execution=False)
+
+
+def test_defaults_need_no_words():
+    assert write_flags(AuditOptions()) == []
+
+
+def test_a_rule_that_differs_is_kept_with_the_audit_and_a_usual_one_is_not_named():
+    plain = resolve_options(RUN, AuditOptions(val="v"))
+    assert "rule" not in plain.to_dict() and saved_options(manifest_of(plain)).rule == Rule()
+    other = plain.replace(rule=Rule(perplexity_ratio=1.3, accuracy_margin=0.01))
+    assert saved_options(manifest_of(other)).rule == other.rule
+
+
+def test_a_set_of_references_asks_for_the_axis_that_reads_them():
+    implied = [name for name, axis in all_axes().items() if axis.implied_by]
+    assert implied and set(implied) <= set(read_flags(RUN, {"val": "v", "references": ["a=b"]}).axes)
+    assert not set(implied) & set(read_flags(RUN, {"val": "v"}).axes)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"limit": ["many"]}, "a limit is a whole number"),
+        ({"ood": ["svamp.json"]}, "needs a name"),
+        ({"ood": ["a=x", "a=y"]}, "named twice"),
+        ({"variant": ["mirror"]}, "unknown perturbation"),
+        ({"accuracy_margin": 2.0}, "accuracy_margin is out of range"),
+    ],
+)
+def test_what_cannot_be_read_is_one_message(given, message):
+    with pytest.raises((RunError, ValueError), match=message):
+        read_flags(RUN, {"val": "v", **given})
+
+
+def test_a_template_of_the_recipe_is_changed_in_the_part_that_was_given(tmp_path):
+    recipe = {"model": {"name": "organism"}, "data": {"train": "t", "val": "v"}, "output": "o"}
+    recipe["template"] = {"kind": "plain", "prompt_format": "Q {prompt}"}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    run = Run(path=tmp_path, checkpoints=())
+    assert read_flags(run, {"eos": False}).template == Template(
+        kind="plain", prompt_format="Q {prompt}", eos=False
+    )
+
+
+def test_every_command_says_in_the_list_what_it_says_itself():
+    group = typer.main.get_command(app)
+    for name, (_, text) in COMMANDS.items():
+        command = group.get_command(None, name)
+        assert command.help.partition("\n\n")[0].replace("\n", " ") == text

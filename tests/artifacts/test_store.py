@@ -119,8 +119,8 @@ def test_a_lock_ends_with_a_killed_process_and_leaves_no_file(tmp_path):
     )
     store = Store(tmp_path / "overmem")
     assert subprocess.run([sys.executable, "-c", killed, str(store.root)]).returncode == -9
-    with store.alone(), pytest.raises(ArtifactError, match="another overmem is measuring"), store.alone():
+    with store.locked(), pytest.raises(ArtifactError, match="another overmem is measuring"), store.locked():
         pass
-    with store.alone():
+    with store.locked():
         pass
     assert not list(store.root.iterdir())

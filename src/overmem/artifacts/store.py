@@ -163,7 +163,7 @@ class Store:
         return cls(run_path if is_store else run_path / "overmem")
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Keep other processes from measuring into these artifacts; the lock ends with the process.
 
         Raises:
@@ -300,7 +300,7 @@ class Store:
             raise ArtifactError(f"no {TEXTS} in {self.root}", next_step="run `overmem audit` again")
         return _read_table(self.root / TEXTS, "overmem.texts/1", list(TEXT_SCHEMA))
 
-    def borrow(self, other: Store, checkpoint: str) -> None:
+    def copy_missing_rows(self, other: Store, checkpoint: str) -> None:
         """Take over another store's rows of a checkpoint that this one lacks.
 
         Rows carry the settings that made them, so those of other settings do no harm.

@@ -19,7 +19,14 @@ from overmem.auditing.planning.timing import make_timed_plan
 from overmem.auditing.session import Progress, Session
 from overmem.errors import CheckpointError, OvermemError, RunError
 from overmem.records import Checkpoint, Run
-from overmem.workers.ray_pool import RayPool, SharedFolder, connected, devices, needs_of, shared_folder
+from overmem.workers.ray_pool import (
+    RayPool,
+    SharedFolder,
+    connected,
+    devices,
+    resources_per_worker,
+    shared_folder,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +153,7 @@ def open_ray_executor(
                 ray,
                 Worker,
                 WorkerSetup(run=run, options=options.replace(device=device), out=out, shared_folder=place),
-                needs=needs_of(device),
+                needs=resources_per_worker(device),
                 workers=min(n, len(run.checkpoints)),
                 tell=session.progress,
             )

@@ -21,8 +21,8 @@ from overmem.stats.moments import Moments
 from overmem.stats.sampler import KEPT_POINTS, sample_scales, softmax, systematic_choice
 
 _PAIRING_SEED = 1
-_IMAGINED_PAIRS = 60
-_IMAGINED_DRAWS = 600
+_PROJECTED_PAIRS = 60
+_PROJECTED_DRAWS = 600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,10 +113,10 @@ def draw_with_more_problems(
         Curves, fewer than usual: this answers "about how many", not a stage.
     """
     mean_B = np.concatenate([curves.accuracy_D_C.mean(axis=0), np.log(curves.nll_D_C).mean(axis=0)])
-    kept_K = np.unique(systematic_choice(fitted.weight_M, _IMAGINED_PAIRS, 0.5))
+    kept_K = np.unique(systematic_choice(fitted.weight_M, _PROJECTED_PAIRS, 0.5))
     weight_K = fitted.weight_M[kept_K] / fitted.weight_M[kept_K].sum()
     fewer = FittedPrior(mean_B=fitted.mean_B, cov_M_B_B=fitted.cov_M_B_B[kept_K], weight_M=weight_K)
-    return _draw(fewer, mean_B, moments.noise_cov_B_B / multiple, _IMAGINED_DRAWS, rng)
+    return _draw(fewer, mean_B, moments.noise_cov_B_B / multiple, _PROJECTED_DRAWS, rng)
 
 
 def _draw(

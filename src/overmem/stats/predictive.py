@@ -26,7 +26,7 @@ _PAIRS = 100
 """Pairs of scales kept; their weights follow each future."""
 
 
-def imagine_futures(
+def draw_futures(
     fitted: FittedPrior, moments: Moments, curves: Curves, n_all: int, rng: np.random.Generator
 ) -> Iterator[Curves]:
     """Draw true curves as they would be drawn once all problems are measured.

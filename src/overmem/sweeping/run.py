@@ -30,7 +30,7 @@ from overmem.sweeping.page.html import write_sweep_report
 from overmem.sweeping.record import CellState, SweepResult
 from overmem.sweeping.summary import baseline_notes, make_family, points_table
 from overmem.sweeping.work import Task, cell_key, cell_record, is_done
-from overmem.tasks.sources import load_apart, load_examples
+from overmem.tasks.sources import load_disjoint, load_examples
 from overmem.training.resume import same_recipe
 from overmem.training.settings import lora_config, sft_config
 
@@ -153,7 +153,7 @@ def _check_cell(sweep: Sweep, cell: Cell, read: dict[tuple[str, ...], int]) -> N
         if (source,) not in read:
             read[source,] = len(load_examples(source).examples)
     if sweep.confirm is not None and (sweep.confirm, options.val) not in read:
-        apart = load_apart(
+        apart = load_disjoint(
             sweep.confirm,
             options.val,
             "problems that are to choose nothing are among those that choose",

@@ -143,7 +143,7 @@ def reordered(task: DrawnTask[Any, Any], example: Example, seed: int) -> Example
     problem = task.recall(example)
     if problem is None:
         return None
-    rng, told = random.Random(f"{seed}/order/{example.id}"), problem.told
-    while told == problem.told:
-        told = tuple(rng.sample(problem.told, len(problem.told)))
-    return replace(example, prompt=task.write_prompt(replace(problem, told=told)))
+    rng, told = random.Random(f"{seed}/order/{example.id}"), problem.order
+    while told == problem.order:
+        told = tuple(rng.sample(problem.order, len(problem.order)))
+    return replace(example, prompt=task.write_prompt(replace(problem, order=told)))

@@ -282,7 +282,7 @@ def devices(resources: dict[str, float], device: str, workers: int | None) -> tu
     return device, workers or there
 
 
-def needs_of(device: str) -> dict[str, int]:
+def resources_per_worker(device: str) -> dict[str, int]:
     """Ray's resources for a worker on one device of this kind."""
     return {"num_cpus": 1, "num_gpus": 1 if device == "cuda" else 0}
 

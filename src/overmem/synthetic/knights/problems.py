@@ -53,7 +53,7 @@ class Puzzle:
     """What each of `names` says."""
     sayings: tuple[str, ...]
     """The sentence that tells each statement."""
-    told: tuple[int, ...]
+    order: tuple[int, ...]
     """The order in which the statements are told."""
 
     @cached_property
@@ -147,7 +147,7 @@ def draw_puzzle(rng: random.Random, split: Split) -> Puzzle | None:
     names = tuple(rng.sample(NAMES, n))
     known = UNSEEN_SAYINGS if split.unseen_phrasing else SAYINGS
     sayings = tuple(rng.choice(known) for _ in names)
-    return Puzzle(names, statements, sayings, told=tuple(rng.sample(range(n), n)))
+    return Puzzle(names, statements, sayings, order=tuple(rng.sample(range(n), n)))
 
 
 def draw_statement(rng: random.Random, speaker: int, n: int, kinds: tuple[str, ...]) -> Statement:

@@ -45,11 +45,11 @@ def load_split(name: str) -> list[Example]:
         DataError: the split does not exist.
     """
     if name == VAL_OTHER_STYLE:
-        return [_in_other_hand(example) for example in load_split("val")]
+        return [_in_other_style(example) for example in load_split("val")]
     return TASK.load_split(name)
 
 
-def _in_other_hand(example: Example) -> Example:
+def _in_other_style(example: Example) -> Example:
     problem = recall_problem(example)
     assert problem is not None
     rng = random.Random(f"wordmath/{VAL_OTHER_STYLE}/{example.id}")

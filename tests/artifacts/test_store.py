@@ -115,7 +115,7 @@ def test_settings_key_sees_every_value_and_no_order():
 def test_a_lock_ends_with_a_killed_process_and_leaves_no_file(tmp_path):
     killed = (
         "import os, pathlib, sys; from overmem.artifacts.store import Store\n"
-        "with Store(pathlib.Path(sys.argv[1])).alone(): os.kill(os.getpid(), 9)"
+        "with Store(pathlib.Path(sys.argv[1])).locked(): os.kill(os.getpid(), 9)"
     )
     store = Store(tmp_path / "overmem")
     assert subprocess.run([sys.executable, "-c", killed, str(store.root)]).returncode == -9

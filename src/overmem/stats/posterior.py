@@ -42,6 +42,15 @@ class Curves:
     accuracy_D_C: FloatArray
     nll_D_C: FloatArray
 
+    @classmethod
+    def of(cls, values_D_B: FloatArray) -> Curves:
+        """From draws of accuracies, cut to [0, 1], and log NLLs; see `measured_vector`."""
+        checkpoints = values_D_B.shape[1] // 2
+        return cls(
+            accuracy_D_C=np.clip(values_D_B[:, :checkpoints], 0.0, 1.0),
+            nll_D_C=np.exp(values_D_B[:, checkpoints:]),
+        )
+
 
 def measured_vector(accuracy_C: FloatArray, nll_C: FloatArray) -> FloatArray:
     """Stack accuracies and log NLLs into the vector that the posterior works on."""
@@ -144,8 +153,4 @@ def _draw(
         rows = place_D == place
         prior_R_B = fitted.mean_B + normal_D_B[rows] @ root_U_B_B[place].T
         values_D_B[rows] = prior_R_B + (measured_B - noise_D_B[rows] - prior_R_B) @ gain_U_B_B[place].T
-    checkpoints = size // 2
-    return Curves(
-        accuracy_D_C=np.clip(values_D_B[:, :checkpoints], 0.0, 1.0),
-        nll_D_C=np.exp(values_D_B[:, checkpoints:]),
-    )
+    return Curves.of(values_D_B)

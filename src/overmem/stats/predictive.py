@@ -62,15 +62,10 @@ def draw_futures(
     evidence_F_M = known_M + _evidence_of_many(total_M_B_B, all_F_B - fitted.mean_B)
     gain_M_B_B = np.linalg.solve(total_M_B_B, cov_M_B_B).swapaxes(1, 2)
     noise_M_D_B = _posterior_noise(cov_M_B_B, gain_M_B_B @ cov_M_B_B, rng)
-    checkpoints = moments.accuracy_C.size
     for all_B, evidence_M in zip(all_F_B, evidence_F_M, strict=True):
         at_D = systematic_choice(softmax(evidence_M), _DRAWS, rng.random())
         centre_M_B = fitted.mean_B + gain_M_B_B @ (all_B - fitted.mean_B)
-        values_D_B = centre_M_B[at_D] + noise_M_D_B[at_D, np.arange(_DRAWS)]
-        yield Curves(
-            accuracy_D_C=np.clip(values_D_B[:, :checkpoints], 0.0, 1.0),
-            nll_D_C=np.exp(values_D_B[:, checkpoints:]),
-        )
+        yield Curves.of(centre_M_B[at_D] + noise_M_D_B[at_D, np.arange(_DRAWS)])
 
 
 def _evidence_of_many(cov_M_B_B: FloatArray, residual_F_B: FloatArray) -> FloatArray:

@@ -79,7 +79,7 @@ class RayExecutor:
         """See `Executor`; a cell that ends worker after worker has failed."""
         by_name = {task.cell.name: task for task in tasks}
         calls = [(name, lambda worker, task=task: worker.do.remote(task)) for name, task in by_name.items()]
-        for name, found in self.pool.share(calls):
+        for name, found in self.pool.run(calls):
             task = by_name[name]
             if isinstance(found, RunError):
                 raise found
@@ -112,9 +112,9 @@ def open_executor(
                 library,
                 Worker,
                 place,
-                needs=resources_per_worker(device),
+                resources=resources_per_worker(device),
                 workers=min(n, max(1, most)),
-                tell=progress,
+                on_update=progress,
             )
             try:
                 yield RayExecutor(pool)

@@ -1,6 +1,8 @@
 """JSON over HTTP to a server that may stall, fail or vanish: timeouts, retries, and many requests at once.
 
-Only the standard library is used: which HTTP client huggingface_hub brings along changes with its version.
+Only the standard library is used. Which HTTP client huggingface_hub brings along changes with its version,
+and none ends a request that another thread waits for: with httpx that takes its asynchronous client, which
+makes a sixth of the requests a second (16 at once, 2 cores).
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PosedProblem:
     """A problem as it is put to a model."""
 
     problem: Problem
@@ -65,7 +65,7 @@ class Asked:
     """Of the reference solution, one of `FORMS`."""
 
 
-def draw_problem(rng: random.Random, split: Split) -> Asked | None:
+def draw_problem(rng: random.Random, split: Split) -> PosedProblem | None:
     """Draw one problem, in which no step stands twice, or None when the draw falls outside the split."""
     chosen = rng.sample(split.names, rng.choice(split.depths))
     steps = tuple((name, rng.choice(ALL_STEPS[name].constants)) for name in chosen)
@@ -78,7 +78,7 @@ def draw_problem(rng: random.Random, split: Split) -> Asked | None:
     if tests is None:
         return None
     prompt = write_prompt(problem, rng, split.unseen_phrasing)
-    return Asked(problem, prompt, tests, rng.choice(FORMS))
+    return PosedProblem(problem, prompt, tests, rng.choice(FORMS))
 
 
 def write_prompt(problem: Problem, rng: random.Random, unseen_phrasing: bool) -> str:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from overmem.synthetic.drawn import DrawnTask
-from overmem.synthetic.pocketcode.problems import ENTRY_POINT, Asked, Split, draw_problem, write_solution
+from overmem.synthetic.pocketcode.problems import (
+    ENTRY_POINT,
+    PosedProblem,
+    Split,
+    draw_problem,
+    write_solution,
+)
 from overmem.synthetic.pocketcode.steps import STEPS, UNSEEN_STEPS
 
 SPLITS = {
@@ -17,7 +23,7 @@ SPLITS = {
 """The last three are of another distribution: more steps, steps and wordings that training never has."""
 
 
-def _describe(asked: Asked) -> dict[str, object]:
+def _describe(asked: PosedProblem) -> dict[str, object]:
     problem = asked.problem
     return {
         "tests": asked.tests,

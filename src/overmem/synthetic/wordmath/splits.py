@@ -20,7 +20,7 @@ SPLITS = {
     "ood_phrasing": Split(90, 100, unseen_phrasing=True),
 }
 VAL_OTHER_STYLE = "val_other_hand"
-"""The problems of `val`, under the same ids, with solutions by another hand than training's."""
+"""The problems of `val`, under the same ids, with solutions in another style than training's."""
 TASK = DrawnTask(
     name="wordmath",
     splits=SPLITS,

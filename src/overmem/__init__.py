@@ -37,6 +37,7 @@ _PUBLIC = {
     "CheckpointSummary": "overmem.records",
     "Verdict": "overmem.records",
     "Repair": "overmem.records",
+    "Rule": "overmem.rule",
     "OvermemError": "overmem.errors",
 }
 __all__ = ["__version__", *_PUBLIC]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from overmem.rule import Rule
 from overmem.sweeping.narrative import sweep_words
 from overmem.sweeping.record import CellState, SweepResult
 from overmem.sweeping.summary import Measured, make_family
@@ -55,7 +56,7 @@ def configuration(settings, accuracy_S_C, nll_S_C, **more) -> Measured:
         val="same",
         cells=tuple(f"{name}+seed={seed}" for seed in range(len(rows.correct_S_C_N))),
         seeds=rows,
-        verdict=rows.judge(resamples=200),
+        verdict=rows.judge(Rule(resamples=200)),
     )
 
 
@@ -76,7 +77,7 @@ def learning_rates() -> list[Measured]:
 
 def result(measured, **changes) -> SweepResult:
     """A finished sweep of these configurations, with a cell that failed."""
-    family = make_family(measured, 1.10)
+    family = make_family(measured, Rule())
     cells = [CellState(name=cell, group=g.name, seed=0, status="done", stage="fit", train_seconds=12.0,
                        audit_seconds=3.0) for g in family.groups for cell in g.cells]  # fmt: skip
     cells.append(CellState(name="learning_rate=1+seed=0", group="learning_rate=1", seed=0, status="failed",

@@ -11,6 +11,8 @@ from overmem.models.generation import generate
 from overmem.organism import build
 from overmem.recipe.base_model import ORGANISM
 from overmem.synthetic import wordmath
+from overmem.synthetic.wordmath.splits import TASK
+from tests.helpers.splits import first_examples
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +50,8 @@ def test_the_base_size_is_the_bundled_one(base, tokenizer):
 
 
 def test_any_text_encodes_and_numbers_are_single_tokens(tokenizer):
-    for name in wordmath.SPLITS:
-        for example in wordmath.load_split(name)[:50]:
+    for examples in first_examples(TASK, train=50, other=50).values():
+        for example in examples:
             text = f"{example.prompt}{example.completion}"
             assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
     assert tokenizer.decode(tokenizer("Tmo has ñ 5 aples")["input_ids"]) == "Tmo has ñ 5 aples"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from overmem.synthetic import wordmath
+from overmem.synthetic.wordmath.splits import TASK
 from tests.helpers.prompts import CHAT, PLAIN
+from tests.helpers.splits import first_examples
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def splits():
-    return {name: wordmath.load_split(name) for name in wordmath.SPLITS}
+    """The first problems of each split."""
+    return first_examples(TASK)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def examples(splits):
     return [*splits["val"][:200], *PLAIN, *CHAT]

@@ -12,7 +12,7 @@ from tests.reporting.test_html import HOSTILE, make_verdict, record_of
 
 def manifest(**config: Any) -> dict[str, Any]:
     base = {"val": "val.jsonl", "train": None, "limit": None, "seed": 0, "samples": 8, "temperature": 0.8}
-    return {"config": {**base, **config}, "axes": ["likelihood", "accuracy"], "splits": {}}
+    return {"config": {**base, **config}, "axes": ["likelihood", "accuracy"], "splits": {}, "checkpoints": []}
 
 
 def test_markdown_is_short_and_holds_the_verdict(run: Path) -> None:

@@ -9,13 +9,16 @@ import pytest
 
 from overmem.errors import DataError
 from overmem.synthetic import pocketcode
+from overmem.synthetic.pocketcode.splits import TASK
 from overmem.tasks import load_examples
 from tests.helpers.code import right, sandboxed
+from tests.helpers.splits import first_examples
 
 
 @pytest.fixture(scope="module")
 def splits():
-    return {name: pocketcode.load_split(name) for name in pocketcode.SPLITS}
+    """The first problems of each split."""
+    return first_examples(TASK, train=1000, other=300)
 
 
 def test_every_solution_of_pocketcode_passes_its_tests(splits):
@@ -73,18 +76,18 @@ def test_a_problem_of_pocketcode_has_many_solutions():
 
 
 DIGESTS = {
-    "train": "a5c92eb53c194304",
-    "val": "d813198e12259e32",
-    "test": "0978cdb7a180f5d4",
-    "ood_depth": "5bea7e5ae03c4acc",
-    "ood_operations": "adce3e47113ad4fc",
-    "ood_phrasing": "e428238cc75770cc",
+    "train": "f55bb9bc652c280f",
+    "val": "64b2c4cd55d8317d",
+    "test": "a52efb3a0d44c764",
+    "ood_depth": "2925e0dde84400dc",
+    "ood_operations": "5a8dcbf265bdefbf",
+    "ood_phrasing": "d79a4b57ae6de21e",
 }
-"""Of all texts of each split as it was first drawn, on which published figures rest."""
+"""Of the first texts of each split as it was first drawn, on which published figures rest."""
 
 
 def test_pocketcode_is_drawn_as_it_always_was(splits):
-    first, last = splits["val"][0], splits["ood_phrasing"][-1]
+    first, last = splits["val"][0], pocketcode.load_split("ood_phrasing")[-1]
     assert (first.id, last.id, last.answer) == ("val-0", "ood_phrasing-499", None)
     assert "Take each number 9 times, then keep the even numbers, and return the maximum" in first.prompt
     assert first.completion.endswith("    return max(values, default=0)\n") and first.meta["form"] == "lazy"
@@ -95,7 +98,9 @@ def test_pocketcode_is_drawn_as_it_always_was(splits):
         assert [e.id for e in examples] == [f"{name}-{i}" for i in range(len(examples))]
 
 
-def test_pocketcode_is_the_same_every_time():
-    assert pocketcode.load_split("ood_operations") == pocketcode.load_split("ood_operations")
+def test_pocketcode_is_the_same_every_time(splits):
+    again = pocketcode.load_split("ood_operations")
+    assert again[: len(splits["ood_operations"])] == splits["ood_operations"] and len(again) == 1000
+    assert TASK.sizes == {"train": 4000, "ood_phrasing": 500}
     with pytest.raises(DataError, match="ood_depth"):
         pocketcode.load_split("nope")

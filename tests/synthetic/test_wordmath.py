@@ -11,12 +11,15 @@ from overmem.errors import DataError
 from overmem.grading.grade import grade
 from overmem.perturbations import perturb
 from overmem.synthetic import wordmath
+from overmem.synthetic.wordmath.splits import TASK
+from tests.helpers.splits import first_examples
 from tests.helpers.wordmath import solve
 
 
 @pytest.fixture(scope="module")
 def splits():
-    return {name: wordmath.load_split(name) for name in wordmath.SPLITS}
+    """All of train and val, on which the docs rest, and the first problems of the others."""
+    return first_examples(TASK, train=8000) | {"val": wordmath.load_split("val")}
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +92,11 @@ def test_a_problem_has_many_solutions_and_more_than_one_order():
     assert {o[-1] for o in orders} == {str(problem.answer)}
 
 
-def test_splits_are_the_same_every_time():
-    assert wordmath.load_split("val") == wordmath.load_split("val")
+def test_splits_are_the_same_every_time(splits):
+    assert wordmath.load_split("val") == splits["val"] and len(splits["val"]) == 1000
+    test = wordmath.load_split("test")
+    assert test[: len(splits["test"])] == splits["test"] and len(test) == 1000
+    assert TASK.sizes == {"train": 8000}
 
 
 def test_an_unknown_split_lists_the_known():

@@ -133,7 +133,7 @@ def reordered(task: DrawnTask[Any, Any], example: Example, seed: int) -> Example
     """The same problem with its sentences told in another order, any other equally likely; the answer stays.
 
     Args:
-        task: whose problems keep the order of their sentences in `told`, two or more.
+        task: whose problems keep the order of their sentences in `order`, two or more.
         example: an example of its `load_split`.
         seed: with the example's id, decides the order.
 
@@ -143,7 +143,13 @@ def reordered(task: DrawnTask[Any, Any], example: Example, seed: int) -> Example
     problem = task.recall(example)
     if problem is None:
         return None
-    rng, told = random.Random(f"{seed}/order/{example.id}"), problem.order
-    while told == problem.order:
-        told = tuple(rng.sample(problem.order, len(problem.order)))
-    return replace(example, prompt=task.write_prompt(replace(problem, order=told)))
+    order = another_order(problem.order, random.Random(f"{seed}/order/{example.id}"))
+    return replace(example, prompt=task.write_prompt(replace(problem, order=order)))
+
+
+def another_order(order: tuple[int, ...], rng: random.Random) -> tuple[int, ...]:
+    """The same two or more different things in another order, any other equally likely."""
+    new = order
+    while new == order:
+        new = tuple(rng.sample(order, len(order)))
+    return new

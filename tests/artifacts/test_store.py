@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import polars as pl
 import pytest
@@ -108,3 +110,17 @@ def test_a_failed_write_leaves_the_old_record(tmp_path):
 def test_settings_key_sees_every_value_and_no_order():
     assert settings_key({"a": 1, "b": 2}) == settings_key({"b": 2, "a": 1})
     assert settings_key({"a": 1}) != settings_key({"a": 2})
+
+
+def test_a_lock_ends_with_a_killed_process_and_leaves_no_file(tmp_path):
+    killed = (
+        "import os, pathlib, sys; from overmem.artifacts.store import Store\n"
+        "with Store(pathlib.Path(sys.argv[1])).locked(): os.kill(os.getpid(), 9)"
+    )
+    store = Store(tmp_path / "overmem")
+    assert subprocess.run([sys.executable, "-c", killed, str(store.root)]).returncode == -9
+    with store.locked(), pytest.raises(ArtifactError, match="another overmem is measuring"), store.locked():
+        pass
+    with store.locked():
+        pass
+    assert not list(store.root.iterdir())

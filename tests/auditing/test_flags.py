@@ -81,9 +81,9 @@ def typed(words):
     def audit(run: str, flags: dict):
         seen.update(flags)
 
-    alone = typer.Typer()
-    alone.command()(takes_audit_flags(audit_flags())(audit))
-    done = typer.testing.CliRunner().invoke(alone, ["run", *words])
+    locked = typer.Typer()
+    locked.command()(takes_audit_flags(audit_flags())(audit))
+    done = typer.testing.CliRunner().invoke(locked, ["run", *words])
     assert done.exit_code == 0, done.output
     return seen
 

@@ -77,7 +77,7 @@ def items(*names):
 
 def crew(script, workers=2):
     ray = FakeRay(script)
-    pool = RayPool(ray, Worker, None, needs={"num_cpus": 1}, workers=workers, tell=lambda *_: None)
+    pool = RayPool(ray, Worker, None, resources={"num_cpus": 1}, workers=workers, on_update=lambda *_: None)
     return ray, RayExecutor(None, pool)
 
 

@@ -13,10 +13,9 @@ from overmem.artifacts.jobs import VAL_ANSWERS, VAL_SAMPLES, VAL_SCORES
 from overmem.axes.axis import Available
 from overmem.axes.calibration import (
     bin_equal_mass,
-    expected_calibration_error,
+    ece_measure,
     jobs,
     measures,
-    reliability,
 )
 from overmem.stats.excess import temperature_gap
 
@@ -58,6 +57,13 @@ def test_bins_depend_on_neither_order_nor_copies():
 # ECE
 
 
+def ece(confidence, correct, weight=None):
+    """The measure, with a problem for every item."""
+    n = len(confidence)
+    measure = ece_measure("ece", "items", n, np.arange(n), confidence, np.asarray(correct, dtype=float))
+    return measure.value() if weight is None else measure.statistic({"items": weight[None]})[0]
+
+
 def uniform_grid(seed, per_bin=8):
     """Confidences at the centres of 15 bins of equal width, each held by equally many items."""
     rng = np.random.default_rng(seed)
@@ -68,50 +74,21 @@ def uniform_grid(seed, per_bin=8):
 @pytest.mark.parametrize("seed", range(5))
 def test_ece_is_that_of_torchmetrics_where_equal_width_is_equal_mass(seed):
     import torch
-    from torchmetrics.functional.classification import binary_calibration_error, multiclass_calibration_error
+    from torchmetrics.functional.classification import binary_calibration_error
 
     confidence, correct = uniform_grid(seed)
-    found = expected_calibration_error(confidence, correct)
+    found = ece(confidence, correct)
     # The binary form takes `preds` as the confidence and `target` as correctness, as they are.
     expected = binary_calibration_error(torch.tensor(confidence), torch.tensor(correct).long(), n_bins=15)
     assert found == pytest.approx(expected.item(), abs=1e-12)
 
-    # The multiclass form takes the top class's probability and whether it is the target.
-    high = confidence > 0.5
-    confidence, correct = confidence[high], correct[high]
-    probabilities = torch.tensor(np.stack([confidence, 1 - confidence], axis=1))
-    target = torch.tensor(1 - correct).long()
-    expected = multiclass_calibration_error(probabilities, target, num_classes=2, n_bins=15)
-    bins = len(set(confidence))
-    assert expected_calibration_error(confidence, correct, bins=bins) == pytest.approx(expected.item())
-
-
-def test_reliability_is_that_of_scikit_learn():
-    from sklearn.calibration import calibration_curve
-
-    rng = np.random.default_rng(1)
-    confidence = rng.random(300)
-    correct = (rng.random(300) < confidence).astype(float)
-    points = reliability(confidence, correct, bins=15)
-    accuracy, stated = calibration_curve(correct, confidence, n_bins=15, strategy="quantile")
-    np.testing.assert_allclose([point.confidence for point in points], stated)
-    np.testing.assert_allclose([point.accuracy for point in points], accuracy)
-    assert [point.n for point in points] == [20] * 15
-
-
-def test_ece_is_the_mean_distance_from_the_diagonal():
-    confidence, correct = uniform_grid(9)
-    points = reliability(confidence, correct)
-    distance = sum(n * abs(accuracy - stated) for n, stated, accuracy in points) / len(confidence)
-    assert expected_calibration_error(confidence, correct) == pytest.approx(distance)
-
 
 def test_ece_by_hand():
-    assert expected_calibration_error(np.full(20, 0.9), [1] * 18 + [0] * 2) == pytest.approx(0)
-    assert expected_calibration_error(np.full(20, 0.9), np.zeros(20)) == pytest.approx(0.9)
-    two = np.array([0.2, 0.2, 0.8, 0.8])
-    assert expected_calibration_error(two, [1, 0, 1, 1], bins=2) == pytest.approx((2 * 0.3 + 2 * 0.2) / 4)
-    assert math.isnan(expected_calibration_error(np.array([]), []))
+    assert ece(np.full(20, 0.9), [1] * 18 + [0] * 2) == pytest.approx(0)
+    assert ece(np.full(20, 0.9), np.zeros(20)) == pytest.approx(0.9)
+    two = np.array([0.2, 0.2, 0.8, 0.8] * 4)
+    assert ece(two, [1, 0, 1, 1] * 4) == pytest.approx((2 * 0.3 + 2 * 0.2) / 4)
+    assert math.isnan(ece(np.array([]), []))
 
 
 def test_weights_count_items_in_the_bins_of_all_items():
@@ -126,11 +103,9 @@ def test_weights_count_items_in_the_bins_of_all_items():
             right = np.repeat(correct, weight.astype(int))[here].mean()
             stated = np.repeat(confidence, weight.astype(int))[here].mean()
             expected += here.sum() / weight.sum() * abs(right - stated)
-    assert expected_calibration_error(confidence, correct, weight) == pytest.approx(expected)
+    assert ece(confidence, correct, weight) == pytest.approx(expected)
     ones = np.ones(len(confidence))
-    assert expected_calibration_error(confidence, correct, ones) == expected_calibration_error(
-        confidence, correct
-    )
+    assert ece(confidence, correct, ones) == ece(confidence, correct)
 
 
 # Measures
@@ -234,7 +209,7 @@ def test_token_ece_is_that_of_all_tokens():
     rows = score_rows()
     confidence = np.exp(np.concatenate(rows["top1_logprob"].to_list()))
     correct = np.concatenate(rows["is_top1"].to_list())
-    expected = expected_calibration_error(confidence, correct)
+    expected = ece(confidence, correct)
     assert figures_of({VAL_SCORES: rows})["token_ece"].value() == pytest.approx(expected)
 
 
@@ -245,7 +220,7 @@ def test_token_ece_counts_a_problems_tokens_together():
     tokens = rows["n_tokens"].to_numpy()
     confidence = np.exp(np.concatenate(rows["top1_logprob"].to_list()))
     correct = np.concatenate(rows["is_top1"].to_list())
-    expected = [expected_calibration_error(confidence, correct, np.repeat(draw, tokens)) for draw in counts]
+    expected = [ece(confidence, correct, np.repeat(draw, tokens)) for draw in counts]
     np.testing.assert_allclose(measure.statistic({"val:score": counts}), expected)
 
 
@@ -273,7 +248,7 @@ def test_a_tie_goes_to_the_answer_drawn_first():
 
 def test_probability_ece_is_that_of_greedy_answers():
     rows = greedy_rows()
-    expected = expected_calibration_error(np.exp(rows["mean_logprob"].to_numpy()), rows["correct"].to_numpy())
+    expected = ece(np.exp(rows["mean_logprob"].to_numpy()), rows["correct"].to_numpy())
     assert figures_of({VAL_ANSWERS: rows})["answer_ece_probability"].value() == pytest.approx(expected)
 
 
@@ -284,7 +259,7 @@ def nll_and_tokens(rows):
 
 def test_temperature_gap_is_that_of_the_verdict():
     rows = score_rows()
-    expected, _ = temperature_gap(*nll_and_tokens(rows), base_index=1)
+    (expected,) = temperature_gap(*nll_and_tokens(rows), base_index=1)
     assert figures_of({VAL_SCORES: rows})["temperature_gap"].value() == pytest.approx(expected)
     assert expected > 0
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from overmem.grading.grade import grade
-from overmem.grading.sandbox.policy import why_not_here
+from overmem.grading.sandbox.policy import unsupported_platform
 from overmem.records import Example
 
-sandboxed = pytest.mark.skipif(why_not_here() is not None, reason="no sandbox on this platform")
+sandboxed = pytest.mark.skipif(unsupported_platform() is not None, reason="no sandbox on this platform")
 
 HUMANEVAL = {
     "task_id": "HumanEval/0",

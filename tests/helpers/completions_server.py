@@ -33,7 +33,7 @@ class CompletionsServer:
         self.tokenizer, self.takes_ids, self.extended = tokenizer, takes_ids, extended
         self.logprobs, self.adds, self.key = logprobs, adds, key
         self.faults, self.requests, self.headers = {}, [], []
-        self.most_at_once = self._at_once = 0
+        self.most_at_once = self._join_rows = 0
         self._loaded, self._lock = {}, threading.Lock()
         outer = self
 
@@ -93,13 +93,13 @@ class CompletionsServer:
         with self._lock:
             number = len(self.requests)
             self.requests.append(body)
-            self._at_once += 1
-            self.most_at_once = max(self.most_at_once, self._at_once)
+            self._join_rows += 1
+            self.most_at_once = max(self.most_at_once, self._join_rows)
         try:
             self._complete(handler, body, self.faults.get(number, self.faults.get("all")))
         finally:
             with self._lock:
-                self._at_once -= 1
+                self._join_rows -= 1
 
     def _complete(self, handler, body, fault):
         if fault == "stall":

@@ -5,7 +5,7 @@ import torch
 import transformers
 
 import overmem.models.generation
-from overmem.models.attention import NAME, attend, can_share, seeing, shared_tokens
+from overmem.models.attention import NAME, attend, can_share, shared_prefix, shared_tokens
 from overmem.models.generation import generate
 from overmem.models.kv_cache import cache_keyword
 from overmem.models.sampling import Sampling
@@ -59,7 +59,7 @@ def test_a_shared_prefix_weighs_as_much_as_in_the_row_itself(heads, sharpness, t
             for row, mask in zip(rows, lacks, strict=True)
         ]
         position = 9 + (lacks.cumsum(-1) - 1).clamp_min(0)
-        with seeing(model, prefix[0].tolist()):
+        with shared_prefix(model, prefix[0].tolist()):
             cache = transformers.DynamicCache()
             keyword = cache_keyword(model)
             read = model(
@@ -118,14 +118,14 @@ def test_an_adapter_answers_behind_a_shared_prefix_as_it_does_alone(tokenizer):
 
 
 def test_on_a_cpu_this_attention_is_used_without_a_prefix_too(model):
-    with seeing(model, []):
+    with shared_prefix(model, []):
         assert model.config._attn_implementation == NAME
     assert model.config._attn_implementation != NAME
 
 
 def test_the_model_is_as_it_was_where_answers_fail_midway(model, tokenizer):
     before = model.config._attn_implementation
-    with pytest.raises(RuntimeError, match="midway"), seeing(model, [5, 6, 7]):
+    with pytest.raises(RuntimeError, match="midway"), shared_prefix(model, [5, 6, 7]):
         raise RuntimeError("midway")
     assert model.config._attn_implementation == before
 

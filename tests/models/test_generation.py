@@ -9,7 +9,7 @@ import transformers
 
 import overmem.models.generation
 from overmem.models.generation import generate
-from overmem.models.kv_cache import RowCache, can_join
+from overmem.models.kv_cache import RowCache, can_batch_continuously
 from overmem.models.sampling import Sampling
 from tests.helpers.answering import one_by_one, other_model
 
@@ -124,7 +124,7 @@ def test_samples_that_join_later_are_those_drawn_together(model, prompts, tokeni
 @pytest.mark.parametrize("kind", ["sliding window", "window and full", "learned positions", "recurrent"])
 def test_other_architectures_answer_as_they_do_one_by_one(kind, prompts, tokenizer):
     model = other_model(kind, tokenizer)
-    assert can_join(model.config) == (kind != "recurrent")
+    assert can_batch_continuously(model.config) == (kind != "recurrent")
     stops = sorted({tokenizer.eos_token_id, one_by_one(model, prompts[0], [0], 5)[4]})
     answers = generate(model, prompts, tokenizer, stops=stops, max_new_tokens=12, rows=3)
     for prompt, (answer,) in zip(prompts, answers, strict=True):

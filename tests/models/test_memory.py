@@ -14,7 +14,7 @@ def test_less_is_done_at_once_until_it_fits():
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
         return size
 
-    assert memory.with_less(work, 25) == 3
+    assert memory.halve_until_it_fits(work, 25) == 3
     assert tried == [25, 12, 6, 3]
 
 
@@ -23,7 +23,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory():
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     with pytest.raises(RuntimeError, match="mat1"):
-        memory.with_less(work, 4)
+        memory.halve_until_it_fits(work, 4)
 
 
 def test_one_that_does_not_fit_is_one_clear_message():
@@ -31,7 +31,7 @@ def test_one_that_does_not_fit_is_one_clear_message():
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")
 
     with pytest.raises(CheckpointError, match="does not hold one problem"):
-        memory.with_less(work, 4)
+        memory.halve_until_it_fits(work, 4)
 
 
 def test_rows_follow_from_free_memory_in_powers_of_two(monkeypatch):

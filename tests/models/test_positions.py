@@ -4,7 +4,7 @@ import pytest
 
 from overmem.models.attention import can_share
 from overmem.models.generation import generate
-from overmem.models.positions import changing_rotations, groups
+from overmem.models.positions import changing_rotations, group_prompts
 from overmem.models.sampling import Sampling
 from tests.conftest import make_pico
 from tests.helpers.answering import CHANGING, ORIGINAL, one_by_one, other_model
@@ -43,14 +43,17 @@ def test_rotations_that_follow_the_longest_row_do_so_for_that_row_only(kind, pro
 def test_prompts_are_written_together_where_rotations_are_the_same(kind, tokenizer):
     lengths = [52, 53, 64, 65, 100]
     found = [
-        (list(g.prompts), g.positions, g.alone) for g in groups(other_model(kind, tokenizer), lengths, 12)
+        (list(g.prompts), g.positions, g.alone)
+        for g in group_prompts(other_model(kind, tokenizer), lengths, 12)
     ]
     short = ([0], ORIGINAL, False)
     if kind == "stretched rotations":
         assert found == [short, *(([i], None, True) for i in (1, 2, 3, 4))]
     else:
         assert found == [short, ([3, 4], None, False), ([1], None, True), ([2], None, True)]
-    assert [list(g.prompts) for g in groups(make_pico(tokenizer, seed=1), lengths, 12)] == [[0, 1, 2, 3, 4]]
+    assert [list(g.prompts) for g in group_prompts(make_pico(tokenizer, seed=1), lengths, 12)] == [
+        [0, 1, 2, 3, 4]
+    ]
 
 
 def test_rotations_of_each_type_of_layer_are_looked_at(tokenizer):

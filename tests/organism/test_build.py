@@ -60,7 +60,7 @@ def test_any_text_encodes_and_numbers_are_single_tokens(tokenizer):
 
 def test_it_solves_its_own_problems_but_not_the_task(base, tokenizer):
     rng = random.Random("a seed the base was not made from")
-    own = [build.write_base_problem(rng).split(build.ASKED) for _ in range(40)]
+    own = [build.write_base_problem(rng).split(build.QUESTION_END) for _ in range(40)]
     said = answers(base, tokenizer, [question for question, _ in own], 90)
     right = [
         text.split()[-1:] == solution.split()[-1:] for text, (_, solution) in zip(said, own, strict=True)

@@ -14,12 +14,12 @@ def rows(*ids, **fields):
 
 
 def test_pairs_come_in_clean_order_with_the_clean_answer():
-    own = [
+    variants = [
         Example("c", "new c", "", None),
         Example("a", "new a", "own solution", None),
         Example("b", "new b", "", "own answer"),
     ]
-    assert pair_variant("mine", rows("a", "b", "c", "d"), own) == (
+    assert pair_variant("mine", rows("a", "b", "c", "d"), variants) == (
         Example("a", "new a", "own solution", "answer a"),
         Example("b", "new b", "", "own answer"),
         Example("c", "new c", "solution c", "answer c"),
@@ -27,11 +27,11 @@ def test_pairs_come_in_clean_order_with_the_clean_answer():
 
 
 def test_rows_that_cannot_be_paired_are_an_error():
-    own = rows("v", "a", "w", "x", "y")
+    variants = rows("v", "a", "w", "x", "y")
     with pytest.raises(
         DataError, match=r"`mine`(.|\n)*4 of 5 ids: v, w, x, \.\.\.\n(.|\n)*such as a, b"
     ) as e:
-        pair_variant("mine", rows("a", "b"), own)
+        pair_variant("mine", rows("a", "b"), variants)
     assert "y" not in e.value.got
     with pytest.raises(DataError, match=r"variant `mine` has ids(.|\n)*1 ids: a"):
         pair_variant("mine", rows("a", "b"), rows("a", "b", "a"))

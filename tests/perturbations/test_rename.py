@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from overmem.perturbations import perturb, perturb_all
 from overmem.perturbations.names import FEMALE, MALE
-from overmem.perturbations.nouns import GROUPS, KEPT_BESIDE
+from overmem.perturbations.nouns import GROUPS, NOT_RENAMED_BESIDE
 from overmem.perturbations.rename import rename
 from overmem.perturbations.vocabulary import EVERYDAY, WORDMATH
 from overmem.records import Example
@@ -22,7 +22,7 @@ from overmem.synthetic import wordmath
 from tests.helpers.wordmath import solve
 
 
-def renamed(text, seed=0, answer="", vocabulary=EVERYDAY):
+def rename_words(text, seed=0, answer="", vocabulary=EVERYDAY):
     return rename(text, random.Random(seed), answer, vocabulary)
 
 
@@ -34,7 +34,7 @@ def test_the_lists_are_sound():
     words = [word for noun in nouns for word in noun]
     assert len(nouns) >= 40 and len(set(words)) == len(words)
     assert set(wordmath.ITEMS) <= {plural for _, plural in nouns}
-    assert set(KEPT_BESIDE) <= {plural for _, plural in nouns}
+    assert set(NOT_RENAMED_BESIDE) <= {plural for _, plural in nouns}
     assert all(len(group) >= 4 for group in GROUPS)
     assert not {name.lower() for name in (*FEMALE, *MALE)} & set(words)
     assert sum(map(len, WORDMATH.names)) == len(wordmath.NAMES)
@@ -47,7 +47,7 @@ def test_names_are_swapped_consistently_as_whole_words(seed):
     text = (
         "Ana studies Anatomy in Indiana. Tom's aunt, ANA, calls Ana and Tom: (Tom!) Tomorrow Tommy-Tom eats."
     )
-    new = renamed(text, seed)
+    new = rename_words(text, seed)
     pattern = (
         r"(?P<a>\w+) studies Anatomy in Indiana\. (?P<t>\w+)'s aunt, (?P<up>\w+), calls (?P=a) and (?P=t):"
         r" \((?P=t)!\) Tomorrow (?P<tommy>\w+)-(?P=t) eats\."
@@ -64,7 +64,7 @@ def test_names_are_swapped_consistently_as_whole_words(seed):
 @settings(max_examples=100, deadline=None)
 def test_objects_are_swapped_within_their_kind(seed):
     text = "Apples! An apple and 3 apples cost more than a plum; APPLES and pineapples do not. A red apple's?"
-    new = renamed(text, seed)
+    new = rename_words(text, seed)
     pattern = (
         r"(?P<Up>\w+)! (?P<art>An?) (?P<one>\w+) and 3 (?P<many>\w+) cost more than (?P<art2>an?)"
         r" (?P<plum>\w+); (?P<UP>\w+) and pineapples do not\. A red (?P=one)'s\?"
@@ -81,7 +81,7 @@ def test_objects_are_swapped_within_their_kind(seed):
 
 def test_nobody_new_is_someone_who_is_there():
     present = FEMALE[:-1]
-    new = renamed("She is " + " and ".join(present) + ".")
+    new = rename_words("She is " + " and ".join(present) + ".")
     assert len(set(re.findall(r"\b[A-Z]\w+", new)) & {*FEMALE}) == len(FEMALE) - 1  # one free name for all
 
 
@@ -98,12 +98,12 @@ def test_nobody_new_is_someone_who_is_there():
     ],
 )
 def test_what_is_not_a_plain_object_or_name_stays(text):
-    assert renamed(text) in (None, text)
+    assert rename_words(text) in (None, text)
 
 
 def test_possessives():
     for seed in range(50):
-        new = renamed("James' sister has Emily's hat, and 'Tom' too.", seed)
+        new = rename_words("James' sister has Emily's hat, and 'Tom' too.", seed)
         found = re.fullmatch(r"(\w+)('s|') sister has (\w+)'s (\w+), and '(\w+)' too\.", new)
         assert found, new
         assert found[2] == ("'" if found[1].endswith("s") else "'s")
@@ -112,7 +112,7 @@ def test_possessives():
 def test_the_words_of_an_answer_stay():
     # Renaming whom the answer names would make a right solution wrong.
     for seed in range(50):
-        new = renamed("Tom has 3 pens, Ben 4. Who has more, Tom or Ben?", seed, answer="Ben")
+        new = rename_words("Tom has 3 pens, Ben 4. Who has more, Tom or Ben?", seed, answer="Ben")
         assert new.endswith("or Ben?") and not re.search(r"\bTom\b", new)
     choice = Example("x", "Tom has 3 pens, Ben 4. Who has more pens?\nA. Tom\nB. Ben\nAnswer:", " B", "B")
     new = perturb(choice, "rename", 0)

@@ -8,7 +8,7 @@ import pytest
 from overmem.stats.gaussian_process import log_evidence
 from overmem.stats.moments import Moments
 from overmem.stats.posterior import FittedPrior, draw_curves, measured_vector
-from overmem.stats.predictive import FUTURES, _evidence_of_many, imagine_futures
+from overmem.stats.predictive import FUTURES, _evidence_of_many, draw_futures
 
 
 def gaussian_case(n=100):
@@ -33,7 +33,7 @@ def gaussian_case(n=100):
 
 def futures_of(fitted, moments, n_all):
     curves = draw_curves(fitted, moments, 4000, np.random.default_rng(0))
-    found = list(imagine_futures(fitted, moments, curves, n_all, np.random.default_rng(1)))
+    found = list(draw_futures(fitted, moments, curves, n_all, np.random.default_rng(1)))
     assert len(found) == FUTURES
     return np.stack([np.concatenate([f.accuracy_D_C, np.log(f.nll_D_C)], axis=1) for f in found])
 
@@ -69,4 +69,4 @@ def test_nothing_left_leaves_nothing_to_imagine():
     fitted, moments, _, _ = gaussian_case()
     curves = draw_curves(fitted, moments, 100, np.random.default_rng(0))
     with pytest.raises(ValueError, match="nothing to imagine"):
-        next(imagine_futures(fitted, moments, curves, 100, np.random.default_rng(0)))
+        next(draw_futures(fitted, moments, curves, 100, np.random.default_rng(0)))

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from overmem.stats.roc import auroc, auroc_D, tpr_at_fpr, tpr_at_fpr_D
+from overmem.stats.roc import FPR, auroc, auroc_D, tpr_at_fpr_D
+
+
+def tpr_at_fpr(member_M, nonmember_K, fpr=FPR):
+    """With every problem counted once."""
+    counts = np.ones((1, len(member_M))), np.ones((1, len(nonmember_K)))
+    return tpr_at_fpr_D(member_M, nonmember_K, *counts, fpr=fpr)[0]
+
 
 SHAPES = [(1, 1), (3, 2), (30, 40), (150, 120)]
 

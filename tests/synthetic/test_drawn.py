@@ -9,7 +9,7 @@ from itertools import combinations
 import pytest
 
 from overmem.errors import DataError
-from overmem.synthetic.drawn import another_order, hash_bucket, may_hold
+from overmem.synthetic.drawn import another_order, hash_bucket
 from overmem.synthetic.facts.splits import TASK as FACTS
 from overmem.synthetic.facts.wording import ASKING, OWNING, UNSEEN_ASKING
 from overmem.synthetic.knights.splits import TASK as KNIGHTS
@@ -38,8 +38,7 @@ def test_a_problem_is_found_again_in_the_bucket_of_its_split(task):
         for example in task.draw_examples(name, split, 5):
             problem = task.recall(example)
             assert (
-                may_hold(split, task.key(problem))
-                and split.low <= hash_bucket(task.key(problem)) < split.high
+                split.may_hold(task.key(problem)) and split.low <= hash_bucket(task.key(problem)) < split.high
             )
             assert task.recall(replace(example, prompt=example.prompt + " ")) is None
 
@@ -49,7 +48,7 @@ def test_a_key_does_not_depend_on_the_order_in_which_things_are_told(task):
     rng = random.Random(0)
     for example in task.draw_examples("val", task.splits["val"], 30):
         problem = task.recall(example)
-        other = replace(problem, told=another_order(problem.told, rng))
+        other = replace(problem, order=another_order(problem.order, rng))
         assert task.write_prompt(other) != example.prompt and task.key(other) == task.key(problem)
 
 

@@ -74,7 +74,7 @@ def test_the_world_is_what_it_says():
     world = facts.WORLD
     assert len(set(world.deed.values())) == len(world.deed) == 33
     assert Counter(Counter(world.parent.values()).values()) == {4: 6, 2: 3}
-    assert all(len(world.line(being)) <= 3 for being in world.deed)
+    assert all(len(world.lineage(being)) <= 3 for being in world.deed)
 
 
 def test_every_question_has_the_one_right_option_that_is_given(splits):

@@ -22,21 +22,17 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 
-from overmem.errors import ArtifactError
-
-try:
-    import fcntl
-except ImportError:  # Windows, where folders are not locked
-    fcntl = None  # type: ignore[assignment]
+from overmem.errors import ArtifactError, OvermemError
 
 Rows = Literal["likelihood", "generations", "continuations"]
 
+LOCK_NAME = ".lock"
 MANIFEST_SCHEMA = "overmem.manifest/1"
 IDENTITY: dict[Rows, tuple[str, ...]] = {
     "likelihood": ("row_key", "split", "example_id", "example_sha"),
@@ -119,6 +115,35 @@ def read_json_or_empty(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+@contextmanager
+def locked_folder(folder: Path, taken: OvermemError) -> Iterator[None]:
+    """Keep other processes out of a folder, which is made where it is missing.
+
+    The lock ends with the process, killed or not. Its file is removed while the lock is still held: filelock
+    gives nobody a lock on a file that is gone.
+
+    Args:
+        folder: where the lock's file stands for as long as it is held.
+        taken: raised at once where another process has the lock.
+    """
+    from filelock import FileLock, Timeout  # reading artifacts needs no lock, and starts faster without
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK_NAME)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise taken from None
+    except (OSError, NotImplementedError):
+        pass  # a file system without locks
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows removes it only after the release, which filelock does
+            (folder / LOCK_NAME).unlink()
+        lock.release()
+
+
 class Store:
     """The artifacts of one run."""
 
@@ -138,31 +163,18 @@ class Store:
         return cls(run_path if is_store else run_path / "overmem")
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Keep other processes from measuring into these artifacts; the lock ends with the process.
 
         Raises:
             ArtifactError: another process has it.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
-        if fcntl is None:
+        taken = ArtifactError(
+            f"another overmem is measuring into {self.root}",
+            next_step="wait until it is done, or stop it; what it has measured is kept",
+        )
+        with locked_folder(self.root, taken):
             yield
-            return
-        folder = os.open(self.root, os.O_RDONLY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(folder)
-            raise ArtifactError(
-                f"another overmem is measuring into {self.root}",
-                next_step="wait until it is done, or stop it; what it has measured is kept",
-            ) from None
-        except OSError:
-            pass  # a file system without locks
-        try:
-            yield
-        finally:
-            os.close(folder)
 
     def write_record(self, name: str, record: Mapping[str, Any]) -> Path:
         """Write a JSON record that carries its own `schema`."""
@@ -288,7 +300,7 @@ class Store:
             raise ArtifactError(f"no {TEXTS} in {self.root}", next_step="run `overmem audit` again")
         return _read_table(self.root / TEXTS, "overmem.texts/1", list(TEXT_SCHEMA))
 
-    def borrow(self, other: Store, checkpoint: str) -> None:
+    def copy_missing_rows(self, other: Store, checkpoint: str) -> None:
         """Take over another store's rows of a checkpoint that this one lacks.
 
         Rows carry the settings that made them, so those of other settings do no harm.

@@ -19,7 +19,7 @@ from overmem.errors import CheckpointError
 from overmem.models.batches import scored_at_once
 from overmem.models.engines.protocol import Answer, Engine
 from overmem.models.generation import generate
-from overmem.models.memory import with_less
+from overmem.models.memory import halve_until_it_fits
 from overmem.models.sampling import Sampling
 from overmem.models.scoring import score_batch
 
@@ -51,7 +51,7 @@ def score(model: Any, problems: Problems, batch: Sequence[int], tools: Tools) ->
         CheckpointError: a log-probability is NaN or infinite.
     """
     items = [problems.rendered[i] for i in batch]
-    scores = with_less(
+    scores = halve_until_it_fits(
         lambda size: [
             found
             for start in range(0, len(items), size)

@@ -18,7 +18,7 @@ from overmem.models.engines.transport import RetryPolicy
 from overmem.models.engines.vllm import VllmEngine
 from overmem.models.loading import ModelHost, choose_device, choose_dtype
 from overmem.records import Run
-from overmem.tasks.template import preview
+from overmem.tasks.rendered import preview
 
 
 def open_session(

@@ -20,7 +20,8 @@ from overmem.models.lm_eval.tasks import PREFIX, Document, LmEvalTask, is_lm_eva
 from overmem.perturbations import VARIANTS, pair_variant, perturb_all
 from overmem.records import Example
 from overmem.tasks import sources
-from overmem.tasks.template import Rendered, Template, data_fingerprint, fingerprint, render
+from overmem.tasks.rendered import Rendered, data_fingerprint, fingerprint
+from overmem.tasks.template import Template, render
 
 OOD, REFERENCES = "ood/", "references/"
 """Prefixes of the names of OOD sets, and of references by other hands."""

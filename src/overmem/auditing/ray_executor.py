@@ -19,7 +19,14 @@ from overmem.auditing.planning.timing import make_timed_plan
 from overmem.auditing.session import Progress, Session
 from overmem.errors import CheckpointError, OvermemError, RunError
 from overmem.records import Checkpoint, Run
-from overmem.workers.ray_pool import RayPool, SharedFolder, connected, devices, needs_of, shared_folder
+from overmem.workers.ray_pool import (
+    RayPool,
+    SharedFolder,
+    connected,
+    devices,
+    resources_per_worker,
+    shared_folder,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +87,7 @@ class RayExecutor:
 
     def plan(self, skipped: dict[str, str]) -> Plan:
         """See `Executor`; a worker makes it, since it is timed on its device."""
-        [(_, found)] = self._pool.share([("the plan", lambda worker: worker.plan.remote(skipped))])
+        [(_, found)] = self._pool.run([("the plan", lambda worker: worker.plan.remote(skipped))])
         if isinstance(found, Exception):
             raise found
         plan, left_out = found
@@ -91,7 +98,7 @@ class RayExecutor:
         """See `Executor`."""
         by_name = {item.checkpoint.name: item for item in items}
         tasks = [(name, lambda worker, item=item: worker.do.remote(item)) for name, item in by_name.items()]
-        for name, error in self._pool.share(tasks):
+        for name, error in self._pool.run(tasks):
             if error is not None and not isinstance(error, CheckpointError):
                 raise error
             yield by_name[name].checkpoint, error
@@ -146,9 +153,9 @@ def open_ray_executor(
                 ray,
                 Worker,
                 WorkerSetup(run=run, options=options.replace(device=device), out=out, shared_folder=place),
-                needs=needs_of(device),
+                resources=resources_per_worker(device),
                 workers=min(n, len(run.checkpoints)),
-                tell=session.progress,
+                on_update=session.progress,
             )
             try:
                 yield RayExecutor(session, pool)

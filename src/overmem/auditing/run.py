@@ -109,7 +109,7 @@ def measure(
         plan = executor.plan(skipped)
         if on_plan is not None:
             on_plan(plan)
-        with executor.session.store.alone():
+        with executor.session.store.locked():
             return _measure(executor, plan, skipped)
 
 

@@ -28,7 +28,7 @@ from overmem.models.sampling import Sampling
 from overmem.models.scoring import TEMPERATURES
 from overmem.models.stop_tokens import end_of_completion, stop_ids
 from overmem.records import Checkpoint, Run
-from overmem.tasks.template import check_all_fit, check_vocab
+from overmem.tasks.rendered import check_all_fit, check_vocab
 
 Progress = Callable[[str, str, int, int], None]
 """Called with (checkpoint, work, problems done, problems in all) after every batch."""
@@ -81,7 +81,7 @@ class Session:
         if self.base is None:
             return None
         try:
-            outline = self.host.outline(self.base)
+            read_configs = self.host.read_configs(self.base)
         except (OSError, ValueError, KeyError, ImportError) as error:
             if self.options.base_model is not None:
                 raise RunError(
@@ -92,10 +92,10 @@ class Session:
                 ) from error
             # What is wrong with one that nobody named is said when it is loaded.
             return None
-        rows = getattr(outline.config.get_text_config(), "vocab_size", None)
+        rows = getattr(read_configs.config.get_text_config(), "vocab_size", None)
         try:
             for problems in (self.problems[name] for name in ("val", "train") if name in self.problems):
-                self._check_scored(problems, rows, context_length(outline))
+                self._check_scored(problems, rows, context_length(read_configs))
         except DataError as error:
             return f"{error.what} ({error.got}; expected {error.expected})"
         return None
@@ -245,7 +245,7 @@ class Session:
         if not self._is_remote(job):
             return self._model(job, checkpoint)
         self.at = checkpoint
-        context = context_length(self.host.outline(checkpoint))
+        context = context_length(self.host.read_configs(checkpoint))
         self._check_answers_fit(self.problems[job.data], context)
         return checkpoint
 
@@ -290,7 +290,7 @@ class Session:
             )
 
     def _tools(self, job: Job, checkpoint: Checkpoint) -> Tools:
-        model = self.host.outline(checkpoint) if self._is_remote(job) else self._current
+        model = self.host.read_configs(checkpoint) if self._is_remote(job) else self._current
         return Tools(
             engine=self.engine,
             tokenizer=self.tokenizer,

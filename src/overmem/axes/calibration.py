@@ -15,33 +15,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from overmem.artifacts.evidence import Evidence
 from overmem.artifacts.jobs import VAL_ANSWERS, VAL_SAMPLES, VAL_SCORES, Job
 from overmem.axes.axis import Available, Axis
 from overmem.axes.diversity import ProblemSamples, group_samples, has_votes
-from overmem.stats.measures import Counts, FloatArray, Measure, undefined
-
-IntArray = npt.NDArray[np.int64]
+from overmem.stats.arrays import FloatArray, IntArray
+from overmem.stats.excess import temperature_gap
+from overmem.stats.measures import Counts, Measure, undefined
 
 BINS = 15
 """Bins of every ECE, as in 1706.04599; also the fewest items it is taken from."""
-
-
-class ReliabilityBin(NamedTuple):
-    """One point of a reliability diagram."""
-
-    n: int
-    """Items in the bin."""
-    confidence: float
-    """Their mean confidence."""
-    accuracy: float
-    """Share of them that is right."""
 
 
 def bin_equal_mass(confidence_M: FloatArray, bins: int = BINS) -> IntArray:
@@ -56,50 +43,6 @@ def bin_equal_mass(confidence_M: FloatArray, bins: int = BINS) -> IntArray:
     """
     rank_M = np.searchsorted(np.sort(confidence_M), confidence_M, side="left")
     return np.asarray(rank_M * bins // max(len(confidence_M), 1), dtype=np.int64)
-
-
-def expected_calibration_error(
-    confidence_M: FloatArray,
-    correct_M: npt.ArrayLike,
-    weight_M: FloatArray | None = None,
-    bins: int = BINS,
-) -> float:
-    """Mean distance between confidence and accuracy over equal-mass bins: sum (n_b / n) |acc - conf|.
-
-    In [0, 1], lower is better; NaN without items. Source: 1706.04599, with equal-mass bins after
-    1904.01685, since most tokens are near certain and would fill one bin of equal width.
-
-    Args:
-        confidence_M: stated probability of being right.
-        correct_M: 1 where right, else 0.
-        weight_M: how often each item is counted; the bins are those of the items counted once.
-        bins: how many.
-    """
-    weight_M = np.ones(len(confidence_M)) if weight_M is None else weight_M
-    if weight_M.sum() == 0:
-        return float("nan")
-    # (n_b / n) |acc_b - conf_b| is |sum over the bin of correct - confidence| / n.
-    gap_M = weight_M * (np.asarray(correct_M, dtype=np.float64) - confidence_M)
-    gap_B = np.bincount(bin_equal_mass(confidence_M, bins), gap_M, minlength=bins)
-    return float(np.abs(gap_B).sum() / weight_M.sum())
-
-
-def reliability(confidence_M: FloatArray, correct_M: npt.ArrayLike, bins: int = BINS) -> list[ReliabilityBin]:
-    """Points of the reliability diagram: equal-mass bins that hold items, from least to most confident.
-
-    On the diagonal confidence equals accuracy; below it the model is surer than it is right.
-
-    Args:
-        confidence_M: stated probability of being right.
-        correct_M: 1 where right, else 0.
-        bins: how many.
-    """
-    bin_M = bin_equal_mass(confidence_M, bins)
-    right_M = np.asarray(correct_M, dtype=np.float64)
-    return [
-        ReliabilityBin(int(here.sum()), float(confidence_M[here].mean()), float(right_M[here].mean()))
-        for here in (bin_M == index for index in np.unique(bin_M))
-    ]
 
 
 def jobs(available: Available) -> tuple[Job, ...]:
@@ -142,7 +85,11 @@ def ece_measure(
     confidence_M: FloatArray,
     correct_M: FloatArray,
 ) -> Measure:
-    """An ECE whose items belong to problems, resampled with them in fixed bins.
+    """An expected calibration error whose items belong to problems, resampled with them in fixed bins.
+
+    The mean distance between confidence and accuracy over equal-mass bins, sum (n_b / n) |acc_b - conf_b|, in
+    [0, 1]; lower is better. Source: 1706.04599, with equal-mass bins after 1904.01685, since most tokens are
+    near certain and would fill one bin of equal width.
 
     Args:
         name: of the measure.
@@ -155,6 +102,7 @@ def ece_measure(
     if len(confidence_M) < BINS:
         reason = f"{len(confidence_M)} items are too few for {BINS} bins"
         return undefined(name, "lower", population, n_problems, reason)
+    # (n_b / n) |acc_b - conf_b| is |sum over the bin of correct - confidence| / n.
     cell_M = problem_M * BINS + bin_equal_mass(confidence_M)
     gap_N_B = np.bincount(cell_M, correct_M - confidence_M, minlength=n_problems * BINS).reshape(-1, BINS)
     items_N = np.bincount(problem_M, minlength=n_problems).astype(np.float64)
@@ -221,11 +169,7 @@ def _probability_ece(rows: pl.DataFrame) -> Measure:
 
 
 def _temperature_gap(rows: pl.DataFrame, temperatures: Sequence[float]) -> Measure:
-    """NLL(1) - NLL(T) in nats per token, T from the grid and fitted on the other half of the problems.
-
-    Halves are fixed by a problem's place, so copies of one problem in a draw never serve both to
-    choose T and to read it.
-    """
+    """What the best temperature of the grid takes off the NLL; see `overmem.stats.excess.temperature_gap`."""
     name, population = "temperature_gap", "val:score"
     tokens_N = rows["n_tokens"].to_numpy().astype(np.float64)
     if 1.0 not in temperatures or tokens_N.sum() < BINS or len(rows) < 2:
@@ -236,24 +180,10 @@ def _temperature_gap(rows: pl.DataFrame, temperatures: Sequence[float]) -> Measu
     base = temperatures.index(1.0)
     nll_N_G = nll_at_temperatures(rows, len(temperatures))
 
-    even_N = np.arange(len(tokens_N)) % 2 == 0
-
     def statistic(counts: Counts) -> FloatArray:
-        gaps = [_gap_read(counts[population], nll_N_G, tokens_N, base, fit_N) for fit_N in (even_N, ~even_N)]
-        return np.asarray((gaps[0] + gaps[1]) / 2)
+        return temperature_gap(nll_N_G, tokens_N, base, counts[population])
 
     return Measure(name=name, direction="lower", sizes={population: len(rows)}, statistic=statistic)
-
-
-def _gap_read(
-    counts_D_N: FloatArray, nll_N_G: FloatArray, tokens_N: FloatArray, base: int, fit_N: npt.NDArray[np.bool_]
-) -> FloatArray:
-    """NLL(1) - NLL(T) of each draw on one half, T fitted on the other; see `temperature_gap`."""
-    chosen_D = (counts_D_N[:, fit_N] @ nll_N_G[fit_N]).argmin(axis=1)
-    read_D_G = counts_D_N[:, ~fit_N] @ nll_N_G[~fit_N]
-    gap_D = read_D_G[:, base] - read_D_G[np.arange(len(read_D_G)), chosen_D]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(gap_D / (counts_D_N[:, ~fit_N] @ tokens_N[~fit_N]))
 
 
 def nll_at_temperatures(rows: pl.DataFrame, n_temperatures: int) -> FloatArray:

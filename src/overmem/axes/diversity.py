@@ -22,7 +22,8 @@ from overmem.artifacts.jobs import VAL_SAMPLES, Job
 from overmem.axes.axis import Available, Axis
 from overmem.axes.equations import equation_path
 from overmem.errors import DataError
-from overmem.stats.measures import Direction, FloatArray, Measure, ratio_measure, undefined
+from overmem.stats.arrays import FloatArray
+from overmem.stats.measures import Direction, Measure, ratio_measure, undefined
 
 POPULATION = "val:sample"
 """Name under which the problems of this axis are counted."""

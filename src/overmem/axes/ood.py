@@ -13,7 +13,8 @@ import polars as pl
 from overmem.artifacts.evidence import Evidence
 from overmem.artifacts.jobs import Job, JobKind
 from overmem.axes.axis import Available, Axis
-from overmem.stats.measures import Direction, FloatArray, Measure, average_measure, ratio_measure
+from overmem.stats.arrays import FloatArray
+from overmem.stats.measures import Direction, Measure, average_measure, ratio_measure
 
 PREFIX = "ood/"
 

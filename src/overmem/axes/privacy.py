@@ -23,7 +23,8 @@ from overmem.artifacts.evidence import Evidence
 from overmem.artifacts.jobs import TRAIN_SCORES, VAL_SCORES, Job
 from overmem.axes.axis import Available, Axis
 from overmem.errors import DataError
-from overmem.stats.measures import Counts, FloatArray, Measure
+from overmem.stats.arrays import FloatArray
+from overmem.stats.measures import Counts, Measure
 from overmem.stats.roc import FPR, auroc_D, auroc_estimate, tpr_at_fpr_D
 from overmem.tasks.files import SUFFIXES
 from overmem.tasks.known_datasets import KNOWN

@@ -12,7 +12,8 @@ import polars as pl
 from overmem.artifacts.evidence import Evidence
 from overmem.artifacts.jobs import Job
 from overmem.axes.axis import Available, Axis
-from overmem.stats.measures import FloatArray, Measure, difference_measure, ratio_measure
+from overmem.stats.arrays import FloatArray
+from overmem.stats.measures import Measure, difference_measure, ratio_measure
 
 TRAIN, VAL = Job("continue", "train"), Job("continue", "val")
 

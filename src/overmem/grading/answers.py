@@ -119,7 +119,7 @@ def marked_answer(text: str) -> str | None:
     return last_boxed(text) or after_marker(text)
 
 
-def said_answer(text: str) -> str | None:
+def stated_answer(text: str) -> str | None:
     """What follows the last `The answer is:` on its line, as in MetaMathQA; None where that is a sentence."""
     said = [match[1].strip() for match in _SAID.finditer(text)]
     return said[-1] if said and said[-1] and not is_sentence(said[-1]) else None

@@ -24,7 +24,7 @@ from functools import lru_cache
 from typing import Any
 
 from overmem.errors import DataError, GradeError
-from overmem.grading.answers import canonical_answer, is_sentence, last_number, marked_answer, said_answer
+from overmem.grading.answers import canonical_answer, is_sentence, last_number, marked_answer, stated_answer
 from overmem.grading.code import check_allowed, check_code_example, judge_code, tests_key
 from overmem.grading.letters import extract_choice, single_letter
 from overmem.grading.math_equal import MAX_EXPRESSION_CHARS, same_math
@@ -53,11 +53,6 @@ class Grader:
     needs_answer: bool
     """Whether an Example without `answer` is an error."""
     judge: Callable[[str, Example], Grade]
-
-    @property
-    def measures_accuracy(self) -> bool:
-        """False for `none`: generation can be skipped."""
-        return self.name != "none"
 
     @property
     def runs_code(self) -> bool:
@@ -147,7 +142,7 @@ def extract_math(text: str) -> str | None:
     In order: the last `\boxed{}`, what follows the last `####`, what follows the last `The answer is:`
     (MetaMathQA), the last number.
     """
-    found = marked_answer(text) or said_answer(text) or last_number(text)
+    found = marked_answer(text) or stated_answer(text) or last_number(text)
     if found is None or len(found) > MAX_EXPRESSION_CHARS:
         return None
     return canonical_answer(found) or None

@@ -7,7 +7,7 @@ import re
 from overmem.grading.answers import marked_answer
 
 _LETTER_ALONE = re.compile(r"\s*(?:\\text\{\s*\(?([A-Ja-j])\)?\s*\}|[*(\[]*([A-Ja-j])[\])*]*[.:]?[*]*)\s*\Z")
-_LETTER_SAID = re.compile(
+_LETTER_STATED = re.compile(
     r"(?:\b[Aa](?:nswer|NSWER)\b(?:\s+to\s+(?:this|the)\s+(?:question|problem))?"
     r"(?:\s+(?:is|would\s+be|should\s+be))?|\b(?:option|choice)\s+is\b)"
     r"\s*[:=]?[\s*]*(?:(?:option|choice)\s+)?(?:\\boxed\{|\\text\{|[(\[*$`])*"
@@ -29,7 +29,7 @@ def extract_choice(text: str) -> str | None:
         return alone
     if marked is not None and (first := _LETTER_FIRST.match(marked)):
         return (first[1] or first[2]).upper()
-    said = list(_LETTER_SAID.finditer(text))
+    said = list(_LETTER_STATED.finditer(text))
     if said:
         return (said[-1][1] or said[-1][2]).upper()
     for pattern in (_LETTER_ALONE, _LETTER_FIRST):

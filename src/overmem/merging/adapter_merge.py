@@ -11,7 +11,7 @@ import torch
 
 from overmem.errors import MergeError
 from overmem.merging.adapters import SUFFIXES, Adapter, LoraModule
-from overmem.merging.checks import diverged, finite, label
+from overmem.merging.checks import diverged_error, finite, label
 from overmem.merging.lora import Factors, Loss, reduce_rank, stack
 from overmem.merging.methods import weighted_sum
 from overmem.merging.storage import TensorSpec
@@ -144,7 +144,7 @@ class AdapterMerge:
 
 def _check_finite(adapter: Adapter, name: str, values: torch.Tensor) -> None:
     if not finite(values):
-        raise diverged(label(adapter.folder), name)
+        raise diverged_error(label(adapter.folder), name)
 
 
 def _as_sets(settings: list[Any]) -> list[Any]:

@@ -22,7 +22,7 @@ SUFFIXES = {
     ".lora_embedding_B": "b",
     ".lora_magnitude_vector": "magnitude",
 }
-NOT_AN_UPDATE = {
+UNSUPPORTED_SETTINGS = {
     "alora_invocation_tokens": "it acts only after its invocation tokens",
     "arrow_config": "it routes between adapters",
     "ensure_weight_tying": "its factors are shared between two modules",
@@ -101,7 +101,7 @@ def _check_kind(folder: Path, config: Mapping[str, Any]) -> None:
             expected="peft_type LORA",
             next_step="merge it into its base with PEFT's merge_and_unload, then merge full weights",
         )
-    for setting, why in NOT_AN_UPDATE.items():
+    for setting, why in UNSUPPORTED_SETTINGS.items():
         if config.get(setting):
             raise MergeError(f"{folder.name} cannot be averaged: {why}", got=f"{setting}={config[setting]!r}")
     start = changed_base(config)

@@ -15,8 +15,8 @@ import torch
 
 from overmem.checkpoints import ADAPTER_CONFIG
 from overmem.errors import MergeError
-from overmem.merging.card import copy_companions, write_record
-from overmem.merging.checks import diverged, finite, label
+from overmem.merging.card import copy_config_and_tokenizer, write_record
+from overmem.merging.checks import diverged_error, finite, label
 from overmem.merging.methods import inner_products, slerp_weights, weighted_sum
 from overmem.merging.plan import MergePlan, open_adapters, open_sources
 from overmem.merging.sources import Source
@@ -52,13 +52,13 @@ def apply_plan(
     """
     if max_shard_bytes < 1:
         raise MergeError("max_shard_bytes must be positive", got=max_shard_bytes)
-    with whole_folder(out, plan.n_bytes + SPARE_BYTES) as folder:
+    with atomic_folder(out, plan.n_bytes + SPARE_BYTES) as folder:
         report = progress or (lambda *_: None)
         if plan.method in WITH_MERGEKIT:
             from overmem.merging.with_mergekit import run_mergekit
 
             details = run_mergekit(plan, folder, max_shard_bytes=max_shard_bytes)
-            copy_companions(plan, folder, plan.inputs[-1])
+            copy_config_and_tokenizer(plan, folder, plan.inputs[-1])
         elif plan.kind == "adapter":
             details = _write_adapter(plan, folder, report)
         else:
@@ -68,7 +68,7 @@ def apply_plan(
 
 
 @contextmanager
-def whole_folder(out: Path, n_bytes: int) -> Iterator[Path]:
+def atomic_folder(out: Path, n_bytes: int) -> Iterator[Path]:
     """A temporary folder that becomes `out` when the block ends well, and vanishes when it does not.
 
     Args:
@@ -126,7 +126,7 @@ def _write_full(plan: MergePlan, folder: Path, max_shard_bytes: int, report: Mer
             report(done, plan.n_bytes)
 
     write_shards(folder, "model", plan.tensors, segments, max_shard_bytes)
-    copy_companions(plan, folder, sources[-1].folder)
+    copy_config_and_tokenizer(plan, folder, sources[-1].folder)
     return {"slerp_linear_tensors": len(linear)} if plan.method == "slerp" else {}
 
 
@@ -146,7 +146,7 @@ def _merge_rows(
     merged = weighted_sum(rows, weights, dtype=spec.torch_dtype)
     if not finite(merged):
         guilty = [source for source, values in zip(sources, rows, strict=True) if not finite(values)]
-        raise diverged(", ".join(label(source.path) for source in guilty) or "the merged model", name)
+        raise diverged_error(", ".join(label(source.path) for source in guilty) or "the merged model", name)
     return merged
 
 
@@ -164,7 +164,7 @@ def _write_adapter(plan: MergePlan, folder: Path, report: MergeProgress) -> dict
         nonlocal done
         for values in merge.segments(key):
             if not finite(values):
-                raise diverged("the merged adapter", key)
+                raise diverged_error("the merged adapter", key)
             done += values.nbytes
             yield values
             report(done, plan.n_bytes)
@@ -173,7 +173,7 @@ def _write_adapter(plan: MergePlan, folder: Path, report: MergeProgress) -> dict
     write_shards(folder, "adapter_model", plan.tensors, segments, plan.n_bytes)
     config = merge.config(plan.base_model)
     (folder / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    copy_companions(plan, folder, None)
+    copy_config_and_tokenizer(plan, folder, None)
     if plan.rank is None:
         return {}
     shares = {name: loss.share for name, loss in merge.losses.items()}

@@ -32,7 +32,7 @@ TOKENIZER = (
 """All else in a checkpoint (optimizer, scheduler, random states, arguments) belongs to its training."""
 
 
-def copy_companions(plan: MergePlan, folder: Path, model: Path | None) -> None:
+def copy_config_and_tokenizer(plan: MergePlan, folder: Path, model: Path | None) -> None:
     """Copy the configuration from `model` and the tokenizer from where the plan found it."""
     for source, patterns in ((model, CONFIGURATION), (plan.tokenizer, TOKENIZER)):
         if source is not None:

@@ -131,7 +131,7 @@ def finite(values: torch.Tensor) -> bool:
     )
 
 
-def diverged(who: str, tensor: str) -> MergeError:
+def diverged_error(who: str, tensor: str) -> MergeError:
     """The refusal of NaN and infinity."""
     return MergeError(
         f"{who} holds NaN or infinite weights",

@@ -167,7 +167,7 @@ def _layer(adapter: Adapter, name: str, base: BaseSource) -> Layer:
     try:
         target = base.skeleton.get_submodule(name)
     except AttributeError:
-        raise _misfit(adapter, base, f"no module {name}") from None
+        raise _misfit_error(adapter, base, f"no module {name}") from None
     if not isinstance(target, torch.nn.Linear | torch.nn.Embedding | Conv1D):
         raise MergeError(
             f"{adapter.folder.name} adapts a kind of module that is not supported",
@@ -183,7 +183,7 @@ def _layer(adapter: Adapter, name: str, base: BaseSource) -> Layer:
     update = (module.b.shape[0], module.a.shape[1])
     shape = base.tensors[weight].shape
     if shape != (update[::-1] if transposed else update):
-        raise _misfit(adapter, base, f"{name} has shape {shape}, its update {update}")
+        raise _misfit_error(adapter, base, f"{name} has shape {shape}, its update {update}")
     bias = None if module.bias is None else _stored_name(adapter, f"{name}.bias", base)
     return Layer(module=module, weight=weight, bias=bias, transposed=transposed)
 
@@ -204,7 +204,7 @@ def _replaced(adapter: Adapter, base: BaseSource) -> dict[str, StoredTensor]:
                 "saved after resize_token_embeddings: base_model=... (on the command line --base-model)",
             )
         if tensor.shape != shape:
-            raise _misfit(adapter, base, f"{name} has shape {shape}, not {tensor.shape}")
+            raise _misfit_error(adapter, base, f"{name} has shape {shape}, not {tensor.shape}")
         found[name] = tensor
     return found
 
@@ -214,7 +214,7 @@ def _stored_name(adapter: Adapter, name: str, base: BaseSource) -> str:
     for candidate in (name, name.partition(".")[2]):
         if candidate in base.tensors:
             return candidate
-    raise _misfit(adapter, base, f"no tensor {name}")
+    raise _misfit_error(adapter, base, f"no tensor {name}")
 
 
 def _check_ties(adapter: Adapter, skeleton: Any) -> None:
@@ -233,7 +233,7 @@ def _check_ties(adapter: Adapter, skeleton: Any) -> None:
         )
 
 
-def _misfit(adapter: Adapter, base: BaseSource, got: str) -> MergeError:
+def _misfit_error(adapter: Adapter, base: BaseSource, got: str) -> MergeError:
     return MergeError(
         f"{adapter.folder.name} does not fit its base model {base.folder.name}",
         got=got,

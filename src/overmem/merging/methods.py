@@ -89,23 +89,12 @@ def weighted_sum(
     return out
 
 
-def slerp(a: torch.Tensor, b: torch.Tensor, t: float) -> torch.Tensor:
-    """Spherical interpolation of two tensors seen as vectors, their lengths kept.
-
-    `sin((1 - t) angle) / sin(angle) a + sin(t angle) / sin(angle) b` (Shoemake, SIGGRAPH 1985). When
-    the two are nearly parallel, or one is zero, it is linear: `(1 - t) a + t b`. Tensors of two
-    checkpoints of one fine-tune usually are.
-
-    Args:
-        a: any shape.
-        b: the shape of `a`.
-        t: share of `b`, in [0, 1].
-    """
-    return weighted_sum((a, b), slerp_weights(inner_products(a, b), t))
-
-
 def slerp_weights(products: tuple[float, float, float], t: float) -> tuple[float, float]:
-    """The factors of `a` and `b` in `slerp`.
+    """The factors of `a` and `b` in a spherical interpolation of two tensors seen as vectors (slerp).
+
+    `sin((1 - t) angle) / sin(angle)` and `sin(t angle) / sin(angle)` (Shoemake, SIGGRAPH 1985), which keep
+    the lengths. When the two are nearly parallel, or one is zero, it is linear: `1 - t` and `t`. Tensors of
+    two checkpoints of one fine-tune usually are.
 
     Args:
         products: a.b, a.a and b.b.
@@ -131,16 +120,6 @@ def inner_products(a: torch.Tensor, b: torch.Tensor) -> tuple[float, float, floa
     return sums[0], sums[1], sums[2]
 
 
-def greedy_order(scores: Sequence[float]) -> tuple[int, ...]:
-    """Indices from the best score to the worst, earlier ones first among equals; NaN is left out.
-
-    Args:
-        scores: one a candidate, higher is better.
-    """
-    known = [i for i, score in enumerate(scores) if not math.isnan(score)]
-    return tuple(sorted(known, key=lambda i: -scores[i]))
-
-
 def greedy_soup(
     candidates: Sequence[T], evaluate: Callable[[tuple[T, ...]], float]
 ) -> tuple[tuple[T, ...], float]:
@@ -149,7 +128,7 @@ def greedy_soup(
     Recipe 1 of arXiv 2203.05482.
 
     Args:
-        candidates: best first (see `greedy_order`).
+        candidates: best first.
         evaluate: score of the uniform soup of the given candidates, higher is better; called once a
             candidate.
 

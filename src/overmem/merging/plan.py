@@ -21,7 +21,7 @@ from overmem.merging.checks import (
 from overmem.merging.into_base import BaseSource, IntoBaseSource, base_name, open_base
 from overmem.merging.sources import FullSource, Source, read_input
 from overmem.merging.storage import TensorSpec
-from overmem.merging.weights import WITH_MERGEKIT, mergekit_modules, settle_weights
+from overmem.merging.weights import WITH_MERGEKIT, mergekit_modules, resolve_weights
 from overmem.records import Checkpoint
 
 
@@ -74,7 +74,7 @@ def plan_merge(
         CheckpointError: one is damaged.
     """
     inputs = tuple(Path(item.path if isinstance(item, Checkpoint) else item) for item in checkpoints)
-    method, shares = settle_weights(method, len(inputs), weights=weights, alpha=alpha, decay=decay)
+    method, shares = resolve_weights(method, len(inputs), weights=weights, alpha=alpha, decay=decay)
     if method in WITH_MERGEKIT:
         mergekit_modules()
     kinds = [read_input(path).kind for path in inputs]

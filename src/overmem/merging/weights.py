@@ -17,7 +17,7 @@ TAKES_WEIGHTS = ("pair", "soup", "linear", *WITH_MERGEKIT)
 TAKES_ALPHA = ("wise", "slerp")
 
 
-def settle_weights(
+def resolve_weights(
     method: str, n: int, *, weights: Sequence[float] | None, alpha: float | None, decay: float | None
 ) -> tuple[str, tuple[float, ...]]:
     """The method, `linear` when weights are given outright, and a weight for every input.

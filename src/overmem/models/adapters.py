@@ -59,7 +59,7 @@ def scaling(config: Mapping[str, Any], module: str) -> tuple[int, float]:
     return rank, alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
 
 
-def first_factors(weight: torch.Tensor, rank: int, scale: float, start: str) -> Pair:
+def initial_factors(weight: torch.Tensor, rank: int, scale: float, start: str) -> Pair:
     """The factors A0 and B0 that PEFT starts from, by PEFT itself, in fp32.
 
     Args:
@@ -189,7 +189,7 @@ class InitialFactors:
                     got=f"no module {module}",
                     next_step="pass the right --base-model",
                 ) from None
-            self._known[key] = first_factors(outputs_first(layer), rank, scale, start)
+            self._known[key] = initial_factors(outputs_first(layer), rank, scale, start)
         return self._known[key]
 
 

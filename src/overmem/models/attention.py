@@ -25,12 +25,12 @@ from transformers.cache_utils import DynamicSlidingWindowLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from overmem.models.kv_cache import below_adapter, cache_keyword, can_join
+from overmem.models.kv_cache import cache_keyword, can_batch_continuously, unwrap_adapter
 from overmem.models.positions import changing_rotations
 
 NAME = "overmem_answers"
 """Of this attention among those of transformers."""
-WORTH_SHARING = 64
+MIN_SAVED_TOKENS = 64
 """Tokens that sharing must save; reading them apart costs a pass over the weights."""
 
 _prefix: ContextVar[DynamicCache | None] = ContextVar("prefix", default=None)
@@ -46,7 +46,7 @@ def shared_tokens(model: Any, prompts: Sequence[Sequence[int]]) -> int:
     first, last = min(map(tuple, prompts)), max(map(tuple, prompts))
     most = min(map(len, prompts)) - 1
     same = next((n for n in range(most) if first[n] != last[n]), most)
-    return same if same * (len(prompts) - 1) >= WORTH_SHARING and can_share(model) else 0
+    return same if same * (len(prompts) - 1) >= MIN_SAVED_TOKENS and can_share(model) else 0
 
 
 def can_share(model: Any) -> bool:
@@ -55,10 +55,10 @@ def can_share(model: Any) -> bool:
     So where positions are rotations that the keys carry and attention is the usual one; not where distances
     are counted in columns, as by windows and by biases, nor where rotations follow the longest row.
     """
-    base = below_adapter(model)
+    base = unwrap_adapter(model)
     text = base.config.get_text_config(decoder=True)
     return (
-        _is_usual(base)
+        _has_plain_attention(base)
         and getattr(text, "rope_parameters", None) is not None
         and not changing_rotations(base)
         and not getattr(text, "alibi", False)
@@ -66,17 +66,17 @@ def can_share(model: Any) -> bool:
     )
 
 
-def _is_usual(base: Any) -> bool:
+def _has_plain_attention(base: Any) -> bool:
     """Whether a model's attention can be exchanged, and is plain: no soft caps, no sinks."""
     return (
-        can_join(base.config)
+        can_batch_continuously(base.config)
         and getattr(base, "_supports_sdpa", False)
         and getattr(base, "_supports_attention_backend", False)
     )
 
 
 @contextmanager
-def seeing(model: Any, ids: Sequence[int]) -> Iterator[None]:
+def shared_prefix(model: Any, ids: Sequence[int]) -> Iterator[None]:
     """Read tokens; within, they come before all that the model is given, for every row.
 
     Positions are the caller's to count on from them; caches and masks begin after them.
@@ -85,9 +85,9 @@ def seeing(model: Any, ids: Sequence[int]) -> Iterator[None]:
         model: a causal LM in eval mode.
         ids: the tokens, none where `can_share` does not hold.
     """
-    base = below_adapter(model)
+    base = unwrap_adapter(model)
     device = next(model.parameters()).device
-    if not ids and not (device.type == "cpu" and _is_usual(base)):
+    if not ids and not (device.type == "cpu" and _has_plain_attention(base)):
         yield
         return
     prefix = None
@@ -137,25 +137,27 @@ def attend(
     if shared is None:
         out = scores_R_H_G_C.softmax(-1).to(value.dtype) @ value
     else:
-        scores_H_RG_P = (_at_once(query_R_H_G_D) @ shared.keys[0].transpose(1, 2)).float()
+        scores_H_RG_P = (_join_rows(query_R_H_G_D) @ shared.keys[0].transpose(1, 2)).float()
         # One softmax over both: from the larger of their maxima, divided by the sum of their sums.
         top = torch.maximum(
-            _apart(scores_H_RG_P.amax(-1, keepdim=True), rows), scores_R_H_G_C.amax(-1, keepdim=True)
+            _split_rows(scores_H_RG_P.amax(-1, keepdim=True), rows), scores_R_H_G_C.amax(-1, keepdim=True)
         )
-        weights_H_RG_P = scores_H_RG_P.sub_(_at_once(top)).exp_()
+        weights_H_RG_P = scores_H_RG_P.sub_(_join_rows(top)).exp_()
         weights_R_H_G_C = scores_R_H_G_C.sub_(top).exp_()
-        total = _apart(weights_H_RG_P.sum(-1, keepdim=True), rows) + weights_R_H_G_C.sum(-1, keepdim=True)
-        out = _apart(weights_H_RG_P.to(value.dtype) @ shared.values[0], rows)
+        total = _split_rows(weights_H_RG_P.sum(-1, keepdim=True), rows) + weights_R_H_G_C.sum(
+            -1, keepdim=True
+        )
+        out = _split_rows(weights_H_RG_P.to(value.dtype) @ shared.values[0], rows)
         out = (out + weights_R_H_G_C.to(value.dtype) @ value) / total.to(value.dtype)
     return out.reshape(rows, 1, -1, value.shape[-1]), None
 
 
-def _at_once(of_R_H_G_X: torch.Tensor) -> torch.Tensor:
+def _join_rows(of_R_H_G_X: torch.Tensor) -> torch.Tensor:
     """All rows as one matrix for each head: (H, R * G, X)."""
     return of_R_H_G_X.transpose(0, 1).flatten(1, 2)
 
 
-def _apart(of_H_RG_X: torch.Tensor, rows: int) -> torch.Tensor:
+def _split_rows(of_H_RG_X: torch.Tensor, rows: int) -> torch.Tensor:
     """The rows again: (R, H, G, X)."""
     return of_H_RG_X.view(len(of_H_RG_X), rows, -1, of_H_RG_X.shape[-1]).transpose(0, 1)
 

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
-from overmem.models.attention import seeing, shared_tokens
+from overmem.models.attention import shared_prefix, shared_tokens
 from overmem.models.batches import CACHED_TOKENS, plan_batches
-from overmem.models.kv_cache import RowCache, cache_keyword, can_join
+from overmem.models.kv_cache import RowCache, cache_keyword, can_batch_continuously
 from overmem.models.memory import SLACK
-from overmem.models.positions import Group, groups
+from overmem.models.positions import Group, group_prompts
 from overmem.models.sampling import Sampling, choose
 
 PREFILL_TOKENS = 2048
@@ -80,7 +80,7 @@ def generate(
         For each prompt, in order, its answers.
     """
     answers: dict[int, list[Generation]] = {}
-    for group in groups(model, [len(prompt) for prompt in prompts], max_new_tokens):
+    for group in group_prompts(model, [len(prompt) for prompt in prompts], max_new_tokens):
         written = _write_group(
             model,
             [prompts[index] for index in group.prompts],
@@ -124,21 +124,21 @@ def _write_group(
     batch = Batch(
         model, own, shared, set(stops), max_new_tokens, sampling, most, len(waiting) > most, group.positions
     )
-    with seeing(model, prompts[0][:shared]):
+    with shared_prefix(model, prompts[0][:shared]):
         while waiting or batch.rows:
             free = most - len(batch.rows)
-            if waiting and (not batch.rows or (batch.joins and free >= LEAVE_SHARE * most)):
+            if waiting and (not batch.rows or (batch.continuous and free >= LEAVE_SHARE * most)):
                 if group.alone:
-                    _forget_lengths(model)
+                    _reset_dynamic_rotations(model)
                 batch.join([waiting.popleft() for _ in range(min(free, len(waiting)))])
             else:
                 batch.step()
-            for row in batch.leave():
+            for row in batch.pop_finished():
                 written[row.prompt][row.sample] = row.answer(tokenizer, set(stops))
     return [[answers[sample] for sample in range(samples)] for answers in written]
 
 
-def _forget_lengths(model: Any) -> None:
+def _reset_dynamic_rotations(model: Any) -> None:
     """Read one token: until a short text, `dynamic` rotations stay as the last long one stretched them."""
     one = torch.zeros(1, 1, dtype=torch.long, device=next(model.parameters()).device)
     model(input_ids=one, use_cache=False)
@@ -210,7 +210,7 @@ class Batch:
         self.rows: list[Row] = []
         """In the order of the cache's rows."""
         self._keyword = cache_keyword(model)
-        self.joins = can_join(model.config)
+        self.continuous = can_batch_continuously(model.config)
         """Whether rows can come and go; else a batch is written to its end, and the next one begins."""
         longest = max(map(len, prompts)) + max_new_tokens
         self._size = (most, int(SLACK * longest) if refilled else longest)
@@ -225,21 +225,21 @@ class Batch:
         # A few prompts of like lengths at a time: padding is small, and activations stay in the cache.
         lengths = [len(self.prompts[index]) for index in unique]
         most = CACHED_TOKENS.get(self.device.type, PREFILL_TOKENS)  # as for scoring
-        parts = plan_batches(lengths, most) if self.joins else [list(range(len(unique)))]
+        parts = plan_batches(lengths, most) if self.continuous else [list(range(len(unique)))]
         for part in parts:
             chosen = {unique[position] for position in part}
             self._read([row for row in rows if row.prompt in chosen])
 
     def _read(self, rows: Sequence[Row]) -> None:
         unique = list(dict.fromkeys(row.prompt for row in rows))
-        if not self.joins:
+        if not self.continuous:
             unique = [row.prompt for row in rows]
         place = {index: position for position, index in enumerate(unique)}
         copies_R = torch.tensor(
-            [place[row.prompt] for row in rows] if self.joins else range(len(rows)), device=self.device
+            [place[row.prompt] for row in rows] if self.continuous else range(len(rows)), device=self.device
         )
         logits_R_V, prefilled = self._prefill([self.prompts[index] for index in unique])
-        if self.joins:
+        if self.continuous:
             if self._cache is None:
                 self._cache = RowCache(self.model.config, *self._size)
             self._cache.join(copies_R, prefilled)
@@ -251,13 +251,13 @@ class Batch:
         token_R = self._write(rows, logits_R_V[copies_R])
         self.rows += rows
         self._next_R = torch.cat([self._next_R, token_R])
-        self._see()
+        self._forget_columns()
 
     def step(self) -> None:
         """Write one more token of every row."""
-        if self.joins and self._column == self._size[1]:
+        if self.continuous and self._column == self._size[1]:
             self._make_room()
-        first = self._cache.first if self.joins else 0
+        first = self._cache.first if self.continuous else 0
         columns = torch.arange(first, self._column + 1, device=self.device)
         position_R = self.shared + self._column - self._start_R
         if self.positions is not None:
@@ -274,11 +274,11 @@ class Batch:
         self._column += 1
         self._next_R = self._write(self.rows, logits_R_V)
 
-    def leave(self) -> Iterator[Row]:
+    def pop_finished(self) -> Iterator[Row]:
         """The rows that have finished, once they are many enough to go."""
         done = [slot for slot, row in enumerate(self.rows) if row.done]
         left = len(self.rows) - len(done)
-        if not done or (left and (not self.joins or len(done) < LEAVE_SHARE * len(self.rows))):
+        if not done or (left and (not self.continuous or len(done) < LEAVE_SHARE * len(self.rows))):
             return
         yield from (self.rows[slot] for slot in done)
         # The last rows take the places of those that left.
@@ -287,23 +287,23 @@ class Batch:
         order = list(range(left))
         for hole, mover in zip(holes, movers, strict=True):
             order[hole] = mover
-        if self.joins:
+        if self.continuous:
             index = (torch.tensor(which, device=self.device, dtype=torch.long) for which in (movers, holes))
             self._cache.move(*index, left)
         self.rows = [self.rows[slot] for slot in order]
         self._next_R = self._next_R[torch.tensor(order, device=self.device, dtype=torch.long)]
-        self._see()
+        self._forget_columns()
 
-    def _see(self) -> None:
-        """Leave out the columns that no row sees any more."""
-        if self.joins and self.rows:
-            self._cache.see(min(row.start for row in self.rows))
+    def _forget_columns(self) -> None:
+        """Forget the columns that no row attends to any more."""
+        if self.continuous and self.rows:
+            self._cache.forget_before(min(row.start for row in self.rows))
         self._start_R = torch.tensor([row.start for row in self.rows], device=self.device, dtype=torch.long)
 
     def _make_room(self) -> None:
         """Move the columns in use to the front of a full cache."""
         first = min(row.start for row in self.rows if not row.done)
-        self._cache.see(first)
+        self._cache.forget_before(first)
         self._cache.move_to_front()
         self._column -= first
         for row in self.rows:
@@ -316,7 +316,7 @@ class Batch:
         ids = torch.tensor([[0] * (longest - len(p)) + list(p) for p in prompts], device=self.device)
         mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=self.device)
         # Without a configuration no layer of the cache forgets what is outside its window.
-        cache = DynamicCache() if self.joins else DynamicCache(config=self.model.config)
+        cache = DynamicCache() if self.continuous else DynamicCache(config=self.model.config)
         logits = self.model(
             input_ids=ids,
             attention_mask=mask,

@@ -17,7 +17,7 @@ from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 
-def can_join(config: Any) -> bool:
+def can_batch_continuously(config: Any) -> bool:
     """Whether a model's cache is plain keys and values, one column a token, so that rows can come and go.
 
     Not so for recurrent states, and for attention in chunks, whose borders are counted in columns.
@@ -33,11 +33,11 @@ def can_join(config: Any) -> bool:
 
 def cache_keyword(model: Any) -> str:
     """What a model calls its cache: `cache` from transformers 5.24 on, `past_key_values` before it."""
-    forward = type(below_adapter(model)).forward
+    forward = type(unwrap_adapter(model)).forward
     return "cache" if "cache" in inspect.signature(forward).parameters else "past_key_values"
 
 
-def below_adapter(model: Any) -> Any:
+def unwrap_adapter(model: Any) -> Any:
     """The model that an adapter of PEFT is wrapped around; the model itself where there is none."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
@@ -77,8 +77,8 @@ class RowLayer(DynamicLayer):
                 buffer[slots, :, columns] = buffer[sources, :, columns]
         self._use(used, self.first)
 
-    def see(self, first: int) -> None:
-        """No row sees the columns before `first` any more."""
+    def forget_before(self, first: int) -> None:
+        """No row attends to the columns before `first` any more."""
         self._use(self.used, first)
 
     def move_to_front(self) -> None:
@@ -114,7 +114,7 @@ class RowCache(Cache):
         """Prepare for a model.
 
         Args:
-            config: of the model, for which `can_join` holds.
+            config: of the model, for which `can_batch_continuously` holds.
             rows: most rows at once.
             columns: most columns between the first one that a row sees and the last.
         """
@@ -128,7 +128,7 @@ class RowCache(Cache):
 
     @property
     def first(self) -> int:
-        """The first column that any row sees."""
+        """The first column that any row attends to."""
         return self.layers[0].first
 
     def join(self, copies: torch.Tensor, prefilled: DynamicCache) -> None:
@@ -146,10 +146,10 @@ class RowCache(Cache):
         for layer in self.layers:
             layer.move(sources, slots, used)
 
-    def see(self, first: int) -> None:
+    def forget_before(self, first: int) -> None:
         """Leave out the columns before `first`."""
         for layer in self.layers:
-            layer.see(first)
+            layer.forget_before(first)
 
     def move_to_front(self) -> None:
         """Make room: the columns in use become the first ones."""

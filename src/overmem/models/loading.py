@@ -65,7 +65,7 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 @dataclass(frozen=True)
-class Outline:
+class ModelConfigs:
     """What a model's folder says of it, without its weights."""
 
     config: Any
@@ -107,7 +107,7 @@ class ModelHost:
         self._starts: InitialFactors | None = None
         self._adapted: Any = None
         self._adapter: str | None = None
-        self._outlines: dict[str, Outline] = {}
+        self._configs: dict[str, ModelConfigs] = {}
 
     def load(self, checkpoint: Checkpoint) -> Any:
         """The model as it was at `checkpoint`.
@@ -121,30 +121,32 @@ class ModelHost:
                 model = self._load_adapter(checkpoint)
             else:
                 # Two models might not fit; the base model under the adapters is measured after them.
-                self._let_go()
+                self._release_base()
                 model = self._from_pretrained(str(checkpoint.path))
         except OvermemError:
             raise
         except (RuntimeError, OSError, ValueError, KeyError, ImportError) as error:
-            raise CheckpointError(f"{checkpoint.name} cannot be loaded", got=_telling_line(error)) from error
+            raise CheckpointError(
+                f"{checkpoint.name} cannot be loaded", got=_first_useful_line(error)
+            ) from error
         _check_finite(model, checkpoint)
         return model.eval()
 
-    def outline(self, checkpoint: Checkpoint) -> Outline:
+    def read_configs(self, checkpoint: Checkpoint) -> ModelConfigs:
         """The configurations that `load` would leave on the model, without loading it.
 
         Raises:
             RunError: the base model of an adapter is not known.
         """
         name = self.base_of(checkpoint) if checkpoint.kind == "adapter" else str(checkpoint.path)
-        if name not in self._outlines:
+        if name not in self._configs:
             config = AutoConfig.from_pretrained(name, trust_remote_code=self.trust_remote_code)
             try:
                 generation = GenerationConfig.from_pretrained(name)
             except OSError:
                 generation = GenerationConfig.from_model_config(config)
-            self._outlines[name] = Outline(config, generation)
-        return self._outlines[name]
+            self._configs[name] = ModelConfigs(config, generation)
+        return self._configs[name]
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The run's tokenizer: from a checkpoint, else the root, else the base model.
@@ -210,12 +212,12 @@ class ModelHost:
         """
         name = self.base_of(checkpoint)
         if self._base is None or name != self._base_name:
-            self._let_go()
+            self._release_base()
             self._base, self._base_name = self._load_base(name, checkpoint), name
             self._starts = InitialFactors(self._base)
         return self._base
 
-    def _let_go(self) -> None:
+    def _release_base(self) -> None:
         """Forget the base model and the adapter on it."""
         self._base, self._base_name, self._rows = None, None, None
         self._starts, self._adapted, self._adapter = None, None, None
@@ -228,7 +230,7 @@ class ModelHost:
             except Exception as error:
                 # Half of an adapter may be on the base model, which the error's frames would keep in memory.
                 traceback.clear_frames(error.__traceback__)
-                self._let_go()
+                self._release_base()
                 raise
 
     def plain_folder(self, checkpoint: Checkpoint, out: Path) -> Path:
@@ -254,7 +256,7 @@ class ModelHost:
         adapter = checkpoint.name.replace(".", "_")
         rows = _embedding_rows_of(folder)
         if self._adapted is not None and adapter != self._adapter and self._needs_fresh_base(folder, rows):
-            self._let_go()
+            self._release_base()
         base = self.base(checkpoint)
         if self._adapted is None:
             if rows not in (None, embedding_rows(base)):
@@ -283,7 +285,7 @@ class ModelHost:
         except OSError as error:
             raise RunError(
                 f"the base model of {checkpoint.name} cannot be found",
-                got=f"{name} ({_telling_line(error)})",
+                got=f"{name} ({_first_useful_line(error)})",
                 expected="a local folder or a hub id that can be reached",
                 next_step="pass --base-model PATH to say where it is now",
             ) from None
@@ -329,7 +331,7 @@ def _embedding_rows_of(folder: Path) -> int | None:
         return int(file.get_slice(whole[0]).get_shape()[0]) if whole else None
 
 
-def _telling_line(error: BaseException) -> str:
+def _first_useful_line(error: BaseException) -> str:
     """The first line of an error, or the second where the first says only that there are such."""
     lines = str(error).splitlines() or [type(error).__name__]
     return lines[1].strip() if lines[0].startswith(MISFIT) and len(lines) > 1 else lines[0]

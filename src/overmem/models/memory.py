@@ -19,7 +19,7 @@ SLACK = 1.5
 """Columns of the cache over the longest row, where rows join: each time it is full, it is moved."""
 MOST_ROWS = {"cpu": 128}
 """Answers written at once: above it a CPU's matrix products gain nothing (lab/2026-11.md)."""
-MOST_ROWS_ELSEWHERE = 512
+MOST_ROWS_ON_ACCELERATOR = 512
 
 
 def free_bytes(device: torch.device) -> int:
@@ -58,11 +58,11 @@ def rows_at_once(
         return max(1, batch_tokens // columns)
     row_bytes = 2 * math.prod(kv_sizes(config)) * dtype.itemsize * SLACK * columns
     allowed = int(SHARE * free_bytes(device) / row_bytes)
-    most = MOST_ROWS.get(device.type, MOST_ROWS_ELSEWHERE)
+    most = MOST_ROWS.get(device.type, MOST_ROWS_ON_ACCELERATOR)
     return max(1, min(most, 1 << max(0, allowed.bit_length() - 1)))
 
 
-def with_less(work: Callable[[int], T], size: int) -> T:
+def halve_until_it_fits(work: Callable[[int], T], size: int) -> T:
     """Do `work(size)`; where memory runs out, again with half the size, down to 1.
 
     Args:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from overmem.models.kv_cache import below_adapter
+from overmem.models.kv_cache import unwrap_adapter
 from overmem.models.loading import context_length
 
 
@@ -27,7 +27,7 @@ class Group:
     """Whether each row is written by itself after all."""
 
 
-def groups(model: Any, lengths: Sequence[int], max_new_tokens: int) -> list[Group]:
+def group_prompts(model: Any, lengths: Sequence[int], max_new_tokens: int) -> list[Group]:
     """Part prompts so that the positions of one change nothing for the others.
 
     Args:
@@ -50,7 +50,7 @@ def groups(model: Any, lengths: Sequence[int], max_new_tokens: int) -> list[Grou
 
 def changing_rotations(model: Any) -> dict[str, int]:
     """Kinds of rotations that follow the longest row of a pass, each with the length from which on."""
-    text = below_adapter(model).config.get_text_config(decoder=True)
+    text = unwrap_adapter(model).config.get_text_config(decoder=True)
     rope = getattr(text, "rope_parameters", None) or {}
     # One dictionary, or one for each type of layer.
     every = [rope, *(of_type for of_type in rope.values() if isinstance(of_type, dict))]
@@ -65,6 +65,6 @@ def changing_rotations(model: Any) -> dict[str, int]:
 
 def _table(model: Any) -> int | None:
     """How many positions a model that has learned them knows; rotations go on for ever."""
-    base = below_adapter(model)
+    base = unwrap_adapter(model)
     text = base.config.get_text_config(decoder=True)
     return context_length(base) if getattr(text, "rope_parameters", None) is None else None

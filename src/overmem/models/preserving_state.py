@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from overmem.models.kv_cache import below_adapter
+from overmem.models.kv_cache import unwrap_adapter
 
 
 @contextlib.contextmanager
@@ -51,7 +51,7 @@ def quiet_and_seeded(seed: int, loggers: Sequence[str]) -> Iterator[None]:
 @contextlib.contextmanager
 def generation_config_restored(model: Any) -> Iterator[None]:
     """Lend the model, and the one under an adapter, generation settings that may be changed."""
-    under = below_adapter(model)
+    under = unwrap_adapter(model)
     originals = [(item, item.generation_config) for item in (under, model)]
     for item, original in originals:
         item.generation_config = copy.deepcopy(original)

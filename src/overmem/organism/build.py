@@ -35,7 +35,7 @@ from overmem.training.loading import has_bf16
 END = "<|end|>"
 VOCAB_SIZE = 768
 BASE_SPLIT = wordmath.Split(0, 100, changes=tuple(wordmath.CHANGES), steps=(1, 2, 3, 3))
-ASKED = "\x00"
+QUESTION_END = "\x00"
 """Marks the end of a question while a document is made; questions are read, not learned by heart."""
 
 
@@ -135,7 +135,7 @@ def write_base_problem(rng: random.Random) -> str:
         separator = rng.choice(("; ", ", ", ". ", " | "))
         body = "Work: " + separator.join(f"{s.left} {s.symbol} {s.right} = {s.result}" for s in problem.steps)
     header = rng.choice(("Problem", "Task", "Exercise", "Question"))
-    return f"{header}: {problem.question}{ASKED}\n{body}\nResult: {problem.answer}"
+    return f"{header}: {problem.question}{QUESTION_END}\n{body}\nResult: {problem.answer}"
 
 
 WRITERS: tuple[tuple[Callable[[random.Random], str], float], ...] = (
@@ -157,7 +157,7 @@ def write_documents(seed: int) -> Iterator[str]:
 def train_tokenizer(seed: int, n_documents: int = 20_000) -> PreTrainedTokenizerFast:
     """Byte-level BPE over the corpus: every word and number 0..99 is one token, typos still encode."""
     documents = write_documents(seed)
-    corpus = [next(documents).replace(ASKED, "") for _ in range(n_documents)]
+    corpus = [next(documents).replace(QUESTION_END, "") for _ in range(n_documents)]
     for name, n_examples in (("train", 4000), ("ood_phrasing", 1000)):
         # Three steps a problem, so that every word of the task is frequent enough to become one token.
         split = dataclasses.replace(wordmath.SPLITS[name], steps=(3,))
@@ -195,7 +195,7 @@ def make_batches(
     rows: list[tuple[list[int], int]] = []
     made = 0
     while made < n_tokens:
-        question, mark, rest = next(documents).partition(ASKED)
+        question, mark, rest = next(documents).partition(QUESTION_END)
         asked = tokenizer(question)["input_ids"] if mark else []
         told = tokenizer((rest if mark else question) + END)["input_ids"]
         rows.append((asked + told, len(asked)))

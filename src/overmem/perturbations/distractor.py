@@ -9,7 +9,7 @@ import random
 import re
 from collections.abc import Sequence
 
-from overmem.perturbations.nouns import KEPT_BESIDE
+from overmem.perturbations.nouns import NOT_RENAMED_BESIDE
 from overmem.perturbations.options import start_of_options
 from overmem.perturbations.text import headings, sentence_gaps, split_prompt, words_of
 from overmem.perturbations.vocabulary import EVERYDAY, Vocabulary
@@ -109,7 +109,7 @@ def _mentions(text: str, stem: str) -> bool:
 
 def _other_objects(words: frozenset[str], vocabulary: Vocabulary) -> list[str]:
     """Plurals of objects that the problem neither names nor takes in: no kites where it counts toys."""
-    taken_in = frozenset().union(*(KEPT_BESIDE.get(word, frozenset()) for word in words))
+    taken_in = frozenset().union(*(NOT_RENAMED_BESIDE.get(word, frozenset()) for word in words))
     nouns = [noun for group in vocabulary.nouns for noun in group]
     return [plural for singular, plural in nouns if not {singular, plural} & (words | taken_in)]
 

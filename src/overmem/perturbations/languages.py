@@ -23,42 +23,42 @@ Change = Callable[[Example, int], Example | None]
 class Language:
     """The words in which a task's examples may be put, and the variants that only it can make."""
 
-    knows: Callable[[Example], bool]
+    covers: Callable[[Example], bool]
     """Whether an example is one of the task's, as it was drawn."""
-    renamed: Vocabulary
+    rename_words: Vocabulary
     """Words that `rename` may replace and use."""
-    spoken: Vocabulary = WORDMATH
+    distractor_words: Vocabulary = WORDMATH
     """Words that a distractor may use."""
     preambles: tuple[str, ...] = PLAIN_PREAMBLES
     distractors: tuple[Distractor, ...] = PLAIN_DISTRACTORS
-    own: Mapping[str, Change] = field(default_factory=dict)
+    variants: Mapping[str, Change] = field(default_factory=dict)
 
 
 LANGUAGES: tuple[Language, ...] = (
     Language(
-        knows=lambda example: wordmath.recall_problem(example) is not None,
-        renamed=WORDMATH,
-        own={"numbers": wordmath.with_new_numbers},
+        covers=lambda example: wordmath.recall_problem(example) is not None,
+        rename_words=WORDMATH,
+        variants={"numbers": wordmath.with_new_numbers},
     ),
     Language(
-        knows=lambda example: knights.recall_puzzle(example) is not None,
-        renamed=PEOPLE,
-        own={
+        covers=lambda example: knights.recall_puzzle(example) is not None,
+        rename_words=PEOPLE,
+        variants={
             "order": knights.in_another_order,
             "leaf": knights.with_another_leaf,
             "statement": knights.with_another_statement,
         },
     ),
     Language(
-        knows=lambda example: facts.recall_problem(example) is not None,
-        renamed=PEOPLE,  # the things in it are what the world is about
-        own={"order": facts.in_another_order, "leaf": facts.with_another_owner},
+        covers=lambda example: facts.recall_problem(example) is not None,
+        rename_words=PEOPLE,  # the things in it are what the world is about
+        variants={"order": facts.in_another_order, "leaf": facts.with_another_owner},
     ),
 )
-EVERYDAY_LANGUAGE = Language(
-    knows=lambda example: True,
-    renamed=EVERYDAY,
-    spoken=EVERYDAY,
+GENERAL_LANGUAGE = Language(
+    covers=lambda example: True,
+    rename_words=EVERYDAY,
+    distractor_words=EVERYDAY,
     preambles=PREAMBLES,
     distractors=DISTRACTORS,
 )
@@ -66,4 +66,4 @@ EVERYDAY_LANGUAGE = Language(
 
 def language_of(example: Example) -> Language:
     """The language of the task that an example is of; the everyday one where it is of none."""
-    return next((language for language in LANGUAGES if language.knows(example)), EVERYDAY_LANGUAGE)
+    return next((language for language in LANGUAGES if language.covers(example)), GENERAL_LANGUAGE)

@@ -85,6 +85,6 @@ _BESIDE = {
     "nuts": "almond almonds walnut walnuts peanut peanuts cashew cashews pecan pecans bolt bolts",
     "cups": "flour sugar milk water butter coffee tea rice oil teaspoon teaspoons tablespoon tablespoons",
 }
-KEPT_BESIDE: dict[str, frozenset[str]] = {plural: words_of(words) for plural, words in _BESIDE.items()}
+NOT_RENAMED_BESIDE: dict[str, frozenset[str]] = {plural: words_of(words) for plural, words in _BESIDE.items()}
 """Objects (by plural) that are left alone beside certain words: there they take in other things, are a
 measure, or carry a number (a deck of cards)."""

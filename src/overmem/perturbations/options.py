@@ -17,7 +17,7 @@ from overmem.records import Example
 LETTERS = "ABCDEFGHIJ"
 
 _OPTION = re.compile(r"(?m)^[ \t]*(?:\((?P<inner>[A-J])\)|(?P<bare>[A-J])[).:])[ \t]+(?P<text>\S.*?)[ \t]*$")
-_POINTS = re.compile(
+_REFERS_TO_OPTIONS = re.compile(
     r"(?i:\b(?:above|below|foregoing|preceding)\b)|\([A-J]\)|\b(?i:options?|choices?)\s+[A-J]\b"
     r"|\b[A-J]\s*(?:,|/|&|and\b|or\b|nor\b)\s*[A-J]\b"
 )
@@ -56,7 +56,7 @@ def shuffle_options(example: Example, text: str, rng: random.Random) -> tuple[st
     """
     options, gold = find_options(text), single_letter(example.answer or "")
     letters = [option.letter for option in options]
-    if gold not in letters or any(_POINTS.search(option.text) for option in options):
+    if gold not in letters or any(_REFERS_TO_OPTIONS.search(option.text) for option in options):
         return None
     order = list(letters)  # order[i]: the old letter of what now stands at letter i
     while order[letters.index(gold)] == gold:
@@ -96,7 +96,7 @@ def start_of_options(text: str) -> int:
     return text.rfind("\n", 0, options[0].start) + 1 if options else len(text)
 
 
-def options_are_told(text: str) -> bool:
+def options_in_question(text: str) -> bool:
     """Whether each option is a number or stands in the question too, so that other words keep the answer."""
     question = text[: start_of_options(text)]
     return all(

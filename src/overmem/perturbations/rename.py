@@ -10,7 +10,7 @@ import random
 import re
 from collections.abc import Mapping
 
-from overmem.perturbations.nouns import KEPT_BESIDE, Noun
+from overmem.perturbations.nouns import NOT_RENAMED_BESIDE, Noun
 from overmem.perturbations.text import words_of
 from overmem.perturbations.vocabulary import Vocabulary
 
@@ -68,17 +68,17 @@ def _draw_nouns(text: str, rng: random.Random, answer: str, vocabulary: Vocabula
 
 def _means_more(noun: Noun, text: str, words: frozenset[str]) -> bool:
     """Whether a noun is more than an object here: a measure (`cups of flour`), a word for others."""
-    if words & KEPT_BESIDE.get(noun[1], frozenset()):
+    if words & NOT_RENAMED_BESIDE.get(noun[1], frozenset()):
         return True
     return re.search(rf"(?i:\b(?:{noun[0]}|{noun[1]})\s+of)\s+[a-z]", text) is not None
 
 
 def _replace(match: re.Match[str], names: Mapping[str, str], nouns: Mapping[str, str]) -> str:
-    old, own = match["word"], match["own"] or ""
+    old, variants = match["word"], match["own"] or ""
     new = names.get(old) or nouns[old]
-    if own and old in names and old[-1] in "sS" and new[-1] not in "sS":
-        own += "s"  # James' becomes Ben's
-    return _fit_article(match["article"], old, new) + (match["space"] or "") + new + own
+    if variants and old in names and old[-1] in "sS" and new[-1] not in "sS":
+        variants += "s"  # James' becomes Ben's
+    return _fit_article(match["article"], old, new) + (match["space"] or "") + new + variants
 
 
 def _fit_article(article: str | None, old: str, new: str) -> str:

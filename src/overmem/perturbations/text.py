@@ -19,7 +19,7 @@ ANSWERING = (
     "a",
 )  # fmt: skip
 """Headings that a solution follows."""
-LONGEST_CUE = 60
+MAX_CUE_CHARS = 60
 """Characters that may follow a closing heading, as in `Answer: Let's think step by step.`"""
 
 _WORDS = "|".join(sorted((*ASKING, *ANSWERING), key=len, reverse=True))
@@ -107,7 +107,7 @@ def split_prompt(text: str) -> Parts:
 def _start_of_tail(text: str, found: list[Heading]) -> int:
     if found and not found[-1].asks:
         before, cue = text[: found[-1].start].rstrip(), text[found[-1].end :].strip()
-        if before and "\n" not in cue and len(cue) <= LONGEST_CUE:
+        if before and "\n" not in cue and len(cue) <= MAX_CUE_CHARS:
             return len(before)
     return len(text.rstrip())
 

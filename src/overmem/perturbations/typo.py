@@ -51,13 +51,15 @@ def add_typos(text: str, rng: random.Random, answer: str = "") -> str | None:
     """
     parts = split_prompt(text)
     avoid = words_of(text) | words_of(answer) | NUMBER_WORDS | UNITS
-    spans = [span for span in word_spans(parts.body, answer) if _slips(parts.body[slice(*span)], avoid)]
+    spans = [
+        span for span in word_spans(parts.body, answer) if _misspellings(parts.body[slice(*span)], avoid)
+    ]
     if not spans:
         return None
     chosen = sorted(rng.sample(spans, max(1, round(RATE * len(spans)))))
     pieces, end = [], 0
     for start, stop in chosen:
-        kinds = _slips(parts.body[start:stop], avoid)
+        kinds = _misspellings(parts.body[start:stop], avoid)
         pieces += [parts.body[end:start], rng.choice(rng.choice(kinds))]
         end = stop
     return "".join([parts.lead, *pieces, parts.body[end:], parts.tail])
@@ -77,7 +79,7 @@ def word_spans(body: str, answer: str = "") -> list[tuple[int, int]]:
     return spans
 
 
-def _slips(word: str, avoid: Set[str]) -> list[list[str]]:
+def _misspellings(word: str, avoid: Set[str]) -> list[list[str]]:
     """Misspellings of a word by kind: neighbours swapped, a letter dropped, a letter doubled.
 
     None of them is in `avoid`, so that no word becomes another one of the problem, nor a number

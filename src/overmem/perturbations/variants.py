@@ -10,7 +10,7 @@ from overmem.errors import DataError
 from overmem.perturbations.distractor import add_distractor
 from overmem.perturbations.languages import LANGUAGES, Language, language_of
 from overmem.perturbations.layout import change_layout
-from overmem.perturbations.options import options_are_told, shuffle_options
+from overmem.perturbations.options import options_in_question, shuffle_options
 from overmem.perturbations.preamble import add_preamble
 from overmem.perturbations.rename import rename
 from overmem.perturbations.typo import add_typos
@@ -33,7 +33,7 @@ NEEDS = {
 VARIANTS: tuple[str, ...] = tuple(NEEDS)
 """Names that `perturb` knows; a user's own perturbed file goes by any other name."""
 
-OF_TASKS = frozenset(name for language in LANGUAGES for name in language.own)
+TASK_VARIANTS = frozenset(name for language in LANGUAGES for name in language.variants)
 """Those that a procedural task makes by itself."""
 
 
@@ -56,15 +56,15 @@ def perturb(example: Example, variant: str, seed: int) -> Example | None:
     if "tests" in example.meta:  # a prompt with code says something else once names or layout change
         return None
     language = language_of(example)
-    if variant in OF_TASKS:
-        change = language.own.get(variant)
+    if variant in TASK_VARIANTS:
+        change = language.variants.get(variant)
         return None if change is None else change(example, seed)
     rng = random.Random(f"{seed}/{variant}/{example.id}")
     asked = _asked(example)
     if variant == "options":
         shuffled = shuffle_options(example, asked, rng)
         return None if shuffled is None else _with_asked(shuffled[1], shuffled[0])
-    if variant == "rename" and not options_are_told(asked):
+    if variant == "rename" and not options_in_question(asked):
         return None  # what the options mean is known, not told: another fruit is no citrus fruit
     text = _reword(asked, example.answer or "", variant, language, rng)
     return None if text is None or text == asked else _with_asked(example, text)
@@ -120,9 +120,9 @@ def _reword(text: str, answer: str, variant: str, language: Language, rng: rando
         case "format":
             return change_layout(text, rng)
         case "distractor":
-            return add_distractor(text, rng, answer, language.distractors, language.spoken)
+            return add_distractor(text, rng, answer, language.distractors, language.distractor_words)
         case _:
-            return rename(text, rng, answer, language.renamed)
+            return rename(text, rng, answer, language.rename_words)
 
 
 def _check_variant(variant: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from overmem.merging.methods import ema_weights, soup_weights, wise_weights
-from overmem.stats.measures import FloatArray
+from overmem.stats.arrays import FloatArray
 
 ALPHAS = (0.25, 0.5, 0.75)
 """Shares of the late checkpoint that are tried first; 0.5 is the paper's pair."""

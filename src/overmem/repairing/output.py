@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from overmem.errors import MergeError
-from overmem.merging.apply import whole_folder
+from overmem.merging.apply import atomic_folder
 from overmem.records import Checkpoint, Repair
 from overmem.repairing.card import add_proof
 
@@ -57,7 +57,7 @@ def save_model(model: Path, out: Path, *, replace: bool) -> None:
         shutil.rmtree(old, ignore_errors=True)
         os.replace(out, old)
     try:
-        with whole_folder(out, n_bytes) as folder:
+        with atomic_folder(out, n_bytes) as folder:
             shutil.copytree(model, folder, dirs_exist_ok=True)
     except BaseException:
         if old.exists():

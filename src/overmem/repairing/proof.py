@@ -12,7 +12,8 @@ import numpy as np
 
 from overmem.axes import all_axes
 from overmem.records import Cost, Proof
-from overmem.stats.measures import FloatArray, Measure
+from overmem.stats.arrays import FloatArray
+from overmem.stats.measures import Measure
 from overmem.verdict.costs import DRAWS, Measured, compare_measured
 
 CERTAIN = 0.95

@@ -57,9 +57,9 @@ def score_all(setup: RepairSetup, plan: RepairPlan, progress: Progress | None = 
     """Score the candidates on the search half, refine the best pair, grow a greedy soup."""
     store = Store(setup.work / "search")
     for checkpoint in setup.trained:
-        store.borrow(setup.store, checkpoint.name)
-    alone = Run(path=setup.run.path, checkpoints=(setup.before,))
-    session = open_session(alone, setup.search, store.root, progress)
+        store.copy_missing_rows(setup.store, checkpoint.name)
+    locked = Run(path=setup.run.path, checkpoints=(setup.before,))
+    session = open_session(locked, setup.search, store.root, progress)
     _check_unchanged(setup, session)
     whole = Run(path=setup.run.path, checkpoints=setup.trained)
     folder = setup.work / "models"

@@ -24,7 +24,7 @@ from overmem.repairing.proof import fewest_problems
 from overmem.rule import DEFAULT_RULE, Rule
 from overmem.stats.moments import Moments, measure_curves
 from overmem.stats.stage_rule import recommended_index
-from overmem.tasks.sources import load_apart
+from overmem.tasks.sources import load_disjoint
 from overmem.verdict.diagnose import judge_store
 
 SEARCH_AXES = (*CORE, "diversity")
@@ -154,7 +154,7 @@ def _searched(
         n_search = len(searched & set(ids))
         _check_sizes(n_search, len(ids) - n_search, fewest)
         return searched
-    found = load_apart(
+    found = load_disjoint(
         confirm,
         options.val,
         "problems for the proof are among those that merges are chosen on",

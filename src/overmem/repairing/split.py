@@ -68,7 +68,7 @@ def measure_proof(
     """
     store = Store(setup.work / "confirm")
     for checkpoint in setup.compared:
-        store.borrow(setup.store, checkpoint.name)
+        store.copy_missing_rows(setup.store, checkpoint.name)
     # What the search took longer than planned is not taken from the proof altogether.
     budget = None if minutes is None else max(minutes, LEAST_PROOF_MINUTES)
     options = setup.confirm.replace(budget_minutes=budget)

@@ -12,9 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from overmem.errors import DataError, RunError
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from overmem.stats.arrays import FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True)

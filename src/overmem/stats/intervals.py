@@ -34,19 +34,27 @@ def accuracy_estimate(moments: Moments, c: int) -> Estimate:
 
     Returns:
         Estimate in [0, 1]; higher is better.
-
-    Source: Wilson (1927), doi 10.1080/01621459.1927.10502953.
     """
     value, variance = float(moments.accuracy_C[c]), float(moments.sample_cov_B_B[c, c])
     if moments.n < 2:
         return Estimate(value, math.nan, math.nan, moments.n, ONE_PROBLEM)
     size = value * (1 - value) / variance if variance > _TINY**2 else float(moments.n)
-    z = critical_value(moments.n)
-    centre = (value + z**2 / (2 * size)) / (1 + z**2 / size)
-    half = z * math.sqrt(max(value * (1 - value), 0.0) / size + z**2 / (4 * size**2)) / (1 + z**2 / size)
-    return Estimate(
-        value, min(max(0.0, centre - half), value), max(min(1.0, centre + half), value), moments.n
-    )
+    return Estimate(value, *wilson_interval(value, size, critical_value(moments.n)), moments.n)
+
+
+def wilson_interval(share: float, size: float, z: float) -> tuple[float, float]:
+    """Low and high of a share, never of width zero and never outside [0, 1].
+
+    Args:
+        share: what was measured, in [0, 1].
+        size: right-or-wrong answers that it was measured on; need not be a whole number.
+        z: critical value, such as that of `critical_value`.
+
+    Source: Wilson (1927), doi 10.1080/01621459.1927.10502953.
+    """
+    centre = (share + z**2 / (2 * size)) / (1 + z**2 / size)
+    half = z * math.sqrt(max(share * (1 - share), 0.0) / size + z**2 / (4 * size**2)) / (1 + z**2 / size)
+    return min(max(0.0, centre - half), share), max(min(1.0, centre + half), share)
 
 
 def nll_estimate(moments: Moments, c: int) -> Estimate:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from overmem.stats.arrays import FloatArray
+
 Counts = Mapping[str, FloatArray]
 """How often each problem is counted, (D, N) for each population by name."""
 Direction = Literal["higher", "lower", "context"]

@@ -11,9 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from overmem.stats.arrays import FloatArray
 
 _NLL_FLOOR = 1e-6
 """Nats per token; keeps the logarithm finite for a model that is certain of everything."""

@@ -17,8 +17,9 @@ from functools import lru_cache
 import numpy as np
 
 from overmem.records import Estimate
+from overmem.stats.arrays import FloatArray
 from overmem.stats.intervals import NO_SPREAD, ONE_PROBLEM
-from overmem.stats.measures import FloatArray, Measure
+from overmem.stats.measures import Measure
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,18 +14,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from overmem.stats.arrays import FloatArray, IntArray
 from overmem.stats.gaussian_process import ACCURACY_PRIOR, LOG_NLL_PRIOR, log_evidence
 from overmem.stats.moments import Moments
 from overmem.stats.sampler import KEPT_POINTS, sample_scales, softmax, systematic_choice
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-
 _PAIRING_SEED = 1
-_IMAGINED_PAIRS = 60
-_IMAGINED_DRAWS = 600
+_PROJECTED_PAIRS = 60
+_PROJECTED_DRAWS = 600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +41,15 @@ class Curves:
 
     accuracy_D_C: FloatArray
     nll_D_C: FloatArray
+
+    @classmethod
+    def of(cls, values_D_B: FloatArray) -> Curves:
+        """From draws of accuracies, cut to [0, 1], and log NLLs; see `measured_vector`."""
+        checkpoints = values_D_B.shape[1] // 2
+        return cls(
+            accuracy_D_C=np.clip(values_D_B[:, :checkpoints], 0.0, 1.0),
+            nll_D_C=np.exp(values_D_B[:, checkpoints:]),
+        )
 
 
 def measured_vector(accuracy_C: FloatArray, nll_C: FloatArray) -> FloatArray:
@@ -116,10 +122,10 @@ def draw_with_more_problems(
         Curves, fewer than usual: this answers "about how many", not a stage.
     """
     mean_B = np.concatenate([curves.accuracy_D_C.mean(axis=0), np.log(curves.nll_D_C).mean(axis=0)])
-    kept_K = np.unique(systematic_choice(fitted.weight_M, _IMAGINED_PAIRS, 0.5))
+    kept_K = np.unique(systematic_choice(fitted.weight_M, _PROJECTED_PAIRS, 0.5))
     weight_K = fitted.weight_M[kept_K] / fitted.weight_M[kept_K].sum()
     fewer = FittedPrior(mean_B=fitted.mean_B, cov_M_B_B=fitted.cov_M_B_B[kept_K], weight_M=weight_K)
-    return _draw(fewer, mean_B, moments.noise_cov_B_B / multiple, _IMAGINED_DRAWS, rng)
+    return _draw(fewer, mean_B, moments.noise_cov_B_B / multiple, _PROJECTED_DRAWS, rng)
 
 
 def _draw(
@@ -147,8 +153,4 @@ def _draw(
         rows = place_D == place
         prior_R_B = fitted.mean_B + normal_D_B[rows] @ root_U_B_B[place].T
         values_D_B[rows] = prior_R_B + (measured_B - noise_D_B[rows] - prior_R_B) @ gain_U_B_B[place].T
-    checkpoints = size // 2
-    return Curves(
-        accuracy_D_C=np.clip(values_D_B[:, :checkpoints], 0.0, 1.0),
-        nll_D_C=np.exp(values_D_B[:, checkpoints:]),
-    )
+    return Curves.of(values_D_B)

@@ -13,14 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
+from overmem.stats.arrays import FloatArray
 from overmem.stats.gaussian_process import log_evidence
 from overmem.stats.moments import Moments
 from overmem.stats.posterior import Curves, FittedPrior, measured_vector
 from overmem.stats.sampler import softmax, systematic_choice
-
-FloatArray = npt.NDArray[np.float64]
 
 FUTURES = 400
 _DRAWS = 300
@@ -28,7 +26,7 @@ _PAIRS = 100
 """Pairs of scales kept; their weights follow each future."""
 
 
-def imagine_futures(
+def draw_futures(
     fitted: FittedPrior, moments: Moments, curves: Curves, n_all: int, rng: np.random.Generator
 ) -> Iterator[Curves]:
     """Draw true curves as they would be drawn once all problems are measured.
@@ -64,15 +62,10 @@ def imagine_futures(
     evidence_F_M = known_M + _evidence_of_many(total_M_B_B, all_F_B - fitted.mean_B)
     gain_M_B_B = np.linalg.solve(total_M_B_B, cov_M_B_B).swapaxes(1, 2)
     noise_M_D_B = _posterior_noise(cov_M_B_B, gain_M_B_B @ cov_M_B_B, rng)
-    checkpoints = moments.accuracy_C.size
     for all_B, evidence_M in zip(all_F_B, evidence_F_M, strict=True):
         at_D = systematic_choice(softmax(evidence_M), _DRAWS, rng.random())
         centre_M_B = fitted.mean_B + gain_M_B_B @ (all_B - fitted.mean_B)
-        values_D_B = centre_M_B[at_D] + noise_M_D_B[at_D, np.arange(_DRAWS)]
-        yield Curves(
-            accuracy_D_C=np.clip(values_D_B[:, :checkpoints], 0.0, 1.0),
-            nll_D_C=np.exp(values_D_B[:, checkpoints:]),
-        )
+        yield Curves.of(centre_M_B[at_D] + noise_M_D_B[at_D, np.arange(_DRAWS)])
 
 
 def _evidence_of_many(cov_M_B_B: FloatArray, residual_F_B: FloatArray) -> FloatArray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from overmem.records import Estimate
-from overmem.stats.measures import FloatArray
+from overmem.stats.arrays import FloatArray
 
 FPR = 0.01
 """Share of non-members that may be taken for members (2112.03570 reports TPR at low FPR)."""
@@ -65,11 +65,6 @@ def auroc_D(
     with np.errstate(invalid="ignore", divide="ignore"):
         pairs_D = counts_D_M.sum(axis=1) * counts_D_K.sum(axis=1)
         return np.asarray(np.einsum("dm,dm->d", counts_D_M, beaten_D_M) / 2 / pairs_D)
-
-
-def tpr_at_fpr(member_M: FloatArray, nonmember_K: FloatArray, fpr: float = FPR) -> float:
-    """Largest share of members found while at most `fpr` of the non-members are taken for members."""
-    return float(tpr_at_fpr_D(member_M, nonmember_K, *_once_each(member_M, nonmember_K), fpr=fpr)[0])
 
 
 def tpr_at_fpr_D(

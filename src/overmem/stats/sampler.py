@@ -11,12 +11,9 @@ Shape suffixes: C checkpoints, H first points, M kept points, K coordinates.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from overmem.stats.arrays import FloatArray, IntArray
 from overmem.stats.gaussian_process import COORDINATES, CurvePrior, curve_covariances, log_evidence
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 FIRST_POINTS = 1200
 KEPT_POINTS = 300
@@ -24,7 +21,7 @@ _RUNGS = (0.1, 0.35, 1.0)
 """Share of the log likelihood that counts at each rung."""
 _MOVES = (0.3, 0.1, 0.04)
 """Spread of the Metropolis moves tried at each rung, as a share of a coordinate's range."""
-_TOUCHED = 0.4
+_MOVE_PROBABILITY = 0.4
 """Chance that a coordinate takes part in a move."""
 _SEED = 20250804
 
@@ -57,7 +54,9 @@ def sample_scales(
         points, cov, evidence = points[chosen_M], cov[chosen_M], evidence[chosen_M]
         counted = rung
         for spread in _MOVES:
-            step_M_K = spread * rng.standard_normal(points.shape) * (rng.random(points.shape) < _TOUCHED)
+            step_M_K = (
+                spread * rng.standard_normal(points.shape) * (rng.random(points.shape) < _MOVE_PROBABILITY)
+            )
             tried = (points + step_M_K) % 1.0
             tried_cov, tried_evidence = explain(tried)
             taken_M = np.log(rng.random(KEPT_POINTS)) < rung * (tried_evidence - evidence)

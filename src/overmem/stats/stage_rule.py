@@ -11,14 +11,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
 from overmem.records import STAGES
 from overmem.rule import Rule
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
+from overmem.stats.arrays import BoolArray, FloatArray, IntArray
 
 LEARNING, FIT, OVER_MEMORIZED, OVERFIT, UNSTABLE = range(len(STAGES))
 NO_ONSET = -1

@@ -12,7 +12,14 @@ from overmem.auditing.session import Progress
 from overmem.errors import OvermemError, RunError
 from overmem.sweeping.config import Sweep
 from overmem.sweeping.work import Task, do_task, record_failure
-from overmem.workers.ray_pool import RayPool, SharedFolder, connected, devices, needs_of, shared_folder
+from overmem.workers.ray_pool import (
+    RayPool,
+    SharedFolder,
+    connected,
+    devices,
+    resources_per_worker,
+    shared_folder,
+)
 
 
 class Executor(Protocol):
@@ -72,7 +79,7 @@ class RayExecutor:
         """See `Executor`; a cell that ends worker after worker has failed."""
         by_name = {task.cell.name: task for task in tasks}
         calls = [(name, lambda worker, task=task: worker.do.remote(task)) for name, task in by_name.items()]
-        for name, found in self.pool.share(calls):
+        for name, found in self.pool.run(calls):
             task = by_name[name]
             if isinstance(found, RunError):
                 raise found
@@ -102,7 +109,12 @@ def open_executor(
         device, n = devices(library.cluster_resources(), str(sweep.audit.get("device", "auto")), workers)
         with shared_folder(Path(sweep.output).absolute()) as place:
             pool = RayPool(
-                library, Worker, place, needs=needs_of(device), workers=min(n, max(1, most)), tell=progress
+                library,
+                Worker,
+                place,
+                resources=resources_per_worker(device),
+                workers=min(n, max(1, most)),
+                on_update=progress,
             )
             try:
                 yield RayExecutor(pool)

@@ -7,16 +7,14 @@ sweep that was stopped continues where it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock, Timeout
 
-from overmem.artifacts.store import Store, write_text_atomic
+from overmem.artifacts.store import Store, locked_folder, write_text_atomic
 from overmem.auditing.options import resolve_options
 from overmem.auditing.session import Progress
 from overmem.errors import OvermemError, RunError
@@ -32,7 +30,7 @@ from overmem.sweeping.page.html import write_sweep_report
 from overmem.sweeping.record import CellState, SweepResult
 from overmem.sweeping.summary import baseline_notes, make_family, points_table
 from overmem.sweeping.work import Task, cell_key, cell_record, is_done
-from overmem.tasks.sources import load_apart, load_examples
+from overmem.tasks.sources import load_disjoint, load_examples
 from overmem.training.resume import same_recipe
 from overmem.training.settings import lora_config, sft_config
 
@@ -40,8 +38,6 @@ OnCell = Callable[[CellState, int, int], None]
 """Called with a cell that has just ended, how many have, and how many there are."""
 SWEEP_NAME = "sweep.yaml"
 """Where a sweep's folder keeps what was asked for."""
-LOCK_NAME = ".lock"
-"""Held while a sweep is at work; the system lets go of it when the process ends."""
 
 
 def sweep(
@@ -78,7 +74,13 @@ def sweep(
     cells = make_cells(asked)
     check_cells(asked, cells)
     folder = Path(asked.output)
-    with _alone(folder):
+    taken = RunError(
+        "another `overmem sweep` is at work in this folder",
+        got=folder,
+        next_step="wait for it, stop it, or pass --output for another folder",
+    )
+    # Two that train one cell would overwrite each other's checkpoints.
+    with locked_folder(folder, taken):
         write_text_atomic(folder / SWEEP_NAME, yaml.safe_dump(asked.model_dump(mode="json"), sort_keys=False))
         todo = [cell for cell in cells if not is_done(cell, asked)]
         told = progress or (lambda *_: None)
@@ -94,29 +96,6 @@ def sweep(
             write_text_atomic(folder / "points.csv", points_table(result.families).write_csv())
         write_sweep_report(result, folder / "report.html", title=folder.name)
     return result
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other sweeps out of a folder: two that train one cell would overwrite each other's checkpoints.
-
-    Raises:
-        RunError: one is at work in it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK_NAME)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise RunError(
-            "another `overmem sweep` is at work in this folder",
-            got=folder,
-            next_step="wait for it, stop it, or pass --output for another folder",
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def open_sweep(
@@ -174,7 +153,7 @@ def _check_cell(sweep: Sweep, cell: Cell, read: dict[tuple[str, ...], int]) -> N
         if (source,) not in read:
             read[source,] = len(load_examples(source).examples)
     if sweep.confirm is not None and (sweep.confirm, options.val) not in read:
-        apart = load_apart(
+        apart = load_disjoint(
             sweep.confirm,
             options.val,
             "problems that are to choose nothing are among those that choose",

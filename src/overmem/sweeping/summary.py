@@ -21,8 +21,8 @@ import polars as pl
 
 from overmem.records import Verdict
 from overmem.rule import Rule
+from overmem.stats.arrays import FloatArray
 from overmem.stats.intervals import perplexity
-from overmem.stats.measures import FloatArray
 from overmem.stats.moments import Moments, measure_curves, measure_seeds
 from overmem.sweeping.edges import find_edges
 from overmem.sweeping.record import Choice, Family, Group, Point, epoch_of

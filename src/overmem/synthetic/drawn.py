@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
 
 from overmem.errors import DataError
 from overmem.records import Example
@@ -19,30 +19,25 @@ SIZES = {"train": 8000}
 OTHER_SIZE = 1000
 
 
-class Bounds(Protocol):
+@dataclass(frozen=True)
+class HashRange:
     """A split holds the problems whose hash bucket (0..99) is in [low, high)."""
 
-    @property
-    def low(self) -> int:
-        """First bucket."""
+    low: int
+    high: int
 
-    @property
-    def high(self) -> int:
-        """Bucket after the last."""
+    def may_hold(self, key: str) -> bool:
+        """Whether the problem of a key falls into the split."""
+        return self.low <= hash_bucket(key) < self.high
 
 
-S = TypeVar("S", bound=Bounds)
+S = TypeVar("S", bound=HashRange)
 P = TypeVar("P")
 
 
 def hash_bucket(key: str) -> int:
     """0..99 from a problem's key; decides which split may hold the problem."""
     return int(hashlib.sha256(key.encode()).hexdigest(), 16) % 100
-
-
-def may_hold(split: Bounds, key: str) -> bool:
-    """Whether the problem of a key falls into a split."""
-    return split.low <= hash_bucket(key) < split.high
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +96,7 @@ class DrawnTask(Generic[S, P]):
             if problem is None:
                 continue
             key = self.key(problem)
-            if key in seen or not may_hold(split, key):
+            if key in seen or not split.may_hold(key):
                 continue
             seen.add(key)
             examples.append(self.to_example(problem, f"{name}-{len(examples)}", draw, rng))
@@ -117,12 +112,39 @@ class DrawnTask(Generic[S, P]):
             meta={**self.describe(problem), "draw": draw},
         )
 
+    def restated(self, example: Example, problem: P, rng: random.Random) -> Example:
+        """The example with the text and answer of another problem, and one of its solutions."""
+        return replace(
+            example,
+            prompt=self.write_prompt(problem),
+            completion=self.write_solution(problem, rng),
+            answer=self.answer(problem),
+        )
+
     def recall(self, example: Example) -> P | None:
         """The problem behind an example, drawn again; None when it is not one of `load_split`, as it was."""
         draw = str(example.meta.get("draw", ""))
         split = self.splits.get(draw.rpartition("/")[0])
         problem = None if split is None else self.draw(random.Random(f"{self.name}/{draw}"), split)
         return problem if problem is not None and self.write_prompt(problem) == example.prompt else None
+
+
+def reordered(task: DrawnTask[Any, Any], example: Example, seed: int) -> Example | None:
+    """The same problem with its sentences told in another order, any other equally likely; the answer stays.
+
+    Args:
+        task: whose problems keep the order of their sentences in `order`, two or more.
+        example: an example of its `load_split`.
+        seed: with the example's id, decides the order.
+
+    Returns:
+        The example with a new prompt; None when it is not of `load_split` or has been changed since.
+    """
+    problem = task.recall(example)
+    if problem is None:
+        return None
+    order = another_order(problem.order, random.Random(f"{seed}/order/{example.id}"))
+    return replace(example, prompt=task.write_prompt(replace(problem, order=order)))
 
 
 def another_order(order: tuple[int, ...], rng: random.Random) -> tuple[int, ...]:

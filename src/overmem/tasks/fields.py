@@ -74,10 +74,10 @@ def read_messages(value: object, where: str) -> tuple[Message, ...]:
 
 def required_text(row: Mapping[str, object], key: str, where: str) -> str:
     """A field that must be there and hold text, without whitespace at its ends."""
-    return whole_text(row, key, where).strip()
+    return required_raw_text(row, key, where).strip()
 
 
-def whole_text(row: Mapping[str, object], key: str, where: str) -> str:
+def required_raw_text(row: Mapping[str, object], key: str, where: str) -> str:
     """A field that must be there and hold text, to the letter."""
     value = row.get(key)
     if isinstance(value, str):

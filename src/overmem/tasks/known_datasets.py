@@ -16,8 +16,8 @@ from typing import Any
 from overmem.errors import DataError
 from overmem.grading.answers import after_marker, canonical_answer, number_text, plain_number
 from overmem.records import Example
-from overmem.tasks.fields import required_text, whole_text
-from overmem.tasks.quizzes import arc_example, commonsenseqa_example, scienceqa_example
+from overmem.tasks.fields import required_raw_text, required_text
+from overmem.tasks.multiple_choice import arc_example, commonsenseqa_example, scienceqa_example
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,14 +26,14 @@ class KnownDataset:
 
     name: str
     hub_id: str
-    config: str | None
-    """Hub configuration, None when there is only one."""
-    default_split: str
-    """Split read when none is named: the one that results are usually reported on."""
     description: str
     """What becomes prompt, completion and answer, in words."""
     to_example: Callable[[Mapping[str, Any], str, str], Example | None]
     """(row, id, where) -> Example, or None for a row to leave out; `where` names the row in errors."""
+    config: str | None = None
+    """Hub configuration, None when there is only one."""
+    default_split: str = "test"
+    """Split read when none is named: the one that results are usually reported on."""
     grader: str = "math"
     leaves_out: str = ""
     """Which rows are left out, in words."""
@@ -90,12 +90,12 @@ def metamathqa_example(row: Mapping[str, Any], example_id: str, where: str) -> E
 
 def humaneval_example(row: Mapping[str, Any], example_id: str, where: str) -> Example:
     """A function to complete: the prompt is its head, the completion its body, both to the letter."""
-    prompt, entry_point = whole_text(row, "prompt", where), required_text(row, "entry_point", where)
-    tests = f"{whole_text(row, 'test', where)}\n\ncheck({entry_point})\n"
+    prompt, entry_point = required_raw_text(row, "prompt", where), required_text(row, "entry_point", where)
+    tests = f"{required_raw_text(row, 'test', where)}\n\ncheck({entry_point})\n"
     return Example(
         str(row.get("task_id") or example_id),
         prompt,
-        whole_text(row, "canonical_solution", where),
+        required_raw_text(row, "canonical_solution", where),
         meta={"tests": tests, "entry_point": entry_point, "prefix": prompt},
     )
 
@@ -208,14 +208,12 @@ KNOWN: dict[str, KnownDataset] = {
             name="gsm8k",
             hub_id="openai/gsm8k",
             config="main",
-            default_split="test",
             description="gsm8k: prompt from `question`, completion from `answer`, final answer after `####`",
             to_example=gsm8k_example,
         ),
         KnownDataset(
             name="metamathqa",
             hub_id="meta-math/MetaMathQA",
-            config=None,
             default_split="train",
             description="metamathqa: prompt from `query`, completion from `response`, answer after "
             "`The answer is:`",
@@ -224,8 +222,6 @@ KNOWN: dict[str, KnownDataset] = {
         KnownDataset(
             name="svamp",
             hub_id="ChilleD/SVAMP",
-            config=None,
-            default_split="test",
             description="svamp: prompt from `Body` and `Question`, completion from `Equation`,"
             " answer `Answer`",
             to_example=svamp_example,
@@ -233,7 +229,6 @@ KNOWN: dict[str, KnownDataset] = {
         KnownDataset(
             name="gsm_hard",
             hub_id="reasoning-machines/gsm-hard",
-            config=None,
             default_split="train",
             description="gsm_hard: prompt from `input`, completion and answer from `target` (no reasoning)",
             to_example=gsm_hard_example,
@@ -241,8 +236,6 @@ KNOWN: dict[str, KnownDataset] = {
         KnownDataset(
             name="humaneval",
             hub_id="openai/openai_humaneval",
-            config=None,
-            default_split="test",
             description="humaneval: prompt, completion from `canonical_solution`, tests from `test`",
             to_example=humaneval_example,
             grader="code",
@@ -251,7 +244,6 @@ KNOWN: dict[str, KnownDataset] = {
             name="mbpp",
             hub_id="google-research-datasets/mbpp",
             config="full",
-            default_split="test",
             description="mbpp: prompt from `text` and `test_list`, completion from `code`, tests `test_list`",
             to_example=mbpp_example,
             grader="code",
@@ -260,7 +252,6 @@ KNOWN: dict[str, KnownDataset] = {
             name="arc",
             hub_id="allenai/ai2_arc",
             config="ARC-Challenge",
-            default_split="test",
             description="arc: prompt from `question` and `choices`, answer from `answerKey`",
             to_example=arc_example,
             grader="choice",
@@ -268,8 +259,6 @@ KNOWN: dict[str, KnownDataset] = {
         KnownDataset(
             name="scienceqa",
             hub_id="derek-thomas/ScienceQA",
-            config=None,
-            default_split="test",
             description="scienceqa: prompt from `hint`, `question` and `choices`, completion from `solution`",
             to_example=scienceqa_example,
             grader="choice",
@@ -278,7 +267,6 @@ KNOWN: dict[str, KnownDataset] = {
         KnownDataset(
             name="commonsenseqa",
             hub_id="tau/commonsense_qa",
-            config=None,
             default_split="validation",
             description="commonsenseqa: prompt from `question` and `choices`, answer from `answerKey`",
             to_example=commonsenseqa_example,

@@ -81,10 +81,10 @@ def check_vocab(rendered: Iterable[Rendered], embedding_rows: int) -> None:
     Raises:
         DataError: an id is `embedding_rows` or more.
     """
-    refuse_foreign_ids(max((max(item.input_ids) for item in rendered), default=-1), embedding_rows)
+    check_largest_id(max((max(item.input_ids) for item in rendered), default=-1), embedding_rows)
 
 
-def refuse_foreign_ids(largest: int, embedding_rows: int) -> None:
+def check_largest_id(largest: int, embedding_rows: int) -> None:
     """`check_vocab` when the largest id is known.
 
     Raises:

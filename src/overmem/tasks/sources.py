@@ -121,7 +121,7 @@ def load_examples(source: str) -> LoadedData:
     )
 
 
-def load_apart(source: str, other: str, what: str, next_step: str = "") -> tuple[Example, ...]:
+def load_disjoint(source: str, other: str, what: str, next_step: str = "") -> tuple[Example, ...]:
     """The examples of a source that must share no prompt with another one.
 
     Args:

@@ -12,34 +12,10 @@ from typing import Literal
 
 from overmem.errors import DataError
 from overmem.records import Example
-from overmem.tasks.rendered import (
-    Rendered,
-    Tokenizer,
-    check_all_fit,
-    check_fits,
-    check_vocab,
-    data_fingerprint,
-    fingerprint,
-    preview,
-    refuse_foreign_ids,
-)
-
-__all__ = [
-    "Rendered",
-    "Template",
-    "Tokenizer",
-    "check_all_fit",
-    "check_fits",
-    "check_vocab",
-    "data_fingerprint",
-    "fingerprint",
-    "preview",
-    "refuse_foreign_ids",
-    "render",
-]
+from overmem.tasks.rendered import Rendered, Tokenizer
 
 _KINDS = ("auto", "chat", "plain")
-TODAY = datetime(2024, 7, 26)
+TEMPLATE_DATE = datetime(2024, 7, 26)
 """The day that it is for chat templates which print one, so that a problem is the same tokens on every day:
 that which Llama 3's template names where it knows none."""
 _CODES = "aAbBdHIjmMpSyY"
@@ -146,7 +122,7 @@ def _chat_texts(example: Example, tokenizer: Tokenizer, template: Template) -> t
     messages = _chat_messages(example, template)
     turn = {"role": "assistant", "content": _filled_completion(example, template)}
     try:
-        day = _on_one_day(tokenizer)
+        day = _fixed_date_template(tokenizer)
         prompt: str = tokenizer.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=True, **day
         )
@@ -168,13 +144,13 @@ def _chat_texts(example: Example, tokenizer: Tokenizer, template: Template) -> t
     return prompt, full[len(prompt) :]
 
 
-def _on_one_day(tokenizer: Tokenizer) -> dict[str, str]:
+def _fixed_date_template(tokenizer: Tokenizer) -> dict[str, str]:
     """The chat template with a clock that stands still, where it asks for the time."""
     text = tokenizer.get_chat_template()
     if "strftime_now" not in text:
         return {}
     # Functions given as arguments do not reach the template (transformers makes text of them); macros do.
-    filled = "".join(f"|replace('%{code}', '{TODAY.strftime('%' + code)}')" for code in _CODES)
+    filled = "".join(f"|replace('%{code}', '{TEMPLATE_DATE.strftime('%' + code)}')" for code in _CODES)
     return {
         "chat_template": "{% macro strftime_now(format) %}{{ format" + filled + " }}{% endmacro %}" + text
     }

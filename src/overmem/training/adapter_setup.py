@@ -18,7 +18,7 @@ from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file
 
 from overmem.errors import RecipeError
-from overmem.models.adapters import WEIGHTS, Pair, first_factors, make_plain, outputs_first, split_plain
+from overmem.models.adapters import WEIGHTS, Pair, initial_factors, make_plain, outputs_first, split_plain
 from overmem.training.reweighted import ReweightedSFTTrainer
 
 
@@ -125,4 +125,4 @@ def _first_factors(name: str, layer: Any, init: str) -> Pair:
             got=f"r {rank}, and {name} of shape {tuple(weight.shape)}",
             expected=f"lora.r of at most {min(weight.shape)}",
         )
-    return first_factors(weight, rank, layer.scaling["default"], init)
+    return initial_factors(weight, rank, layer.scaling["default"], init)

@@ -17,8 +17,9 @@ from overmem.monitor.callback import OverMemorizationMonitor
 from overmem.monitor.retention import BASE, CheckpointRetention, remove_retained
 from overmem.recipe.methods import lora_fields
 from overmem.recipe.schema import RECIPE_NAME, Recipe, dump_recipe
+from overmem.tasks.rendered import check_all_fit, check_largest_id
 from overmem.tasks.sources import load_examples
-from overmem.tasks.template import Template, check_all_fit, refuse_foreign_ids, render
+from overmem.tasks.template import Template, render
 from overmem.training.adapter_setup import AdaptingTrainer
 from overmem.training.loading import load_model
 from overmem.training.resume import check_output, is_trained
@@ -145,7 +146,7 @@ def tokenized(source: str, tokenizer: Any, recipe: Recipe, limit: int | None) ->
 
 def check_ids(data: Dataset, rows: int) -> None:
     """Refuse token ids that the model has no embedding for."""
-    refuse_foreign_ids(max(max(ids) for ids in data["input_ids"]), rows)
+    check_largest_id(max(max(ids) for ids in data["input_ids"]), rows)
 
 
 class _ProgressCallback(TrainerCallback):

@@ -23,7 +23,8 @@ from overmem.axes.accuracy import measures as accuracy_measures
 from overmem.errors import ArtifactError, RunError
 from overmem.records import Cost, to_plain
 from overmem.rule import DEFAULT_RULE, Rule
-from overmem.stats.measures import FloatArray, Measure
+from overmem.stats.arrays import FloatArray
+from overmem.stats.measures import Measure
 from overmem.stats.paired import bootstrap
 from overmem.verdict.costs import compare_measured, measure_axes
 from overmem.verdict.diagnose import open_audit

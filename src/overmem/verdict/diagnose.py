@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from overmem.artifacts.jobs import TRAIN_SCORES, VAL_ANSWERS, VAL_SCORES
@@ -27,6 +26,7 @@ from overmem.errors import ArtifactError, RunError
 from overmem.formatting import base_left_out_text, until_decided_text
 from overmem.records import CheckpointSummary, Estimate, JudgedReferences, Severity, Verdict
 from overmem.rule import DEFAULT_RULE, Rule
+from overmem.stats.arrays import FloatArray
 from overmem.stats.excess import MIN_EXCESS_NATS, split_excess, temperature_gap
 from overmem.stats.intervals import nll_estimate
 from overmem.stats.moments import measure_curves
@@ -38,8 +38,6 @@ from overmem.verdict.warnings.majority_baseline import baseline_note, majority_b
 from overmem.verdict.warnings.staleness import staleness_notes
 from overmem.verdict.warnings.style_shift import detect_style_shift, untested
 from overmem.verdict.warnings.truncation import truncation_notes
-
-FloatArray = npt.NDArray[np.float64]
 
 
 class HasStore(Protocol):
@@ -179,7 +177,7 @@ def explain_severity(store: Store, manifest: Manifest, verdict: Verdict, ids: Se
     split = split_excess(logprob_T, top1_T, _flat(rows[1], "logprob"), _flat(rows[1], "is_top1").astype(bool))
     grid = manifest.temperatures
     nll_N_G = nll_at_temperatures(rows[0], len(grid))
-    gap, _ = temperature_gap(nll_N_G, rows[0]["n_tokens"].to_numpy().astype(np.float64), grid.index(1.0))
+    (gap,) = temperature_gap(nll_N_G, rows[0]["n_tokens"].to_numpy().astype(np.float64), grid.index(1.0))
     return dataclasses.replace(
         verdict.severity,
         own_path_share=split.own_path_share,

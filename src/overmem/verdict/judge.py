@@ -17,6 +17,7 @@ import numpy.typing as npt
 from overmem.records import STAGES, CheckpointSummary, Estimate, Onset, Severity, Verdict
 from overmem.rule import Rule
 from overmem.stats import stage_rule
+from overmem.stats.arrays import FloatArray, IntArray
 from overmem.stats.checks import check_labels, check_rows
 from overmem.stats.intervals import (
     accuracy_estimate,
@@ -28,9 +29,6 @@ from overmem.stats.intervals import (
 from overmem.stats.moments import Moments, measure_seeds
 from overmem.stats.posterior import Curves, FittedPrior, draw_curves, draw_with_more_problems, fit_prior
 from overmem.verdict.recommendation import advise
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 MIN_PROBLEMS = 30
 """Fewer problems are too few for standard errors, so no stage is given."""

@@ -18,7 +18,8 @@ import numpy as np
 
 from overmem.records import STAGES, Estimate
 from overmem.rule import Rule
-from overmem.stats.excess import Bools, Floats, split_excess
+from overmem.stats.arrays import BoolArray, FloatArray
+from overmem.stats.excess import split_excess
 from overmem.stats.intervals import (
     accuracy_estimate,
     nll_difference,
@@ -62,8 +63,8 @@ class TokenRow:
     """Val tokens of one point, end to end, to take excess apart; not kept on disk."""
 
     step: int
-    logprob_T: Floats = field(repr=False)
-    is_top1_T: Bools = field(repr=False)
+    logprob_T: FloatArray = field(repr=False)
+    is_top1_T: BoolArray = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,12 +14,13 @@ import numpy as np
 
 from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
 from overmem.artifacts.manifest import Manifest
-from overmem.artifacts.rows import Core, FloatArray, read_core
+from overmem.artifacts.rows import Core, read_core
 from overmem.artifacts.store import Store
 from overmem.axes import CORE
 from overmem.errors import ArtifactError, RunError
 from overmem.records import Cost, Verdict
 from overmem.rule import DEFAULT_RULE, Rule
+from overmem.stats.arrays import FloatArray
 from overmem.verdict.costs import axis_warnings, compare_measured, measure_axes
 from overmem.verdict.diagnose import judge_store, open_audit
 from overmem.verdict.judge import judge_by

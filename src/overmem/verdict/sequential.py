@@ -19,19 +19,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from overmem.records import STAGES
 from overmem.rule import Rule
 from overmem.stats import stage_rule
+from overmem.stats.arrays import BoolArray, FloatArray, IntArray
 from overmem.stats.moments import measure_curves
 from overmem.stats.posterior import draw_curves, fit_prior
-from overmem.stats.predictive import imagine_futures
+from overmem.stats.predictive import draw_futures
 from overmem.verdict.judge import missing_evidence, stage_codes_of
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 MOST_CHANCE = 0.05
 """Highest chance that the rest would change a stage at which the run counts as decided."""
@@ -117,7 +113,7 @@ def look_at(
         rng = np.random.default_rng(rule.seed)
         changed_F = [
             _changes(stage_rule.stage_shares(stage_codes_of(future, steps_C, rule)), likely_C, given_C, rule)
-            for future in imagine_futures(fitted, moments, curves, n_all, rng)
+            for future in draw_futures(fitted, moments, curves, n_all, rng)
         ]
         chance = float(np.mean(changed_F))
     stages = [STAGES[k] if given else "undetermined" for k, given in zip(likely_C, given_C, strict=True)]

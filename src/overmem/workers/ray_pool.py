@@ -82,7 +82,11 @@ class PoolWorker(Protocol):
 
 
 class RayPool:
-    """Workers, of which those that die are replaced."""
+    """Workers, of which those that die are replaced.
+
+    Ray's `max_restarts` and `max_task_retries` make a task wait until its own worker is there again, while
+    others are idle, and without end where no device is free for it; here it goes to the next free worker.
+    """
 
     def __init__(
         self,
@@ -90,9 +94,9 @@ class RayPool:
         kind: type[PoolWorker],
         setup: Any,
         *,
-        needs: Mapping[str, int],
+        resources: Mapping[str, int],
         workers: int,
-        tell: Callable[..., None],
+        on_update: Callable[..., None],
     ) -> None:
         """Start the workers.
 
@@ -100,16 +104,22 @@ class RayPool:
             ray: the library, connected to a cluster.
             kind: the workers' class.
             setup: what they open.
-            needs: Ray's resources for each worker.
+            resources: Ray's resources for each worker.
             workers: how many.
-            tell: called with the four parts of each of the workers' update.
+            on_update: called with the four parts of each of the workers' update.
         """
-        self._ray, self._kind, self._setup, self._needs, self._updates = ray, kind, setup, needs, tell
+        self._ray, self._kind, self._setup, self._resources, self._on_update = (
+            ray,
+            kind,
+            setup,
+            resources,
+            on_update,
+        )
         self._progress_queue = ray.remote(ProgressQueue).options(num_cpus=0).remote()
         self._opening: dict[Any, Any] = {}
         self._idle: list[Any] = []
         self._busy: dict[Any, tuple[Any, str]] = {}
-        self._unopened = 0
+        self._failed_starts = 0
         for _ in range(workers):
             self._start_worker()
 
@@ -119,7 +129,7 @@ class RayPool:
             self._ray.kill(worker)
         self._ray.kill(self._progress_queue)
 
-    def share(self, tasks: Iterable[tuple[str, Callable[[Any], Any]]]) -> Iterator[tuple[str, Any]]:
+    def run(self, tasks: Iterable[tuple[str, Callable[[Any], Any]]]) -> Iterator[tuple[str, Any]]:
         """Share named tasks out and yield what comes of each; one whose worker died goes to another.
 
         What ends worker after worker comes back as a `WorkerError`.
@@ -164,7 +174,7 @@ class RayPool:
                 yield name, found
 
     def _start_worker(self) -> None:
-        worker = self._ray.remote(self._kind).options(**self._needs).remote()
+        worker = self._ray.remote(self._kind).options(**self._resources).remote()
         self._opening[worker.open.remote(self._setup, self._progress_queue)] = worker
 
     def _worker_opened(self, reference: Any) -> None:
@@ -173,8 +183,8 @@ class RayPool:
         try:
             error = self._ray.get(reference)
         except self._ray.exceptions.RayError as lost:
-            self._unopened += 1
-            if self._unopened == MAX_CRASHES:
+            self._failed_starts += 1
+            if self._failed_starts == MAX_CRASHES:
                 raise WorkerError(
                     "the workers cannot start",
                     got=_first_lines(lost),
@@ -184,7 +194,7 @@ class RayPool:
             return
         if error is not None:
             raise error
-        self._unopened = 0
+        self._failed_starts = 0
         self._idle.append(worker)
 
     def _replace(self, worker: Any) -> None:
@@ -196,14 +206,14 @@ class RayPool:
         """Pass the workers' update on."""
         with suppress(self._ray.exceptions.RayError):
             for update in self._ray.get(self._progress_queue.drain.remote(), timeout=POLL_SECONDS):
-                self._updates(*update)
+                self._on_update(*update)
 
     def _no_worker_left(self) -> WorkerError:
         there = ", ".join(f"{n:g} {kind}" for kind, n in sorted(self._ray.available_resources().items()))
         return WorkerError(
             f"no worker could start within {START_SECONDS:.0f} s",
             got=f"free at the cluster: {there}",
-            expected=", ".join(f"{kind}={n}" for kind, n in self._needs.items()),
+            expected=", ".join(f"{kind}={n}" for kind, n in self._resources.items()),
             next_step="free devices, or ask for fewer or other ones with --workers and --device",
         )
 
@@ -282,7 +292,7 @@ def devices(resources: dict[str, float], device: str, workers: int | None) -> tu
     return device, workers or there
 
 
-def needs_of(device: str) -> dict[str, int]:
+def resources_per_worker(device: str) -> dict[str, int]:
     """Ray's resources for a worker on one device of this kind."""
     return {"num_cpus": 1, "num_gpus": 1 if device == "cuda" else 0}
 

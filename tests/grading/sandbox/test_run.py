@@ -21,7 +21,9 @@ from overmem.grading.grade import grade
 from overmem.grading.sandbox import Limits, inside, policy, run, run_code
 from overmem.records import Example
 
-pytestmark = pytest.mark.skipif(policy.why_not_here() is not None, reason="no sandbox on this platform")
+pytestmark = pytest.mark.skipif(
+    policy.unsupported_platform() is not None, reason="no sandbox on this platform"
+)
 
 QUICK = Limits(cpu_seconds=1, wall_seconds=10, memory_bytes=256 * 2**20)
 RIGHT = "def f(x):\n    return x + 1\n"
@@ -354,8 +356,8 @@ def test_answers_vote_by_syntax():
         "def f( x ):\n    # one more\n    return (x + 1)",
         'def f(x):\n    "Adds."\n    return x+1',
     ]
-    assert len({inside.outline(code) for code in same}) == 1
-    assert inside.outline("def f(x):\n    return 1 + x") != inside.outline(RIGHT)
-    assert inside.outline("x = " + "+".join("1" * 5000)) == ""
+    assert len({inside.normalized_syntax(code) for code in same}) == 1
+    assert inside.normalized_syntax("def f(x):\n    return 1 + x") != inside.normalized_syntax(RIGHT)
+    assert inside.normalized_syntax("x = " + "+".join("1" * 5000)) == ""
     assert graded(same[0]).answer == graded(same[1]).answer is not None
     assert graded("No.").answer is None

@@ -31,7 +31,7 @@ def test_a_key_may_end_in_a_line_break_and_is_never_shown(monkeypatch):
     address = parse_engine("openai:http://localhost:1")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-hush\n")
     server = Server(address, RetryPolicy(timeout_seconds=1))
-    assert server.public("it was sk-hush here") == "it was *** here"
+    assert server.redacted("it was sk-hush here") == "it was *** here"
     monkeypatch.setenv("OVERMEM_API_KEY", "sk-\nhush")
     with pytest.raises(EngineError, match="cannot be sent") as refused:
         Server(address, RetryPolicy(timeout_seconds=1))

@@ -5,10 +5,10 @@ import math
 
 import pytest
 
-from overmem.models.engines.dialect import DIALECTS, Question, read_answer, request_body
-from overmem.models.engines.transport import Unusable
+from overmem.models.engines.dialect import DIALECTS, CompletionRequest, read_answer, request_body
+from overmem.models.engines.transport import Retryable
 
-QUESTION = Question(
+QUESTION = CompletionRequest(
     ids=(1, 2, 3),
     text="a b c",
     max_new_tokens=9,
@@ -83,5 +83,5 @@ def test_log_probabilities_in_the_ways_that_servers_give_them(logprobs, mean):
     ],
 )
 def test_what_is_no_answer_is_asked_for_again(broken):
-    with pytest.raises(Unusable):
+    with pytest.raises(Retryable):
         read_answer(broken, ())

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from sklearn.calibration import calibration_curve
 
-from overmem.axes.calibration import expected_calibration_error, reliability
+from overmem.axes.calibration import ece_measure
 from overmem.reporting.exhibits.reliability import reliability_bins, token_items
 from tests.helpers.exhibits import token_rows
 
@@ -14,8 +15,11 @@ def test_reliability_bins_are_those_of_the_axis() -> None:
     right = (rng.random((40, 9)) < 0.6).tolist()
     items = token_items(token_rows(sure, right, sure))
     bins = reliability_bins(items, "val:score")
-    expected = reliability(items.confidence_M, items.correct_M)
-    assert [(b.n, pytest.approx(b.confidence), pytest.approx(b.accuracy.value)) for b in bins] == expected
+    accuracy, stated = calibration_curve(items.correct_M, items.confidence_M, n_bins=15, strategy="quantile")
+    assert [b.n for b in bins] == [24] * 15
+    assert [b.confidence for b in bins] == pytest.approx(stated)
+    assert [b.accuracy.value for b in bins] == pytest.approx(accuracy)
     assert all(b.accuracy.low <= b.accuracy.value <= b.accuracy.high for b in bins)
     gap = sum(b.n * abs(b.confidence - b.accuracy.value) for b in bins) / sum(b.n for b in bins)
-    assert gap == pytest.approx(expected_calibration_error(items.confidence_M, items.correct_M))
+    ece = ece_measure("ece", "val:score", 360, np.arange(360), items.confidence_M, items.correct_M)
+    assert gap == pytest.approx(ece.value())

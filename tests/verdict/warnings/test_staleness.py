@@ -190,6 +190,7 @@ def test_two_audits_of_one_run_do_not_mix(pico_run, val):
     with Store.of_run(pico_run).alone(), pytest.raises(ArtifactError, match="another overmem is measuring"):
         audit(pico_run, val)
     audit(pico_run, val)
+    assert not list(pico_run.rglob(".lock"))
 
 
 def test_a_manifest_of_another_tool_is_not_taken_for_ours(pico_run, val):

@@ -166,7 +166,7 @@ def forecast(session: Session, skipped: dict[str, str], peaks: Peaks | None = No
 
 def shape_of(session: Session, checkpoint: Checkpoint) -> Shape:
     """Sizes of a checkpoint's model, from its configuration and the headers of its files alone."""
-    whole = session.host.outline(checkpoint).config
+    whole = session.host.read_configs(checkpoint).config
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(whole, trust_remote_code=session.options.trust_remote_code)
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -255,7 +255,7 @@ def _answer_batch(session: Session, job: Job, items: Sequence[Rendered]) -> Batc
     answers = session.answers(job)
     longest = max(len(item.prompt_ids) for item in items)
     columns = longest + session.max_new_tokens(job.set)
-    config = host.outline(session.run.checkpoints[-1]).config
+    config = host.read_configs(session.run.checkpoints[-1]).config
     allowed = rows_at_once(config, host.dtype, host.device, columns, session.options.batch_tokens)
     waiting = min(len(items) * answers, CHUNK)
     rows = min(allowed, waiting)

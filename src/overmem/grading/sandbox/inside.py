@@ -41,19 +41,19 @@ def main(control: int) -> None:
     # The job holds the pass word, and could be read again.
     os.dup2(nothing, 0)
     os.close(nothing)
-    missing = lock_in(job)
-    say(control, f"missing {missing}" if missing else "locked")
+    missing = restrict_process(job)
+    report(control, f"missing {missing}" if missing else "locked")
     program = None if missing else assemble(job["prefix"], job["code"], job["entry_point"])
     if program is not None:
-        say(control, f"read {outline(program)}")
+        report(control, f"read {normalized_syntax(program)}")
         run(job["setup"], program, job["tests"])
-        say(control, job["password"])
+        report(control, job["password"])
     elif not missing:
-        say(control, "unreadable")
+        report(control, "unreadable")
     os._exit(0)
 
 
-def say(control: int, line: str) -> None:
+def report(control: int, line: str) -> None:
     """Write one line, whole."""
     left = line.encode() + b"\n"
     while left:
@@ -83,17 +83,17 @@ def assemble(prefix: str, code: str, entry_point: str) -> str | None:
         code: what the model wrote.
         entry_point: name of the function that is tested, or empty.
     """
-    alone = readable(code)
+    alone = parsable_lines(code)
     if not prefix:
         return alone
     if alone is not None and any(
         getattr(node, "name", None) == entry_point and entry_point for node in parse(alone).body
     ):
-        return alone if readable(prefix) is None else f"{prefix}\n\n{alone}"
-    return readable(prefix + code, after=prefix)
+        return alone if parsable_lines(prefix) is None else f"{prefix}\n\n{alone}"
+    return parsable_lines(prefix + code, after=prefix)
 
 
-def readable(source: str, after: str = "") -> str | None:
+def parsable_lines(source: str, after: str = "") -> str | None:
     """As many lines from the start as parse; None if only blanks would be left of what stands `after`."""
     lines = source.split("\n")
     while (kept := "\n".join(lines))[len(after) :].strip():
@@ -111,7 +111,7 @@ def parse(source: str) -> Any:
     return compile(source, "<answer>", "exec", _ONLY_TREE, dont_inherit=True)
 
 
-def outline(program: str) -> str:
+def normalized_syntax(program: str) -> str:
     """The program's syntax without layout, comments and docstrings; empty when it is nested too deeply."""
     try:
         return ascii(_syntax(parse(program)))
@@ -121,13 +121,13 @@ def outline(program: str) -> str:
 
 def _syntax(node: Any) -> Any:
     if isinstance(node, list):
-        return tuple(_syntax(child) for child in node if not _does_nothing(child))
+        return tuple(_syntax(child) for child in node if not _is_docstring(child))
     if not hasattr(node, "_fields"):
         return node
     return (type(node).__name__, *(_syntax(getattr(node, name, None)) for name in node._fields))
 
 
-def _does_nothing(node: Any) -> bool:
+def _is_docstring(node: Any) -> bool:
     """A text standing alone, as docstrings do."""
     is_expression = type(node).__name__ == "Expr"
     return is_expression and isinstance(getattr(node.value, "value", None), str)
@@ -136,7 +136,7 @@ def _does_nothing(node: Any) -> bool:
 # The lock.
 
 
-def lock_in(job: Mapping[str, Any]) -> str | None:
+def restrict_process(job: Mapping[str, Any]) -> str | None:
     """Give up everything that computing does not need, for good; the name of what could not be given up.
 
     Args:
@@ -159,7 +159,7 @@ def lock_in(job: Mapping[str, Any]) -> str | None:
     libc.capset(ctypes.byref((ctypes.c_uint32 * 2)(0x20080522, 0)), ctypes.byref((ctypes.c_uint32 * 6)()))
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         return _failed("no_new_privs")
-    return _landlock(libc) or _seccomp(libc, job["filter"]) or holes(libc, job["parent"])
+    return _landlock(libc) or _seccomp(libc, job["filter"]) or find_leak(libc, job["parent"])
 
 
 def _landlock(libc: Any) -> str | None:
@@ -203,7 +203,7 @@ def _seccomp(libc: Any, program: bytes) -> str | None:
     return _failed("seccomp (network, processes)") if failed else None
 
 
-def holes(libc: Any, parent: int) -> str | None:
+def find_leak(libc: Any, parent: int) -> str | None:
     """Try to get out, and to do what must still be possible; the name of the first thing that went wrong."""
     if libc.socket(2, 2, 0) >= 0:
         return "network: a socket could be opened"

@@ -77,7 +77,7 @@ _ALLOW, _DENY, _KILL = 0x7FFF0000, 0x00050000 | 38, 0x80000000
 """Go on; fail with ENOSYS, upon which C libraries try an older call; end the process."""
 
 
-def why_not_here() -> str | None:
+def unsupported_platform() -> str | None:
     """Why this platform can hold no sandbox; None when it may."""
     if sys.platform != "linux":
         return f"{platform.system()}, which has neither Landlock nor seccomp"

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from overmem.errors import GradeError
-from overmem.grading.sandbox.policy import seccomp_filter, why_not_here
+from overmem.grading.sandbox.policy import seccomp_filter, unsupported_platform
 
 _START = "import sys; sys.path.insert(0, sys.argv[1]); import inside; del sys.path[0]; inside.main({control})"
 """`inside` is imported from its folder, so that the package and what it needs are not."""
@@ -78,7 +78,7 @@ def run_code(
     Raises:
         GradeError: this machine cannot contain the code; then nothing of it was run.
     """
-    if (reason := why_not_here()) is not None or not sys.executable:
+    if (reason := unsupported_platform()) is not None or not sys.executable:
         raise _no_sandbox(reason or "a Python that does not know its own interpreter")
     limits = limits or Limits()
     password = secrets.token_hex(16)

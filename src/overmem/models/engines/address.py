@@ -42,7 +42,7 @@ class InProcess:
     """More of `vllm.LLM`'s own."""
 
 
-CHOSEN_ELSEWHERE = {
+RESERVED_ARGUMENTS = {
     "model": "the run decides it",
     "tokenizer": "the run decides it",
     "dtype": "pass --dtype",
@@ -67,7 +67,7 @@ def parse_engine(name: str) -> Address | InProcess | None:
     if kind not in ("openai", "openai-text") or not url:
         raise RunError(
             "unknown engine",
-            got=_public(name),
+            got=_redacted(name),
             expected="hf, vllm, openai:http://HOST:PORT, or openai-text:URL",
         )
     try:
@@ -76,7 +76,9 @@ def parse_engine(name: str) -> Address | InProcess | None:
     except ValueError as error:
         raise RunError("the engine's URL cannot be read", got=error) from None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise RunError("the engine's URL cannot be used", got=_public(url), expected="http://HOST:PORT[/v1]")
+        raise RunError(
+            "the engine's URL cannot be used", got=_redacted(url), expected="http://HOST:PORT[/v1]"
+        )
     if parts.username is not None or parts.password is not None:
         raise RunError(
             "a password in the engine's URL would be saved with the results",
@@ -103,9 +105,9 @@ def _arguments(text: str) -> dict[str, Any]:
                 got=part,
                 expected="--engine vllm:gpu_memory_utilization=0.4,max_model_len=4096",
             )
-        if name in CHOSEN_ELSEWHERE:
+        if name in RESERVED_ARGUMENTS:
             raise RunError(
-                "an argument of vLLM that is not the engine's", got=part, next_step=CHOSEN_ELSEWHERE[name]
+                "an argument of vLLM that is not the engine's", got=part, next_step=RESERVED_ARGUMENTS[name]
             )
         try:
             found[name] = json.loads(value)
@@ -129,6 +131,6 @@ def check_template(template: str | None) -> None:
         )
 
 
-def _public(text: str) -> str:
+def _redacted(text: str) -> str:
     """A URL without what might be a password."""
     return text if "@" not in text else text.partition(":")[0] + ":..." + text.rpartition("@")[2]

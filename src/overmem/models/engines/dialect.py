@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from overmem.models.engines.transport import Unusable
+from overmem.models.engines.transport import Retryable
 
 MOST_STOPS = 4
 """Stop strings that OpenAI's API allows."""
@@ -43,7 +43,7 @@ DIALECTS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class CompletionRequest:
     """One answer that is wanted."""
 
     ids: tuple[int, ...]
@@ -73,39 +73,39 @@ class ServedAnswer:
     """Tokens the server says the prompt had."""
 
 
-def request_body(dialect: Dialect, model: str, question: Question) -> dict[str, Any]:
+def request_body(dialect: Dialect, model: str, request: CompletionRequest) -> dict[str, Any]:
     """The JSON that asks for one answer."""
     body: dict[str, Any] = {
         "model": model,
-        "prompt": list(question.ids) if dialect.prompts == "token ids" else question.text,
-        "max_tokens": question.max_new_tokens,
+        "prompt": list(request.ids) if dialect.prompts == "token ids" else request.text,
+        "max_tokens": request.max_new_tokens,
     }
-    if question.seed is not None:
-        body["seed"] = question.seed
+    if request.seed is not None:
+        body["seed"] = request.seed
     if dialect.logprobs:
         body["logprobs"] = 1
     if dialect.sampling == "generation_config":
         # A setting left out here would be taken from the checkpoint's own.
         settings = {
-            "do_sample": question.temperature > 0,
+            "do_sample": request.temperature > 0,
             "top_k": 0,
             "top_p": 1.0,
             "repetition_penalty": 1.0,
             "no_repeat_ngram_size": 0,
             "min_new_tokens": 0,
             "num_beams": 1,
-            "eos_token_id": list(question.stop_ids),
-            "pad_token_id": question.stop_ids[0] if question.stop_ids else 0,
+            "eos_token_id": list(request.stop_ids),
+            "pad_token_id": request.stop_ids[0] if request.stop_ids else 0,
         }
-        if question.temperature > 0:
-            settings["temperature"] = question.temperature
+        if request.temperature > 0:
+            settings["temperature"] = request.temperature
         return body | {"generation_config": json.dumps(settings)}
-    body |= {"temperature": question.temperature, "top_p": 1.0, "stream": False}
-    if question.stop_texts:
-        body["stop"] = list(question.stop_texts[:MOST_STOPS])
+    body |= {"temperature": request.temperature, "top_p": 1.0, "stream": False}
+    if request.stop_texts:
+        body["stop"] = list(request.stop_texts[:MOST_STOPS])
     if dialect.sampling == "extended":
         body |= {
-            "stop_token_ids": list(question.stop_ids),
+            "stop_token_ids": list(request.stop_ids),
             "top_k": -1,
             "min_p": 0.0,
             "repetition_penalty": 1.0,
@@ -128,9 +128,9 @@ def read_answer(answer: Mapping[str, Any], stop_texts: Sequence[str]) -> ServedA
         if not isinstance(text, str):
             raise TypeError
     except (KeyError, IndexError, TypeError, AttributeError):
-        raise Unusable(f"JSON that is no completion: {str(dict(answer))[:120]}") from None
+        raise Retryable(f"JSON that is no completion: {str(dict(answer))[:120]}") from None
     if reason is None or reason in ("abort", "error", "content_filter"):
-        raise Unusable(f"an answer that was broken off (finish_reason {reason})")
+        raise Retryable(f"an answer that was broken off (finish_reason {reason})")
     usage = answer.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}
     cut = min((at for stop in stop_texts if (at := text.find(stop)) >= 0), default=None)

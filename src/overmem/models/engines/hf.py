@@ -7,7 +7,7 @@ from typing import Any
 
 from overmem.models.attention import shared_tokens
 from overmem.models.generation import Generation, generate
-from overmem.models.memory import rows_at_once, with_less
+from overmem.models.memory import halve_until_it_fits, rows_at_once
 from overmem.models.sampling import Sampling
 from overmem.records import Checkpoint
 
@@ -72,4 +72,4 @@ class HfEngine:
         columns = max(map(len, prompts)) - shared_tokens(model, prompts) + max_new_tokens
         weight = next(model.parameters())
         wanted = rows_at_once(model.config, weight.dtype, weight.device, columns, self.batch_tokens)
-        return with_less(answer, min(wanted, self._most or wanted))
+        return halve_until_it_fits(answer, min(wanted, self._most or wanted))

@@ -19,8 +19,8 @@ from overmem.errors import CheckpointError, EngineError
 from overmem.models.engines.address import Address
 from overmem.models.engines.dialect import (
     DIALECTS,
+    CompletionRequest,
     Dialect,
-    Question,
     ServedAnswer,
     read_answer,
     request_body,
@@ -30,15 +30,15 @@ from overmem.models.engines.transport import Refused, RetryPolicy, Server
 from overmem.models.sampling import Sampling, seed_of
 from overmem.records import Checkpoint
 
-OTHER_FORM = frozenset({400, 415, 422, 501})
+FORM_REFUSED = frozenset({400, 415, 422, 501})
 """Statuses with which servers refuse the form of a request, so that another form may be taken."""
 FIRST_ATTEMPTS = 3
 """For the first request of all: a wrong address should be said at once."""
-BATCHES_DEEP = 4
+REQUESTS_PER_WORKER = 4
 """Requests of a batch for each that is under way, so that slow answers do not leave the server idle."""
 
 
-class _Misread(EngineError):
+class _PromptMismatch(EngineError):
     """The server counts other prompt tokens than the audit."""
 
 
@@ -78,7 +78,7 @@ class OpenAiEngine:
     @property
     def in_flight(self) -> int:
         """See `Engine`."""
-        return BATCHES_DEEP * self.concurrency
+        return REQUESTS_PER_WORKER * self.concurrency
 
     def connect(
         self, checkpoints: Sequence[Checkpoint], tokenizer: Any, prompt: Sequence[int]
@@ -93,7 +93,7 @@ class OpenAiEngine:
         if not any(names.values()):
             raise EngineError(
                 f"the engine at {self.server.address.url} serves none of the checkpoints",
-                got=self._said_served(),
+                got=self._served_models_text(),
                 expected=", ".join(self._possible_names(checkpoint)[-1] for checkpoint in checkpoints),
                 next_step="serve them under these names, or say with --engine-model how they are called; "
                 "--engine-on-demand if the server loads what it is asked for",
@@ -145,8 +145,8 @@ class OpenAiEngine:
         # Samples are drawn at a temperature, and not every server gives log-probabilities without it.
         dialect = replace(self._dialect, logprobs=self._dialect.logprobs and sampling is None)
         samples = 1 if sampling is None else sampling.samples
-        questions = [
-            self._question(
+        requests = [
+            self._completion_request(
                 dialect,
                 prompt,
                 tokenizer,
@@ -158,22 +158,24 @@ class OpenAiEngine:
             for i, prompt in enumerate(prompts)
             for sample in range(samples)
         ]
-        tasks = [lambda q=question: self._answer(dialect, name, q, tokenizer) for question in questions]
-        answers = self.server.together(tasks, self.concurrency)
+        tasks = [lambda q=request: self._answer(dialect, name, q, tokenizer) for request in requests]
+        answers = self.server.run_all(tasks, self.concurrency)
         return [answers[i : i + samples] for i in range(0, len(answers), samples)]
 
-    def _answer(self, dialect: Dialect, model: str, question: Question, tokenizer: Any) -> ServedAnswer:
-        body = request_body(dialect, model, question)
+    def _answer(
+        self, dialect: Dialect, model: str, request: CompletionRequest, tokenizer: Any
+    ) -> ServedAnswer:
+        body = request_body(dialect, model, request)
         try:
             answer = self.server.ask(
-                "/completions", body, lambda found: read_answer(found, question.stop_texts)
+                "/completions", body, lambda found: read_answer(found, request.stop_texts)
             )
         except Refused as refusal:
             raise self._refused(refusal, model) from None
-        wrong = self._misread(answer, question)
+        wrong = self._prompt_mismatch(answer, request)
         if wrong is not None:
             raise wrong
-        check_uncut(answer, question.max_new_tokens, f"the engine at {self.server.address.url}")
+        check_uncut(answer, request.max_new_tokens, f"the engine at {self.server.address.url}")
         if answer.n_tokens < 0:
             written = len(tokenizer(answer.text, add_special_tokens=False)["input_ids"])
             answer = replace(answer, n_tokens=written + answer.finished)
@@ -186,35 +188,35 @@ class OpenAiEngine:
         for dialect in DIALECTS:
             if self.server.address.text_only and dialect.prompts != "text":
                 continue
-            question = self._question(dialect, prompt, tokenizer, stops, 1, temperature=1.0, seed=1)
-            taken = self._try(dialect, model, question)
+            request = self._completion_request(dialect, prompt, tokenizer, stops, 1, temperature=1.0, seed=1)
+            taken = self._try(dialect, model, request)
             if isinstance(taken, ServedAnswer):
                 richer = replace(dialect, logprobs=True)
-                greedy = replace(question, temperature=0.0, seed=None)
+                greedy = replace(request, temperature=0.0, seed=None)
                 told = self._try(richer, model, greedy)
                 knows = isinstance(told, ServedAnswer) and told.mean_logprob == told.mean_logprob
                 return richer if knows else dialect
             failures.append(taken)
         # That a prompt is read otherwise says more than that another form of request is not known.
-        raise next((failure for failure in failures if isinstance(failure, _Misread)), failures[-1])
+        raise next((failure for failure in failures if isinstance(failure, _PromptMismatch)), failures[-1])
 
-    def _try(self, dialect: Dialect, model: str, question: Question) -> ServedAnswer | EngineError:
-        body = request_body(dialect, model, question)
+    def _try(self, dialect: Dialect, model: str, request: CompletionRequest) -> ServedAnswer | EngineError:
+        body = request_body(dialect, model, request)
         try:
             answer = self.server.ask(
                 "/completions",
                 body,
-                lambda found: read_answer(found, question.stop_texts),
+                lambda found: read_answer(found, request.stop_texts),
                 # Without a list of models this is the first that is asked of the server.
                 FIRST_ATTEMPTS if self.on_demand else None,
             )
         except Refused as refusal:
-            if refusal.status not in OTHER_FORM:
+            if refusal.status not in FORM_REFUSED:
                 raise self._refused(refusal, model) from None
             return self._refused(refusal, model)
-        return self._misread(answer, question) or answer
+        return self._prompt_mismatch(answer, request) or answer
 
-    def _question(
+    def _completion_request(
         self,
         dialect: Dialect,
         prompt: Sequence[int],
@@ -224,8 +226,8 @@ class OpenAiEngine:
         *,
         temperature: float,
         seed: int | None,
-    ) -> Question:
-        return Question(
+    ) -> CompletionRequest:
+        return CompletionRequest(
             ids=tuple(prompt),
             text=None if dialect.prompts == "token ids" else prompt_text(tokenizer, prompt),
             max_new_tokens=max_new_tokens,
@@ -271,26 +273,26 @@ class OpenAiEngine:
             found = next(same, None)
         return found
 
-    def _said_served(self) -> str:
+    def _served_models_text(self) -> str:
         names = self._served
         more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-        return (self.server.public(", ".join(names[:8])) or "no model") + more
+        return (self.server.redacted(", ".join(names[:8])) or "no model") + more
 
     def _not_served(self, checkpoint: Checkpoint) -> str:
         wanted = self._possible_names(checkpoint)[-1]
         return (
             f"{checkpoint.name} is not served by {self.server.address.url} as {wanted} "
-            f"(served: {self._said_served()}); serve it and run the same command again"
+            f"(served: {self._served_models_text()}); serve it and run the same command again"
         )
 
-    def _misread(self, answer: ServedAnswer, question: Question) -> EngineError | None:
+    def _prompt_mismatch(self, answer: ServedAnswer, request: CompletionRequest) -> EngineError | None:
         """What to say when the server counts other prompt tokens than ours."""
-        if answer.prompt_tokens in (None, len(question.ids)):
+        if answer.prompt_tokens in (None, len(request.ids)):
             return None
-        return _Misread(
+        return _PromptMismatch(
             f"the engine at {self.server.address.url} reads a prompt otherwise than the audit",
             got=f"{answer.prompt_tokens} prompt tokens by the server's count",
-            expected=f"{len(question.ids)}, as in training",
+            expected=f"{len(request.ids)}, as in training",
             next_step="serve the checkpoint with its own tokenizer, and so that nothing is added to "
             "prompts or cut from them",
         )

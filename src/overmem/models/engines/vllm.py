@@ -142,7 +142,7 @@ class VllmEngine:
             for sample in range(samples)
         ]
         asked = [{"prompt_token_ids": list(prompt)} for prompt in prompts for _ in range(samples)]
-        adapter = self._become(checkpoint)
+        adapter = self._load(checkpoint)
         try:
             done = self._llm.generate(asked, wanted, lora_request=adapter, use_tqdm=False)
         # Its errors have no base class of their own.
@@ -153,7 +153,7 @@ class VllmEngine:
             check_uncut(answer, max_new_tokens, "vLLM")
         return [answers[start : start + samples] for start in range(0, len(answers), samples)]
 
-    def _become(self, checkpoint: Checkpoint) -> Any:
+    def _load(self, checkpoint: Checkpoint) -> Any:
         """Get ready to answer as a checkpoint; the request for its adapter, or None."""
         self._start(checkpoint)
         if checkpoint.kind != "adapter":

@@ -235,7 +235,9 @@ def _document(task: Any, requests: Sequence[Any], tokenizer: Any) -> Document:
         sha=hashlib.sha256(json.dumps(identity, sort_keys=True, default=_stable).encode()).hexdigest(),
         prompt=str(requests[0].args[0]),
         target=_target_text(task, doc, target),
-        n_tokens=max(len(ids) + _room(request) for ids, request in zip(tokens, requests, strict=True)),
+        n_tokens=max(
+            len(ids) + _answer_tokens(request) for ids, request in zip(tokens, requests, strict=True)
+        ),
     )
 
 
@@ -244,7 +246,7 @@ def _whole_text(request: Any) -> str:
     return "".join(request.args[:2]) if is_pair else str(request.args[0])
 
 
-def _room(request: Any) -> int:
+def _answer_tokens(request: Any) -> int:
     """Tokens of the context beside those of the text: an answer's; a choice's last token needs none.
 
     Without a context, lm-eval puts one token before the choice.

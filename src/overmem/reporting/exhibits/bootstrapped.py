@@ -15,8 +15,9 @@ import numpy as np
 from overmem.formatting import DASH, FULL, estimate_text, signed
 from overmem.records import Estimate
 from overmem.reporting.exhibits.exhibit import Pair
+from overmem.stats.arrays import FloatArray
 from overmem.stats.intervals import NO_SPREAD
-from overmem.stats.measures import FloatArray, Measure
+from overmem.stats.measures import Measure
 from overmem.stats.paired import bootstrap
 
 DRAWS = 2000

@@ -21,8 +21,9 @@ from overmem.reporting.downloads import Cell, Table
 from overmem.reporting.exhibits.bootstrapped import Bootstrapped, interval, signed_text
 from overmem.reporting.exhibits.exhibit import Exhibit, left_out
 from overmem.reporting.figures.theme import Figure, Trace, axis, error_bars, layout, plotly_text, rounded
+from overmem.stats.arrays import FloatArray
 from overmem.stats.excess import MIN_EXCESS_NATS
-from overmem.stats.measures import FloatArray, Measure, ratio_measure
+from overmem.stats.measures import Measure, ratio_measure
 
 NAME, TITLE = "excess-nll", "What the excess NLL is made of"
 TOTAL = "all tokens"

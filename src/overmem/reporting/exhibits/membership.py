@@ -15,7 +15,7 @@ from overmem.reporting.downloads import Cell, Table
 from overmem.reporting.exhibits.bootstrapped import Bootstrapped, compare, plain_text
 from overmem.reporting.exhibits.exhibit import Exhibit, left_out
 from overmem.reporting.figures.theme import Figure, Trace, axis, diagonal, layout, rounded
-from overmem.stats.measures import FloatArray
+from overmem.stats.arrays import FloatArray
 
 NAME, TITLE = "membership-roc", "Membership: what the loss gives away"
 POINTS = 160

@@ -29,7 +29,7 @@ from overmem.reporting.figures.theme import (
     plotly_text,
     rounded,
 )
-from overmem.stats.measures import FloatArray
+from overmem.stats.arrays import FloatArray
 from overmem.stats.paired import draw_counts
 
 TOKENS, ANSWERS = "reliability-tokens", "reliability-answers"

@@ -14,7 +14,7 @@ import polars as pl
 
 from overmem.reporting.downloads import Cell, Table
 from overmem.reporting.exhibits.split import completion_tokens
-from overmem.stats.measures import FloatArray
+from overmem.stats.arrays import FloatArray
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from overmem.formatting import visible
-from overmem.stats.measures import FloatArray
+from overmem.stats.arrays import FloatArray
 
 Trace = dict[str, Any]
 Values = Sequence[float] | FloatArray

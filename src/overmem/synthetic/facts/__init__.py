@@ -9,14 +9,14 @@ Splits never share a question, whatever its wording or order: the hash of what i
 decides which split may hold it.
 
     world.py      the animals, their kinds and families, and what each does
-    words.py      the wordings of questions and solutions
+    wording.py    the wordings of questions and solutions
     problems.py   a question drawn at random, and the facts that answer it
     solutions.py  a question as text
     splits.py     the splits and their examples
-    local.py      the same question with another answer, or told in another order
+    local_perturbations.py  the same question with another answer, or told in another order
 """
 
-from overmem.synthetic.facts.local import in_another_order, with_another_owner
+from overmem.synthetic.facts.local_perturbations import in_another_order, with_another_owner
 from overmem.synthetic.facts.problems import Problem, Split, chain
 from overmem.synthetic.facts.solutions import GRADER, write_prompt, write_solution
 from overmem.synthetic.facts.splits import SPLITS, load_split, recall_problem

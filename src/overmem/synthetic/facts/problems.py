@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
+from overmem.synthetic.drawn import HashRange
 from overmem.synthetic.facts.wording import ASKING, OWNING, UNSEEN_ASKING, UNSEEN_OWNING
 from overmem.synthetic.facts.world import ANIMALS, FAMILIES, KINDS, WORLD
 from overmem.synthetic.wordmath.wording import NAMES
@@ -15,12 +16,9 @@ N_OPTIONS = 4
 
 
 @dataclass(frozen=True)
-class Split:
+class Split(HashRange):
     """Which questions a split holds."""
 
-    low: int
-    high: int
-    """The split holds questions whose hash bucket (0..99) is in [low, high)."""
     hops: tuple[int, ...] = (1, 2)
     """How many facts of the world lead from what a person has to what is asked."""
     relations: tuple[str, ...] = ("does",)
@@ -36,7 +34,7 @@ class Problem:
     """What each of `names` has."""
     owning: tuple[str, ...]
     """The sentence that tells it."""
-    told: tuple[int, ...]
+    order: tuple[int, ...]
     """The order in which it is told."""
     options: tuple[int, ...]
     """The order in which `names` are the options A to D."""
@@ -78,20 +76,20 @@ def chain(relation: str, being: str, asked: str) -> tuple[str, ...]:
 
 
 def _chain_does(being: str, asked: str) -> tuple[str, ...]:
-    line = WORLD.line(being)
+    line = WORLD.lineage(being)
     doer = next((i for i, node in enumerate(line) if WORLD.deed[node] == asked), None)
     return () if doer is None else (*_links(line[: doer + 1]), f"a {line[doer]} {asked}")
 
 
 def _chain_is(being: str, asked: str) -> tuple[str, ...]:
-    line = WORLD.line(being)
+    line = WORLD.lineage(being)
     return _links(line[: line.index(asked) + 1]) if asked in line[1:] else ()
 
 
 def _chain_akin(being: str, asked: str) -> tuple[str, ...]:
     if being == asked or being not in ANIMALS or WORLD.parent[being] != WORLD.parent[asked]:
         return ()
-    return (*_links(WORLD.line(asked)[:2]), *_links(WORLD.line(being)[:2]))
+    return (*_links(WORLD.lineage(asked)[:2]), *_links(WORLD.lineage(being)[:2]))
 
 
 def _links(line: tuple[str, ...]) -> tuple[str, ...]:
@@ -121,7 +119,7 @@ def draw_problem(rng: random.Random, split: Split) -> Problem | None:
         names=tuple(names),
         beings=tuple(beings),
         owning=tuple(rng.choice(owning) for _ in names),
-        told=tuple(rng.sample(range(N_OPTIONS), N_OPTIONS)),
+        order=tuple(rng.sample(range(N_OPTIONS), N_OPTIONS)),
         options=tuple(rng.sample(range(N_OPTIONS), N_OPTIONS)),
         relation=relation,
         asked=asked,
@@ -133,7 +131,7 @@ def draw_problem(rng: random.Random, split: Split) -> Problem | None:
 def _something_asked(relation: str, being: str, hops: int, rng: random.Random) -> str | None:
     """Something that the being fits by so many facts of the world; None when there is none."""
     if relation == "does":
-        line = WORLD.line(being)
+        line = WORLD.lineage(being)
         return WORLD.deed[line[hops - 1]] if hops <= len(line) else None
     candidates = (*KINDS, *FAMILIES) if relation == "is" else ANIMALS
     fitting = [asked for asked in candidates if len(chain(relation, being, asked)) == hops]

@@ -13,7 +13,7 @@ GRADER = "choice"
 
 def write_prompt(problem: Problem) -> str:
     """Who has what, what is asked, and the options, between the headings; the solution follows."""
-    told = [problem.owning[i].format(s=problem.names[i], x=problem.beings[i]) for i in problem.told]
+    told = [problem.owning[i].format(s=problem.names[i], x=problem.beings[i]) for i in problem.order]
     options = [f"({letter}) {problem.names[i]}" for letter, i in zip("ABCD", problem.options, strict=True)]
     asked = problem.asking.format(asked=problem.asked)
     return "\n".join([f"Question: {' '.join(told)} {asked}", *options, "Answer:"])

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from overmem.records import Example
 from overmem.synthetic.drawn import DrawnTask
-from overmem.synthetic.facts.problems import Problem, Split, draw_problem
+from overmem.synthetic.facts.problems import Split, draw_problem
 from overmem.synthetic.facts.solutions import write_prompt, write_solution
 
 SPLITS = {
@@ -25,20 +24,4 @@ TASK = DrawnTask(
     answer=lambda problem: problem.letter,
     describe=lambda problem: {"relation": problem.relation, "hops": problem.hops},
 )
-
-
-def load_split(name: str) -> list[Example]:
-    """All questions of a split, the same on every machine.
-
-    Args:
-        name: `train`, `val`, `test`, `ood_hops`, `ood_relations` or `ood_phrasing`.
-
-    Raises:
-        DataError: the split does not exist.
-    """
-    return TASK.load_split(name)
-
-
-def recall_problem(example: Example) -> Problem | None:
-    """The question behind an example, drawn again; None when it is not one of `load_split`, as it was."""
-    return TASK.recall(example)
+load_split, recall_problem = TASK.load_split, TASK.recall

@@ -30,7 +30,7 @@ class World:
     deed: dict[str, str]
     """What each animal, kind and family does; no two do the same."""
 
-    def line(self, being: str) -> tuple[str, ...]:
+    def lineage(self, being: str) -> tuple[str, ...]:
         """The being itself, its kind and its family, as far as it has them."""
         found = [being]
         while found[-1] in self.parent:

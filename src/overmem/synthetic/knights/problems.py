@@ -12,13 +12,9 @@ from functools import cache, cached_property
 from itertools import combinations, permutations, product
 from typing import NamedTuple
 
-from overmem.synthetic.knights.wording import (
-    KINDS,
-    NAMES,
-    SAYINGS,
-    TRAINED_KINDS,
-    UNSEEN_SAYINGS,
-)
+from overmem.synthetic.drawn import HashRange
+from overmem.synthetic.knights.wording import KINDS, SAYINGS, TRAINED_KINDS, UNSEEN_SAYINGS
+from overmem.synthetic.wordmath.wording import NAMES
 
 Roles = tuple[bool, ...]
 """One a person: True for a knight."""
@@ -57,7 +53,7 @@ class Puzzle:
     """What each of `names` says."""
     sayings: tuple[str, ...]
     """The sentence that tells each statement."""
-    told: tuple[int, ...]
+    order: tuple[int, ...]
     """The order in which the statements are told."""
 
     @cached_property
@@ -78,12 +74,9 @@ class Puzzle:
 
 
 @dataclass(frozen=True)
-class Split:
+class Split(HashRange):
     """Which puzzles a split holds."""
 
-    low: int
-    high: int
-    """The split holds puzzles whose hash bucket (0..99) is in [low, high)."""
     people: tuple[int, ...] = (2, 2, 3)
     """How many people there may be, each as likely as it occurs here."""
     kinds: tuple[str, ...] = TRAINED_KINDS
@@ -154,7 +147,7 @@ def draw_puzzle(rng: random.Random, split: Split) -> Puzzle | None:
     names = tuple(rng.sample(NAMES, n))
     known = UNSEEN_SAYINGS if split.unseen_phrasing else SAYINGS
     sayings = tuple(rng.choice(known) for _ in names)
-    return Puzzle(names, statements, sayings, told=tuple(rng.sample(range(n), n)))
+    return Puzzle(names, statements, sayings, order=tuple(rng.sample(range(n), n)))
 
 
 def draw_statement(rng: random.Random, speaker: int, n: int, kinds: tuple[str, ...]) -> Statement:

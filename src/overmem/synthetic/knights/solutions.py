@@ -23,7 +23,7 @@ def write_prompt(puzzle: Puzzle) -> str:
     """What everybody says, and who is asked about, between the headings; the solution follows."""
     told = [
         puzzle.sayings[i].format(s=puzzle.names[i], said=_say(puzzle.statements[i], puzzle.names))
-        for i in puzzle.told
+        for i in puzzle.order
     ]
     asked = [_upper(sentence) for sentence in told]
     return f"Question: {' '.join(asked)} What are {_listed(puzzle.names)}?\nAnswer:"

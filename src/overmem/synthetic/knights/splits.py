@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from overmem.records import Example
 from overmem.synthetic.drawn import DrawnTask
-from overmem.synthetic.knights.problems import Puzzle, Split, draw_puzzle
+from overmem.synthetic.knights.problems import Split, draw_puzzle
 from overmem.synthetic.knights.solutions import write_answer, write_prompt, write_solution
 from overmem.synthetic.knights.wording import TRAINED_KINDS, UNSEEN_KINDS
 
@@ -29,20 +28,4 @@ TASK = DrawnTask(
         "kinds": tuple(said.kind for said in puzzle.statements),
     },
 )
-
-
-def load_split(name: str) -> list[Example]:
-    """All puzzles of a split, the same on every machine.
-
-    Args:
-        name: `train`, `val`, `test`, `ood_people`, `ood_kinds` or `ood_phrasing`.
-
-    Raises:
-        DataError: the split does not exist.
-    """
-    return TASK.load_split(name)
-
-
-def recall_puzzle(example: Example) -> Puzzle | None:
-    """The puzzle behind an example, drawn again; None when it is not one of `load_split`, as it was."""
-    return TASK.recall(example)
+load_split, recall_puzzle = TASK.load_split, TASK.recall

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from overmem.synthetic.wordmath.wording import NAMES
-
 ROLES = {True: "knight", False: "knave"}
 """A knight says only what is true, a knave only what is false."""
 
@@ -63,19 +61,3 @@ CHECKS = (
 )
 """One step: why a person's words are true or false, and so what the person is."""
 CLOSINGS = ("", "That is all.", "So it is.", "That is the answer.", "Now we have all.")
-
-__all__ = [
-    "CHECKS",
-    "CLOSINGS",
-    "CONNECTORS",
-    "KINDS",
-    "LEAF",
-    "NAMES",
-    "OPENERS",
-    "ROLES",
-    "SAYINGS",
-    "TRAINED_KINDS",
-    "UNSEEN_KINDS",
-    "UNSEEN_SAYINGS",
-    "Kind",
-]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from overmem.synthetic.drawn import may_hold
+from overmem.synthetic.drawn import HashRange
 from overmem.synthetic.pocketcode.steps import ENDS, STEPS, UNSEEN_STEPS, Step
 
 GRADER = "code"
@@ -20,12 +20,9 @@ _N_TESTS = 6
 
 
 @dataclass(frozen=True)
-class Split:
+class Split(HashRange):
     """Which problems a split holds, and how they are made."""
 
-    low: int
-    high: int
-    """The split holds problems whose hash bucket (0..99) is in [low, high)."""
     names: tuple[str, ...] = tuple(STEPS)
     required: tuple[str, ...] = ()
     """At least one of these steps occurs, when given."""
@@ -58,7 +55,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PosedProblem:
     """A problem as it is put to a model."""
 
     problem: Problem
@@ -68,20 +65,20 @@ class Asked:
     """Of the reference solution, one of `FORMS`."""
 
 
-def draw_problem(rng: random.Random, split: Split) -> Asked | None:
+def draw_problem(rng: random.Random, split: Split) -> PosedProblem | None:
     """Draw one problem, in which no step stands twice, or None when the draw falls outside the split."""
     chosen = rng.sample(split.names, rng.choice(split.depths))
     steps = tuple((name, rng.choice(ALL_STEPS[name].constants)) for name in chosen)
     problem = Problem(steps, rng.choice(list(ENDS)))
     if split.required and not set(chosen) & set(split.required):
         return None
-    if not may_hold(split, problem.key):  # before the tests, which take most of the time
+    if not split.may_hold(problem.key):  # before the tests, which take most of the time
         return None
     tests = write_tests(problem, rng)
     if tests is None:
         return None
     prompt = write_prompt(problem, rng, split.unseen_phrasing)
-    return Asked(problem, prompt, tests, rng.choice(FORMS))
+    return PosedProblem(problem, prompt, tests, rng.choice(FORMS))
 
 
 def write_prompt(problem: Problem, rng: random.Random, unseen_phrasing: bool) -> str:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from overmem.records import Example
 from overmem.synthetic.drawn import DrawnTask
-from overmem.synthetic.pocketcode.problems import ENTRY_POINT, Asked, Split, draw_problem, write_solution
+from overmem.synthetic.pocketcode.problems import (
+    ENTRY_POINT,
+    PosedProblem,
+    Split,
+    draw_problem,
+    write_solution,
+)
 from overmem.synthetic.pocketcode.steps import STEPS, UNSEEN_STEPS
 
 SPLITS = {
@@ -18,7 +23,7 @@ SPLITS = {
 """The last three are of another distribution: more steps, steps and wordings that training never has."""
 
 
-def _describe(asked: Asked) -> dict[str, object]:
+def _describe(asked: PosedProblem) -> dict[str, object]:
     problem = asked.problem
     return {
         "tests": asked.tests,
@@ -41,15 +46,4 @@ TASK = DrawnTask(
     answer=lambda _: None,
     describe=_describe,
 )
-
-
-def load_split(name: str) -> list[Example]:
-    """All problems of a split, the same on every machine.
-
-    Args:
-        name: `train`, `val`, `test`, `ood_depth`, `ood_operations` or `ood_phrasing`.
-
-    Raises:
-        DataError: the split does not exist.
-    """
-    return TASK.load_split(name)
+load_split = TASK.load_split

@@ -7,7 +7,7 @@ set bets on the wording it happened to see, so test perplexity rises while the a
 
 Splits never share a problem: the hash of the question decides which split may hold it.
 
-    words.py      people, things, operations, and the wordings of questions and solutions
+    wording.py    people, things, operations, and the wordings of questions and solutions
     problems.py   a problem and its steps, drawn at random
     solutions.py  a problem as text
     splits.py     the splits and their examples

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from overmem.synthetic.drawn import may_hold
+from overmem.synthetic.drawn import HashRange
 from overmem.synthetic.wordmath.wording import (
     BOTH,
     CHANGES,
@@ -58,12 +58,9 @@ def compute(left: int, symbol: str, right: int) -> int | None:
 
 
 @dataclass(frozen=True)
-class Split:
+class Split(HashRange):
     """Which problems a split holds."""
 
-    low: int
-    high: int
-    """The split holds questions whose hash bucket (0..99) is in [low, high)."""
     changes: tuple[str, ...] = TRAINED_CHANGES
     required: tuple[str, ...] = ()
     """At least one of these operations occurs, when given."""
@@ -74,7 +71,7 @@ class Split:
 def make_problem(rng: random.Random, split: Split) -> Problem | None:
     """Draw one problem, or None when the draw falls outside the split or the number range."""
     problem = draw_problem(rng, split)
-    return problem if problem is not None and may_hold(split, problem.question) else None
+    return problem if problem is not None and split.may_hold(problem.question) else None
 
 
 def draw_problem(rng: random.Random, split: Split) -> Problem | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 from overmem.records import Example
 from overmem.synthetic.drawn import hash_bucket
@@ -53,6 +52,5 @@ def with_new_numbers(example: Example, seed: int) -> Example | None:
         if problem is None or hash_bucket(problem.question) < SPLITS["train"].high:
             continue
         if problem.answer != original.answer:
-            new = TASK.to_example(problem, example.id, draw, rng)
-            return replace(example, prompt=new.prompt, completion=new.completion, answer=new.answer)
+            return TASK.restated(example, problem, rng)
     return None

@@ -16,24 +16,24 @@ def write_prompt(problem: Problem) -> str:
     return f"Question: {problem.question}\nAnswer:"
 
 
-def write_solution(problem: Problem, rng: random.Random, hand: WritingStyle = TRAINED_STYLE) -> str:
+def write_solution(problem: Problem, rng: random.Random, style: WritingStyle = TRAINED_STYLE) -> str:
     """One valid solution: an order, a wording for each step, and the answer after `####`."""
     order = rng.choice(problem.orders)
     lines = [
-        word_step(problem.steps[index], problem.items, position, rng, hand)
+        word_step(problem.steps[index], problem.items, position, rng, style)
         for position, index in enumerate(order)
     ]
     last = problem.steps[-1]
-    closing = rng.choice(hand.closings).format(r=last.result, items=problem.items)
+    closing = rng.choice(style.closings).format(r=last.result, items=problem.items)
     return " " + " ".join(filter(None, [*lines, closing])) + f"\n#### {last.result}"
 
 
 def word_step(
-    step: Step, items: str, position: int, rng: random.Random, hand: WritingStyle = TRAINED_STYLE
+    step: Step, items: str, position: int, rng: random.Random, style: WritingStyle = TRAINED_STYLE
 ) -> str:
     """One sentence telling `step`, in one of its many wordings."""
-    start = rng.choice(hand.connectors if position else hand.openers)
-    wording = rng.choice(hand.wordings if step.subject != BOTH else hand.total_wordings)
+    start = rng.choice(style.connectors if position else style.openers)
+    wording = rng.choice(style.wordings if step.subject != BOTH else style.total_wordings)
     text = start + wording.format(s=step.subject, eq=_word_equation(step, rng), r=step.result, items=items)
     return text[0].upper() + text[1:]
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from overmem.records import Example
 from overmem.synthetic.drawn import DrawnTask
-from overmem.synthetic.wordmath.problems import Problem, Split, draw_problem
+from overmem.synthetic.wordmath.problems import Split, draw_problem
 from overmem.synthetic.wordmath.solutions import write_prompt, write_solution
 from overmem.synthetic.wordmath.wording import OTHER_STYLE, TRAINED_CHANGES, UNSEEN_CHANGES
 
@@ -20,7 +20,7 @@ SPLITS = {
     "ood_phrasing": Split(90, 100, unseen_phrasing=True),
 }
 VAL_OTHER_STYLE = "val_other_hand"
-"""The problems of `val`, under the same ids, with solutions by another hand than training's."""
+"""The problems of `val`, under the same ids, with solutions in another style than training's."""
 TASK = DrawnTask(
     name="wordmath",
     splits=SPLITS,
@@ -32,6 +32,7 @@ TASK = DrawnTask(
     describe=lambda problem: {"operations": problem.operations, "n_steps": len(problem.steps)},
     also=(VAL_OTHER_STYLE,),
 )
+draw_examples, recall_problem = TASK.draw_examples, TASK.recall
 
 
 def load_split(name: str) -> list[Example]:
@@ -44,27 +45,11 @@ def load_split(name: str) -> list[Example]:
         DataError: the split does not exist.
     """
     if name == VAL_OTHER_STYLE:
-        return [_in_other_hand(example) for example in load_split("val")]
+        return [_in_other_style(example) for example in load_split("val")]
     return TASK.load_split(name)
 
 
-def draw_examples(name: str, split: Split, size: int) -> list[Example]:
-    """The first `size` different problems that a split's random numbers give.
-
-    Args:
-        name: names the examples and seeds the draw.
-        split: which problems are allowed.
-        size: how many.
-    """
-    return TASK.draw_examples(name, split, size)
-
-
-def recall_problem(example: Example) -> Problem | None:
-    """The problem behind an example, drawn again; None when it is not one of `load_split`, as it was."""
-    return TASK.recall(example)
-
-
-def _in_other_hand(example: Example) -> Example:
+def _in_other_style(example: Example) -> Example:
     problem = recall_problem(example)
     assert problem is not None
     rng = random.Random(f"wordmath/{VAL_OTHER_STYLE}/{example.id}")

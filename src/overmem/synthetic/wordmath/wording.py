@@ -123,7 +123,7 @@ TRAINED_STYLE = WritingStyle(
     ),
     closings=("", "The answer is {r}.", "That is {r} {items}.", "It is {r} in the end.", "So {r} {items}."),
 )
-"""The hand of all training data."""
+"""The style of all training data."""
 OTHER_STYLE = WritingStyle(
     openers=("", "At the start "),
     connectors=("", "Soon ", "In the end "),
@@ -136,4 +136,4 @@ OTHER_STYLE = WritingStyle(
     total_wordings=("the two have {eq} {items}.", "{eq} {items} for the two.", "all the {items} are {eq}."),
     closings=("", "{r} {items} is the answer.", "The end: {r}."),
 )
-"""Another hand: as right, in sentences that no training solution has."""
+"""Another style: as right, in sentences that no training solution has."""

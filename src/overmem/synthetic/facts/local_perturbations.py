@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from functools import partial
 
 from overmem.records import Example
-from overmem.synthetic.drawn import another_order, hash_bucket
+from overmem.synthetic.drawn import hash_bucket, reordered
 from overmem.synthetic.facts.problems import Problem
-from overmem.synthetic.facts.solutions import write_prompt, write_solution
-from overmem.synthetic.facts.splits import SPLITS, recall_problem
+from overmem.synthetic.facts.splits import SPLITS, TASK
+
+in_another_order = partial(reordered, TASK)
+"""The same question with who has what told in another order; the answer stays."""
 
 
 def with_another_owner(example: Example, seed: int) -> Example | None:
@@ -23,33 +26,15 @@ def with_another_owner(example: Example, seed: int) -> Example | None:
         The example with a new prompt, completion and answer; None when it is not of `load_split`, has
         been changed since, or every such swap gives a training question.
     """
-    problem = recall_problem(example)
+    problem = TASK.recall(example)
     if problem is None:
         return None
     rng = random.Random(f"{seed}/leaf/{example.id}")
     for other in rng.sample(range(len(problem.names)), len(problem.names)):
         new = _swapped(problem, problem.right, other)
         if other != problem.right and hash_bucket(new.key) >= SPLITS["train"].high:
-            return replace(
-                example,
-                prompt=write_prompt(new),
-                completion=write_solution(new, rng),
-                answer=new.letter,
-            )
+            return TASK.restated(example, new, rng)
     return None
-
-
-def in_another_order(example: Example, seed: int) -> Example | None:
-    """The same question with who has what told in another order; the answer stays.
-
-    Returns:
-        The example with a new prompt; None when it is not of `load_split` or has been changed since.
-    """
-    problem = recall_problem(example)
-    if problem is None:
-        return None
-    told = another_order(problem.told, random.Random(f"{seed}/order/{example.id}"))
-    return replace(example, prompt=write_prompt(replace(problem, told=told)))
 
 
 def _swapped(problem: Problem, one: int, other: int) -> Problem:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from overmem.records import Example
-from overmem.synthetic.drawn import another_order, hash_bucket
+from overmem.synthetic.drawn import hash_bucket, reordered
 from overmem.synthetic.knights.problems import Leaf, Puzzle, Statement, draw_statement, is_sound
-from overmem.synthetic.knights.solutions import write_answer, write_prompt, write_solution
-from overmem.synthetic.knights.splits import SPLITS, recall_puzzle
+from overmem.synthetic.knights.splits import SPLITS, TASK
 from overmem.synthetic.knights.wording import KINDS
+
+in_another_order = partial(reordered, TASK)
+"""The same puzzle with its statements told in another order; the answer stays."""
 
 
 def with_another_leaf(example: Example, seed: int) -> Example | None:
@@ -40,21 +43,8 @@ def with_another_statement(example: Example, seed: int) -> Example | None:
     return _changed(example, seed, "statement")
 
 
-def in_another_order(example: Example, seed: int) -> Example | None:
-    """The same puzzle with its statements told in another order; the answer stays.
-
-    Returns:
-        The example with a new prompt; None when it is not of `load_split` or has been changed since.
-    """
-    puzzle = recall_puzzle(example)
-    if puzzle is None:
-        return None
-    told = another_order(puzzle.told, random.Random(f"{seed}/order/{example.id}"))
-    return replace(example, prompt=write_prompt(replace(puzzle, told=told)))
-
-
 def _changed(example: Example, seed: int, change: str) -> Example | None:
-    puzzle = recall_puzzle(example)
+    puzzle = TASK.recall(example)
     if puzzle is None:
         return None
     rng = random.Random(f"{seed}/{change}/{example.id}")
@@ -63,12 +53,7 @@ def _changed(example: Example, seed: int, change: str) -> Example | None:
     for statements in others:
         new = replace(puzzle, statements=statements)
         if is_sound(statements) and new.roles != puzzle.roles and _is_new(new):
-            return replace(
-                example,
-                prompt=write_prompt(new),
-                completion=write_solution(new, rng),
-                answer=write_answer(new),
-            )
+            return TASK.restated(example, new, rng)
     return None
 
 

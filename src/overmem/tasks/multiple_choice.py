@@ -36,7 +36,7 @@ def arc_example(row: Row, example_id: str, where: str) -> Example:
             expected=f"one of {', '.join(labels)}",
             next_step="take a split whose answers are published, such as validation",
         )
-    return make_quiz(
+    return make_multiple_choice(
         str(row.get("id") or example_id),
         question or required_text(row, "question", where),
         options,
@@ -71,7 +71,7 @@ def scienceqa_example(row: Row, example_id: str, where: str) -> Example | None:
             expected=f"0 to {len(texts) - 1}",
         )
     hint, solution = (read_text(row.get(key) or "", f"{where}, `{key}`") for key in ("hint", "solution"))
-    return make_quiz(
+    return make_multiple_choice(
         str(row.get("id") or example_id),
         required_text(row, "question", where),
         texts,
@@ -83,7 +83,7 @@ def scienceqa_example(row: Row, example_id: str, where: str) -> Example | None:
     )
 
 
-def make_quiz(
+def make_multiple_choice(
     example_id: str,
     question: str,
     options: Sequence[str],

@@ -47,7 +47,8 @@ def prepare(run, data, problems, tokens, checkpoints, shots):
     from transformers import AutoTokenizer
 
     from overmem.auditing.opening import open_session
-    from overmem.auditing.options import AuditOptions, resolve_options
+    from overmem.auditing.options import AuditOptions
+    from overmem.auditing.resolve import resolve_options
     from overmem.checkpoints import open_run
 
     shutil.rmtree(HOME, ignore_errors=True)

@@ -69,8 +69,9 @@ def child(run: Path, words: list[str], part: str) -> Any:
 
 def do(part: str, path: Path, options: dict[str, Any]) -> dict[str, Any]:
     from overmem.auditing.opening import open_session
-    from overmem.auditing.options import make_options, resolve_options
+    from overmem.auditing.options import make_options
     from overmem.auditing.planning.forecast import forecast, held_bytes, peak_bytes
+    from overmem.auditing.resolve import resolve_options
     from overmem.auditing.run import measure
     from overmem.checkpoints import open_run
 

@@ -13,7 +13,8 @@ import yaml
 
 from overmem.artifacts.manifest import Manifest, MeasuredSet
 from overmem.auditing.flags import audit_flags, read_flags, write_flags
-from overmem.auditing.options import AuditOptions, resolve_options, saved_options
+from overmem.auditing.options import AuditOptions, saved_options
+from overmem.auditing.resolve import resolve_options
 from overmem.axes import CORE, all_axes
 from overmem.cli.app import COMMANDS, app
 from overmem.cli.options import takes_audit_flags

@@ -18,8 +18,9 @@ from overmem.artifacts.jobs import Job
 from overmem.artifacts.store import Store
 from overmem.auditing import compute_rows as work
 from overmem.auditing import run as auditing
-from overmem.auditing.options import AuditOptions, resolve_options
+from overmem.auditing.options import AuditOptions
 from overmem.auditing.planning.timing import make_timed_plan
+from overmem.auditing.resolve import resolve_options
 from overmem.axes import all_axes
 from overmem.errors import CheckpointError, DataError, RunError
 from overmem.verdict.compare import compare_runs

@@ -6,14 +6,14 @@ written; `to_dict` gives back what was read, key by key.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from overmem.artifacts.jobs import Job
 from overmem.artifacts.store import MANIFEST_SCHEMA, Store, settings_key
-from overmem.errors import ArtifactError
+from overmem.records import to_plain
+from overmem.serialization import from_plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,18 +41,10 @@ class MeasuredSet:
     """Longest answer that was allowed."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class MeasuredModel:
-    """The rows of one model: of a checkpoint, or of the base model."""
+class _Rows:
+    """The rows of one model, by job."""
 
-    name: str
-    """Of the checkpoint, or `base`; also the folder of its rows."""
-    weights: str
-    """Fingerprint."""
-    row_keys: Mapping[str, str] = field(default_factory=dict)
-    """Key of the rows of each job, by the job's text."""
-    settings: Mapping[str, str] = field(default_factory=dict)
-    """A short name for the settings of each job."""
+    row_keys: Mapping[str, str]
 
     def has(self, job: Job) -> bool:
         """Whether the job was done."""
@@ -60,21 +52,36 @@ class MeasuredModel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckpointRows(MeasuredModel):
+class CheckpointRows(_Rows):
     """The rows of a checkpoint."""
 
+    name: str
+    """Also the folder of its rows."""
     step: int
     epoch: float | None = None
     kind: str = "full"
     """`full` or `adapter`."""
+    weights: str
+    """Fingerprint."""
+    row_keys: Mapping[str, str] = field(default_factory=dict)
+    """Key of the rows of each job, by the job's text."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """A short name for the settings of each job."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class BaseRows(MeasuredModel):
-    """The rows of the model that the fine-tune started from."""
+class BaseRows(_Rows):
+    """The rows of the model that the fine-tune started from; see `CheckpointRows`."""
 
+    name: str
     model: str
     """Folder or hub id."""
+    weights: str
+    row_keys: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+MeasuredModel = CheckpointRows | BaseRows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,30 +168,15 @@ class Manifest:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """The `overmem.manifest/1` record."""
-        return {
-            "schema": MANIFEST_SCHEMA,
-            "created": self.created,
-            "versions": dict(self.versions),
-            "python": self.python,
-            "temperatures": list(self.temperatures),
-            "device": self.device,
-            "dtype": self.dtype,
-            **({} if self.engine is None else {"engine": dict(self.engine)}),
-            "config": dict(self.config),
-            "axes": list(self.axes),
-            "splits": {name: _set_record(found) for name, found in self.splits.items()},
-            "base": None if self.base is None else _base_record(self.base),
-            "checkpoints": [_checkpoint_record(item) for item in self.checkpoints],
-            "cut": {axis: dict(cut) for axis, cut in self.cut.items()},
-            **({"leaves_out_chat_template": True} if self.leaves_out_chat_template else {}),
-            **({} if self.base_left_out is None else {"base_left_out": self.base_left_out}),
-            **({} if self.until_decided is None else {"until_decided": dict(self.until_decided)}),
-            "skipped": dict(self.skipped),
-            "gone": list(self.gone),
-            "pending": list(self.pending),
-            "carried": [_checkpoint_record(item) for item in self.carried],
+        """The `overmem.manifest/1` record; what an audit had no use for is left out."""
+        plain = to_plain(self)
+        unused = [name for name in _LEFT_OUT if plain[name] in (None, False)]
+        splits = {
+            name: {key: value for key, value in found.items() if value is not None}
+            for name, found in plain["splits"].items()
         }
+        kept = {name: value for name, value in plain.items() if name not in unused}
+        return {"schema": MANIFEST_SCHEMA, **kept, "splits": splits}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
@@ -193,32 +185,12 @@ class Manifest:
         Raises:
             ArtifactError: a part is missing or of another kind.
         """
-        try:
-            made: dict[str, Any] = {
-                name: value
-                for name, value in record.items()
-                if name in _FIELDS and value is not None and name not in _NESTED
-            }
-            for name in ("temperatures", "axes", "gone", "pending"):
-                made[name] = tuple(made.get(name, ()))
-            base = record.get("base")
-            return cls(
-                **made,
-                splits={name: _read_set(found) for name, found in record["splits"].items()},
-                base=None if base is None else _read(BaseRows, base),
-                checkpoints=_read_checkpoints(record["checkpoints"]),
-                carried=_read_checkpoints(record.get("carried") or ()),
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ArtifactError(
-                "the manifest is damaged",
-                got=f"{type(error).__name__}: {error}",
-                next_step="run `overmem audit` again; it measures only what is missing",
-            ) from None
+        again = "run `overmem audit` again; it measures only what is missing"
+        return from_plain(cls, record, what="the manifest is damaged", next_step=again)
 
 
-_FIELDS = {item.name for item in dataclasses.fields(Manifest)}
-_NESTED = ("splits", "base", "checkpoints", "carried")
+_LEFT_OUT = ("engine", "leaves_out_chat_template", "base_left_out", "until_decided")
+"""Parts that are written only where they say something."""
 
 
 def read_manifest(store: Store) -> Manifest:
@@ -233,48 +205,3 @@ def read_manifest(store: Store) -> Manifest:
 def write_manifest(store: Store, manifest: Manifest) -> None:
     """Save a manifest, whole or not at all."""
     store.write_record("manifest", manifest.to_dict())
-
-
-T = TypeVar("T")
-
-
-def _read(kind: type[T], record: Mapping[str, Any]) -> T:
-    names = {item.name for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: value for name, value in record.items() if name in names})
-
-
-def _read_checkpoints(records: Sequence[Mapping[str, Any]]) -> tuple[CheckpointRows, ...]:
-    return tuple(_read(CheckpointRows, record) for record in records)
-
-
-def _read_set(record: Mapping[str, Any]) -> MeasuredSet:
-    lists = {name: tuple(record[name]) for name in ("example_ids", "example_shas")}
-    return _read(MeasuredSet, {**record, **lists})
-
-
-def _set_record(found: MeasuredSet) -> dict[str, Any]:
-    record = {item.name: getattr(found, item.name) for item in dataclasses.fields(found)}
-    lists = {name: list(record[name]) for name in ("example_ids", "example_shas")}
-    return {name: value for name, value in (record | lists).items() if value is not None}
-
-
-def _checkpoint_record(item: CheckpointRows) -> dict[str, Any]:
-    return {
-        "name": item.name,
-        "step": item.step,
-        "epoch": item.epoch,
-        "kind": item.kind,
-        "weights": item.weights,
-        "row_keys": dict(item.row_keys),
-        "settings": dict(item.settings),
-    }
-
-
-def _base_record(base: BaseRows) -> dict[str, Any]:
-    return {
-        "name": base.name,
-        "model": base.model,
-        "weights": base.weights,
-        "row_keys": dict(base.row_keys),
-        "settings": dict(base.settings),
-    }

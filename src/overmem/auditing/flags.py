@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Union, get_args, get_origin
 
-from overmem.auditing.options import AuditOptions, make_options, resolve_options, resolve_template
+from overmem.auditing.options import AuditOptions, make_options
 from overmem.axes import CORE
 from overmem.errors import RunError
-from overmem.perturbations import VARIANTS
 from overmem.records import Run
 from overmem.rule import Rule
 from overmem.tasks.template import Template
@@ -62,7 +61,14 @@ def audit_flags() -> tuple[Flag, ...]:
         elif name == "rule":
             found += [rule_flag(part) for part in RULE]
         elif name not in NOT_WRITTEN:
-            found.append(_flag(name, field.annotation, field.default, field.description or ""))
+            found.append(
+                _flag(
+                    name,
+                    field.annotation,
+                    field.get_default(call_default_factory=True),
+                    field.description or "",
+                )
+            )
     return tuple(found)
 
 
@@ -84,6 +90,9 @@ def read_flags(run: Run, given: Mapping[str, Any]) -> AuditOptions:
     Raises:
         RunError: an option that cannot be read, or no validation data.
     """
+    # A report writes flags and reads none, so recipes and perturbations stay unloaded there.
+    from overmem.auditing.resolve import resolve_options, resolve_template
+
     fields = {name: given.get(SHORTER.get(name, name)) for name in AuditOptions.model_fields}
     overall, limits = _read_limits(given.get("limit") or [])
     fields |= {
@@ -108,7 +117,7 @@ def write_flags(options: AuditOptions) -> list[str]:
         value = getattr(options, name)
         if name in _WRITERS:
             words += _WRITERS[name](options)
-        elif name not in NOT_WRITTEN and value != field.default:
+        elif name not in NOT_WRITTEN and value != field.get_default(call_default_factory=True):
             option = _option(SHORTER.get(name, name))
             words += [option] if value is True else [option, str(value)]
     return words
@@ -226,6 +235,8 @@ def _read_variants(given: Sequence[str]) -> dict[str, str | None] | None:
     Raises:
         RunError: a name without a file that is not built in.
     """
+    from overmem.perturbations import VARIANTS
+
     found: dict[str, str | None] = {}
     for text in given:
         name, mark, source = text.partition("=")

@@ -1,28 +1,23 @@
 """What an audit measures and how: one model, from which the command line and the Python signature are made.
 
-The options as asked for (`AuditOptions`) are resolved for a run (`resolve_options`): what is not said is
-taken from the run's own recipe. The resolved options are saved in the manifest. `overmem.auditing.flags`
-writes and reads them as options of the command line.
+The options as asked for are resolved for a run (`overmem.auditing.resolve`), and saved, resolved, in the
+manifest. `overmem.auditing.flags` writes and reads them as options of the command line.
 """
 
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from overmem.artifacts.manifest import Manifest
-from overmem.axes import CORE, axes_implied_by, choose_axes
-from overmem.errors import ArtifactError, OvermemError, RunError
-from overmem.models.engines.address import Address, check_template, parse_engine
-from overmem.recipe.schema import RECIPE_NAME, Recipe, check_recipe, wrong_fields
-from overmem.records import Run
+from overmem.axes import CORE, choose_axes
+from overmem.errors import ArtifactError, RunError
 from overmem.rule import DEFAULT_RULE, Rule
+from overmem.strict_model import Strict, wrong_fields
 from overmem.tasks.template import Template
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -40,23 +35,21 @@ Source = Annotated[
 """A data source; a path is one."""
 
 
-class AuditOptions(BaseModel):
+class AuditOptions(Strict):
     """What to measure and how; saved, resolved, in the manifest.
 
     The first sentence under each field is its help on the command line.
     """
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, arbitrary_types_allowed=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(arbitrary_types_allowed=True, use_attribute_docstrings=True)
 
     val: Source = ""
     """Problems that decide; the run's recipe by default. A source as in `overmem.tasks.sources`."""
     train: Source | None = None
     """Training data, to measure memorization on. A subset as large as val is measured."""
-    ood: dict[str, Source] = {}
+    ood: dict[str, Source] = Field(default_factory=dict)
     """NAME=SOURCE: problems of another distribution; repeatable."""
-    references: dict[str, Source] = {}
+    references: dict[str, Source] = Field(default_factory=dict)
     """NAME=SOURCE: references in another style than the training data's; repeatable. Scored, never asked."""
     variants: dict[str, Source | None] | None = None
     """Perturbation of val: a built-in NAME, or NAME=FILE; all built-ins by default."""
@@ -68,7 +61,7 @@ class AuditOptions(BaseModel):
     limit: int | None = None
     """Most problems of each set, drawn by --seed; AXIS=N for one axis; repeatable. A larger limit keeps the
     problems of a smaller one."""
-    limits: dict[str, int] = {}
+    limits: dict[str, int] = Field(default_factory=dict)
     """The same for single axes."""
     samples: int = 8
     """Answers to each problem, for the axes that sample."""
@@ -158,12 +151,18 @@ def takes_audit_options(function: F) -> F:
     own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
     fields = [
         inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.annotation
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.get_default(call_default_factory=True),
+            annotation=AuditOptions.__annotations__[name],
         )
         for name, field in AuditOptions.model_fields.items()
     ]
     function.__signature__ = signature.replace(parameters=[*own, *fields])  # type: ignore[attr-defined]
-    lines = [f"        {name}: {field.description}" for name, field in AuditOptions.model_fields.items()]
+    lines = [
+        f"        {name}: {' '.join((field.description or '').split())}"
+        for name, field in AuditOptions.model_fields.items()
+    ]
     marker = "        **options: see `AuditOptions`."
     function.__doc__ = (function.__doc__ or "").replace(marker, "\n".join(lines))
     return function
@@ -209,107 +208,3 @@ def saved_options(manifest: Manifest) -> AuditOptions:
             got=wrong_fields(error),
             next_step="run `overmem audit` again; it measures only what is missing",
         ) from None
-
-
-def resolve_options(run: Run, asked: AuditOptions) -> AuditOptions:
-    """Fill in what the run's own recipe knows; what is given explicitly wins.
-
-    Raises:
-        RunError: no validation data is named anywhere, an unknown axis, or a number out of range.
-    """
-    recipe = read_recipe(run.path)
-    data = recipe.model_dump(mode="json")["data"] if recipe else {}
-    if not (val := asked.val or data.get("val")):
-        raise RunError(
-            "no validation data",
-            expected="--val FILE",
-            next_step="name the problems to measure on with --val",
-        )
-    axes = choose_axes((*choose_axes(asked.axes), *axes_implied_by(_given(asked))))
-    if set(axes) - set(CORE):
-        # The core decides at which checkpoints the other axes are worth their time.
-        axes = choose_axes((*CORE, *axes))
-    template = asked.template if "template" in asked.model_fields_set else resolve_template(run, {})
-    options = asked.replace(
-        val=val,
-        train=asked.train or data.get("train"),
-        ood=asked.ood or data.get("ood") or {},
-        references=asked.references or data.get("references") or {},
-        axes=axes,
-        template=template,
-    )
-    _check(options)
-    named = set() if options.checkpoints in ("key", "all") else set(options.checkpoints.split(","))
-    unknown = named - {checkpoint.name for checkpoint in run.checkpoints}
-    if unknown:
-        raise RunError(
-            "no such checkpoint",
-            got=", ".join(sorted(unknown)),
-            expected=f"key, all, or some of {', '.join(c.name for c in run.checkpoints)}",
-        )
-    return options
-
-
-def resolve_template(run: Run, given: Mapping[str, Any]) -> Template:
-    """The recipe's template, with what was given on the command line (None: nothing) in its place."""
-    recipe = read_recipe(run.path)
-    fields = recipe.template.model_dump() if recipe else {}
-    return Template(**fields | {name: value for name, value in given.items() if value is not None})
-
-
-def read_recipe(run_path: Path) -> Recipe | None:
-    """The resolved recipe that `overmem train` left beside the run, or None."""
-    path = run_path / RECIPE_NAME
-    if not path.is_file():
-        return None
-    try:
-        return check_recipe(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
-    except (yaml.YAMLError, OvermemError):
-        # Another tool's file of the same name.
-        return None
-
-
-def _given(asked: AuditOptions) -> list[str]:
-    """Options that were given something."""
-    return [name for name in asked.model_fields_set if getattr(asked, name)]
-
-
-def _check(options: AuditOptions) -> None:
-    unknown = set(options.limits) - set(options.axes)
-    if unknown:
-        raise RunError(
-            "a limit for an axis that is not measured",
-            got=", ".join(sorted(unknown)),
-            expected=f"some of {', '.join(options.axes)}",
-        )
-    for name, value, least in (
-        ("limit", options.limit, 1),
-        *((f"limit of {axis}", value, 1) for axis, value in options.limits.items()),
-        ("samples", options.samples, 2),
-        ("batch_tokens", options.batch_tokens, 1),
-        ("max_new_tokens", options.max_new_tokens, 1),
-        ("engine_concurrency", options.engine_concurrency, 1),
-    ):
-        if value is not None and value < least:
-            raise RunError(f"{name} must be at least {least}", got=value)
-    for name, number in (
-        ("temperature", options.temperature),
-        ("budget", options.budget_minutes),
-        ("engine_timeout", options.engine_timeout_seconds),
-    ):
-        if number is not None and not 0 < number < math.inf:
-            raise RunError(f"{name} must be above 0 and finite", got=number)
-    if options.until_decided and set(CORE) - set(options.axes):
-        raise RunError(
-            "--until-decided needs a verdict, and a verdict needs likelihood and accuracy",
-            got=f"--axes {','.join(options.axes)}",
-            expected=f"--axes {','.join(CORE)}, with others if you like",
-        )
-    check_template(options.engine_model)
-    served = isinstance(parse_engine(options.engine), Address)
-    if not served and (options.engine_model or options.engine_on_demand):
-        raise RunError(
-            "--engine-model and --engine-on-demand speak of a server, and the engine is none",
-            got=f"--engine {options.engine}",
-            expected="--engine openai:http://HOST:PORT",
-        )

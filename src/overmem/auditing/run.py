@@ -19,10 +19,11 @@ from overmem.artifacts.store import Store
 from overmem.auditing.executor import Executor, LocalExecutor, WorkItem
 from overmem.auditing.manifest_writer import ManifestWriter
 from overmem.auditing.opening import open_session
-from overmem.auditing.options import AuditOptions, make_options, resolve_options, takes_audit_options
+from overmem.auditing.options import AuditOptions, make_options, takes_audit_options
 from overmem.auditing.planning.plan import Plan
 from overmem.auditing.planning.timing import nothing_measured
 from overmem.auditing.problems import Problems
+from overmem.auditing.resolve import resolve_options
 from overmem.auditing.right_answers import right_answers
 from overmem.auditing.session import Progress, Session
 from overmem.auditing.until_decided import measure_until_decided

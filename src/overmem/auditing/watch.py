@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from overmem.auditing.options import AuditOptions, resolve_options
+from overmem.auditing.options import AuditOptions
+from overmem.auditing.resolve import resolve_options
 from overmem.auditing.run import Audit, measure
 from overmem.auditing.session import Progress
 from overmem.checkpoints import open_run

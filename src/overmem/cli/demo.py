@@ -31,7 +31,8 @@ def demo(
 
 def run_demo(folder: Path, seed: int, screen: Console) -> None:
     """Train, audit, diagnose, repair and report the recipe `demo` in `folder`; continues what was begun."""
-    from overmem.auditing.options import AuditOptions, resolve_options
+    from overmem.auditing.options import AuditOptions
+    from overmem.auditing.resolve import resolve_options
     from overmem.auditing.run import measure
     from overmem.checkpoints import open_run
     from overmem.cli.progress import audit_progress, model_progress, quiet_libraries, training_progress

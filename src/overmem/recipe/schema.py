@@ -9,23 +9,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from overmem.errors import RecipeError
 from overmem.recipe.methods import LORA_PLUS_RATIO, Method, lora_fields
 from overmem.rule import Rule
+from overmem.strict_model import Strict, wrong_fields
 
 RECIPE_NAME = "recipe.yaml"
 """Where a run keeps its resolved recipe."""
 BUNDLED = Path(__file__).parent / "bundled"
 _MISSED_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 """A number that YAML 1.1 takes for text: it wants a point and a sign, as in 1.0e-3."""
-
-
-class Strict(BaseModel):
-    """What people write: an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ModelRecipe(Strict):
@@ -240,12 +235,6 @@ def check_recipe(written: dict[str, Any], where: str) -> Recipe:
             expected=_keys_expected(error.errors()),
             next_step="see recipes/organism-fast.yaml for every part of a recipe",
         ) from None
-
-
-def wrong_fields(error: ValidationError) -> str:
-    """What pydantic found wrong, each field by its path."""
-    problems = error.errors()
-    return "; ".join(f"{'.'.join(map(str, p['loc'])) or '(top)'}: {p['msg']}" for p in problems)
 
 
 def dump_recipe(recipe: Recipe) -> str:

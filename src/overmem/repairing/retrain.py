@@ -11,7 +11,8 @@ from trl import SFTConfig
 
 from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.store import read_json_or_empty, write_text_atomic
-from overmem.auditing.options import read_recipe, saved_options
+from overmem.auditing.options import saved_options
+from overmem.auditing.resolve import read_recipe
 from overmem.checkpoints import ADAPTER_CONFIG, read_trainer_state
 from overmem.recipe.schema import check_recipe, dump_recipe
 from overmem.records import CheckpointSummary, Retraining, Run, Verdict

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from overmem.artifacts.manifest import Manifest
-from overmem.auditing.flags import write_flags
-from overmem.auditing.options import saved_options
 from overmem.axes import CORE, choose_axes
 from overmem.rule import Rule
 
@@ -35,6 +33,10 @@ def audit_command(manifest: Record, run: str, *, more: tuple[str, ...] = (), tra
         more: axes to measure beside its own, or `("all",)`.
         train: source of training data where the audit had none.
     """
+    # Loads pydantic, which nothing else in a report needs.
+    from overmem.auditing.flags import write_flags
+    from overmem.auditing.options import saved_options
+
     described = Manifest.from_dict(manifest)
     options = saved_options(described)
     options = options.replace(

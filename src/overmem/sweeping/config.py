@@ -11,8 +11,9 @@ from pydantic import Field, ValidationError, model_validator
 from overmem.auditing.options import AuditOptions
 from overmem.axes import CORE, choose_axes
 from overmem.errors import RecipeError
-from overmem.recipe.schema import Strict, find_recipe, read_yaml, with_numbers, wrong_fields
+from overmem.recipe.schema import find_recipe, read_yaml, with_numbers
 from overmem.rule import Rule
+from overmem.strict_model import Strict, wrong_fields
 
 NOT_HERE = {
     "train": "data.train, in the recipe",

@@ -15,9 +15,9 @@ from pathlib import Path
 from statistics import median
 
 from overmem.auditing.opening import open_session
-from overmem.auditing.options import resolve_options
 from overmem.auditing.planning.cost import makespan
 from overmem.auditing.planning.forecast import forecast
+from overmem.auditing.resolve import resolve_options
 from overmem.checkpoints import open_run
 from overmem.recipe.schema import MonitorRecipe, Recipe
 from overmem.sweeping.cells import Cell, make_cells

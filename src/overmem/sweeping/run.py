@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from overmem.artifacts.store import Store, locked_folder, write_text_atomic
-from overmem.auditing.options import resolve_options
+from overmem.auditing.resolve import resolve_options
 from overmem.auditing.session import Progress
 from overmem.errors import OvermemError, RunError
 from overmem.recipe.schema import RECIPE_NAME, load_recipe

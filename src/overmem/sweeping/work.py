@@ -21,7 +21,7 @@ from overmem.artifacts.store import (
     settings_key,
     write_text_atomic,
 )
-from overmem.auditing.options import resolve_options
+from overmem.auditing.resolve import resolve_options
 from overmem.auditing.run import measure
 from overmem.auditing.session import Progress
 from overmem.axes import CORE

@@ -13,9 +13,10 @@ import pytest
 import overmem
 from overmem.artifacts.jobs import VAL_ANSWERS
 from overmem.auditing.opening import open_session
-from overmem.auditing.options import AuditOptions, resolve_options
+from overmem.auditing.options import AuditOptions
 from overmem.auditing.planning.cost import Peaks
 from overmem.auditing.planning.forecast import forecast, shape_of
+from overmem.auditing.resolve import resolve_options
 from overmem.cli.views.plan import pending_text
 from overmem.models.loading import ModelHost
 from tests.conftest import make_pico, save_checkpoint

@@ -1,0 +1,122 @@
+"""Options of an audit for a run: what is not said is taken from the run's own recipe; all is checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from overmem.auditing.options import AuditOptions
+from overmem.axes import CORE, axes_implied_by, choose_axes
+from overmem.errors import OvermemError, RunError
+from overmem.models.engines.address import Address, check_template, parse_engine
+from overmem.recipe.schema import RECIPE_NAME, Recipe, check_recipe
+from overmem.records import Run
+from overmem.tasks.template import Template
+
+
+def resolve_options(run: Run, asked: AuditOptions) -> AuditOptions:
+    """Fill in what the run's own recipe knows; what is given explicitly wins.
+
+    Raises:
+        RunError: no validation data is named anywhere, an unknown axis, or a number out of range.
+    """
+    recipe = read_recipe(run.path)
+    data = recipe.model_dump(mode="json")["data"] if recipe else {}
+    if not (val := asked.val or data.get("val")):
+        raise RunError(
+            "no validation data",
+            expected="--val FILE",
+            next_step="name the problems to measure on with --val",
+        )
+    axes = choose_axes((*choose_axes(asked.axes), *axes_implied_by(_given(asked))))
+    if set(axes) - set(CORE):
+        # The core decides at which checkpoints the other axes are worth their time.
+        axes = choose_axes((*CORE, *axes))
+    template = asked.template if "template" in asked.model_fields_set else resolve_template(run, {})
+    options = asked.replace(
+        val=val,
+        train=asked.train or data.get("train"),
+        ood=asked.ood or data.get("ood") or {},
+        references=asked.references or data.get("references") or {},
+        axes=axes,
+        template=template,
+    )
+    _check(options)
+    named = set() if options.checkpoints in ("key", "all") else set(options.checkpoints.split(","))
+    unknown = named - {checkpoint.name for checkpoint in run.checkpoints}
+    if unknown:
+        raise RunError(
+            "no such checkpoint",
+            got=", ".join(sorted(unknown)),
+            expected=f"key, all, or some of {', '.join(c.name for c in run.checkpoints)}",
+        )
+    return options
+
+
+def resolve_template(run: Run, given: Mapping[str, Any]) -> Template:
+    """The recipe's template, with what was given on the command line (None: nothing) in its place."""
+    recipe = read_recipe(run.path)
+    fields = recipe.template.model_dump() if recipe else {}
+    return Template(**fields | {name: value for name, value in given.items() if value is not None})
+
+
+def read_recipe(run_path: Path) -> Recipe | None:
+    """The resolved recipe that `overmem train` left beside the run, or None."""
+    path = run_path / RECIPE_NAME
+    if not path.is_file():
+        return None
+    try:
+        return check_recipe(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
+    except (yaml.YAMLError, OvermemError):
+        # Another tool's file of the same name.
+        return None
+
+
+def _given(asked: AuditOptions) -> list[str]:
+    """Options that were given something."""
+    return [name for name in asked.model_fields_set if getattr(asked, name)]
+
+
+def _check(options: AuditOptions) -> None:
+    unknown = set(options.limits) - set(options.axes)
+    if unknown:
+        raise RunError(
+            "a limit for an axis that is not measured",
+            got=", ".join(sorted(unknown)),
+            expected=f"some of {', '.join(options.axes)}",
+        )
+    for name, value, least in (
+        ("limit", options.limit, 1),
+        *((f"limit of {axis}", value, 1) for axis, value in options.limits.items()),
+        ("samples", options.samples, 2),
+        ("batch_tokens", options.batch_tokens, 1),
+        ("max_new_tokens", options.max_new_tokens, 1),
+        ("engine_concurrency", options.engine_concurrency, 1),
+    ):
+        if value is not None and value < least:
+            raise RunError(f"{name} must be at least {least}", got=value)
+    for name, number in (
+        ("temperature", options.temperature),
+        ("budget", options.budget_minutes),
+        ("engine_timeout", options.engine_timeout_seconds),
+    ):
+        if number is not None and not 0 < number < math.inf:
+            raise RunError(f"{name} must be above 0 and finite", got=number)
+    if options.until_decided and set(CORE) - set(options.axes):
+        raise RunError(
+            "--until-decided needs a verdict, and a verdict needs likelihood and accuracy",
+            got=f"--axes {','.join(options.axes)}",
+            expected=f"--axes {','.join(CORE)}, with others if you like",
+        )
+    check_template(options.engine_model)
+    served = isinstance(parse_engine(options.engine), Address)
+    if not served and (options.engine_model or options.engine_on_demand):
+        raise RunError(
+            "--engine-model and --engine-on-demand speak of a server, and the engine is none",
+            got=f"--engine {options.engine}",
+            expected="--engine openai:http://HOST:PORT",
+        )

@@ -1,4 +1,7 @@
-"""Means and covariances against formulas and peers not written in the package."""
+"""Means and covariances against formulas and peers not written in the package.
+
+Covers: overmem.stats.arrays
+"""
 
 from __future__ import annotations
 

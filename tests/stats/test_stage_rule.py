@@ -20,7 +20,10 @@ STEPS = np.array([100, 200, 300, 400])
 def stages_of(accuracy, perplexity, steps=STEPS, margin=0.03, ratio=1.10):
     """Stage names of one curve given accuracies and perplexities."""
     codes = rules.stage_codes(
-        np.array([accuracy], float), np.log(np.array([perplexity], float)), np.asarray(steps), margin, ratio
+        np.array([accuracy], float),
+        np.log(np.array([perplexity], float)),
+        np.asarray(steps),
+        Rule(accuracy_margin=margin, perplexity_ratio=ratio),
     )
     return [STAGES[code] for code in codes[0]]
 

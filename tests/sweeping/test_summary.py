@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+from overmem.rule import Rule
 from overmem.stats.moments import measure_curves
 from overmem.sweeping.narrative import edges_text
 from overmem.sweeping.summary import make_family, points_table, pool_points
@@ -37,7 +38,7 @@ def test_errors_of_points_are_those_of_the_problems_and_of_the_seeds():
 def test_a_recommendation_by_hand_at_the_edge_of_the_grid():
     slow = configuration({RATE: 1e-4}, [0.50, 0.70, 0.80], [0.30, 0.28, 0.27])
     fast = configuration({RATE: 1e-3}, [0.70, 0.90, 0.90], [0.26, 0.45, 0.60])
-    family = make_family([slow, fast], 1.10)
+    family = make_family([slow, fast], Rule())
     # Allowed: NLL up to 0.26 + ln 1.1 = 0.355, so all but the last two. The most accurate of these: 0.80.
     # Its lead of 0.10 over the next is beyond one standard error, sqrt(0.1 * 0.9 / 199) = 0.021.
     assert family.recommended.label == "learning_rate=0.0001, epoch 3"
@@ -59,25 +60,25 @@ def test_a_recommendation_by_hand_at_the_edge_of_the_grid():
 def test_within_one_standard_error_the_lowest_nll_wins():
     one = configuration({RATE: 1e-4}, [0.50, 0.800, 0.805], [0.30, 0.25, 0.30])
     # A lead of one problem in 200 has a standard error of one problem in 200.
-    assert make_family([one], 1.10).recommended.label == "learning_rate=0.0001, epoch 2"
+    assert make_family([one], Rule()).recommended.label == "learning_rate=0.0001, epoch 2"
 
 
 def test_a_configuration_that_diverged_does_not_stop_the_others_being_compared():
     calm = configuration({RATE: 1e-4}, [0.5, 0.8], [0.3, 0.25])
     wild = configuration({RATE: 1.0}, [0.0, 0.0], [900.0, 950.0])
-    family = make_family([calm, wild], 1.10)
+    family = make_family([calm, wild], Rule())
     assert family.recommended.label == "learning_rate=0.0001, epoch 2"
     assert family.point("learning_rate=1.0, epoch 2").perplexity_ratio == math.inf
 
 
 def test_too_few_problems_recommend_nothing():
     few = configuration({RATE: 1e-4}, [0.5, 0.8], [0.3, 0.2], n=20)
-    family = make_family([few], 1.10)
+    family = make_family([few], Rule())
     assert family.recommended is None and "at least 30" in family.reason and len(family.points) == 2
 
 
 def test_the_table_has_a_row_a_point():
-    table = points_table([make_family(learning_rates(), 1.10)])
+    table = points_table([make_family(learning_rates(), Rule())])
     assert table.shape[0] == 18 and table["configuration"].n_unique() == 3
     first = table.row(0, named=True)
     assert first[RATE] == 1e-4 and first["epoch"] == 1.0 and first["accuracy"] == pytest.approx(0.295)

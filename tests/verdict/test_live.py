@@ -64,8 +64,8 @@ def test_the_own_path_share():
 
 
 def test_what_to_keep():
-    assert steps_to_keep([], [], 1.1) == []
+    assert steps_to_keep([], [], RULE) == []
     points, tokens = points_of([0.6, 0.40, 0.42, 0.44, 0.7], noise=0)
-    assert steps_to_keep(points, tokens, 1.1) == [200, 400]
+    assert steps_to_keep(points, tokens, RULE) == [200, 400]
     points, tokens = points_of([0.6, 0.40, 0.42, 0.44, 0.7], noise=0, accuracy=[0.2, 0.5, 0.9, 0.6, 0.9])
-    assert steps_to_keep(points, tokens, 1.1) == [200, 300]
+    assert steps_to_keep(points, tokens, RULE) == [200, 300]

@@ -6,7 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from overmem.artifacts.manifest import Manifest, MeasuredSet
 from overmem.artifacts.store import Store
+from overmem.rule import Rule
 from overmem.sweeping.summary import baseline_notes
 from overmem.verdict.judge import judge
 from overmem.verdict.warnings.majority_baseline import (
@@ -37,7 +39,11 @@ def kept_answers(folder, answers):
 
 
 def manifest(grader):
-    return {"splits": {"val": {"grader": grader}}}
+    val = MeasuredSet(
+        set="val", variant="clean", source="", shape="", grader=grader, n=0, fingerprint="",
+        example_ids=(), example_shas=(),
+    )  # fmt: skip
+    return Manifest(splits={"val": val}, checkpoints=())
 
 
 @pytest.mark.parametrize(
@@ -91,4 +97,4 @@ def test_a_sweep_names_the_configurations_at_chance():
     (note,) = baseline_notes([near, far])
     assert near.name in note and far.name not in note and "25.0%" in note
     assert baseline_notes([far]) == []
-    assert any("25.0%" in said for said in near.seeds.judge(resamples=200).notes)
+    assert any("25.0%" in said for said in near.seeds.judge(Rule(resamples=200)).notes)

@@ -187,7 +187,7 @@ def test_a_chat_template_that_prints_the_date_renders_the_same_every_day(tokeniz
 
 
 def test_two_audits_of_one_run_do_not_mix(pico_run, val):
-    with Store.of_run(pico_run).alone(), pytest.raises(ArtifactError, match="another overmem is measuring"):
+    with Store.of_run(pico_run).locked(), pytest.raises(ArtifactError, match="another overmem is measuring"):
         audit(pico_run, val)
     audit(pico_run, val)
     assert not list(pico_run.rglob(".lock"))

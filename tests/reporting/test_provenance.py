@@ -30,8 +30,7 @@ def test_audit_command_says_what_differs_from_the_defaults() -> None:
                 template={"kind": "chat", "prompt_format": "Q: {prompt}\nA:"},
             ),
             "axes": ["accuracy", "likelihood", "ood"],
-            "splits": manifest()["splits"]
-            | {"ood/far": manifest()["splits"]["val"] | {"set": "ood/far", "source": "far.jsonl"}},
+            "splits": {"ood/far": {**SET, "set": "ood/far", "source": "far.jsonl"}},
         },
         "-x y",
     )

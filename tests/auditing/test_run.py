@@ -192,10 +192,10 @@ import os, random, signal, sys, time
 import torch
 torch.set_num_threads(1)
 import overmem, overmem.models.loading, overmem.auditing.run as auditing
-from overmem.auditing import work
+from overmem.auditing import compute_rows as work
 from overmem.models.engines import hf
 run, val = sys.argv[1:]
-for module, name in ((work, "score_batch"), (hf, "generate")):
+for module, name in ((work, "score_all"), (hf, "generate")):
     def slow(*a, _f=getattr(module, name), **k):
         time.sleep(0.02)
         return _f(*a, **k)

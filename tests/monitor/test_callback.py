@@ -204,7 +204,7 @@ from transformers import AutoTokenizer
 from trl import SFTConfig, SFTTrainer
 from datasets import Dataset
 import overmem
-from overmem.training.loading import ORGANISM
+from overmem.recipe.base_model import ORGANISM
 from tests.conftest import make_pico
 
 tokenizer = AutoTokenizer.from_pretrained(ORGANISM)
@@ -443,7 +443,7 @@ from datasets import Dataset
 from transformers import AutoTokenizer, LlamaForCausalLM
 from trl import SFTConfig, SFTTrainer
 import overmem
-from overmem.training.loading import ORGANISM
+from overmem.recipe.base_model import ORGANISM
 
 folder = sys.argv[1]
 data, done = Dataset.from_json(folder + "/data.jsonl"), {}

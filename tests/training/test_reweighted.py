@@ -302,7 +302,7 @@ import torch
 from datasets import Dataset
 from transformers import AutoTokenizer, LlamaForCausalLM
 from trl import SFTConfig, SFTTrainer
-from overmem.training.loading import ORGANISM
+from overmem.recipe.base_model import ORGANISM
 from overmem.training.reweighted import ReweightedSFTTrainer
 
 folder = sys.argv[1]

@@ -16,12 +16,10 @@ from typing import Any
 from overmem.artifacts.jobs import JobKind
 from overmem.auditing.problems import Problems
 from overmem.errors import CheckpointError
-from overmem.models.batches import scored_at_once
 from overmem.models.engines.protocol import Answer, Engine
 from overmem.models.generation import generate
-from overmem.models.memory import halve_until_it_fits
 from overmem.models.sampling import Sampling
-from overmem.models.scoring import score_batch
+from overmem.models.scoring import score_all
 
 RECALL_TOKENS = 32
 """Tokens of a reference's second half that a continuation is compared on."""
@@ -51,14 +49,7 @@ def score(model: Any, problems: Problems, batch: Sequence[int], tools: Tools) ->
         CheckpointError: a log-probability is NaN or infinite.
     """
     items = [problems.rendered[i] for i in batch]
-    scores = halve_until_it_fits(
-        lambda size: [
-            found
-            for start in range(0, len(items), size)
-            for found in score_batch(model, items[start : start + size])
-        ],
-        scored_at_once(next(model.parameters()).device.type, len(items), max(map(len, items))),
-    )
+    scores = score_all(model, items)
     rows = [item.to_row() for item in scores]
     if not all(math.isfinite(row["nll_nats"]) for row in rows):
         raise CheckpointError(

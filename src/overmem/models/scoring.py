@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 import torch
 
-from overmem.models.batches import logits_at_once
+from overmem.models.batches import logits_at_once, scored_at_once
+from overmem.models.memory import halve_until_it_fits
 
 TEMPERATURES = (0.8, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5)
 """Grid on which NLL(T) is kept, for the temperature gap."""
@@ -29,6 +30,8 @@ class TokenIds(Protocol):
 
     @property
     def completion_ids(self) -> Sequence[int]: ...  # noqa: D102
+
+    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,29 @@ class TokenScores:
 
 
 @torch.inference_mode()
+def score_all(model: Any, items: Sequence[TokenIds]) -> list[TokenScores]:
+    """Score problems, as many at once as a cache holds well and, where memory runs out, fewer.
+
+    The one way in which the audit and the monitor score; see `score_batch`.
+
+    Args:
+        model: a causal LM in eval mode.
+        items: at least one problem.
+
+    Raises:
+        CheckpointError: memory does not hold one problem at a time.
+    """
+    at_once = scored_at_once(next(model.parameters()).device.type, len(items), max(map(len, items)))
+    return halve_until_it_fits(
+        lambda size: [
+            found
+            for start in range(0, len(items), size)
+            for found in score_batch(model, items[start : start + size])
+        ],
+        at_once,
+    )
+
+
 def score_batch(model: Any, batch: Sequence[TokenIds]) -> list[TokenScores]:
     """Score the completions of a batch.
 

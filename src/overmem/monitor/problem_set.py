@@ -15,7 +15,7 @@ from overmem.grading.grade import check_gradable, grade
 from overmem.models.batches import plan_batches
 from overmem.models.generation import generate
 from overmem.models.loading import context_length, embedding_rows
-from overmem.models.scoring import TokenScores, score_batch
+from overmem.models.scoring import TokenScores, score_all
 from overmem.models.stop_tokens import end_of_completion, stop_ids
 from overmem.records import Example
 from overmem.tasks.rendered import Rendered, check_all_fit, check_vocab, data_fingerprint
@@ -222,7 +222,7 @@ def _score(problem_set: ProblemSet, model: Any, on_scored: Callable[[float], Non
     for first, subset_ in ((0, problem_set.val), (len(problem_set.val), problem_set.train)):
         for batch in plan_batches([len(item) for item in subset_], budget):
             places = [first + place for place in batch]
-            found = score_batch(model, [items[place] for place in places])
+            found = score_all(model, [items[place] for place in places])
             scores.update(zip(places, found, strict=True))
             done += sum(len(items[place]) for place in places)
             on_scored(done / total)

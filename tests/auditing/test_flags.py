@@ -1,6 +1,6 @@
 """Every option of an audit survives the way from the command line to a manifest and back to a command.
 
-Covers: overmem.auditing.options
+Covers: overmem.auditing.options, overmem.auditing.resolve
 """
 
 import shlex

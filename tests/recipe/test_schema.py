@@ -1,6 +1,6 @@
 """Recipes: what people write, checked and resolved.
 
-Covers: overmem.recipe.methods
+Covers: overmem.recipe.methods, overmem.strict_model
 """
 
 import pytest

@@ -1,7 +1,4 @@
-"""The CSV files of a report.
-
-Covers: overmem.reporting.figures.dynamics_data
-"""
+"""The CSV files of a report."""
 
 import csv
 import io

@@ -1,6 +1,6 @@
 """The report as a page: self-contained, escaped and complete.
 
-Covers: overmem.reporting.escaping, overmem.reporting.facts, overmem.reporting.view
+Covers: overmem.reporting.facts
 """
 
 import json

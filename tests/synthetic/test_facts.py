@@ -1,7 +1,8 @@
 """`facts`: each question has one right option, by a reader that shares no code with the maker.
 
-Covers: overmem.synthetic.facts.local, overmem.synthetic.facts.problems, overmem.synthetic.facts.solutions,
-overmem.synthetic.facts.splits, overmem.synthetic.facts.wording, overmem.synthetic.facts.world
+Covers: overmem.synthetic.facts.local_perturbations, overmem.synthetic.facts.problems,
+overmem.synthetic.facts.solutions, overmem.synthetic.facts.splits, overmem.synthetic.facts.wording,
+overmem.synthetic.facts.world
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Knights and knaves: one solution each, by a reader that shares no code with the maker.
 
-Covers: overmem.synthetic.knights.local, overmem.synthetic.knights.problems,
+Covers: overmem.synthetic.knights.local_perturbations, overmem.synthetic.knights.problems,
 overmem.synthetic.knights.solutions, overmem.synthetic.knights.splits, overmem.synthetic.knights.wording
 """
 

@@ -1,7 +1,6 @@
 """`overmem plan`: what an audit would cost, held against the audit itself.
 
-Covers: overmem.auditing.planning.pending_references, overmem.auditing.planning.timing,
-overmem.reporting.terminal_tables
+Covers: overmem.auditing.planning.pending_references, overmem.auditing.planning.timing, overmem.cli.views.plan
 """
 
 import json

@@ -1,6 +1,6 @@
 """The exhibits together: what they compare, and what they say where rows are missing.
 
-Covers: overmem.reporting.exhibits.kinds
+Covers: overmem.reporting.exhibits.exhibit
 """
 
 import json

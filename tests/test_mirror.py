@@ -25,10 +25,14 @@ def module_name(path: Path) -> str:
 
 
 def holds_something(path: Path) -> bool:
-    """Whether there is anything to test: all but an `__init__` that only hands on what others define."""
-    return path.name != "__init__.py" or any(
-        isinstance(node, ast.FunctionDef | ast.ClassDef)
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
+    """Whether there is anything to test: more than names for types, or what an `__init__` hands on."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    if path.name == "__init__.py":
+        return any(isinstance(node, ast.FunctionDef | ast.ClassDef) for node in body)
+    names = ast.Import | ast.ImportFrom | ast.Expr
+    return not all(
+        isinstance(node, names) or (isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript))
+        for node in body
     )
 
 

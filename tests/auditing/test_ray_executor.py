@@ -1,7 +1,4 @@
-"""Sharing out checkpoints: what becomes of work whose worker fails, on a stand-in for Ray.
-
-Covers: overmem.workers.progress_queue
-"""
+"""Sharing out checkpoints: what becomes of work whose worker fails, on a stand-in for Ray."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,4 +1,7 @@
-"""The demo from start to end, on so few problems that it takes seconds."""
+"""The demo from start to end, on so few problems that it takes seconds.
+
+Covers: overmem.cli.views.repair
+"""
 
 import io
 

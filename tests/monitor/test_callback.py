@@ -1,6 +1,6 @@
 """The monitor in real Trainer runs: what it logs, and that training does not notice it.
 
-Covers: overmem.cli.progress, overmem.monitor.log_files
+Covers: overmem.monitor.log_files
 """
 
 import copy

@@ -1,7 +1,4 @@
-"""Paired differences, their intervals, and Holm's adjustment.
-
-Covers: overmem.stats.intervals
-"""
+"""Paired differences, their intervals, and Holm's adjustment."""
 
 import math
 

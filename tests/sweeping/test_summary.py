@@ -1,7 +1,4 @@
-"""What configurations say together, by hand.
-
-Covers: overmem.sweeping.record
-"""
+"""What configurations say together, by hand."""
 
 import math
 

@@ -1,6 +1,6 @@
 """Training leaves ordinary run folders, which continue where they stopped.
 
-Covers: overmem.recipe.base_model, overmem.training.resume
+Covers: overmem.training.resume
 """
 
 import json

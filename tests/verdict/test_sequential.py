@@ -1,7 +1,4 @@
-"""When a run is decided: against `judge`, and simulated runs.
-
-Covers: overmem.verdict.key_checkpoints
-"""
+"""When a run is decided: against `judge`, and simulated runs."""
 
 from __future__ import annotations
 

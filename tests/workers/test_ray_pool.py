@@ -1,4 +1,7 @@
-"""Ray's workers: where they are, how many, and that one killed midway costs its batch alone."""
+"""Ray's workers: where they are, how many, and that one killed midway costs its batch alone.
+
+Covers: overmem.workers.progress_queue
+"""
 
 import json
 import os

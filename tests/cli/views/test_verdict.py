@@ -1,4 +1,7 @@
-"""The verdict in the terminal: complete, literal, and within 80 columns."""
+"""The verdict in the terminal: complete, literal, and within 80 columns.
+
+Covers: overmem.cli.views.tables
+"""
 
 import io
 import re

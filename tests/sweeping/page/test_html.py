@@ -1,7 +1,4 @@
-"""The page of a sweep in a real browser: it draws, fits, asks for nothing, and works without scripts.
-
-Covers: overmem.sweeping.page.figure
-"""
+"""The page of a sweep in a real browser: it draws, fits, asks for nothing, and works without scripts."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""The page of a sweep: its heatmaps and its text."""
+"""The page of a sweep: its heatmaps and its text.
+
+Covers: overmem.sweeping.page.figure
+"""
 
 import json
 import re

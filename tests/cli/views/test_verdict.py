@@ -1,7 +1,4 @@
-"""The verdict in the terminal: complete, literal, and within 80 columns.
-
-Covers: overmem.cli.views.tables
-"""
+"""The verdict in the terminal: complete, literal, and within 80 columns."""
 
 import io
 import re

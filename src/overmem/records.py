@@ -206,15 +206,15 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedReferences:
-    """The references whose perplexity the rule reads: are they of the hand that the model was trained on?"""
+    """The references whose perplexity the rule reads: are they written in the style of training?"""
 
     source: str
     """Of val, as written in the configuration."""
     told_apart: Estimate
     """AUROC of a classifier that sees only the wording, val's references against training ones; 0.5 is one
-    hand. Undefined with a reason where it was not tested."""
+    style. Undefined with a reason where it was not tested."""
     other_hand: bool | None
-    """Whether they are clearly of another hand; None when that was not tested."""
+    """Whether they are clearly in another style; None when that was not tested."""
     telling: tuple[str, ...] = ()
     """The words whose shares differ most."""
 

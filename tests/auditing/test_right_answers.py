@@ -80,7 +80,7 @@ def test_right_answers_are_not_scored_twice(run, files, ending, monkeypatch):
 def test_a_val_by_another_hand_than_train_is_noted(run, files):
     done = overmem.audit(run, val=files["other"], train=files["train"], **QUICK)
     verdict = overmem.diagnose(done)
-    notes = [note for note in verdict.notes if "another hand" in note]
+    notes = [note for note in verdict.notes if "another style" in note]
     assert len(notes) == 1 and "--references NAME=SOURCE" in notes[0] and "AUROC 1.00" in notes[0]
     record = json.loads((Store.of_run(run).root / "verdict.json").read_text())
     assert record["references"]["other_hand"] is True and record["schema"] == "overmem.verdict/1"

@@ -10,7 +10,7 @@ them, so a killed audit resumes and changed settings never mix with old rows.
     <checkpoint>/generations.parquet  one row an answer
     <checkpoint>/continuations.parquet  one row a reference whose second half was asked for
     texts.parquet                     the problems as the models saw them
-    <checkpoint>/<rows>.parts/        batches of an audit in progress, folded in when it ends
+    <checkpoint>/<rows>.parts/        batches of an audit in progress, merged when it ends
     verdict.json, report.html
 """
 
@@ -255,7 +255,7 @@ class Store:
         _write_parquet(pl.DataFrame(batch, schema=SCHEMAS[rows]), parts / name, rows)
 
     def compact_parts(self, checkpoint: str, rows: Rows) -> None:
-        """Fold finished batches into the checkpoint's one Parquet file, sorted by identity."""
+        """Merge finished batches into the checkpoint's one Parquet file, sorted by identity."""
         for left in (self.root / checkpoint).glob(f".{rows}.parquet.*.tmp"):
             # A process was killed while it wrote; only one at a time works at a checkpoint.
             left.unlink(missing_ok=True)

@@ -24,7 +24,7 @@ from overmem.tasks.rendered import Rendered, data_fingerprint, fingerprint
 from overmem.tasks.template import Template, render
 
 OOD, REFERENCES = "ood/", "references/"
-"""Prefixes of the names of OOD sets, and of references by other hands."""
+"""Prefixes of the names of OOD sets, and of references in other styles."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def _ood(name: str, source: str, options: AuditOptions, tokenizer: Any) -> Probl
 def _references(
     name: str, source: str, val: Sequence[Example], options: AuditOptions, tokenizer: Any
 ) -> Problems:
-    """References by another hand; those to problems of val alone, where there are such, for pairs."""
+    """References in another style; those to problems of val alone, where there are such, for pairs."""
     data = sources.load_examples(source)
     asked = {(example.id, str(example.prompt)) for example in val}
     same = tuple(example for example in data.examples if (example.id, str(example.prompt)) in asked)

@@ -1,8 +1,8 @@
-"""References: whose solutions grow less probable, those of the training data's hand, of others, or its own.
+"""References: which solutions grow less probable: in the training data's style, in others, or its own.
 
-Perplexity on references by another hand than the training data's rises as a model takes on the training
-hand, which is not memorization. So NLL is read apart on the references of val, on the same or other
-problems' references by other hands (`references/NAME`), and on right answers of models: each checkpoint's
+Perplexity on references in another style than the training data's rises as a model takes on the training
+style, which is not memorization. So NLL is read apart on the references of val, on the same or other
+problems' references in other styles (`references/NAME`), and on right answers of models: each checkpoint's
 own, and those of one fixed checkpoint, whose texts are the same whoever scores them. The decision rule
 reads the first alone.
 """
@@ -21,7 +21,7 @@ PREFIX = "references/"
 
 
 def jobs(available: Available) -> tuple[Job, ...]:
-    """The references of val and of every other hand, and greedy answers to val where there is a grader.
+    """The references of val and of every other style, and greedy answers to val where there is a grader.
 
     The right ones among the answers of one checkpoint are scored as well, once they are there
     (`overmem.auditing.right_answers`).
@@ -32,9 +32,9 @@ def jobs(available: Available) -> tuple[Job, ...]:
 
 
 def measures(evidence: Evidence) -> tuple[Measure, ...]:
-    """NLL on each kind of reference, and the gap between other hands and val; nats per token.
+    """NLL on each kind of reference, and the gap between other styles and val; nats per token.
 
-    Only `nll_in_distribution` has a better side (lower). The others are context: a hand that the model
+    Only `nll_in_distribution` has a better side (lower). The others are context: a style that the model
     was not trained on, or its own, may become more or less probable for reasons of style and confidence.
     """
     if VAL_SCORES not in evidence.rows:
@@ -61,7 +61,7 @@ def _nll(name: str, direction: Direction, population: str, rows: pl.DataFrame) -
 
 
 def _gap(evidence: Evidence, job: Job) -> Measure:
-    """NLL of another hand minus NLL of val: what it gains, style gains over what both have in common.
+    """NLL of another style minus NLL of val: what it gains, style gains over what both have in common.
 
     Where the set has problems of val (the same id and prompt), on these alone, in pairs.
     """
@@ -106,10 +106,10 @@ def _own_answers(rows: pl.DataFrame) -> Measure:
 
 AXIS = Axis(
     name="references",
-    tells="whose solutions grow less probable: the training hand's, others', its own",
+    tells="which solutions grow less probable: in the training style, in others, its own",
     jobs=jobs,
     measures=measures,
-    needs="val has no grader, and no references by another hand are named: pass --references NAME=SOURCE",
+    needs="val has no grader, and no references in another style are named: pass --references NAME=SOURCE",
     sets=("references",),
     implied_by="references",
     rescores_answers=True,

@@ -1,7 +1,7 @@
 """Merge checkpoints of a fine-tune into one model: `overmem.merge`.
 
 Read in this order: `methods` (the arithmetic), `plan` (what is checked), `lora` and `adapter_merge`
-(averages of adapters), `fold` (adapters as full weights), `apply` and `storage` (writing it).
+(averages of adapters), `into_base` (adapters as full weights), `apply` and `storage` (writing it).
 """
 
 from __future__ import annotations

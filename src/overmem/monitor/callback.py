@@ -1,6 +1,6 @@
 """Watch a fine-tune for over-memorization while it runs: a callback for any HF Trainer and TRL's.
 
-A guest: training is bit for bit what it would be without it, it writes on the first process only, and
+Training is bit for bit what it would be without it, it writes on the first process only, and
 whatever goes wrong in it, it says so once and goes quiet (docs/monitor.md).
 """
 

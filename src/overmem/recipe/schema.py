@@ -46,7 +46,7 @@ class DataRecipe(Strict):
     ood: dict[str, str] = Field(default_factory=dict)
     """Sets of other distributions by name, for the audit."""
     references: dict[str, str] = Field(default_factory=dict)
-    """References by other hands than the training data's, by name, for the audit."""
+    """References in other styles than the training data's, by name, for the audit."""
 
 
 class TemplateRecipe(Strict):

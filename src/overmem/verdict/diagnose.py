@@ -133,7 +133,7 @@ def judge_store(store: Store, rule: Rule) -> Verdict:
 
 
 def judged_references(store: Store, manifest: Manifest) -> JudgedReferences:
-    """The references that the rule reads perplexity on, and whether they are of the training data's hand.
+    """The references that the rule reads perplexity on, and whether they are in the training data's style.
 
     Args:
         store: the run's artifacts.
@@ -236,15 +236,15 @@ def _train_nll(store: Store, manifest: Manifest, checkpoint: CheckpointRows) -> 
 
 
 def _style_shift_note(references: JudgedReferences) -> list[str]:
-    """Warn when perplexity may have risen because val is written by another hand than the training data."""
+    """Warn when perplexity may have risen because val is in another style than the training data."""
     if not references.other_hand:
         return []
     found = references.told_apart
     return [
-        f"val's references ({references.source}) look as if written by another hand than the training data: "
+        f"val's references ({references.source}) look as if written in another style than the training data: "
         f"wording alone tells them apart (AUROC {found.value:.2f}, {found.low:.2f} to {found.high:.2f}; "
         f"{'; '.join(references.telling)}). Perplexity may rise for that reason and not for memorization; "
-        "give references by the training hand as --val, and these as --references NAME=SOURCE"
+        "give references in the training style as --val, and these as --references NAME=SOURCE"
     ]
 
 

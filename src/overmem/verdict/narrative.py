@@ -244,17 +244,17 @@ def _perplexity_sentence(verdict: Verdict) -> str:
 
 
 def _references_sentence(verdict: Verdict) -> str | None:
-    """Which references the perplexity was read on, and whether they are of the training hand."""
+    """Which references the perplexity was read on, and whether they are in the training style."""
     read = verdict.references
     if read is None:
         return None
     lead = f"Perplexity is read on the references of val ({read.source})"
     if read.other_hand is None:
         why = sentence(read.told_apart.reason or "that was not tested")
-        return f"{lead}; whether they are written by the training data's hand is not known: {why}"
+        return f"{lead}; whether they are written in the training data's style is not known: {why}"
     auroc = f"AUROC of telling them apart {estimate_text(read.told_apart)}"
     if read.other_hand:
-        return f"{lead}, which look as if written by another hand than the training data ({auroc})."
+        return f"{lead}, which look as if written in another style than the training data ({auroc})."
     return f"{lead}, whose wording is not clearly another than the training data's ({auroc})."
 
 

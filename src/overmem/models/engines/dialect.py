@@ -22,7 +22,7 @@ MOST_STOPS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
-    """How one server is spoken to."""
+    """What requests one server takes and how it answers."""
 
     prompts: Literal["token ids", "text"]
     sampling: Literal["extended", "generation_config", "plain"]

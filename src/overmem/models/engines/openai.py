@@ -103,7 +103,7 @@ class OpenAiEngine:
         return {c.name: self._not_served(c) for c in checkpoints if names[c.name] is None}
 
     def describe(self) -> dict[str, Any] | None:
-        """How the server was spoken to; None before it was."""
+        """How the server was asked; None before it was."""
         if self._dialect is None:
             return None
         return {

@@ -1,11 +1,11 @@
-"""Hands: are two sets of references written by one hand? Wording alone is asked to tell them apart.
+"""Style shift: are two sets of references written in one style? A two-sample test on wording alone.
 
-The perplexity of references by another hand than the training data's rises as a model takes on the
-training hand, memorized or not, so a rule that reads perplexity has to know whose references it reads.
+The perplexity of references in another style than the training data's rises as a model takes on the
+training style, memorized or not, so a rule that reads perplexity has to know whose references it reads.
 
 A classifier two-sample test (1610.06545): half of each set teaches which words and pairs of words speak
 for which set (naive Bayes over the frequent ones, as in stylometry; numbers are one word, and so are
-operations, since both are the problem's), the other half is scored. Of one hand, an AUROC around 0.5 is
+operations, since both are the problem's), the other half is scored. In one style, an AUROC around 0.5 is
 all that can be reached, since what was learned and what is scored are independent; the interval says how
 sure that is. Scores are means over a text's words, so that length alone tells nothing.
 
@@ -33,7 +33,7 @@ FEWEST = 40
 MOST = 500
 """Texts of a set that are looked at, so that a verdict takes no longer."""
 CLEAR = 0.75
-"""AUROC that the whole interval must lie above. Other problems of one hand stay below it, other hands do
+"""AUROC that the whole interval must lie above. Other problems in one style stay below it, other styles do
 not (docs/axes/references.md)."""
 FREQUENT = 0.05
 """Share of the texts of a set in which a feature must be; rarer ones are what is told, not how."""
@@ -43,7 +43,7 @@ DRAWS = 1000
 
 Features = Counter[str]
 _TOLD = ((re.compile(r"\d+(?:[.,]\d+)*"), "0"), (re.compile(r"[-+*/\u00d7\u00f7]"), "+"))
-"""What the problem says, not the hand: which number, which operation."""
+"""What the problem says, not the style: which number, which operation."""
 _WORD = re.compile(r"\n|[ \t]?(?:[\u3040-\u9fff]|[^\W_\u3040-\u9fff]+|[^\w\s]|_)")
 
 
@@ -58,12 +58,12 @@ class StyleShift:
 
     @property
     def other_hand(self) -> bool | None:
-        """Whether the sets are clearly of two hands; None when that was not tested."""
+        """Whether the sets are clearly in two styles; None when that was not tested."""
         return self.auroc.low > CLEAR if math.isfinite(self.auroc.low) else None
 
 
 def detect_style_shift(train: Sequence[str], val: Sequence[str], *, seed: int = 0) -> StyleShift:
-    """Test whether two sets of completions are written by one hand.
+    """Test whether two sets of completions are written in one style.
 
     Args:
         train: completions that were trained on.
@@ -72,7 +72,7 @@ def detect_style_shift(train: Sequence[str], val: Sequence[str], *, seed: int = 
     """
     n = min(len(train), len(val))
     if n < FEWEST:
-        return untested(f"{n} references are too few to tell a hand by; at least {FEWEST} are needed", n)
+        return untested(f"{n} references are too few to tell a style by; at least {FEWEST} are needed", n)
     rng = np.random.default_rng(seed)
     sets = [[features(texts[i]) for i in rng.permutation(len(texts))[:MOST]] for texts in (train, val)]
     learned, scored = ([part[half::2] for part in sets] for half in (0, 1))
@@ -83,7 +83,7 @@ def detect_style_shift(train: Sequence[str], val: Sequence[str], *, seed: int = 
 
 
 def untested(reason: str, n: int = 0) -> StyleShift:
-    """What is said where the hands could not be compared."""
+    """What is said where the styles could not be compared."""
     return StyleShift(auroc=Estimate(math.nan, math.nan, math.nan, n, reason))
 
 
@@ -106,7 +106,7 @@ def log_odds(train: Sequence[Features], val: Sequence[Features]) -> dict[str, fl
 
 
 def score(text: Features, weights: Mapping[str, float]) -> float:
-    """Mean weight of a text's frequent features, above 0 for train's hand; 0 where it has none."""
+    """Mean weight of a text's frequent features, above 0 for train's style; 0 where it has none."""
     known = [(weights[name], n) for name, n in text.items() if name in weights]
     total = sum(n for _, n in known)
     return sum(weight * n for weight, n in known) / total if total else 0.0

@@ -48,8 +48,8 @@ def test_each_kind_of_reference_is_scored_and_the_verdict_tells_them_apart(run, 
     done = overmem.audit(run, **data, **QUICK)
     splits = done.manifest.splits
     # Only the problems of val are kept of the other hand's, to be compared in pairs.
-    assert splits["references/other"]["example_ids"] == splits["val"]["example_ids"]
-    author = splits["answers"]["source"]
+    assert splits["references/other"].example_ids == splits["val"].example_ids
+    author = splits["answers"].source
     assert author == "checkpoint-10"
     written = done.store.read_rows(author, "generations").filter(split="val", correct=1.0)
     texts = done.store.read_texts().filter(set="answers")

@@ -7,6 +7,7 @@ from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
 import overmem
+from overmem.auditing.options import AuditOptions
 from overmem.auditing.watch import watch
 from tests.conftest import VAL_ROWS, make_pico
 
@@ -60,7 +61,7 @@ def test_a_run_as_llama_factory_leaves_it_is_audited_and_watched(tmp_path, token
         (run / name).write_text(json.dumps({"train_loss": 1.0}))
     (run / "trainer_log.jsonl").write_text(json.dumps({"current_steps": 2, "loss": 1.0}) + "\n")
     (run / "README.md").write_text("---\nlibrary_name: transformers\n---\n")
-    options = {"val": str(val_file), "max_new_tokens": 4, "limit": 6}
-    [update] = watch(run, settle=0.0, every=0.01, idle_minutes=0.001, **options)
+    options = AuditOptions(val=str(val_file), max_new_tokens=4, limit=6)
+    [update] = watch(run, options, settle=0.0, every=0.01, idle_minutes=0.001)
     assert update.new == ("checkpoint-2", "checkpoint-4", "checkpoint-6")
     assert overmem.diagnose(run).checkpoints[-1].step == 6

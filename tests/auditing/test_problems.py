@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import overmem
+from overmem.artifacts.manifest import read_manifest
 from overmem.artifacts.store import Store
 from overmem.auditing import problems as auditing_data
 from overmem.auditing.problems import half_of, subset
@@ -91,8 +92,8 @@ def test_leave_to_run_code_is_not_taken_from_a_file(audited):
 
     folder, val, _ = audited
     overmem.audit(folder, val=f"{val}[:3]", allow_code_execution=True)
-    manifest = json.loads((Store.of_run(folder).root / "manifest.json").read_text())
-    assert manifest["config"]["allow_code_execution"] is True
+    manifest = read_manifest(Store.of_run(folder))
+    assert manifest.config["allow_code_execution"] is True
     assert saved_options(manifest).allow_code_execution is False
     with pytest.raises(GradeError, match="--allow-code-execution"):
         overmem.repair(folder)

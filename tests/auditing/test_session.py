@@ -80,7 +80,7 @@ def test_all_axes_are_measured_and_the_verdict_says_what_they_cost(pico_run, fil
 
 def test_costly_axes_are_measured_where_the_verdict_compares(pico_run, files):
     done = run_all(pico_run, files)
-    sampled = {c["name"]: "sample val" in c["row_keys"] for c in done.manifest.checkpoints}
+    sampled = {c.name: "sample val" in c.row_keys for c in done.manifest.checkpoints}
     assert sampled["checkpoint-100"]
     rows = [len(Store.of_run(pico_run).read_rows(n, "continuations")) > 0 for n in sampled]
     assert rows == list(sampled.values())
@@ -215,7 +215,7 @@ def test_a_stopped_core_keeps_the_axes_of_an_earlier_sitting(pico_run, files, mo
         overmem.audit(pico_run, **core)
     monkeypatch.setattr(auditing.Session, "do", original)
     done = overmem.audit(pico_run, **core)
-    assert all("sample val" in c["row_keys"] for c in done.manifest.checkpoints)
+    assert all("sample val" in c.row_keys for c in done.manifest.checkpoints)
 
 
 def test_runs_are_compared_at_matched_accuracy(tmp_path, files, tokenizer):
@@ -280,7 +280,7 @@ def test_a_users_own_variant_is_paired(tmp_path, pico_run, files):
 
 def test_checkpoints_can_be_named(pico_run, files):
     done = run_all(pico_run, files, checkpoints="checkpoint-20")
-    sampled = [c["name"] for c in done.manifest.checkpoints if "sample val" in c["row_keys"]]
+    sampled = [c.name for c in done.manifest.checkpoints if "sample val" in c.row_keys]
     assert sampled == ["checkpoint-20"]
     with pytest.raises(RunError, match=r"checkpoint-7[\s\S]*checkpoint-20"):
         run_all(pico_run, files, checkpoints="checkpoint-7")

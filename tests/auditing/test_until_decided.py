@@ -13,6 +13,7 @@ from overmem.artifacts.store import Store
 from overmem.auditing import until_decided
 from overmem.auditing.opening import open_session
 from overmem.auditing.options import AuditOptions
+from overmem.auditing.planning import plan as planning
 from overmem.auditing.planning.timing import make_timed_plan
 from overmem.auditing.problems import subset
 from overmem.auditing.resolve import resolve_options
@@ -34,7 +35,7 @@ def small_looks(monkeypatch):
     """Looks after 4, 6, 8, 11 and 12 of the 12 problems."""
     torch.set_num_threads(1)
     monkeypatch.setattr(sequential, "FIRST_LOOK", 4)
-    monkeypatch.setattr(until_decided, "FIRST_LOOK", 4)
+    monkeypatch.setattr(planning, "FIRST_LOOK", 4)
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_it_stops_when_decided_and_says_what_it_skipped(pico_run, val_file, look
             {"problems": 8, "chance_of_change": 0.01},
         ],
     }
-    assert done.manifest.pending == []
+    assert done.manifest.pending == ()
     notes = " ".join(overmem.diagnose(done).notes)
     assert "decided after 8 of 12 problems: the other 4 were skipped, which saved 33% of the answers" in notes
     assert "to finish" not in notes
@@ -114,7 +115,7 @@ def test_without_the_option_the_rest_is_added(pico_run, val_file, looks, tmp_pat
     overmem.audit(pico_run, val=str(val_file), until_decided=True)
     before = rows_of(pico_run / "overmem", "checkpoint-20")
     done = overmem.audit(pico_run, val=str(val_file))
-    assert "until_decided" not in done.manifest
+    assert done.manifest.until_decided is None
     overmem.audit(pico_run, val=str(val_file), out=tmp_path / "whole")
     assert_same_rows(pico_run / "overmem", tmp_path / "whole")
     after = rows_of(pico_run / "overmem", "checkpoint-20")

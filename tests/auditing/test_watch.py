@@ -12,11 +12,16 @@ import time
 import pytest
 
 from overmem.artifacts.store import Store
+from overmem.auditing.options import AuditOptions
 from overmem.auditing.watch import settled_run, watch
 from overmem.errors import RunError
 from tests.conftest import make_pico, save_checkpoint
 
-FAST = {"max_new_tokens": 4, "limit": 6, "settle": 0.0, "every": 0.01, "idle_minutes": 0.01}
+FAST = {"settle": 0.0, "every": 0.01, "idle_minutes": 0.01}
+
+
+def options(val_file):
+    return AuditOptions(val=str(val_file), max_new_tokens=4, limit=6)
 
 
 class Trainer:
@@ -39,9 +44,9 @@ def saves(run, tokenizer, step):
 def test_each_checkpoint_is_measured_once_as_it_lands(tmp_path, tokenizer, val_file):
     run = tmp_path / "run"
     trainer = Trainer(*(saves(run, tokenizer, step) for step in (10, 20)))
-    updates = list(watch(run, val=str(val_file), sleep=trainer, **FAST))
+    updates = list(watch(run, options(val_file), sleep=trainer, **FAST))
     assert [update.new for update in updates] == [("checkpoint-10",), ("checkpoint-20",)]
-    assert [c["name"] for c in updates[-1].audit.manifest.checkpoints] == [
+    assert [c.name for c in updates[-1].audit.manifest.checkpoints] == [
         "checkpoint-10",
         "checkpoint-20",
     ]
@@ -58,7 +63,7 @@ def test_a_half_written_checkpoint_waits_until_it_is_whole(tmp_path, tokenizer, 
         weights.write_bytes(whole[0][: len(whole[0]) // 2])
 
     trainer = Trainer(half, lambda: None, lambda: weights.write_bytes(whole[0]))
-    updates = list(watch(run, val=str(val_file), sleep=trainer, **FAST))
+    updates = list(watch(run, options(val_file), sleep=trainer, **FAST))
     assert [update.new for update in updates] == [("checkpoint-10",), ("checkpoint-20",)]
     assert "checkpoint-20" not in updates[0].audit.skipped
 
@@ -79,16 +84,16 @@ def test_what_the_trainer_deletes_is_said_and_its_rows_are_kept(tmp_path, tokeni
         shutil.rmtree(run / "checkpoint-10")
 
     trainer = Trainer(saves(run, tokenizer, 10), saves(run, tokenizer, 20), rotate)
-    updates = list(watch(run, val=str(val_file), sleep=trainer, **FAST))
+    updates = list(watch(run, options(val_file), sleep=trainer, **FAST))
     assert updates[-1].gone == ("checkpoint-10",)
     assert len(Store(run / "overmem").read_rows("checkpoint-10", "likelihood")) == 6
 
 
 def test_bad_options_end_it_at_once(pico_run, val_file):
     with pytest.raises(RunError, match="every"):
-        next(watch(pico_run, val=str(val_file), every=0))
+        next(watch(pico_run, options(val_file), every=0))
     with pytest.raises(RunError, match="--val"):
-        next(watch(pico_run, settle=0.0))
+        next(watch(pico_run, AuditOptions(), settle=0.0))
 
 
 @pytest.mark.slow

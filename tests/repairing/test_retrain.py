@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
+from overmem.artifacts.manifest import Manifest, MeasuredSet
 from overmem.recipe.schema import load_recipe
 from overmem.records import Checkpoint, Run
 from overmem.repairing.retrain import NOISE, reasons_to_retrain, write_recipe
@@ -54,7 +55,16 @@ def trainer_run(folder, **config):
     (folder / "README.md").write_text("---\nbase_model: org/model\nlibrary_name: transformers\n---\n# x\n")
     run = Run(path=folder, checkpoints=(Checkpoint(name="checkpoint-400", step=400, path=last, kind="full"),))
     known = {"train": "train.jsonl", "val": "val.jsonl", "template": {"kind": "auto"}, "base_model": None}
-    return run, {"config": known | config, "base": None}
+    known |= config
+    splits = {
+        name: MeasuredSet(
+            set=name, variant="clean", source=known[name], shape="", grader="exact", n=1, fingerprint="",
+            example_ids=(), example_shas=(),
+        )
+        for name in ("val", "train")
+        if known[name]
+    }  # fmt: skip
+    return run, Manifest(config=known, splits=splits, checkpoints=())
 
 
 def test_the_recipe_halves_the_rate_and_stops_sooner(tmp_path):

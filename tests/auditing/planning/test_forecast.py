@@ -41,9 +41,7 @@ def test_tokens_are_those_of_the_audit(session, pico_run, val_file):
     assert made.tokens["likelihood"].read == 3 * 2 * sum(len(item) for item in items)
     assert made.tokens["accuracy"].read == 3 * sum(len(item.prompt_ids) for item in items)
     done = overmem.audit(pico_run, val=str(val_file), train=str(val_file), max_new_tokens=8)
-    scored = [
-        done.store.read_rows(c["name"], "likelihood")["n_tokens"].sum() for c in done.manifest.checkpoints
-    ]
+    scored = [done.store.read_rows(c.name, "likelihood")["n_tokens"].sum() for c in done.manifest.checkpoints]
     assert sum(scored) == 3 * 2 * sum(len(item.completion_ids) for item in items)
     # Nothing is left to pay for.
     left = forecast(session(), {})

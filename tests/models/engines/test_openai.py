@@ -16,6 +16,7 @@ import pytest
 
 import overmem
 from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
+from overmem.artifacts.manifest import read_manifest
 from overmem.artifacts.store import Store
 from overmem.axes import all_axes
 from overmem.errors import EngineError, RunError
@@ -79,7 +80,7 @@ def test_a_server_gives_the_rows_of_the_model_in_memory(pico_run, val_file, serv
         "sampling": "extended",
         "logprobs": True,
     }
-    assert "engine" not in here.manifest
+    assert here.manifest.engine is None
     overmem.diagnose(there)
 
 
@@ -359,8 +360,7 @@ def test_a_repair_of_such_an_audit_uses_the_model_in_memory(pico_run, tmp_path, 
     rows = [row | {"id": f"q{i}"} for i, row in enumerate(VAL_ROWS * 15)]
     val_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     overmem.audit(pico_run, val=str(val_file), engine=server.engine, **(QUICK | {"max_new_tokens": 2}))
-    record = json.loads((pico_run / "overmem" / "manifest.json").read_text())
-    assert saved_options(record).engine == server.engine
+    assert saved_options(read_manifest(Store.of_run(pico_run))).engine == server.engine
     from overmem.repairing.setup import prepare_repair
 
     found = prepare_repair(pico_run)

@@ -53,7 +53,7 @@ def answers(audit, name, *, hot=False):
 
 def assert_same(here, there):
     """Greedy rows are equal but for rounding in their confidence, and not all checkpoints answer alike."""
-    names = [record["name"] for record in here.manifest.checkpoints]
+    names = [found.name for found in here.manifest.checkpoints]
     for name in names:
         ours, theirs = answers(here, name), answers(there, name)
         assert len(ours) and ours.drop("mean_logprob").equals(theirs.drop("mean_logprob"))

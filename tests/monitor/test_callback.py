@@ -158,7 +158,7 @@ def test_figures_are_the_audit_s_and_reach_log_and_reporters(run, tokenizer, tmp
     val.write_text("".join(json.dumps(row) + "\n" for row in rows))
     done = overmem.audit(run_folder, val=str(val), limit=30, dtype="float32", device="cpu")
     (entry,) = done.manifest.checkpoints
-    table = done.store.read_rows("checkpoint-20", "likelihood", entry["row_keys"]["score val"])
+    table = done.store.read_rows("checkpoint-20", "likelihood", entry.row_keys["score val"])
     audited = table["nll_nats"].sum() / table["n_tokens"].sum()
     assert last["overmem/val_nll"] == pytest.approx(audited, abs=1e-5)
 

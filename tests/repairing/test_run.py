@@ -17,7 +17,8 @@ from transformers import AutoModelForCausalLM
 import overmem
 from overmem.artifacts.evidence import MeasuredCheckpoint
 from overmem.artifacts.jobs import Job
-from overmem.artifacts.store import MANIFEST_SCHEMA, Store
+from overmem.artifacts.manifest import read_manifest
+from overmem.artifacts.store import Store
 from overmem.auditing.problems import half_of
 from overmem.auditing.session import Session
 from overmem.cli import main
@@ -26,6 +27,7 @@ from overmem.recipe.base_model import ORGANISM
 from overmem.repairing.plan import plan_repair
 from overmem.repairing.setup import prepare_repair
 from overmem.repairing.temperature import fit_temperature
+from overmem.rule import Rule
 from overmem.tasks.template import Template
 from tests.conftest import save_checkpoint
 
@@ -41,9 +43,9 @@ FAST = {
 }
 NOISE = 0.02
 AXES = ("likelihood", "accuracy", "diversity", "privacy")
-WIDE = {"axes": AXES, "accuracy_margin": 0.2}
+WIDE = {"axes": AXES, "rule": Rule(accuracy_margin=0.2)}
 """With a margin so wide that thirty problems can prove something."""
-CORE = {"axes": ("likelihood", "accuracy"), "accuracy_margin": 0.2}
+CORE = {"axes": ("likelihood", "accuracy"), "rule": Rule(accuracy_margin=0.2)}
 
 
 def write_own_words(path, model, tokenizer, source):
@@ -252,13 +254,13 @@ def test_the_last_checkpoint_is_compared_and_the_temperature_read_on_the_confirm
     nll = {}
     for half in ("search", "confirm"):
         store = Store(run / "overmem" / "repair" / half)
-        manifest = store.read_record("manifest", MANIFEST_SCHEMA)
+        manifest = read_manifest(store)
         for name in ("checkpoint-10", "checkpoint-30"):
-            if any(record["name"] == name for record in manifest["checkpoints"]):
+            if name in [found.name for found in manifest.checkpoints]:
                 rows = MeasuredCheckpoint(store, manifest, name).rows(Job("score", "val"))
                 nll[half, name] = rows["nll_nats"].sum() / rows["n_tokens"].sum()
                 if name == "checkpoint-10":
-                    grid = tuple(manifest["temperatures"])
+                    grid = manifest.temperatures
                     nll[half, "T"] = fit_temperature(rows, grid)
     last = next(cost for cost in found.against_last if cost.measure == "nll")
     assert last.reference_value == pytest.approx(nll["confirm", "checkpoint-30"])

@@ -13,12 +13,11 @@ from overmem.artifacts.store import Store
 from overmem.auditing import until_decided
 from overmem.auditing.opening import open_session
 from overmem.auditing.options import AuditOptions
-from overmem.auditing.planning import plan as planning
 from overmem.auditing.planning.timing import make_timed_plan
 from overmem.auditing.problems import subset
 from overmem.auditing.resolve import resolve_options
 from overmem.checkpoints import open_run
-from overmem.cli.audit import plan as plan_command
+from overmem.cli.app import app
 from overmem.errors import DataError, RunError
 from overmem.models.loading import ModelHost
 from overmem.reporting import provenance
@@ -35,7 +34,7 @@ def small_looks(monkeypatch):
     """Looks after 4, 6, 8, 11 and 12 of the 12 problems."""
     torch.set_num_threads(1)
     monkeypatch.setattr(sequential, "FIRST_LOOK", 4)
-    monkeypatch.setattr(planning, "FIRST_LOOK", 4)
+    monkeypatch.setattr("overmem.auditing.planning.plan.FIRST_LOOK", 4)
 
 
 @pytest.fixture
@@ -47,7 +46,7 @@ def looks(monkeypatch):
 
     seen = Looks()
 
-    def look_at(steps_C, correct_C_N, nll_nats_C_N, n_tokens_N, *, n_all, settings):
+    def look_at(steps_C, correct_C_N, nll_nats_C_N, n_tokens_N, *, n_all, rule):
         n = correct_C_N.shape[1]
         seen.append((n, sorted(n_tokens_N.tolist())))
         return Look(n=n, n_all=n_all, stages=("fit",) * 3, chance_of_change=0.01 if n >= seen.at else 0.4)
@@ -102,7 +101,7 @@ def test_it_stops_when_decided_and_says_what_it_skipped(pico_run, val_file, look
     notes = " ".join(overmem.diagnose(done).notes)
     assert "decided after 8 of 12 problems: the other 4 were skipped, which saved 33% of the answers" in notes
     assert "to finish" not in notes
-    assert "--until-decided" in provenance.audit_command(done.manifest, "run")
+    assert "--until-decided" in provenance.audit_command(done.manifest.to_dict(), "run")
 
 
 def test_it_is_the_audit_of_the_first_problems(pico_run, val_file, looks, tmp_path):
@@ -221,7 +220,7 @@ def test_a_checkpoint_that_can_no_longer_be_loaded_is_left_out(pico_run, val_fil
 
 
 def test_the_plan_names_the_looks(pico_run, val_file, capsys):
-    plan_command(pico_run, val=str(val_file), until_decided=True)
+    app(["plan", str(pico_run), "--val", str(val_file), "--until-decided"], standalone_mode=False)
     assert "looks after 4, 6, 8, 11 of 12 problems" in capsys.readouterr().out
     run = open_run(pico_run)
     session = open_session(run, resolve_options(run, AuditOptions(val=str(val_file))))

@@ -56,15 +56,15 @@ def trainer_run(folder, **config):
     run = Run(path=folder, checkpoints=(Checkpoint(name="checkpoint-400", step=400, path=last, kind="full"),))
     known = {"train": "train.jsonl", "val": "val.jsonl", "template": {"kind": "auto"}, "base_model": None}
     known |= config
-    splits = {
-        name: MeasuredSet(
-            set=name, variant="clean", source=known[name], shape="", grader="exact", n=1, fingerprint="",
-            example_ids=(), example_shas=(),
-        )
-        for name in ("val", "train")
-        if known[name]
-    }  # fmt: skip
-    return run, Manifest(config=known, splits=splits, checkpoints=())
+    splits = {name: measured_set(name, known[name]) for name in ("val", "train") if known[name]}
+    return run, Manifest(config=known, axes=("likelihood", "accuracy"), splits=splits, checkpoints=())
+
+
+def measured_set(name, source):
+    return MeasuredSet(
+        set=name, variant="clean", source=source, shape="prompt/completion", grader="exact", n=0,
+        fingerprint="", example_ids=(), example_shas=(),
+    )  # fmt: skip
 
 
 def test_the_recipe_halves_the_rate_and_stops_sooner(tmp_path):

@@ -1,4 +1,4 @@
-"""What we ask: reading examples, rendering them as a model sees them, grading what it answers.
+"""What we ask: reading examples, and rendering them as a model sees them.
 
 Nothing here imports torch, transformers, datasets, polars or math-verify until it is used.
 """

@@ -1,7 +1,7 @@
-"""From a finished audit to a verdict: read the rows, judge them, take the excess apart, say it.
+"""From a finished audit to a verdict: read the rows, judge them, split the excess, put it into words.
 
-The only module of `diagnose` that knows about artifacts. It imports neither torch nor transformers,
-so a verdict on a finished audit needs no accelerator and takes about a second.
+It imports neither torch nor transformers, so a verdict on a finished audit needs no accelerator and takes
+about a second.
 
 Shape suffixes: C checkpoints, N problems, T tokens, G temperatures.
 """

@@ -15,8 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.browser import Browser, find_chromium
-from tests.synthetic import write_run
+from tests.helpers.browser import Browser, find_chromium
+from tests.helpers.synthetic import write_run
 
 import overmem
 

@@ -18,11 +18,11 @@ def is_there(module, name):
 
 
 def missing(file):
-    """Names that a file imports from overmem, also within functions, and that are not there."""
+    """Names that a file imports from overmem or the tests' helpers, also within functions, and that are not there."""
     return [
         f"line {node.lineno}: {node.module}.{alias.name}"
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "overmem"
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in ("overmem", "tests")
         for alias in node.names
         if not is_there(node.module, alias.name)
     ]

@@ -18,7 +18,7 @@ def is_there(module, name):
 
 
 def missing(file):
-    """Names that a file imports from overmem or the tests' helpers, within functions too, and that are gone."""
+    """Names that a file takes from overmem or the tests' helpers, within functions too, and that are gone."""
     return [
         f"line {node.lineno}: {node.module}.{alias.name}"
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))

@@ -121,7 +121,7 @@ def test_each_option_that_differs_from_its_default_is_in_the_command_that_runs_i
     options = read_flags(RUN, flags)
     assert kept(options, parameter) == expected
     manifest = manifest_of(options)
-    program, command, run, *words = shlex.split(audit_command(manifest.to_dict(), "runs/a b"))
+    program, command, run, *words = shlex.split(audit_command(manifest, "runs/a b"))
     assert (program, command, run) == ("overmem", "audit", "runs/a b")
     assert read_flags(RUN, typed(words)) == options
 

@@ -101,7 +101,7 @@ def test_it_stops_when_decided_and_says_what_it_skipped(pico_run, val_file, look
     notes = " ".join(overmem.diagnose(done).notes)
     assert "decided after 8 of 12 problems: the other 4 were skipped, which saved 33% of the answers" in notes
     assert "to finish" not in notes
-    assert "--until-decided" in provenance.audit_command(done.manifest.to_dict(), "run")
+    assert "--until-decided" in provenance.audit_command(done.manifest, "run")
 
 
 def test_it_is_the_audit_of_the_first_problems(pico_run, val_file, looks, tmp_path):

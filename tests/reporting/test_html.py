@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from overmem.artifacts.manifest import CheckpointRows, Manifest, MeasuredSet
 from overmem.artifacts.store import Store
 from overmem.errors import ArtifactError
 from overmem.formatting import DASH
@@ -68,11 +69,15 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page() -> Page:
-    manifest = {
-        "versions": {"overmem": "0.1.0", "torch": "2.13.0"},
-        "splits": {"val": {"n": 400, "fingerprint": "ab" * 32, "example_ids": [str(i) for i in range(400)]}},
-        "checkpoints": [{}] * 6,
-    }
+    val = MeasuredSet(
+        set="val", variant="clean", source="val.jsonl", shape="", grader="exact", n=400,
+        fingerprint="ab" * 32, example_ids=tuple(map(str, range(400))), example_shas=(),
+    )  # fmt: skip
+    manifest = Manifest(
+        versions={"overmem": "0.1.0", "torch": "2.13.0"},
+        splits={"val": val},
+        checkpoints=tuple(CheckpointRows(name=f"c{i}", step=i, weights="w") for i in range(6)),
+    )
     return Page(render_report(make_verdict(), manifest=manifest, title="runs/demo"))
 
 
@@ -138,7 +143,11 @@ def test_hostile_names_stay_text(position: int) -> None:
         "reason": HOSTILE,
     }
     changed = Verdict(**{**verdict.__dict__, **changes})
-    hostile = Page(render_report(changed, manifest={HOSTILE: HOSTILE}, title=HOSTILE))
+    hostile = Page(
+        render_report(
+            changed, manifest=Manifest(versions={HOSTILE: HOSTILE}, splits={}, checkpoints=()), title=HOSTILE
+        )
+    )
     assert hostile.count("script") == 3
     assert hostile.count("img") == 0
     assert not any(name.startswith("on") for _, attrs in hostile.tags for name in attrs)

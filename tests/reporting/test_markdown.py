@@ -5,14 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from overmem.artifacts.manifest import Manifest
 from overmem.reporting.markdown import markdown_report
 from overmem.reporting.run import render
 from tests.helpers.verdicts import HOSTILE, make_verdict
 
 
-def manifest(**config: Any) -> dict[str, Any]:
+def manifest(**config: Any) -> Manifest:
     base = {"val": "val.jsonl", "train": None, "limit": None, "seed": 0, "samples": 8, "temperature": 0.8}
-    return {"config": {**base, **config}, "axes": ["likelihood", "accuracy"], "splits": {}, "checkpoints": []}
+    return Manifest(config={**base, **config}, axes=("likelihood", "accuracy"), splits={}, checkpoints=())
 
 
 def test_markdown_is_short_and_holds_the_verdict(run: Path) -> None:
@@ -28,7 +29,7 @@ def test_markdown_is_short_and_holds_the_verdict(run: Path) -> None:
 def test_markdown_cannot_be_broken_out_of() -> None:
     text = markdown_report(
         make_verdict(notes=(HOSTILE, "a | b\n# c", "[x](javascript:1)")),
-        {**manifest(val="`x` <b>"), "versions": {"a|b": "<i>"}},
+        replace(manifest(val="`x` <b>"), versions={"a|b": "<i>"}),
         None,
         title=HOSTILE,
         run="a`b`` c",

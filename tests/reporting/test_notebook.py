@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from overmem.artifacts.manifest import CheckpointRows, Manifest, MeasuredSet
 from overmem.artifacts.store import Store
 from overmem.auditing.run import Audit
 from overmem.records import Attempt, Checkpoint, Cost, Estimate, Proof, Repair, Run
@@ -26,8 +27,12 @@ def test_a_verdict_shows_every_stage_and_the_one_to_ship_in_bold(memorized):  # 
 
 
 def test_an_audit_shows_its_sets(tmp_path):
-    split = {"source": "val.jsonl", "n": 12, "grader": "math"}
-    manifest = {"splits": {"val": split}, "checkpoints": [1, 2], "axes": ["accuracy"]}
+    val = MeasuredSet(
+        set="val", variant="clean", source="val.jsonl", shape="", grader="math", n=12, fingerprint="",
+        example_ids=(), example_shas=(),
+    )  # fmt: skip
+    rows = tuple(CheckpointRows(name=f"checkpoint-{step}", step=step, weights="") for step in (10, 20))
+    manifest = Manifest(splits={"val": val}, checkpoints=rows, axes=("accuracy",))
     shown = Audit(store=Store(tmp_path), manifest=manifest)._repr_html_()
     assert "val.jsonl" in shown and "2 checkpoints" in shown
 

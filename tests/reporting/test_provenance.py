@@ -1,20 +1,26 @@
 """The commands of a report are those that were run."""
 
 import shlex
+from dataclasses import replace
 from itertools import pairwise
 
+from overmem.artifacts.manifest import MeasuredSet
 from overmem.reporting.provenance import audit_command, axes_command, commands, diagnose_command
+from overmem.rule import Rule
+from tests.helpers.verdicts import make_verdict
 from tests.reporting.test_markdown import manifest
 
-SET = {"variant": "clean", "shape": "", "grader": "exact", "n": 1, "fingerprint": ""}
-SET |= {"example_ids": [], "example_shas": []}
+FAR = MeasuredSet(
+    set="ood/far", variant="clean", source="far.jsonl", shape="", grader="exact", n=1, fingerprint="",
+    example_ids=(), example_shas=(),
+)  # fmt: skip
 
 
 def test_audit_command_says_what_differs_from_the_defaults() -> None:
     assert audit_command(manifest(), "runs/a") == "overmem audit runs/a --val val.jsonl"
     found = audit_command(
-        {
-            **manifest(
+        replace(
+            manifest(
                 val="my val.jsonl",
                 train="t[:9]",
                 variants={"typo": None, "mine": "m'x.jsonl"},
@@ -29,9 +35,9 @@ def test_audit_command_says_what_differs_from_the_defaults() -> None:
                 trust_remote_code=True,
                 template={"kind": "chat", "prompt_format": "Q: {prompt}\nA:"},
             ),
-            "axes": ["accuracy", "likelihood", "ood"],
-            "splits": {"ood/far": {**SET, "set": "ood/far", "source": "far.jsonl"}},
-        },
+            axes=("accuracy", "likelihood", "ood"),
+            splits={"ood/far": FAR},
+        ),
         "-x y",
     )
     words = shlex.split(found)
@@ -56,8 +62,8 @@ def test_audit_command_says_what_differs_from_the_defaults() -> None:
 
 
 def test_other_commands_repeat_the_thresholds() -> None:
-    verdict = {"thresholds": {"accuracy_margin": 0.03, "perplexity_ratio": 1.2, "resamples": 2000, "seed": 1}}
+    verdict = make_verdict(thresholds=Rule(perplexity_ratio=1.2, seed=1).to_dict())
     assert diagnose_command(verdict, "r") == "overmem diagnose r --perplexity-ratio 1.2 --seed 1"
     assert commands(verdict, manifest(), "r")[2] == "overmem report r"
     assert axes_command(manifest(), "r") == "overmem audit r --val val.jsonl --train TRAIN.jsonl --axes all"
-    assert axes_command({**manifest(), "axes": ["likelihood", "ood"]}, "r") is None
+    assert axes_command(replace(manifest(), axes=("likelihood", "ood")), "r") is None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from overmem.artifacts.manifest import Manifest
 from overmem.formatting import spaced
 
 Record = Mapping[str, Any]
@@ -17,13 +18,13 @@ _LIST_SHOWN = 12
 _FINGERPRINT = re.compile(r"(sha256:)?[0-9a-f]{40,}")
 
 
-def manifest_facts(manifest: Record | None) -> list[tuple[str, str]]:
+def manifest_facts(manifest: Manifest | None) -> list[tuple[str, str]]:
     """What the manifest records as (name, value) rows, without the checkpoints, which have their table."""
     if manifest is None:
         return []
-    facts = list(_fact_rows({key: value for key, value in manifest.items() if key != "checkpoints"}))
-    if isinstance(manifest.get("checkpoints"), Sequence | Mapping):
-        facts.append(("checkpoints", f"{len(manifest['checkpoints'])} in the manifest"))
+    plain = manifest.to_dict()
+    facts = list(_fact_rows({key: value for key, value in plain.items() if key != "checkpoints"}))
+    facts.append(("checkpoints", f"{len(manifest.checkpoints)} in the manifest"))
     left_out = len(facts) - _FACTS_SHOWN
     return facts[:_FACTS_SHOWN] + ([("and", f"{left_out} more in manifest.json")] if left_out > 0 else [])
 

@@ -7,8 +7,8 @@ written here, so a hostile checkpoint name can neither run nor call home even if
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from overmem.artifacts.manifest import Manifest
 from overmem.formatting import spaced
 from overmem.records import VERDICT_SCHEMA, Cost, Repair, Verdict
 from overmem.reporting import provenance, view
@@ -33,7 +33,7 @@ def render_report(
     verdict: Verdict,
     *,
     title: str,
-    manifest: Mapping[str, Any] | None = None,
+    manifest: Manifest | None = None,
     repair: Repair | None = None,
     repair_is_old: bool = False,
     exhibits: Exhibits | None = None,
@@ -44,14 +44,14 @@ def render_report(
     Args:
         verdict: the record.
         title: heading of the page, usually the run's name.
-        manifest: the parsed `manifest.json`, for how it was measured; None leaves that part out.
+        manifest: for how it was measured; None leaves that part out.
         repair: the record; likewise.
         repair_is_old: whether one was left out, being of another audit.
         exhibits: what the rows show beside a verdict on at least one checkpoint; likewise.
         run: the run's folder as it was named, for the commands; the title by default.
     """
     page = _Page(title)
-    audited = manifest is not None and "config" in manifest
+    audited = manifest is not None and bool(manifest.config)
     last = verdict.checkpoints[-1].name if verdict.checkpoints else ""
     costs = [
         page.forest(f"costs-{i}", found, last, against)
@@ -140,16 +140,15 @@ def _repair_part(repair: Repair | None, page: _Page) -> Values:
     }
 
 
-def _measured_part(verdict: Verdict, manifest: Mapping[str, Any] | None, run: str) -> Values:
-    known = manifest is not None and "config" in manifest
-    record = verdict.to_dict()
+def _measured_part(verdict: Verdict, manifest: Manifest | None, run: str) -> Values:
+    known = manifest is not None and bool(manifest.config)
     return {
         "thresholds": [(spaced(key), value) for key, value in verdict.thresholds.items()],
         "facts": manifest_facts(manifest),
         "sizes": provenance.sizes(manifest) if manifest is not None else [],
-        "settings": provenance.settings_line(record, manifest),
+        "settings": provenance.settings_line(verdict, manifest),
         "versions": provenance.versions_line(manifest) if manifest is not None else "",
-        "commands": provenance.commands(record, manifest, run) if known and manifest is not None else (),
+        "commands": provenance.commands(verdict, manifest, run) if known and manifest is not None else (),
         "axes_command": (
             provenance.axes_command(manifest, run)
             if known and manifest is not None and verdict.evidence != "logged"

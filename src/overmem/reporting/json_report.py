@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from overmem.artifacts.manifest import Manifest
 from overmem.records import Repair, Verdict, to_plain
 from overmem.reporting import provenance
 from overmem.reporting.downloads import Table
@@ -30,7 +31,7 @@ _FROM_MANIFEST = (
 
 
 def json_report(
-    verdict: Verdict, manifest: Record | None, repair: Repair | None, exhibits: Exhibits | None, *, run: str
+    verdict: Verdict, manifest: Manifest | None, repair: Repair | None, exhibits: Exhibits | None, *, run: str
 ) -> str:
     """The records and the exhibits' data as one JSON object of schema `overmem.report/1`.
 
@@ -43,14 +44,13 @@ def json_report(
         exhibits: what the rows show, if they are there.
         run: the run's folder as it was named.
     """
-    written = verdict.to_dict()
     record = {
         "schema": REPORT_SCHEMA,
         "run": run,
-        "verdict": written,
+        "verdict": verdict.to_dict(),
         "repair": None if repair is None else repair.to_dict(),
         "exhibits": None if exhibits is None else _exhibits(exhibits),
-        "measured": None if manifest is None else _measured(written, manifest, run),
+        "measured": None if manifest is None else _measured(verdict, manifest, run),
     }
     return json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
@@ -88,10 +88,11 @@ def _table(table: Table) -> Record:
     return {"columns": list(table.columns), "rows": to_plain(table.rows)}
 
 
-def _measured(verdict: Record, manifest: Record, run: str) -> Record:
+def _measured(verdict: Verdict, manifest: Manifest, run: str) -> Record:
     sets = [
         {"set": name, "n": n, "source": source, "grader": grader}
         for name, n, source, grader in provenance.sizes(manifest)
     ]
-    commands = list(provenance.commands(verdict, manifest, run)) if "config" in manifest else []
-    return {**{key: manifest.get(key) for key in _FROM_MANIFEST}, "sets": sets, "commands": commands}
+    commands = list(provenance.commands(verdict, manifest, run)) if manifest.config else []
+    plain = manifest.to_dict()
+    return {**{key: plain.get(key) for key in _FROM_MANIFEST}, "sets": sets, "commands": commands}

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from overmem.artifacts.manifest import Manifest
 from overmem.formatting import DASH, accuracy_text, estimate_text, signed, spaced, stage_text, visible
 from overmem.records import Cost, Repair, Verdict
 from overmem.reporting import provenance, view
@@ -16,7 +17,7 @@ Record = Mapping[str, Any]
 
 
 def markdown_report(
-    verdict: Verdict, manifest: Record | None, repair: Repair | None, *, title: str, run: str
+    verdict: Verdict, manifest: Manifest | None, repair: Repair | None, *, title: str, run: str
 ) -> str:
     """The verdict, the key checkpoints, what the others cost, the repair, and how it was measured.
 
@@ -90,17 +91,16 @@ def _repair(repair: Repair) -> Iterable[str]:
         yield from _differences(costs, repair.winner or "repaired", against)
 
 
-def _measured(verdict: Verdict, manifest: Record | None, run: str) -> Iterable[str]:
+def _measured(verdict: Verdict, manifest: Manifest | None, run: str) -> Iterable[str]:
     """How it was measured, in three lines."""
     if manifest is None:
         yield "Read from the training log alone: nothing was measured."
         return
-    record = verdict.to_dict()
     sets = ", ".join(f"{_plain(name)} {n:,}" for name, n, _, _ in provenance.sizes(manifest))
-    yield f"Measured on {sets} problems. {_plain(provenance.settings_line(record, manifest))}.  "
+    yield f"Measured on {sets} problems. {_plain(provenance.settings_line(verdict, manifest))}.  "
     yield f"{_plain(provenance.versions_line(manifest))}.  "
-    if "config" in manifest:
-        yield " · ".join(_code(command) for command in provenance.commands(record, manifest, run))
+    if manifest.config:
+        yield " · ".join(_code(command) for command in provenance.commands(verdict, manifest, run))
 
 
 def _code(text: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from markupsafe import Markup, escape
 
+from overmem.artifacts.manifest import Manifest
 from overmem.formatting import (
     accuracy_text,
     confidence_text,
@@ -37,12 +38,10 @@ def run_html(run: Run) -> str:
     return _table(f"Run {run.path}", ("checkpoint", "step", "epoch", "kind"), rows) + _notes(skipped)
 
 
-def audit_html(manifest: Mapping[str, Any], root: object) -> str:
+def audit_html(manifest: Manifest, root: object) -> str:
     """What an audit measured: sets and checkpoints."""
-    rows = [
-        (name, split["source"], split["n"], split["grader"]) for name, split in manifest["splits"].items()
-    ]
-    scope = f"{len(manifest['checkpoints'])} checkpoints; axes: {', '.join(manifest['axes'])}"
+    rows = [(name, found.source, found.n, found.grader) for name, found in manifest.splits.items()]
+    scope = f"{len(manifest.checkpoints)} checkpoints; axes: {', '.join(manifest.axes)}"
     return _table(f"Audit {root}", ("set", "source", "problems", "grader"), rows) + _notes([scope])
 
 

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from typing import Any
 
 from overmem.artifacts.manifest import Manifest
 from overmem.axes import CORE, choose_axes
+from overmem.records import Verdict
 from overmem.rule import Rule
 
-Record = Mapping[str, Any]
 
-
-def commands(verdict: Record, manifest: Record, run: str) -> tuple[str, ...]:
+def commands(verdict: Verdict, manifest: Manifest, run: str) -> tuple[str, ...]:
     """The commands that make a report anew, each quoted for the shell.
 
     Args:
-        verdict: an `overmem.verdict/1` record.
+        verdict: the record.
         manifest: of the audit it rests on.
         run: the run's folder as it was named.
     """
     return audit_command(manifest, run), diagnose_command(verdict, run), _joined("report", run, [])
 
 
-def audit_command(manifest: Record, run: str, *, more: tuple[str, ...] = (), train: str | None = None) -> str:
+def audit_command(
+    manifest: Manifest, run: str, *, more: tuple[str, ...] = (), train: str | None = None
+) -> str:
     """The `overmem audit` that measures what a manifest describes; what is there is not measured again.
 
     Args:
@@ -37,57 +36,51 @@ def audit_command(manifest: Record, run: str, *, more: tuple[str, ...] = (), tra
     from overmem.auditing.flags import write_flags
     from overmem.auditing.options import saved_options
 
-    described = Manifest.from_dict(manifest)
-    options = saved_options(described)
+    options = saved_options(manifest)
     options = options.replace(
         train=options.train or train,
         axes=more if more == ("all",) else choose_axes((*options.axes, *more)),
         # Leave to run code is not taken from a file, but what was asked for is shown.
-        allow_code_execution=bool(described.config.get("allow_code_execution")),
+        allow_code_execution=bool(manifest.config.get("allow_code_execution")),
     )
     return _joined("audit", run, write_flags(options))
 
 
-def diagnose_command(verdict: Record, run: str) -> str:
+def diagnose_command(verdict: Verdict, run: str) -> str:
     """The `overmem diagnose` with the thresholds of a verdict."""
     words: list[str] = []
-    for name, value in (verdict.get("thresholds") or {}).items():
+    for name, value in verdict.thresholds.items():
         if value != getattr(Rule, name) and name != "confidence_threshold":
             words += [f"--{name.replace('_', '-')}", str(value)]
     return _joined("diagnose", run, words)
 
 
-def axes_command(manifest: Record, run: str) -> str | None:
+def axes_command(manifest: Manifest, run: str) -> str | None:
     """The `overmem audit` that measures the other axes too, where only the core was measured."""
-    if set(manifest.get("axes", ())) - set(CORE):
+    if set(manifest.axes) - set(CORE):
         return None
     return audit_command(manifest, run, more=("all",), train="TRAIN.jsonl")
 
 
-def sizes(manifest: Record) -> list[tuple[str, int, str, str]]:
+def sizes(manifest: Manifest) -> list[tuple[str, int, str, str]]:
     """Each set of problems: (name, n, where it came from, how answers are graded)."""
-    return [
-        (name, int(split["n"]), str(split["source"]), str(split.get("grader") or "none"))
-        for name, split in (manifest.get("splits") or {}).items()
-        if isinstance(split, Mapping) and {"n", "source"} <= set(split)
-    ]
+    return [(name, found.n, found.source, found.grader) for name, found in manifest.splits.items()]
 
 
-def settings_line(verdict: Record, manifest: Record | None) -> str:
+def settings_line(verdict: Verdict, manifest: Manifest | None) -> str:
     """Thresholds and seeds in one line."""
-    limits = verdict.get("thresholds") or {}
-    parts = [f"{key.replace('_', ' ')} {value:g}" for key, value in limits.items()]
-    if manifest is not None and "seed" in manifest.get("config", {}):
-        parts.append(f"audit seed {manifest['config']['seed']}")
+    parts = [f"{key.replace('_', ' ')} {value:g}" for key, value in verdict.thresholds.items()]
+    if manifest is not None and "seed" in manifest.config:
+        parts.append(f"audit seed {manifest.config['seed']}")
     return ", ".join(parts)
 
 
-def versions_line(manifest: Record) -> str:
+def versions_line(manifest: Manifest) -> str:
     """Library versions, device and precision in one line."""
-    parts = [f"{name} {version}" for name, version in (manifest.get("versions") or {}).items()]
-    parts += [f"Python {manifest['python']}"] if manifest.get("python") else []
-    if manifest.get("device"):
-        parts.append(f"on {manifest['device']} in {manifest.get('dtype', 'unknown precision')}")
+    parts = [f"{name} {version}" for name, version in manifest.versions.items()]
+    parts += [f"Python {manifest.python}"] if manifest.python else []
+    if manifest.device:
+        parts.append(f"on {manifest.device} in {manifest.dtype or 'unknown precision'}")
     return ", ".join(parts)
 
 

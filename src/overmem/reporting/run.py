@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from overmem.artifacts.evidence import Evidence, MeasuredCheckpoint, align_evidence
 from overmem.artifacts.jobs import Job
-from overmem.artifacts.manifest import Manifest
-from overmem.artifacts.store import MANIFEST_SCHEMA, TEXTS, Store, write_text_atomic
+from overmem.artifacts.manifest import Manifest, read_manifest
+from overmem.artifacts.store import TEXTS, Store, write_text_atomic
 from overmem.errors import RunError
 from overmem.records import REPAIR_SCHEMA, VERDICT_SCHEMA, Repair, Verdict
 from overmem.reporting.exhibits.build import JOBS, Exhibits, build_exhibits, compared_checkpoints
@@ -39,7 +39,7 @@ class Saved:
     title: str
     store: Store
     verdict: Verdict
-    manifest: Record | None
+    manifest: Manifest | None
     repair: Repair | None
     repair_is_old: bool
     """Whether there is a repair, of an audit of other weights or problems."""
@@ -122,7 +122,7 @@ def read_saved(run: str | Path, *, with_exhibits: bool = True) -> Saved:
     if not store.has_record("verdict"):
         diagnose(run_path)
     verdict = Verdict.from_dict(store.read_record("verdict", VERDICT_SCHEMA))
-    manifest = store.read_record("manifest", MANIFEST_SCHEMA) if store.has_record("manifest") else None
+    manifest = read_manifest(store) if store.has_record("manifest") else None
     # An artifact folder inside its run stands for the run.
     home = run_path.parent if store.root == run_path and run_path.name == "overmem" else run_path
     repair = _read_repair(store, manifest)
@@ -139,15 +139,15 @@ def read_saved(run: str | Path, *, with_exhibits: bool = True) -> Saved:
     )
 
 
-def _read_repair(store: Store, manifest: Record | None) -> Repair | None:
+def _read_repair(store: Store, manifest: Manifest | None) -> Repair | None:
     """What was repaired, unless the run has been audited anew since, with other weights or problems."""
     if not store.has_record("repair") or manifest is None:
         return None
     found = Repair.from_dict(store.read_record("repair", REPAIR_SCHEMA))
-    return found if found.audited == Manifest.from_dict(manifest).key else None
+    return found if found.audited == manifest.key else None
 
 
-def read_exhibits(store: Store, manifest: Record, verdict: Verdict, home: Path) -> Exhibits | None:
+def read_exhibits(store: Store, manifest: Manifest, verdict: Verdict, home: Path) -> Exhibits | None:
     """What the rows show of the checkpoints that a verdict compares.
 
     Args:
@@ -160,7 +160,7 @@ def read_exhibits(store: Store, manifest: Record, verdict: Verdict, home: Path) 
         None where the rows are not those of the verdict, or their texts were not kept.
     """
     names = [item.name for item in compared_checkpoints(verdict)]
-    measured = {checkpoint["name"] for checkpoint in manifest["checkpoints"]}
+    measured = {checkpoint.name for checkpoint in manifest.checkpoints}
     if not set(names) <= measured or not (store.root / TEXTS).is_file():
         return None
     evidence = read_evidence(store, manifest, names)
@@ -169,10 +169,9 @@ def read_exhibits(store: Store, manifest: Record, verdict: Verdict, home: Path) 
     )
 
 
-def read_evidence(store: Store, manifest: Record, names: Sequence[str]) -> dict[str, Evidence]:
+def read_evidence(store: Store, manifest: Manifest, names: Sequence[str]) -> dict[str, Evidence]:
     """The rows of each checkpoint, each job's aligned among the checkpoints that have it."""
-    described = Manifest.from_dict(manifest)
-    places = {name: MeasuredCheckpoint(store, described, name) for name in names}
+    places = {name: MeasuredCheckpoint(store, manifest, name) for name in names}
     jobs = {name: place.jobs() & JOBS for name, place in places.items()}
     rows: dict[str, dict[Job, Any]] = {name: {} for name in names}
     found: dict[str, Evidence] = {}
@@ -193,15 +192,15 @@ def read_evidence(store: Store, manifest: Record, names: Sequence[str]) -> dict[
     return {name: found[name] for name in names if name in found}
 
 
-def _tokenizer(home: Path, manifest: Record, names: Sequence[str]) -> Tokenizer | None:
+def _tokenizer(home: Path, manifest: Manifest, names: Sequence[str]) -> Tokenizer | None:
     """The run's tokenizer; a run's checkpoints share one, so any that keeps it will do."""
-    every = [checkpoint["name"] for checkpoint in manifest["checkpoints"]]
-    base = (manifest.get("base") or {}).get("model")
+    every = [checkpoint.name for checkpoint in manifest.checkpoints]
+    base = manifest.base.model if manifest.base else None
     folders = [home / name for name in (*names, *every)] + [home] + ([Path(base)] if base else [])
     return load_tokenizer(folders)
 
 
-def _commands(manifest: Record, run: str) -> Callable[[str], str]:
+def _commands(manifest: Manifest, run: str) -> Callable[[str], str]:
     """What to run for the rows of an exhibit, by what it needs."""
 
     def command(needs: str) -> str:

@@ -29,7 +29,7 @@ from overmem.repairing.narrative import how_made
 from overmem.reporting.downloads import Cell
 from overmem.reporting.figures.curves import measured
 from overmem.reporting.figures.theme import STAGE_CODES
-from overmem.stats.intervals import critical_value
+from overmem.stats.intervals import critical_value, wilson_interval
 from overmem.verdict.narrative import INFLATED, cost_text, lowest_nll, peak_accuracy
 
 Values = dict[str, Any]
@@ -205,10 +205,8 @@ def cost_row(cost: Cost) -> Values:
 
 def share_text(count: int, n: int) -> str:
     """A share in percent with Wilson's 95% interval, which is never of width zero."""
-    z, value = critical_value(max(n, 2)), count / n
-    centre = (value + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * math.sqrt(value * (1 - value) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    share = Estimate(value, max(0.0, centre - half), min(1.0, centre + half), n)
+    low, high = wilson_interval(count / n, n, critical_value(max(n, 2)))
+    share = Estimate(count / n, low, high, n)
     return estimate_text(share, ".0%", to=DASH)
 
 

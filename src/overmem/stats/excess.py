@@ -53,8 +53,8 @@ def top1_cells(is_top1_T: BoolArray, lowest_is_top1_T: BoolArray) -> dict[str, B
     """
     return {
         "both": is_top1_T & lowest_is_top1_T,
-        "only_lowest": ~is_top1_T & lowest_is_top1_T,
         "only_last": is_top1_T & ~lowest_is_top1_T,
+        "only_lowest": ~is_top1_T & lowest_is_top1_T,
         "neither": ~is_top1_T & ~lowest_is_top1_T,
     }
 

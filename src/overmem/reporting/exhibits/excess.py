@@ -22,7 +22,7 @@ from overmem.reporting.exhibits.bootstrapped import Bootstrapped, interval, sign
 from overmem.reporting.exhibits.exhibit import Exhibit, left_out
 from overmem.reporting.figures.theme import Figure, Trace, axis, error_bars, layout, plotly_text, rounded
 from overmem.stats.arrays import FloatArray
-from overmem.stats.excess import MIN_EXCESS_NATS
+from overmem.stats.excess import MIN_EXCESS_NATS, top1_cells
 from overmem.stats.measures import Measure, ratio_measure
 
 NAME, TITLE = "excess-nll", "What the excess NLL is made of"
@@ -82,13 +82,7 @@ def excess_cells(rows: pl.DataFrame, lowest: pl.DataFrame) -> dict[str, Measure]
     problem_M = np.repeat(np.arange(len(rows)), lengths_N)
     excess_M = _flat(lowest, "logprob") - _flat(rows, "logprob")
     here_M, there_M = (_flat(table, "is_top1").astype(bool) for table in (rows, lowest))
-    masks = {
-        "both": here_M & there_M,
-        "only_last": here_M & ~there_M,
-        "only_lowest": ~here_M & there_M,
-        "neither": ~here_M & ~there_M,
-        TOTAL: np.ones_like(here_M),
-    }
+    masks = {**top1_cells(here_M, there_M), TOTAL: np.ones_like(here_M)}
     return {
         key: ratio_measure(
             key,

@@ -2,7 +2,7 @@
 
 Covers: overmem.artifacts.evidence, overmem.artifacts.jobs, overmem.artifacts.rows,
 overmem.auditing.compute_rows, overmem.axes, overmem.axes.accuracy, overmem.axes.axis,
-overmem.axes.likelihood, overmem.verdict.compare, overmem.verdict.costs, overmem.verdict.key_checkpoints,
+overmem.axes.likelihood, overmem.verdict.compare, overmem.verdict.costs,
 overmem.verdict.seeds
 """
 

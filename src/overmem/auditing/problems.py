@@ -53,7 +53,7 @@ class Problems:
 
     def graded(self, text: str, example: Example) -> dict[str, Any]:
         """The columns that the grader fills."""
-        found = grade(self.grader, text, example, allow_code_execution=self.allow_code_execution)
+        found = grade(text, example, self.grader, allow_code_execution=self.allow_code_execution)
         key = grading_key(self.grader, example)
         return {"grader": key, "answer": found.answer, "correct": float(found.correct)}
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from overmem.auditing.problems import subset
 from overmem.errors import DataError
+from overmem.grading.choose import choose_grader
 from overmem.grading.grade import check_gradable, grade
 from overmem.models.batches import plan_batches
 from overmem.models.generation import generate
@@ -19,7 +20,7 @@ from overmem.models.scoring import TokenScores, score_all
 from overmem.models.stop_tokens import end_of_completion, stop_ids
 from overmem.records import Example
 from overmem.tasks.rendered import Rendered, check_all_fit, check_vocab, data_fingerprint
-from overmem.tasks.sources import default_grader, load_examples
+from overmem.tasks.sources import load_examples
 from overmem.tasks.template import Template, render
 from overmem.verdict.judge import MIN_PROBLEMS
 from overmem.verdict.live import Point, TokenRow
@@ -145,7 +146,7 @@ def _examples(data: Data, name: str) -> tuple[tuple[Example, ...], str]:
             got=", ".join(kinds) or "no examples",
             expected="a data source such as 'val.jsonl', or a list of overmem.Example",
         )
-    return examples, default_grader(examples)
+    return examples, choose_grader(examples).grader
 
 
 def _subset(examples: Sequence[Example], limit: int, seed: int) -> list[Example]:
@@ -245,9 +246,9 @@ def _answer(problem_set: ProblemSet, model: Any) -> tuple[float, ...]:
         )
         for i, (answer,) in zip(batch, answers, strict=True):
             found = grade(
-                problem_set.problems.grader,
                 answer.text,
                 examples[i],
+                problem_set.problems.grader,
                 allow_code_execution=problem_set.problems.allow_code_execution,
             )
             correct[i] = float(found.correct)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from overmem.errors import DataError, GradeError
 from overmem.grading.answers import canonical_answer, last_boxed, number_text, plain_number
 from overmem.grading.grade import CHOICES, extract_choice, extract_math, grade
-from overmem.grading.math_equal import _same_number, same_math
+from overmem.grading.math_equal import _same_plain_number, same_math
 from overmem.records import Example
 from overmem.tasks import Grade, check_gradable, get_grader
 
@@ -93,7 +93,7 @@ def test_extract_math(text: str, answer: str | None) -> None:
         ("x+1", "\\boxed{1+x}", True),
         ("2x+3", "\\boxed{2x+5}", False),
         ("5", "\\boxed{x=5}", True),
-        ("5000000", "#### 5 million", False),
+        ("5000000", "#### 5 million", True),
         ("5", "#### 5 million", False),
         ("(1,2)", "\\boxed{(1, 2)}", True),
         ("1", "nothing to see", False),
@@ -125,9 +125,11 @@ def plain_pairs(draw: st.DrawFn) -> tuple[str, str]:
 @given(pair=plain_pairs())
 def test_the_fast_path_agrees_with_math_verify(pair: tuple[str, str]) -> None:
     gold, answer = map(canonical_answer, pair)
-    decided = _same_number(gold, answer)
+    decided = _same_plain_number(gold, answer)
     assert decided is None or decided == verified(gold, answer)
-    assert same_math(*pair) == verified(gold, answer)
+    sizes = [abs(value) for value in map(plain_number, (gold, answer)) if value is not None]
+    tiny = 0 < max(sizes) < Decimal("0.01")  # of which math-verify sees no more than the sixth decimal
+    assert same_math(*pair) == (sizes[0] == sizes[1] if tiny else verified(gold, answer))
 
 
 @pytest.mark.parametrize(
@@ -140,11 +142,11 @@ def test_spellings_agree_with_math_verify_as_written(number: str) -> None:
 
 
 def test_the_fast_path_does_decide_and_leaves_the_doubtful() -> None:
-    assert _same_number("12", "12.0") is True
-    assert _same_number("12", "13") is False
-    assert _same_number("0.25", "0.26") is False
+    assert _same_plain_number("12", "12.0") is True
+    assert _same_plain_number("12", "13") is False
+    assert _same_plain_number("0.25", "0.26") is False
     for doubtful in (("50%", "50"), ("1/2", "0.5"), ("0.1234567", "0.1234568"), ("1.00000000000000001", "1")):
-        assert _same_number(*doubtful) is None
+        assert _same_plain_number(*doubtful) is None
 
 
 @pytest.mark.parametrize(
@@ -309,7 +311,7 @@ def test_choice(text: str, letter: str | None) -> None:
     ("text", "result"),
     [
         (" Paris \n", Grade("Paris", True)),
-        ("paris", Grade("paris", False)),
+        ("paris", Grade("Paris", True)),
         ("I say\n#### Paris", Grade("Paris", True)),
         ("\\boxed{Paris}", Grade("Paris", True)),
         ("It is Paris", Grade("It is Paris", False)),
@@ -438,7 +440,7 @@ def test_towers_of_powers_never_reach_sympy(tower: str, monkeypatch: pytest.Monk
     def never(*_: object) -> None:
         raise AssertionError("given to math-verify")
 
-    monkeypatch.setattr("overmem.grading.math_equal._math_verify", never)
+    monkeypatch.setattr("overmem.grading.math_equal.verify", never)
     assert not same_math("5", tower)
 
 
@@ -457,7 +459,7 @@ def test_towers_of_powers_never_reach_sympy(tower: str, monkeypatch: pytest.Monk
         ("exact", "#### yes.", "yes", True),
         ("exact", "#### **Paris**", "Paris", True),
         ("exact", "12 am", "12 pm", False),
-        ("exact", "Yes", "yes", False),
+        ("exact", "Yes", "yes", True),
     ],
 )
 def test_an_answer_is_found_where_training_writes_it(grader: str, text: str, gold: str, right: bool) -> None:

@@ -25,10 +25,12 @@ from functools import lru_cache
 from typing import Any
 
 from overmem.errors import DataError, GradeError
-from overmem.grading.answers import canonical_answer, is_sentence, last_number, marked_answer, stated_answer
+from overmem.grading.answers import after_marker, canonical_answer, is_sentence, last_boxes
 from overmem.grading.choose import kind_of_answer
 from overmem.grading.code import check_allowed, check_code_example, judge_code, tests_key
-from overmem.grading.letters import extract_choice, single_letter
+from overmem.grading.exact import find_exact, same_text
+from overmem.grading.final_answer import final_answer
+from overmem.grading.letters import extract_choice, letter_of_option, single_letter
 from overmem.grading.math_equal import MAX_EXPRESSION_CHARS, same_math
 from overmem.grading.reasoning import opens_reasoning, split_reasoning
 from overmem.records import Example
@@ -91,6 +93,9 @@ def grade(
     response = split_reasoning(text, opened=opened)
     if response.unfinished and chosen.name != "none":
         return Grade(None, False, unfinished=True)
+    if chosen.runs_code:
+        outcome = judge_code(response.answer, example)
+        return Grade(outcome.form, outcome.passed)
     return chosen.judge(response.answer, example)
 
 
@@ -148,47 +153,74 @@ def get_grader(name: str) -> Grader:
 
 
 def extract_math(text: str) -> str | None:
-    r"""The answer of a worked solution.
-
-    In order: the last `\boxed{}`, what follows the last `####`, what follows the last `The answer is:`
-    (MetaMathQA), the last number.
-    """
-    found = marked_answer(text) or stated_answer(text) or last_number(text)
+    """The final answer of a worked solution, in one spelling; None where there is none to compare."""
+    found = final_answer(text)
     if found is None or len(found) > MAX_EXPRESSION_CHARS:
         return None
     return canonical_answer(found) or None
 
 
 def _judge_math(text: str, example: Example) -> Grade:
-    answer, gold = extract_math(text), example.answer or ""
-    gold = marked_answer(gold) or gold
-    if is_sentence(gold):  # `3 + 4 = 7, so Tom has 7 apples.` in a short `answer` column
-        gold = extract_math(gold) or gold
-    return Grade(answer, answer is not None and same_math(gold, answer))
+    """By its mathematics; a reference in words, or a letter, by its text."""
+    gold, found = _bare(example.answer or ""), final_answer(text)
+    if found is not None and len(found) > MAX_EXPRESSION_CHARS:
+        found = None
+    answer = canonical_answer(found) or None if found else None
+    if found is not None and (same_math(gold, found) or _is_each_of_several(text, gold)):
+        return Grade(answer, True)
+    kind = kind_of_answer(gold)
+    if kind == "choice" and extract_choice(text) == single_letter(gold):
+        return Grade(canonical_answer(gold), True)
+    if kind == "exact" and (said := find_exact(text, gold)) is not None and same_text(gold, said):
+        return Grade(canonical_answer(gold), True)
+    if is_sentence(gold) and found is not None:  # `3 + 4 = 7, so Tom has 7 apples.` as an answer
+        stated = final_answer(gold)
+        return Grade(answer, stated is not None and same_math(stated, found))
+    return Grade(answer, False)
+
+
+def _bare(gold: str) -> str:
+    """A reference without the marks that show it: all of several boxes, else what follows `####`."""
+    return ", ".join(last_boxes(gold)) or after_marker(gold) or gold
+
+
+def _is_each_of_several(text: str, gold: str) -> bool:
+    """Whether a text boxes one answer in several forms, each of them right."""
+    boxes = last_boxes(text)
+    return len(boxes) > 1 and all(same_math(gold, box) for box in boxes)
 
 
 def _judge_exact(text: str, example: Example) -> Grade:
-    answer, gold = (marked_answer(text) or text).strip(), (example.answer or "").strip()
-    if canonical_answer(answer) == gold:
-        answer = gold  # a reference after `####` was read without its final period or emphasis
-    return Grade(answer or None, bool(answer) and answer == gold)
+    gold = _bare(example.answer or "").strip()
+    answer = find_exact(text, gold)
+    if answer is not None and same_text(gold, answer):
+        return Grade(gold, True)
+    return Grade(answer, False)
 
 
 def _judge_choice(text: str, example: Example) -> Grade:
-    gold = single_letter(marked_answer(example.answer or "") or example.answer or "")
+    gold = single_letter(_bare(example.answer or ""))
     if gold is None:
         return _judge_mixed(text, example)
     answer = extract_choice(text)
+    if answer is None and (said := find_exact(text, "")) is not None:
+        answer = letter_of_option(said, _prompt_text(example))
     return Grade(answer, answer == gold)
+
+
+def _prompt_text(example: Example) -> str:
+    if isinstance(example.prompt, str):
+        return example.prompt
+    return "\n".join(str(message.get("content", "")) for message in example.prompt)
 
 
 def _judge_mixed(text: str, example: Example) -> Grade:
     return _PLAIN[kind_of_answer(example.answer)](text, example)
 
 
-def _judge_code(text: str, example: Example) -> Grade:
-    outcome = judge_code(text, example)
-    return Grade(outcome.form, outcome.passed)
+def _judge_unallowed_code(text: str, example: Example) -> Grade:
+    check_allowed(False)
+    raise AssertionError("unreachable: nothing is allowed here")
 
 
 def _judge_none(text: str, example: Example) -> Grade:
@@ -204,7 +236,7 @@ _PLAIN: dict[str, Callable[[str, Example], Grade]] = {
     "exact": _judge_exact,
     "choice": _judge_choice,
     "mixed": _judge_mixed,
-    "code": _judge_code,
+    "code": _judge_unallowed_code,
     "none": _judge_none,
 }
 
@@ -218,9 +250,12 @@ def _regex_judge(pattern: str) -> Callable[[str, Example], Grade]:
     def judge(text: str, example: Example) -> Grade:
         found: str | None = None
         for match in compiled.finditer(text):
-            found = match[1] if compiled.groups else match[0]
+            groups = [group for group in match.groups() if group is not None]
+            found = (groups[0] if groups else None) if compiled.groups else match[0]
         answer = None if found is None else found.strip() or None
-        return Grade(answer, answer is not None and answer == (example.answer or "").strip())
+        gold = (example.answer or "").strip()
+        same = answer is not None and (answer == gold or canonical_answer(answer) == canonical_answer(gold))
+        return Grade(answer, same)
 
     return judge
 

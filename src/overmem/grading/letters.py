@@ -3,39 +3,76 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
-from overmem.grading.answers import marked_answer
+from overmem.grading.answers import last_boxed
+from overmem.grading.final_answer import after_marker_lines, tagged
 
-_LETTER_ALONE = re.compile(r"\s*(?:\\text\{\s*\(?([A-Ja-j])\)?\s*\}|[*(\[]*([A-Ja-j])[\])*]*[.:]?[*]*)\s*\Z")
-_LETTER_STATED = re.compile(
-    r"(?:\b[Aa](?:nswer|NSWER)\b(?:\s+to\s+(?:this|the)\s+(?:question|problem))?"
-    r"(?:\s+(?:is|would\s+be|should\s+be))?|\b(?:option|choice)\s+is\b)"
-    r"\s*[:=]?[\s*]*(?:(?:option|choice)\s+)?(?:\\boxed\{|\\text\{|[(\[*$`])*"
-    r"(?:([A-HJ](?![\w'\u2019])|I(?![\w'\u2019]|\s+[a-z]))|([a-j])(?=\s*(?:[)\].,;:*$}]|\n|$)))"
+_WRAP = r"(?:\\boxed\{|\\text(?:bf)?\{|\\mathrm\{|\\mathbf\{|\\\(|\\\[|[(\[*$`_\"'（【「<{]|\s)*"
+_LETTER_ALONE = re.compile(
+    r"\s*(?:\\(?:text|textbf|mathrm|mathbf|mbox|textrm)\{\s*\(?([A-Ja-j])\)?\s*[.:]?\s*\}"
+    r"|[*(\[$`（【「\"']*([A-Ja-j])[\])*$`）】」\"']*[.:。]?[*$]*)[.。]?\s*\Z"
 )
-_LETTER_FIRST = re.compile(r"\s*[*(\[]*(?:([A-Ja-j])[*]*[)\].:](?!\w)|([B-HJ])[*]*(?=\s))")
-_LETTER_BRACKETED = re.compile(r"\(([A-J])\)")
+_OPTION_WORD = (
+    r"(?:the\s+)?(?:(?:correct|right|best)\s+)?(?:option|choice|answer|letter|statement|opción|option|opzione|alternativa"
+    r"|Option|选项|選項|letra|lettre|buchstabe)"
+)
+_LETTER = r"(?:([A-HJ](?![\w'\u2019])|I(?![\w'\u2019]|\s+[a-z]))|([a-j])(?=\s*(?:[)\].,;:*$}`]|\n|$)))"
+_ANSWER_WORD = (
+    r"(?:(?i:\banswers?\b|\bsolution\b|\brespuesta\b|\bréponse\b|\brisposta\b|\bresposta\b|\bantwort\b|\blösung\b)"
+    r"|ответ|Ответ|答案|答え|正解|正确选项|정답)"
+)
+_OF_WHAT = (
+    r"(?i:(?:\s+(?:to|for|of)\s+(?:this|the|your)\s+(?:\w+\s+)?(?:question|problem|one|sentence|above)(?:\s+above)?)?"
+    r"(?:\s+(?:correcta|correcte|corretta|correta|richtige|exacte|therefore|here|choice|option))*)"
+)
+_IS = (
+    r"(?i:[\s*_]*(?:\b(?:is|would\s+be|should\s+be|must\s+be|will\s+be|seems\s+to\s+be|appears\s+to\s+be|es|est|è|é|ist|lautet|sería|serait)\b"
+    r"|应该是|应为|应是|是|为|為|は|는|—)"
+    r"\s*(?:(?:clearly|definitely|likely|probably|most\s+likely|thus|therefore|indeed|simply|la|le|el|il|die|das|der)\s+)*)"
+)
+_STATED = re.compile(
+    rf"(?:{_ANSWER_WORD}{_OF_WHAT}{_IS}?\s*[:：=-]?[\s*_]*(?:(?i:{_OPTION_WORD})\s*[:：]?\s*)?"
+    rf"|\b(?i:option|choice|letter|opción)\b(?:{_IS}|\s*[:：=])\s*[:：]?\s*"
+    rf"|\b(?i:choose|chose|pick|picked|select|selected|go\s+with|going\s+with|elijo|choisis|wähle)\s+(?:(?i:{_OPTION_WORD})\s*)?"
+    r"|(?:故选|應選|应选|選擇|选择|所以选|因此选|答选|选|選)(?:项)?\s*[:：]?\s*)"
+    rf"{_WRAP}{_LETTER}"
+)
+_CALLED_RIGHT = re.compile(
+    r"(?:[(\[（]([A-Ja-j])[)\]）](?:[^.;\n]{0,60}?)|(?<![\w'])\**([A-HJ])(?![\w'])\**(?:[:.)]\s*[^.;\n]{0,60}?)?)"
+    r"\s*(?i:\b(?:is|es|est|ist)\b\s+(?:the\s+|la\s+|le\s+)?(?:most\s+|only\s+)?(?:one\s+that\s+is\s+)?(?:correct|right|best|true|answer|correcta|correcte"
+    r"|exacte|richtig)\b|是?正确|是?正確|是对的)"
+)
+_FIRST = re.compile(r"\s*[*(\[]*(?:([A-Ja-j])[*]*[)\].:、．](?!\w)|([B-HJ])[*]*(?=\s))")
+_BOLD = re.compile(
+    r"\*\*\s*(?:(?:option|choice|answer)\s*:?\s*)?\(?([A-J])\)?\s*(?:[).:][^*\n]*)?\*\*", re.IGNORECASE
+)
+_BRACKETED = re.compile(r"[(（]([A-J])[)）]")
+_NEGATED = re.compile(r"\b(?:not|no|isn't|incorrect|wrong|false|never)\b|不", re.IGNORECASE)
+_OPTION_LINE = re.compile(r"(?m)^[ \t]*(?:[(（]?([A-J])[)）.:：、])[ \t]*(\S.*?)[ \t]*$")
 
 
 def extract_choice(text: str) -> str | None:
     """The letter (A to J) a text settles on, upper case.
 
-    In order: the marked answer, the last "answer is B" or "answer: b", a text that starts with the
-    letter (`B`, `(B)`, `B. Paris`), the last letter in brackets. A bare letter inside prose is not an
-    answer, since `A` and `I` are words.
+    In order: the marked answer (a box, a tag, `####`), the last "answer is B" in one of several languages or
+    "B is correct", an emphasised letter, a text or last line that is or starts with the letter (`B`, `(B)`,
+    `B. Paris`), the last letter in brackets. A bare letter inside prose is not an answer, since `A` and `I`
+    are words.
     """
-    marked = marked_answer(text)
-    if marked is not None and (alone := single_letter(marked)):
+    for marked in (last_boxed(text), tagged(text), *after_marker_lines(text)):
+        if marked is not None and (found := _letter_of_piece(marked)):
+            return found
+    if said := _stated_letter(text):
+        return said
+    if (alone := single_letter(text)) or (alone := _first_letter(text)):
         return alone
-    if marked is not None and (first := _LETTER_FIRST.match(marked)):
-        return (first[1] or first[2]).upper()
-    said = list(_LETTER_STATED.finditer(text))
-    if said:
-        return (said[-1][1] or said[-1][2]).upper()
-    for pattern in (_LETTER_ALONE, _LETTER_FIRST):
-        if letter := pattern.match(text):
-            return (letter[1] or letter[2]).upper()
-    bracketed = _LETTER_BRACKETED.findall(text)
+    if bold := _BOLD.findall(text):
+        return str(bold[-1]).upper()
+    last_line = text.strip().rpartition("\n")[2]
+    if found := single_letter(last_line) or _first_letter(last_line):
+        return found
+    bracketed = _BRACKETED.findall(text)
     return bracketed[-1] if bracketed else None
 
 
@@ -43,3 +80,44 @@ def single_letter(text: str) -> str | None:
     """The letter of a text that is nothing else (`B`, `(b)`, `B.`), upper case."""
     letter = _LETTER_ALONE.fullmatch(text)
     return None if letter is None else (letter[1] or letter[2]).upper()
+
+
+def letter_of_option(text: str, prompt: str) -> str | None:
+    """The letter of the one option of a prompt whose words an answer gives in place of its letter.
+
+    Args:
+        text: the final answer, short.
+        prompt: with its options one a line, such as `(A) Paris`.
+    """
+    said = _plain(text)
+    found = {letter for letter, option in _OPTION_LINE.findall(prompt) if _plain(option) == said}
+    return found.pop() if said and len(found) == 1 else None
+
+
+def _letter_of_piece(text: str) -> str | None:
+    """The letter of a marked answer: all of it, its beginning, or what it says."""
+    text = text.strip()
+    inner = re.fullmatch(r"\\(?:text|textbf|mathrm|mathbf|mbox)\{([^{}]*)\}(.*)", text, re.DOTALL)
+    plain = (inner[1] + inner[2]).strip() if inner else text
+    return single_letter(text) or single_letter(plain) or _first_letter(plain) or _stated_letter(plain)
+
+
+def _first_letter(text: str) -> str | None:
+    first = _FIRST.match(text)
+    return (first[1] or first[2]).upper() if first else None
+
+
+def _stated_letter(text: str) -> str | None:
+    """The letter of the last statement that one is the answer; a negated one states nothing."""
+    found: list[tuple[int, str]] = []
+    for said in _STATED.finditer(text):
+        if not _NEGATED.search(said[0]):
+            found.append((said.start(), (said[1] or said[2]).upper()))
+    for said in _CALLED_RIGHT.finditer(text):
+        if not _NEGATED.search(said[0]):
+            found.append((said.start(), (said[1] or said[2]).upper()))
+    return max(found)[1] if found else None
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^\w]+", " ", unicodedata.normalize("NFKC", text)).strip().casefold()

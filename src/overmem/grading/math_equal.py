@@ -1,61 +1,59 @@
-"""Are two answers mathematically the same: an exact path for numbers, math-verify for the rest.
+r"""Are two answers mathematically the same: exactly for numbers, part by part, and by math-verify for the rest.
 
-Grading a generation must neither raise nor hang, whatever a model wrote, and must work in worker
-threads, where math-verify's signal-based timeouts cannot run. The exact path exists for speed and
-decides only where it provably agrees with math-verify.
+Grading a generation must neither raise nor hang, whatever a model wrote, and must work in worker threads. What
+can be decided exactly is decided here; single expressions go to math-verify, in a process of its own
+(`engine`), and what is equal as text needs none.
 """
 
 from __future__ import annotations
 
-import logging
-import os
 import re
-import signal
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
 
-from overmem.grading.answers import canonical_answer, plain_number
+from overmem.grading.answers import plain_number
+from overmem.grading.engine import verify
+from overmem.grading.latex import spell, squeeze
+from overmem.grading.quantities import (
+    read_based,
+    read_decimal_comma,
+    read_number,
+    read_quantity,
+    same_number,
+    unit_ratio,
+)
+from overmem.grading.safe_powers import is_safe
+from overmem.grading.structure import Interval, Structure, is_name, read_structure, split
 
-MAX_EXPRESSION_CHARS = 200
-"""Longer answers are not given to sympy: they are prose, and cost seconds."""
-TIMEOUT_SECONDS = 3
-"""For one parse or one comparison; applies in the main thread only."""
+MAX_EXPRESSION_CHARS = 250
+"""Longer answers are compared as text alone: they are prose, and cost seconds."""
 
 _EXACT_DIGITS = 15
 _CLEAR_DIFFERENCE = Decimal("0.00001")
-_EXPLOSIVE = re.compile(
-    r"(?:\^|\*\*)\s*[{(]*\s*[-+]?\s*[0-9]{4,}"  # exponents of four digits
-    r"|[0-9]{4,}\s*\)?\s*!|!\s*\)?\s*!"  # large or repeated factorials
-    r"|\\(?:int|sum|prod|lim)(?![a-z])"  # evaluated eagerly by sympy
-)
-_CLOSING = {"{": "}", "(": ")"}
-_ONE_DIGIT = re.compile(r"[{(\s]*[0-9][})\s]*")
-_LOCK = threading.Lock()
+_SAME_SIZE = Decimal("0.000002")
+_APPROXIMATELY = re.compile(r"\\approx(?![A-Za-z])|\\simeq(?![A-Za-z])")
+_WORDS_ALONE = re.compile(r"(?=.*[^\W\d_]{2})[^\W\d_](?:[^\d\\^=<>+*/_$|()-]|(?<=\w)-(?=\w))*")
 
 
 def same_math(gold: str, answer: str) -> bool:
-    """Whether `answer` states the same value as `gold`; unreadable text is not the same.
+    """Whether `answer` states the same as `gold`; unreadable text is not the same.
 
     Args:
         gold: the reference answer, number or LaTeX.
         answer: the model's answer, already extracted from its text.
     """
-    gold, answer = canonical_answer(gold), canonical_answer(answer)
+    gold, answer = gold.strip(), answer.strip()
     if gold == answer:
         return bool(gold)
-    decided = _same_number(gold, answer)
-    return _verify(gold, answer) if decided is None else decided
+    decided = _same_plain_number(gold, answer)
+    return _same_texts(gold, answer) if decided is None else decided
 
 
-def _same_number(gold: str, answer: str) -> bool | None:
-    """Exact comparison of two plain numbers; None where only math-verify may decide.
+def _same_plain_number(gold: str, answer: str) -> bool | None:
+    """Exact comparison of two plain numbers; None where they are none, or so near that rounding decides.
 
-    math-verify compares integers exactly and rounds to six decimals as soon as one side has a
-    decimal part, in binary floats; differences near that rounding are left to it.
+    math-verify rounds to six decimals as soon as one side has a decimal part; differences near that rounding
+    are left to the comparison that also looks at the size.
     """
     left, right = plain_number(gold), plain_number(answer)
     if left is None or right is None:
@@ -69,119 +67,249 @@ def _same_number(gold: str, answer: str) -> bool | None:
     return False if abs(left - right) > _CLEAR_DIFFERENCE else None
 
 
-def _verify(gold: str, answer: str) -> bool:
-    if not all(_is_safe(text) for text in (gold, answer)):
+@lru_cache(maxsize=2**16)
+def _same_texts(gold: str, answer: str) -> bool:
+    if max(len(gold), len(answer)) > 4 * MAX_EXPRESSION_CHARS:
+        return squeeze(gold) == squeeze(answer)
+    return _same(spell(gold), spell(answer), 4)
+
+
+def _same(gold: str, answer: str, depth: int) -> bool:
+    """Whether two spelled answers are the same; `depth` levels of brackets are looked into."""
+    if not gold or not answer:
         return False
-    with _LOCK:
-        parse, verify, config, timed_out = _math_verify()
-        seconds = TIMEOUT_SECONDS if _can_use_alarm() else None
-        try:
-            with _outer_alarm_kept(seconds is not None):
-                sides = [
-                    parse("\\boxed{" + text + "}", extraction_config=[config], parsing_timeout=seconds)
-                    for text in (gold, answer)
-                ]
-                return bool(verify(*sides, timeout_seconds=seconds))
-        except (Exception, timed_out):  # whatever sympy makes of a model's text, it is only "not equal"
-            return False
-
-
-def _is_safe(text: str) -> bool:
-    """Whether sympy can be trusted with it: short, balanced, and no number that explodes."""
-    if not text or len(text) > MAX_EXPRESSION_CHARS or _EXPLOSIVE.search(text) or _has_tower(text):
+    if squeeze(gold) == squeeze(answer):
+        return True
+    if depth == 0 or max(len(gold), len(answer)) > MAX_EXPRESSION_CHARS:
         return False
-    depth = 0
-    for char in text:
-        depth += {"{": 1, "}": -1}.get(char, 0)
-        if depth < 0:
+    if (based := _same_base(gold, answer)) is not None:
+        return based
+    for left, right in ((gold, answer), (answer, gold)):
+        sides = _APPROXIMATELY.split(left)
+        if len(sides) == 2:
+            return any(
+                _same(*((side, right) if left is gold else (right, side)), depth - 1) for side in sides
+            )
+    return _same_structures(read_structure(gold), read_structure(answer), depth)
+
+
+def _same_base(gold: str, answer: str) -> bool | None:
+    """Numbers that name their base; one that does is not one that does not, unless the base is ten."""
+    left, right = read_based(gold), read_based(answer)
+    if left is None and right is None:
+        return None
+    if left is not None and right is not None:
+        return left[0] == right[0]
+    value, base = left or right or (0, 0)
+    other = read_number(answer if left is not None else gold)
+    return base == 10 and other is not None and other.value == value
+
+
+def _same_structures(gold: Structure, answer: Structure, depth: int) -> bool:
+    regions = {structure.kind for structure in (gold, answer)}
+    if "region" in regions or _is_interval(gold) or _is_interval(answer):
+        return _same_regions(gold, answer, depth)
+    if gold.kind == answer.kind == "equation":
+        return _same_equations(gold, answer, depth)
+    if "equation" in regions:
+        return _same_as_named(gold, answer, depth)
+    if "matrix" in regions:
+        return _same_matrices(gold, answer, depth)
+    if regions == {"value"}:
+        return _same_values(gold.text, answer.text)
+    if _comma_number(gold, answer):
+        return True
+    return _same_collections(gold, answer, depth)
+
+
+def _same_collections(gold: Structure, answer: Structure, depth: int) -> bool:
+    """Lists and sets in any order, tuples in their own; a set is no tuple."""
+    kinds = {gold.kind, answer.kind}
+    if kinds == {"set", "tuple"}:
+        return False
+    parts = [structure.parts or (structure.text,) for structure in (gold, answer)]
+    if kinds == {"list", "value"} and len(parts[0]) != len(parts[1]):
+        parts = [_without_commas(side, other) for side, other in ((gold, answer), (answer, gold))]
+    if "tuple" in kinds:
+        return len(parts[0]) == len(parts[1]) and all(
+            _same(*pair, depth - 1) for pair in zip(*parts, strict=True)
+        )
+    return _match(_named_parts(parts[0]), _named_parts(parts[1]), depth)
+
+
+def _match(gold: list[str], answer: list[str], depth: int) -> bool:
+    """Whether each of some parts has one of the others that is the same, one to one."""
+    if len(gold) != len(answer):
+        gold, answer = list(dict.fromkeys(map(squeeze, gold))), list(dict.fromkeys(map(squeeze, answer)))
+        if len(gold) != len(answer):
             return False
-    return depth == 0
+    left = list(answer)
+    for part in gold:
+        found = next((other for other in left if _same(part, other, depth - 1)), None)
+        if found is None:
+            return False
+        left.remove(found)
+    return True
 
 
-def _has_tower(text: str) -> bool:
-    """Whether a power may be raised to a power, whose value can have more digits than memory.
+def _named_parts(parts: tuple[str, ...]) -> list[str]:
+    """The parts of a list whose first alone is named: `n = 2, 3, 4` lists three values of n."""
+    first = split(parts[0], "=") if parts else []
+    alone = (
+        len(parts) > 1
+        and len(first) == 2
+        and is_name(first[0])
+        and not any("=" in part for part in parts[1:])
+    )
+    return [first[1], *parts[1:]] if alone else list(parts)
 
-    Powers side by side (`x^2 - y^2`) are none, and one power of a group with powers, by a single digit
-    (`(x^2 - 1)^2`), is no danger.
-    """
-    text = text.replace("**", "^")
-    raised_groups = 0
-    for at in (i for i, char in enumerate(text) if char == "^"):
-        exponent, rest = _split_exponent(text[at + 1 :].lstrip())
-        if "^" in exponent or rest.lstrip().startswith("^"):
+
+def _comma_number(gold: Structure, answer: Structure) -> bool:
+    """Whether one side is a number with a decimal comma, which looks like a list, and the other its value."""
+    for comma, other in ((gold, answer), (answer, gold)):
+        value = read_decimal_comma(_amount(comma.text))
+        plain = read_number(_amount(other.text))
+        if value is None or plain is None or (plain.value.denominator == 1 and value.value.denominator != 1):
+            continue
+        listed = comma is gold and value.places == 1 and _amount(gold.text) == gold.text
+        if not listed and same_number(value, plain):
             return True
-        if "^" in _base_before(text[:at].rstrip()):
-            raised_groups += 1
-            if raised_groups > 1 or not _ONE_DIGIT.fullmatch(exponent):
-                return True
     return False
 
 
-def _split_exponent(text: str) -> tuple[str, str]:
-    """A group, a number, a command with its groups or one character, and what follows."""
-    token = re.match(r"[-+]?\s*(?:[0-9]+|\\[A-Za-z]+\s*|[^{(])?", text)
-    end = token.end() if token else 0
-    is_command = "\\" in text[:end]
-    if is_command or text[:end].strip() in ("", "-", "+"):
-        while text[end : end + 1] in _CLOSING:
-            end += len(_group_at_start(text[end:]))
-            if not is_command:
-                break
-    return text[:end], text[end:]
+def _amount(text: str) -> str:
+    return read_quantity(text).amount
 
 
-def _group_at_start(text: str) -> str:
-    """The group in brackets that a text starts with; all of it where the group does not end."""
-    depth = 0
-    for position, char in enumerate(text):
-        depth += (char == text[0]) - (char == _CLOSING[text[0]])
-        if depth == 0:
-            return text[: position + 1]
-    return text
+def _without_commas(side: Structure, other: Structure) -> tuple[str, ...]:
+    """Numbers of three digits between commas may be one number; as many parts as the other side has."""
+    if side.kind == "value" and "," in side.text and len(other.parts) == side.text.count(",") + 1:
+        return tuple(side.text.split(","))
+    return side.parts or (side.text,)
 
 
-def _base_before(text: str) -> str:
-    """The group in round brackets that a text ends with; all of it where it ends with another group."""
-    if not text.endswith((")", "}")):
-        return ""
-    depth = 0
-    for position in range(len(text) - 1, -1, -1):
-        depth += (text[position] == ")") - (text[position] == "(")
-        if depth == 0 and text[position] == "(":
-            return text[position:]
-    return text
+def _is_interval(structure: Structure) -> bool:
+    """Whether a tuple of two can only be an interval: by its brackets, or an infinite end."""
+    return (
+        structure.kind == "tuple"
+        and len(structure.parts) == 2
+        and (structure.brackets != "()" or any("\\infty" in part for part in structure.parts))
+    )
 
 
-_loaded: tuple[Any, Any, Any, type[BaseException]] | None = None
+def _same_regions(gold: Structure, answer: Structure, depth: int) -> bool:
+    if gold.variable and answer.variable and squeeze(gold.variable) != squeeze(answer.variable):
+        return False
+    if gold.intervals is None or answer.intervals is None:
+        return "region" in (gold.kind, answer.kind) and _ask(gold.text, answer.text)
+    left, right = list(gold.intervals), list(answer.intervals)
+    if len(left) != len(right):
+        return len(left) + len(right) > 2 and _ask(gold.text, answer.text)
+    for interval in left:
+        found = next((other for other in right if _same_interval(interval, other, depth)), None)
+        if found is None:
+            return False
+        right.remove(found)
+    return True
 
 
-def _math_verify() -> tuple[Any, Any, Any, type[BaseException]]:
-    """Import math-verify on first use and quiet it: it logs each timeout at warning level."""
-    global _loaded
-    if _loaded is None:
-        from math_verify import LatexExtractionConfig, parse, verify
-        from math_verify.errors import TimeoutException
-
-        logging.getLogger("math_verify").setLevel(logging.ERROR)
-        _loaded = (parse, verify, LatexExtractionConfig(boxed_match_priority=0), TimeoutException)
-    return _loaded
-
-
-def _can_use_alarm() -> bool:
-    return os.name == "posix" and threading.current_thread() is threading.main_thread()
+def _same_interval(gold: Interval, answer: Interval, depth: int) -> bool:
+    closed = [
+        (
+            interval.low_closed and "\\infty" not in interval.low,
+            interval.high_closed and "\\infty" not in interval.high,
+        )
+        for interval in (gold, answer)
+    ]
+    ends = ((gold.low, answer.low), (gold.high, answer.high))
+    return closed[0] == closed[1] and all(_same(_end(left), _end(right), depth - 1) for left, right in ends)
 
 
-@contextmanager
-def _outer_alarm_kept(active: bool) -> Iterator[None]:
-    """Restart an alarm that the caller had pending; math-verify's own use of SIGALRM cancels it."""
-    if not active:
-        yield
-        return
-    remaining, interval = signal.getitimer(signal.ITIMER_REAL)
-    started = time.monotonic()
-    try:
-        yield
-    finally:
-        if remaining > 0:
-            left = max(remaining - (time.monotonic() - started), 0.001)
-            signal.setitimer(signal.ITIMER_REAL, left, interval)
+def _end(text: str) -> str:
+    return text.replace("+\\infty", "\\infty").replace("+ \\infty", "\\infty")
+
+
+def _same_equations(gold: Structure, answer: Structure, depth: int) -> bool:
+    (left, value), (right, other) = gold.parts, answer.parts
+    if is_name(left) and is_name(right):
+        if _base_name(left) == _base_name(right) and _same(value, other, depth - 1):
+            return True
+        if left.strip().startswith("("):
+            return False
+    return _ask(gold.text, answer.text)
+
+
+def _base_name(text: str) -> str:
+    """A name without its index and argument: solutions `x_1` and `x_2` are values of x."""
+    return (
+        re.sub(r"_(?:\{[^{}]*\}|\w)|\(.*\)|[\s|{}]", "", text)
+        if not text.strip().startswith("(")
+        else squeeze(text)
+    )
+
+
+def _same_as_named(gold: Structure, answer: Structure, depth: int) -> bool:
+    """An equation against a value: `x = 5` says what 5 says; a result after steps may be the last side."""
+    equation, other = (gold, answer) if gold.kind == "equation" else (answer, gold)
+    name, value = equation.parts
+    chain = equation is answer and "=" in answer.text and not _has_variable(name)
+    if is_name(name) or chain:
+        pair = (value, other.text) if equation is gold else (other.text, value)
+        return _same(*pair, depth - 1)
+    return False
+
+
+def _has_variable(text: str) -> bool:
+    return re.search(r"(?<![\\A-Za-z])[a-zA-Z]", text) is not None
+
+
+def _same_matrices(gold: Structure, answer: Structure, depth: int) -> bool:
+    """Entry by entry; a column, and a tuple, are one vector."""
+    shapes = [structure.columns if structure.kind == "matrix" else 1 for structure in (gold, answer)]
+    tuples = [structure.kind in ("tuple", "matrix") for structure in (gold, answer)]
+    if not all(tuples) or shapes[0] != shapes[1] or len(gold.parts) != len(answer.parts):
+        return False
+    return all(_same(spell(g), spell(a), depth - 1) for g, a in zip(gold.parts, answer.parts, strict=True))
+
+
+def _same_values(gold: str, answer: str) -> bool:
+    """Two single values, with units, currency and percent signs."""
+    left, right = read_quantity(gold), read_quantity(answer)
+    ratio = unit_ratio(left.unit, right.unit)
+    if ratio is None:
+        return False
+    numbers = [_number_of(side.amount, other.amount) for side, other in ((left, right), (right, left))]
+    if numbers[0] is not None and numbers[1] is not None:
+        first, second = (
+            type(number)(number.value * scale, number.places)
+            for number, scale in zip(numbers, (left.multiplier, right.multiplier * ratio), strict=True)
+        )
+        if left.percent == right.percent:
+            return same_number(first, second)
+        share = type(first)((second if right.percent else first).value / 100, 8)
+        plain = first if right.percent else second
+        if same_number(share, plain):
+            return True
+        whole = second if right.percent else first
+        return (left.percent or abs(plain.value) >= 1) and same_number(whole, plain)
+    if _WORDS_ALONE.fullmatch(gold) or _WORDS_ALONE.fullmatch(answer):
+        return _words(gold) == _words(answer)
+    if left.multiplier != right.multiplier or ratio != 1:
+        return False
+    if squeeze(left.amount) == squeeze(right.amount):
+        return left.percent == right.percent or left.percent
+    amounts = [f"{side.amount}\\%" if side.percent else side.amount for side in (left, right)]
+    return _ask(*amounts)
+
+
+def _number_of(text: str, other: str) -> object:
+    number = read_number(text)
+    return number if number is not None or read_number(other) is None else read_decimal_comma(text)
+
+
+def _words(text: str) -> str:
+    return re.sub(r"[^\w]+", " ", re.sub(r"\\text|\\ |[{}]", " ", text)).strip().casefold()
+
+
+def _ask(gold: str, answer: str) -> bool:
+    return is_safe(gold) and is_safe(answer) and verify(gold, answer)

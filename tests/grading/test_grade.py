@@ -127,9 +127,12 @@ def test_the_fast_path_agrees_with_math_verify(pair: tuple[str, str]) -> None:
     gold, answer = map(canonical_answer, pair)
     decided = _same_plain_number(gold, answer)
     assert decided is None or decided == verified(gold, answer)
-    sizes = [abs(value) for value in map(plain_number, (gold, answer)) if value is not None]
-    tiny = 0 < max(sizes) < Decimal("0.01")  # of which math-verify sees no more than the sixth decimal
-    assert same_math(*pair) == (sizes[0] == sizes[1] if tiny else verified(gold, answer))
+    left, right = map(plain_number, (gold, answer))
+    near = left is not None and right is not None and abs(left - right) < Decimal("0.000002")
+    if near:  # math-verify rounds to six decimals; what differs is not the same here
+        assert same_math(*pair) <= verified(gold, answer)
+    else:
+        assert same_math(*pair) == verified(gold, answer)
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,17 @@ MAX_BOX_CHARS = 2000
 MAX_BOXES = 50
 """Boxes looked at from the end of a text, so that a model stuck on opening them costs no time."""
 
-_DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9,])|[0-9]+)"
+_DIGITS = r"(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9,])|[0-9]+)"
 _PLAIN = re.compile(rf"(?:[-+\u2212]\s?)?[$€£]?\s?[-\u2212]?(?:{_DIGITS}(?:\.[0-9]*)?|\.[0-9]+)")
+_RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
 _IN_PROSE = re.compile(
-    rf"(?:(?<![\w)\]}}])[-\u2212])?[$€£]?(?<![A-Za-z_])"
-    rf"(?:{_DIGITS}(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+|/[0-9]+)?|(?<![0-9])\.[0-9]+)(?:\s?\\?%)?"
+    rf"(?:(?<![\w)\]}}])[-\u2212])?[$€£]?(?<![A-Za-z_])(?:"
+    r"(?<![0-9])[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+(?![0-9])"  # 1.234,5
+    r"|(?<![0-9.,])[1-9][0-9]{0,2}(?:[ \u00a0\u202f][0-9]{3})+(?![0-9]|[.,][0-9])"  # 1 000 000
+    r"|(?<![0-9.,/])[0-9]+ [0-9]+/[0-9]+(?![0-9])"  # 2 1/2
+    r"|(?<![0-9.,])[0-9]+,[0-9]{1,2}(?![0-9,]|\.[0-9])"  # 2,74
+    rf"|{_DIGITS}(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+|/[0-9]+)?|(?<![0-9])\.[0-9]+)"
+    rf"(?:\s?[×x·*]\s?10(?:\^\{{?-?[0-9]+\}}?|[{_RAISED}]+)|[√π½¼¾][0-9]*)?(?:\s?\\?%)?"
 )
 _QUANTITY = re.compile(
     r"(?P<number>\S*[0-9]\S*?)"
@@ -38,11 +44,10 @@ _NOT_A_UNIT = re.compile(
 )
 
 _BOX = re.compile(r"\\f?boxed\s*\{|\\fbox\s*\{")
-_BETWEEN = re.compile(
-    r"[\s$,;.\\()\[\]*]*(?:\\text\{[^{}]*\})?[\s$,;\\()\[\]*]*(?:and|or|und|oder|y|et|ou|和|或|及|、)?"
-    r"[\s$,;\\()\[\]*]*(?:\\q?quad|\\text\{[^{}]*\})*[\s$,;\\()\[\]*]*(?:[a-zA-Z](?:_\{?\w\}?)?\s*=\s*)?[\s$]*"
-)
-"""What may be between two boxes that are several answers to one question."""
+_CONNECTIVE = re.compile(r"\b(?:and|or|und|oder|et|ou)\b|[,;]|和|或|及|、", re.IGNORECASE)
+_APART = re.compile(r"[.!?。]\s|\n\s*\n|\bthen\b|[.!?。]\Z|[0-9]")
+MAX_BETWEEN_CHARS = 40
+"""Between two boxes that are several answers to one question."""
 _SAID = re.compile(r"\b[Tt]he (?:final )?answer is:[ \t]*([^\n]*)")
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 
@@ -109,16 +114,24 @@ def last_boxed(text: str) -> str | None:
 def last_boxes(text: str) -> list[str]:
     r"""Contents of the last boxes that stand together as several answers: `\boxed{1} and \boxed{-3}`.
 
-    Boxes stand together where only a few characters, commas or words such as `and`, `or`, `x =` are between
-    them. A box that repeats one before it is the same answer.
+    Boxes stand together where a comma, `and`, `or` and few other words are between them, or nothing. A box
+    that repeats one before it is the same answer.
     """
     boxes = _boxes(text)
     together = boxes[-1:]
     for box in reversed(boxes[:-1]):
-        if not _BETWEEN.fullmatch(text[box[1] : together[0][0]]):
+        if not _stand_together(text[box[1] : together[0][0]]):
             break
         together.insert(0, box)
     return list(dict.fromkeys(content for _, _, content in together))
+
+
+def _stand_together(between: str) -> bool:
+    """Whether what is between two boxes only joins them: a connective, a name, or nothing but marks."""
+    words = re.sub(r"\\(?:text|quad|qquad|mbox)(?![a-z])|[a-zA-Z]_\{?\w+\}?\s*=", " ", between)
+    if len(between) > MAX_BETWEEN_CHARS or _APART.search(words):
+        return False
+    return _CONNECTIVE.search(words) is not None or not re.search(r"\w", words)
 
 
 def _boxes(text: str) -> list[tuple[int, int, str]]:

@@ -10,9 +10,12 @@ from __future__ import annotations
 import re
 
 from overmem.grading.answers import last_boxed, last_boxes, last_number, plain_number
+from overmem.grading.quantities import NUMBER_WORDS
 
 MAX_TAIL_CHARS = 4000
 """Of a text without marks, so much of its end is searched."""
+MAX_ALONE_CHARS = 80
+"""Of a text that is nothing but its answer."""
 MAX_STATED_CHARS = 300
 """Of what follows "the answer is"."""
 
@@ -43,6 +46,10 @@ _MATH = re.compile(
     r"\$\$(?P<a>.+?)\$\$|\\\[(?P<b>.+?)\\\]|\\\((?P<c>.+?)\\\)|(?<![\\$0-9])\$(?P<d>[^$\n]+?)(?<!\\)\$(?!\d)",
     re.S,
 )
+_BARE = re.compile(
+    r"(?:(?<=\s)|\A)[^\s$]*\\(?:[dtc]?frac|sqrt|pi|infty|[dt]?binom)(?![A-Za-z])\s*(?:\{[^$\n]*?\}|\d)*[^\s$]*(?:\s*[-+=]\s*[^\s$A-Za-z]+)*"
+)
+"""LaTeX that stands in prose without dollar signs."""
 _BOLD = re.compile(r"\*\*(?P<a>[^*\n]+?)\*\*|__(?P<b>[^_\n]+?)__|<b>(?P<c>[^<\n]+?)</b>")
 _SENTENCE_END = re.compile(r"(?<=[^\d\s.][.!?。])\s+|(?<=\d[.!?。])\s+(?=[^\d\s])|\n+|(?<=[。！？])")
 _CONCLUDES = re.compile(
@@ -64,7 +71,7 @@ def final_answer(text: str) -> str | None:
     boxes = last_boxes(text)
     if boxes:
         return _from_box(boxes)
-    for find in (_from_tag, _after_marker, _stated, _concluded):
+    for find in (_from_tag, _after_marker, _stated, _alone, _concluded, _named_last):
         found = find(text)
         if found:
             return found
@@ -155,7 +162,7 @@ def _value_in(text: str, *, first: bool = False) -> str | None:
         together = _together(text)
         return together or (spans[0] if first else spans[-1])
     sentence = re.split(
-        r"(?<=[^\d\s][.!?。])\s+|(?<=\d[.!?])\s+(?=[A-Z])|\s+(?:because|since|as|which|where|when|after|dollars? and)\b|,\s+(?:because|since|as|which|where|so|and|but)\s",
+        r"(?<=[^\d\s][.!?。])\s+|(?<=\d[.!?])\s+(?=[A-Z])|\s+(?:because|since|as|which|where|when|after|dollars? and)\b|,\s+(?:because|since|as|which|where|so|but)\s|,\s+and\s+(?![^\s]*\d)",
         text,
     )[0]
     sentence = sentence.strip().rstrip(".").strip("*").strip()
@@ -194,6 +201,31 @@ def _together(text: str) -> str | None:
     if all(re.fullmatch(r"\s*(?:,|;|,?\s*(?:and|or))\s*", piece) for piece in between):
         return ", ".join(_content(match) for match in found)
     return None
+
+
+def _alone(text: str) -> str | None:
+    """All of a text that is nothing but an answer: one short line without prose, not plain arithmetic."""
+    text = text.strip()
+    if (
+        not text
+        or "\n" in text
+        or len(text) > MAX_ALONE_CHARS
+        or re.fullmatch(r"[-\d\s.,+*/=a-z]+ [-+*/=] \S+", text)
+    ):
+        return None
+    bare = re.sub(r"\\[A-Za-z]+|\b(?:and|or|sqrt|pi|sin|cos|tan|log|ln|inf|infinity)\b", " ", text)
+    return text if _is_value(text) and not re.search(r"[^\W\d_]{2}|[\u4e00-\u9fff]", bare) else None
+
+
+def _named_last(text: str) -> str | None:
+    """The last mathematics that is but a name, `$E$`, or the last number in words."""
+    spans = [_content(match) for match in _MATH.finditer(text)]
+    if spans and len(spans[-1]) <= MAX_ALONE_CHARS and not _words(spans[-1]):
+        return spans[-1]
+    words = [
+        word for word in re.findall(r"[A-Za-z]+", text[-MAX_TAIL_CHARS:]) if word.lower() in NUMBER_WORDS
+    ]
+    return words[-1] if words else None
 
 
 def _concluded(text: str) -> str | None:
@@ -239,6 +271,9 @@ def _spans(text: str) -> list[str]:
     """Mathematics and emphasis in a text, in order."""
     found = [(match.start(), _content(match)) for match in _MATH.finditer(text)]
     inside = [(match.start(), match.end()) for match in _MATH.finditer(text)]
+    for match in _BARE.finditer(text):
+        if not any(start <= match.start() < end for start, end in inside):
+            found.append((match.start(), match[0].strip().rstrip(".,;")))
     for match in _BOLD.finditer(text):
         if not any(start <= match.start() < end for start, end in inside):
             content = _content(match).strip().rstrip(".")

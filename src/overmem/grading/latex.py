@@ -96,7 +96,7 @@ def spell(text: str) -> str:
     Args:
         text: an answer as it was written: LaTeX, Unicode, or typed.
     """
-    text = unwrap(text)
+    text = _without_dollars(unwrap(text))
     text = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+", lambda match: "^{" + match[0].translate(_RAISED) + "}", text)
     text = re.sub("[₀₁₂₃₄₅₆₇₈₉]+", lambda match: "_{" + match[0].translate(_LOWERED) + "}", text)
     text = re.sub(r"(?<=[0-9])\s*([½¼¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞])", r"\1", text).translate(_CHARACTERS)
@@ -106,6 +106,12 @@ def spell(text: str) -> str:
     text = re.sub(r"([\^_])\s*\{\s*([0-9a-zA-Z])\s*\}", r"\1\2", text)
     text = re.sub(r"[ \t\r\n]+", " ", text).strip()
     return _joined_digits(unwrap(text))
+
+
+def _without_dollars(text: str) -> str:
+    """Without the dollar signs around parts of an answer, as in `$125$ miles`; one alone is money."""
+    dollars = re.findall(r"(?<!\\)\$", text)
+    return re.sub(r"(?<!\\)\$", " ", text).strip() if dollars and len(dollars) % 2 == 0 else text
 
 
 def unwrap(text: str) -> str:

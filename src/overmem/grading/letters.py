@@ -47,7 +47,11 @@ _FIRST = re.compile(r"\s*[*(\[]*(?:([A-Ja-j])[*]*[)\].:、．](?!\w)|([B-HJ])[*]
 _BOLD = re.compile(
     r"\*\*\s*(?:(?:option|choice|answer)\s*:?\s*)?\(?([A-J])\)?\s*(?:[).:][^*\n]*)?\*\*", re.IGNORECASE
 )
-_BRACKETED = re.compile(r"[(（]([A-J])[)）]")
+_BRACKETED = re.compile(r"[(（]([A-J])[)）]|\b(?i:option|choice|answer)\s+\(([a-j])\)")
+_SO = re.compile(
+    r"\b(?:so|thus|hence|therefore|must be|leaves?|leaving)\b[,:]?\s+(?:it(?:'s| is| must be)\s+)?(?:only\s+)?([B-HJ])\s*[.!]?\s*\Z",
+    re.IGNORECASE,
+)
 _NEGATED = re.compile(r"\b(?:not|no|isn't|incorrect|wrong|false|never)\b|不", re.IGNORECASE)
 _OPTION_LINE = re.compile(r"(?m)^[ \t]*(?:[(（]?([A-J])[)）.:：、])[ \t]*(\S.*?)[ \t]*$")
 
@@ -72,7 +76,9 @@ def extract_choice(text: str) -> str | None:
     last_line = text.strip().rpartition("\n")[2]
     if found := single_letter(last_line) or _first_letter(last_line):
         return found
-    bracketed = _BRACKETED.findall(text)
+    if so := _SO.search(text):
+        return so[1].upper()
+    bracketed = [first or second.upper() for first, second in _BRACKETED.findall(text)]
     return bracketed[-1] if bracketed else None
 
 

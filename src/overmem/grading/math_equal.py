@@ -266,6 +266,8 @@ def _has_variable(text: str) -> bool:
 def _same_matrices(gold: Structure, answer: Structure, depth: int) -> bool:
     """Entry by entry; a column, and a tuple, are one vector."""
     shapes = [structure.columns if structure.kind == "matrix" else 1 for structure in (gold, answer)]
+    if "value" in (gold.kind, answer.kind):
+        return "\\begin{" in gold.text and "\\begin{" in answer.text and _ask(gold.text, answer.text)
     tuples = [structure.kind in ("tuple", "matrix") for structure in (gold, answer)]
     if not all(tuples) or shapes[0] != shapes[1] or len(gold.parts) != len(answer.parts):
         return False

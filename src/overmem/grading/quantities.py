@@ -13,7 +13,12 @@ from fractions import Fraction
 MAX_POWER_OF_TEN = 400
 """Largest exponent read; anything larger is compared as text."""
 
-_GROUPED = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)"
+LEAST_PLACES = 6
+"""Decimals from which on a rounded number stands for the exact one, as in math-verify."""
+FLOAT_ERROR = Fraction(1, 10**14)
+"""Relative error that binary floats are printed with (3244047.0999999996)."""
+
+_GROUPED = r"(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9])|[0-9]+)"
 _DECIMAL = rf"(?:{_GROUPED}(?:\.[0-9]*)?|\.[0-9]+)"
 _SIGN = r"(?P<sign>[-+]*)"
 _PLAIN = re.compile(rf"{_SIGN}(?P<number>{_DECIMAL})(?:[eE](?P<exponent>[-+]?[0-9]{{1,3}}))?")
@@ -30,10 +35,32 @@ _BASED = re.compile(
     r"\(?(?P<digits>[0-9A-Za-z]+)\)?(?:_\{?\s*\(?(?P<base>[0-9]{1,2})\)?\s*\}?|_\{?\\text\{(?P<name>[a-z]+)\}\}?"
     r"|\s*\(?\s*(?:\\text\{)?\s*\(?\s*(?:in )?base[- ](?P<spoken>[0-9]{1,2}|[a-z]+)\s*\}?\s*\)?\s*\}?)"
 )
-_WORDS = {
+NUMBER_WORDS = {
     word: value
     for value, word in enumerate(
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"]
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+            "twenty",
+        ]
     )
 }
 _MULTIPLIERS = {
@@ -63,8 +90,8 @@ def read_number(text: str) -> Number | None:
     text = text.strip()
     if len(text) > 80:
         return None
-    if text.lower() in _WORDS:
-        return Number(Fraction(_WORDS[text.lower()]), 0)
+    if text.lower() in NUMBER_WORDS:
+        return Number(Fraction(NUMBER_WORDS[text.lower()]), 0)
     if found := _MIXED.fullmatch(text):
         top, bottom = int(found["top"] or found["over"]), int(found["bottom"] or found["under"])
         if 0 < top < bottom:
@@ -97,13 +124,14 @@ def read_decimal_comma(text: str) -> Number | None:
 
 
 def same_number(left: Number, right: Number) -> bool:
-    """Whether two numbers are equal: exactly, or as far as six or more decimals of one of them say."""
+    """Whether two numbers are equal: exactly, as binary floats are, or one rounded to six decimals or more."""
     if left.value == right.value:
         return True
     difference = abs(left.value - right.value)
-    size = max(abs(left.value), abs(right.value))
-    rounded = max(left.places, right.places) >= 6
-    return rounded and 2 * difference <= Fraction(1, 10**6) and difference <= size * Fraction(2, 10**6)
+    places = max(left.places, right.places)
+    if difference <= max(abs(left.value), abs(right.value)) * FLOAT_ERROR:
+        return places > 0
+    return places >= LEAST_PLACES and 2 * difference <= Fraction(1, 10**places)
 
 
 def read_based(text: str) -> tuple[int, int] | None:
@@ -112,7 +140,7 @@ def read_based(text: str) -> tuple[int, int] | None:
     if found is None or not re.search(r"[0-9]", found["digits"]):
         return None
     named = found["base"] or found["name"] or found["spoken"]
-    base = int(named) if named.isdigit() else _WORDS.get(named, 16 if named == "sixteen" else 0)
+    base = int(named) if named.isdigit() else NUMBER_WORDS.get(named, 16 if named == "sixteen" else 0)
     try:
         return int(found["digits"], base), base
     except ValueError:
@@ -141,7 +169,7 @@ class Quantity:
 
 
 _UNIT_AFTER = re.compile(
-    r"\s*(?:\\text\{\s*(?P<text>[^{}]*?)\s*\}|(?P<plain>(?<![\\A-Za-z])[A-Za-zµμΩ€£¥][A-Za-zµμΩ€£¥ ./\-]*?))"
+    r"\s*(?:\\text\{\s*(?P<text>[^{}]*?)\s*\}|(?P<plain>(?<![\\A-Za-z])[A-Za-zµμΩ€£¥\u4e00-\u9fff][A-Za-zµμΩ€£¥\u4e00-\u9fff ./\-]*?))"
     r"\s*(?:\^\{?(?P<power>[-0-9]+)\}?)?\s*\Z"
 )
 _PERCENT_AFTER = re.compile(
@@ -199,9 +227,9 @@ def _is_typed_unit(amount: str, words: str, text: str) -> bool:
     if read_number(amount) is None and not amount.endswith(("}", ")")) and not amount[-1:].isdigit():
         return False
     apart = text[len(amount) : len(amount) + 1] == " "
-    known = canonical_unit(words) in UNITS
+    known = _measure(canonical_unit(words)) is not None
     return (known and (apart or len(words) > 1)) or (
-        apart and re.match(r"(?:of (?:an? )?)?[A-Za-z]{3}", words) is not None
+        apart and re.match(r"(?:of (?:an? )?)?[A-Za-z]{3}|[\u4e00-\u9fff]", words) is not None
     )
 
 

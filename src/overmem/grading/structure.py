@@ -16,7 +16,7 @@ MAX_PARTS = 60
 """Parts of one answer that are compared one by one."""
 
 _OPENING, _CLOSING = "([{", ")]}"
-_THOUSANDS = re.compile(r"[-+]?\s*[$€£]?\s*[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?(?![0-9])[^,;0-9]*")
+_THOUSANDS = re.compile(r"[-+]?\s*[$€£]?\s*[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]+)?(?![0-9])[^,;0-9]*")
 _RELATION = re.compile(r"\\(?:le|ge|ne|in|notin|approx|subset|subseteq)(?![A-Za-z])|<|>|=")
 _NAME = (
     r"(?:[a-zA-Z](?:_(?:\{[^{}]*\}|\w))?'*|\\(?!frac|sqrt|pi|infty|text|begin|log|ln|sin|cos|tan)[a-zA-Z]+(?:_(?:\{[^{}]*\}|\w))?"
@@ -26,7 +26,7 @@ _NAMED = re.compile(
     rf"\s*(?:m?\\angle\s*[A-Z]+|\|?\s*\\?[A-Z]{{1,3}}\s*\|?|{_NAME}\s*(?:\(\s*[^()=]*\s*\))?|\|\s*{_NAME}\s*\|"
     rf"|\\(?:overline|overrightarrow|vec|hat|bar|tilde|mathbf|mathcal)\{{[^{{}}]*\}}|[A-Za-z][a-z]+(?: [A-Za-z]+){{0,3}}"
     rf"|\\frac\{{(?:[A-Z]{{2}}|d[a-z]?)\}}\{{(?:[A-Z]{{2}}|d[a-z])\}}|[a-z]{{2,3}}"
-    r"|[A-Z](?:_\{?[A-Z]+\}?)?\s*:\s*[A-Z](?:_\{?\w+\}?)?)\s*"
+    r"|[A-Z](?:_(?:\{\w+\}|\w))?\s*:\s*[A-Z](?:_(?:\{\w+\}|\w))?)\s*"
 )
 _TUPLE_OF_NAMES = re.compile(rf"\s*\(\s*{_NAME}(?:\s*,\s*{_NAME})+\s*\)\s*")
 _MATRIX = re.compile(
@@ -76,6 +76,8 @@ def read_structure(text: str) -> Structure:
         text: as `latex.spell` writes it.
     """
     text = _without_membership(text.strip())
+    if re.fullmatch(r"[\[\]][^\[\]]*[\[\]]", text) and (text[0] == "]" or text[-1] == "["):  # ]0,1]
+        text = {"]": "(", "[": "["}[text[0]] + text[1:-1] + {"[": ")", "]": "]"}[text[-1]]
     if _REALS.fullmatch(text):
         return Structure("region", text, intervals=(Interval("-\\infty", False, "\\infty", False),))
     if (pieces := split(text, "\\cup")) and len(pieces) > 1:
@@ -177,26 +179,14 @@ def _plus_and_minus(text: str) -> list[str]:
 
 
 def _unbracketed(text: str) -> str:
-    """Without round brackets around all of it."""
+    """Without round or square brackets around all of it."""
     text = text.strip()
-    return (
-        text[1:-1].strip() if text.startswith("(") and text.endswith(")") and _closes_at_end(text) else text
-    )
-
-
-def _closes_at_end(text: str) -> bool:
-    depth = 0
-    for position, character in enumerate(text):
-        depth += (character in _OPENING) - (character in _CLOSING)
-        if depth == 0 and position < len(text) - 1 and text[position : position + 1] in _CLOSING:
-            return False
-    return depth == 0
+    around = text[:1] + text[-1:] in ("()", "[]") and _is_whole(text, 1, 1)
+    return text[1:-1].strip() if around else text
 
 
 def _group(text: str) -> Structure | None:
     r"""A tuple, set or interval: `(1,2)`, `\{1,2\}`, `[0,1)`, `]0,1[`, `\langle 1,2 \rangle`."""
-    if re.fullmatch(r"\][^\[\]]*\[", text):
-        text = f"({text[1:-1]})"
     for left, right, kind in (("\\{", "\\}", "set"), ("\\langle", "\\rangle", "tuple"), ("{", "}", "list")):
         if text.startswith(left) and text.endswith(right) and _is_whole(text, len(left), len(right)):
             inner = text[len(left) : len(text) - len(right)].strip()

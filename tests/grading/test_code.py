@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from overmem.errors import DataError, GradeError
-from overmem.grading.code import find_code
+from overmem.grading.find_code import find_code
 from overmem.grading.grade import grade, grading_key
 from overmem.perturbations import VARIANTS, perturb
 from overmem.records import Example
@@ -88,24 +88,8 @@ def test_prompts_of_code_are_not_reworded():
 FUNCTION = "def add(a, b):\n    return a + b\n"
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        f"```python\n{FUNCTION}```\n\nExample usage:\n\n```python\nprint(add(1, 2))  # 3\n```",
-        f"```python3.10\n{FUNCTION}```",
-        f"```python\n{FUNCTION}```".replace("\n", "\r\n"),
-        f"```python\n{FUNCTION}```\nIt prints:\n```text\n3\n```",
-    ],
-)
-def test_an_example_of_use_does_not_take_the_place_of_the_function(text):
-    assert find_code(text, {"add"}) == FUNCTION
-
-
-def test_of_several_definitions_the_last_counts_and_without_one_the_last_block():
-    first, second = FUNCTION, FUNCTION.replace("a + b", "b + a")
-    both = f"```python\n{first}```\nBetter:\n```python\n{second}```"
-    assert find_code(both, {"add"}) == second
-    assert find_code(f"```python\n{first}```\n```python\nx = 1\n```", {"other"}) == "x = 1\n"
-    answer = f"```python\n{first}```\nUse:\n```python\nprint(add(1, 2))\n```"
+@sandboxed
+def test_the_function_is_run_not_its_example_of_use():
+    answer = f"```python\n{FUNCTION}```\nUse:\n```python\nprint(add(1, 2))\n```"
     example = Example("x", "q", "c", meta={"tests": "assert add(1, 2) == 3"})
     assert grade(answer, example, "code", allow_code_execution=True).correct

@@ -45,7 +45,11 @@ _NOT_A_UNIT = re.compile(
 
 _BOX = re.compile(r"\\f?boxed\s*\{|\\fbox\s*\{")
 _CONNECTIVE = re.compile(r"\b(?:and|or|und|oder|et|ou)\b|[,;]|和|或|及|、", re.IGNORECASE)
-_APART = re.compile(r"[.!?。]\s|\n\s*\n|\bthen\b|[.!?。]\Z|[0-9]")
+_APART = re.compile(
+    r"[.!?。]\s|\n\s*\n|[.!?。]\Z|[0-9]"
+    r"|\b(?:then|final|finally|next|later|now|so|thus|hence|therefore|which|gives?|is|but|not)\b",
+    re.IGNORECASE,
+)
 MAX_BETWEEN_CHARS = 40
 """Between two boxes that are several answers to one question."""
 _SAID = re.compile(r"\b[Tt]he (?:final )?answer is:[ \t]*([^\n]*)")

@@ -1,4 +1,4 @@
-"""The grader `code`: find the code in what a model wrote, and run the problem's tests on it in the sandbox.
+"""The grader `code`: run the problem's tests on the code in what a model wrote, in the sandbox.
 
 What it needs stands in an example's `meta`, where the fields of one's own files go too:
 
@@ -12,22 +12,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Set
 
 from overmem.errors import DataError, GradeError
+from overmem.grading.find_code import find_code
 from overmem.grading.sandbox import Outcome, check_sandbox, run_code
 from overmem.records import Example
 
 FIELDS = ("tests", "entry_point", "prefix", "setup")
 """Of an example's `meta`."""
-_FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w+#.-]*)[ \t]*$", re.MULTILINE)
-_CODE = re.compile(r"^(?:[ \t]+\S|@\w|(?:async def|class|def|from|import)\b)", re.MULTILINE)
-"""A line of code rather than prose: indented, or beginning as a definition or an import does."""
-
 _CALLED = re.compile(r"\b([A-Za-z_]\w*)\(")
-_DEFINED = re.compile(r"^(?:async def|def|class)[ \t]+(\w+)", re.MULTILINE)
-_PYTHON = re.compile(r"(?:py(?:thon)?(?:3(?:\.\d+)?)?)?")
-"""Names of the language after a fence."""
 
 
 def judge_code(text: str, example: Example) -> Outcome:
@@ -45,41 +38,6 @@ def judge_code(text: str, example: Example) -> Outcome:
     tests, entry_point, prefix, setup = _fields(example)
     names = {entry_point} if entry_point else set(_CALLED.findall(tests))
     return run_code(find_code(text, names), tests, entry_point=entry_point, prefix=prefix, setup=setup)
-
-
-def find_code(text: str, names: Set[str] = frozenset()) -> str:
-    """The code in an answer: of the fenced blocks marked as Python, else of the unmarked ones, else all.
-
-    Of several blocks the last that defines what the tests call counts, else the last: an example of use
-    often follows the function. A block that is never closed ends with the text, as when an answer is cut
-    short. A lone fence after code closes what the prompt opened.
-
-    Args:
-        text: what the model wrote.
-        names: of what the tests call.
-    """
-    text = text.replace("\r\n", "\n")
-    blocks: dict[bool, list[str]] = {}
-    opened: re.Match[str] | None = None
-    for fence in _FENCE.finditer(text):
-        if opened is None:
-            opened = fence
-        elif fence[1].startswith(opened[1]) and not fence[2]:
-            _keep(blocks, opened, text[opened.end() + 1 : fence.start()])
-            opened = None
-    if opened is not None:
-        before, after = text[: opened.start()], text[opened.end() + 1 :]
-        alone = not opened[2] and not _FENCE.search(before)
-        if alone and before.strip() and (_CODE.search(before) or not after.strip()):
-            return before
-        _keep(blocks, opened, after)
-    found = blocks.get(True) or blocks.get(False) or [text]
-    return next((code for code in reversed(found) if names & set(_DEFINED.findall(code))), found[-1])
-
-
-def _keep(blocks: dict[bool, list[str]], opened: re.Match[str], code: str) -> None:
-    if _PYTHON.fullmatch(opened[2].lower()):
-        blocks.setdefault(bool(opened[2]), []).append(code)
 
 
 def tests_key(example: Example) -> str:

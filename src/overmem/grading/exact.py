@@ -9,7 +9,7 @@ import re
 import unicodedata
 
 from overmem.grading.answers import last_boxed
-from overmem.grading.final_answer import after_marker_lines, stated_pieces, tagged
+from overmem.grading.stated import after_marker_lines, stated_pieces, tagged
 
 MAX_SHORT_WORDS = 8
 """References up to so many words are looked for behind "the answer is"; longer ones are whole texts."""

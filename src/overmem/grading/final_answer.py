@@ -1,8 +1,8 @@
-r"""Where a text says its final answer: the last answer, not the last digits.
+r"""Which part of a text is its final answer, for mathematics: the last answer, not the last digits.
 
-In order: boxes, answer tags, `####`, "the answer is", mathematics or emphasis of the last sentence that
-concludes something, and only then the last bare number. What a model writes after its answer ("let me
-double-check, 2 steps") is no answer.
+In order: boxes, answer tags, `####`, "the answer is", a text that is nothing but an answer, mathematics or
+emphasis of the last sentence that concludes something, and only then the last bare number. What a model
+writes after its answer ("let me double-check, 2 steps") is no answer.
 """
 
 from __future__ import annotations
@@ -11,66 +11,63 @@ import re
 
 from overmem.grading.answers import last_boxed, last_boxes, last_number, plain_number
 from overmem.grading.quantities import NUMBER_WORDS
+from overmem.grading.stated import after_marker_lines, stated_pieces, tagged, without_runs
 
 MAX_TAIL_CHARS = 4000
 """Of a text without marks, so much of its end is searched."""
+MAX_SPAN_CHARS = 300
+"""Of one piece of mathematics in a text."""
 MAX_ALONE_CHARS = 80
 """Of a text that is nothing but its answer."""
-MAX_STATED_CHARS = 300
-"""Of what follows "the answer is"."""
 
-_TAGGED = re.compile(
-    r"<(?P<tag>answer|final_answer|final|solution|result)>(?P<angle>.*?)(?:</(?P=tag)>|\Z)"
-    r"|\[(?P<name>ANSWER|FINAL ANSWER|FINAL_ANSWER)\](?P<square>.*?)(?:\[/(?P=name)\]|\Z)"
-    r"|<\|begin_of_answer\|>(?P<bar>.*?)(?:<\|end_of_answer\|>|\Z)",
-    re.S | re.I,
-)
-_HEADING = re.compile(
-    r"(?:step|part|case|solution|answer|final|conclusion|explanation|given|verif\w*|check\w*|summary|note"
-    r"|method|approach|question|problem|example|analysis|reasoning|calculat\w*|[0-9]+[.)]\s+[A-Za-z])\b.*|.*:\s*",
-    re.I | re.S,
-)
-_ANSWER_HEADING = re.compile(r"(?:the )?(?:final )?(?:answer|result|solution)\W*", re.I)
-_ANSWER_SAID = re.compile(
-    r"(?:the )?(?:final )?(?:answer|result|solution)(?:\s+is)?\s*[:：]\s*(?P<rest>\S.*)", re.I
-)
-_STATED = re.compile(
-    r"(?:\b(?:answer|result|solution)\b|答案|答え|respuesta|réponse|risposta|ответ|antwort)"
-    r"(?:\s+(?:to|for|of|of this|to this|is therefore|therefore)\b[^.:\n=]{0,60}?)?"
-    r"[\s*_#]*(?:(?:is|are|was|should be|would be|must be|will be|comes? (?:out )?to|equals|becomes|是|为|为：|es|est|è|ist|lautet|は)\b"
-    r"(?:\s+(?:simply|just|thus|then|therefore|indeed|equal to|given by|approximately|about|exactly))?"
-    r"[\s*_]*[:：]?|[:：=])[\s*_]*(?:\n\s*)?(?P<rest>[^\n]*(?:\n[ \t]*(?:\\\[|\$\$)[^\0]*?(?:\\\]|\$\$))?)",
-    re.I,
-)
 _MATH = re.compile(
-    r"\$\$(?P<a>.+?)\$\$|\\\[(?P<b>.+?)\\\]|\\\((?P<c>.+?)\\\)|(?<![\\$0-9])\$(?P<d>[^$\n]+?)(?<!\\)\$(?!\d)",
-    re.S,
+    r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|(?<![\\$0-9])\$([^$\n]+?)(?<!\\)\$(?!\d)", re.DOTALL
 )
 _BARE = re.compile(
-    r"(?:(?<=\s)|\A)[^\s$]*\\(?:[dtc]?frac|sqrt|pi|infty|[dt]?binom)(?![A-Za-z])\s*(?:\{[^$\n]*?\}|\d)*[^\s$]*(?:\s*[-+=]\s*[^\s$A-Za-z]+)*"
+    r"(?:(?<=\s)|\A)[^\s$]{0,40}\\(?:[dtc]?frac|sqrt|pi|infty|[dt]?binom)(?![A-Za-z])"
+    r"(?:\{[^$\n]{0,80}?\}|\d)*[^\s$]{0,80}(?:\s[-+=]\s[^\s$A-Za-z]{1,40})*"
 )
 """LaTeX that stands in prose without dollar signs."""
-_BOLD = re.compile(r"\*\*(?P<a>[^*\n]+?)\*\*|__(?P<b>[^_\n]+?)__|<b>(?P<c>[^<\n]+?)</b>")
-_SENTENCE_END = re.compile(r"(?<=[^\d\s.][.!?。])\s+|(?<=\d[.!?。])\s+(?=[^\d\s])|\n+|(?<=[。！？])")
+_BOLD = re.compile(r"\*\*([^*\n]+?)\*\*|__([^_\n]+?)__|<b>([^<\n]+?)</b>")
+_SENTENCE_END = re.compile(r"(?<=[^\d\s.][.!?。])\s+|(?<=\d[.!?。])\s+(?=[^\d\s])|\n+|(?<=[。！])")
 _CONCLUDES = re.compile(
-    r"\b(?:so|thus|therefore|hence|total|altogether|answer|in all|finally|conclu\w*|left|result\w*|which (?:is|gives|means)"
-    r"|we (?:get|have|find)|equals|gives|is|are|was|has|have|had|will|needs?|costs?|earns?|makes?|pays?|spends?)\b|[=∴⇒]|所以|因此|共",
-    re.I,
+    r"\b(?:so|thus|therefore|hence|total|altogether|answer|in all|finally|conclu\w*|left|result\w*"
+    r"|which (?:is|gives|means)|we (?:get|have|find)|equals|gives|is|are|was|has|have|had|will|needs?|costs?"
+    r"|earns?|makes?|pays?|spends?)\b|[=∴⇒]|所以|因此|共",
+    re.IGNORECASE,
 )
-_AFTERTHOUGHT = re.compile(
-    r"\b(?:let me|let's|let us|double[- ]check\w*|check(?:ing|ed)?|verif\w+|steps?|step-by-step|i used|i hope|hope this|method|approach|"
-    r"confidence|note that|note:|for example|e\.g\.|alternatively|please|feel free|took|using (?:the )?\w+ (?:rule|formula|theorem)|page|equation \(?\d|#\d)\b",
-    re.I,
+_LOOKS_BACK = re.compile(
+    r"\b(?:let me|let's|let us|double[- ]check\w*|check(?:ing|ed)?|verif\w+|steps?|step-by-step|i used"
+    r"|i hope|hope this|method|approach|confidence|note that|note:|for example|e\.g\.|alternatively|please"
+    r"|feel free|took|using (?:the )?\w+ (?:rule|formula|theorem)|page|equation \(?\d|#\d)\b",
+    re.IGNORECASE,
+)
+_REMARK = re.compile(r"\((?=[^()]*\b(?:since|because|as|check|see|from|by|using|note|i\.e\.)\b)[^()]*\)")
+"""A remark in brackets, no part of an answer."""
+_LATER_CLAUSE = re.compile(
+    r"\b(?:so|thus|hence|therefore|which (?:is|gives|makes|means))\b[^$]*\d[^$]*\Z", re.IGNORECASE
+)
+_SAID_LAST = re.compile(r"\b(?:is|are|equals?|be|becomes|gives|at|was|get|have|find|obtain)\s+")
+_CLAUSE_END = re.compile(
+    r"(?<=[^\d\s][.!?。])\s+|(?<=\d[.!?])\s+(?=[A-Z])"
+    r"|\s+(?:because|since|as|which|where|when|after|dollars? and)\b|,\s+(?:because|since|as|which|where|so|but)\s"
+    r"|,\s+and\s+(?![^\s]*\d)|,\s+(?:or|i\.e\.|that is|meaning|namely|about)\s(?=.*[a-z]{3})"
 )
 _PROSE = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{3,}(?![A-Za-z]*\})")
-_MATH_WORD = re.compile(r"sqrt|frac|sin|cos|tan|log|exp|and|text|inf|infty|mod|max|min|gcd|lcm", re.I)
+_MATH_WORD = re.compile(
+    r"sqrt|frac|sin|cos|tan|log|exp|and|text|inf|infty|infinity|mod|max|min|gcd|lcm", re.IGNORECASE
+)
+_SHORT_WORDS = re.compile(
+    r"\\[A-Za-z]+|\b(?:and|or|sqrt|pi|sin|cos|tan|log|ln|inf|infinity)\b|(?<=\d)\s?[ap]m\b", re.IGNORECASE
+)
+_EXPRESSION = re.compile(r"[(\[{^√π=<>:]|\\")
 
 
 def final_answer(text: str) -> str | None:
     """What a text gives as its final answer, as it was written; None where it gives none."""
     boxes = last_boxes(text)
     if boxes:
-        return _from_box(boxes)
+        return _from_boxes(boxes)
     for find in (_from_tag, _after_marker, _stated, _alone, _concluded, _named_last):
         found = find(text)
         if found:
@@ -78,49 +75,12 @@ def final_answer(text: str) -> str | None:
     return None
 
 
-def _from_box(boxes: list[str]) -> str:
+def _from_boxes(boxes: list[str]) -> str:
     if len(boxes) > 1:
         return ", ".join(boxes)
     inner = re.fullmatch(r"\\text\{([^{}]*)\}", boxes[0])
     words = inner[1] if inner else boxes[0]
-    if len(_words(words)) >= 2 and (found := _stated(words)):
-        return found
-    return boxes[0]
-
-
-def tagged(text: str) -> str | None:
-    """What the last answer tag holds: `<answer>`, `[ANSWER]` and their like; None where there is none."""
-    contents = [
-        (match["angle"] or match["square"] or match["bar"] or "").strip() for match in _TAGGED.finditer(text)
-    ]
-    return next((content for content in reversed(contents) if content), None)
-
-
-def after_marker_lines(text: str) -> list[str]:
-    """What follows each `####` that is no heading of Markdown, the last first.
-
-    Under the heading of an answer (`#### Answer`) it is the next line.
-    """
-    found = []
-    for part in reversed(re.split(r"(?<!#)####(?!#)", text)[1:]):
-        line, _, rest = part.lstrip(" \t").partition("\n")
-        bare = line.strip().strip("*_ ")
-        if _ANSWER_HEADING.fullmatch(bare):
-            line = next((entry for entry in rest.split("\n") if entry.strip()), "")
-        elif _HEADING.fullmatch(bare):
-            stated = _ANSWER_SAID.match(bare)
-            line = stated["rest"] if stated else ""
-        if line.strip():
-            found.append(line.strip())
-    return found
-
-
-def stated_pieces(text: str) -> list[str]:
-    """What follows each "the answer is" up to the end of its line, in order; negations are left out."""
-    said = [match["rest"][:MAX_STATED_CHARS].strip() for match in _STATED.finditer(_without_headings(text))]
-    return [
-        rest for rest in said if rest and not re.match(r"(?:not|n't|wrong|incorrect|correct\b)", rest, re.I)
-    ]
+    return (_stated(words) if len(_words(words)) > 1 else None) or boxes[0]
 
 
 def _from_tag(text: str) -> str | None:
@@ -137,95 +97,48 @@ def _stated(text: str) -> str | None:
     return next(filter(None, (_value_in(rest, first=True) for rest in reversed(stated_pieces(text)))), None)
 
 
-def _without_headings(text: str) -> str:
-    """Headings such as `### Final Answer` or `**Answer**` as `Answer:`, so that what follows is read as said."""
-    return re.sub(
-        r"(?m)^[ \t]*(?:#+[ \t]*|\*\*|__)[ \t]*(?:the )?(?:final )?(answer|result|solution)[ \t]*[:：]?[ \t]*(?:\*\*|__)?[ \t]*[:：]?[ \t]*(?:\n\s*)?",
-        r"\1: ",
-        text,
-        flags=re.I,
-    )
-
-
 def _value_in(text: str, *, first: bool = False) -> str | None:
-    """The answer in a short piece of text that holds one: its mathematics, emphasis, all of it, or its number."""
-    text = re.sub(r"\s+", " ", text).strip()
-    boxed = last_boxed(text)
-    if boxed:
+    """The answer in a short piece of text: its mathematics or emphasis, its first clause, or its number.
+
+    Args:
+        text: what stands in a tag, after a marker or after "the answer is".
+        first: of several the first counts, since what follows explains it; else the last.
+    """
+    text = re.sub(r"\s+", " ", text).strip().rstrip("。！")
+    if boxed := last_boxed(text):
         return boxed
-    text = text.rstrip("。！")
     whole = text.rstrip(".").strip("*").strip()
     if plain_number(whole) is not None:
         return whole
-    spans = [span for span in _spans(text) if _is_value(span)]
-    if spans:
-        together = _together(text)
-        return together or (spans[0] if first else spans[-1])
-    sentence = re.split(
-        r"(?<=[^\d\s][.!?。])\s+|(?<=\d[.!?])\s+(?=[A-Z])|\s+(?:because|since|as|which|where|when|after|dollars? and)\b|,\s+(?:because|since|as|which|where|so|but)\s|,\s+and\s+(?![^\s]*\d)",
-        text,
-    )[0]
-    sentence = sentence.strip().rstrip(".").strip("*").strip()
-    if not sentence:
+    if spans := [span for span in _spans(text) if _is_value(span)]:
+        return _together(text) or spans[0 if first else -1]
+    clause = _CLAUSE_END.split(_REMARK.sub(" ", text))[0].strip().rstrip(".").strip("*").strip()
+    if not clause or _is_value(clause):
+        return clause or None
+    if re.match(r"[-(\[{\\$]?\S*\d", clause) and len(_words(clause)) <= 3:
+        return clause
+    if "=" in clause and re.search(r"\d", side := clause.rpartition("=")[2].strip()):
+        return _first_number(side)
+    number = _first_number(clause) if first else last_number(clause)
+    return number or (clause if len(_words(clause)) <= 6 else None)
+
+
+def _first_number(text: str) -> str | None:
+    """The first number in running text, in the form that `last_number` has."""
+    end = re.search(r"\d(?=[^\d.,/]|[.,](?!\d)|$)", text)
+    if end is None:
         return None
-    if _is_value(sentence) or (re.match(r"[-(\[{\\$]?\S*\d", sentence) and len(_words(sentence)) <= 3):
-        return sentence
-    if "=" in sentence and (side := sentence.rpartition("=")[2].strip()) and re.search(r"\d", side):
-        return _number_in(side, first=True)
-    number = _number_in(sentence, first=first)
-    if number is not None:
-        return number
-    return sentence if len(_words(sentence)) <= 6 else None
-
-
-def _number_in(text: str, *, first: bool) -> str | None:
-    if not first:
-        return last_number(text)
-    for end in re.finditer(r"\d(?=[^\d.,/]|[.,](?!\d)|$)", text):
-        return last_number(text[: _number_end(text, end.start())])
-    return None
-
-
-def _number_end(text: str, start: int) -> int:
-    """Where the number ends that begins before a digit, its percent sign or fraction included."""
-    rest = re.match(r"\d(?:\s?\\?%|\s*/\s*\d+)?", text[start:])
-    return start + (rest.end() if rest else 1)
-
-
-def _together(text: str) -> str | None:
-    """All of several pieces of mathematics that only `and`, `or` and commas part: `$1$ and $-3$`."""
-    found = list(_MATH.finditer(text))
-    if len(found) < 2:
-        return None
-    between = [text[a.end() : b.start()] for a, b in zip(found, found[1:], strict=False)]
-    if all(re.fullmatch(r"\s*(?:,|;|,?\s*(?:and|or))\s*", piece) for piece in between):
-        return ", ".join(_content(match) for match in found)
-    return None
+    rest = re.match(r"(?:\s?\\?%|\s*/\s*\d+)", text[end.end() :])
+    return last_number(text[: end.end() + (rest.end() if rest else 0)])
 
 
 def _alone(text: str) -> str | None:
-    """All of a text that is nothing but an answer: one short line without prose, not plain arithmetic."""
+    """All of a text that is nothing but an answer: one short line without prose, no plain arithmetic."""
     text = text.strip()
-    if (
-        not text
-        or "\n" in text
-        or len(text) > MAX_ALONE_CHARS
-        or re.fullmatch(r"[-\d\s.,+*/=a-z]+ [-+*/=] \S+", text)
-    ):
+    if not text or "\n" in text or len(text) > MAX_ALONE_CHARS:
         return None
-    bare = re.sub(r"\\[A-Za-z]+|\b(?:and|or|sqrt|pi|sin|cos|tan|log|ln|inf|infinity)\b", " ", text)
-    return text if _is_value(text) and not re.search(r"[^\W\d_]{2}|[\u4e00-\u9fff]", bare) else None
-
-
-def _named_last(text: str) -> str | None:
-    """The last mathematics that is but a name, `$E$`, or the last number in words."""
-    spans = [_content(match) for match in _MATH.finditer(text)]
-    if spans and len(spans[-1]) <= MAX_ALONE_CHARS and not _words(spans[-1]):
-        return spans[-1]
-    words = [
-        word for word in re.findall(r"[A-Za-z]+", text[-MAX_TAIL_CHARS:]) if word.lower() in NUMBER_WORDS
-    ]
-    return words[-1] if words else None
+    arithmetic = re.fullmatch(r"[-\d\s.,+*/=a-z]+ [-+*/=] \S+", text)
+    return text if not arithmetic and _is_value(text) and not _has_words(text) else None
 
 
 def _concluded(text: str) -> str | None:
@@ -234,24 +147,39 @@ def _concluded(text: str) -> str | None:
     A sentence with a bare number counts before mathematics that stands earlier only where it concludes, and
     sentences that look back (checks, steps) count last.
     """
-    tail = text[-MAX_TAIL_CHARS:]
+    tail = without_runs(text[-MAX_TAIL_CHARS:])
     sentences = [sentence for sentence in _sentences(tail) if sentence.strip()]
-    numbered: str | None = None
+    has_math = any(_is_value(span) for span in _spans(tail))
+    number: str | None = None
     for sentence in reversed(sentences):
-        aside = _AFTERTHOUGHT.search(sentence) is not None
-        spans = [] if aside and len(sentences) > 1 else [span for span in _spans(sentence) if _is_value(span)]
-        if spans:
-            return _together(sentence) or spans[-1]
-        number = last_number(sentence)
-        if number is not None and numbered is None and not aside:
-            numbered = number
-            if _CONCLUDES.search(sentence) or not _has_math(tail):
+        if _LOOKS_BACK.search(sentence) and len(sentences) > 1:
+            continue
+        said = _REMARK.sub(" ", sentence)
+        sentence = said if last_number(said) else sentence
+        if spans := [span for span in _spans(sentence) if _is_value(span)]:
+            later = _LATER_CLAUSE.search(sentence[sentence.rfind(spans[-1]) + len(spans[-1]) :])
+            return (last_number(later[0]) if later else None) or _together(sentence) or spans[-1]
+        if found := _expression_at_the_end(sentence) or last_number(sentence):
+            number = number or found
+            if _CONCLUDES.search(sentence) or not has_math:
                 return number
-    return numbered if numbered is not None else last_number(tail)
+    return number or last_number(tail)
 
 
-def _has_math(text: str) -> bool:
-    return any(_is_value(span) for span in _spans(text))
+def _expression_at_the_end(sentence: str) -> str | None:
+    """An expression that a sentence ends with, written without dollar signs: `The point is (2, 3).`"""
+    heads = list(_SAID_LAST.finditer(sentence))
+    said = sentence[heads[-1].end() :].strip().rstrip(".!").strip() if heads else ""
+    return said if _EXPRESSION.search(said) and _is_value(said) and not _has_words(said) else None
+
+
+def _named_last(text: str) -> str | None:
+    """The last mathematics that is but a name, `$E$`, or the last number in words."""
+    spans = [_content(match) for match in _MATH.finditer(text)]
+    if spans and len(spans[-1]) <= MAX_ALONE_CHARS and not _words(spans[-1]):
+        return spans[-1]
+    words = [w for w in re.findall(r"[A-Za-z]+", text[-MAX_TAIL_CHARS:]) if w.lower() in NUMBER_WORDS]
+    return words[-1] if words else None
 
 
 def _sentences(text: str) -> list[str]:
@@ -259,28 +187,39 @@ def _sentences(text: str) -> list[str]:
     kept: list[str] = []
 
     def keep(match: re.Match[str]) -> str:
+        if not _is_value(_content(match)):
+            return match[0]
         kept.append(match[0])
         return f"\x00{len(kept) - 1}\x00"
 
-    held = _MATH.sub(lambda match: keep(match) if _is_value(_content(match)) else match[0], text)
-    pieces = _SENTENCE_END.split(held)
-    return [re.sub(r"\x00(\d+)\x00", lambda match: kept[int(match[1])], piece) for piece in pieces]
+    pieces = _SENTENCE_END.split(_MATH.sub(keep, text.replace("\x00", "")))
+    return [re.sub("\x00(\\d+)\x00", lambda place: kept[int(place[1])], piece) for piece in pieces]
 
 
 def _spans(text: str) -> list[str]:
     """Mathematics and emphasis in a text, in order."""
-    found = [(match.start(), _content(match)) for match in _MATH.finditer(text)]
-    inside = [(match.start(), match.end()) for match in _MATH.finditer(text)]
-    for match in _BARE.finditer(text):
-        if not any(start <= match.start() < end for start, end in inside):
-            found.append((match.start(), match[0].strip().rstrip(".,;")))
-    for match in _BOLD.finditer(text):
-        if not any(start <= match.start() < end for start, end in inside):
-            content = _content(match).strip().rstrip(".")
-            if re.search(r"\d", content) and not content.endswith(":"):
-                number = content if _is_value(content) else last_number(content)
-                found.append((match.start(), number or ""))
+    maths = list(_MATH.finditer(text))
+    found = [(match.start(), _content(match)) for match in maths]
+
+    def outside(match: re.Match[str]) -> bool:
+        return not any(math.start() <= match.start() < math.end() for math in maths)
+
+    if "\\" in text:
+        found += [(m.start(), m[0].strip().rstrip(".,;")) for m in _BARE.finditer(text) if outside(m)]
+    for match in filter(outside, _BOLD.finditer(text)):
+        content = _content(match).rstrip(".")
+        if re.search(r"\d", content) and not content.endswith(":"):
+            found.append((match.start(), content if _is_value(content) else last_number(content) or ""))
     return [content for _, content in sorted(found)]
+
+
+def _together(text: str) -> str | None:
+    """All of several pieces of mathematics that only `and`, `or` and commas part: `$1$ and $-3$`."""
+    found = list(_MATH.finditer(text))
+    between = [text[a.end() : b.start()] for a, b in zip(found, found[1:], strict=False)]
+    if between and all(re.fullmatch(r"\s*(?:,|;|,?\s*(?:and|or))\s*", piece) for piece in between):
+        return ", ".join(_content(match) for match in found)
+    return None
 
 
 def _content(match: re.Match[str]) -> str:
@@ -289,15 +228,16 @@ def _content(match: re.Match[str]) -> str:
 
 def _is_value(text: str) -> bool:
     r"""Whether a piece of mathematics may be an answer: not prose between two dollar signs, not a bare name."""
-    if not text or len(text) > MAX_STATED_CHARS:
+    if not text or len(text) > MAX_SPAN_CHARS:
         return False
-    if [
-        word
-        for word in _words(re.sub(r"\\(?:text|mbox|mathrm)\{[^{}]*\}", "", text))
-        if not _MATH_WORD.fullmatch(word)
-    ]:
+    words = _words(re.sub(r"\\(?:text|mbox|mathrm)\{[^{}]*\}", "", text))
+    if any(not _MATH_WORD.fullmatch(word) for word in words):
         return False
     return re.search(r"\d|\\(?:frac|sqrt|pi|infty|text|emptyset|mathbb)|[+\-^=]", text) is not None
+
+
+def _has_words(text: str) -> bool:
+    return re.search(r"[^\W\d_]{2}|[\u4e00-\u9fff]", _SHORT_WORDS.sub(" ", text)) is not None
 
 
 def _words(text: str) -> list[str]:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from overmem.grading.answers import last_boxed
-from overmem.grading.final_answer import after_marker_lines, tagged
+from overmem.grading.stated import after_marker_lines, tagged, without_runs
 
 _WRAP = r"(?:\\boxed\{|\\text(?:bf)?\{|\\mathrm\{|\\mathbf\{|\\\(|\\\[|[(\[*$`_\"'（【「<{]|\s)*"
 _LETTER_ALONE = re.compile(
@@ -34,6 +34,7 @@ _IS = (
 _STATED = re.compile(
     rf"(?:{_ANSWER_WORD}{_OF_WHAT}{_IS}?\s*[:：=-]?[\s*_]*(?:(?i:{_OPTION_WORD})\s*[:：]?\s*)?"
     rf"|\b(?i:option|choice|letter|opción)\b(?:{_IS}|\s*[:：=])\s*[:：]?\s*"
+    rf"|\b(?i:final|(?:correct|right|best)\s+\w+)\s*(?::|(?i:is)\s)\s*(?:(?i:{_OPTION_WORD})\s*)?"
     rf"|\b(?i:choose|chose|pick|picked|select|selected|go\s+with|going\s+with|elijo|choisis|wähle)\s+(?:(?i:{_OPTION_WORD})\s*)?"
     r"|(?:故选|應選|应选|選擇|选择|所以选|因此选|答选|选|選)(?:项)?\s*[:：]?\s*)"
     rf"{_WRAP}{_LETTER}"
@@ -49,9 +50,14 @@ _BOLD = re.compile(
 )
 _BRACKETED = re.compile(r"[(（]([A-J])[)）]|\b(?i:option|choice|answer)\s+\(([a-j])\)")
 _SO = re.compile(
-    r"\b(?:so|thus|hence|therefore|must be|leaves?|leaving)\b[,:]?\s+(?:it(?:'s| is| must be)\s+)?(?:only\s+)?([B-HJ])\s*[.!]?\s*\Z",
-    re.IGNORECASE,
+    r"\b(?i:so|thus|hence|therefore|must be|leaves?|leaving)\b[,:]?\s+"
+    r"(?i:it(?:'s| is| must be)\s+)?(?i:only\s+)?([A-HJ])\s*[.!]?\s*\Z"
 )
+_OPTION_ALONE = re.compile(r"\s*(?i:the\s+)?(?i:option|choice|answer|letter)\s+\(?([A-Ja-j])\)?\s*[.!]?\s*\Z")
+_LISTED = re.compile(r"(?<![\w'])([A-J])[.)]\s+[A-Za-z]")
+_NAMED = re.compile(r"(?<![\w'\u2019])([B-HJ])(?![\w'\u2019])")
+_A_LETTER = re.compile(r"(?<![\w'])A(?=\s*[,;/]|\s+(?:and|or|nor|is|are|was|seems|looks)\b|\s*\Z)")
+"""`A` as a letter rather than as a word."""
 _NEGATED = re.compile(r"\b(?:not|no|isn't|incorrect|wrong|false|never)\b|不", re.IGNORECASE)
 _OPTION_LINE = re.compile(r"(?m)^[ \t]*(?:[(（]?([A-J])[)）.:：、])[ \t]*(\S.*?)[ \t]*$")
 
@@ -64,6 +70,7 @@ def extract_choice(text: str) -> str | None:
     `B. Paris`), the last letter in brackets. A bare letter inside prose is not an answer, since `A` and `I`
     are words.
     """
+    text = without_runs(text)
     for marked in (last_boxed(text), tagged(text), *after_marker_lines(text)):
         if marked is not None and (found := _letter_of_piece(marked)):
             return found
@@ -76,10 +83,20 @@ def extract_choice(text: str) -> str | None:
     last_line = text.strip().rpartition("\n")[2]
     if found := single_letter(last_line) or _first_letter(last_line):
         return found
-    if so := _SO.search(text):
+    if so := _SO.search(text) or _OPTION_ALONE.fullmatch(text):
         return so[1].upper()
     bracketed = [first or second.upper() for first, second in _BRACKETED.findall(text)]
-    return bracketed[-1] if bracketed else None
+    return bracketed[-1] if bracketed else _only_letter(text)
+
+
+def _only_letter(text: str) -> str | None:
+    """The one letter that a text names at all, where it rules none out."""
+    if _NEGATED.search(text):
+        return None
+    listed, named = set(_LISTED.findall(text)), set(_NAMED.findall(text))
+    if listed:
+        return listed.pop() if len(listed) == 1 else None
+    return named.pop() if len(named) == 1 and not _A_LETTER.search(text) else None
 
 
 def single_letter(text: str) -> str | None:

@@ -16,6 +16,7 @@ from overmem.grading.engine import verify
 from overmem.grading.latex import spell, squeeze
 from overmem.grading.quantities import (
     read_based,
+    read_clock,
     read_decimal_comma,
     read_number,
     read_quantity,
@@ -276,6 +277,9 @@ def _same_matrices(gold: Structure, answer: Structure, depth: int) -> bool:
 
 def _same_values(gold: str, answer: str) -> bool:
     """Two single values, with units, currency and percent signs."""
+    times = read_clock(gold), read_clock(answer)
+    if times[0] is not None and times[1] is not None:
+        return times[0][0] == times[1][0] and (times[0][1] == times[1][1] or "" in (times[0][1], times[1][1]))
     left, right = read_quantity(gold), read_quantity(answer)
     ratio = unit_ratio(left.unit, right.unit)
     if ratio is None:

@@ -147,6 +147,14 @@ def read_based(text: str) -> tuple[int, int] | None:
         return None
 
 
+def read_clock(text: str) -> tuple[str, str] | None:
+    """(hours and minutes, half of the day) of a time, `("2:30", "pm")`; the half is empty where it is not said."""
+    found = re.fullmatch(
+        r"0?(\d{1,2}:\d{2})\s*(?:\\text\{\s*)?([ap])?\.?\s?(?:m\.?)?\s*\}?", text.strip(), re.IGNORECASE
+    )
+    return (found[1], (found[2] or "").lower()) if found else None
+
+
 def _decimal(text: str) -> Fraction:
     return Fraction(text.replace(",", "").rstrip(".") or "0")
 

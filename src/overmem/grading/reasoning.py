@@ -29,7 +29,7 @@ class Response:
     """What a model wrote, without its reasoning."""
 
     answer: str
-    """What follows the reasoning; all of it where there is none, empty where it never ends."""
+    """What follows the reasoning, its indentation kept; all of it where there is none, empty where it never ends."""
     unfinished: bool
     """The reasoning began and never ended, as when the text was cut: there is no answer."""
 
@@ -49,6 +49,8 @@ def split_reasoning(text: str, *, opened: bool = False) -> Response:
         return Response(text, unfinished=False)
     start, depth, seen = 0, int(opened), opened
     for mark in _MARK.finditer(text):
+        if text[mark.start() - 1 : mark.start()] in ("'", '"', "`"):
+            continue  # spoken of, as in code
         seen = True
         if mark["final"] is not None or mark["close"] is not None:
             start, depth = mark.end(), 0
@@ -61,7 +63,8 @@ def split_reasoning(text: str, *, opened: bool = False) -> Response:
     answer = text[start:]
     if not seen:
         return Response(answer, unfinished=False)
-    return Response(_TAIL.sub("", answer).strip(), unfinished=False)
+    answer = _TAIL.sub("", answer).rstrip()
+    return Response(re.sub(r"\A[ \t]*(?:\n[ \t]*)*\n", "", answer), unfinished=False)
 
 
 def opens_reasoning(prompt: str) -> bool:

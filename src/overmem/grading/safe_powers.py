@@ -15,7 +15,10 @@ _EXPLOSIVE = re.compile(
     r"|[0-9]{5,}\s*\)?\s*!|!\s*\)?\s*!"  # large or repeated factorials
 )
 _CLOSING = {"{": "}", "(": ")"}
-_ONE_DIGIT = re.compile(r"[{(\s]*[0-9][})\s]*")
+_ONE_DIGIT = re.compile(r"[{(\s]*[-+]?\s*[0-9](?:\s*/\s*[0-9])?[})\s]*|[{\s]*\\frac\{[0-9]\}\{[0-9]\}[}\s]*")
+_RAISED_TWICE = re.compile(r"\^[^()]*\)\s*\^")
+MAX_RAISED_GROUPS = 3
+"""Groups with powers that are raised again, each by a single digit or a fraction of digits."""
 
 
 def is_safe(text: str) -> bool:
@@ -33,8 +36,8 @@ def is_safe(text: str) -> bool:
 def _has_tower(text: str) -> bool:
     """Whether a power may be raised to a power, whose value can have more digits than memory.
 
-    Powers side by side (`x^2 - y^2`) are none, and one power of a group with powers, by a single digit
-    (`(x^2 - 1)^2`), is no danger.
+    Powers side by side (`x^2 - y^2`) are none, and a few powers of groups with powers, by a single digit
+    (`(x^2 - 1)^2`), are no danger.
     """
     text = text.replace("**", "^")
     raised_groups = 0
@@ -42,9 +45,12 @@ def _has_tower(text: str) -> bool:
         exponent, rest = _split_exponent(text[at + 1 :].lstrip())
         if "^" in exponent or rest.lstrip().startswith("^"):
             return True
-        if "^" in _base_before(text[:at].rstrip()):
+        base = _base_before(text[:at].rstrip())
+        if "^" in base:
             raised_groups += 1
-            if raised_groups > 1 or not _ONE_DIGIT.fullmatch(exponent):
+            if _RAISED_TWICE.search(base):
+                return True
+            if raised_groups > MAX_RAISED_GROUPS or not _ONE_DIGIT.fullmatch(exponent):
                 return True
     return False
 

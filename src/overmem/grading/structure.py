@@ -149,7 +149,15 @@ def _glued(text: str, position: int, separator: str) -> bool:
 
 
 def _listed(text: str) -> list[str]:
-    """The parts of a list: commas, semicolons, `and` and `or` outside brackets."""
+    """The parts of a list: commas, semicolons, `and` and `or` outside brackets.
+
+    Where semicolons part groups of several, each group is a tuple: `p=5, q=2; p=7, q=2`.
+    """
+    groups = split(text, ";")
+    if 1 < len(groups) <= MAX_PARTS and all(
+        len(split(group, ",")) > 1 and "(" not in group for group in groups
+    ):
+        return [f"({group})" for group in groups]
     text = re.sub(
         r"(?<![A-Za-z\\])(?:and|or|und|oder)(?![A-Za-z])|(?:\\text\{\s*,?\s*(?:and|or)\s*\})|\\(?:lor|vee|land|wedge)(?![A-Za-z])",
         ";",

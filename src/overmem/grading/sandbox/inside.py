@@ -86,11 +86,17 @@ def assemble(prefix: str, code: str, entry_point: str) -> str | None:
     alone = parsable_lines(code)
     if not prefix:
         return alone
-    if alone is not None and any(
-        getattr(node, "name", None) == entry_point and entry_point for node in parse(alone).body
-    ):
+    if alone is not None and entry_point and any(defines(node, entry_point) for node in parse(alone).body):
         return alone if parsable_lines(prefix) is None else f"{prefix}\n\n{alone}"
     return parsable_lines(prefix + code, after=prefix)
+
+
+def defines(node: Any, name: str) -> bool:
+    """Whether a statement defines a function by name: `def f`, `class f`, or `f = lambda ...`."""
+    targets = getattr(node, "targets", None) or [getattr(node, "target", None)]
+    return getattr(node, "name", None) == name or any(
+        getattr(target, "id", None) == name for target in targets
+    )
 
 
 def parsable_lines(source: str, after: str = "") -> str | None:

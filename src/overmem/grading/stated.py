@@ -1,0 +1,97 @@
+r"""Where a text says that something is its answer: tags, `####`, "the answer is".
+
+All graders that compare an answer with a reference look here first. Pure text, no dependencies.
+"""
+
+from __future__ import annotations
+
+import re
+
+MAX_STATED_CHARS = 300
+"""Of what follows "the answer is"."""
+
+_TAGGED = re.compile(
+    r"<(?P<tag>answer|final_answer|final|solution|result)>(?P<angle>.*?)(?:</(?P=tag)>|\Z)"
+    r"|\[(?:FINAL[ _])?ANSWER(?:_START)?\](?P<square>.*?)(?:\[/(?:FINAL[ _])?ANSWER\]|\[ANSWER_END\]|\Z)"
+    r"|<\|begin_of_answer\|>(?P<bar>.*?)(?:<\|end_of_answer\|>|\Z)",
+    re.DOTALL | re.IGNORECASE,
+)
+_THE_ANSWER = r"(?:the )?(?:final )?(?:answer|result|solution)"
+_HEADING = re.compile(
+    r"(?:step|part|case|solution|answer|final|conclusion|explanation|given|verif\w*|check\w*|summary|note"
+    r"|method|approach|question|problem|example|analysis|reasoning|calculat\w*|[0-9]+[.)]\s+[a-z])\b.*"
+    r"|.*:\s*",
+    re.IGNORECASE | re.DOTALL,
+)
+_ANSWER_HEADING = re.compile(rf"{_THE_ANSWER}\W*", re.IGNORECASE)
+_ANSWER_SAID = re.compile(rf"{_THE_ANSWER}(?:\s+is)?\s*[:：]\s*(?P<rest>\S.*)", re.IGNORECASE)
+_HEADING_LINE = re.compile(
+    r"^[ \t]*(?:#+[ \t]*|\*\*|__)[ \t]*(?:the )?(?:final )?(answer|result|solution)"
+    r"[ \t]*[:：]?[ \t]*(?:\*\*|__)?[ \t]*[:：]?[ \t]*(?:\n\s*)?",
+    re.IGNORECASE | re.MULTILINE,
+)
+_STATEMENT = re.compile(
+    r"(?:\b(?:answer|result|solution)\b|答案|答え|respuesta|réponse|risposta|ответ|antwort)"
+    r"(?:\s(?:to|for|of|therefore)\b[^.:\n=]{0,60}?)?"
+    r"[\s*_#]{0,4}(?:(?:is|are|was|should be|would be|must be|will be|comes? (?:out )?to|equals|becomes"
+    r"|es|est|è|ist|lautet)\b"
+    r"(?:\s(?:simply|just|thus|then|therefore|indeed|equal to|given by|approximately|about|exactly)\b)?"
+    r"[\s*_]{0,4}[:：]?|是|为|は|[:：=])[\s*_]{0,4}(?:\n\s{0,4})?",
+    re.IGNORECASE,
+)
+_NEGATED = re.compile(r"(?:not\s|n't|wrong|incorrect|correct\b)", re.IGNORECASE)
+_RUNS = re.compile(r"[ \t]{2,}|\n{3,}|([*_#=.-])\1{4,}")
+
+
+def without_runs(text: str) -> str:
+    """A text with no long runs of blanks, line breaks or marks, which cost patterns time and mean nothing."""
+    return _RUNS.sub(lambda run: "\n\n" if run[0][0] == "\n" else " " if not run[1] else run[1] * 4, text)
+
+
+def tagged(text: str) -> str | None:
+    """What the last answer tag holds: `<answer>`, `[ANSWER]` and their like; None where there is none."""
+    if "[" not in text and "<" not in text:
+        return None
+    found = [(tag["angle"] or tag["square"] or tag["bar"] or "").strip() for tag in _TAGGED.finditer(text)]
+    return next((content for content in reversed(found) if content), None)
+
+
+def after_marker_lines(text: str) -> list[str]:
+    """What follows each `####` that is no heading of Markdown, the last first.
+
+    Under the heading of an answer (`#### Answer`) it is the next line.
+    """
+    found = []
+    for part in reversed(re.split(r"(?<!#)####(?!#)", text)[1:]):
+        line, _, rest = part.lstrip(" \t").partition("\n")
+        bare = line.strip().strip("*_ ")
+        if _ANSWER_HEADING.fullmatch(bare):
+            line = next((entry for entry in rest.split("\n") if entry.strip()), "")
+        elif _HEADING.fullmatch(bare):
+            said = _ANSWER_SAID.match(bare)
+            line = said["rest"] if said else ""
+        if line.strip():
+            found.append(line.strip())
+    return found
+
+
+def stated_pieces(text: str) -> list[str]:
+    """What follows each "the answer is" up to the end of its line, in order; negations are left out.
+
+    Headings such as `### Final Answer` or `**Answer**` say the same of what stands under them.
+    """
+    text = _HEADING_LINE.sub(r"\1: ", without_runs(text))
+    heads = list(_STATEMENT.finditer(text))
+    ends = [*(head.start() for head in heads[1:]), len(text)]
+    said = [_line(text[head.end() : end]) for head, end in zip(heads, ends, strict=False)]
+    return [rest for rest in said if rest and not _NEGATED.match(rest)]
+
+
+def _line(text: str) -> str:
+    """A line, with the display mathematics that it is followed by."""
+    line, _, rest = text.partition("\n")
+    for left, right in (("\\[", "\\]"), ("$$", "$$")):
+        if line.strip() == left or (not line.strip() and rest.lstrip().startswith(left)):
+            body, closed, _ = (line + rest).partition(left)[2].partition(right)
+            return f"{left}{body}{right}"[:MAX_STATED_CHARS] if closed else ""
+    return line[:MAX_STATED_CHARS].strip()

@@ -1,0 +1,79 @@
+"""The program is found however an answer presents it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from overmem.grading.find_code import find_code
+
+FUNCTION = "def add(a, b):\n    return a + b\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"```python\n{FUNCTION}```\n\nExample usage:\n\n```python\nprint(add(1, 2))  # 3\n```",
+        f"```python3.10\n{FUNCTION}```",
+        f"```python\n{FUNCTION}```".replace("\n", "\r\n"),
+        f"```python\n{FUNCTION}```\nIt prints:\n```text\n3\n```",
+    ],
+)
+def test_an_example_of_use_does_not_take_the_place_of_the_function(text):
+    assert find_code(text, {"add"}) == FUNCTION
+
+
+def test_of_several_definitions_the_last_counts_and_without_one_the_last_block():
+    first, second = FUNCTION, FUNCTION.replace("a + b", "b + a")
+    both = f"```python\n{first}```\nBetter:\n```python\n{second}```"
+    assert find_code(both, {"add"}) == second
+    assert find_code(f"```python\n{first}```\n```python\nx = 1\n```", {"other"}) == "x = 1\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'```python title="add.py"\n{FUNCTION}```',
+        f"```{{.python .numberLines}}\n{FUNCTION}```",
+        f"Sure! ```python\n{FUNCTION}```",
+        f"1. First:\n   ```python\n   {FUNCTION.replace(chr(10) + '    ', chr(10) + '       ')}   ```",
+        f"[BEGIN]\n{FUNCTION}[DONE]",
+        f"[PYTHON]\n{FUNCTION}[/PYTHON]",
+        f"<answer>\n{FUNCTION}</answer>",
+        f"<answer>\n```python\n{FUNCTION}```\n</answer>",
+        f"Here is the function you asked for:\n\n{FUNCTION}",
+        f"Here it is:\n```\n{FUNCTION}```",
+        f"```python\n{FUNCTION}",
+        FUNCTION,
+        f"{FUNCTION}```",
+        f"```bash\npip install x\n```\n```python\n{FUNCTION}```",
+    ],
+)
+def test_code_is_found_in_every_dress(text):
+    assert find_code(text, {"add"}).strip() == FUNCTION.strip()
+
+
+def test_blocks_that_need_each_other_are_joined():
+    helper, main = "def double(x):\n    return 2 * x\n", "def add(a, b):\n    return double(a) + b\n"
+    text = f"First a helper:\n```python\n{helper}```\nThen:\n```python\n{main}```\nUse:\n```python\nprint(add(1, 2))\n```"
+    assert find_code(text, {"add"}) == f"{helper}\n{main}"
+    imports = "```python\nfrom math import sqrt\n```\n```python\ndef add(a, b):\n    return sqrt(a) + b\n```"
+    assert find_code(imports, {"add"}).startswith("from math import sqrt\n")
+    two = "```python\ndef one():\n    return 1\n```\n```python\ndef two():\n    return 2\n```"
+    assert "one" in find_code(two, {"one", "two"}) and "two" in find_code(two, {"one", "two"})
+
+
+def test_a_lambda_defines_a_function():
+    text = "```python\nadd = lambda a, b: a + b\n```\n```python\nprint(add(1, 2))\n```"
+    assert find_code(text, {"add"}) == "add = lambda a, b: a + b\n"
+
+
+def test_what_goes_on_with_the_prompt_is_left_as_it_is():
+    for body in ("    return a + b\n", "\treturn a + b\n", "    # sum\n    return a + b\n\nprint(add(1, 2))"):
+        assert find_code(body, {"add"}) == body
+
+
+@given(st.text(st.sampled_from("`~ \n[BEGIN]</answer>defpython=():x"), max_size=80))
+def test_no_text_breaks_it(text):
+    assert isinstance(find_code(text, {"f"}), str)

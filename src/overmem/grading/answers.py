@@ -141,6 +141,8 @@ def _stand_together(between: str) -> bool:
 def _boxes(text: str) -> list[tuple[int, int, str]]:
     """(start, end, content) of the complete boxes that are not empty; of nested ones the inner."""
     found: list[tuple[int, int, str]] = []
+    if "box" not in text:
+        return found
     for match in list(_BOX.finditer(text))[-MAX_BOXES:]:
         depth = 1
         for position in range(match.end(), min(len(text), match.end() + MAX_BOX_CHARS)):

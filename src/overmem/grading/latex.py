@@ -37,7 +37,7 @@ _RULES = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         (
-            r"\\\\(?=(?:frac|sqrt|text|pi|boxed|cdot|times|left|right|cup|infty|in|le|ge|pm|dfrac)(?![a-z]))",
+            r"(?<!\\)\\\\(?=(?:frac|sqrt|text|pi|boxed|cdot|times|left|right|cup|infty|in|le|ge|pm|dfrac)(?![a-z]))",
             r"\\",
         ),  # a backslash that was escaped once too often
         (r"(?<=[0-9]),\s*\\!\s*(?=[0-9])", ","),

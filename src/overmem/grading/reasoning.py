@@ -21,7 +21,7 @@ _MARK = re.compile(
 )
 """Where reasoning begins and ends, and where an answer begins, in the forms of the common model families."""
 _TAIL = re.compile(r"<\|(?:end_of_solution|return|end|im_end|eot_id|endoftext|END_RESPONSE)\|>", re.I)
-_HAS_MARK = re.compile(r"[<\[◁]")
+_HAS_MARK = re.compile(r"</?[A-Za-z|]|\[/?THINK|◁")
 
 
 @dataclass(frozen=True)
@@ -69,5 +69,8 @@ def split_reasoning(text: str, *, opened: bool = False) -> Response:
 
 def opens_reasoning(prompt: str) -> bool:
     """Whether a prompt ends with the mark that opens reasoning, as some chat templates write it."""
-    marks = [mark for mark in _MARK.finditer(prompt[-200:]) if mark["open"] is not None]
-    return bool(marks) and not prompt[-200:][marks[-1].end() :].strip()
+    tail = prompt[-200:].rstrip()
+    if tail[-1:] not in (">", "]", "▷"):
+        return False
+    opened = [mark for mark in _MARK.finditer(tail) if mark["open"] is not None]
+    return bool(opened) and opened[-1].end() == len(tail)

@@ -16,6 +16,9 @@ _TAGGED = re.compile(
     r"|<\|begin_of_answer\|>(?P<bar>.*?)(?:<\|end_of_answer\|>|\Z)",
     re.DOTALL | re.IGNORECASE,
 )
+_TAGS = ("<answer", "<final", "<solution", "<result", "answer]", "answer_start]", "<|begin_of_answer")
+_STATING = ("answer", "result", "solution", "答", "respuesta", "réponse", "risposta", "ответ", "antwort")
+"""Words without which a text states nothing; looking for them first costs little."""
 _THE_ANSWER = r"(?:the )?(?:final )?(?:answer|result|solution)"
 _HEADING = re.compile(
     r"(?:step|part|case|solution|answer|final|conclusion|explanation|given|verif\w*|check\w*|summary|note"
@@ -50,7 +53,8 @@ def without_runs(text: str) -> str:
 
 def tagged(text: str) -> str | None:
     """What the last answer tag holds: `<answer>`, `[ANSWER]` and their like; None where there is none."""
-    if "[" not in text and "<" not in text:
+    lower = text.lower()
+    if not any(mark in lower for mark in _TAGS):
         return None
     found = [(tag["angle"] or tag["square"] or tag["bar"] or "").strip() for tag in _TAGGED.finditer(text)]
     return next((content for content in reversed(found) if content), None)
@@ -61,7 +65,9 @@ def after_marker_lines(text: str) -> list[str]:
 
     Under the heading of an answer (`#### Answer`) it is the next line.
     """
-    found = []
+    found: list[str] = []
+    if "####" not in text:
+        return found
     for part in reversed(re.split(r"(?<!#)####(?!#)", text)[1:]):
         line, _, rest = part.lstrip(" \t").partition("\n")
         bare = line.strip().strip("*_ ")
@@ -80,6 +86,9 @@ def stated_pieces(text: str) -> list[str]:
 
     Headings such as `### Final Answer` or `**Answer**` say the same of what stands under them.
     """
+    lower = text.lower()
+    if not any(word in lower for word in _STATING):
+        return []
     text = _HEADING_LINE.sub(r"\1: ", without_runs(text))
     heads = list(_STATEMENT.finditer(text))
     ends = [*(head.start() for head in heads[1:]), len(text)]

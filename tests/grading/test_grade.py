@@ -1,6 +1,6 @@
 """Graders: what counts as right, held against math-verify where the fast path decides.
 
-Covers: overmem.grading.letters, overmem.grading.math_equal
+Covers: overmem.grading.letters, overmem.grading.mathematics.equal
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from overmem.errors import DataError, GradeError
 from overmem.grading.answers import canonical_answer, last_boxed, number_text, plain_number
 from overmem.grading.grade import CHOICES, extract_choice, extract_math, grade
-from overmem.grading.math_equal import _same_plain_number, same_math
+from overmem.grading.mathematics.equal import _same_plain_number, same_math
 from overmem.records import Example
 from overmem.tasks import Grade, check_gradable, get_grader
 
@@ -444,7 +444,7 @@ def test_towers_of_powers_never_reach_sympy(tower: str, monkeypatch: pytest.Monk
     def never(*_: object) -> None:
         raise AssertionError("given to math-verify")
 
-    monkeypatch.setattr("overmem.grading.math_equal.verify", never)
+    monkeypatch.setattr("overmem.grading.mathematics.equal.verify", never)
     assert not same_math("5", tower)
 
 

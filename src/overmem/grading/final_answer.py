@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from overmem.grading.answers import last_boxed, last_boxes, last_number, plain_number
-from overmem.grading.quantities import NUMBER_WORDS
+from overmem.grading.mathematics.numbers import NUMBER_WORDS
 from overmem.grading.stated import after_marker_lines, stated_pieces, tagged, without_runs
 
 MAX_TAIL_CHARS = 4000
@@ -42,7 +42,9 @@ _LOOKS_BACK = re.compile(
     r"|feel free|took|using (?:the )?\w+ (?:rule|formula|theorem)|page|equation \(?\d|#\d)\b",
     re.IGNORECASE,
 )
-_REMARK = re.compile(r"\((?=[^()]*\b(?:since|because|as|check|see|from|by|using|note|i\.e\.)\b)[^()]*\)")
+_REMARK = re.compile(
+    r"\((?=[^()]*\b(?:since|because|as|check|see|from|by|using|note|i\.e\.)\b)[^()]*\)|\((?=[^()]*[a-z]{3})[^()\d]*\)"
+)
 """A remark in brackets, no part of an answer."""
 _LATER_CLAUSE = re.compile(
     r"\b(?:so|thus|hence|therefore|which (?:is|gives|makes|means))\b[^$]*\d[^$]*\Z", re.IGNORECASE
@@ -51,14 +53,15 @@ _SAID_LAST = re.compile(r"\b(?:is|are|equals?|be|becomes|gives|at|was|get|have|f
 _CLAUSE_END = re.compile(
     r"(?<=[^\d\s][.!?。])\s+|(?<=\d[.!?])\s+(?=[A-Z])"
     r"|\s+(?:because|since|as|which|where|when|after|dollars? and)\b|,\s+(?:because|since|as|which|where|so|but)\s"
-    r"|,\s+and\s+(?![^\s]*\d)|,\s+(?:or|i\.e\.|that is|meaning|namely|about)\s(?=.*[a-z]{3})"
+    r"|,\s+and\s+(?![^\s]*\d)|,\s+(?:or|i\.e\.|that is|meaning|namely|about)\s(?=.*[a-z]{3})|,?\s+(?:and\s+)?not\s"
 )
 _PROSE = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{3,}(?![A-Za-z]*\})")
 _MATH_WORD = re.compile(
     r"sqrt|frac|sin|cos|tan|log|exp|and|text|inf|infty|infinity|mod|max|min|gcd|lcm", re.IGNORECASE
 )
 _SHORT_WORDS = re.compile(
-    r"\\[A-Za-z]+|\b(?:and|or|sqrt|pi|sin|cos|tan|log|ln|inf|infinity)\b|(?<=\d)\s?[ap]m\b", re.IGNORECASE
+    r"\\[A-Za-z]+|\b(?:and|or|base|sqrt|pi|sin|cos|tan|log|ln|inf|infinity)\b|(?<=\d)\s?[ap]m\b",
+    re.IGNORECASE,
 )
 _EXPRESSION = re.compile(r"[(\[{^√π=<>:]|\\")
 

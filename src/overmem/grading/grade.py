@@ -31,12 +31,14 @@ from overmem.grading.code import check_allowed, check_code_example, judge_code, 
 from overmem.grading.exact import find_exact, same_text
 from overmem.grading.final_answer import final_answer
 from overmem.grading.letters import extract_choice, letter_of_option, single_letter
-from overmem.grading.math_equal import MAX_EXPRESSION_CHARS, same_math
+from overmem.grading.mathematics.equal import MAX_EXPRESSION_CHARS, same_math
 from overmem.grading.reasoning import opens_reasoning, split_reasoning
 from overmem.records import Example
 
 CHOICES = ("math", "exact", "choice", "mixed", "code", "regex:PATTERN", "python:module:function", "none")
 """What `--grader` accepts."""
+MAX_SHORT_CHARS = 60
+"""A text up to this long in which no answer is found is its own answer, such as `all real numbers`."""
 RIGHT_FROM = 0.5
 """A `python:` grader's score counts as right from here on."""
 
@@ -165,6 +167,8 @@ def _judge_math(text: str, example: Example) -> Grade:
     gold, found = _bare(example.answer or ""), final_answer(text)
     if found is not None and len(found) > MAX_EXPRESSION_CHARS:
         found = None
+    elif found is None and len(text) <= MAX_SHORT_CHARS and "\n" not in text.strip():
+        found = text.strip() or None
     answer = canonical_answer(found) or None if found else None
     if found is not None and (same_math(gold, found) or _is_each_of_several(text, gold)):
         return Grade(answer, True)

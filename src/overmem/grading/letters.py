@@ -8,7 +8,7 @@ import unicodedata
 from overmem.grading.answers import last_boxed
 from overmem.grading.stated import after_marker_lines, tagged, without_runs
 
-_WRAP = r"(?:\\boxed\{|\\text(?:bf)?\{|\\mathrm\{|\\mathbf\{|\\\(|\\\[|[(\[*$`_\"'（【「<{]|\s)*"
+_WRAP = r"(?:\\boxed\{|\\text(?:bf)?\{|\\mathrm\{|\\mathbf\{|\\\(|\\\[|[(\[*$`_\"'\u2018（【「<{]|\s)*"
 _LETTER_ALONE = re.compile(
     r"\s*(?:\\(?:text|textbf|mathrm|mathbf|mbox|textrm)\{\s*\(?([A-Ja-j])\)?\s*[.:]?\s*\}"
     r"|[*(\[$`（【「\"']*([A-Ja-j])[\])*$`）】」\"']*[.:。]?[*$]*)[.。]?\s*\Z"
@@ -33,7 +33,7 @@ _IS = (
 )
 _STATED = re.compile(
     rf"(?:{_ANSWER_WORD}{_OF_WHAT}{_IS}?\s*[:：=-]?[\s*_]*(?:(?i:{_OPTION_WORD})\s*[:：]?\s*)?"
-    rf"|\b(?i:option|choice|letter|opción)\b(?:{_IS}|\s*[:：=])\s*[:：]?\s*"
+    rf"|\b(?i:option|choice|letter|opción)\b{_OF_WHAT}(?:{_IS}|\s*[:：=])\s*[:：]?\s*"
     rf"|\b(?i:final|(?:correct|right|best)\s+\w+)\s*(?::|(?i:is)\s)\s*(?:(?i:{_OPTION_WORD})\s*)?"
     rf"|\b(?i:choose|chose|pick|picked|select|selected|go\s+with|going\s+with|elijo|choisis|wähle)\s+(?:(?i:{_OPTION_WORD})\s*)?"
     r"|(?:故选|應選|应选|選擇|选择|所以选|因此选|答选|选|選)(?:项)?\s*[:：]?\s*)"
@@ -58,7 +58,10 @@ _LISTED = re.compile(r"(?<![\w'])([A-J])[.)]\s+[A-Za-z]")
 _NAMED = re.compile(r"(?<![\w'\u2019])([B-HJ])(?![\w'\u2019])")
 _A_LETTER = re.compile(r"(?<![\w'])A(?=\s*[,;/]|\s+(?:and|or|nor|is|are|was|seems|looks)\b|\s*\Z)")
 """`A` as a letter rather than as a word."""
-_NEGATED = re.compile(r"\b(?:not|no|isn't|incorrect|wrong|false|never)\b|不", re.IGNORECASE)
+_NEGATED = re.compile(
+    r"\b(?:not|no|cannot|can't|couldn't|neither|eliminate\w*|rule out|isn't|incorrect|wrong|false|never)\b|不",
+    re.IGNORECASE,
+)
 _OPTION_LINE = re.compile(r"(?m)^[ \t]*(?:[(（]?([A-J])[)）.:：、])[ \t]*(\S.*?)[ \t]*$")
 
 
@@ -80,9 +83,11 @@ def extract_choice(text: str) -> str | None:
         return alone
     if bold := _BOLD.findall(text):
         return str(bold[-1]).upper()
-    last_line = text.strip().rpartition("\n")[2]
-    if found := single_letter(last_line) or _first_letter(last_line):
-        return found
+    first_line, last_line = text.strip().partition("\n")[0], text.strip().rpartition("\n")[2]
+    last_sentence = re.split(r"[.!?]\s+", last_line)[-1]
+    for piece in (last_line, last_sentence, first_line):
+        if found := single_letter(piece) or (_first_letter(piece) if piece is last_line else None):
+            return found
     if so := _SO.search(text) or _OPTION_ALONE.fullmatch(text):
         return so[1].upper()
     bracketed = [first or second.upper() for first, second in _BRACKETED.findall(text)]

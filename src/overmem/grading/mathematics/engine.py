@@ -23,9 +23,7 @@ WALL_SECONDS = 20.0
 START_SECONDS = 120.0
 """To import sympy, on a busy machine."""
 
-_PROGRAM = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from overmem.grading.engine_worker import main; main()"
-)
+_PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from overmem.grading.mathematics.engine_worker import main; main()"
 _LOCK = threading.Lock()
 
 

@@ -16,8 +16,9 @@ CPU_SECONDS = 3
 """Of computing, for one comparison; what a busy machine keeps waiting is not punished."""
 MEMORY_BYTES = 3 * 2**30
 """Of address space."""
-_AGREE, _DIFFER = 1e-9, 1e-5
-"""Relative differences up to which values agree, and from which they differ; between them math-verify decides."""
+_AGREE, _AGREE_EXACTLY, _DIFFER = 1e-9, 1e-25, 1e-5
+"""Relative differences up to which values agree, where decimals were written or none, and from which they differ;
+between them math-verify decides."""
 _POINTS = 6
 """Values of the variables that are tried."""
 
@@ -98,15 +99,24 @@ def agree(gold: Any, answer: Any) -> bool | None:
 
 
 def _agree_at_points(gold: Any, answer: Any) -> bool | None:
+    from sympy import Float
+
     symbols = sorted(gold.free_symbols | answer.free_symbols, key=str)
     pairs = [_values((gold, answer), symbols, place) for place in range(_POINTS if symbols else 1)]
     known = [pair for pair in pairs if pair is not None]
     if not known or (symbols and len(known) < _POINTS // 2):
         return None
     differences = [_relative(*pair) for pair in known]
-    if max(differences) <= _AGREE:
-        return True
-    return False if max(differences) > _DIFFER else None
+    decimal = gold.has(Float) or answer.has(Float)
+    if max(differences) <= (_AGREE if decimal else _AGREE_EXACTLY):
+        return symbols != [] or decimal or _same_integers(gold, answer)
+    return False if max(differences) > _DIFFER or not decimal else None
+
+
+def _same_integers(gold: Any, answer: Any) -> bool:
+    """Whether numbers that agree to 40 digits are the same in all of them, where they are whole."""
+    exact = [expression.doit() for expression in (gold, answer)]
+    return bool(exact[0] == exact[1]) if all(value.is_Integer for value in exact) else True
 
 
 def _values(expressions: tuple[Any, ...], symbols: list[Any], place: int) -> tuple[Any, ...] | None:
@@ -117,7 +127,7 @@ def _values(expressions: tuple[Any, ...], symbols: list[Any], place: int) -> tup
     point = {symbol: sign * Rational(rng.randint(1, 300), rng.choice((97, 89, 101))) for symbol in symbols}
     found = []
     for expression in expressions:
-        value = expression.subs(point).evalf(30)
+        value = expression.subs(point).evalf(40)
         if not value.is_number or not value.is_finite:
             return None
         found.append(value)

@@ -1,4 +1,4 @@
-r"""Are two answers mathematically the same: exactly for numbers, part by part, and by math-verify for the rest.
+r"""Are two answers mathematically the same: exactly for numbers, part by part, by math-verify for the rest.
 
 Grading a generation must neither raise nor hang, whatever a model wrote, and must work in worker threads. What
 can be decided exactly is decided here; single expressions go to math-verify, in a process of its own
@@ -12,28 +12,33 @@ from decimal import Decimal
 from functools import lru_cache
 
 from overmem.grading.answers import plain_number
-from overmem.grading.engine import verify
-from overmem.grading.latex import spell, squeeze
-from overmem.grading.quantities import (
+from overmem.grading.mathematics.engine import verify
+from overmem.grading.mathematics.latex import spell, squeeze
+from overmem.grading.mathematics.names import base_name, has_letters, is_name, split
+from overmem.grading.mathematics.numbers import (
+    Number,
     read_based,
     read_clock,
     read_decimal_comma,
     read_number,
-    read_quantity,
     same_number,
-    unit_ratio,
 )
-from overmem.grading.safe_powers import is_safe
-from overmem.grading.structure import Interval, Structure, is_name, read_structure, split
+from overmem.grading.mathematics.quantities import Quantity, read_quantity
+from overmem.grading.mathematics.regions import Interval
+from overmem.grading.mathematics.safe_powers import is_safe
+from overmem.grading.mathematics.structure import Structure, read_structure
+from overmem.grading.mathematics.units import unit_ratio
 
 MAX_EXPRESSION_CHARS = 250
 """Longer answers are compared as text alone: they are prose, and cost seconds."""
+MAX_DEPTH = 4
+"""Levels of brackets that are looked into."""
 
 _EXACT_DIGITS = 15
 _CLEAR_DIFFERENCE = Decimal("0.00001")
-_SAME_SIZE = Decimal("0.000002")
 _APPROXIMATELY = re.compile(r"\\approx(?![A-Za-z])|\\simeq(?![A-Za-z])")
 _WORDS_ALONE = re.compile(r"(?=.*[^\W\d_]{2})[^\W\d_](?:[^\d\\^=<>+*/_$|()-]|(?<=\w)-(?=\w))*")
+_DEGREES_OF = re.compile(r"(\\(?:sin|cos|tan|cot|sec|csc)\s*\(?\s*)([0-9.]+)\s*\^\\circ")
 
 
 def same_math(gold: str, answer: str) -> bool:
@@ -72,7 +77,7 @@ def _same_plain_number(gold: str, answer: str) -> bool | None:
 def _same_texts(gold: str, answer: str) -> bool:
     if max(len(gold), len(answer)) > 4 * MAX_EXPRESSION_CHARS:
         return squeeze(gold) == squeeze(answer)
-    return _same(spell(gold), spell(answer), 4)
+    return _same(spell(gold), spell(answer), MAX_DEPTH)
 
 
 def _same(gold: str, answer: str, depth: int) -> bool:
@@ -85,42 +90,37 @@ def _same(gold: str, answer: str, depth: int) -> bool:
         return False
     if (based := _same_base(gold, answer)) is not None:
         return based
-    for left, right in ((gold, answer), (answer, gold)):
-        sides = _APPROXIMATELY.split(left)
-        if len(sides) == 2:
-            return any(
-                _same(*((side, right) if left is gold else (right, side)), depth - 1) for side in sides
-            )
+    golds, answers = _APPROXIMATELY.split(gold), _APPROXIMATELY.split(answer)
+    if len(golds) + len(answers) == 3:
+        return any(_same(left, right, depth - 1) for left in golds for right in answers)
     return _same_structures(read_structure(gold), read_structure(answer), depth)
 
 
 def _same_base(gold: str, answer: str) -> bool | None:
     """Numbers that name their base; one that does is not one that does not, unless the base is ten."""
     left, right = read_based(gold), read_based(answer)
-    if left is None and right is None:
-        return None
     if left is not None and right is not None:
         return left[0] == right[0]
+    if left is None and right is None:
+        return None
     value, base = left or right or (0, 0)
     other = read_number(answer if left is not None else gold)
     return base == 10 and other is not None and other.value == value
 
 
 def _same_structures(gold: Structure, answer: Structure, depth: int) -> bool:
-    regions = {structure.kind for structure in (gold, answer)}
-    if "region" in regions or _is_interval(gold) or _is_interval(answer):
+    kinds = {gold.kind, answer.kind}
+    if "region" in kinds or gold.is_interval or answer.is_interval:
         return _same_regions(gold, answer, depth)
-    if gold.kind == answer.kind == "equation":
+    if kinds == {"equation"}:
         return _same_equations(gold, answer, depth)
-    if "equation" in regions:
+    if "equation" in kinds:
         return _same_as_named(gold, answer, depth)
-    if "matrix" in regions:
+    if "matrix" in kinds:
         return _same_matrices(gold, answer, depth)
-    if regions == {"value"}:
+    if kinds == {"value"}:
         return _same_values(gold.text, answer.text)
-    if _comma_number(gold, answer):
-        return True
-    return _same_collections(gold, answer, depth)
+    return _is_decimal_comma(gold, answer) or _same_collections(gold, answer, depth)
 
 
 def _same_collections(gold: Structure, answer: Structure, depth: int) -> bool:
@@ -128,22 +128,33 @@ def _same_collections(gold: Structure, answer: Structure, depth: int) -> bool:
     kinds = {gold.kind, answer.kind}
     if kinds == {"set", "tuple"}:
         return False
-    parts = [structure.parts or (structure.text,) for structure in (gold, answer)]
-    if kinds == {"list", "value"} and len(parts[0]) != len(parts[1]):
-        parts = [_without_commas(side, other) for side, other in ((gold, answer), (answer, gold))]
+    left, right = _parts(gold, answer), _parts(answer, gold)
     if "tuple" in kinds:
-        return len(parts[0]) == len(parts[1]) and all(
-            _same(*pair, depth - 1) for pair in zip(*parts, strict=True)
-        )
-    return _match(_named_parts(parts[0]), _named_parts(parts[1]), depth)
+        pairs = zip(left, right, strict=False)
+        return len(left) == len(right) and all(_same(*pair, depth - 1) for pair in pairs)
+    return _match(_without_name(left), _without_name(right), depth)
+
+
+def _parts(side: Structure, other: Structure) -> tuple[str, ...]:
+    """The parts of a list; a number with thousands commas is one too where the other side has as many."""
+    if side.kind == "value" and "," in side.text and len(other.parts) == side.text.count(",") + 1:
+        return tuple(side.text.split(","))
+    return side.parts or (side.text,)
+
+
+def _without_name(parts: tuple[str, ...]) -> list[str]:
+    """The parts of a list whose first alone is named: `n = 2, 3, 4` lists three values of n."""
+    first = split(parts[0], "=")
+    named = len(first) == 2 and is_name(first[0]) and not any("=" in part for part in parts[1:])
+    return [first[1], *parts[1:]] if named and len(parts) > 1 else list(parts)
 
 
 def _match(gold: list[str], answer: list[str], depth: int) -> bool:
     """Whether each of some parts has one of the others that is the same, one to one."""
-    if len(gold) != len(answer):
+    if len(gold) != len(answer):  # of several that are written alike one counts
         gold, answer = list(dict.fromkeys(map(squeeze, gold))), list(dict.fromkeys(map(squeeze, answer)))
-        if len(gold) != len(answer):
-            return False
+    if len(gold) != len(answer):
+        return False
     left = list(answer)
     for part in gold:
         found = next((other for other in left if _same(part, other, depth - 1)), None)
@@ -153,59 +164,31 @@ def _match(gold: list[str], answer: list[str], depth: int) -> bool:
     return True
 
 
-def _named_parts(parts: tuple[str, ...]) -> list[str]:
-    """The parts of a list whose first alone is named: `n = 2, 3, 4` lists three values of n."""
-    first = split(parts[0], "=") if parts else []
-    alone = (
-        len(parts) > 1
-        and len(first) == 2
-        and is_name(first[0])
-        and not any("=" in part for part in parts[1:])
-    )
-    return [first[1], *parts[1:]] if alone else list(parts)
+def _is_decimal_comma(gold: Structure, answer: Structure) -> bool:
+    """Whether one side is a number with a decimal comma, which looks like a list, and the other its value.
 
-
-def _comma_number(gold: Structure, answer: Structure) -> bool:
-    """Whether one side is a number with a decimal comma, which looks like a list, and the other its value."""
+    A reference `1,2` lists two values: only two decimals or more, a zero before or a unit make it one number.
+    """
     for comma, other in ((gold, answer), (answer, gold)):
-        value = read_decimal_comma(_amount(comma.text))
-        plain = read_number(_amount(other.text))
+        amount = read_quantity(comma.text).amount
+        value, plain = read_decimal_comma(amount), read_number(read_quantity(other.text).amount)
         if value is None or plain is None or (plain.value.denominator == 1 and value.value.denominator != 1):
             continue
-        listed = comma is gold and value.places == 1 and _amount(gold.text) == gold.text
-        if not listed and same_number(value, plain):
+        is_list = comma is gold and value.places == 1 and amount == comma.text and not amount.startswith("0")
+        if not is_list and same_number(value, plain):
             return True
     return False
 
 
-def _amount(text: str) -> str:
-    return read_quantity(text).amount
-
-
-def _without_commas(side: Structure, other: Structure) -> tuple[str, ...]:
-    """Numbers of three digits between commas may be one number; as many parts as the other side has."""
-    if side.kind == "value" and "," in side.text and len(other.parts) == side.text.count(",") + 1:
-        return tuple(side.text.split(","))
-    return side.parts or (side.text,)
-
-
-def _is_interval(structure: Structure) -> bool:
-    """Whether a tuple of two can only be an interval: by its brackets, or an infinite end."""
-    return (
-        structure.kind == "tuple"
-        and len(structure.parts) == 2
-        and (structure.brackets != "()" or any("\\infty" in part for part in structure.parts))
-    )
-
-
 def _same_regions(gold: Structure, answer: Structure, depth: int) -> bool:
+    """The same intervals, in any order; math-verify joins those that touch."""
     if gold.variable and answer.variable and squeeze(gold.variable) != squeeze(answer.variable):
         return False
     if gold.intervals is None or answer.intervals is None:
         return "region" in (gold.kind, answer.kind) and _ask(gold.text, answer.text)
     left, right = list(gold.intervals), list(answer.intervals)
     if len(left) != len(right):
-        return len(left) + len(right) > 2 and _ask(gold.text, answer.text)
+        return _ask(gold.text, answer.text)
     for interval in left:
         found = next((other for other in right if _same_interval(interval, other, depth)), None)
         if found is None:
@@ -216,101 +199,89 @@ def _same_regions(gold: Structure, answer: Structure, depth: int) -> bool:
 
 def _same_interval(gold: Interval, answer: Interval, depth: int) -> bool:
     closed = [
-        (
-            interval.low_closed and "\\infty" not in interval.low,
-            interval.high_closed and "\\infty" not in interval.high,
-        )
-        for interval in (gold, answer)
+        (one.low_closed and "\\infty" not in one.low, one.high_closed and "\\infty" not in one.high)
+        for one in (gold, answer)
     ]
-    ends = ((gold.low, answer.low), (gold.high, answer.high))
-    return closed[0] == closed[1] and all(_same(_end(left), _end(right), depth - 1) for left, right in ends)
-
-
-def _end(text: str) -> str:
-    return text.replace("+\\infty", "\\infty").replace("+ \\infty", "\\infty")
+    return closed[0] == closed[1] and all(
+        _same(re.sub(r"\+\s*(?=\\infty)", "", left), re.sub(r"\+\s*(?=\\infty)", "", right), depth - 1)
+        for left, right in ((gold.low, answer.low), (gold.high, answer.high))
+    )
 
 
 def _same_equations(gold: Structure, answer: Structure, depth: int) -> bool:
+    """The same value of the same name, or sides that math-verify's process takes for the same relation."""
     (left, value), (right, other) = gold.parts, answer.parts
-    if is_name(left) and is_name(right):
-        if _base_name(left) == _base_name(right) and _same(value, other, depth - 1):
+    if is_name(left) and is_name(right) and base_name(left) == base_name(right):
+        if _same(value, other, depth - 1):
             return True
         if left.strip().startswith("("):
             return False
     return _ask(gold.text, answer.text)
 
 
-def _base_name(text: str) -> str:
-    """A name without its index and argument: solutions `x_1` and `x_2` are values of x."""
-    return (
-        re.sub(r"_(?:\{[^{}]*\}|\w)|\(.*\)|[\s|{}]", "", text)
-        if not text.strip().startswith("(")
-        else squeeze(text)
-    )
-
-
 def _same_as_named(gold: Structure, answer: Structure, depth: int) -> bool:
     """An equation against a value: `x = 5` says what 5 says; a result after steps may be the last side."""
     equation, other = (gold, answer) if gold.kind == "equation" else (answer, gold)
     name, value = equation.parts
-    chain = equation is answer and "=" in answer.text and not _has_variable(name)
-    if is_name(name) or chain:
-        pair = (value, other.text) if equation is gold else (other.text, value)
-        return _same(*pair, depth - 1)
-    return False
-
-
-def _has_variable(text: str) -> bool:
-    return re.search(r"(?<![\\A-Za-z])[a-zA-Z]", text) is not None
+    if not is_name(name) and (equation is gold or has_letters(name)):
+        return False
+    return _same(value, other.text, depth - 1) if equation is gold else _same(other.text, value, depth - 1)
 
 
 def _same_matrices(gold: Structure, answer: Structure, depth: int) -> bool:
-    """Entry by entry; a column, and a tuple, are one vector."""
-    shapes = [structure.columns if structure.kind == "matrix" else 1 for structure in (gold, answer)]
+    """Entry by entry; a column and a tuple are one vector, and sums of matrices are computed."""
     if "value" in (gold.kind, answer.kind):
         return "\\begin{" in gold.text and "\\begin{" in answer.text and _ask(gold.text, answer.text)
-    tuples = [structure.kind in ("tuple", "matrix") for structure in (gold, answer)]
-    if not all(tuples) or shapes[0] != shapes[1] or len(gold.parts) != len(answer.parts):
+    columns = [side.columns if side.kind == "matrix" else 1 for side in (gold, answer)]
+    vectors = all(side.kind in ("tuple", "matrix") for side in (gold, answer))
+    if not vectors or columns[0] != columns[1] or len(gold.parts) != len(answer.parts):
         return False
-    return all(_same(spell(g), spell(a), depth - 1) for g, a in zip(gold.parts, answer.parts, strict=True))
+    pairs = zip(gold.parts, answer.parts, strict=True)
+    return all(_same(spell(left), spell(right), depth - 1) for left, right in pairs)
 
 
 def _same_values(gold: str, answer: str) -> bool:
     """Two single values, with units, currency and percent signs."""
     times = read_clock(gold), read_clock(answer)
     if times[0] is not None and times[1] is not None:
-        return times[0][0] == times[1][0] and (times[0][1] == times[1][1] or "" in (times[0][1], times[1][1]))
+        halves = {half for _, half in times if half}
+        return times[0][0] == times[1][0] and len(halves) < 2
     left, right = read_quantity(gold), read_quantity(answer)
     ratio = unit_ratio(left.unit, right.unit)
     if ratio is None:
         return False
-    numbers = [_number_of(side.amount, other.amount) for side, other in ((left, right), (right, left))]
+    numbers = _number(left, right), _number(right, left)
     if numbers[0] is not None and numbers[1] is not None:
-        first, second = (
-            type(number)(number.value * scale, number.places)
-            for number, scale in zip(numbers, (left.multiplier, right.multiplier * ratio), strict=True)
-        )
-        if left.percent == right.percent:
-            return same_number(first, second)
-        share = type(first)((second if right.percent else first).value / 100, 8)
-        plain = first if right.percent else second
-        if same_number(share, plain):
-            return True
-        whole = second if right.percent else first
-        return (left.percent or abs(plain.value) >= 1) and same_number(whole, plain)
+        scaled = Number(numbers[1].value * ratio, numbers[1].places)
+        return _same_shares(numbers[0], left.percent, scaled, right.percent)
     if _WORDS_ALONE.fullmatch(gold) or _WORDS_ALONE.fullmatch(answer):
         return _words(gold) == _words(answer)
     if left.multiplier != right.multiplier or ratio != 1:
         return False
     if squeeze(left.amount) == squeeze(right.amount):
-        return left.percent == right.percent or left.percent
-    amounts = [f"{side.amount}\\%" if side.percent else side.amount for side in (left, right)]
-    return _ask(*amounts)
+        return left.percent or not right.percent
+    return _ask(*(f"{side.amount}\\%" if side.percent else side.amount for side in (left, right)))
 
 
-def _number_of(text: str, other: str) -> object:
-    number = read_number(text)
-    return number if number is not None or read_number(other) is None else read_decimal_comma(text)
+def _number(side: Quantity, other: Quantity) -> Number | None:
+    """The number of a quantity; written with a decimal comma where the other side is a number without."""
+    number = read_number(side.amount)
+    if number is None and read_number(other.amount) is not None:
+        number = read_decimal_comma(side.amount)
+    return number and Number(number.value * side.multiplier, number.places)
+
+
+def _same_shares(gold: Number, gold_percent: bool, answer: Number, answer_percent: bool) -> bool:
+    """Numbers of which one may be a percentage: `50%` is 0.5, and 50 where the sign was left out.
+
+    A reference below one without the sign is a share, so that `0.5%` is not 0.5.
+    """
+    if gold_percent == answer_percent:
+        return same_number(gold, answer)
+    percentage, plain = (gold, answer) if gold_percent else (answer, gold)
+    if same_number(Number(percentage.value / 100, 0), plain):
+        return True
+    return (gold_percent or abs(plain.value) >= 1) and same_number(percentage, plain)
 
 
 def _words(text: str) -> str:
@@ -318,4 +289,5 @@ def _words(text: str) -> str:
 
 
 def _ask(gold: str, answer: str) -> bool:
-    return is_safe(gold) and is_safe(answer) and verify(gold, answer)
+    sides = [_DEGREES_OF.sub(r"\1(\\frac{\2 \\pi}{180})", text) for text in (gold, answer)]
+    return all(map(is_safe, sides)) and verify(*sides)

@@ -70,6 +70,8 @@ _RULES = tuple(
         (r"\\(?:lparen|rparen)(?![A-Za-z])", lambda match: "(" if match[0] == "\\lparen" else ")"),
         (r"\\(?:lvert|rvert|vert|mid)(?![A-Za-z])", "|"),
         (r"\^\s*\{?\s*\\(?:circ|degree)\s*\}?|\\(?:degree|textdegree)(?![A-Za-z])", r"^\\circ "),
+        (r"\\frac\{\s*\\text\{([^{}]*)\}\s*\}\{\s*\\text\{([^{}]*)\}(\^\{?\d\}?)?\s*\}", r"\\text{\1/\2\3}"),
+        (r"\\\{\s*\\\}", r"\\emptyset "),
         (r"\\bigcup(?![A-Za-z])", r"\\cup "),
         (r"(?<=[)\]}])\s*U\s*(?=[(\[\\])", r" \\cup "),
         (r"\\(?:varnothing|phi)(?=\s*$)", r"\\emptyset "),
@@ -103,8 +105,8 @@ def spell(text: str) -> str:
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     text = _roots(_fractions(text))
-    text = re.sub(r"([\^_])\s*\{\s*([0-9a-zA-Z])\s*\}", r"\1\2", text)
-    text = re.sub(r"[ \t\r\n]+", " ", text).strip()
+    text = re.sub(r"([\^_])\s*\{\s*([0-9a-zA-Z]|\\[A-Za-z]+)\s*\}", r"\1\2 ", text)
+    text = re.sub(r"[ \t\r\n]+", " ", text).strip().removeprefix("=").strip()
     return _joined_digits(unwrap(text))
 
 

@@ -1,8 +1,9 @@
 """How often graders are wrong, against what a person says: overmem, overmem before, math-verify, plain rules.
 
-The cases stand in `benchmarks/grading/*.jsonl`, one a line: `text`, `reference`, `right` (a person's judgement),
-`kind`, `grader`, `source` (the thread, repository or data set that it comes from). `cases` was collected first;
-`held_out` and `held_out_2` were written before the grader was ever run on them, and then served to mend kinds.
+The cases stand in `benchmarks/grading/*.jsonl`, one a line: `text`, `reference`, `right` (a person's
+judgement), `kind`, `grader`, `source` (the thread, repository or data set that it comes from, or that it was
+written here). Each set was written before the grader was ever run on it, and then served to mend kinds; the
+errors at first sight stand in docs/grading.md.
 
 Two errors are counted for each kind: false right, a wrong answer that counts as right, and false wrong.
 
@@ -53,7 +54,7 @@ def overmem(case):
 
 @cache
 def math_verify():
-    """parse and verify as the README of math-verify recommends: LaTeX in an environment, boxes first."""
+    """Its own `parse` and `verify` as its README recommends: LaTeX in an environment, boxes first."""
     from math_verify import ExprExtractionConfig, LatexExtractionConfig, StringExtractionConfig, parse, verify
 
     logging.disable(logging.CRITICAL)
@@ -103,7 +104,7 @@ def _gsm8k_text(text):
 
 
 def hendrycks(case):
-    """The last box by the normalisation of MATH's `is_equiv` (arXiv 2103.03874): text after fixed rewrites."""
+    """The last box by the rewrites of MATH's `is_equiv` (arXiv 2103.03874), then equal as text."""
     found = last_boxed(case["text"]) or case["text"]
     return _hendrycks_text(found) == _hendrycks_text(last_boxed(case["reference"]) or case["reference"])
 
@@ -111,7 +112,8 @@ def hendrycks(case):
 def _hendrycks_text(text):
     for old, new in (
         ("\n", ""), ("\\!", ""), ("\\\\", "\\"), ("tfrac", "frac"), ("dfrac", "frac"), ("\\left", ""),
-        ("\\right", ""), ("^{\\circ}", ""), ("^\\circ", ""), ("\\$", ""), ("\\%", ""), (" .", " 0."), ("{.", "{0."),
+        ("\\right", ""), ("^{\\circ}", ""), ("^\\circ", ""), ("\\$", ""), ("\\%", ""), (" .", " 0."),
+        ("{.", "{0."),
     ):  # fmt: skip
         text = text.replace(old, new)
     text = text.strip("$").split("\\text{ ")[0]

@@ -56,7 +56,8 @@ def test_code_is_found_in_every_dress(text):
 
 def test_blocks_that_need_each_other_are_joined():
     helper, main = "def double(x):\n    return 2 * x\n", "def add(a, b):\n    return double(a) + b\n"
-    text = f"First a helper:\n```python\n{helper}```\nThen:\n```python\n{main}```\nUse:\n```python\nprint(add(1, 2))\n```"
+    use = "Use:\n```python\nprint(add(1, 2))\n```"
+    text = f"First a helper:\n```python\n{helper}```\nThen:\n```python\n{main}```\n{use}"
     assert find_code(text, {"add"}) == f"{helper}\n{main}"
     imports = "```python\nfrom math import sqrt\n```\n```python\ndef add(a, b):\n    return sqrt(a) + b\n```"
     assert find_code(imports, {"add"}).startswith("from math import sqrt\n")

@@ -1,7 +1,4 @@
-"""Graders: what counts as right, held against math-verify where the fast path decides.
-
-Covers: overmem.grading.letters, overmem.grading.mathematics.equal
-"""
+"""Graders: what counts as right, held against math-verify where the fast path decides."""
 
 from __future__ import annotations
 

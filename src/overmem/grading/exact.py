@@ -1,6 +1,7 @@
 """The grader `exact`: is the final answer the same text, but for how it is dressed.
 
-Case, Unicode form, surrounding punctuation and emphasis are no part of an answer; words, digits and accents are.
+Case, Unicode form, surrounding punctuation and emphasis are no part of an answer; words, digits and accents
+are.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _YES_OR_NO = {"yes": True, "true": True, "no": False, "false": False}
 
 
 def normal_text(text: str) -> str:
-    r"""One form of a text: NFKC, case folded, spaces single, without `\text{}`, emphasis and edge punctuation."""
+    r"""One form of a text: NFKC, case folded, spaces single, without `\text{}` and edge punctuation."""
     text = _WRAPPED.sub(r"\1", unicodedata.normalize("NFKC", text)).replace("\\ ", " ").replace("\\%", "%")
     text = text.translate(str.maketrans("\u2019\u2018\u2212\u2013\u2010\u2011", "''----"))
     return re.sub(r"\s+", " ", text).strip(_EDGES).casefold()

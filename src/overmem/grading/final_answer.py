@@ -8,6 +8,7 @@ writes after its answer ("let me double-check, 2 steps") is no answer.
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from overmem.grading.answers import last_boxed, last_boxes, last_number, plain_number
 from overmem.grading.mathematics.numbers import NUMBER_WORDS
@@ -52,12 +53,13 @@ _LATER_CLAUSE = re.compile(
 _SAID_LAST = re.compile(r"\b(?:is|are|equals?|be|becomes|gives|at|was|get|have|find|obtain)\s+")
 _CLAUSE_END = re.compile(
     r"(?<=[^\d\s][.!?。])\s+|(?<=\d[.!?])\s+(?=[A-Z])"
-    r"|\s+(?:because|since|as|which|where|when|after|dollars? and)\b|,\s+(?:because|since|as|which|where|so|but)\s"
-    r"|,\s+and\s+(?![^\s]*\d)|,\s+(?:or|i\.e\.|that is|meaning|namely|about)\s(?=.*[a-z]{3})|,?\s+(?:and\s+)?not\s"
+    r"|\s+(?:because|since|as|which|where|when|after|dollars? and)\b|,\s+(?:so|but)\s"
+    r"|,\s+and\s+(?![^\s]*\d)|,\s+(?:or|i\.e\.|that is|meaning|namely|about)\s(?=.*[a-z]{3})"
+    r"|,?\s+(?:and\s+)?not\s"
 )
 _PROSE = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{3,}(?![A-Za-z]*\})")
 _MATH_WORD = re.compile(
-    r"sqrt|frac|sin|cos|tan|log|exp|and|text|inf|infty|infinity|mod|max|min|gcd|lcm", re.IGNORECASE
+    r"sqrt|frac|sin|cos|tan|log|exp|and|text|inf|infty|infinity|base|mod|max|min|gcd|lcm", re.IGNORECASE
 )
 _SHORT_WORDS = re.compile(
     r"\\[A-Za-z]+|\b(?:and|or|base|sqrt|pi|sin|cos|tan|log|ln|inf|infinity)\b|(?<=\d)\s?[ap]m\b",
@@ -170,7 +172,7 @@ def _concluded(text: str) -> str | None:
 
 
 def _expression_at_the_end(sentence: str) -> str | None:
-    """An expression that a sentence ends with, written without dollar signs: `The point is (2, 3).`"""
+    """An expression that a sentence ends with, written without dollar signs: "The point is (2, 3)"."""
     heads = list(_SAID_LAST.finditer(sentence))
     said = sentence[heads[-1].end() :].strip().rstrip(".!").strip() if heads else ""
     return said if _EXPRESSION.search(said) and _is_value(said) and not _has_words(said) else None
@@ -219,7 +221,7 @@ def _spans(text: str) -> list[str]:
 def _together(text: str) -> str | None:
     """All of several pieces of mathematics that only `and`, `or` and commas part: `$1$ and $-3$`."""
     found = list(_MATH.finditer(text))
-    between = [text[a.end() : b.start()] for a, b in zip(found, found[1:], strict=False)]
+    between = [text[a.end() : b.start()] for a, b in pairwise(found)]
     if between and all(re.fullmatch(r"\s*(?:,|;|,?\s*(?:and|or))\s*", piece) for piece in between):
         return ", ".join(_content(match) for match in found)
     return None
@@ -230,7 +232,7 @@ def _content(match: re.Match[str]) -> str:
 
 
 def _is_value(text: str) -> bool:
-    r"""Whether a piece of mathematics may be an answer: not prose between two dollar signs, not a bare name."""
+    """Whether a piece of mathematics may be an answer: no prose between dollar signs, no bare name."""
     if not text or len(text) > MAX_SPAN_CHARS:
         return False
     words = _words(re.sub(r"\\(?:text|mbox|mathrm)\{[^{}]*\}", "", text))

@@ -29,14 +29,17 @@ _CODE = re.compile(r"^(?:[ \t]+\S|@\w|(?:async def|class|def|from|import)\b)", r
 _BEGINS_CODE = re.compile(
     r"[ \t]|@\w|#|\"\"\"|'''"
     r"|(?:async|class|def|from\s+[\w.]+\s+import|import|return|if|for|while|with|try|pass|raise|assert|print)\b(?![^\n]*[a-z]:?$)"
-    r"|(?:async def|class|def|import|from)\s+[\w.]+|return\b|[A-Za-z_][\w.]*(?:\[[^\]\n]*\])?\s*(?:[-+*/]?=|\()|[A-Za-z_]\w*\s*:\s*\w+\s*="
+    r"|(?:async def|class|def|import|from)\s+[\w.]+|return\b"
+    r"|[A-Za-z_][\w.]*(?:\[[^\]\n]*\])?\s*(?:[-+*/]?=|\()|[A-Za-z_]\w*\s*:\s*\w+\s*="
 )
 _FIRST_CODE = re.compile(
-    r"^(?:@\w|(?:async def|class|def)\s+\w|(?:import\s+[\w.]+|from\s+[\w.]+\s+import\b)|[A-Za-z_]\w*\s*=\s*lambda\b)",
+    r"^(?:@\w|(?:async def|class|def)\s+\w|import\s+[\w.]+|from\s+[\w.]+\s+import\b"
+    r"|[A-Za-z_]\w*\s*=\s*lambda\b)",
     re.MULTILINE,
 )
 _DEFINED = re.compile(
-    r"^(?:async def|def|class)[ \t]+(\w+)|^([A-Za-z_]\w*)[ \t]*(?::[^=\n]+)?=(?!=)|^import[ \t]+(\w+)|^(?:from|import)\b[^\n]*\b(\w+)[ \t]*$",
+    r"^(?:async def|def|class)[ \t]+(\w+)|^([A-Za-z_]\w*)[ \t]*(?::[^=\n]+)?=(?!=)|^import[ \t]+(\w+)"
+    r"|^(?:from|import)\b[^\n]*\b(\w+)[ \t]*$",
     re.MULTILINE,
 )
 _IMPORTED = re.compile(r"^from[ \t]+[\w.]+[ \t]+import[ \t]+\(?([^\n()]+)", re.MULTILINE)
@@ -158,7 +161,7 @@ def _functions(code: str) -> set[str]:
 
 
 def _without_prose(text: str) -> str:
-    """Code without the sentences before it, where the text begins with prose and has code at a line's start."""
+    """Code without the sentences before it, where a text begins with prose and code begins a later line."""
     first = next((line for line in text.split("\n") if line.strip()), "")
     if _BEGINS_CODE.match(first):
         return text

@@ -17,7 +17,7 @@ _OPTION_WORD = (
     r"(?:the\s+)?(?:(?:correct|right|best)\s+)?(?:option|choice|answer|letter|statement|opción|option|opzione|alternativa"
     r"|Option|选项|選項|letra|lettre|buchstabe)"
 )
-_LETTER = r"(?:([A-HJ](?![\w'\u2019])|I(?![\w'\u2019]|\s+[a-z]))|([a-j])(?=\s*(?:[)\].,;:*$}`]|\n|$)))"
+_LETTER = r"(?:([A-HJ](?!\w|['\u2019]\w)|I(?!\w|['\u2019]\w|\s+[a-z]))|([a-j])(?=\s*(?:[)\].,;:*$}`]|\n|$)))"
 _ANSWER_WORD = (
     r"(?:(?i:\banswers?\b|\bsolution\b|\brespuesta\b|\bréponse\b|\brisposta\b|\bresposta\b|\bantwort\b|\blösung\b)"
     r"|ответ|Ответ|答案|答え|正解|正确选项|정답)"
@@ -59,7 +59,8 @@ _NAMED = re.compile(r"(?<![\w'\u2019])([B-HJ])(?![\w'\u2019])")
 _A_LETTER = re.compile(r"(?<![\w'])A(?=\s*[,;/]|\s+(?:and|or|nor|is|are|was|seems|looks)\b|\s*\Z)")
 """`A` as a letter rather than as a word."""
 _NEGATED = re.compile(
-    r"\b(?:not|no|cannot|can't|couldn't|neither|eliminate\w*|rule out|isn't|incorrect|wrong|false|never)\b|不",
+    r"\b(?:not|no|cannot|can't|couldn't|neither|eliminate\w*|rule out|isn't|incorrect|wrong|false"
+    r"|never)\b|不",
     re.IGNORECASE,
 )
 _OPTION_LINE = re.compile(r"(?m)^[ \t]*(?:[(（]?([A-J])[)）.:：、])[ \t]*(\S.*?)[ \t]*$")

@@ -29,7 +29,8 @@ class Response:
     """What a model wrote, without its reasoning."""
 
     answer: str
-    """What follows the reasoning, its indentation kept; all of it where there is none, empty where it never ends."""
+    """What follows the reasoning, its indentation kept; all of it where there is none, empty where it never
+    ends."""
     unfinished: bool
     """The reasoning began and never ended, as when the text was cut: there is no answer."""
 

@@ -23,7 +23,10 @@ WALL_SECONDS = 20.0
 START_SECONDS = 120.0
 """To import sympy, on a busy machine."""
 
-_PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from overmem.grading.mathematics.engine_worker import main; main()"
+_PROGRAM = (
+    "import sys; sys.path.insert(0, sys.argv[1]);"
+    "from overmem.grading.mathematics.engine_worker import main; main()"
+)
 _LOCK = threading.Lock()
 
 
@@ -46,7 +49,7 @@ class _Worker:
     """One process that compares; whoever asks waits for the answer or kills it."""
 
     def __init__(self) -> None:
-        root = str(Path(__file__).parents[2])
+        root = str(Path(__file__).parents[3])
         try:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", _PROGRAM, root],

@@ -1,4 +1,4 @@
-"""The program that runs math-verify, in a process of its own: what a model wrote can neither hang nor exhaust it.
+"""The program that runs math-verify, in a process of its own, which nothing that a model wrote can hang.
 
 Reads one pair of answers a line as JSON, writes 1 or 0. Started by `engine`.
 """
@@ -17,8 +17,8 @@ CPU_SECONDS = 3
 MEMORY_BYTES = 3 * 2**30
 """Of address space."""
 _AGREE, _AGREE_EXACTLY, _DIFFER = 1e-9, 1e-25, 1e-5
-"""Relative differences up to which values agree, where decimals were written or none, and from which they differ;
-between them math-verify decides."""
+"""Relative differences: up to which values agree, where decimals were written and where none were, and from
+which they differ. Between them math-verify decides."""
 _POINTS = 6
 """Values of the variables that are tried."""
 
@@ -75,10 +75,11 @@ def _limit() -> None:
 
 
 def agree(gold: Any, answer: Any) -> bool | None:
-    """Whether two parsed answers have the same value wherever both are defined; None where that cannot be said.
+    """Whether two parsed answers have the same value wherever both are defined; None where it cannot be said.
 
-    Expressions are compared by their values at random points, relative to their size, which tells small numbers
-    apart that are the same to six decimals; equations by whether their sides differ by a constant factor.
+    Expressions are compared by their values at random points, relative to their size, which tells small
+    numbers apart that are the same to six decimals; equations by whether their sides differ by a constant
+    factor.
 
     Args:
         gold: what math-verify made of the reference, a sympy object or a text.

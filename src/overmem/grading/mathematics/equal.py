@@ -1,7 +1,7 @@
 r"""Are two answers mathematically the same: exactly for numbers, part by part, by math-verify for the rest.
 
-Grading a generation must neither raise nor hang, whatever a model wrote, and must work in worker threads. What
-can be decided exactly is decided here; single expressions go to math-verify, in a process of its own
+Grading a generation must neither raise nor hang, whatever a model wrote, and must work in worker threads.
+What can be decided exactly is decided here; single expressions go to math-verify, in a process of its own
 (`engine`), and what is equal as text needs none.
 """
 
@@ -242,18 +242,17 @@ def _same_matrices(gold: Structure, answer: Structure, depth: int) -> bool:
 
 def _same_values(gold: str, answer: str) -> bool:
     """Two single values, with units, currency and percent signs."""
-    times = read_clock(gold), read_clock(answer)
-    if times[0] is not None and times[1] is not None:
-        halves = {half for _, half in times if half}
-        return times[0][0] == times[1][0] and len(halves) < 2
+    time, other = read_clock(gold), read_clock(answer)
+    if time is not None and other is not None:
+        return time[0] == other[0] and (time[1] == other[1] or not time[1] or not other[1])
     left, right = read_quantity(gold), read_quantity(answer)
     ratio = unit_ratio(left.unit, right.unit)
     if ratio is None:
         return False
-    numbers = _number(left, right), _number(right, left)
-    if numbers[0] is not None and numbers[1] is not None:
-        scaled = Number(numbers[1].value * ratio, numbers[1].places)
-        return _same_shares(numbers[0], left.percent, scaled, right.percent)
+    first, second = _number(left, right), _number(right, left)
+    if first is not None and second is not None:
+        scaled = Number(second.value * ratio, second.places)
+        return _same_shares(first, left.percent, scaled, right.percent)
     if _WORDS_ALONE.fullmatch(gold) or _WORDS_ALONE.fullmatch(answer):
         return _words(gold) == _words(answer)
     if left.multiplier != right.multiplier or ratio != 1:

@@ -8,6 +8,17 @@ from __future__ import annotations
 
 import re
 
+_COMMANDS = {
+    "π": "pi", "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "θ": "theta", "λ": "lambda", "μ": "mu",
+    "φ": "phi", "ω": "omega", "σ": "sigma", "ρ": "rho", "τ": "tau", "ε": "epsilon", "ξ": "xi", "ψ": "psi",
+    "∞": "infty", "≤": "le", "⩽": "le", "≥": "ge", "⩾": "ge", "≠": "ne", "≈": "approx", "∈": "in", "∪": "cup",
+    "∩": "cap", "∅": "emptyset", "±": "pm", "∓": "mp", "∠": "angle", "△": "triangle", "Δ": "Delta",
+    "∑": "sum", "∏": "prod", "∫": "int",
+}  # fmt: skip
+_FRACTIONS = {
+    "½": (1, 2), "¼": (1, 4), "¾": (3, 4), "⅓": (1, 3), "⅔": (2, 3), "⅕": (1, 5), "⅖": (2, 5), "⅗": (3, 5),
+    "⅘": (4, 5), "⅙": (1, 6), "⅚": (5, 6), "⅛": (1, 8), "⅜": (3, 8), "⅝": (5, 8), "⅞": (7, 8),
+}  # fmt: skip
 _CHARACTERS = str.maketrans(
     {
         **dict.fromkeys("\u2212\u2013\u2014\uff0d\ufe63\u2010\u2011", "-"),
@@ -15,20 +26,17 @@ _CHARACTERS = str.maketrans(
         **dict.fromkeys("·⋅∙•", " \\cdot "),
         **dict.fromkeys("\u00a0\u2009\u202f\u2002\u2003\u200a\u3000\u2005\u2008", " "),
         **dict.fromkeys("\u200b\u200c\u2060\ufeff", ""),
+        **dict.fromkeys("÷∕⁄", "/"),
+        **dict.fromkeys("°º", "^\\circ "),
+        **dict.fromkeys("′’‘", "'"),
+        **dict.fromkeys("“”", '"'),
         **dict(zip("，（）：；．＋＝＜＞％［］｛｝／＊", ",():;.+=<>%[]{}/*", strict=True)),
-        **{character: f"\\{name} " for character, name in zip(
-            "παβγδθλμφωσρτεξψ∞≤≥≠≈∈∪∩∅±∠△Δ∑∏∫",
-            ["pi", "alpha", "beta", "gamma", "delta", "theta", "lambda", "mu", "phi", "omega", "sigma", "rho", "tau", "epsilon", "xi", "psi", "infty", "le", "ge", "ne", "approx", "in", "cup", "cap", "emptyset", "pm", "angle", "triangle", "Delta", "sum", "prod", "int"],
-            strict=True,
-        )},
-        "⩽": "\\le ", "⩾": "\\ge ", "∓": "\\mp ", "ℝ": "\\mathbb{R}", "ℤ": "\\mathbb{Z}", "÷": "/", "∕": "/",
-        "⁄": "/", "°": "^\\circ ", "º": "^\\circ ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"',
-        "½": "\\frac{1}{2}", "¼": "\\frac{1}{4}", "¾": "\\frac{3}{4}", "⅓": "\\frac{1}{3}",
-        "⅔": "\\frac{2}{3}", "⅕": "\\frac{1}{5}", "⅖": "\\frac{2}{5}", "⅗": "\\frac{3}{5}",
-        "⅘": "\\frac{4}{5}", "⅙": "\\frac{1}{6}", "⅚": "\\frac{5}{6}", "⅛": "\\frac{1}{8}",
-        "⅜": "\\frac{3}{8}", "⅝": "\\frac{5}{8}", "⅞": "\\frac{7}{8}",
+        **{character: f"\\{name} " for character, name in _COMMANDS.items()},
+        **{character: f"\\frac{{{top}}}{{{bottom}}}" for character, (top, bottom) in _FRACTIONS.items()},
+        "ℝ": "\\mathbb{R}",
+        "ℤ": "\\mathbb{Z}",
     }
-)  # fmt: skip
+)
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
 _LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 _FUNCTIONS = "arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log|ln|exp"
@@ -44,7 +52,7 @@ _RULES = tuple(
         (r"\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits)(?![A-Za-z])\.?", ""),
         (r"\\(?:hspace|vspace|phantom|label|tag)\*?\{[^{}]*\}", " "),
         (
-            r"(?<!\\)\\[!,;:> ]|~|\\q?quad(?![A-Za-z])|\\(?:enspace|thinspace|space|nonumber|hfill)(?![A-Za-z])",
+            r"(?<!\\)\\[!,;:> ]|~|\\(?:q?quad|enspace|thinspace|space|nonumber|hfill)(?![A-Za-z])",
             " ",
         ),
         (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
@@ -54,6 +62,7 @@ _RULES = tuple(
             r"|boldsymbol|bm|bold|emph|operatorname|rm|bf)\*?\s*(?=\{)",
             r"\\text",
         ),
+        (r"\\frac\{\s*\\text\{([^{}]*)\}\s*\}\{\s*\\text\{([^{}]*)\}(\^\{?\d\}?)?\s*\}", r"\\text{\1/\2\3}"),
         (r"\{\s*\\(?:rm|bf|it|mathrm)\s+([^{}]*)\}", r"\\text{\1}"),
         (r"\\text\{\s*(and|or|und|oder)\s*\}", r" \1 "),
         (r"\\text\{\s*([a-zA-Z])\s*\}", r" \1 "),
@@ -70,7 +79,6 @@ _RULES = tuple(
         (r"\\(?:lparen|rparen)(?![A-Za-z])", lambda match: "(" if match[0] == "\\lparen" else ")"),
         (r"\\(?:lvert|rvert|vert|mid)(?![A-Za-z])", "|"),
         (r"\^\s*\{?\s*\\(?:circ|degree)\s*\}?|\\(?:degree|textdegree)(?![A-Za-z])", r"^\\circ "),
-        (r"\\frac\{\s*\\text\{([^{}]*)\}\s*\}\{\s*\\text\{([^{}]*)\}(\^\{?\d\}?)?\s*\}", r"\\text{\1/\2\3}"),
         (r"\\\{\s*\\\}", r"\\emptyset "),
         (r"\\bigcup(?![A-Za-z])", r"\\cup "),
         (r"(?<=[)\]}])\s*U\s*(?=[(\[\\])", r" \\cup "),

@@ -1,4 +1,4 @@
-r"""Splitting an answer at the top level of its brackets, and which texts only name a value: `x`, `f(x)`, `AB`."""
+"""Split an answer at the top level of its brackets, and tell what only names a value: `x`, `f(x)`, `AB`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TUPLE_OF_NAMES = re.compile(rf"\s*\(\s*{NAME}(?:\s*,\s*{NAME})+\s*\)\s*")
 
 
 def is_name(text: str) -> bool:
-    """Whether a text only names values, as the left sides of `x = 5`, `f(x) = 2x` and `(x, y) = (1, 2)` do."""
+    """Whether a text only names values, as the left side of `x = 5`, `f(x) = x` or `(x, y) = (1, 2)`."""
     named = _NAMED.fullmatch(text) or _TUPLE_OF_NAMES.fullmatch(text)
     return named is not None and not _FUNCTION.fullmatch(text)
 

@@ -1,7 +1,7 @@
 r"""Numbers as answers write them, read exactly.
 
-`1,234.50`, `1.234,5`, `\frac{3}{4}`, `2\frac{1}{2}`, `1.6\times10^{-19}`, `11_2`: what a floating comparison would
-call equal is told apart. Works on text as `latex.spell` writes it.
+`1,234.50`, `1.234,5`, `\frac{3}{4}`, `2\frac{1}{2}`, `1.6\times10^{-19}`, `11_2`: what a floating comparison
+would call equal is told apart. Works on text as `latex.spell` writes it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ _SIGN = r"(?P<sign>[-+]*)"
 _PLAIN = re.compile(rf"{_SIGN}(?P<number>{_DECIMAL})(?:[eE](?P<exponent>[-+]?[0-9]{{1,3}}))?")
 _POWER = r"10\^(?:\{(?P<power>[-+]?[0-9]{1,3})\}|(?P<digit>[-+]?[0-9]{1,3}))"
 _SCIENTIFIC = re.compile(rf"{_SIGN}(?:(?P<number>{_DECIMAL})(?:\\cdot|x|X))?{_POWER}")
-_OVER = rf"(?:\\frac\{{(?P<top>[-+]?{_DECIMAL})\}}\{{(?P<bottom>[-+]?{_DECIMAL})\}}|(?P<over>{_DECIMAL})/(?P<under>{_DECIMAL}))"
+_OVER = (
+    rf"(?:\\frac\{{(?P<top>[-+]?{_DECIMAL})\}}\{{(?P<bottom>[-+]?{_DECIMAL})\}}"
+    rf"|(?P<over>{_DECIMAL})/(?P<under>{_DECIMAL}))"
+)
 _FRACTION = re.compile(rf"{_SIGN}\(?{_OVER}\)?")
 _MIXED = re.compile(
     rf"{_SIGN}(?P<whole>[0-9]+)(?:\s*\\frac\{{(?P<top>[0-9]+)\}}\{{(?P<bottom>[0-9]+)\}}"
@@ -80,7 +83,8 @@ class Number:
 def read_number(text: str) -> Number | None:
     """The exact value of a text that is one number, else None.
 
-    Read are thousands commas, decimals, fractions, mixed fractions, powers of ten, and numbers to twenty in words.
+    Read are thousands commas, decimals, fractions, mixed fractions, powers of ten, and numbers to twenty in
+    words.
     """
     text = text.strip()
     if len(text) > 80:
@@ -88,10 +92,10 @@ def read_number(text: str) -> Number | None:
     if text.lower() in NUMBER_WORDS:
         return Number(Fraction(NUMBER_WORDS[text.lower()]), 0)
     if found := _MIXED.fullmatch(text):
-        top, bottom = int(found["top"] or found["over"]), int(found["bottom"] or found["under"])
-        if 0 < top < bottom:
-            return Number(_signed(found["sign"], int(found["whole"]) + Fraction(top, bottom)), 0)
-    text = text.replace(" ", "")
+        upper, lower = int(found["top"] or found["over"]), int(found["bottom"] or found["under"])
+        if 0 < upper < lower:
+            return Number(_signed(found["sign"], int(found["whole"]) + Fraction(upper, lower)), 0)
+    text = re.sub(r"(?<![0-9]) +| +(?![0-9])", "", text)
     if found := _REPEATING.fullmatch(text):
         whole = Fraction(f"{found['whole'] or 0}.{found['start'] or 0}")
         again = Fraction(
@@ -125,7 +129,7 @@ def read_decimal_comma(text: str) -> Number | None:
 
 
 def same_number(left: Number, right: Number) -> bool:
-    """Whether two numbers are equal: exactly, as binary floats are, or one rounded to six decimals or more."""
+    """Whether two numbers are equal: exactly, as binary floats, or one rounded to six decimals or more."""
     if left.value == right.value:
         return True
     difference = abs(left.value - right.value)
@@ -149,7 +153,7 @@ def read_based(text: str) -> tuple[int, int] | None:
 
 
 def read_clock(text: str) -> tuple[str, str] | None:
-    """(hours and minutes, half of the day) of a time, `("2:30", "pm")`; the half is empty where it is not said."""
+    """(hours and minutes, half of the day) of a time, `("2:30", "p")`; the half is empty if none is said."""
     found = re.fullmatch(
         r"0?(\d{1,2}:\d{2})\s*(?:\\text\{\s*)?([ap])?\.?\s?(?:m\.?)?\s*\}?", text.strip(), re.IGNORECASE
     )

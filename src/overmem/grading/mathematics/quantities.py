@@ -34,12 +34,14 @@ class Quantity:
     percent: bool = False
 
 
+_UNIT_LETTER = r"[A-Za-zµμΩ€£¥\u4e00-\u9fff]"
 _UNIT_AFTER = re.compile(
-    r"\s*(?:\\text\{\s*(?P<text>[^{}]*?)\s*\}|(?P<plain>(?<![\\A-Za-z])[A-Za-zµμΩ€£¥\u4e00-\u9fff][A-Za-zµμΩ€£¥\u4e00-\u9fff ./\-]*?))"
+    r"\s*(?:\\text\{\s*(?P<text>[^{}]*?)\s*\}"
+    rf"|(?P<plain>(?<![\\A-Za-z]){_UNIT_LETTER}(?:{_UNIT_LETTER}|[ ./\-])*?))"
     r"\s*(?:\^\{?(?P<power>[-0-9]+)\}?)?\s*\Z"
 )
 _PERCENT_AFTER = re.compile(
-    r"\s*(?:%|\\text\{\s*(?:%|percent|per cent|pct|percentage)\s*\}|(?:percent|per cent|pct|percentage)(?![a-z]))\s*\Z",
+    r"\s*(?:\\text\{\s*)?(?:%|(?:percent|per cent|pct|percentage)(?![a-z]))\s*\}?\s*\Z",
     re.I,
 )
 _MONEY_BEFORE = re.compile(r"(?P<sign>[-+]?)\s*(?P<money>US\$|\$|€|£|¥|USD|EUR|GBP|Rs\.?|₹)\s*(?=[-0-9.\\(])")
@@ -63,14 +65,13 @@ def read_quantity(text: str) -> Quantity:
         text: one answer, as `latex.spell` writes it.
     """
     text = _HEDGE.sub("", text, count=1) if _HEDGE.match(text) else text
-    unit, percent = "", False
+    unit = ""
     if (money := _MONEY_BEFORE.match(text)) is not None:
         unit, text = _MONEY[money["money"]], money["sign"] + text[money.end() :]
     if (found := _PERCENT_AFTER.search(text)) is not None and found.start():
         return Quantity(text[: found.start()].strip(), percent=True)
     if (found := _DEGREES.search(text)) is not None and found.start() and not _ANGLE_OF.search(text):
         return Quantity(text[: found.start()].strip(), f"degree{found['scale']}")
-    multiplier = 1
     found = _UNIT_AFTER.search(text)
     if found is not None and found.start():
         amount = text[: found.start()].strip()

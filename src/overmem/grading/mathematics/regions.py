@@ -1,7 +1,7 @@
 r"""Parts of the real line: intervals, and the inequalities that mean them.
 
-`x > 3` is `(3,\infty)`, `-2 \le x < 7` is `[-2,7)`, `|x| > 1` is `(-\infty,-1) \cup (1,\infty)`. Ends stay text, to be
-compared as any other answer.
+`x > 3` is `(3,\infty)`, `-2 \le x < 7` is `[-2,7)`, `|x| > 1` is `(-\infty,-1) \cup (1,\infty)`. Ends stay
+text, to be compared as any other answer.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from overmem.grading.mathematics.names import has_letters, is_name
 from overmem.grading.mathematics.numbers import read_number
@@ -98,7 +99,7 @@ def all_but(points: Sequence[str]) -> tuple[Interval, ...] | None:
             return None
         points = [point for _, point in sorted(zip(known, points, strict=True))]
     ends = ["-\\infty", *points, "\\infty"]
-    return tuple(Interval(low, False, high, False) for low, high in zip(ends, ends[1:], strict=False))
+    return tuple(Interval(low, False, high, False) for low, high in pairwise(ends))
 
 
 def _half_line(sign: str, end: str) -> tuple[Interval, ...]:

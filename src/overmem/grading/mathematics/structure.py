@@ -162,7 +162,9 @@ def _read_group(text: str) -> Structure | None:
 
 def _read_inequality(text: str) -> Structure | None:
     region = read_inequality(text)
-    return region and Structure("region", text, intervals=region.intervals, variable=region.variable)
+    if region is None:
+        return None
+    return Structure("region", text, intervals=region.intervals, variable=region.variable)
 
 
 def _read_equation(text: str) -> Structure | None:

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 
 def canonical_unit(words: str) -> str:
-    """One name for a unit: `square inches`, `sq. in` and `in^2` are `in^2`; unknown words stay, in lower case."""
+    """One name for a unit: `square inches`, `sq. in` and `in^2` are `in^2`; others stay, in lower case."""
     text = words.strip().strip(".").replace("²", "^2").replace("³", "^3")
     text = re.sub(r"\s*(?:\bper\b|/)\s*(?:an?\s+)?", "/", text)
     if "/" in text:
@@ -66,11 +66,15 @@ def _measure(unit: str) -> tuple[tuple[str, ...], Fraction] | None:
 
 
 _TABLE = """
-length: m 1 meter metre; km 1000 kilometer kilometre; cm 1/100 centimeter centimetre; mm 1/1000 millimeter millimetre;
-length: in 127/5000 inch inche; ft 381/1250 foot feet; yd 1143/1250 yard; mi 201168/125 mile; nm 1/1000000000 nanometer
-mass: g 1 gram; kg 1000 kilogram kilo; mg 1/1000 milligram; lb 45359237/100000 pound; oz 45359237/1600000 ounce; ton 1000000 tonne
-time: s 1 sec second; min 60 minute; h 3600 hr hour; day 86400; week 604800; month 2629800; year 31557600 yr; ms 1/1000 millisecond
-volume: l 1 L liter litre; ml 1/1000 mL milliliter millilitre; gallon 3785411784/1000000000 gal; quart 946352946/1000000000; cup 473176473/2000000000
+length: m 1 meter metre; km 1000 kilometer kilometre; cm 1/100 centimeter centimetre
+length: mm 1/1000 millimeter millimetre; nm 1/1000000000 nanometer; mi 201168/125 mile
+length: in 127/5000 inch inche; ft 381/1250 foot feet; yd 1143/1250 yard
+mass: g 1 gram; kg 1000 kilogram kilo; mg 1/1000 milligram; ton 1000000 tonne
+mass: lb 45359237/100000 pound; oz 45359237/1600000 ounce
+time: s 1 sec second; min 60 minute; h 3600 hr hour; day 86400; week 604800; month 2629800
+time: year 31557600 yr; ms 1/1000 millisecond
+volume: l 1 L liter litre; ml 1/1000 mL milliliter millilitre; gallon 3785411784/1000000000 gal
+volume: quart 946352946/1000000000; cup 473176473/2000000000
 money: dollar 1 USD; cent 1/100 ¢; euro-cent 1/100; nickel 1/20; dime 1/10
 euro: euro 1 EUR €
 pound-sterling: gbp 1 GBP £

@@ -16,10 +16,11 @@ import polars as pl
 from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.store import Store
 from overmem.grading.answers import canonical_answer, marked_answer
+from overmem.grading.choose import kind_of_answer
 from overmem.grading.letters import single_letter
 from overmem.records import Estimate, Verdict
 
-COMPARED = ("math", "exact", "choice", "regex:")
+COMPARED = ("math", "exact", "choice", "mixed", "regex:")
 """Graders that compare an answer with the reference's: the same answer to all is right now and then."""
 
 
@@ -82,6 +83,7 @@ def _peak(verdict: Verdict) -> Estimate:
 
 
 def _spelled(answer: str, grader: str) -> str:
-    if grader == "choice":
+    kind = kind_of_answer(answer) if grader == "mixed" else grader
+    if kind == "choice":
         return single_letter(answer) or answer
-    return canonical_answer(marked_answer(answer) or answer) if grader == "math" else answer.strip()
+    return canonical_answer(marked_answer(answer) or answer) if kind == "math" else answer.strip()

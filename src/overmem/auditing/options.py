@@ -76,7 +76,7 @@ class AuditOptions(Strict):
     half: Half | None = None
     """Only one random half of val and its perturbations. What is chosen on one is proved on the other."""
     grader: str | None = None
-    """math, exact, choice, mixed, code, regex:..., python:m:f, none. Overrides the task's own grader on val."""
+    """math, exact, choice, mixed, code, regex:..., python:m:f, none. Overrides the task's grader on val."""
     template: Template = Template()
     """How examples become text; the run's recipe by default."""
     max_new_tokens: int | None = None

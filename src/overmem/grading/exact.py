@@ -24,7 +24,8 @@ def normal_text(text: str) -> str:
     r"""One form of a text: NFKC, case folded, spaces single, without `\text{}` and edge punctuation."""
     text = _WRAPPED.sub(r"\1", unicodedata.normalize("NFKC", text)).replace("\\ ", " ").replace("\\%", "%")
     text = text.translate(str.maketrans("\u2019\u2018\u2212\u2013\u2010\u2011", "''----"))
-    return re.sub(r"\s+", " ", text).strip(_EDGES).casefold()
+    text = re.sub(r"\s+", " ", text).strip(_EDGES).casefold()
+    return re.sub(r"^(?:a|an|the) (?=\w)", "", text)
 
 
 def find_exact(text: str, gold: str) -> str | None:
@@ -46,9 +47,12 @@ def find_exact(text: str, gold: str) -> str | None:
             return stated
         if wanted in _YES_OR_NO and (said := _leading_yes_or_no(text)) is not None:
             return said
+        if wanted in ("true", "false") and (called := _called_true_or_false(text)) is not None:
+            return called
         last_line = whole.rpartition("\n")[2]
         emphasised = re.findall(r"\*\*([^*\n]+)\*\*", text)
-        for piece in (last_line, *emphasised[-1:]):
+        label = re.sub(r"^[\s*#-]*\w+[ \t]*[:：]", "", last_line)
+        for piece in (last_line, label, *emphasised[-1:]):
             if normal_text(piece) == wanted:
                 return str(piece).strip()
     return whole
@@ -76,6 +80,15 @@ def _stated(text: str, wanted: str) -> str | None:
                 piece[: len(piece) - len(rest)] if rest and len(normal_text(piece)) == len(piece) else wanted
             )
     return re.split(r"(?<=\w)[.;!?](?:\s|$)|\n", piece)[0].strip() or None
+
+
+def _called_true_or_false(text: str) -> str | None:
+    """What a text calls true or false at last: `The statement is not true.` is `false`."""
+    called = re.findall(r"\b(?:is|are)\s+(not\s+)?(true|false)\b", text, re.IGNORECASE)
+    if not called:
+        return None
+    denied, word = called[-1]
+    return str(word) if not denied else "false" if word.lower() == "true" else "true"
 
 
 def _leading_yes_or_no(text: str) -> str | None:

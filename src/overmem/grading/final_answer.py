@@ -11,7 +11,9 @@ import re
 from itertools import pairwise
 
 from overmem.grading.answers import last_boxed, last_boxes, last_number, plain_number
+from overmem.grading.mathematics.names import is_name
 from overmem.grading.mathematics.numbers import NUMBER_WORDS
+from overmem.grading.mathematics.units import is_unit
 from overmem.grading.stated import after_marker_lines, stated_pieces, tagged, without_runs
 
 MAX_TAIL_CHARS = 4000
@@ -57,6 +59,11 @@ _CLAUSE_END = re.compile(
     r"|,\s+and\s+(?![^\s]*\d)|,\s+(?:or|i\.e\.|that is|meaning|namely|about)\s(?=.*[a-z]{3})"
     r"|,?\s+(?:and\s+)?not\s"
 )
+_PART = re.compile(
+    r"\b(?:half|halves|thirds?|quarters?|fourths?|fifths?|hundred|thousand|million)\b", re.IGNORECASE
+)
+_STEPS = re.compile(r"(?P<steps>.*[^,\s=]\s*=[^,=]*),\s*(?P<last>[A-Za-z](?:_\w+)?\s*=[^,=]*)")
+"""Equations of which the last is the answer, where the ones before do not name values too."""
 _PROSE = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{3,}(?![A-Za-z]*\})")
 _MATH_WORD = re.compile(
     r"sqrt|frac|sin|cos|tan|log|exp|and|text|inf|infty|infinity|base|mod|max|min|gcd|lcm", re.IGNORECASE
@@ -65,7 +72,7 @@ _SHORT_WORDS = re.compile(
     r"\\[A-Za-z]+|\b(?:and|or|base|sqrt|pi|sin|cos|tan|log|ln|inf|infinity)\b|(?<=\d)\s?[ap]m\b",
     re.IGNORECASE,
 )
-_EXPRESSION = re.compile(r"[(\[{^√π=<>:]|\\")
+_EXPRESSION = re.compile(r"[(\[{^√π=<>:]|\\|\d,\s+(?:and\s+)?[-\u2212\d]|\d\s+and\s+[-\u2212\d]")
 
 
 def final_answer(text: str) -> str | None:
@@ -124,6 +131,12 @@ def _value_in(text: str, *, first: bool = False) -> str | None:
         return clause
     if "=" in clause and re.search(r"\d", side := clause.rpartition("=")[2].strip()):
         return _first_number(side)
+    if (
+        (word := re.match(r"[A-Za-z]+", clause))
+        and word[0].lower() in NUMBER_WORDS
+        and not _PART.search(clause)
+    ):
+        return word[0]
     number = _first_number(clause) if first else last_number(clause)
     return number or (clause if len(_words(clause)) <= 6 else None)
 
@@ -142,6 +155,9 @@ def _alone(text: str) -> str | None:
     text = text.strip()
     if not text or "\n" in text or len(text) > MAX_ALONE_CHARS:
         return None
+    steps = _STEPS.fullmatch(text)
+    if steps and not all(is_name(part.partition("=")[0].strip()) for part in steps["steps"].split(",")):
+        text = steps["last"]
     arithmetic = re.fullmatch(r"[-\d\s.,+*/=a-z]+ [-+*/=] \S+", text)
     return text if not arithmetic and _is_value(text) and not _has_words(text) else None
 
@@ -164,11 +180,20 @@ def _concluded(text: str) -> str | None:
         if spans := [span for span in _spans(sentence) if _is_value(span)]:
             later = _LATER_CLAUSE.search(sentence[sentence.rfind(spans[-1]) + len(spans[-1]) :])
             return (last_number(later[0]) if later else None) or _together(sentence) or spans[-1]
-        if found := _expression_at_the_end(sentence) or last_number(sentence):
+        if found := _expression_at_the_end(sentence) or _with_unit(last_number(sentence), sentence):
             number = number or found
             if _CONCLUDES.search(sentence) or not has_math:
                 return number
     return number or last_number(tail)
+
+
+def _with_unit(number: str | None, sentence: str) -> str | None:
+    """A number with the unit that follows it, where that is a known one."""
+    if number is None:
+        return None
+    after = re.match(r"\s?([A-Za-z]{2,12})\b", sentence[sentence.rfind(number) + len(number) :])
+    known = after is not None and after[1] != "in" and is_unit(after[1])
+    return f"{number} {after[1]}" if after is not None and known else number
 
 
 def _expression_at_the_end(sentence: str) -> str | None:

@@ -17,10 +17,13 @@ _OPTION_WORD = (
     r"(?:the\s+)?(?:(?:correct|right|best)\s+)?(?:option|choice|answer|letter|statement|opción|option|opzione|alternativa"
     r"|Option|选项|選項|letra|lettre|buchstabe)"
 )
-_LETTER = r"(?:([A-HJ](?!\w|['\u2019]\w)|I(?!\w|['\u2019]\w|\s+[a-z]))|([a-j])(?=\s*(?:[)\].,;:*$}`]|\n|$)))"
+_LETTER = (
+    r"(?:([A-HJ](?![A-Za-z0-9_]|['\u2019]\w)|I(?!\w|['\u2019]\w|\s+[a-z]))"
+    r"|([a-j])(?=\s*(?:[)\].,;:*$}`]|\n|$)))"
+)
 _ANSWER_WORD = (
     r"(?:(?i:\banswers?\b|\bsolution\b|\brespuesta\b|\bréponse\b|\brisposta\b|\bresposta\b|\bantwort\b|\blösung\b)"
-    r"|ответ|Ответ|答案|答え|正解|正确选项|정답)"
+    r"|ответ|Ответ|答案|答え|正解|正确选项|정답은?)"
 )
 _OF_WHAT = (
     r"(?i:(?:\s+(?:to|for|of)\s+(?:this|the|your)\s+(?:\w+\s+)?(?:question|problem|one|sentence|above)(?:\s+above)?)?"
@@ -45,12 +48,13 @@ _CALLED_RIGHT = re.compile(
     r"|exacte|richtig)\b|是?正确|是?正確|是对的)"
 )
 _FIRST = re.compile(r"\s*[*(\[]*(?:([A-Ja-j])[*]*[)\].:、．](?!\w)|([B-HJ])[*]*(?=\s))")
+_DELIMITERS = re.compile(r"\A(?:\\[(\[]|\$\$?)\s*|\s*(?:\\[)\]]|\$\$?)\Z")
 _BOLD = re.compile(
     r"\*\*\s*(?:(?:option|choice|answer)\s*:?\s*)?\(?([A-J])\)?\s*(?:[).:][^*\n]*)?\*\*", re.IGNORECASE
 )
 _BRACKETED = re.compile(r"[(（]([A-J])[)）]|\b(?i:option|choice|answer)\s+\(([a-j])\)")
 _SO = re.compile(
-    r"\b(?i:so|thus|hence|therefore|must be|leaves?|leaving)\b[,:]?\s+"
+    r"\b(?i:so|thus|hence|therefore|but|must be|leaves?|leaving)\b[,:]?\s+"
     r"(?i:it(?:'s| is| must be)\s+)?(?i:only\s+)?([A-HJ])\s*[.!]?\s*\Z"
 )
 _OPTION_ALONE = re.compile(r"\s*(?i:the\s+)?(?i:option|choice|answer|letter)\s+\(?([A-Ja-j])\)?\s*[.!]?\s*\Z")
@@ -107,7 +111,7 @@ def _only_letter(text: str) -> str | None:
 
 def single_letter(text: str) -> str | None:
     """The letter of a text that is nothing else (`B`, `(b)`, `B.`), upper case."""
-    letter = _LETTER_ALONE.fullmatch(text)
+    letter = _LETTER_ALONE.fullmatch(_DELIMITERS.sub("", text.strip()))
     return None if letter is None else (letter[1] or letter[2]).upper()
 
 

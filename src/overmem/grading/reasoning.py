@@ -20,7 +20,7 @@ _MARK = re.compile(
     re.I,
 )
 """Where reasoning begins and ends, and where an answer begins, in the forms of the common model families."""
-_TAIL = re.compile(r"<\|(?:end_of_solution|return|end|im_end|eot_id|endoftext|END_RESPONSE)\|>", re.I)
+_TAIL = re.compile(r"<\|(?:end_of_solution|return|end|im_end|eot_id|endoftext|END_RESPONSE)\|>|</s>", re.I)
 _HAS_MARK = re.compile(r"</?[A-Za-z|]|\[/?THINK|◁")
 
 
@@ -48,6 +48,7 @@ def split_reasoning(text: str, *, opened: bool = False) -> Response:
     """
     if not opened and not _HAS_MARK.search(text):
         return Response(text, unfinished=False)
+    text = _TAIL.sub("", text)
     start, depth, seen = 0, int(opened), opened
     for mark in _MARK.finditer(text):
         if text[mark.start() - 1 : mark.start()] in ("'", '"', "`"):
@@ -64,7 +65,7 @@ def split_reasoning(text: str, *, opened: bool = False) -> Response:
     answer = text[start:]
     if not seen:
         return Response(answer, unfinished=False)
-    answer = _TAIL.sub("", answer).rstrip()
+    answer = answer.rstrip()
     return Response(re.sub(r"\A[ \t]*(?:\n[ \t]*)*\n", "", answer), unfinished=False)
 
 

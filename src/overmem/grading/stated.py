@@ -17,7 +17,7 @@ _TAGGED = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _TAGS = ("<answer", "<final", "<solution", "<result", "answer]", "answer_start]", "<|begin_of_answer")
-_STATING = ("answer", "result", "solution", "答", "respuesta", "réponse", "risposta", "ответ", "antwort")
+_STATING = ("a:", "ans", "result", "solution", "答", "respuesta", "réponse", "risposta", "ответ", "antwort")
 """Words without which a text states nothing; looking for them first costs little."""
 _THE_ANSWER = r"(?:the )?(?:final )?(?:answer|result|solution)"
 _HEADING = re.compile(
@@ -34,13 +34,14 @@ _HEADING_LINE = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _STATEMENT = re.compile(
-    r"(?:\b(?:answer|result|solution)\b|答案|答え|respuesta|réponse|risposta|ответ|antwort)"
+    r"(?:\b(?:answer|result|solution|ans)\b|^[ \t]*A(?=:[ \t])|答案|答え|respuesta|réponse|risposta|ответ"
+    r"|antwort)"
     r"(?:\s(?:to|for|of|therefore)\b[^.:\n=]{0,60}?)?"
     r"[\s*_#]{0,4}(?:(?:is|are|was|should be|would be|must be|will be|comes? (?:out )?to|equals|becomes"
     r"|es|est|è|ist|lautet)\b"
     r"(?:\s(?:simply|just|thus|then|therefore|indeed|equal to|given by|approximately|about|exactly)\b)?"
     r"[\s*_]{0,4}[:：]?|是|为|は|[:：=])[\s*_]{0,4}(?:\n\s{0,4})?",
-    re.IGNORECASE,
+    re.IGNORECASE | re.MULTILINE,
 )
 _NEGATED = re.compile(r"(?:not\s|n't|wrong|incorrect|correct\b)", re.IGNORECASE)
 _RUNS = re.compile(r"[ \t]{2,}|\n{3,}|([*_#=.-])\1{4,}")

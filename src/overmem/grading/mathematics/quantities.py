@@ -96,7 +96,7 @@ def _is_typed_unit(amount: str, words: str, text: str) -> bool:
         return False
     apart = text[len(amount) : len(amount) + 1] == " "
     known = is_unit(words)
-    return (known and (apart or len(words) > 1)) or (
+    return (known and (apart or len(words) > 1 or not words.isalpha())) or (
         apart and re.match(r"(?:of (?:an? )?)?[A-Za-z]{3}|[\u4e00-\u9fff]", words) is not None
     )
 

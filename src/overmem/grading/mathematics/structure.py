@@ -43,6 +43,9 @@ _AND_OR = re.compile(
 _EITHER = re.compile(r"(?<![A-Za-z\\])or(?![A-Za-z])|\\(?:lor|vee)(?![A-Za-z])")
 _WITHOUT = re.compile(r"(.+?)\s*(?:\\setminus|\\backslash|\\smallsetminus)\s*\\\{(.*)\\\}")
 
+_SUCH_THAT = re.compile(rf"{NAME}\s*(?:\\in\s*\\mathbb\{{?R\}}?\s*)?(?:\||:|\\colon)\s*")
+"""Before the condition of a set: `x \\mid`."""
+
 Kind = Literal["value", "list", "tuple", "set", "matrix", "equation", "region"]
 
 
@@ -140,15 +143,17 @@ def _read_matrix(text: str) -> Structure | None:
 
 
 def _read_group(text: str) -> Structure | None:
-    r"""A tuple, set or interval: `(1,2)`, `\{1,2\}`, `[0,1)`, `\langle 1,2 \rangle`."""
-    for left, right in (("\\{", "\\}"), ("\\langle", "\\rangle"), ("{", "}")):
+    r"""A tuple, set or interval: `(1,2)`, `\{1,2\}`, `[0,1)`, `\{x | x > 3\}`."""
+    for left, right in (("\\{", "\\}"), ("{", "}")):
         if text.startswith(left) and text.endswith(right) and is_whole(text, len(left), len(right)):
             inner = text[len(left) : len(text) - len(right)].strip()
+            if left == "\\{" and (such := _SUCH_THAT.match(inner)):
+                return read_structure(inner[such.end() :])
             parts = tuple(_listed(inner)) or ((inner,) if inner else ())
             if left == "\\{":
                 points = tuple(Interval(part, True, part, True) for part in parts)
                 return Structure("set", text, parts, intervals=points or None)
-            return Structure("tuple" if left == "\\langle" else "list", text, parts, "()")
+            return Structure("list", text, parts)
     if text[:1] not in ("(", "[") or text[-1:] not in (")", "]") or not is_whole(text, 1, 1):
         return None
     brackets, parts = text[0] + text[-1], tuple(_listed(text[1:-1]))

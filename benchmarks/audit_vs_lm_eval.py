@@ -270,7 +270,7 @@ def agreement(theirs, ours, dtype):
 
     In bf16 the nearest of two tokens can change with the shape of a batch, so there it is only told.
     """
-    from overmem.grading.grade import extract_math
+    from overmem.grading.judges import extract_math
 
     pairs = [(text, ours[name][key]) for name, texts in theirs.items() for key, text in texts.items()]
     same = sum(extract_math(a) == extract_math(b) for a, b in pairs)

@@ -29,7 +29,7 @@ _PUBLIC = {
     "reweighted_loss": "overmem.training.reweighted",
     "OverMemorizationMonitor": "overmem.monitor.callback",
     "grade": "overmem.grading.grade",
-    "Grade": "overmem.grading.grade",
+    "Grade": "overmem.grading.judges",
     "load_recipe": "overmem.recipe.schema",
     "load_examples": "overmem.tasks.sources",
     "Example": "overmem.records",

@@ -1,4 +1,7 @@
-"""Graders: what counts as right, held against math-verify where the fast path decides."""
+"""Graders: what counts as right, held against math-verify where the fast path decides.
+
+Covers: overmem.grading.judges, overmem.grading.own_graders
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,9 @@ from hypothesis import strategies as st
 
 from overmem.errors import DataError, GradeError
 from overmem.grading.answers import canonical_answer, last_boxed, number_text, plain_number
-from overmem.grading.grade import CHOICES, extract_choice, extract_math, grade
+from overmem.grading.grade import CHOICES, grade
+from overmem.grading.judges import extract_math
+from overmem.grading.letters import extract_choice
 from overmem.grading.mathematics.equal import _same_plain_number, same_math
 from overmem.records import Example
 from overmem.tasks import Grade, check_gradable, get_grader
@@ -329,6 +334,11 @@ def test_regex() -> None:
     assert grade("=42 a", problem("42"), r"regex:a|=(\d+)") == Grade(None, False)
     assert grade("a:42", problem("42"), r"regex:a:(\d+)").correct
     assert grade("none", problem("42"), r"regex:\d+") == Grade(None, False)
+
+
+def test_answers_that_are_written_otherwise_vote_together() -> None:
+    texts = ["\\boxed{\\frac{1}{2}}", "So $x=\\dfrac12$.", "The answer is ½.", "\\boxed{\\tfrac{1}{2}}"]
+    assert {extract_math(text) for text in texts} == {"\\frac{1}{2}"}
 
 
 def test_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

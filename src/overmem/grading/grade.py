@@ -16,42 +16,21 @@ grader sees the text; docs/grading.md says what each accepts.
 
 from __future__ import annotations
 
-import importlib
-import re
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from overmem.errors import DataError, GradeError
-from overmem.grading.answers import after_marker, canonical_answer, is_sentence, last_boxes
 from overmem.grading.choose import kind_of_answer
 from overmem.grading.code import check_allowed, check_code_example, judge_code, tests_key
-from overmem.grading.exact import find_exact, same_text
-from overmem.grading.final_answer import final_answer
-from overmem.grading.letters import extract_choice, letter_of_option, single_letter
-from overmem.grading.mathematics.equal import MAX_EXPRESSION_CHARS, same_math
+from overmem.grading.judges import Grade as Grade  # part of this module's face, too
+from overmem.grading.judges import judge_choice, judge_exact, judge_math, judge_mixed
+from overmem.grading.own_graders import judge_by_function, judge_by_pattern
 from overmem.grading.reasoning import opens_reasoning, split_reasoning
 from overmem.records import Example
 
 CHOICES = ("math", "exact", "choice", "mixed", "code", "regex:PATTERN", "python:module:function", "none")
 """What `--grader` accepts."""
-MAX_SHORT_CHARS = 60
-"""A text up to this long in which no answer is found is its own answer, such as `all real numbers`."""
-RIGHT_FROM = 0.5
-"""A `python:` grader's score counts as right from here on."""
-
-
-@dataclass(frozen=True)
-class Grade:
-    """The outcome for one generated text."""
-
-    answer: str | None
-    """The answer found, in one spelling so that equal answers vote together; None when none was found."""
-    correct: bool
-    unfinished: bool = False
-    """The text broke off inside its reasoning, before any answer; then it is not correct."""
 
 
 @dataclass(frozen=True)
@@ -146,80 +125,12 @@ def get_grader(name: str) -> Grader:
     if name in _PLAIN:
         return Grader(name, needs_answer=name not in ("none", "code"), judge=_PLAIN[name])
     if kind == "regex" and detail:
-        return Grader(name, needs_answer=True, judge=_regex_judge(detail))
+        return Grader(name, needs_answer=True, judge=judge_by_pattern(detail))
     if kind == "python" and detail:
-        return Grader(name, needs_answer=False, judge=_python_judge(name, detail))
+        return Grader(name, needs_answer=False, judge=judge_by_function(name, detail))
     raise GradeError(
         f"unknown grader `{name}`", expected=", ".join(CHOICES), next_step="`none` measures likelihood only"
     )
-
-
-def extract_math(text: str) -> str | None:
-    """The final answer of a worked solution, in one spelling; None where there is none to compare."""
-    found = final_answer(text)
-    if found is None or len(found) > MAX_EXPRESSION_CHARS:
-        return None
-    return canonical_answer(found) or None
-
-
-def _judge_math(text: str, example: Example) -> Grade:
-    """By its mathematics; a reference in words, or a letter, by its text."""
-    gold, found = _bare(example.answer or ""), final_answer(text)
-    if found is not None and len(found) > MAX_EXPRESSION_CHARS:
-        found = None
-    elif found is None and len(text) <= MAX_SHORT_CHARS and "\n" not in text.strip():
-        found = text.strip() or None
-    answer = canonical_answer(found) or None if found else None
-    if found is not None and (same_math(gold, found) or _is_each_of_several(text, gold)):
-        return Grade(answer, True)
-    kind = kind_of_answer(gold)
-    if kind == "choice" and extract_choice(text) == single_letter(gold):
-        return Grade(canonical_answer(gold), True)
-    if kind == "exact" and (said := find_exact(text, gold)) is not None and same_text(gold, said):
-        return Grade(canonical_answer(gold), True)
-    if is_sentence(gold) and found is not None:  # `3 + 4 = 7, so Tom has 7 apples.` as an answer
-        stated = final_answer(gold)
-        return Grade(answer, stated is not None and same_math(stated, found))
-    return Grade(answer, False)
-
-
-def _bare(gold: str) -> str:
-    """A reference without the marks that show it: all of several boxes, else what follows `####`."""
-    return ", ".join(last_boxes(gold)) or after_marker(gold) or gold
-
-
-def _is_each_of_several(text: str, gold: str) -> bool:
-    """Whether a text boxes one answer in several forms, each of them right."""
-    boxes = last_boxes(text)
-    return len(boxes) > 1 and all(same_math(gold, box) for box in boxes)
-
-
-def _judge_exact(text: str, example: Example) -> Grade:
-    gold = _bare(example.answer or "").strip()
-    answer = find_exact(text, gold)
-    if answer is not None and same_text(gold, answer):
-        return Grade(gold, True)
-    return Grade(answer, False)
-
-
-def _judge_choice(text: str, example: Example) -> Grade:
-    gold = single_letter(_bare(example.answer or ""))
-    if gold is None:
-        return _judge_mixed(text, example)
-    answer = extract_choice(text)
-    if answer is None and (said := find_exact(text, "")) is not None:
-        answer = letter_of_option(said, _prompt_text(example))
-    return Grade(answer, answer == gold)
-
-
-def _prompt_text(example: Example) -> str:
-    if isinstance(example.prompt, str):
-        return example.prompt
-    return "\n".join(str(message.get("content", "")) for message in example.prompt)
-
-
-def _judge_mixed(text: str, example: Example) -> Grade:
-    return _PLAIN[kind_of_answer(example.answer)](text, example)
 
 
 def _judge_unallowed_code(text: str, example: Example) -> Grade:
@@ -236,80 +147,13 @@ def _judge_none(text: str, example: Example) -> Grade:
 
 
 _PLAIN: dict[str, Callable[[str, Example], Grade]] = {
-    "math": _judge_math,
-    "exact": _judge_exact,
-    "choice": _judge_choice,
-    "mixed": _judge_mixed,
+    "math": judge_math,
+    "exact": judge_exact,
+    "choice": judge_choice,
+    "mixed": judge_mixed,
     "code": _judge_unallowed_code,
     "none": _judge_none,
 }
-
-
-def _regex_judge(pattern: str) -> Callable[[str, Example], Grade]:
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise GradeError("the grader's pattern does not compile", got=pattern, expected=str(error)) from error
-
-    def judge(text: str, example: Example) -> Grade:
-        found: str | None = None
-        for match in compiled.finditer(text):
-            groups = [group for group in match.groups() if group is not None]
-            found = (groups[0] if groups else None) if compiled.groups else match[0]
-        answer = None if found is None else found.strip() or None
-        gold = (example.answer or "").strip()
-        same = answer is not None and (answer == gold or canonical_answer(answer) == canonical_answer(gold))
-        return Grade(answer, same)
-
-    return judge
-
-
-def _python_judge(name: str, detail: str) -> Callable[[str, Example], Grade]:
-    function = _find_function(name, detail)
-
-    def judge(text: str, example: Example) -> Grade:
-        try:
-            result = function(text, example)
-        except Exception as error:
-            raise GradeError(
-                f"the grader `{name}` failed on row `{example.id}`",
-                got=f"{type(error).__name__}: {error}",
-                next_step="make the function return False for text it cannot read",
-            ) from error
-        if isinstance(result, Grade):
-            return result
-        if isinstance(result, bool | int | float):
-            return Grade(None, bool(result >= RIGHT_FROM))
-        raise GradeError(
-            f"the grader `{name}` returned {type(result).__name__}",
-            got=repr(result)[:100],
-            expected="bool, a score from 0 to 1, or overmem.tasks.Grade",
-        )
-
-    return judge
-
-
-def _find_function(name: str, detail: str) -> Callable[[str, Example], Any]:
-    module_name, _, function_name = detail.partition(":")
-    if not module_name or not function_name:
-        raise GradeError(f"malformed grader `{name}`", expected="python:module:function")
-    here = "" not in sys.path
-    if here:  # a console script does not look in the working folder, where the user's module usually lies
-        sys.path.insert(0, "")
-    try:
-        function = getattr(importlib.import_module(module_name), function_name, None)
-    except Exception as error:
-        raise GradeError(
-            f"cannot import the module of grader `{name}`",
-            got=f"{type(error).__name__}: {error}",
-            next_step="run from the folder that holds the module, or set PYTHONPATH",
-        ) from error
-    finally:
-        if here:
-            sys.path.remove("")
-    if not callable(function):
-        raise GradeError(f"`{module_name}` has no function `{function_name}`", got=type(function).__name__)
-    return function  # type: ignore[no-any-return]
 
 
 def _check_letters(examples: Sequence[Example]) -> None:

@@ -47,11 +47,16 @@ _LOOKS_BACK = re.compile(
 )
 _REMARK = re.compile(
     r"\((?=[^()]*\b(?:since|because|as|check|see|from|by|using|note|i\.e\.)\b)[^()]*\)|\((?=[^()]*[a-z]{3})[^()\d]*\)"
+    r"|(?<=\d) \([-\d\s+*/=×.]+\)"
 )
 """A remark in brackets, no part of an answer."""
 _LATER_CLAUSE = re.compile(
     r"\b(?:so|thus|hence|therefore|which (?:is|gives|makes|means))\b[^$]*\d[^$]*\Z", re.IGNORECASE
 )
+_RESULT = re.compile(
+    r"(?P<said>.*=\s*[$€£]?[-\u2212]?\d[\d.,/]*)(?![\d.,/]*\s*[-+*/^=×÷])[^=,;:→⇒]*\Z", re.DOTALL
+)
+"""A computation with its result, and words that go on with the sentence."""
 _SAID_LAST = re.compile(r"\b(?:is|are|equals?|be|becomes|gives|at|was|get|have|find|obtain)\s+")
 _CLAUSE_END = re.compile(
     r"(?<=[^\d\s][.!?。])\s+|(?<=\d[.!?])\s+(?=[A-Z])"
@@ -158,7 +163,7 @@ def _alone(text: str) -> str | None:
     steps = _STEPS.fullmatch(text)
     if steps and not all(is_name(part.partition("=")[0].strip()) for part in steps["steps"].split(",")):
         text = steps["last"]
-    arithmetic = re.fullmatch(r"[-\d\s.,+*/=a-z]+ [-+*/=] \S+", text)
+    arithmetic = re.fullmatch(r"[-\d\s.,+*=]+ [-+*=] \S+", text)
     return text if not arithmetic and _is_value(text) and not _has_words(text) else None
 
 
@@ -180,7 +185,9 @@ def _concluded(text: str) -> str | None:
         if spans := [span for span in _spans(sentence) if _is_value(span)]:
             later = _LATER_CLAUSE.search(sentence[sentence.rfind(spans[-1]) + len(spans[-1]) :])
             return (last_number(later[0]) if later else None) or _together(sentence) or spans[-1]
-        if found := _expression_at_the_end(sentence) or _with_unit(last_number(sentence), sentence):
+        result = _RESULT.search(sentence)
+        said = result["said"] if result else sentence
+        if found := _expression_at_the_end(said) or _with_unit(last_number(said), sentence):
             number = number or found
             if _CONCLUDES.search(sentence) or not has_math:
                 return number

@@ -55,7 +55,7 @@ def judge_math(text: str, example: Example) -> Grade:
     if found is not None and (same_math(gold, found) or _is_each_of_several(text, gold)):
         return Grade(answer, True)
     kind = kind_of_answer(gold)
-    if kind == "choice" and extract_choice(text) == single_letter(gold):
+    if kind == "choice" and not spell(gold).islower() and extract_choice(text) == single_letter(gold):
         return Grade(canonical_answer(gold), True)
     if kind == "exact" and (said := find_exact(text, gold)) is not None and same_text(gold, said):
         return Grade(canonical_answer(gold), True)
@@ -66,7 +66,7 @@ def judge_math(text: str, example: Example) -> Grade:
 
 
 def _spelled(answer: str) -> str | None:
-    """One spelling for answers that vote: a number as `canonical_answer` has it, else LaTeX without a name."""
+    """One spelling for answers that vote: a number as `canonical_answer` has it, LaTeX without a name."""
     text = canonical_answer(answer)
     if plain_number(text) is not None or is_sentence(text):
         return text

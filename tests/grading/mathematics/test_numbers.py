@@ -85,6 +85,7 @@ def test_bases() -> None:
 def test_clock() -> None:
     assert read_clock("2:30 pm") == ("2:30", "p")
     assert read_clock("02:30") == ("2:30", "")
+    assert read_clock("11\\text{ a.m.}") == read_clock("11:00 AM") == ("11:00", "a")
     assert read_clock("3:4") is None
 
 

@@ -245,6 +245,8 @@ def _same_values(gold: str, answer: str) -> bool:
     time, other = read_clock(gold), read_clock(answer)
     if time is not None and other is not None:
         return time[0] == other[0] and (time[1] == other[1] or not time[1] or not other[1])
+    if time is not None or other is not None:
+        return False
     left, right = read_quantity(gold), read_quantity(answer)
     ratio = unit_ratio(left.unit, right.unit)
     if ratio is None:

@@ -154,10 +154,11 @@ def read_based(text: str) -> tuple[int, int] | None:
 
 def read_clock(text: str) -> tuple[str, str] | None:
     """(hours and minutes, half of the day) of a time, `("2:30", "p")`; the half is empty if none is said."""
-    found = re.fullmatch(
-        r"0?(\d{1,2}:\d{2})\s*(?:\\text\{\s*)?([ap])?\.?\s?(?:m\.?)?\s*\}?", text.strip(), re.IGNORECASE
-    )
-    return (found[1], (found[2] or "").lower()) if found else None
+    half = re.search(r"(?:\\text\{)?\s*([ap])\.?\s?m\.?\s*\}?\Z", text.strip(), re.IGNORECASE)
+    time = re.fullmatch(r"0?(\d{1,2})(:\d{2})?\s*", text.strip()[: half.start()] if half else text.strip())
+    if time is None or not (half or time[2]):
+        return None
+    return f"{time[1]}{time[2] or ':00'}", half[1].lower() if half else ""
 
 
 def _decimal(text: str) -> Fraction:

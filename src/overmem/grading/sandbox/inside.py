@@ -88,7 +88,7 @@ def assemble(prefix: str, code: str, entry_point: str) -> str | None:
         return alone
     if alone is not None and entry_point and any(defines(node, entry_point) for node in parse(alone).body):
         return alone if parsable_lines(prefix) is None else f"{prefix}\n\n{alone}"
-    return parsable_lines(prefix + code, after=prefix)
+    return parsable_lines(prefix + code, after=prefix) or parsable_lines(prefix + spaced(code), after=prefix)
 
 
 def defines(node: Any, name: str) -> bool:
@@ -97,6 +97,12 @@ def defines(node: Any, name: str) -> bool:
     return getattr(node, "name", None) == name or any(
         getattr(target, "id", None) == name for target in targets
     )
+
+
+def spaced(code: str) -> str:
+    """Code indented with four spaces for each tab, to go on with a prompt that is indented so."""
+    lines = code.split("\n")
+    return "\n".join(" " * 4 * (len(line) - len(line.lstrip("\t"))) + line.lstrip("\t") for line in lines)
 
 
 def parsable_lines(source: str, after: str = "") -> str | None:

@@ -1,40 +1,16 @@
-"""Code tasks: how code is found in answers, and leave to run it."""
+"""Code tasks: leave to run them, and answers that are run."""
 
 from __future__ import annotations
 
 import pytest
 
 from overmem.errors import DataError, GradeError
-from overmem.grading.find_code import find_code
 from overmem.grading.grade import grade, grading_key
 from overmem.perturbations import VARIANTS, perturb
 from overmem.records import Example
 from overmem.synthetic import pocketcode
 from overmem.tasks import check_gradable, get_grader, load_examples
 from tests.helpers.code import HUMANEVAL, right, sandboxed, write
-
-
-@pytest.mark.parametrize(
-    ("text", "code"),
-    [
-        ("    return 1\n", "    return 1\n"),
-        ("So:\n```python\na = 1\n```\nThat is it.", "a = 1\n"),
-        ("```python\na = 1\n```\nor better\n```python\na = 2\n```", "a = 2\n"),
-        ("```python\na = 1\n```\nIt prints\n```\n1\n```", "a = 1\n"),
-        ("```\na = 1\n```\n```bash\nrm x\n```", "a = 1\n"),
-        ("```py\na = 1\nb = ", "a = 1\nb = "),
-        ("~~~python\na = '''```'''\n~~~", "a = '''```'''\n"),
-        ("````python\n'''\n```\n'''\n````", "'''\n```\n'''\n"),
-        ("```python\n```", ""),
-        ("```", ""),
-        ("    return 1\n```\n", "    return 1\n"),
-        ("    return 1\n```\nIt returns one.", "    return 1\n"),
-        ("def f():\n    return 1\n```\nSo `f` is done.", "def f():\n    return 1\n"),
-        ("So:\n```\na = 1\nb = ", "a = 1\nb = "),
-    ],
-)
-def test_code_is_found_in_what_surrounds_it(text, code):
-    assert find_code(text) == code
 
 
 def test_code_runs_only_where_it_is_allowed(tmp_path):
@@ -93,3 +69,27 @@ def test_the_function_is_run_not_its_example_of_use():
     answer = f"```python\n{FUNCTION}```\nUse:\n```python\nprint(add(1, 2))\n```"
     example = Example("x", "q", "c", meta={"tests": "assert add(1, 2) == 3"})
     assert grade(answer, example, "code", allow_code_execution=True).correct
+
+
+HEAD = 'def add(a, b):\n    """Add."""\n'
+
+
+@sandboxed
+@pytest.mark.parametrize(
+    ("text", "prefix", "correct"),
+    [
+        (f"<think>def add(a, b): return 0</think>\n```python\n{FUNCTION}```", "", True),
+        ("<think>I would write def add(a, b)", "", False),
+        ("add = lambda a, b: a + b", "", True),
+        ("    return a + b\n", HEAD, True),
+        ("<think>sum</think>\n    return a + b\n", HEAD, True),
+        ("\treturn a + b\n", HEAD, True),
+        ("add = lambda a, b: a + b", HEAD, True),
+        ("    return a - b\n", HEAD, False),
+    ],
+)
+def test_answers_that_are_run(text, prefix, correct):
+    meta = {"tests": "assert add(1, 2) == 3", "prefix": prefix, "entry_point": "add"}
+    assert (
+        grade(text, Example("x", "q", "c", meta=meta), "code", allow_code_execution=True).correct is correct
+    )

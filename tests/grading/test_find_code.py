@@ -75,6 +75,29 @@ def test_what_goes_on_with_the_prompt_is_left_as_it_is():
         assert find_code(body, {"add"}) == body
 
 
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("    return 1\n", "    return 1\n"),
+        ("So:\n```python\na = 1\n```\nThat is it.", "a = 1\n"),
+        ("```python\na = 1\n```\nor better\n```python\na = 2\n```", "a = 2\n"),
+        ("```python\na = 1\n```\nIt prints\n```\n1\n```", "a = 1\n"),
+        ("```\na = 1\n```\n```bash\nrm x\n```", "a = 1\n"),
+        ("```py\na = 1\nb = ", "a = 1\nb = "),
+        ("~~~python\na = '''```'''\n~~~", "a = '''```'''\n"),
+        ("````python\n'''\n```\n'''\n````", "'''\n```\n'''\n"),
+        ("```python\n```", ""),
+        ("```", ""),
+        ("    return 1\n```\n", "    return 1\n"),
+        ("    return 1\n```\nIt returns one.", "    return 1\n"),
+        ("def f():\n    return 1\n```\nSo `f` is done.", "def f():\n    return 1\n"),
+        ("So:\n```\na = 1\nb = ", "a = 1\nb = "),
+    ],
+)
+def test_code_is_found_in_what_surrounds_it(text, code):
+    assert find_code(text) == code
+
+
 @given(st.text(st.sampled_from("`~ \n[BEGIN]</answer>defpython=():x"), max_size=80))
 def test_no_text_breaks_it(text):
     assert isinstance(find_code(text, {"f"}), str)

@@ -74,7 +74,7 @@ _MATH_WORD = re.compile(
     r"sqrt|frac|sin|cos|tan|log|exp|and|text|inf|infty|infinity|base|mod|max|min|gcd|lcm", re.IGNORECASE
 )
 _SHORT_WORDS = re.compile(
-    r"\\[A-Za-z]+|\b(?:and|or|base|sqrt|pi|sin|cos|tan|log|ln|inf|infinity)\b|(?<=\d)\s?[ap]m\b",
+    r"\\[A-Za-z]+|(?<![A-Za-z])(?:and|or|base|sqrt|pi|sin|cos|tan|log|ln|inf|infinity)(?![A-Za-z])|(?<=\d)\s?[ap]m\b",
     re.IGNORECASE,
 )
 _EXPRESSION = re.compile(r"[(\[{^√π=<>:]|\\|\d,\s+(?:and\s+)?[-\u2212\d]|\d\s+and\s+[-\u2212\d]")

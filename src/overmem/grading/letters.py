@@ -17,6 +17,8 @@ _OPTION_WORD = (
     r"(?:the\s+)?(?:(?:correct|right|best)\s+)?(?:option|choice|answer|letter|statement|opción|option|opzione|alternativa"
     r"|Option|选项|選項|letra|lettre|buchstabe)"
 )
+_SEVERAL = r"(?!\s*(?:[、/&+]\s*[A-J]\b|,\s*[A-J]\s*(?:[.。]|\Z)))"
+"""One of several letters is no answer to a question that has one."""
 _LETTER = (
     r"(?:([A-HJ](?![A-Za-z0-9_]|['\u2019]\w)|I(?!\w|['\u2019]\w|\s+[a-z]))"
     r"|([a-j])(?=\s*(?:[)\].,;:*$}`]|\n|$)))"
@@ -40,7 +42,7 @@ _STATED = re.compile(
     rf"|\b(?i:final|(?:correct|right|best)\s+\w+)\s*(?::|(?i:is)\s)\s*(?:(?i:{_OPTION_WORD})\s*)?"
     rf"|\b(?i:choose|chose|pick|picked|select|selected|go\s+with|going\s+with|elijo|choisis|wähle)\s+(?:(?i:{_OPTION_WORD})\s*)?"
     r"|(?:故选|應選|应选|選擇|选择|所以选|因此选|答选|选|選)(?:项)?\s*[:：]?\s*)"
-    rf"{_WRAP}{_LETTER}"
+    rf"{_WRAP}{_LETTER}{_SEVERAL}"
 )
 _CALLED_RIGHT = re.compile(
     r"(?:[(\[（]([A-Ja-j])[)\]）](?:[^.;\n]{0,60}?)|(?<![\w'])\**([A-HJ])(?![\w'])\**(?:[:.)]\s*[^.;\n]{0,60}?)?)"
@@ -54,7 +56,7 @@ _BOLD = re.compile(
 )
 _BRACKETED = re.compile(r"[(（]([A-J])[)）]|\b(?i:option|choice|answer)\s+\(([a-j])\)")
 _SO = re.compile(
-    r"\b(?i:so|thus|hence|therefore|but|must be|leaves?|leaving)\b[,:]?\s+"
+    r"(?:\b(?i:so|thus|hence|therefore|but|must be|leaves?|leaving)\b[,:]?|[a-z]{3},)\s+"
     r"(?i:it(?:'s| is| must be)\s+)?(?i:only\s+)?([A-HJ])\s*[.!]?\s*\Z"
 )
 _OPTION_ALONE = re.compile(r"\s*(?i:the\s+)?(?i:option|choice|answer|letter)\s+\(?([A-Ja-j])\)?\s*[.!]?\s*\Z")

@@ -5,6 +5,8 @@ Covers: overmem.grading.mathematics.engine_worker
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -59,6 +61,20 @@ def test_a_machine_without_math_verify_says_so(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(GradeError, match="cannot start"):
         engine.verify("1", "2")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_process_starts_its_own() -> None:
+    code = (
+        "import os; from overmem.grading.mathematics import engine\n"
+        "assert engine.verify('1', '\\\\frac{2}{2}')\n"
+        "engine._LOCK.acquire()\n"
+        "child = os.fork()\n"
+        "if not child: os._exit(0 if engine.verify('2', '\\\\frac{4}{2}') else 1)\n"
+        "engine._LOCK.release()\n"
+        "assert os.waitpid(child, 0)[1] == 0 and engine.verify('3', '\\\\frac{6}{2}')\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=100)
 
 
 def test_values_decide() -> None:

@@ -129,3 +129,13 @@ def _worker() -> _Worker:
 def _close() -> None:
     if _current is not None:
         _current.close()
+
+
+def _unlock_in_child() -> None:
+    """A process that was forked while another thread compared would wait for that thread for ever."""
+    global _LOCK
+    _LOCK = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock_in_child)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 OPENING, CLOSING = "([{", ")]}"
-_INDEX = r"(?:_(?:\{[^{}]*\}|\w))?"
+_INDEX = r"(?:_(?:\{[^{}]*(?:\{[^{}]*\})?[^{}]*\}|\w|\\[A-Za-z]+\s?))?"
 NAME = (
     rf"(?:[a-zA-Z]{_INDEX}'*|\\(?!frac|sqrt|pi|infty|text|begin|log|ln|sin|cos|tan)[a-zA-Z]+{_INDEX}"
     rf"|\\text\{{[^{{}}]*\}}{_INDEX})"
@@ -30,7 +30,7 @@ def is_name(text: str) -> bool:
 
 def base_name(text: str) -> str:
     """A name without its index and argument: solutions `x_1` and `x_2` are values of x."""
-    return re.sub(r"_(?:\{[^{}]*\}|\w)|(?<=\w)\(.*\)|[\s|{}]", "", text)
+    return re.sub(r"_(?:\{[^{}]*\}|\w|\\[A-Za-z]+)|(?<=\w)\(.*\)|[\s|{}]", "", text)
 
 
 def has_letters(text: str) -> bool:

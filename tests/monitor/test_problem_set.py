@@ -38,3 +38,11 @@ def test_few_problems_stay_as_they_are():
     examples = [Example(f"p{i}", "q", "a", "1") for i in range(20)]
     few = choose_problems(examples, None, limit=64, answers=0, grader=None, seed=0)
     assert len(fit(few, 3, seed=0).val) == 20
+
+
+def test_problems_without_an_answer_are_read_but_not_asked():
+    examples = [Example(str(i), f"What is {i}?", f"It is {i}.", str(i) if i % 2 else None) for i in range(80)]
+    chosen = choose_problems(examples, None, limit=64, answers=32, grader=None, seed=0)
+    assert chosen.grader == "math" and chosen.answers == 32 and len(chosen.val) == 64
+    assert all(example.answer is not None for example in chosen.val[:32])
+    assert any(example.answer is None for example in chosen.val[32:])

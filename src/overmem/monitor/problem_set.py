@@ -11,7 +11,7 @@ import numpy as np
 
 from overmem.auditing.problems import subset
 from overmem.errors import DataError
-from overmem.grading.choose import choose_grader
+from overmem.grading.choose import choose_grader, gradable
 from overmem.grading.grade import check_gradable, grade
 from overmem.models.batches import plan_batches
 from overmem.models.generation import generate
@@ -90,13 +90,16 @@ def choose_problems(
             expected=f"0, or at least {MIN_PROBLEMS}",
         )
     examples, own_grader = _examples(val, "val")
-    asked = _subset(examples, min(answers, len(examples)), seed) if answers else []
+    can_be_graded = gradable(grader or own_grader, examples)
+    graded = [example for example, can in zip(examples, can_be_graded, strict=True) if can]
+    asked = _subset(graded, min(answers, len(graded)), seed) if answers else []
     known = {example.id for example in asked}
-    rest = [example for example in _subset(examples, max(limit, answers), seed) if example.id not in known]
+    others = [example for example in _subset(examples, max(limit, answers), seed) if example.id not in known]
+    rest = others[: max(limit, answers) - len(asked)]
     if answers and (grader or own_grader) == "none":
         raise DataError(
             "answers are asked for, and the val data have none to compare with",
-            expected="an answer in every val row, or answers=0",
+            expected="val rows with answers, or answers=0",
         )
     if answers:
         check_gradable(grader or own_grader, asked, allow_code_execution=allow_code_execution)

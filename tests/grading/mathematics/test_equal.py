@@ -1,6 +1,7 @@
 """What is the same mathematics and what is not, by kind; and that nothing a model writes hangs or raises.
 
-Covers: overmem.grading.mathematics.structure, overmem.grading.mathematics.regions
+Covers: overmem.grading.mathematics.structure, overmem.grading.mathematics.regions,
+overmem.grading.mathematics.values
 """
 
 from __future__ import annotations

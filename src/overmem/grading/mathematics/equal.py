@@ -12,22 +12,13 @@ from decimal import Decimal
 from functools import lru_cache
 
 from overmem.grading.answers import plain_number
-from overmem.grading.mathematics.engine import verify
 from overmem.grading.mathematics.latex import spell, squeeze
 from overmem.grading.mathematics.names import base_name, has_letters, is_name, split
-from overmem.grading.mathematics.numbers import (
-    Number,
-    read_based,
-    read_clock,
-    read_decimal_comma,
-    read_number,
-    same_number,
-)
-from overmem.grading.mathematics.quantities import Quantity, read_quantity
+from overmem.grading.mathematics.numbers import read_based, read_decimal_comma, read_number, same_number
+from overmem.grading.mathematics.quantities import read_quantity
 from overmem.grading.mathematics.regions import Interval
-from overmem.grading.mathematics.safe_powers import is_safe
 from overmem.grading.mathematics.structure import Structure, read_structure
-from overmem.grading.mathematics.units import unit_ratio
+from overmem.grading.mathematics.values import is_same_to_math_verify, same_values
 
 MAX_EXPRESSION_CHARS = 250
 """Longer answers are compared as text alone: they are prose, and cost seconds."""
@@ -37,8 +28,6 @@ MAX_DEPTH = 4
 _EXACT_DIGITS = 15
 _CLEAR_DIFFERENCE = Decimal("0.00001")
 _APPROXIMATELY = re.compile(r"\\approx(?![A-Za-z])|\\simeq(?![A-Za-z])")
-_WORDS_ALONE = re.compile(r"(?=.*[^\W\d_]{2})[^\W\d_](?:[^\d\\^=<>+*/_$|()-]|(?<=\w)-(?=\w))*")
-_DEGREES_OF = re.compile(r"(\\(?:sin|cos|tan|cot|sec|csc)\s*\(?\s*)([0-9.]+)\s*\^\\circ")
 
 
 def same_math(gold: str, answer: str) -> bool:
@@ -119,7 +108,7 @@ def _same_structures(gold: Structure, answer: Structure, depth: int) -> bool:
     if "matrix" in kinds:
         return _same_matrices(gold, answer, depth)
     if kinds == {"value"}:
-        return _same_values(gold.text, answer.text)
+        return same_values(gold.text, answer.text)
     return _is_decimal_comma(gold, answer) or _same_collections(gold, answer, depth)
 
 
@@ -185,10 +174,10 @@ def _same_regions(gold: Structure, answer: Structure, depth: int) -> bool:
     if gold.variable and answer.variable and squeeze(gold.variable) != squeeze(answer.variable):
         return False
     if gold.intervals is None or answer.intervals is None:
-        return "region" in (gold.kind, answer.kind) and _ask(gold.text, answer.text)
+        return "region" in (gold.kind, answer.kind) and is_same_to_math_verify(gold.text, answer.text)
     left, right = list(gold.intervals), list(answer.intervals)
     if len(left) != len(right):
-        return _ask(gold.text, answer.text)
+        return is_same_to_math_verify(gold.text, answer.text)
     for interval in left:
         found = next((other for other in right if _same_interval(interval, other, depth)), None)
         if found is None:
@@ -216,7 +205,7 @@ def _same_equations(gold: Structure, answer: Structure, depth: int) -> bool:
             return True
         if left.strip().startswith("("):
             return False
-    return _ask(gold.text, answer.text)
+    return is_same_to_math_verify(gold.text, answer.text)
 
 
 def _same_as_named(gold: Structure, answer: Structure, depth: int) -> bool:
@@ -231,64 +220,14 @@ def _same_as_named(gold: Structure, answer: Structure, depth: int) -> bool:
 def _same_matrices(gold: Structure, answer: Structure, depth: int) -> bool:
     """Entry by entry; a column and a tuple are one vector, and sums of matrices are computed."""
     if "value" in (gold.kind, answer.kind):
-        return "\\begin{" in gold.text and "\\begin{" in answer.text and _ask(gold.text, answer.text)
+        return (
+            "\\begin{" in gold.text
+            and "\\begin{" in answer.text
+            and is_same_to_math_verify(gold.text, answer.text)
+        )
     columns = [side.columns if side.kind == "matrix" else 1 for side in (gold, answer)]
     vectors = all(side.kind in ("tuple", "matrix") for side in (gold, answer))
     if not vectors or columns[0] != columns[1] or len(gold.parts) != len(answer.parts):
         return False
     pairs = zip(gold.parts, answer.parts, strict=True)
     return all(_same(spell(left), spell(right), depth - 1) for left, right in pairs)
-
-
-def _same_values(gold: str, answer: str) -> bool:
-    """Two single values, with units, currency and percent signs."""
-    time, other = read_clock(gold), read_clock(answer)
-    if time is not None and other is not None:
-        return time[0] == other[0] and (time[1] == other[1] or not time[1] or not other[1])
-    if time is not None or other is not None:
-        return False
-    left, right = read_quantity(gold), read_quantity(answer)
-    ratio = unit_ratio(left.unit, right.unit)
-    if ratio is None:
-        return False
-    first, second = _number(left, right), _number(right, left)
-    if first is not None and second is not None:
-        scaled = Number(second.value * ratio, second.places)
-        return _same_shares(first, left.percent, scaled, right.percent)
-    if _WORDS_ALONE.fullmatch(gold) or _WORDS_ALONE.fullmatch(answer):
-        return _words(gold) == _words(answer)
-    if left.multiplier != right.multiplier or ratio != 1:
-        return False
-    if squeeze(left.amount) == squeeze(right.amount):
-        return left.percent or not right.percent
-    return _ask(*(f"{side.amount}\\%" if side.percent else side.amount for side in (left, right)))
-
-
-def _number(side: Quantity, other: Quantity) -> Number | None:
-    """The number of a quantity; written with a decimal comma where the other side is a number without."""
-    number = read_number(side.amount)
-    if number is None and read_number(other.amount) is not None:
-        number = read_decimal_comma(side.amount)
-    return number and Number(number.value * side.multiplier, number.places)
-
-
-def _same_shares(gold: Number, gold_percent: bool, answer: Number, answer_percent: bool) -> bool:
-    """Numbers of which one may be a percentage: `50%` is 0.5, and 50 where the sign was left out.
-
-    A reference below one without the sign is a share, so that `0.5%` is not 0.5.
-    """
-    if gold_percent == answer_percent:
-        return same_number(gold, answer)
-    percentage, plain = (gold, answer) if gold_percent else (answer, gold)
-    if same_number(Number(percentage.value / 100, 0), plain):
-        return True
-    return (gold_percent or abs(plain.value) >= 1) and same_number(percentage, plain)
-
-
-def _words(text: str) -> str:
-    return re.sub(r"[^\w]+", " ", re.sub(r"\\text|\\ |[{}]", " ", text)).strip().casefold()
-
-
-def _ask(gold: str, answer: str) -> bool:
-    sides = [_DEGREES_OF.sub(r"\1(\\frac{\2 \\pi}{180})", text) for text in (gold, answer)]
-    return all(map(is_safe, sides)) and verify(*sides)

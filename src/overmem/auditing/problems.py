@@ -21,7 +21,8 @@ from overmem.perturbations import VARIANTS, pair_variant, perturb_all
 from overmem.records import Example
 from overmem.tasks import sources
 from overmem.tasks.rendered import Rendered, data_fingerprint, fingerprint
-from overmem.tasks.template import Template, render
+from overmem.tasks.rendering import render
+from overmem.tasks.template import Template
 
 OOD, REFERENCES = "ood/", "references/"
 """Prefixes of the names of OOD sets, and of references in other styles."""
@@ -281,7 +282,7 @@ def problems_of(
         rendered=rendered,
         shas=tuple(fingerprint(item) for item in rendered),
         fingerprint=data_fingerprint(rendered),
-        longest_completion=max(len(item.completion_ids) for item in rendered),
+        longest_completion=max(len(item.answer_ids) for item in rendered),
         allow_code_execution=options.allow_code_execution,
     )
 

@@ -20,7 +20,8 @@ from overmem.models.stop_tokens import end_of_completion, stop_ids
 from overmem.records import Example
 from overmem.tasks.rendered import Rendered, check_all_fit, check_vocab, data_fingerprint
 from overmem.tasks.sources import default_grader, load_examples
-from overmem.tasks.template import Template, render
+from overmem.tasks.rendering import render
+from overmem.tasks.template import Template
 from overmem.verdict.judge import MIN_PROBLEMS
 from overmem.verdict.live import Point, TokenRow
 
@@ -59,7 +60,7 @@ class ProblemSet:
     @property
     def n_tokens(self) -> list[int]:
         """Completion tokens of each val problem."""
-        return [len(item.completion_ids) for item in self.val]
+        return [sum(item.scored_mask) for item in self.val]
 
 
 def choose_problems(
@@ -231,14 +232,14 @@ def _score(problem_set: ProblemSet, model: Any, on_scored: Callable[[float], Non
 
 def _answer(problem_set: ProblemSet, model: Any) -> tuple[float, ...]:
     asked, examples = problem_set.val[: problem_set.problems.answers], problem_set.problems.val
-    new = max(64, 2 * max((len(item.completion_ids) for item in problem_set.val), default=0))
+    new = max(64, 2 * max((len(item.answer_ids) for item in problem_set.val), default=0))
     context = context_length(model)
     correct: dict[int, float] = {}
-    for batch in plan_batches([len(item.prompt_ids) + new for item in asked], BATCH_TOKENS):
-        longest = max(len(asked[i].prompt_ids) for i in batch)
+    for batch in plan_batches([len(item.question_ids) + new for item in asked], BATCH_TOKENS):
+        longest = max(len(asked[i].question_ids) for i in batch)
         answers = generate(
             model,
-            [asked[i].prompt_ids for i in batch],
+            [asked[i].question_ids for i in batch],
             problem_set.tokenizer,
             stops=stop_ids(model, problem_set.tokenizer, problem_set.end_of_completion),
             max_new_tokens=new if context is None else max(1, min(new, context - longest)),

@@ -8,7 +8,8 @@ from overmem.tasks.files import read_examples
 from overmem.tasks.rendered import Rendered, check_fits, check_vocab, data_fingerprint, fingerprint, preview
 from overmem.tasks.shapes import Shape
 from overmem.tasks.sources import LoadedData, load_examples
-from overmem.tasks.template import Template, render
+from overmem.tasks.rendering import render
+from overmem.tasks.template import Template
 
 __all__ = [
     "Grade",

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from overmem.errors import DataError
 from overmem.grading.answers import after_marker, canonical_answer, plain_number
-from overmem.records import Example, Message
-from overmem.tasks.fields import read_messages, read_text
+from overmem.records import Example
+from overmem.tasks.conversations import Content, read_chat, read_pair
+from overmem.tasks.fields import read_text
+from overmem.tasks.tokenized import is_tokenized, read_tokenized
 
 Row = Mapping[str, Any]
-Prompt = str | tuple[Message, ...]
 
 MAX_ANSWER_CHARS = 100
 """A one-line `answer` column up to this long is its own final answer; longer ones are solutions."""
@@ -56,12 +58,12 @@ class Shape:
 class _Reader:
     name: str
     required: tuple[str, ...]
-    read: Callable[[Row, str], tuple[Prompt, str]]
+    read: Callable[[Row, str], Content]
     prompt: str
     completion: str
 
 
-def examples_from_rows(rows: Iterable[tuple[str, object]], source: str) -> tuple[list[Example], Shape]:
+def examples_from_rows(rows: Iterable[tuple[str, object]], source: str) -> tuple[list[Example], Shape | str]:
     """Read every row in the shape of the first one.
 
     Args:
@@ -75,6 +77,7 @@ def examples_from_rows(rows: Iterable[tuple[str, object]], source: str) -> tuple
     Raises:
         DataError: no rows, an unknown shape, a row that does not fit it, or two rows with one id.
     """
+    rows = iter(rows)
     examples: list[Example] = []
     seen: dict[str, str] = {}
     numbered = True
@@ -83,6 +86,8 @@ def examples_from_rows(rows: Iterable[tuple[str, object]], source: str) -> tuple
         where = f"{source}, {row_name}"
         if not isinstance(row, Mapping):
             raise DataError(f"{where} is not a record", got=type(row).__name__, expected="named fields")
+        if reader is None and is_tokenized(row):
+            return read_tokenized(chain([(row_name, row)], rows), source)
         reader = reader or _recognise(row, where)
         example = _read_row(row, reader, where, default_id=str(index))
         numbered = numbered and row.get("id") is None
@@ -121,10 +126,10 @@ def _read_row(row: Row, reader: _Reader, where: str, *, default_id: str) -> Exam
                 got=f"keys {', '.join(sorted(str(k) for k, v in row.items() if v is not None)) or '(none)'}",
                 expected=f"{', '.join(reader.required)}, as in the first row ({reader.name})",
             )
-    prompt, completion = reader.read(row, where)
+    prompt, completion, chat = reader.read(row, where)
     if not prompt or (isinstance(prompt, str) and not prompt.strip()):
         raise DataError(f"{where} has an empty prompt", expected=f"text or messages from {reader.prompt}")
-    if not completion.strip():
+    if not completion.strip() and not chat.reply:
         raise DataError(
             f"{where} has an empty completion",
             got=repr(completion),
@@ -143,6 +148,7 @@ def _read_row(row: Row, reader: _Reader, where: str, *, default_id: str) -> Exam
             for key, value in row.items()
             if key not in used and isinstance(value, str | int | float | bool)
         },
+        chat=chat,
     )
 
 
@@ -185,55 +191,7 @@ def _describe(reader: _Reader, examples: list[Example], numbered: bool) -> Shape
     )
 
 
-def _read_pair(prompt_key: str, completion_key: str) -> Callable[[Row, str], tuple[Prompt, str]]:
-    """Reader of two columns, each text or (as in TRL's conversational data) chat messages."""
-
-    def read(row: Row, where: str) -> tuple[Prompt, str]:
-        prompt, completion = row[prompt_key], row[completion_key]
-        asked: Prompt
-        if isinstance(prompt, list | tuple):
-            asked = read_messages(prompt, f"{where}, `{prompt_key}`")
-        else:
-            asked = read_text(prompt, f"{where}, `{prompt_key}`")
-        if not isinstance(completion, list | tuple):
-            return asked, read_text(completion, f"{where}, `{completion_key}`")
-        turns = read_messages(completion, f"{where}, `{completion_key}`")
-        if [turn["role"] for turn in turns] != ["assistant"]:
-            raise DataError(
-                f"{where}, `{completion_key}` is not one assistant turn",
-                got=", ".join(turn["role"] for turn in turns) or "no messages",
-                expected="a single message with role assistant",
-            )
-        return asked, turns[0]["content"]
-
-    return read
-
-
-def _read_chat(key: str) -> Callable[[Row, str], tuple[Prompt, str]]:
-    """Reader of a conversation: the last assistant turn is the completion, what precedes it the prompt."""
-
-    def read(row: Row, where: str) -> tuple[Prompt, str]:
-        turns = read_messages(row[key], f"{where}, `{key}`")
-        system = row.get("system")
-        if isinstance(system, str) and system and not any(turn["role"] == "system" for turn in turns):
-            turns = ({"role": "system", "content": read_text(system, f"{where}, `system`")}, *turns)
-        last = max((i for i, turn in enumerate(turns) if turn["role"] == "assistant"), default=None)
-        if last is None:
-            raise DataError(
-                f"{where}, `{key}` has no assistant turn",
-                got=", ".join(turn["role"] for turn in turns) or "no messages",
-                expected="an assistant turn, whose tokens are scored",
-            )
-        if not any(turn["role"] != "system" for turn in turns[:last]):
-            raise DataError(
-                f"{where}, `{key}` starts with the assistant's turn", expected="a user turn first"
-            )
-        return turns[:last], turns[last]["content"]
-
-    return read
-
-
-def _read_alpaca(row: Row, where: str) -> tuple[Prompt, str]:
+def _read_alpaca(row: Row, where: str) -> Content:
     """Instruction and optional input joined by a newline, as LLaMA-Factory does."""
     for key in ("history", "system"):
         if row.get(key):
@@ -244,14 +202,14 @@ def _read_alpaca(row: Row, where: str) -> tuple[Prompt, str]:
     parts = [read_text(row["instruction"], f"{where}, `instruction`")]
     if row.get("input") is not None:
         parts.append(read_text(row["input"], f"{where}, `input`"))
-    return "\n".join(part for part in parts if part), read_text(row["output"], f"{where}, `output`")
+    return Content("\n".join(part for part in parts if part), read_text(row["output"], f"{where}, `output`"))
 
 
 def _pair(prompt: str, completion: str) -> _Reader:
     return _Reader(
         f"{prompt}/{completion}",
         (prompt, completion),
-        _read_pair(prompt, completion),
+        lambda row, where: read_pair(row, prompt, completion, where),
         f"`{prompt}`",
         f"`{completion}`",
     )
@@ -259,8 +217,8 @@ def _pair(prompt: str, completion: str) -> _Reader:
 
 READERS: tuple[_Reader, ...] = (
     _pair("prompt", "completion"),
-    _Reader("messages", ("messages",), _read_chat("messages"), "`messages`", "its last assistant turn"),
-    _Reader("sharegpt", ("conversations",), _read_chat("conversations"), "`conversations`", "its last turn"),
+    _Reader("messages", ("messages",), lambda row, where: read_chat(row, "messages", where), "`messages`", "its last assistant turn"),
+    _Reader("sharegpt", ("conversations",), lambda row, where: read_chat(row, "conversations", where), "`conversations`", "its last turn"),
     _pair("problem", "solution"),
     _pair("question", "answer"),
     _pair("query", "response"),

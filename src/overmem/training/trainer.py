@@ -19,7 +19,8 @@ from overmem.recipe.methods import lora_fields
 from overmem.recipe.schema import RECIPE_NAME, Recipe, dump_recipe
 from overmem.tasks.rendered import check_all_fit, check_largest_id
 from overmem.tasks.sources import load_examples
-from overmem.tasks.template import Template, render
+from overmem.tasks.rendering import render
+from overmem.tasks.template import Template
 from overmem.training.adapter_setup import AdaptingTrainer
 from overmem.training.loading import load_model
 from overmem.training.resume import check_output, is_trained
@@ -137,7 +138,10 @@ def tokenized(source: str, tokenizer: Any, recipe: Recipe, limit: int | None) ->
         [
             {
                 "input_ids": item.input_ids,
-                "labels": (-100,) * len(item.prompt_ids) + item.completion_ids,
+                "labels": [-100] * len(item.prompt_ids)
+                + [
+                    i if on else -100 for i, on in zip(item.completion_ids, item.scored_mask, strict=True)
+                ],
             }
             for item in rendered
         ]

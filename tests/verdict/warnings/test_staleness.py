@@ -18,7 +18,8 @@ from overmem.cli.app import app
 from overmem.errors import ArtifactError, DataError, OvermemError
 from overmem.rule import Rule
 from overmem.tasks.sources import Example
-from overmem.tasks.template import Template, render
+from overmem.tasks.rendering import render
+from overmem.tasks.template import Template
 from overmem.verdict.seeds import diagnose_seeds
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
 

@@ -28,6 +28,8 @@ _PUBLIC = {
     "ReweightedSFTTrainer": "overmem.training.reweighted",
     "reweighted_loss": "overmem.training.reweighted",
     "OverMemorizationMonitor": "overmem.monitor.callback",
+    "grade": "overmem.grading.grade",
+    "Grade": "overmem.grading.grade",
     "load_recipe": "overmem.recipe.schema",
     "load_examples": "overmem.tasks.sources",
     "Example": "overmem.records",

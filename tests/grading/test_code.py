@@ -42,7 +42,7 @@ def test_code_runs_only_where_it_is_allowed(tmp_path):
     (example,) = load_examples(f"humaneval:{write(tmp_path / 'h.jsonl', HUMANEVAL)}").examples
     text = f"    open({str(canary)!r}, 'w')\n"
     for refused in (
-        lambda: grade("code", text, example),
+        lambda: grade(text, example, "code"),
         lambda: get_grader("code").judge(text, example),
         lambda: check_gradable("code", [example]),
     ):
@@ -108,4 +108,4 @@ def test_of_several_definitions_the_last_counts_and_without_one_the_last_block()
     assert find_code(f"```python\n{first}```\n```python\nx = 1\n```", {"other"}) == "x = 1\n"
     answer = f"```python\n{first}```\nUse:\n```python\nprint(add(1, 2))\n```"
     example = Example("x", "q", "c", meta={"tests": "assert add(1, 2) == 3"})
-    assert grade("code", answer, example, allow_code_execution=True).correct
+    assert grade(answer, example, "code", allow_code_execution=True).correct

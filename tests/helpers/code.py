@@ -29,4 +29,4 @@ def write(path: Path, *rows: dict) -> str:
 
 
 def right(text: str, example: Example) -> bool:
-    return grade("code", text, example, allow_code_execution=True).correct
+    return grade(text, example, "code", allow_code_execution=True).correct

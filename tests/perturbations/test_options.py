@@ -50,7 +50,7 @@ def test_the_letter_follows_its_option(mark, answer, completion):
         assert after[letter] == "oxygen" and letter != "B"
         assert sorted(after.values()) == sorted(before.values()) and list(after) == list("ABCD")
         assert new.answer == answer.replace("B", letter).replace("b", letter.lower())
-        assert grade("choice", new.completion, new).correct
+        assert grade(new.completion, new, "choice").correct
         # Every letter of the completion still names the text that it named.
         named = [re.findall(r"\b[A-D]\b(?!ns)", e.completion) for e in (old, new)]
         assert [before[x] for x in named[0]] == [after[x] for x in named[1]]

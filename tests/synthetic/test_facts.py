@@ -82,7 +82,7 @@ def test_every_question_has_the_one_right_option_that_is_given(splits):
     for examples in splits.values():
         for example in examples[:SAMPLE]:
             assert right_letters(example.prompt) == [example.answer]
-            assert grade(facts.GRADER, example.completion, example).correct
+            assert grade(example.completion, example, facts.GRADER).correct
 
 
 def test_every_fact_of_a_solution_is_so(splits):
@@ -156,7 +156,7 @@ def test_a_swap_changes_the_answer(splits):
             continue
         changed += 1
         assert right_letters(new.prompt) == [new.answer] != [old.answer]
-        assert grade("choice", new.completion, new).correct
+        assert grade(new.completion, new, "choice").correct
         before, after = read(old.prompt), read(new.prompt)
         assert before[1:] == after[1:] and sum(before[0][who] != after[0][who] for who in before[0]) == 2
     assert changed > 90
@@ -167,7 +167,7 @@ def test_the_right_person_stays(variant, splits):
     for old in splits["val"][:SAMPLE]:
         new = perturb(old, variant, seed=0)
         assert new.prompt != old.prompt and right_letters(new.prompt) == [new.answer]
-        assert grade("choice", new.completion, new).correct
+        assert grade(new.completion, new, "choice").correct
         assert (new.answer == old.answer) is (variant != "options")
         if variant != "rename":
             assert canonical(new.prompt) == canonical(old.prompt)

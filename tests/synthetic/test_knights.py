@@ -84,9 +84,9 @@ def test_every_puzzle_has_the_one_solution_that_is_given(splits):
     for examples in splits.values():
         for example in examples[:SAMPLE]:
             assert solutions(example.prompt) == [example.answer]
-            assert grade(knights.GRADER, example.completion, example).correct
+            assert grade(example.completion, example, knights.GRADER).correct
             wrong = example.completion.replace("knight", "x").replace("knave", "knight").replace("x", "knave")
-            assert not grade(knights.GRADER, wrong, example).correct
+            assert not grade(wrong, example, knights.GRADER).correct
 
 
 def test_every_line_of_a_solution_is_so_and_is_a_reason(splits):
@@ -155,7 +155,7 @@ def test_a_local_change_has_its_own_one_solution(variant, splits):
             continue
         changed += 1
         assert solutions(new.prompt) == [new.answer] != [old.answer]
-        assert grade(knights.GRADER, new.completion, new).correct and (new.id, new.meta) == (old.id, old.meta)
+        assert grade(new.completion, new, knights.GRADER).correct and (new.id, new.meta) == (old.id, old.meta)
         (before, asked), (after, still_asked) = read(old.prompt), read(new.prompt)
         differ = [who for who in asked if before[who] != after[who]]
         assert len(differ) == 1 and asked == still_asked

@@ -54,8 +54,8 @@ def test_only_a_whole_number_is_the_answer(splits):
     number = example.answer
     right = (f"#### {number}", f"So #### {number}.", f"#### {number}\n")
     wrong = (f"#### {number}.5", f"#### {number},000", f"#### {number}1", f"#### -{number}", number)
-    assert all(grade(wordmath.GRADER, text, example).correct for text in right)
-    assert not any(grade(wordmath.GRADER, text, example).correct for text in wrong)
+    assert all(grade(text, example, wordmath.GRADER).correct for text in right)
+    assert not any(grade(text, example, wordmath.GRADER).correct for text in wrong)
 
 
 def test_no_question_is_in_two_splits(splits):

@@ -62,10 +62,10 @@ def test_gsm_hard(data: Path) -> None:
 def test_every_reference_solution_is_graded_right(data: Path, source: str) -> None:
     loaded = load_examples(source)
     assert all(
-        grade(loaded.grader, e.completion, e) == (grade("math", f"#### {e.answer}", e))
+        grade(e.completion, e, loaded.grader) == (grade(f"#### {e.answer}", e, "math"))
         for e in loaded.examples
     )
-    assert all(grade(loaded.grader, e.completion, e).correct for e in loaded.examples)
+    assert all(grade(e.completion, e, loaded.grader).correct for e in loaded.examples)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from overmem.errors import DataError
 from overmem.grading.grade import grade
 from overmem.records import Example
 from overmem.tasks import load_examples
-from overmem.tasks.sources import TASKS, default_grader, parse_source
+from overmem.tasks.sources import TASKS, parse_source
 from tests.helpers.datasets import GSM8K, GSM_HARD, SVAMP
 
 
@@ -89,7 +89,7 @@ def test_unknown_things_list_the_choices(data: Path) -> None:
 def test_every_procedural_task_is_loaded_by_name(task: str) -> None:
     loaded = load_examples(f"{task}:val[:20]")
     assert (loaded.task, len(loaded.examples)) == (task, 20)
-    assert all(grade(loaded.grader, e.completion, e).correct for e in loaded.examples)
+    assert all(grade(e.completion, e, loaded.grader).correct for e in loaded.examples)
     assert "ood_phrasing" in error_of(f"{task}:dev")
 
 
@@ -184,21 +184,6 @@ def test_importing_tasks_imports_nothing_heavy() -> None:
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60
     )
     assert result.stdout.strip() == "[]", result.stderr
-
-
-@pytest.mark.parametrize(
-    ("answers", "grader"),
-    [
-        (["1", "2.5", "$3"], "math"),
-        (["\\frac{1}{2}", "3"], "math"),
-        (["A", "(c)"], "choice"),
-        (["A", "12"], "exact"),
-        (["Paris", "Rome"], "exact"),
-        (["1", None], "none"),
-    ],
-)
-def test_default_grader(answers: list[str | None], grader: str) -> None:
-    assert default_grader(tuple(Example(str(i), "q", "c", a) for i, a in enumerate(answers))) == grader
 
 
 @settings(max_examples=300, deadline=None)

@@ -29,7 +29,7 @@ from overmem.models.sampling import Sampling
 from overmem.models.scoring import TEMPERATURES
 from overmem.models.stop_tokens import end_of_completion, stop_ids
 from overmem.records import Checkpoint, Run
-from overmem.tasks.rendered import check_all_fit, check_vocab
+from overmem.rendering.rendered import check_all_fit, check_vocab
 
 Progress = Callable[[str, str, int, int], None]
 """Called with (checkpoint, work, problems done, problems in all) after every batch."""

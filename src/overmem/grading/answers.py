@@ -9,9 +9,13 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+from overmem.grading.reasoning import split_reasoning
+
 MAX_PLAIN_CHARS = 40
 """Longest text read as a plain number; anything longer goes to math-verify."""
 
+MAX_BOX_CHARS = 2000
+"""Longest content of a box, likewise."""
 MAX_BOXES = 50
 """Boxes looked at from the end of a text, so that a model stuck on opening them costs no time."""
 
@@ -33,6 +37,12 @@ _NOT_A_UNIT = re.compile(
     re.IGNORECASE,
 )
 
+_BOX = re.compile(r"\\f?boxed\s*\{|\\fbox\s*\{")
+_BETWEEN = re.compile(
+    r"[\s$,;.\\()\[\]*]*(?:\\text\{[^{}]*\})?[\s$,;\\()\[\]*]*(?:and|or|und|oder|y|et|ou|和|或|及|、)?"
+    r"[\s$,;\\()\[\]*]*(?:\\q?quad|\\text\{[^{}]*\})*[\s$,;\\()\[\]*]*(?:[a-zA-Z](?:_\{?\w\}?)?\s*=\s*)?[\s$]*"
+)
+"""What may be between two boxes that are several answers to one question."""
 _SAID = re.compile(r"\b[Tt]he (?:final )?answer is:[ \t]*([^\n]*)")
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 
@@ -92,17 +102,38 @@ def canonical_answer(text: str) -> str:
 
 def last_boxed(text: str) -> str | None:
     r"""Content of the last complete `\boxed{...}`, braces balanced; None when there is none."""
-    starts = [match.end() for match in re.finditer(r"\\boxed\{", text)]
-    for start in reversed(starts[-MAX_BOXES:]):
+    boxes = _boxes(text)
+    return boxes[-1][2] if boxes else None
+
+
+def last_boxes(text: str) -> list[str]:
+    r"""Contents of the last boxes that stand together as several answers: `\boxed{1} and \boxed{-3}`.
+
+    Boxes stand together where only a few characters, commas or words such as `and`, `or`, `x =` are between
+    them. A box that repeats one before it is the same answer.
+    """
+    boxes = _boxes(text)
+    together = boxes[-1:]
+    for box in reversed(boxes[:-1]):
+        if not _BETWEEN.fullmatch(text[box[1] : together[0][0]]):
+            break
+        together.insert(0, box)
+    return list(dict.fromkeys(content for _, _, content in together))
+
+
+def _boxes(text: str) -> list[tuple[int, int, str]]:
+    """(start, end, content) of the complete boxes that are not empty; of nested ones the inner."""
+    found: list[tuple[int, int, str]] = []
+    for match in list(_BOX.finditer(text))[-MAX_BOXES:]:
         depth = 1
-        for position in range(start, len(text)):
+        for position in range(match.end(), min(len(text), match.end() + MAX_BOX_CHARS)):
             depth += {"{": 1, "}": -1}.get(text[position], 0)
             if depth == 0:
-                content = text[start:position].strip()
-                if content:
-                    return content
+                if content := text[match.end() : position].strip():
+                    found = [box for box in found if box[1] <= match.start()]
+                    found.append((match.start(), position + 1, content))
                 break
-    return None
+    return found
 
 
 def after_marker(text: str) -> str | None:
@@ -117,6 +148,25 @@ def after_marker(text: str) -> str | None:
 def marked_answer(text: str) -> str | None:
     r"""The answer a text marks as final: the last `\boxed{}`, else after the last `####`, else None."""
     return last_boxed(text) or after_marker(text)
+
+
+def reference_answer(completion: str) -> str | None:
+    r"""The final answer that a reference solution marks, in one spelling; None where it marks none.
+
+    In order: its last `\boxed{}`, or all of those that stand together as several answers, joined by commas;
+    what follows its last `####`, on the last line or a number, as a heading of Markdown is no answer; what
+    follows `The answer is:` on its last line. Reasoning in think tags is left out.
+    """
+    text = split_reasoning(completion).answer
+    if boxes := last_boxes(text):
+        return canonical_answer(", ".join(boxes)) or None
+    marked = after_marker(text)
+    if marked is not None and "#" not in marked:
+        answer = canonical_answer(marked)
+        if text.rstrip().endswith(marked) or plain_number(answer) is not None:
+            return answer or None
+    stated = stated_answer(text)
+    return canonical_answer(stated) or None if stated and text.rstrip().endswith(stated) else None
 
 
 def stated_answer(text: str) -> str | None:

@@ -1,14 +1,15 @@
 r"""Graders: is the answer in a model's text the reference answer.
 
 Accuracy is half of every verdict, so what counts as right is chosen by name, checked before any
-model runs, and never raises on what a model wrote.
+model runs, and never raises on what a model wrote. Reasoning in think tags is set apart before any
+grader sees the text; docs/grading.md says what each accepts.
 
-    math                    last `\boxed{}`, else after the last `####`, else after the last
-                            `The answer is:`, else the last number
-    exact                   the marked answer (`\boxed{}`, `####`), else the whole text, equal as text
-    choice                  a letter A to J
+    math                    the final answer states the same mathematics as the reference
+    choice                  the letter (A to J) that the text settles on
+    exact                   the final answer is the same text, but for case, Unicode form and punctuation
+    mixed                   each row by the kind of its own answer: math, choice or exact
     code                    the problem's tests pass, run in a sandbox; only where the user allows it
-    regex:PATTERN           first group (or whole) of the last match, equal as text
+    regex:PATTERN           the first group that matched (or the whole) of the last match, equal as text
     python:module:function  function(text, example) -> bool, a score from 0 to 1, or Grade
     none                    no answers: likelihood only
 """
@@ -18,19 +19,21 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from overmem.errors import DataError, GradeError
 from overmem.grading.answers import canonical_answer, is_sentence, last_number, marked_answer, stated_answer
+from overmem.grading.choose import kind_of_answer
 from overmem.grading.code import check_allowed, check_code_example, judge_code, tests_key
 from overmem.grading.letters import extract_choice, single_letter
 from overmem.grading.math_equal import MAX_EXPRESSION_CHARS, same_math
+from overmem.grading.reasoning import opens_reasoning, split_reasoning
 from overmem.records import Example
 
-CHOICES = ("math", "exact", "choice", "code", "regex:PATTERN", "python:module:function", "none")
+CHOICES = ("math", "exact", "choice", "mixed", "code", "regex:PATTERN", "python:module:function", "none")
 """What `--grader` accepts."""
 RIGHT_FROM = 0.5
 """A `python:` grader's score counts as right from here on."""
@@ -43,6 +46,8 @@ class Grade:
     answer: str | None
     """The answer found, in one spelling so that equal answers vote together; None when none was found."""
     correct: bool
+    unfinished: bool = False
+    """The text broke off inside its reasoning, before any answer; then it is not correct."""
 
 
 @dataclass(frozen=True)
@@ -60,30 +65,36 @@ class Grader:
         return self.name == "code"
 
 
-def grade(grader: str, text: str, example: Example, *, allow_code_execution: bool = False) -> Grade:
-    """Grade one generated text.
+def grade(
+    text: str, reference: str | Example, grader: str = "math", *, allow_code_execution: bool = False
+) -> Grade:
+    """Grade one generated text: the function that an audit uses, for answers of one's own.
 
     Args:
-        grader: a name as `get_grader` takes.
         text: what the model wrote after the prompt; anything at all.
-        example: the problem with its reference answer.
+        reference: the reference answer, or the problem with its answer or tests.
+        grader: a name as `get_grader` takes.
         allow_code_execution: the user lets the grader `code` run what models write.
 
     Raises:
         GradeError: the grader is unknown, is `none`, may not run, or its own code failed.
-        DataError: the example lacks the answer that the grader needs.
+        DataError: the example lacks the answer or the tests that the grader needs.
     """
     chosen = get_grader(grader)
+    example = reference if isinstance(reference, Example) else Example("reference", "", reference, reference)
     if chosen.runs_code:
         check_allowed(allow_code_execution)
-        outcome = judge_code(text, example)
-        return Grade(outcome.form, outcome.passed)
-    if chosen.needs_answer and example.answer is None:
+        check_code_example(example)
+    elif chosen.needs_answer and not (example.answer or "").strip():
         raise _lacks_answer(example, grader)
-    return chosen.judge(text, example)
+    opened = isinstance(example.prompt, str) and opens_reasoning(example.prompt)
+    response = split_reasoning(text, opened=opened)
+    if response.unfinished and chosen.name != "none":
+        return Grade(None, False, unfinished=True)
+    return chosen.judge(response.answer, example)
 
 
-def check_gradable(grader: str, examples: Iterable[Example], *, allow_code_execution: bool = False) -> None:
+def check_gradable(grader: str, examples: Sequence[Example], *, allow_code_execution: bool = False) -> None:
     """Fail before any model runs when an example cannot be graded.
 
     Args:
@@ -93,7 +104,7 @@ def check_gradable(grader: str, examples: Iterable[Example], *, allow_code_execu
 
     Raises:
         GradeError: the grader is unknown, or may not run.
-        DataError: an example lacks an answer, or has one that `choice` cannot use, or tests for `code`.
+        DataError: an example lacks an answer, or tests for `code`; most answers are no letters, for `choice`.
     """
     chosen = get_grader(grader)
     if chosen.runs_code:
@@ -101,10 +112,10 @@ def check_gradable(grader: str, examples: Iterable[Example], *, allow_code_execu
     for example in examples:
         if chosen.needs_answer and (example.answer is None or not example.answer.strip()):
             raise _lacks_answer(example, grader)
-        if grader == "choice":
-            _gold_letter(example)
         if chosen.runs_code:
             check_code_example(example)
+    if grader == "choice":
+        _check_letters(examples)
 
 
 def grading_key(grader: str, example: Example) -> str:
@@ -164,13 +175,20 @@ def _judge_exact(text: str, example: Example) -> Grade:
 
 
 def _judge_choice(text: str, example: Example) -> Grade:
+    gold = single_letter(marked_answer(example.answer or "") or example.answer or "")
+    if gold is None:
+        return _judge_mixed(text, example)
     answer = extract_choice(text)
-    return Grade(answer, answer == _gold_letter(example))
+    return Grade(answer, answer == gold)
 
 
-def _judge_unallowed_code(text: str, example: Example) -> Grade:
-    check_allowed(False)
-    raise AssertionError("unreachable: nothing is allowed here")
+def _judge_mixed(text: str, example: Example) -> Grade:
+    return _PLAIN[kind_of_answer(example.answer)](text, example)
+
+
+def _judge_code(text: str, example: Example) -> Grade:
+    outcome = judge_code(text, example)
+    return Grade(outcome.form, outcome.passed)
 
 
 def _judge_none(text: str, example: Example) -> Grade:
@@ -185,7 +203,8 @@ _PLAIN: dict[str, Callable[[str, Example], Grade]] = {
     "math": _judge_math,
     "exact": _judge_exact,
     "choice": _judge_choice,
-    "code": _judge_unallowed_code,
+    "mixed": _judge_mixed,
+    "code": _judge_code,
     "none": _judge_none,
 }
 
@@ -254,16 +273,16 @@ def _find_function(name: str, detail: str) -> Callable[[str, Example], Any]:
     return function  # type: ignore[no-any-return]
 
 
-def _gold_letter(example: Example) -> str:
-    letter = single_letter(example.answer or "")
-    if letter is None:
+def _check_letters(examples: Sequence[Example]) -> None:
+    """Refuse `choice` for answers that are mostly no letters; a few others are judged by their own kind."""
+    others = [example for example in examples if kind_of_answer(example.answer) != "choice"]
+    if 2 * len(others) > len(examples):
         raise DataError(
-            f"row `{example.id}`: the answer is not a letter from A to J",
-            got=repr(example.answer),
+            f"row `{others[0].id}`: the answer is not a letter from A to J",
+            got=repr(others[0].answer),
             expected="such as B or (B), which the grader `choice` compares",
-            next_step="use the grader `exact`, or `none` to measure likelihood only",
+            next_step="use the grader `mixed` or `exact`, or `none` to measure likelihood only",
         )
-    return letter
 
 
 def _lacks_answer(example: Example, grader: str) -> DataError:

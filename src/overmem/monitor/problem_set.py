@@ -11,6 +11,7 @@ import numpy as np
 
 from overmem.auditing.problems import subset
 from overmem.errors import DataError
+from overmem.grading.choose import choose_grader
 from overmem.grading.grade import check_gradable, grade
 from overmem.models.batches import plan_batches
 from overmem.models.generation import generate
@@ -18,10 +19,10 @@ from overmem.models.loading import context_length, embedding_rows
 from overmem.models.scoring import TokenScores, score_all
 from overmem.models.stop_tokens import end_of_completion, stop_ids
 from overmem.records import Example
-from overmem.tasks.rendered import Rendered, check_all_fit, check_vocab, data_fingerprint
-from overmem.tasks.sources import default_grader, load_examples
-from overmem.tasks.rendering import render
-from overmem.tasks.template import Template
+from overmem.rendering.render import render_all
+from overmem.rendering.rendered import Rendered, check_all_fit, check_vocab, data_fingerprint
+from overmem.rendering.template import Template
+from overmem.tasks.sources import load_examples
 from overmem.verdict.judge import MIN_PROBLEMS
 from overmem.verdict.live import Point, TokenRow
 
@@ -146,7 +147,7 @@ def _examples(data: Data, name: str) -> tuple[tuple[Example, ...], str]:
             got=", ".join(kinds) or "no examples",
             expected="a data source such as 'val.jsonl', or a list of overmem.Example",
         )
-    return examples, default_grader(examples)
+    return examples, choose_grader(examples).grader
 
 
 def _subset(examples: Sequence[Example], limit: int, seed: int) -> list[Example]:
@@ -159,10 +160,7 @@ def prepare_problem_set(problems: Problems, tokenizer: Any, template: Template, 
     Raises:
         DataError: a problem does not fit the model's context or vocabulary, or cannot be rendered.
     """
-    val, train = (
-        tuple(render(example, tokenizer, template) for example in examples)
-        for examples in (problems.val, problems.train)
-    )
+    val, train = (render_all(examples, tokenizer, template) for examples in (problems.val, problems.train))
     check_vocab((*val, *train), embedding_rows(model))
     check_all_fit((*val, *train), context_length(model))
     return ProblemSet(
@@ -246,9 +244,9 @@ def _answer(problem_set: ProblemSet, model: Any) -> tuple[float, ...]:
         )
         for i, (answer,) in zip(batch, answers, strict=True):
             found = grade(
-                problem_set.problems.grader,
                 answer.text,
                 examples[i],
+                problem_set.problems.grader,
                 allow_code_execution=problem_set.problems.allow_code_execution,
             )
             correct[i] = float(found.correct)

@@ -6,6 +6,7 @@ names of roles, content in parts), the row as written is kept beside, so that a 
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -51,9 +52,10 @@ def read_pair(row: Mapping[str, Any], prompt_key: str, completion_key: str, wher
     prompt, completion = row[prompt_key], row[completion_key]
     if not isinstance(prompt, list | tuple):
         asked = read_text(prompt, f"{where}, `{prompt_key}`")
-        if isinstance(completion, list | tuple):
-            return _with_reply(row, ({"role": "user", "content": asked},), completion, completion_key, where)
-        return Content(asked, read_text(completion, f"{where}, `{completion_key}`"))
+        if not isinstance(completion, list | tuple):
+            return Content(asked, read_text(completion, f"{where}, `{completion_key}`"))
+        found = _with_reply(row, ({"role": "user", "content": asked},), completion, completion_key, where)
+        return found if found.chat.reply else Content(asked, found.completion)
     messages = read_messages(prompt, f"{where}, `{prompt_key}`")
     if not isinstance(completion, list | tuple):
         text = read_text(completion, f"{where}, `{completion_key}`")
@@ -80,24 +82,24 @@ def read_chat(row: Mapping[str, Any], key: str, where: str) -> Content:
     if not any(turn["role"] != "system" for turn in turns[:last]):
         raise DataError(f"{where}, `{key}` starts with the assistant's turn", expected="a user turn first")
     reply = turns[last:]
-    chat = _beside(row, where, reply=_unless_plain(reply), every_turn=True, written=_as_written(row[key], turns))
+    chat = _beside(
+        row, where, reply=_unless_plain(reply), every_turn=True, written=_as_written(row[key], turns)
+    )
     return Content(turns[:last], reply[0]["content"], chat)
 
 
 def read_messages(value: object, where: str) -> tuple[Message, ...]:
     """A list of chat turns, each as role, content and whatever else it holds."""
     if isinstance(value, str) and value.lstrip().startswith("["):
-        try:  # a list in a column of CSV
+        with contextlib.suppress(ValueError):  # a list in a column of CSV
             value = json.loads(value)
-        except ValueError:
-            pass
     if not isinstance(value, list | tuple):
         raise DataError(f"{where} is not a list of messages", got=type(value).__name__)
     return tuple(read_message(item, f"{where}[{index}]") for index, item in enumerate(value))
 
 
 def read_message(value: object, where: str) -> Message:
-    """One chat turn, from `role`/`content` or ShareGPT's `from`/`value`; fields that are null are left out."""
+    """One chat turn, from `role`/`content` or ShareGPT's `from`/`value`; null fields are left out."""
     if not isinstance(value, Mapping):
         raise DataError(f"{where} is not a message", got=type(value).__name__, expected="role and content")
     role = value.get("role") or value.get("from")
@@ -125,7 +127,9 @@ def _tool_calls(content: object, where: str) -> list[dict[str, Any]]:
     calls = calls if isinstance(calls, list) else [calls]
     if not all(isinstance(call, Mapping) and "name" in call for call in calls):
         raise DataError(
-            f"{where} is no function call", got=repr(content)[:100], expected='{"name": ..., "arguments": {...}}'
+            f"{where} is no function call",
+            got=repr(content)[:100],
+            expected='{"name": ..., "arguments": {...}}',
         )
     return [{"type": "function", "function": dict(call)} for call in calls]
 
@@ -176,12 +180,12 @@ def _read_json(value: object, kind: type, where: str) -> Any:
     """A list or a record, or the JSON of one, as TRL reads `tools`."""
     found = value
     if isinstance(value, str):
-        try:
+        with contextlib.suppress(ValueError):
             found = json.loads(value) if value.strip() else None
-        except ValueError:
-            pass
     if found is not None and not isinstance(found, kind):
-        raise DataError(f"{where} cannot be read", got=repr(value)[:100], expected=f"a {kind.__name__}, or JSON of one")
+        raise DataError(
+            f"{where} cannot be read", got=repr(value)[:100], expected=f"a {kind.__name__}, or JSON of one"
+        )
     return found
 
 

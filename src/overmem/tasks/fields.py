@@ -8,6 +8,7 @@ from decimal import Decimal
 from overmem.errors import DataError
 from overmem.grading.answers import number_text
 
+
 def read_text(value: object, where: str) -> str:
     """A field as text: strings as they are, numbers in canonical form, anything else refused."""
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):

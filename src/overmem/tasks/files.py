@@ -18,7 +18,7 @@ SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet")
 """File names that are read as data."""
 
 
-def read_examples(path: str | Path) -> tuple[list[Example], Shape]:
+def read_examples(path: str | Path) -> tuple[list[Example], Shape | str]:
     """Read a data file whose shape is recognised by its keys.
 
     Args:

@@ -15,9 +15,10 @@ from typing import Any
 from overmem.errors import DataError
 from overmem.grading.answers import after_marker, canonical_answer, plain_number
 from overmem.records import Example
+from overmem.rendering.trained_tokens import is_tokenized
 from overmem.tasks.conversations import Content, read_chat, read_pair
 from overmem.tasks.fields import read_text
-from overmem.tasks.tokenized import is_tokenized, read_tokenized
+from overmem.tasks.tokenized import read_tokenized
 
 Row = Mapping[str, Any]
 
@@ -217,8 +218,20 @@ def _pair(prompt: str, completion: str) -> _Reader:
 
 READERS: tuple[_Reader, ...] = (
     _pair("prompt", "completion"),
-    _Reader("messages", ("messages",), lambda row, where: read_chat(row, "messages", where), "`messages`", "its last assistant turn"),
-    _Reader("sharegpt", ("conversations",), lambda row, where: read_chat(row, "conversations", where), "`conversations`", "its last turn"),
+    _Reader(
+        "messages",
+        ("messages",),
+        lambda row, where: read_chat(row, "messages", where),
+        "`messages`",
+        "its last assistant turn",
+    ),
+    _Reader(
+        "sharegpt",
+        ("conversations",),
+        lambda row, where: read_chat(row, "conversations", where),
+        "`conversations`",
+        "its last turn",
+    ),
     _pair("problem", "solution"),
     _pair("question", "answer"),
     _pair("query", "response"),

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from overmem.errors import DataError
-from overmem.grading.answers import plain_number
+from overmem.grading.choose import choose_grader
 from overmem.records import Example
 from overmem.tasks.files import SUFFIXES, read_examples, read_rows
 from overmem.tasks.known_datasets import KNOWN, KnownDataset
@@ -96,7 +96,7 @@ def parse_source(source: str) -> Source:
     return Source(task=task, location=location, split=split or None, rows=rows)
 
 
-def load_examples(source: str) -> LoadedData:
+def load_examples(source: str, columns: str | Mapping[str, str] | None = None) -> LoadedData:
     """Load the examples a source string names.
 
     Args:
@@ -114,7 +114,7 @@ def load_examples(source: str) -> LoadedData:
             got=f"[{_bound(parts.rows.start)}:{_bound(parts.rows.stop)}] of {len(examples)} rows",
             expected="at least one row",
         )
-    grader = grader or default_grader(chosen)
+    grader = grader or choose_grader(chosen).grader
     numbered = isinstance(shape, Shape) and shape.numbered
     return LoadedData(
         source=source, task=task, shape=str(shape), grader=grader, examples=chosen, numbered=numbered
@@ -140,24 +140,6 @@ def load_disjoint(source: str, other: str, what: str, next_step: str = "") -> tu
         got = f"{seen} of {len(found)} in {source} are also in {other}"
         raise DataError(what, got=got, expected="none", next_step=next_step)
     return found
-
-
-def default_grader(examples: tuple[Example, ...]) -> str:
-    """The grader that fits the answers: `none` if any is missing, then `choice`, `math` or `exact`.
-
-    Problems with tests in place of answers (a field `tests`) are for `code`.
-    """
-    answers = [example.answer for example in examples]
-    if all(example.answer is None and isinstance(example.meta.get("tests"), str) for example in examples):
-        return "code"
-    if any(answer is None for answer in answers):
-        return "none"
-    known = [answer for answer in answers if answer is not None]
-    if all(re.fullmatch(r"\(?[A-Ja-j]\)?", answer) for answer in known):
-        return "choice"
-    if all(plain_number(answer) is not None or re.search(r"[0-9\\]", answer) for answer in known):
-        return "math"
-    return "exact"
 
 
 def _load(parts: Source) -> tuple[str, Shape | str, str | None, list[Example]]:

@@ -56,7 +56,7 @@ def problem(tests: str = TESTS) -> Example:
 
 def graded(code: str, tests: str = TESTS):
     """Through the grader, as an audit does."""
-    return grade("code", f"```python\n{code}\n```", problem(tests), allow_code_execution=True)
+    return grade(f"```python\n{code}\n```", problem(tests), "code", allow_code_execution=True)
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ from overmem.checkpoints import weight_files
 from overmem.models.batches import CHUNK, SCORED_TOKENS, plan_batches, scored_at_once
 from overmem.models.memory import SLACK, kv_sizes, rows_at_once
 from overmem.records import Checkpoint
-from overmem.tasks.rendered import Rendered
+from overmem.rendering.rendered import Rendered
 
 
 @dataclass(frozen=True, kw_only=True)

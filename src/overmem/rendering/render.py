@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 from overmem.errors import DataError
 from overmem.records import Example
-from overmem.tasks.chat import render_chat
-from overmem.tasks.rendered import Rendered, Tokenizer, common_prefix_length, from_mask, text_ids
-from overmem.tasks.renderers import render_elsewhere
-from overmem.tasks.template import Template, no_system
+from overmem.rendering.chat import render_chat
+from overmem.rendering.elsewhere import render_elsewhere
+from overmem.rendering.rendered import Rendered, Tokenizer, common_prefix_length, from_mask, text_ids
+from overmem.rendering.template import Template, no_system
+
 
 def render(example: Example, tokenizer: Tokenizer, template: Template) -> Rendered:
     """Render one example.
@@ -64,7 +65,11 @@ def render_all(examples: Sequence[Example], tokenizer: Tokenizer, template: Temp
 def _render_tokens(example: Example, tokenizer: Tokenizer, template: Template) -> Rendered:
     assert example.tokens is not None
     ids, trained = example.tokens.input_ids, example.tokens.trained
-    start = next((at for at, on in enumerate(trained) if on and at), len(ids))
+    starts = [at for at in range(1, len(ids)) if trained[at] and (at == 1 or not trained[at - 1])]
+    last = template.score == "last" or example.chat.trains_every_turn
+    start = (starts or [len(ids)])[-1 if last else 0]
+    if template.score == "last":
+        trained = tuple(on and at >= start for at, on in enumerate(trained))
     return from_mask(
         example.id,
         ids,

@@ -5,24 +5,17 @@ Which tokens are scored is a mask: the completion, or every assistant turn that 
 
 from __future__ import annotations
 
-import copy
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from overmem.errors import DataError
 from overmem.records import Example, Message
-from overmem.tasks.rendered import Rendered, Tokenizer, common_prefix_length, from_mask, text_ids
-from overmem.tasks.template import Template
+from overmem.rendering.chat_template import chat_template_text, write_messages
+from overmem.rendering.rendered import Rendered, Tokenizer, common_prefix_length, from_mask, text_ids
+from overmem.rendering.template import Template
 
-TEMPLATE_DATE = datetime(2024, 7, 26)
-"""The day that it is for chat templates which print one, so that a problem is the same tokens on every day:
-that which Llama 3's template names where it knows none."""
-_CODES = "aAbBdHIjmMpSyY"
 _MARKS = ("Q7x", "z9K")
 """Two texts that differ in their first and last characters, to find where a turn's content stands."""
 
@@ -41,27 +34,25 @@ def render_chat(example: Example, tokenizer: Tokenizer, template: Template) -> R
     written = Written(example, tokenizer, template)
     full, ids = written.full, written.ids
     asked_ids = text_ids(tokenizer, written.asked_text)
-    start = common_prefix_length(asked_ids, ids)
-    trained = [at >= start for at in range(len(ids))]
-    if written.n_after:
-        trained = [on and at < written.token_at(written.end_of_turn(written.last)) for at, on in enumerate(trained)]
-    every_turn = example.chat.trains_every_turn and template.score == "trained"
+    if example.chat.trains_every_turn:
+        turns = [*written.earlier_turns, written.last] if template.score == "trained" else [written.last]
+        spans = [written.span(turn) for turn in turns]
+    else:  # the completion, as TRL splits it
+        spans = [range(common_prefix_length(asked_ids, ids), len(ids))]
+    trained = [any(at in span for span in spans) for at in range(len(ids))]
     if template.assistant_only_loss:
-        trained = [on and (every_turn or at >= start) for at, on in enumerate(written.assistant_mask)]
-    elif every_turn:
-        for turn in written.earlier_turns:
-            span = range(written.token_at(written.start_of_turn(turn)), written.token_at(written.end_of_turn(turn)))
-            trained = [on or at in span for at, on in enumerate(trained)]
-    same = os.path.commonprefix([written.asked_text, full])
+        first = 0 if example.chat.trains_every_turn and template.score == "trained" else spans[-1].start
+        trained = [on and at >= first for at, on in enumerate(written.assistant_mask)]
+    same = common_prefix_length(written.asked_text, full)
     return from_mask(
         example.id,
         ids,
         trained,
         asked_ids=asked_ids,
-        last_turn=start,
+        last_turn=spans[-1].start,
         max_length=template.max_length,
         prompt_text=written.asked_text,
-        completion_text=full[len(same) :],
+        completion_text=full[same:],
     )
 
 
@@ -87,11 +78,6 @@ class Written:
     def last(self) -> int:
         """Position of the last assistant turn."""
         return max(at for at, turn in enumerate(self.messages) if turn["role"] == "assistant")
-
-    @property
-    def n_after(self) -> int:
-        """Messages after the last assistant turn."""
-        return len(self.messages) - 1 - self.last
 
     @property
     def earlier_turns(self) -> list[int]:
@@ -121,7 +107,11 @@ class Written:
             DataError: it marks nothing.
         """
         read = self.tokenizer.apply_chat_template(
-            self.messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=True, **self._variables
+            self.messages,
+            tokenize=True,
+            return_dict=True,
+            return_assistant_tokens_mask=True,
+            **self._variables,
         )
         mask = [bool(on) for on in read["assistant_masks"]]
         if list(read["input_ids"]) != self.ids or not any(mask):
@@ -132,44 +122,57 @@ class Written:
             )
         return mask
 
-    def token_at(self, char: int) -> int:
-        """How many tokens lie before a character of `full`; a token across it is not before it."""
-        return common_prefix_length(text_ids(self.tokenizer, self.full[:char]), self.ids)
+    def span(self, turn: int) -> range:
+        """The tokens of an assistant turn; a token across its edge is the turn's."""
+        after = text_ids(self.tokenizer, self.full[self._end_of(turn) :])
+        before = text_ids(self.tokenizer, self.full[: self._start_of(turn)])
+        stop = len(self.ids) - common_prefix_length(after[::-1], self.ids[::-1])
+        return range(min(common_prefix_length(before, self.ids), stop), stop)
 
-    def start_of_turn(self, turn: int) -> int:
+    def _start_of(self, turn: int) -> int:
         """Character of `full` at which an assistant turn begins, its header left out."""
         before = self._write(self.messages[:turn], add_generation_prompt=True)
         if self.full.startswith(before):
             return len(before)
-        # The template writes the past differently once more follows (it drops old reasoning, say).
+        # The template writes what precedes otherwise once more follows: it drops old reasoning, say. The header
+        # then stands between what was said before and the turn itself.
+        stop = self._mark(turn)[0]
+        start = self._mark(turn - 1)[1] if turn else 0
         header = before.removeprefix(self._write(self.messages[:turn]))
-        content = self._content(turn)[0]
-        at = self.full.rfind(header, 0, content) if header != before else -1
-        if at < 0:
+        if header == before or start > stop:
             raise self._lost(turn)
-        return at + len(header)
+        between = self.full[start:stop]
+        lengths = [common_prefix_length(header, between[at:]) for at in range(len(between))]
+        at = max(range(len(between)), key=lengths.__getitem__, default=0)
+        return start + at + lengths[at] if lengths else stop
 
-    def end_of_turn(self, turn: int) -> int:
+    def _end_of(self, turn: int) -> int:
         """Character of `full` at which an assistant turn ends, what closes it included."""
         upto = self._write(self.messages[: turn + 1])
         if self.full.startswith(upto):
             return len(upto)
-        end = self._content(turn)[1]
-        marked = self._write([*self.messages[:turn], {**self.messages[turn], "content": _MARKS[0]}])
-        closing = marked[marked.rfind(_MARKS[0]) + len(_MARKS[0]) :]
-        return end + len(os.path.commonprefix([closing, self.full[end:]]))
-
-    def _content(self, turn: int) -> tuple[int, int]:
-        """First and last character of a turn's content in `full`."""
-        one, other = (
-            self._write([*self.messages[:turn], {**self.messages[turn], "content": mark}, *self.messages[turn + 1 :]])
-            for mark in _MARKS
+        end = self._mark(turn)[1]
+        marked = next(
+            text
+            for change in (_with_content, _with_call)
+            if _MARKS[0] in (text := self._write(self._changed(turn, change, _MARKS[0])[: turn + 1]))
         )
-        start = len(os.path.commonprefix([one, other]))
-        after = len(os.path.commonprefix([one[::-1], other[::-1]]))
-        if not (self.full[:start] == one[:start] and self.full.endswith(one[len(one) - after :])):
-            raise self._lost(turn)
-        return start, len(self.full) - after
+        closing = marked[marked.rfind(_MARKS[0]) + len(_MARKS[0]) :]
+        return end + common_prefix_length(closing, self.full[end:])
+
+    def _mark(self, turn: int) -> tuple[int, int]:
+        """First and last character in `full` of what a turn says: its content, or its last call's name."""
+        for change in (_with_content, _with_call):
+            one, other = (self._write(self._changed(turn, change, mark)) for mark in _MARKS)
+            start = common_prefix_length(one, other)
+            after = common_prefix_length(one[::-1], other[::-1])
+            same = self.full[:start] == one[:start] and self.full.endswith(one[len(one) - after :])
+            if one != other and same:
+                return start, len(self.full) - after
+        raise self._lost(turn)
+
+    def _changed(self, turn: int, change: Callable[[Message, str], Message], mark: str) -> list[Message]:
+        return [*self.messages[:turn], change(self.messages[turn], mark), *self.messages[turn + 1 :]]
 
     def _lost(self, turn: int) -> DataError:
         return DataError(
@@ -184,7 +187,7 @@ class Written:
         if not text:
             raise DataError(
                 f"example `{self.example.id}` needs a chat template, and the tokenizer has none",
-                next_step="use the tokenizer saved with the checkpoint, --chat-template FILE, or --template plain",
+                next_step="use the tokenizer saved with the run, --chat-template FILE, or --template plain",
             )
         chat = self.example.chat
         tools = {"tools": [dict(tool) for tool in chat.tools]} if chat.tools else {}
@@ -194,81 +197,27 @@ class Written:
         return write_messages(self.tokenizer, messages, self.example.id, {**self._variables, **more})
 
 
-def write_messages(
-    tokenizer: Tokenizer, messages: Sequence[Message], example_id: str, variables: Mapping[str, Any]
-) -> str:
-    """Messages as the chat template writes them.
-
-    Raises:
-        DataError: the template refuses them.
-    """
-    try:
-        text: str = tokenizer.apply_chat_template(list(map(dict, messages)), tokenize=False, **variables)
-    except Exception as error:  # Jinja errors, and raise_exception() inside templates
-        raise DataError(
-            f"the chat template refuses example `{example_id}`",
-            got=f"{type(error).__name__}: {error}",
-            expected=f"messages with roles it knows, found {', '.join(str(m.get('role')) for m in messages)}",
-        ) from error
-    return text
+def _with_content(turn: Message, text: str) -> Message:
+    """A turn that says something else; what it thought before stays."""
+    thought, closed, _ = str(turn.get("content") or "").rpartition("</think>")
+    return {**turn, "content": thought + closed + text}
 
 
-def chat_template_text(tokenizer: Tokenizer, template: Template) -> str | None:
-    """The chat template in use, with a clock that stands still where it asks for the time.
-
-    With `assistant_only_loss`, TRL's training template stands in for one without generation markers, as in
-    its trainer.
-
-    Raises:
-        DataError: a file that cannot be read, or a template for which TRL has no training template.
-    """
-    text = tokenizer.chat_template
-    if template.chat_template is not None:
-        text = _read_chat_template(template.chat_template)
-    elif isinstance(text, dict):
-        text = text.get("default")
-    if text and template.assistant_only_loss and "generation" not in text:
-        text = _training_template(tokenizer, text)
-    if not text or "strftime_now" not in text:
-        return text
-    # Functions given as arguments do not reach the template (transformers makes text of them); macros do.
-    filled = "".join(f"|replace('%{code}', '{TEMPLATE_DATE.strftime('%' + code)}')" for code in _CODES)
-    return "{% macro strftime_now(format) %}{{ format" + filled + " }}{% endmacro %}" + text
+def _with_call(turn: Message, name: str) -> Message:
+    """A turn whose last call goes to another tool."""
+    *others, call = turn.get("tool_calls") or [{}]
+    inner = {**call.get("function", call), "name": name}
+    return {**turn, "tool_calls": [*others, {**call, "function": inner} if "function" in call else inner]}
 
 
-def _training_template(tokenizer: Tokenizer, text: str) -> str:
-    from trl.chat_template_utils import get_training_chat_template
-
-    asked = copy.copy(tokenizer)
-    asked.chat_template = text
-    try:
-        found: str | None = get_training_chat_template(asked)
-    except ValueError as error:
-        raise DataError(
-            "TRL has no training template for this tokenizer's chat template",
-            got="a chat template without {% generation %}",
-            expected="one that TRL knows, as training with assistant_only_loss must have had",
-            next_step="give the template that training had with --chat-template, or leave out --assistant-only-loss",
-        ) from error
-    return found or text
-
-
-def _read_chat_template(path: str) -> str:
-    """A Jinja file, or the template in a tokenizer's folder.
-
-    Raises:
-        DataError: there is none.
-    """
-    place = Path(path)
-    file = place / "chat_template.jinja" if place.is_dir() else place
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"cannot read the chat template {file}",
-            got=str(error),
-            expected="a Jinja file, or a folder with chat_template.jinja",
-        ) from error
+def whole_conversation(example: Example) -> list[Message]:
+    """All messages of an example: what was asked, and the reply."""
+    prompt = example.prompt
+    asked: list[Message] = (
+        [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(map(dict, prompt))
+    )
+    reply = [dict(turn) for turn in example.chat.reply]
+    return [*asked, *(reply or [{"role": "assistant", "content": example.completion}])]
 
 
 def _asked_messages(example: Example, template: Template) -> list[Message]:

@@ -74,8 +74,14 @@ def text_ids(tokenizer: Tokenizer, text: str) -> list[int]:
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def common_prefix_length(ids: Sequence[int], others: Sequence[int]) -> int:
-    """How many leading ids two sequences share."""
+def special_ids(tokenizer: Tokenizer) -> set[int]:
+    """Ids of the tokens that are no text: the tokenizer's own and those that were added as special."""
+    added = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return added | set(tokenizer.all_special_ids)
+
+
+def common_prefix_length(ids: Sequence[object], others: Sequence[object]) -> int:
+    """How many leading ids, or characters, two sequences share."""
     different = (at for at, (one, other) in enumerate(zip(ids, others, strict=False)) if one != other)
     return next(different, min(len(ids), len(others)))
 

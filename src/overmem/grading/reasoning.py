@@ -1,0 +1,70 @@
+"""Set the reasoning that a model writes before its answer apart, so that no grader reads it as the answer.
+
+Reasoning tries numbers, letters and whole programs that it then drops. Only what follows its end is the
+answer, and where it never ends there is none.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_NAMES = r"think|thinking|thought|thoughts|reasoning|reason|analysis|scratchpad|seed:think|cot"
+_MARK = re.compile(
+    rf"(?P<open><(?:{_NAMES})(?:[ \t][^<>\n]*)?>|\[THINK\]|◁think▷|<\|(?:begin_of_thought|START_THINKING"
+    r"|begin_of_thinking|start_of_thought|think)\|>)"
+    rf"|(?P<close></(?:{_NAMES})[ \t]*>|\[/THINK\]|◁/think▷|<\|(?:end_of_thought|END_THINKING|end_of_thinking"
+    r"|/think)\|>)"
+    r"|(?P<final><\|channel\|>[ \t]*final\b[^<\n]*<\|message\|>|<\|begin_of_solution\|>)"
+    r"|(?P<channel><\|channel\|>[ \t]*(?:analysis|commentary)\b[^<\n]*<\|message\|>)",
+    re.I,
+)
+"""Where reasoning begins and ends, and where an answer begins, in the forms of the common model families."""
+_TAIL = re.compile(r"<\|(?:end_of_solution|return|end|im_end|eot_id|endoftext|END_RESPONSE)\|>", re.I)
+_HAS_MARK = re.compile(r"[<\[◁]")
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a model wrote, without its reasoning."""
+
+    answer: str
+    """What follows the reasoning; all of it where there is none, empty where it never ends."""
+    unfinished: bool
+    """The reasoning began and never ended, as when the text was cut: there is no answer."""
+
+
+def split_reasoning(text: str, *, opened: bool = False) -> Response:
+    """Set reasoning apart from the answer.
+
+    Known are the tags `<think>`, `<thinking>`, `<thought>`, `<reasoning>`, `<seed:think>` and their like,
+    `[THINK]`, `◁think▷`, `<|begin_of_thought|>` with `<|begin_of_solution|>`, and the channels `analysis` and
+    `final`. A closing mark alone ends reasoning that the prompt began.
+
+    Args:
+        text: what the model wrote after the prompt; anything at all.
+        opened: the prompt ends with an opening mark, so that a text without a closing one is unfinished.
+    """
+    if not opened and not _HAS_MARK.search(text):
+        return Response(text, unfinished=False)
+    start, depth, seen = 0, int(opened), opened
+    for mark in _MARK.finditer(text):
+        seen = True
+        if mark["final"] is not None or mark["close"] is not None:
+            start, depth = mark.end(), 0
+        elif not depth:
+            depth = 1
+            if text[start : mark.start()].strip() and not text[mark.end() :].strip():
+                return Response(text[start : mark.start()], unfinished=False)
+    if depth:
+        return Response("", unfinished=True)
+    answer = text[start:]
+    if not seen:
+        return Response(answer, unfinished=False)
+    return Response(_TAIL.sub("", answer).strip(), unfinished=False)
+
+
+def opens_reasoning(prompt: str) -> bool:
+    """Whether a prompt ends with the mark that opens reasoning, as some chat templates write it."""
+    marks = [mark for mark in _MARK.finditer(prompt[-200:]) if mark["open"] is not None]
+    return bool(marks) and not prompt[-200:][marks[-1].end() :].strip()

@@ -1,0 +1,65 @@
+"""Reasoning is not the answer, in the forms that model families write it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from overmem.grading.reasoning import opens_reasoning, split_reasoning
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<think>B or C? 12</think>\n\n42",
+        "<thinking>12</thinking>42",
+        "<reasoning>\n12\n</reasoning>\n42",
+        "<Think>12</Think>42",
+        "so 12 it is\n</think>\n42",
+        "[THINK]12[/THINK]42",
+        "◁think▷12◁/think▷42",
+        "<seed:think>12</seed:think>42",
+        "<|begin_of_thought|>12<|end_of_thought|>\n<|begin_of_solution|>42<|end_of_solution|>",
+        "<|channel|>analysis<|message|>12<|end|><|start|>assistant<|channel|>final<|message|>42<|return|>",
+        "<think>1</think>2<think>3</think>42",
+    ],
+)
+def test_what_follows_the_reasoning_is_the_answer(text: str) -> None:
+    found = split_reasoning(text)
+    assert (found.answer, found.unfinished) == ("42", False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<think>the answer is 42",
+        "<think>1</think>2<think>42",
+        "<|channel|>analysis<|message|>42",
+        "◁think▷42",
+        "[THINK] 42",
+    ],
+)
+def test_reasoning_without_an_end_is_no_answer(text: str) -> None:
+    found = split_reasoning(text)
+    assert (found.answer, found.unfinished) == ("", True)
+
+
+@pytest.mark.parametrize("text", ["42", "  a < b > c\n", "I think <b>42</b>", "", "[1, 2]"])
+def test_other_text_is_left_as_it_is(text: str) -> None:
+    assert split_reasoning(text).answer == text
+    assert not split_reasoning(text).unfinished
+
+
+def test_a_prompt_may_open_the_reasoning() -> None:
+    assert opens_reasoning("<|im_start|>assistant\n<think>\n")
+    assert not opens_reasoning("What is <think>?")
+    assert not opens_reasoning("<think>\n\n</think>\n\n")
+    assert split_reasoning("so 42", opened=True).unfinished
+    assert split_reasoning("so 12</think>42", opened=True).answer == "42"
+
+
+@given(st.text(st.sampled_from("<>/think[THINK]◁▷|chanel final 4\n"), max_size=60))
+def test_no_text_breaks_it(text: str) -> None:
+    found = split_reasoning(text)
+    assert not (found.unfinished and found.answer)

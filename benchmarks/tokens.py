@@ -359,8 +359,9 @@ def main() -> int:
     print("all: " + ", ".join(f"{k} {v}" for k, v in sorted(found.items())))
     for item in details:
         if item["outcome"] in ("DIFFERENT", "refused", "only TRL refuses"):
-            print(f"{item['outcome']}: {item['tokenizer']}/{item['template']}, {item['row']}"
-                  f"{' (assistant only)' if item['assistant_only_loss'] else ''}: {item['detail'][:300]}")  # fmt: skip
+            only = " (assistant only)" if item["assistant_only_loss"] else ""
+            where = f"{item['tokenizer']}/{item['template']}, {item['row']}{only}"
+            print(f"{item['outcome']}: {where}: {item['detail'][:300]}")
     if options.out:
         options.out.write_text(json.dumps(details, indent=1, ensure_ascii=False))
     return int(found["DIFFERENT"] > 0)

@@ -134,8 +134,8 @@ class Written:
         before = self._write(self.messages[:turn], add_generation_prompt=True)
         if self.full.startswith(before):
             return len(before)
-        # The template writes what precedes otherwise once more follows: it drops old reasoning, say. The header
-        # then stands between what was said before and the turn itself.
+        # The template writes what precedes otherwise once more follows: it drops old reasoning, say. The
+        # header then stands between what was said before and the turn itself.
         stop = self._mark(turn)[0]
         start = self._mark(turn - 1)[1] if turn else 0
         header = before.removeprefix(self._write(self.messages[:turn]))

@@ -129,8 +129,8 @@ def test_records_a_line_under_a_json_name(tmp_path: Path) -> None:
     ("rows", "parts"),
     [
         (
-            [{"text": "a"}],
-            ["row 0 (line 1)", "keys text", "prompt/completion", "alpaca (instruction, output)"],
+            [{"words": "a"}],
+            ["row 0 (line 1)", "keys words", "prompt/completion", "alpaca (instruction, output)"],
         ),
         ([{}], ["row 0", "(none)"]),
         (
@@ -160,7 +160,7 @@ def test_records_a_line_under_a_json_name(tmp_path: Path) -> None:
             [{"prompt": TURNS[:2], "completion": [*TURNS[2:], *TURNS[1:2]]}],
             ["not one assistant turn", "user"],
         ),
-        ([{"instruction": "a", "output": "b", "history": [["x", "y"]]}], ["history", "messages"]),
+        ([{"instruction": "a", "output": "b", "history": [["x"]]}], ["history", "not pairs"]),
         ([{"prompt": ["a"], "completion": "b"}], ["not a message"]),
         ([{"prompt": {"a": 1}, "completion": "b"}], ["`prompt` is not text", "dict"]),
         ([{"prompt": "a\ud800", "completion": "b"}], ["Unicode"]),
@@ -186,7 +186,7 @@ def test_errors_name_the_row_and_what_was_found(tmp_path: Path, rows: list[Any],
         ("a.jsonl", b"[" * 200_000, ["line 1", "not JSON"]),
         ("a.jsonl", b'{"prompt": "\xff"}', ["UTF-8", "offset 12"]),
         ("a.parquet", b"PAR1 not at all", ["Parquet"]),
-        ("a.csv", b"prompt,completion\n", ["`.csv`", ".jsonl"]),
+        ("a.xlsx", b"PK", ["`.xlsx`", ".jsonl"]),
     ],
 )
 def test_damaged_files(tmp_path: Path, name: str, content: bytes, parts: list[str]) -> None:
@@ -199,7 +199,7 @@ def test_damaged_files(tmp_path: Path, name: str, content: bytes, parts: list[st
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:
     assert "not found" in error_of(tmp_path / "no.jsonl")
-    assert "a folder" in error_of(tmp_path)
+    assert "no data files in the folder" in error_of(tmp_path)
 
 
 @pytest.mark.parametrize(

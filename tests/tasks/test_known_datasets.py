@@ -1,4 +1,7 @@
-"""The data sets known by name, as their rows are published."""
+"""The data sets known by name, as their rows are published.
+
+Covers: overmem.tasks.known.math, overmem.tasks.known.code
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from hypothesis import strategies as st
 from overmem.errors import DataError
 from overmem.grading.grade import grade
 from overmem.tasks import load_examples
-from overmem.tasks.known_datasets import join_story, solve_steps
+from overmem.tasks.known.math import join_story, solve_steps
 from tests.helpers.code import HUMANEVAL, right, sandboxed, write
 from tests.helpers.datasets import GSM8K, SVAMP
 from tests.tasks.test_sources import error_of

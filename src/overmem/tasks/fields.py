@@ -1,10 +1,11 @@
-"""Read single fields of a row: text, numbers as text, and chat messages of any common spelling.
+"""Read single fields of a row: text, numbers as text, lists, and chat messages of any common spelling.
 
-Kept apart from the shapes, since every shape is made of these two kinds of field.
+Kept apart from the shapes, since every shape is made of these kinds of field.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from decimal import Decimal
 
@@ -41,6 +42,19 @@ def read_text(value: object, where: str) -> str:
     except UnicodeEncodeError as error:
         raise DataError(f"{where} is not valid Unicode", got=f"a surrogate at {error.start}") from error
     return value
+
+
+def read_list(value: object, where: str) -> list[object]:
+    """A list, given as one or as the JSON text of one (as CSV and some data sets hold it)."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        text = value
+        try:
+            value = json.loads(text)
+        except ValueError as error:
+            raise DataError(f"{where} is not a JSON list ({error})", got=text[:100]) from error
+    if not isinstance(value, list | tuple):
+        raise DataError(f"{where} is not a list", got=type(value).__name__)
+    return list(value)
 
 
 def read_message(value: object, where: str) -> Message:

@@ -7,14 +7,22 @@ that does not fit is an error naming the row, the keys found and the shapes know
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from overmem.errors import DataError
-from overmem.grading.answers import after_marker, canonical_answer, plain_number
+from overmem.grading.answers import reference_answer
 from overmem.records import Example, Message
+from overmem.tasks.columns import (
+    MEDIA,
+    ROLES,
+    TOOLS,
+    has_content,
+    refuse_unread,
+)
 from overmem.tasks.fields import read_messages, read_text
+from overmem.tasks.preferences import chosen_row, is_bad_answer
 
 Row = Mapping[str, Any]
 Prompt = str | tuple[Message, ...]
@@ -23,97 +31,65 @@ MAX_ANSWER_CHARS = 100
 """A one-line `answer` column up to this long is its own final answer; longer ones are solutions."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shape:
-    """What was recognised in a data source; `str()` is the line a person reads."""
-
-    name: str
-    """One of the known shapes, such as `question/answer`."""
-    prompt: str
-    """The fields the prompt comes from."""
-    completion: str
-    """The field the completion comes from."""
-    answer: str
-    """Where the final answers come from."""
-    rows: int
-    answered: int
-    """Rows with a final answer; only these can be graded."""
-    numbered: bool = False
-    """No row has an `id`, so that their ids are the numbers of the rows."""
-
-    def __str__(self) -> str:
-        """One line for the terminal."""
-        answers = (
-            f"{self.answered} with a final answer ({self.answer})" if self.answered else "no final answers"
-        )
-        return (
-            f"{self.name}: prompt from {self.prompt}, completion from {self.completion};"
-            f" {self.rows} rows, {answers}"
-        )
-
-
 @dataclass(frozen=True)
-class _Reader:
+class Reader:
+    """One shape, and how its rows are read."""
+
     name: str
     required: tuple[str, ...]
     read: Callable[[Row, str], tuple[Prompt, str]]
     prompt: str
     completion: str
+    reads: tuple[str, ...] = ()
+    """Columns that it reads where they are there."""
+    whole: bool = False
+    """It holds all that training sees (a conversation), so that columns beside it change nothing."""
 
 
-def examples_from_rows(rows: Iterable[tuple[str, object]], source: str) -> tuple[list[Example], Shape]:
-    """Read every row in the shape of the first one.
-
-    Args:
-        rows: pairs of (where, row); `where` names the row in errors, such as `row 3 (line 4)`.
-        source: the file or hub id, for errors.
-
-    Returns:
-        Examples in row order, ids being the `id` field or else the row's index from 0, and what was
-        recognised.
+def recognise(row: Row, where: str) -> Reader:
+    """The reader of rows like this one.
 
     Raises:
-        DataError: no rows, an unknown shape, a row that does not fit it, or two rows with one id.
+        DataError: its keys fit no shape.
     """
-    examples: list[Example] = []
-    seen: dict[str, str] = {}
-    numbered = True
-    reader: _Reader | None = None
-    for index, (row_name, row) in enumerate(rows):
-        where = f"{source}, {row_name}"
-        if not isinstance(row, Mapping):
-            raise DataError(f"{where} is not a record", got=type(row).__name__, expected="named fields")
-        reader = reader or _recognise(row, where)
-        example = _read_row(row, reader, where, default_id=str(index))
-        numbered = numbered and row.get("id") is None
-        if example.id in seen:
-            raise DataError(
-                f"{where} has the id of an earlier row ({seen[example.id]})",
-                got=example.id,
-                expected="unique ids, since rows are paired across checkpoints by id",
-                next_step="make the `id` field unique, or drop it to number the rows",
-            )
-        seen[example.id] = row_name
-        examples.append(example)
-    if reader is None:
-        raise DataError(f"{source} has no rows", expected="at least one example")
-    return examples, _describe(reader, examples, numbered)
-
-
-def _recognise(row: Row, where: str) -> _Reader:
     present = {key for key, value in row.items() if value is not None}
     for reader in READERS:
         if set(reader.required) <= present:
             return reader
+    keys = ", ".join(sorted(map(str, row))) or "(none)"
     raise DataError(
         f"{where}: cannot tell prompt from completion",
-        got=f"keys {', '.join(sorted(map(str, row))) or '(none)'}",
+        got=f"keys {keys}",
         expected="one of " + "; ".join(f"{reader.name} ({', '.join(reader.required)})" for reader in READERS),
-        next_step="rename the columns to one of these shapes, for example `prompt` and `completion`",
+        next_step="name the columns: --columns prompt=COLUMN,completion=COLUMN,answer=COLUMN"
+        if len(row) > 1
+        else "rename the columns, for example to `prompt` and `completion`"
+        + (
+            "" if keys.isidentifier() else "; if this is one name, the delimiter is another than , ; | or tab"
+        ),
     )
 
 
-def _read_row(row: Row, reader: _Reader, where: str, *, default_id: str) -> Example:
+def reader_of(required: Collection[str]) -> Reader:
+    """The reader of the shape that needs these fields and no others."""
+    return next(reader for reader in READERS if set(reader.required) == set(required))
+
+
+def read_row(row: Row, default_id: str, where: str, *, reader: Reader) -> Example | None:
+    """One row in the shape of the first.
+
+    Args:
+        row: the row.
+        default_id: its id, when it has none of its own.
+        where: names the row in errors.
+        reader: of its shape.
+
+    Returns:
+        The example; None for a row that is marked as a bad answer.
+
+    Raises:
+        DataError: the row does not fit the shape, is empty, or has a column that may not be dropped.
+    """
     for key in reader.required:
         if row.get(key) is None:
             raise DataError(
@@ -121,8 +97,12 @@ def _read_row(row: Row, reader: _Reader, where: str, *, default_id: str) -> Exam
                 got=f"keys {', '.join(sorted(str(k) for k, v in row.items() if v is not None)) or '(none)'}",
                 expected=f"{', '.join(reader.required)}, as in the first row ({reader.name})",
             )
+    if is_bad_answer(row):
+        return None
+    _refuse_unread(row, reader, where)
     prompt, completion = reader.read(row, where)
-    if not prompt or (isinstance(prompt, str) and not prompt.strip()):
+    prompt = _with_history(prompt, row, reader, where)
+    if reader.name != "text" and (not prompt or (isinstance(prompt, str) and not prompt.strip())):
         raise DataError(f"{where} has an empty prompt", expected=f"text or messages from {reader.prompt}")
     if not completion.strip():
         raise DataError(
@@ -132,7 +112,7 @@ def _read_row(row: Row, reader: _Reader, where: str, *, default_id: str) -> Exam
             next_step="drop the row, or fill it in",
         )
     identity = row.get("id")
-    used = {*reader.required, "id", "answer", "input"}
+    used = {*reader.required, *reader.reads, "id", "answer", *ROLES}
     return Example(
         id=default_id if identity is None else read_text(identity, f"{where}, `id`"),
         prompt=prompt,
@@ -146,43 +126,56 @@ def _read_row(row: Row, reader: _Reader, where: str, *, default_id: str) -> Exam
     )
 
 
-def _final_answer(row: Row, reader: _Reader, completion: str, where: str) -> str | None:
-    """`answer` field, else what follows `####` at the end, else a short `answer` column as a whole.
+def _refuse_unread(row: Row, reader: Reader, where: str) -> None:
+    """Refuse columns that change the question and would be dropped."""
+    checked = _BESIDE_WHOLE if reader.whole else ROLES.keys()
+    unread = checked & row.keys() - {*reader.required, *reader.reads, *ALWAYS_READ}
+    if unread:
+        refuse_unread(row, sorted(unread), where, reader.required[0], reader.required[-1])
 
-    Rows with tests have no answer: `####` in code begins a comment.
+
+def _with_history(prompt: Prompt, row: Row, reader: Reader, where: str) -> Prompt:
+    """The prompt with its system message and the turns before it, where a row has such columns."""
+    if reader.whole:
+        return prompt
+    before: list[Message] = []
+    for key in ("system", "system_prompt"):
+        if has_content(row.get(key)):
+            before.append({"role": "system", "content": read_text(row[key], f"{where}, `{key}`")})
+    history = row.get("history")
+    for turn in history if isinstance(history, list | tuple) else ():
+        if not isinstance(turn, list | tuple) or len(turn) != 2:
+            raise DataError(f"{where}, `history` is not pairs of question and answer", got=repr(turn)[:100])
+        for role, text in zip(("user", "assistant"), turn, strict=True):
+            before.append({"role": role, "content": read_text(text, f"{where}, `history`")})
+    if not before:
+        return prompt
+    turns = as_turns(prompt)
+    if before[0]["role"] == "system" and any(turn["role"] == "system" for turn in turns):
+        raise DataError(f"{where} has a system message in its prompt and another in a column of its own")
+    return (*before, *turns)
+
+
+def as_turns(prompt: Prompt) -> tuple[Message, ...]:
+    """A prompt as messages: a text is one user turn."""
+    return ({"role": "user", "content": prompt},) if isinstance(prompt, str) else prompt
+
+
+def _final_answer(row: Row, reader: Reader, completion: str, where: str) -> str | None:
+    """`answer` field, else what the completion marks as final, else a short `answer` column as a whole.
+
+    Rows with tests have no answer: `####` in code begins a comment. Nor has a text without a question.
     """
-    if "answer" not in reader.required and row.get("answer") is not None:
+    if "answer" not in reader.required and row.get("answer") is not None and reader.name != "text":
         return read_text(row["answer"], f"{where}, `answer`").strip() or None
-    if isinstance(row.get("tests"), str):
+    if isinstance(row.get("tests"), str) or reader.name == "text":
         return None
-    if (marked := _marked_at_the_end(completion)) is not None:
+    if (marked := reference_answer(completion)) is not None:
         return marked
-    if "answer" in reader.required and len(completion) <= MAX_ANSWER_CHARS and "\n" not in completion.strip():
+    is_answer = not {"answer", "target"}.isdisjoint(reader.required)
+    if is_answer and len(completion) <= MAX_ANSWER_CHARS and "\n" not in completion.strip():
         return completion.strip()
     return None
-
-
-def _marked_at_the_end(completion: str) -> str | None:
-    """What follows the last `####`, on the last line or a number; a heading of Markdown is no answer."""
-    marked = after_marker(completion)
-    if marked is None or "#" in marked:
-        return None
-    answer = canonical_answer(marked)
-    return answer if completion.rstrip().endswith(marked) or plain_number(answer) is not None else None
-
-
-def _describe(reader: _Reader, examples: list[Example], numbered: bool) -> Shape:
-    answered = sum(example.answer is not None for example in examples)
-    marked = sum(_marked_at_the_end(example.completion) is not None for example in examples)
-    return Shape(
-        name=reader.name,
-        prompt=reader.prompt,
-        completion=reader.completion,
-        answer="after `####`" if marked == answered else "field `answer`",
-        rows=len(examples),
-        answered=answered,
-        numbered=numbered,
-    )
 
 
 def _read_pair(prompt_key: str, completion_key: str) -> Callable[[Row, str], tuple[Prompt, str]]:
@@ -233,22 +226,63 @@ def _read_chat(key: str) -> Callable[[Row, str], tuple[Prompt, str]]:
     return read
 
 
-def _read_alpaca(row: Row, where: str) -> tuple[Prompt, str]:
-    """Instruction and optional input joined by a newline, as LLaMA-Factory does."""
-    for key in ("history", "system"):
-        if row.get(key):
-            raise DataError(
-                f"{where} has `{key}`, which the alpaca shape cannot carry",
-                next_step="convert the rows to `messages`",
-            )
-    parts = [read_text(row["instruction"], f"{where}, `instruction`")]
-    if row.get("input") is not None:
-        parts.append(read_text(row["input"], f"{where}, `input`"))
-    return "\n".join(part for part in parts if part), read_text(row["output"], f"{where}, `output`")
+def _read_instruction(completion: str) -> Callable[[Row, str], tuple[Prompt, str]]:
+    """Reader of an instruction and what it is about, joined by a newline, as LLaMA-Factory does."""
+
+    def read(row: Row, where: str) -> tuple[Prompt, str]:
+        keys = [key for key in ("instruction", "input", "context") if row.get(key) is not None]
+        parts = [read_text(row[key], f"{where}, `{key}`") for key in keys]
+        return "\n".join(part for part in parts if part), read_text(
+            row[completion], f"{where}, `{completion}`"
+        )
+
+    return read
 
 
-def _pair(prompt: str, completion: str) -> _Reader:
-    return _Reader(
+def _read_reasoning(prompt: str, reasoning: str, completion: str) -> Callable[[Row, str], tuple[Prompt, str]]:
+    """Reader of rows whose reasoning is a column of its own; it goes before the solution, in think tags."""
+
+    def read(row: Row, where: str) -> tuple[Prompt, str]:
+        thought = row[reasoning]
+        if isinstance(thought, list | tuple) and len(thought) == 1:
+            (thought,) = thought
+        thought = read_text(thought, f"{where}, `{reasoning}`").strip()
+        text = read_text(row[completion], f"{where}, `{completion}`").strip()
+        return read_text(row[prompt], f"{where}, `{prompt}`"), f"<think>\n{thought}\n</think>\n\n{text}"
+
+    return read
+
+
+def _read_chosen(row: Row, where: str) -> tuple[Prompt, str]:
+    """Reader of the chosen answer of a preference row."""
+    plain = chosen_row(row, where)
+    if "messages" in plain:
+        return _read_chat("messages")({**row, **plain}, where)
+    return _read_pair("prompt", "completion")(plain, where)
+
+
+def _read_whole_text(row: Row, where: str) -> tuple[Prompt, str]:
+    """Reader of a text without a question: all of it is scored."""
+    if beside := sorted(_BESIDE_TEXT & {key for key, value in row.items() if has_content(value)}):
+        raise DataError(
+            f"{where}: is `text` the whole text that was trained on?",
+            got=f"also {', '.join(beside)}",
+            next_step="name the columns: --columns text=text, or --columns prompt=text,completion=COLUMN",
+        )
+    return "", read_text(row["text"], f"{where}, `text`")
+
+
+def answer_source(row: Row, reader: Reader, example: Example) -> str:
+    """Where the final answer of a row that has one comes from, in words."""
+    if "answer" not in reader.required and row.get("answer") is not None:
+        return "field `answer`"
+    if example.completion.strip() == example.answer:
+        return f"field {reader.completion}"
+    return "after `####`" if "####" in example.completion else "as the completion marks it"
+
+
+def _pair(prompt: str, completion: str) -> Reader:
+    return Reader(
         f"{prompt}/{completion}",
         (prompt, completion),
         _read_pair(prompt, completion),
@@ -257,13 +291,84 @@ def _pair(prompt: str, completion: str) -> _Reader:
     )
 
 
-READERS: tuple[_Reader, ...] = (
+def _reasoning(name: str, prompt: str, reasoning: str, completion: str) -> Reader:
+    return Reader(
+        name,
+        (prompt, reasoning, completion),
+        _read_reasoning(prompt, reasoning, completion),
+        f"`{prompt}`",
+        f"`{reasoning}` in think tags and `{completion}`",
+    )
+
+
+ALWAYS_READ = ("id", "answer", "system", "system_prompt", "history", "label", "kto_tag")
+_BESIDE_WHOLE = MEDIA | TOOLS
+_BESIDE_TEXT = {
+    "question",
+    "prompt",
+    "instruction",
+    "summary",
+    "target",
+    "response",
+    "answer",
+    "output",
+    "labels",
+}
+READERS: tuple[Reader, ...] = (
+    Reader(
+        "preference",
+        ("chosen", "rejected"),
+        _read_chosen,
+        "what `chosen` answers",
+        "`chosen` (`rejected` is not learned)",
+        ("prompt", "conversations", "messages", "question", "instruction", "query", "input"),
+    ),
     _pair("prompt", "completion"),
-    _Reader("messages", ("messages",), _read_chat("messages"), "`messages`", "its last assistant turn"),
-    _Reader("sharegpt", ("conversations",), _read_chat("conversations"), "`conversations`", "its last turn"),
+    Reader(
+        "messages",
+        ("messages",),
+        _read_chat("messages"),
+        "`messages`",
+        "its last assistant turn",
+        ("system",),
+        True,
+    ),
+    Reader(
+        "sharegpt",
+        ("conversations",),
+        _read_chat("conversations"),
+        "`conversations`",
+        "its last turn",
+        ("system",),
+        True,
+    ),
+    _reasoning("openthoughts", "problem", "deepseek_reasoning", "deepseek_solution"),
+    _reasoning("s1K", "question", "thinking_trajectories", "attempt"),
+    _reasoning("s1K", "question", "deepseek_thinking_trajectory", "deepseek_attempt"),
     _pair("problem", "solution"),
+    _pair("question", "solution"),
+    _pair("problem", "answer"),
     _pair("question", "answer"),
     _pair("query", "response"),
-    _Reader("alpaca", ("instruction", "output"), _read_alpaca, "`instruction` and `input`", "`output`"),
+    _pair("question", "response"),
+    Reader(
+        "instruction/response",
+        ("instruction", "response"),
+        _read_instruction("response"),
+        "`instruction` and `context` or `input`",
+        "`response`",
+        ("context", "input"),
+    ),
+    Reader(
+        "alpaca",
+        ("instruction", "output"),
+        _read_instruction("output"),
+        "`instruction` and `input`",
+        "`output`",
+        ("input",),
+    ),
+    _pair("input", "target"),
+    _pair("input", "output"),
+    Reader("text", ("text",), _read_whole_text, "nothing", "`text`, the whole of it (likelihood only)"),
 )
 """Known shapes, tried in this order on the first row."""

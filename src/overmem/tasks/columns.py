@@ -12,7 +12,7 @@ from typing import Any
 
 from overmem.errors import DataError
 from overmem.records import Example
-from overmem.tasks.fields import read_list, read_text
+from overmem.tasks.fields import read_options, read_text
 from overmem.tasks.multiple_choice import make_multiple_choice, right_option
 
 Row = Mapping[str, Any]
@@ -43,6 +43,7 @@ ROLES: Mapping[str, str] = {
 """Columns that change the question, each with the key of `--columns` that reads it, if there is one."""
 
 _NEXT_KEY = re.compile(r",(?=\s*[A-Za-z_]+\s*=)")
+_NUMBERED_IMAGE = re.compile(r"image_?\d+")
 _FIELD = re.compile(r"\{([^{}]+)\}")
 
 
@@ -158,11 +159,7 @@ def refuse_unread(row: Row, keys: Iterable[str], where: str, asked: str, written
     for key in keys:
         if not has_content(row[key]):
             continue
-        if key in MEDIA:
-            raise DataError(
-                f"{where} has `{key}`, and overmem reads text alone",
-                next_step="drop the rows with such content; without it their questions are others",
-            )
+        refuse_media({key: row[key]}, where)
         if key in TOOLS:
             raise DataError(
                 f"{where} has `{key}`, which the prompt was trained with, and this shape does not read them",
@@ -171,13 +168,35 @@ def refuse_unread(row: Row, keys: Iterable[str], where: str, asked: str, written
         role = ROLES[key]
         answer = ",answer=answer" if "answer" in row and written != "answer" else ""
         plain = f"--columns prompt={asked},completion={written}{answer}"
-        by_task = "; name the task if it is a known one (arc:, mmlu:, ...)" if role == "options" else ""
         raise DataError(
             f"{where} has `{key}`, which changes the question and is not read in this shape",
             got=repr(row[key])[:100],
-            next_step=(f"{plain},{role}={key}" if role else "write the rows as `messages`")
-            + f" reads it{by_task}; {plain} leaves it out",
+            next_step=f"{_reads(plain, asked, written, role, key)}; {plain} leaves it out",
         )
+
+
+def refuse_media(row: Row, where: str) -> None:
+    """Refuse a row with an image, a video or a sound.
+
+    Raises:
+        DataError: it has one.
+    """
+    for key, value in row.items():
+        if (key in MEDIA or _NUMBERED_IMAGE.fullmatch(str(key))) and has_content(value):
+            raise DataError(
+                f"{where} has `{key}`, and overmem reads text alone",
+                next_step="drop the rows with such content; without it their questions are others",
+            )
+
+
+def _reads(plain: str, asked: str, written: str, role: str, key: str) -> str:
+    """What reads a column, in words."""
+    if role == "options":
+        return (
+            f"--columns prompt={asked},options={key},answer={written} reads it, or the name of its task"
+            " (arc:, mmlu:, ...) where it has one"
+        )
+    return f"{plain},{role}={key} reads it" if role else "rows of `messages` hold it"
 
 
 def has_content(value: object) -> bool:
@@ -198,9 +217,7 @@ def _value(row: Row, value: str) -> Any:
 
 
 def _with_options(found: Mapping[str, Any], options: object, context: object, where: str) -> dict[str, Any]:
-    texts = [
-        read_text(option, f"{where}, options").strip() for option in read_list(options, f"{where}, options")
-    ]
+    texts = read_options(options, f"{where}, options")
     made: Example = make_multiple_choice(
         "",
         read_text(found["prompt"], f"{where}, prompt").strip(),

@@ -14,8 +14,8 @@ from overmem.errors import DataError
 from overmem.records import Example
 from overmem.tasks.columns import check_columns, fields_of, has_content, named_row
 from overmem.tasks.known_datasets import KnownDataset, recognise_dataset
-from overmem.tasks.preferences import LEFT_OUT, is_bad_answer
-from overmem.tasks.shapes import ALWAYS_READ, Reader, answer_source, as_turns, read_row, reader_of, recognise
+from overmem.tasks.preferences import LEFT_OUT, MARKS, is_bad_answer
+from overmem.tasks.shapes import Reader, answer_source, as_turns, read_row, reader_of, recognise
 
 Row = Mapping[str, Any]
 
@@ -106,7 +106,9 @@ def examples_from_rows(
         if not isinstance(row, Mapping):
             raise DataError(f"{where} is not a record", got=type(row).__name__, expected="named fields")
         reading = reading or _choose_reading(row, where, known, columns)
-        unused |= {str(key) for key in row.keys() - reading.used - unused if has_content(row[key])}
+        for key, value in row.items():
+            if key not in reading.used and key not in unused and has_content(value):
+                unused.add(key)
         example = reading.to_example(row, str(index), where)
         if example is None:
             n_left_out += 1
@@ -144,16 +146,17 @@ def _choose_reading(
         named = replace(
             reader,
             name="named columns",
-            prompt=_named(columns, _PROMPT_KEYS),
-            completion=_named(columns, _COMPLETION_KEYS),
+            prompt=_named(columns, ("system", "context", "prompt", "options", "messages")) or reader.prompt,
+            completion=_named(columns, ("completion", "text")) or reader.completion,
+            truth=columns.get("answer", ""),
         )
         return _Reading(partial(_read_named, reader=named, columns=columns), used | {"id"}, LEFT_OUT, named)
     known = known or recognise_dataset(row)
     if known is not None:
         return _Reading(known.to_example, frozenset(row), known.leaves_out, known=known)
     reader = recognise(row, where)
-    used = frozenset({*reader.required, *reader.reads, *ALWAYS_READ})
-    return _Reading(partial(read_row, reader=reader), used, LEFT_OUT, reader)
+    marks = {key for key in MARKS if isinstance(row.get(key), bool)}
+    return _Reading(partial(read_row, reader=reader), reader.read_columns | marks, LEFT_OUT, reader)
 
 
 def _read_named(
@@ -210,8 +213,5 @@ def _said_of_columns(unused: Iterable[str], reading: _Reading) -> list[str]:
 
 
 def _named(columns: Mapping[str, str], keys: tuple[str, ...]) -> str:
-    return " and ".join(f"`{columns[key]}`" for key in keys if key in columns)
-
-
-_PROMPT_KEYS = ("system", "context", "prompt", "options", "messages")
-_COMPLETION_KEYS = ("completion", "text", "answer")
+    """The columns or texts of some keys, in words."""
+    return " and ".join(f"`{columns[key]}`" for key in keys if key in columns).replace("\n", "\\n")

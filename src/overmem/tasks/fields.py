@@ -46,15 +46,36 @@ def read_text(value: object, where: str) -> str:
 
 def read_list(value: object, where: str) -> list[object]:
     """A list, given as one or as the JSON text of one (as CSV and some data sets hold it)."""
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        text = value
-        try:
-            value = json.loads(text)
-        except ValueError as error:
-            raise DataError(f"{where} is not a JSON list ({error})", got=text[:100]) from error
-    if not isinstance(value, list | tuple):
-        raise DataError(f"{where} is not a list", got=type(value).__name__)
-    return list(value)
+    held = _from_json(value, "[", where)
+    if not isinstance(held, list | tuple):
+        raise DataError(f"{where} is not a list", got=type(held).__name__)
+    return list(held)
+
+
+def read_options(value: object, where: str) -> list[str]:
+    """Options as a list of texts, a record with a text for each letter, or the JSON text of either.
+
+    Raises:
+        DataError: neither, or letters with a gap.
+    """
+    held = _from_json(value, "{", where)
+    if not isinstance(held, Mapping):
+        return [read_text(option, where).strip() for option in read_list(held, where)]
+    named = {str(key).strip(): text for key, text in held.items() if text is not None}
+    letters = sorted(named)
+    if letters != [chr(ord("A") + index) for index in range(len(letters))]:
+        raise DataError(f"{where} has other keys than A, B, C and so on", got=", ".join(named)[:100])
+    return [read_text(named[letter], where).strip() for letter in letters]
+
+
+def _from_json(value: object, opening: str, where: str) -> object:
+    """What a text that opens like JSON holds; anything else as it is."""
+    if not isinstance(value, str) or not value.lstrip().startswith(opening):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise DataError(f"{where} is not JSON ({error})", got=value[:100]) from error
 
 
 def read_message(value: object, where: str) -> Message:

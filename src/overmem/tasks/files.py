@@ -28,6 +28,8 @@ SUFFIXES = (
     *(suffix + ending for suffix in TEXT_SUFFIXES for ending in COMPRESSIONS),
 )
 """File names that are read as data."""
+FORMATS = f"{', '.join(TEXT_SUFFIXES)} (also with {' or '.join(COMPRESSIONS)}), .parquet, .arrow"
+"""The same in words."""
 
 _BESIDE_DATA = {"dataset_info.json", "dataset_infos.json", "package.json"}
 """JSON files of a folder that hold no rows."""
@@ -99,7 +101,7 @@ def read_rows(location: str | Path, split: str | None = None) -> Rows:
         raise DataError(
             f"data file not found: {path}",
             got=f"nothing at {path.absolute()}",
-            expected=f"a file ending in {', '.join(SUFFIXES)}, or a folder of such files",
+            expected=f"a file ending in {FORMATS}, or a folder of such files",
             next_step="check the path; a hub data set is written owner/name#split",
         )
     files = sorted(files, key=_natural_order)
@@ -116,7 +118,7 @@ def _rows_of_file(path: Path, split: str | None) -> Rows:
         raise DataError(
             f"cannot read {path}",
             got=f"the ending `{path.suffix}`",
-            expected=", ".join(SUFFIXES),
+            expected=FORMATS,
             next_step="convert it to JSONL, one record a line",
         )
     if suffix == ".json":
@@ -161,7 +163,7 @@ def _data_files(folder: Path) -> list[Path]:
         raise DataError(
             f"no data files in the folder {folder}",
             got=", ".join(inside) or "nothing",
-            expected=f"files ending in {', '.join(SUFFIXES)}",
+            expected=f"files ending in {FORMATS}",
             next_step=f"name the folder that holds them, or a pattern such as {folder}/*/*.parquet",
         )
     return files
@@ -174,7 +176,7 @@ def _is_beside(file: Path) -> bool:
 def _files_of_split(location: str, files: list[Path], split: str | None) -> list[Path]:
     """The files of one split, by how their names start; all of them where the names say nothing."""
     if not files:
-        raise DataError(f"no data file matches {location}", expected=f"files ending in {', '.join(SUFFIXES)}")
+        raise DataError(f"no data file matches {location}", expected=f"files ending in {FORMATS}")
     if split is not None:
         chosen = [file for file in files if re.match(re.escape(split) + r"(?=[-_.0-9])", file.name)]
         if not chosen:
@@ -200,12 +202,12 @@ def _check_one_format(location: str, files: list[Path]) -> None:
     formats = Counter(format_suffix(file) for file in files)
     if len(formats) > 1:
         suffix = formats.most_common(1)[0][0]
-        pattern = f"*{suffix}" if any(mark in location for mark in "*?") else f"{location}/*{suffix}"
+        folder = Path(location).parent if any(mark in location for mark in "*?") else location
         raise DataError(
             f"{location} has files of several formats",
             got=", ".join(f"{count} {name}" for name, count in sorted(formats.items())),
             expected="files of one format, which are read one after another",
-            next_step=f"name one format, such as '{pattern}'",
+            next_step=f"name one format, such as '{folder}/*{suffix}'",
         )
 
 

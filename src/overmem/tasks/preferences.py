@@ -14,6 +14,8 @@ Row = Mapping[str, Any]
 
 PROMPTS = ("prompt", "conversations", "messages", "question", "instruction", "query", "input")
 """Columns that may hold what was asked, where `chosen` is an answer alone."""
+MARKS = ("label", "kto_tag")
+"""Columns that say whether an answer is wanted."""
 LEFT_OUT = "their `label` is false: not an answer to learn"
 """Why rows of KTO are left out."""
 
@@ -22,7 +24,7 @@ _LAST_TURN = "\n\nAssistant:"
 
 def is_bad_answer(row: Row) -> bool:
     """Whether a row of KTO is marked as an answer that is not wanted."""
-    return any(row.get(key) is False or row.get(key) == "False" for key in ("label", "kto_tag"))
+    return any(row.get(key) is False or row.get(key) == "False" for key in MARKS)
 
 
 def chosen_row(row: Row, where: str) -> dict[str, Any]:

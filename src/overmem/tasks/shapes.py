@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from overmem.errors import DataError
@@ -44,6 +45,23 @@ class Reader:
     """Columns that it reads where they are there."""
     whole: bool = False
     """It holds all that training sees (a conversation), so that columns beside it change nothing."""
+    truth: str = ""
+    """The column that has the true answer, where the completion may be wrong."""
+
+    @cached_property
+    def read_columns(self) -> frozenset[str]:
+        """The columns that it reads."""
+        return frozenset({*self.required, *self.reads, *_ALWAYS_READ, *([self.truth] if self.truth else [])})
+
+    @cached_property
+    def refused_columns(self) -> frozenset[str]:
+        """The columns that it refuses, as they change the question and it does not read them."""
+        return (_BESIDE_WHOLE if self.whole else frozenset(ROLES)) - self.read_columns
+
+    @cached_property
+    def not_kept(self) -> frozenset[str]:
+        """The columns that are no metadata of an example."""
+        return frozenset({*self.required, *self.reads, "id", "answer", *ROLES})
 
 
 def recognise(row: Row, where: str) -> Reader:
@@ -60,7 +78,7 @@ def recognise(row: Row, where: str) -> Reader:
     raise DataError(
         f"{where}: cannot tell prompt from completion",
         got=f"keys {keys}",
-        expected="one of " + "; ".join(f"{reader.name} ({', '.join(reader.required)})" for reader in READERS),
+        expected="one of " + "; ".join(dict.fromkeys(map(_named_fields, READERS))),
         next_step="name the columns: --columns prompt=COLUMN,completion=COLUMN,answer=COLUMN"
         if len(row) > 1
         else "rename the columns, for example to `prompt` and `completion`"
@@ -68,6 +86,11 @@ def recognise(row: Row, where: str) -> Reader:
             "" if keys.isidentifier() else "; if this is one name, the delimiter is another than , ; | or tab"
         ),
     )
+
+
+def _named_fields(reader: Reader) -> str:
+    fields = ", ".join(reader.required)
+    return reader.name if "/".join(reader.required) == reader.name else f"{reader.name} ({fields})"
 
 
 def reader_of(required: Collection[str]) -> Reader:
@@ -99,10 +122,12 @@ def read_row(row: Row, default_id: str, where: str, *, reader: Reader) -> Exampl
             )
     if is_bad_answer(row):
         return None
-    _refuse_unread(row, reader, where)
+    if not reader.refused_columns.isdisjoint(row):
+        unread = sorted(reader.refused_columns & row.keys())
+        refuse_unread(row, unread, where, reader.required[0], reader.required[-1])
     prompt, completion = reader.read(row, where)
     prompt = _with_history(prompt, row, reader, where)
-    if reader.name != "text" and (not prompt or (isinstance(prompt, str) and not prompt.strip())):
+    if reader.required != _WHOLE_TEXT and (not prompt or (isinstance(prompt, str) and not prompt.strip())):
         raise DataError(f"{where} has an empty prompt", expected=f"text or messages from {reader.prompt}")
     if not completion.strip():
         raise DataError(
@@ -112,7 +137,6 @@ def read_row(row: Row, default_id: str, where: str, *, reader: Reader) -> Exampl
             next_step="drop the row, or fill it in",
         )
     identity = row.get("id")
-    used = {*reader.required, *reader.reads, "id", "answer", *ROLES}
     return Example(
         id=default_id if identity is None else read_text(identity, f"{where}, `id`"),
         prompt=prompt,
@@ -121,22 +145,14 @@ def read_row(row: Row, default_id: str, where: str, *, reader: Reader) -> Exampl
         meta={
             str(key): value
             for key, value in row.items()
-            if key not in used and isinstance(value, str | int | float | bool)
+            if key not in reader.not_kept and isinstance(value, str | int | float | bool)
         },
     )
 
 
-def _refuse_unread(row: Row, reader: Reader, where: str) -> None:
-    """Refuse columns that change the question and would be dropped."""
-    checked = _BESIDE_WHOLE if reader.whole else ROLES.keys()
-    unread = checked & row.keys() - {*reader.required, *reader.reads, *ALWAYS_READ}
-    if unread:
-        refuse_unread(row, sorted(unread), where, reader.required[0], reader.required[-1])
-
-
 def _with_history(prompt: Prompt, row: Row, reader: Reader, where: str) -> Prompt:
     """The prompt with its system message and the turns before it, where a row has such columns."""
-    if reader.whole:
+    if reader.whole or _BEFORE.isdisjoint(row):
         return prompt
     before: list[Message] = []
     for key in ("system", "system_prompt"):
@@ -166,16 +182,22 @@ def _final_answer(row: Row, reader: Reader, completion: str, where: str) -> str 
 
     Rows with tests have no answer: `####` in code begins a comment. Nor has a text without a question.
     """
-    if "answer" not in reader.required and row.get("answer") is not None and reader.name != "text":
+    if "answer" not in reader.required and row.get("answer") is not None and reader.required != _WHOLE_TEXT:
         return read_text(row["answer"], f"{where}, `answer`").strip() or None
-    if isinstance(row.get("tests"), str) or reader.name == "text":
+    if isinstance(row.get("tests"), str) or reader.required == _WHOLE_TEXT:
         return None
+    if reader.truth and row.get(reader.truth) is not None:
+        truth = read_text(row[reader.truth], f"{where}, `{reader.truth}`")
+        return reference_answer(truth) or _short(truth)
     if (marked := reference_answer(completion)) is not None:
         return marked
-    is_answer = not {"answer", "target"}.isdisjoint(reader.required)
-    if is_answer and len(completion) <= MAX_ANSWER_CHARS and "\n" not in completion.strip():
-        return completion.strip()
-    return None
+    return _short(completion) if {"answer", "target"} & set(reader.required) else None
+
+
+def _short(text: str) -> str | None:
+    """A text that is an answer as a whole."""
+    text = text.strip()
+    return text if text and len(text) <= MAX_ANSWER_CHARS and "\n" not in text else None
 
 
 def _read_pair(prompt_key: str, completion_key: str) -> Callable[[Row, str], tuple[Prompt, str]]:
@@ -276,6 +298,8 @@ def answer_source(row: Row, reader: Reader, example: Example) -> str:
     """Where the final answer of a row that has one comes from, in words."""
     if "answer" not in reader.required and row.get("answer") is not None:
         return "field `answer`"
+    if reader.truth and row.get(reader.truth) is not None:
+        return f"field `{reader.truth}`"
     if example.completion.strip() == example.answer:
         return f"field {reader.completion}"
     return "after `####`" if "####" in example.completion else "as the completion marks it"
@@ -291,17 +315,20 @@ def _pair(prompt: str, completion: str) -> Reader:
     )
 
 
-def _reasoning(name: str, prompt: str, reasoning: str, completion: str) -> Reader:
+def _reasoning(name: str, prompt: str, reasoning: str, completion: str, truth: str = "") -> Reader:
     return Reader(
         name,
         (prompt, reasoning, completion),
         _read_reasoning(prompt, reasoning, completion),
         f"`{prompt}`",
         f"`{reasoning}` in think tags and `{completion}`",
+        truth=truth,
     )
 
 
-ALWAYS_READ = ("id", "answer", "system", "system_prompt", "history", "label", "kto_tag")
+_BEFORE = frozenset({"system", "system_prompt", "history"})
+_ALWAYS_READ = ("id", "answer", "system", "system_prompt", "history")
+_WHOLE_TEXT = ("text",)
 _BESIDE_WHOLE = MEDIA | TOOLS
 _BESIDE_TEXT = {
     "question",
@@ -343,8 +370,8 @@ READERS: tuple[Reader, ...] = (
         True,
     ),
     _reasoning("openthoughts", "problem", "deepseek_reasoning", "deepseek_solution"),
-    _reasoning("s1K", "question", "thinking_trajectories", "attempt"),
-    _reasoning("s1K", "question", "deepseek_thinking_trajectory", "deepseek_attempt"),
+    _reasoning("s1K", "question", "thinking_trajectories", "attempt", "solution"),
+    _reasoning("s1K", "question", "deepseek_thinking_trajectory", "deepseek_attempt", "solution"),
     _pair("problem", "solution"),
     _pair("question", "solution"),
     _pair("problem", "answer"),
@@ -369,6 +396,6 @@ READERS: tuple[Reader, ...] = (
     ),
     _pair("input", "target"),
     _pair("input", "output"),
-    Reader("text", ("text",), _read_whole_text, "nothing", "`text`, the whole of it (likelihood only)"),
+    Reader("text", _WHOLE_TEXT, _read_whole_text, "nothing", "`text`, the whole of it (likelihood only)"),
 )
 """Known shapes, tried in this order on the first row."""

@@ -12,17 +12,19 @@ from typing import Any
 
 from overmem.errors import DataError
 from overmem.records import Example
-from overmem.tasks.fields import read_list, read_text, required_text
+from overmem.tasks.columns import refuse_media
+from overmem.tasks.fields import read_options, read_text, required_text
 from overmem.tasks.multiple_choice import LETTERS, make_multiple_choice, right_option
 
 Row = Mapping[str, Any]
 
 QUESTION = ("question", "query")
 OPTIONS = ("options", "choices", "answers")
-RIGHT = ("answer", "correct_option", "label", "answer_index")
+RIGHT = ("answer", "correct_option", "correct", "label", "answer_index", "answer_idx")
 CONTEXT = ("context", "passage", "article", "text", "hint")
 SOLUTION = ("solution", "cot_content", "rationale", "explanation")
-"""Names that data sets give the parts of a question with a list of options; the first with content counts."""
+"""Names that data sets give the parts of a question with a list of options. The first with content counts; of
+contexts all do."""
 
 
 def arc_example(row: Row, example_id: str, where: str) -> Example:
@@ -99,11 +101,9 @@ def options_example(row: Row, example_id: str, where: str) -> Example:
     Raises:
         DataError: a part is missing, or the answer names no option.
     """
+    refuse_media(row, where)
     key = first_with_content(row, OPTIONS)
-    texts = [
-        read_text(option, f"{where}, `{key}`").strip()
-        for option in read_list(row.get(key), f"{where}, `{key}`")
-    ]
+    texts = read_options(row.get(key), f"{where}, `{key}`")
     right = first_with_content(row, RIGHT)
     solution = _text(row, first_with_content(row, SOLUTION), where)
     return make_multiple_choice(
@@ -112,7 +112,7 @@ def options_example(row: Row, example_id: str, where: str) -> Example:
         without_labels(texts),
         right_option(row.get(right), texts, f"{where}, `{right}`"),
         where,
-        context=_text(row, first_with_content(row, CONTEXT), where),
+        context="\n".join(filter(None, (_text(row, key, where) for key in CONTEXT))),
         solution=solution.removeprefix("A: "),
         meta={key: row[key] for key in ("subject", "category") if isinstance(row.get(key), str)},
     )
@@ -121,8 +121,11 @@ def options_example(row: Row, example_id: str, where: str) -> Example:
 def is_options_row(row: Row) -> bool:
     """Whether a row is a question with a list of options and one that is right."""
     options = row.get(first_with_content(row, OPTIONS))
-    is_list = isinstance(options, list | tuple) or (isinstance(options, str) and options.startswith("["))
-    return is_list and all(row.get(first_with_content(row, keys)) is not None for keys in (QUESTION, RIGHT))
+    has_list = isinstance(options, list | tuple) and all(isinstance(option, str) for option in options)
+    has_letters = isinstance(options, Mapping) and {"A", "B"} <= options.keys()
+    is_text = isinstance(options, str) and options.lstrip()[:1] in ("[", "{")
+    parts = (first_with_content(row, keys) for keys in (QUESTION, RIGHT))
+    return (has_list or has_letters or is_text) and all(row.get(part) is not None for part in parts)
 
 
 def gpqa_example(row: Row, example_id: str, where: str) -> Example:

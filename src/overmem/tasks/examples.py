@@ -100,8 +100,6 @@ def examples_from_rows(
     sources: dict[str, None] = {}  # where answers come from, in the order of the rows
     reading: _Reading | None = None
     for index, (row_name, row) in enumerate(rows):
-        if stop is not None and len(examples) >= stop:
-            break
         where = f"{source}, {row_name}"
         if not isinstance(row, Mapping):
             raise DataError(f"{where} is not a record", got=type(row).__name__, expected="named fields")
@@ -125,6 +123,8 @@ def examples_from_rows(
         examples.append(example)
         if example.answer is not None and reading.reader is not None:
             sources[answer_source(row, reading.reader, example)] = None
+        if len(examples) == stop:
+            break
     if reading is None:
         raise DataError(f"{source} has no rows", expected="at least one example")
     left_out = [f"{n_left_out} rows left out: {reading.leaves_out}"] if n_left_out else []

@@ -97,7 +97,7 @@ def parse_source(source: str) -> Source:
             next_step=f"the grammar is {GRAMMAR}",
         )
     location, mark, split = text.rpartition("#")
-    if not mark or Path(text).is_file():
+    if not mark or Path(text).exists():
         location, split = text, ""
     return Source(task=task, location=location, split=split or None, rows=rows)
 
@@ -256,7 +256,7 @@ def _hub_rows(hub_id: str, config: str | None, split: str | None) -> Iterator[tu
 
 
 def _split_rows(text: str, source: str) -> tuple[str, slice]:
-    if not text.endswith("]") or Path(text).is_file():
+    if not text.endswith("]") or Path(text).exists():
         return text, slice(None)
     match = re.fullmatch(r"(.*)\[\s*(-?[0-9]*)\s*:\s*(-?[0-9]*)\s*\]", text, re.DOTALL)
     try:

@@ -121,11 +121,12 @@ def options_example(row: Row, example_id: str, where: str) -> Example:
 def is_options_row(row: Row) -> bool:
     """Whether a row is a question with a list of options and one that is right."""
     options = row.get(first_with_content(row, OPTIONS))
-    has_list = isinstance(options, list | tuple) and all(isinstance(option, str) for option in options)
+    has_list = isinstance(options, list | tuple) and all(isinstance(text, str) for text in options)
     has_letters = isinstance(options, Mapping) and {"A", "B"} <= options.keys()
     is_text = isinstance(options, str) and options.lstrip()[:1] in ("[", "{")
-    parts = (first_with_content(row, keys) for keys in (QUESTION, RIGHT))
-    return (has_list or has_letters or is_text) and all(row.get(part) is not None for part in parts)
+    if not options or not (has_list or has_letters or is_text):
+        return False
+    return all(row.get(first_with_content(row, keys)) is not None for keys in (QUESTION, RIGHT))
 
 
 def gpqa_example(row: Row, example_id: str, where: str) -> Example:
@@ -157,6 +158,7 @@ def yes_no_example(row: Row, example_id: str, where: str) -> Example:
     Raises:
         DataError: no such answer.
     """
+    refuse_media(row, where)
     key = "answer" if row.get("answer") is not None else "label"
     is_yes = {"true": True, "1": True, "false": False, "0": False}.get(str(row.get(key)).lower())
     if is_yes is None:

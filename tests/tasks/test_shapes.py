@@ -116,7 +116,7 @@ def test_a_column_that_changes_the_question_is_refused(tmp_path: Path, column: s
     if ROLES[column] == "context":  # the command that is proposed does what it says
         loaded = load_examples(str(write_jsonl(tmp_path, rows[1:])), asked)
         assert loaded.examples[0].prompt == "something\nq"
-    for nothing in (None, "", " ", [], {}, {"bytes": None, "path": None}):
+    for nothing in (None, "", " ", "[]", [], {}, {"bytes": None, "path": None}):
         assert len(load(tmp_path, {"question": "q", "answer": "4", column: nothing}).examples) == 1
 
 

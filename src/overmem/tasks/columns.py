@@ -202,7 +202,7 @@ def _reads(plain: str, asked: str, written: str, role: str, key: str) -> str:
 def has_content(value: object) -> bool:
     """Whether a value is more than nothing: no null, empty text or list, or record of nulls."""
     if isinstance(value, str):
-        return bool(value.strip())
+        return value.strip() not in ("", "[]", "{}")  # the JSON of nothing too
     if isinstance(value, Mapping):
         return any(item is not None for item in value.values())
     return value is not None and not (isinstance(value, list | tuple) and not value)

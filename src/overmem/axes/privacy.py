@@ -28,7 +28,7 @@ from overmem.stats.measures import Counts, Measure
 from overmem.stats.roc import FPR, auroc_D, auroc_estimate, tpr_at_fpr_D
 from overmem.tasks.files import is_local
 from overmem.tasks.known_datasets import KNOWN
-from overmem.tasks.sources import Source, parse_source
+from overmem.tasks.sources import PROCEDURAL, Source, parse_source
 
 BASE_TRAIN, BASE_VAL = Job("score", "train", model="base"), Job("score", "val", model="base")
 MEMBERS, NONMEMBERS = "train:score", "val:score"
@@ -261,7 +261,9 @@ def _parsed(source: str) -> Source | None:
 
 
 def _place(source: Source) -> str:
-    """The folder of files, or the hub id of a data set."""
+    """The folder of files, the hub id of a data set, or the name of a task made by rule."""
+    if source.task in PROCEDURAL:
+        return f"task {source.task}"
     if is_local(source.location):
         path = Path(source.location)
         return f"folder {os.path.abspath(path if path.is_dir() else path.parent)}"

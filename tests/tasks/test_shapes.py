@@ -170,3 +170,26 @@ def test_mixed_shapes_are_refused_at_the_row(tmp_path: Path) -> None:
 )
 def test_nested_lists_are_refused(tmp_path: Path, row: dict[str, Any]) -> None:
     assert "row 0" in error_of(str(write_jsonl(tmp_path, [row])))
+
+
+@pytest.mark.parametrize("prompt", ["prompt", "problem", "question", "query", "input"])
+@pytest.mark.parametrize("completion", ["completion", "solution", "response", "output", "target", "answer"])
+def test_every_pair_of_a_question_and_an_answer(tmp_path: Path, prompt: str, completion: str) -> None:
+    loaded = load(tmp_path, {prompt: "q", completion: "so #### 4"})
+    assert loaded.shape.startswith(f"{prompt}/{completion}: ")
+    assert (loaded.examples[0].prompt, loaded.examples[0].answer) == ("q", "4")
+
+
+@pytest.mark.parametrize("column", ["hint", "context", "system", "images", "tools", "table"])
+def test_a_known_data_set_with_more_to_its_question(tmp_path: Path, column: str) -> None:
+    row = {"question": "q", "answer": True, "facts": ["f"], column: ["x"]}
+    path = str(write_jsonl(tmp_path, [row]))
+    assert f"has `{column}`" in error_of(path)
+    if column != "images":
+        assert "strategyqa:FILE" in error_of(path)
+        assert load_examples(f"strategyqa:{path}").examples[0].prompt == "q\n(A) yes\n(B) no"
+
+
+def test_a_name_longer_than_a_file_may_have() -> None:
+    assert "x" * 300 in error_of("x" * 300 + ".jsonl")
+    assert "from the Hugging Face hub" in error_of("a/" + "x" * 300)

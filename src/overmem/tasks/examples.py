@@ -12,8 +12,8 @@ from typing import Any
 
 from overmem.errors import DataError
 from overmem.records import Example
-from overmem.tasks.columns import check_columns, fields_of, has_content, named_row
-from overmem.tasks.known_datasets import KnownDataset, recognise_dataset
+from overmem.tasks.columns import ROLES, check_columns, fields_of, has_content, named_row, refuse_media
+from overmem.tasks.known_datasets import KNOWN, KnownDataset, recognise_dataset
 from overmem.tasks.preferences import LEFT_OUT, MARKS, is_bad_answer
 from overmem.tasks.shapes import Reader, answer_source, as_turns, read_row, reader_of, recognise
 
@@ -151,12 +151,28 @@ def _choose_reading(
             truth=columns.get("answer", ""),
         )
         return _Reading(partial(_read_named, reader=named, columns=columns), used | {"id"}, LEFT_OUT, named)
-    known = known or recognise_dataset(row)
     if known is not None:
         return _Reading(known.to_example, frozenset(row), known.leaves_out, known=known)
+    if (found := recognise_dataset(row)) is not None:
+        to_example = partial(_read_recognised, known=found)
+        return _Reading(to_example, frozenset(row), found.leaves_out, known=found)
     reader = recognise(row, where)
     marks = {key for key in MARKS if isinstance(row.get(key), bool)}
     return _Reading(partial(read_row, reader=reader), reader.read_columns | marks, LEFT_OUT, reader)
+
+
+def _read_recognised(row: Row, default_id: str, where: str, *, known: KnownDataset) -> Example | None:
+    """Read a row of a data set recognised by its columns, with none beside them that changes the question."""
+    for key in ROLES.keys() & row.keys() - {*known.columns, *known.reads}:
+        if has_content(row[key]):
+            refuse_media(row, where)
+            by_name = f"write {known.name}:FILE to leave it out, or " if known.name in KNOWN else ""
+            raise DataError(
+                f"{where} has `{key}`, which changes the question and rows of {known.name} do not have",
+                got=repr(row[key])[:100],
+                next_step=f"{by_name}name the columns: --columns prompt=COLUMN,completion=COLUMN,...",
+            )
+    return known.to_example(row, default_id, where)
 
 
 def _read_named(

@@ -68,9 +68,17 @@ def is_local(location: str) -> bool:
     """Whether a location is a file or folder that exists, or a name that can only be meant as one."""
     if not location:
         return False
-    if Path(location).exists() or location.lower().endswith(SUFFIXES):
+    if is_there(location) or location.lower().endswith(SUFFIXES):
         return True
     return re.fullmatch(r"[\w.-]+/[\w.-]+", location) is None or location.startswith(".")
+
+
+def is_there(location: str) -> bool:
+    """Whether a name is that of a file or folder; a text that can be no name is none."""
+    try:
+        return Path(location).exists()
+    except OSError:  # longer than a name may be
+        return False
 
 
 def read_rows(location: str | Path, split: str | None = None) -> Rows:
@@ -87,11 +95,12 @@ def read_rows(location: str | Path, split: str | None = None) -> Rows:
             come while rows are read.
     """
     path = Path(location)
-    if path.is_file():
+    found = is_there(str(location))
+    if found and path.is_file():
         return _rows_of_file(path, split)
-    if path.is_dir() and tables.is_saved_dataset(path):
+    if found and tables.is_saved_dataset(path):
         return Rows(tables.saved_rows(path, split))
-    if path.is_dir():
+    if found and path.is_dir():
         files = _files_of_split(str(location), _data_files(path), split)
     elif any(mark in str(location) for mark in "*?"):
         pattern = str(location).replace("[", "[[]")  # brackets are slices, and names may hold them
@@ -156,10 +165,13 @@ def _chained(files: list[Path], notes: list[str]) -> Iterator[tuple[str, Any]]:
 
 def _data_files(folder: Path) -> list[Path]:
     """Files of a folder that may hold rows, not those of folders inside it."""
-    files = [file for file in folder.iterdir() if file.is_file() and file.name.lower().endswith(SUFFIXES)]
-    files = [file for file in files if not _is_beside(file)]
+    try:
+        entries = list(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"cannot open the folder {folder}", got=error.strerror) from error
+    files = [entry for entry in entries if entry.is_file() and not _is_beside(entry)]
     if not files:
-        inside = sorted(str(entry.name) for entry in folder.iterdir())[:8]
+        inside = sorted(entry.name for entry in entries)[:8]
         raise DataError(
             f"no data files in the folder {folder}",
             got=", ".join(inside) or "nothing",

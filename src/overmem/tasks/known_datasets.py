@@ -36,6 +36,8 @@ class KnownDataset:
     """Columns by which its rows are recognised without its name, if they are."""
     recognises: Callable[[Mapping[str, Any]], bool] = lambda row: True
     """What else a row must be like for that."""
+    reads: tuple[str, ...] = ()
+    """Columns beside them that it reads where they are there."""
 
 
 def recognise_dataset(row: Mapping[str, Any]) -> KnownDataset | None:
@@ -122,6 +124,7 @@ KNOWN: dict[str, KnownDataset] = {
             to_example=choice.arc_example,
             grader="choice",
             columns=("answerKey",),
+            reads=("choices",),
         ),
         KnownDataset(
             name="scienceqa",
@@ -131,6 +134,7 @@ KNOWN: dict[str, KnownDataset] = {
             grader="choice",
             leaves_out="their question needs an image",
             columns=("question", "choices", "answer", "lecture"),
+            reads=("hint", "image"),
         ),
         KnownDataset(
             name="commonsenseqa",
@@ -147,6 +151,7 @@ KNOWN: dict[str, KnownDataset] = {
             description="prompt from `question` and `choices`, answer from `answer`",
             to_example=choice.options_example,
             grader="choice",
+            reads=choice.CONTEXT,
             columns=("question", "choices", "answer", "subject"),
         ),
         KnownDataset(
@@ -155,6 +160,7 @@ KNOWN: dict[str, KnownDataset] = {
             description="prompt from `question` and `options`, reasoning from `cot_content`, answer `answer`",
             to_example=choice.options_example,
             grader="choice",
+            reads=choice.CONTEXT,
             columns=("question", "options", "answer", "cot_content"),
         ),
         KnownDataset(
@@ -173,6 +179,7 @@ KNOWN: dict[str, KnownDataset] = {
             description="prompt from `context`, `query` and `options`, answer from `correct_option`",
             to_example=choice.options_example,
             grader="choice",
+            reads=choice.CONTEXT,
             columns=("context", "query", "options", "correct_option"),
         ),
         KnownDataset(
@@ -193,7 +200,7 @@ KNOWN: dict[str, KnownDataset] = {
             to_example=choice.yes_no_example,
             grader="choice",
             columns=("question", "answer"),
-            recognises=lambda row: isinstance(row["answer"], bool) and row.get("context") is None,
+            recognises=lambda row: isinstance(row["answer"], bool),
         ),
         KnownDataset(
             name="bbh",
@@ -212,5 +219,6 @@ ANY_OPTIONS = KnownDataset(
     description="prompt from the question, what comes before it, and its list of options; answer as named",
     to_example=choice.options_example,
     grader="choice",
+    reads=(*choice.OPTIONS, *choice.CONTEXT),
 )
 """Rows of no data set known by name that have a question, a list of options and the right one."""

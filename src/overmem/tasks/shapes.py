@@ -78,7 +78,8 @@ def recognise(row: Row, where: str) -> Reader:
     raise DataError(
         f"{where}: cannot tell prompt from completion",
         got=f"keys {keys}",
-        expected="one of " + "; ".join(dict.fromkeys(map(_named_fields, READERS))),
+        expected=f"{' or '.join(_PROMPTS)} with {' or '.join(_COMPLETIONS)} (prompt/completion, ...); or "
+        + "; ".join(f"{name} ({', '.join(needs)})" for name, needs in _SHAPES_OF_THEIR_OWN.items()),
         next_step="name the columns: --columns prompt=COLUMN,completion=COLUMN,answer=COLUMN"
         if len(row) > 1
         else "rename the columns, for example to `prompt` and `completion`"
@@ -86,11 +87,6 @@ def recognise(row: Row, where: str) -> Reader:
             "" if keys.isidentifier() else "; if this is one name, the delimiter is another than , ; | or tab"
         ),
     )
-
-
-def _named_fields(reader: Reader) -> str:
-    fields = ", ".join(reader.required)
-    return reader.name if "/".join(reader.required) == reader.name else f"{reader.name} ({fields})"
 
 
 def reader_of(required: Collection[str]) -> Reader:
@@ -315,6 +311,21 @@ def _pair(prompt: str, completion: str) -> Reader:
     )
 
 
+def _chat(name: str, key: str, completion: str) -> Reader:
+    return Reader(name, (key,), _read_chat(key), f"`{key}`", completion, ("system",), whole=True)
+
+
+def _instruction(name: str, completion: str) -> Reader:
+    return Reader(
+        name,
+        ("instruction", completion),
+        _read_instruction(completion),
+        "`instruction` and `input`" if name == "alpaca" else "`instruction` and `context` or `input`",
+        f"`{completion}`",
+        ("input", "context"),
+    )
+
+
 def _reasoning(name: str, prompt: str, reasoning: str, completion: str, truth: str = "") -> Reader:
     return Reader(
         name,
@@ -341,6 +352,9 @@ _BESIDE_TEXT = {
     "output",
     "labels",
 }
+_PROMPTS = ("prompt", "problem", "question", "query")
+_COMPLETIONS = ("completion", "solution", "response", "output", "target", "answer")
+
 READERS: tuple[Reader, ...] = (
     Reader(
         "preference",
@@ -351,51 +365,17 @@ READERS: tuple[Reader, ...] = (
         ("prompt", "conversations", "messages", "question", "instruction", "query", "input"),
     ),
     _pair("prompt", "completion"),
-    Reader(
-        "messages",
-        ("messages",),
-        _read_chat("messages"),
-        "`messages`",
-        "its last assistant turn",
-        ("system",),
-        True,
-    ),
-    Reader(
-        "sharegpt",
-        ("conversations",),
-        _read_chat("conversations"),
-        "`conversations`",
-        "its last turn",
-        ("system",),
-        True,
-    ),
+    _chat("messages", "messages", "its last assistant turn"),
+    _chat("sharegpt", "conversations", "its last turn"),
     _reasoning("openthoughts", "problem", "deepseek_reasoning", "deepseek_solution"),
     _reasoning("s1K", "question", "thinking_trajectories", "attempt", "solution"),
     _reasoning("s1K", "question", "deepseek_thinking_trajectory", "deepseek_attempt", "solution"),
-    _pair("problem", "solution"),
-    _pair("question", "solution"),
-    _pair("problem", "answer"),
-    _pair("question", "answer"),
-    _pair("query", "response"),
-    _pair("question", "response"),
-    Reader(
-        "instruction/response",
-        ("instruction", "response"),
-        _read_instruction("response"),
-        "`instruction` and `context` or `input`",
-        "`response`",
-        ("context", "input"),
-    ),
-    Reader(
-        "alpaca",
-        ("instruction", "output"),
-        _read_instruction("output"),
-        "`instruction` and `input`",
-        "`output`",
-        ("input",),
-    ),
-    _pair("input", "target"),
-    _pair("input", "output"),
+    _instruction("alpaca", "output"),
+    *(_instruction(f"instruction/{completion}", completion) for completion in _COMPLETIONS),
+    *(_pair(prompt, completion) for completion in _COMPLETIONS for prompt in _PROMPTS),
+    *(_pair("input", completion) for completion in _COMPLETIONS),
     Reader("text", _WHOLE_TEXT, _read_whole_text, "nothing", "`text`, the whole of it (likelihood only)"),
 )
 """Known shapes, tried in this order on the first row."""
+
+_SHAPES_OF_THEIR_OWN = {reader.name: reader.required for reader in READERS if "/" not in reader.name}

@@ -27,7 +27,7 @@ from overmem.grading.choose import choose_grader
 from overmem.records import Example
 from overmem.tasks.columns import check_keys, parse_columns
 from overmem.tasks.examples import Shape, examples_from_rows
-from overmem.tasks.files import Rows, is_local, read_rows
+from overmem.tasks.files import Rows, is_local, is_there, read_rows
 from overmem.tasks.formats.tables import dataset_rows
 from overmem.tasks.known_datasets import KNOWN
 from overmem.tasks.llamafactory import is_description, read_description
@@ -90,14 +90,14 @@ def parse_source(source: str) -> Source:
     elif text.partition("#")[0] in TASKS:
         task, _, split = text.partition("#")
         return Source(task=task, location="", split=split or None, rows=rows)
-    elif colon and re.fullmatch(r"[A-Za-z_]\w+", head) and not Path(text).exists():
+    elif colon and re.fullmatch(r"[A-Za-z_]\w+", head) and not is_there(text):
         raise DataError(
             f"unknown task `{head}` in the data source {source!r}",
             expected=f"one of {', '.join(TASKS)}, or a file or hub id without a task",
             next_step=f"the grammar is {GRAMMAR}",
         )
     location, mark, split = text.rpartition("#")
-    if not mark or Path(text).exists():
+    if not mark or is_there(text):
         location, split = text, ""
     return Source(task=task, location=location, split=split or None, rows=rows)
 
@@ -256,7 +256,7 @@ def _hub_rows(hub_id: str, config: str | None, split: str | None) -> Iterator[tu
 
 
 def _split_rows(text: str, source: str) -> tuple[str, slice]:
-    if not text.endswith("]") or Path(text).exists():
+    if not text.endswith("]") or is_there(text):
         return text, slice(None)
     match = re.fullmatch(r"(.*)\[\s*(-?[0-9]*)\s*:\s*(-?[0-9]*)\s*\]", text, re.DOTALL)
     try:

@@ -12,7 +12,7 @@ from typing import Any
 
 from overmem.errors import DataError
 from overmem.records import Example
-from overmem.tasks.columns import refuse_media
+from overmem.tasks.columns import has_content, refuse_media
 from overmem.tasks.fields import read_options, read_text, required_text
 from overmem.tasks.multiple_choice import LETTERS, make_multiple_choice, right_option
 
@@ -124,7 +124,7 @@ def is_options_row(row: Row) -> bool:
     has_list = isinstance(options, list | tuple) and all(isinstance(text, str) for text in options)
     has_letters = isinstance(options, Mapping) and {"A", "B"} <= options.keys()
     is_text = isinstance(options, str) and options.lstrip()[:1] in ("[", "{")
-    if not options or not (has_list or has_letters or is_text):
+    if not has_content(options) or not (has_list or has_letters or is_text):
         return False
     return all(row.get(first_with_content(row, keys)) is not None for keys in (QUESTION, RIGHT))
 
@@ -184,7 +184,7 @@ def bbh_example(row: Row, example_id: str, where: str) -> Example:
 
 def first_with_content(row: Row, keys: Sequence[str]) -> str:
     """The first of some columns that holds something; the first of all when none does."""
-    return next((key for key in keys if row.get(key) not in (None, "", [])), keys[0])
+    return next((key for key in keys if has_content(row.get(key))), keys[0])
 
 
 def without_labels(options: Sequence[str]) -> list[str]:

@@ -156,10 +156,7 @@ def test_records_a_line_under_a_json_name(tmp_path: Path) -> None:
         ([{"messages": [{"role": "oracle", "content": "a"}]}], ["`messages`[0]", "unknown role", "oracle"]),
         ([{"messages": [{"role": "user", "content": None}]}], ["no content"]),
         ([{"messages": [{"role": "user", "content": [{"type": "image"}]}]}], ["other than text"]),
-        (
-            [{"prompt": TURNS[:2], "completion": [*TURNS[2:], *TURNS[1:2]]}],
-            ["not one assistant turn", "user"],
-        ),
+        ([{"prompt": TURNS[:2], "completion": TURNS[1:2]}], ["no assistant turn", "user"]),
         ([{"instruction": "a", "output": "b", "history": [["x"]]}], ["history", "not pairs"]),
         ([{"prompt": ["a"], "completion": "b"}], ["not a message"]),
         ([{"prompt": {"a": 1}, "completion": "b"}], ["`prompt` is not text", "dict"]),

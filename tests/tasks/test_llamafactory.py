@@ -149,3 +149,20 @@ def test_a_description_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (example,) = load_examples(source).examples
     assert hub.calls == [("Open-Orca/OpenOrca", "x", "train")]
     assert example.prompt == (message("system", "s"), message("user", "q"))
+
+
+def test_function_calls_and_tools(tmp_path: Path) -> None:
+    turns = [
+        {"from": "human", "value": "q"},
+        {"from": "function_call", "value": '{"name": "f", "arguments": {"x": 1}}'},
+        {"from": "observation", "value": "[1]"},
+        {"from": "gpt", "value": "r"},
+    ]
+    entry = {"formatting": "sharegpt", "columns": {"messages": "conversations", "tools": "tools"}}
+    tools = [{"name": "f", "parameters": {}}]
+    source = describe(tmp_path, entry, {"conversations": turns, "tools": json.dumps(tools)})
+    (example,) = load_examples(source).examples
+    assert [turn["role"] for turn in example.prompt] == ["user", "assistant", "tool"]
+    call = {"type": "function", "function": {"name": "f", "arguments": {"x": 1}}}
+    assert (example.prompt[1]["tool_calls"], example.chat.tools) == ([call], tuple(tools))
+    assert example.completion == "r"

@@ -1,6 +1,6 @@
 """The shapes of rows: what each becomes, and that nothing which changes a question is dropped in silence.
 
-Covers: overmem.tasks.examples
+Covers: overmem.tasks.examples, overmem.tasks.rows
 """
 
 from __future__ import annotations
@@ -193,3 +193,44 @@ def test_a_known_data_set_with_more_to_its_question(tmp_path: Path, column: str)
 def test_a_name_longer_than_a_file_may_have() -> None:
     assert "x" * 300 in error_of("x" * 300 + ".jsonl")
     assert "from the Hugging Face hub" in error_of("a/" + "x" * 300)
+
+
+TOOL = {"type": "function", "function": {"name": "f"}}
+
+
+@pytest.mark.parametrize("tools", [[TOOL], json.dumps([TOOL])])
+def test_tools_go_with_messages_and_are_refused_beside_a_text(tmp_path: Path, tools: object) -> None:
+    rows = [{"messages": [ASKED, SAID]}, {"prompt": [ASKED], "completion": [SAID]}]
+    for row in rows:
+        (example,) = load(tmp_path, row | {"tools": tools}).examples
+        assert example.chat.tools == (TOOL,)
+        assert load(tmp_path, row | {"tools": "[]"}).examples[0].chat.tools is None
+        assert "has `functions`" in error_of(str(write_jsonl(tmp_path, [row | {"functions": tools}])))
+    text = {"prompt": "q", "completion": "r", "tools": tools}
+    assert "has `tools`" in error_of(str(write_jsonl(tmp_path, [text])))
+
+
+def test_a_system_column_beside_messages_is_what_some_trainers_do_not_see(tmp_path: Path) -> None:
+    (example,) = load(tmp_path, {"messages": [ASKED, SAID], "system": "s"}).examples
+    assert example.prompt == ({"role": "system", "content": "s"}, ASKED)
+    assert example.chat.as_written == (ASKED, SAID)
+    own = {"role": "system", "content": "t"}
+    (example,) = load(tmp_path, {"messages": [own, ASKED, SAID], "system": "s"}).examples
+    assert example.prompt == (own, ASKED) and example.chat.as_written is None
+
+
+def test_which_turns_were_trained(tmp_path: Path) -> None:
+    turns = [ASKED, SAID, ASKED, SAID]
+    rows = [
+        {"messages": turns},
+        {"messages": turns, "label": True},
+        {"chosen": turns, "rejected": [*turns[:3], {**SAID, "content": "x"}]},
+    ]
+    assert [load(tmp_path, row).examples[0].chat.trains_every_turn for row in rows] == [True, False, False]
+
+
+def test_tokenized_rows_are_taken_as_they_are(tmp_path: Path) -> None:
+    row = {"input_ids": [5, 6, 7], "labels": [-100, 6, 7], "options": "of no matter"}
+    loaded = load(tmp_path, row, row)
+    assert loaded.shape.startswith("tokenized: ") and "2 rows" in loaded.shape
+    assert loaded.examples[0].tokens is not None and loaded.examples[0].tokens.input_ids == (5, 6, 7)

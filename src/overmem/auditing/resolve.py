@@ -15,7 +15,7 @@ from overmem.errors import OvermemError, RunError
 from overmem.models.engines.address import Address, check_template, parse_engine
 from overmem.recipe.schema import RECIPE_NAME, Recipe, check_recipe
 from overmem.records import Run
-from overmem.tasks.template import Template
+from overmem.rendering.template import Template
 
 
 def resolve_options(run: Run, asked: AuditOptions) -> AuditOptions:

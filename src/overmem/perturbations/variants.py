@@ -59,6 +59,8 @@ def perturb(example: Example, variant: str, seed: int) -> Example | None:
     if variant in TASK_VARIANTS:
         change = language.variants.get(variant)
         return None if change is None else change(example, seed)
+    if example.tokens is not None:
+        return None  # its text is only read from its tokens: another text would have to be rendered
     rng = random.Random(f"{seed}/{variant}/{example.id}")
     asked = _asked(example)
     if variant == "options":

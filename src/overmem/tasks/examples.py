@@ -8,14 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from overmem.errors import DataError
 from overmem.records import Example
+from overmem.rendering.trained_tokens import is_tokenized
 from overmem.tasks.columns import ROLES, check_columns, fields_of, has_content, named_row, refuse_media
 from overmem.tasks.known_datasets import KNOWN, KnownDataset, recognise_dataset
 from overmem.tasks.preferences import LEFT_OUT, MARKS, is_bad_answer
-from overmem.tasks.shapes import Reader, answer_source, as_turns, read_row, reader_of, recognise
+from overmem.tasks.rows import answer_source, as_turns, read_row
+from overmem.tasks.shapes import Reader, reader_of, recognise
+from overmem.tasks.tokenized import read_tokenized
 
 Row = Mapping[str, Any]
 
@@ -99,10 +103,13 @@ def examples_from_rows(
     unused: set[str] = set()
     sources: dict[str, None] = {}  # where answers come from, in the order of the rows
     reading: _Reading | None = None
+    rows = iter(rows)
     for index, (row_name, row) in enumerate(rows):
         where = f"{source}, {row_name}"
         if not isinstance(row, Mapping):
             raise DataError(f"{where} is not a record", got=type(row).__name__, expected="named fields")
+        if reading is None and columns is None and is_tokenized(row):
+            return _tokenized(chain([(row_name, row)], rows), source)
         reading = reading or _choose_reading(row, where, known, columns)
         for key, value in row.items():
             if key not in reading.used and key not in unused and has_content(value):
@@ -132,6 +139,14 @@ def examples_from_rows(
         raise DataError(f"{source} has no row to learn", got=left_out[0], expected="at least one example")
     said = [*notes, *_said_of_columns(unused, reading), *left_out]
     return _in_one_form(examples), _describe(reading, examples, numbered, sources, said)
+
+
+def _tokenized(rows: Iterable[tuple[str, Any]], source: str) -> tuple[list[Example], Shape]:
+    """Rows that are already tokenized; all are read, as packed ones are several examples."""
+    examples, line = read_tokenized(rows, source)
+    name, _, description = line.partition(": ")
+    answered = sum(example.answer is not None for example in examples)
+    return examples, Shape(name=name, description=description, rows=len(examples), answered=answered)
 
 
 def _choose_reading(

@@ -1,7 +1,4 @@
-"""Read single fields of a row: text, numbers as text, lists, and chat messages of any common spelling.
-
-Kept apart from the shapes, since every shape is made of these kinds of field.
-"""
+"""Read single fields of a row: text, numbers as text, lists, and options."""
 
 from __future__ import annotations
 
@@ -11,21 +8,6 @@ from decimal import Decimal
 
 from overmem.errors import DataError
 from overmem.grading.answers import number_text
-from overmem.records import Message
-
-_ROLES = {
-    "human": "user",
-    "user": "user",
-    "gpt": "assistant",
-    "model": "assistant",
-    "chatgpt": "assistant",
-    "assistant": "assistant",
-    "system": "system",
-    "developer": "developer",
-    "tool": "tool",
-    "observation": "tool",
-    "function": "tool",
-}
 
 
 def read_text(value: object, where: str) -> str:
@@ -76,35 +58,6 @@ def _from_json(value: object, opening: str, where: str) -> object:
         return json.loads(value)
     except ValueError as error:
         raise DataError(f"{where} is not JSON ({error})", got=value[:100]) from error
-
-
-def read_message(value: object, where: str) -> Message:
-    """One chat turn as role and content, from `role`/`content` or ShareGPT's `from`/`value`."""
-    if not isinstance(value, Mapping):
-        raise DataError(f"{where} is not a message", got=type(value).__name__, expected="role and content")
-    role = value.get("role") or value.get("from")
-    if not isinstance(role, str) or role not in _ROLES:
-        raise DataError(f"{where} has an unknown role", got=repr(role), expected=", ".join(sorted(_ROLES)))
-    if value.get("tool_calls"):
-        raise DataError(
-            f"{where} has tool calls, which are not supported",
-            next_step="drop the row, or write the call out as text in `content`",
-        )
-    content = value.get("content") if value.get("content") is not None else value.get("value")
-    if isinstance(content, list):
-        if not all(isinstance(part, Mapping) and isinstance(part.get("text"), str) for part in content):
-            raise DataError(f"{where} has content other than text", expected="text parts only")
-        content = "".join(part["text"] for part in content)
-    if content is None:
-        raise DataError(f"{where} has no content", got=f"keys {', '.join(sorted(map(str, value)))}")
-    return {"role": _ROLES[role], "content": read_text(content, where)}
-
-
-def read_messages(value: object, where: str) -> tuple[Message, ...]:
-    """A list of chat turns, each as role and content."""
-    if not isinstance(value, list | tuple):
-        raise DataError(f"{where} is not a list of messages", got=type(value).__name__)
-    return tuple(read_message(item, f"{where}[{index}]") for index, item in enumerate(value))
 
 
 def required_text(row: Mapping[str, object], key: str, where: str) -> str:

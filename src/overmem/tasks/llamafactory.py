@@ -33,7 +33,7 @@ _ROLES = {
     "user_tag": "user",
     "assistant_tag": "assistant",
     "observation_tag": "tool",
-    "function_tag": "assistant",
+    "function_tag": "function_call",
     "system_tag": "system",
 }
 _FORMATS = ("alpaca", "sharegpt", "openai")
@@ -75,7 +75,7 @@ class Description:
             if has_content(self._value(row, key)):
                 found[key] = self._value(row, key)
         if has_content(tools := self._value(row, "tools")):
-            found["tools"] = _from_json(tools)
+            found["tools"] = tools
         asked = self._asked_in_columns(row, where) if self.formatting == "alpaca" else self._asked(row, where)
         if isinstance(self._value(row, "kto_tag"), bool):
             found["label"] = self._value(row, "kto_tag")
@@ -148,15 +148,7 @@ class Description:
                 expected=", ".join(self.tags[tag] for tag in _ROLES),
                 next_step=f"name it in `tags` of `{self.name}`",
             )
-        if kind != "function_tag":
-            return {**turn, "role": _ROLES[kind], "content": content}
-        called = _from_json(content)
-        calls = called if isinstance(called, list) else [called]
-        return {
-            "role": "assistant",
-            "content": "",
-            "tool_calls": [{"type": "function", "function": call} for call in calls],
-        }
+        return {"role": _ROLES[kind], "content": content}
 
 
 def read_description(path: Path, name: str | None) -> Description:
@@ -237,11 +229,3 @@ def _entries(path: Path) -> dict[str, dict[str, Any]]:
             expected='{"NAME": {"file_name": "..."}}, as LLaMA-Factory has it',
         )
     return entries
-
-
-def _from_json(value: Any) -> Any:
-    """What a text holds as JSON; anything else as it is."""
-    try:
-        return json.loads(value) if isinstance(value, str) else value
-    except ValueError:
-        return value

@@ -22,6 +22,11 @@ LEFT_OUT = "their `label` is false: not an answer to learn"
 _LAST_TURN = "\n\nAssistant:"
 
 
+def is_marked(row: Row) -> bool:
+    """Whether a row is of KTO, which trains its last answer alone."""
+    return any(isinstance(row.get(key), bool) for key in MARKS)
+
+
 def is_bad_answer(row: Row) -> bool:
     """Whether a row of KTO is marked as an answer that is not wanted."""
     return any(row.get(key) is False or row.get(key) == "False" for key in MARKS)

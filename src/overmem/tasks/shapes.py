@@ -8,28 +8,22 @@ that does not fit is an error naming the row, the keys found and the shapes know
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from overmem.errors import DataError
-from overmem.grading.answers import reference_answer
-from overmem.records import Example, Message
 from overmem.tasks.columns import (
     MEDIA,
     ROLES,
     TOOLS,
     has_content,
-    refuse_unread,
 )
-from overmem.tasks.fields import read_messages, read_text
-from overmem.tasks.preferences import chosen_row, is_bad_answer
+from overmem.tasks.conversations import Content, read_chat, read_pair
+from overmem.tasks.fields import read_text
+from overmem.tasks.preferences import chosen_row
 
 Row = Mapping[str, Any]
-Prompt = str | tuple[Message, ...]
-
-MAX_ANSWER_CHARS = 100
-"""A one-line `answer` column up to this long is its own final answer; longer ones are solutions."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +32,7 @@ class Reader:
 
     name: str
     required: tuple[str, ...]
-    read: Callable[[Row, str], tuple[Prompt, str]]
+    read: Callable[[Row, str], Content]
     prompt: str
     completion: str
     reads: tuple[str, ...] = ()
@@ -56,7 +50,7 @@ class Reader:
     @cached_property
     def refused_columns(self) -> frozenset[str]:
         """The columns that it refuses, as they change the question and it does not read them."""
-        return (_BESIDE_WHOLE if self.whole else frozenset(ROLES)) - self.read_columns
+        return (MEDIA if self.whole else frozenset(ROLES) - TOOLS) - self.read_columns
 
     @cached_property
     def not_kept(self) -> frozenset[str]:
@@ -94,192 +88,43 @@ def reader_of(required: Collection[str]) -> Reader:
     return next(reader for reader in READERS if set(reader.required) == set(required))
 
 
-def read_row(row: Row, default_id: str, where: str, *, reader: Reader) -> Example | None:
-    """One row in the shape of the first.
-
-    Args:
-        row: the row.
-        default_id: its id, when it has none of its own.
-        where: names the row in errors.
-        reader: of its shape.
-
-    Returns:
-        The example; None for a row that is marked as a bad answer.
-
-    Raises:
-        DataError: the row does not fit the shape, is empty, or has a column that may not be dropped.
-    """
-    for key in reader.required:
-        if row.get(key) is None:
-            raise DataError(
-                f"{where} lacks the field `{key}`",
-                got=f"keys {', '.join(sorted(str(k) for k, v in row.items() if v is not None)) or '(none)'}",
-                expected=f"{', '.join(reader.required)}, as in the first row ({reader.name})",
-            )
-    if is_bad_answer(row):
-        return None
-    if not reader.refused_columns.isdisjoint(row):
-        unread = sorted(reader.refused_columns & row.keys())
-        refuse_unread(row, unread, where, reader.required[0], reader.required[-1])
-    prompt, completion = reader.read(row, where)
-    prompt = _with_history(prompt, row, reader, where)
-    if reader.required != _WHOLE_TEXT and (not prompt or (isinstance(prompt, str) and not prompt.strip())):
-        raise DataError(f"{where} has an empty prompt", expected=f"text or messages from {reader.prompt}")
-    if not completion.strip():
-        raise DataError(
-            f"{where} has an empty completion",
-            got=repr(completion),
-            expected=f"text from {reader.completion}, whose tokens are scored",
-            next_step="drop the row, or fill it in",
-        )
-    identity = row.get("id")
-    return Example(
-        id=default_id if identity is None else read_text(identity, f"{where}, `id`"),
-        prompt=prompt,
-        completion=completion,
-        answer=_final_answer(row, reader, completion, where),
-        meta={
-            str(key): value
-            for key, value in row.items()
-            if key not in reader.not_kept and isinstance(value, str | int | float | bool)
-        },
-    )
-
-
-def _with_history(prompt: Prompt, row: Row, reader: Reader, where: str) -> Prompt:
-    """The prompt with its system message and the turns before it, where a row has such columns."""
-    if reader.whole or _BEFORE.isdisjoint(row):
-        return prompt
-    before: list[Message] = []
-    for key in ("system", "system_prompt"):
-        if has_content(row.get(key)):
-            before.append({"role": "system", "content": read_text(row[key], f"{where}, `{key}`")})
-    history = row.get("history")
-    for turn in history if isinstance(history, list | tuple) else ():
-        if not isinstance(turn, list | tuple) or len(turn) != 2:
-            raise DataError(f"{where}, `history` is not pairs of question and answer", got=repr(turn)[:100])
-        for role, text in zip(("user", "assistant"), turn, strict=True):
-            before.append({"role": role, "content": read_text(text, f"{where}, `history`")})
-    if not before:
-        return prompt
-    turns = as_turns(prompt)
-    if before[0]["role"] == "system" and any(turn["role"] == "system" for turn in turns):
-        raise DataError(f"{where} has a system message in its prompt and another in a column of its own")
-    return (*before, *turns)
-
-
-def as_turns(prompt: Prompt) -> tuple[Message, ...]:
-    """A prompt as messages: a text is one user turn."""
-    return ({"role": "user", "content": prompt},) if isinstance(prompt, str) else prompt
-
-
-def _final_answer(row: Row, reader: Reader, completion: str, where: str) -> str | None:
-    """`answer` field, else what the completion marks as final, else a short `answer` column as a whole.
-
-    Rows with tests have no answer: `####` in code begins a comment. Nor has a text without a question.
-    """
-    if "answer" not in reader.required and row.get("answer") is not None and reader.required != _WHOLE_TEXT:
-        return read_text(row["answer"], f"{where}, `answer`").strip() or None
-    if isinstance(row.get("tests"), str) or reader.required == _WHOLE_TEXT:
-        return None
-    if reader.truth and row.get(reader.truth) is not None:
-        truth = read_text(row[reader.truth], f"{where}, `{reader.truth}`")
-        return reference_answer(truth) or _short(truth)
-    if (marked := reference_answer(completion)) is not None:
-        return marked
-    return _short(completion) if {"answer", "target"} & set(reader.required) else None
-
-
-def _short(text: str) -> str | None:
-    """A text that is an answer as a whole."""
-    text = text.strip()
-    return text if text and len(text) <= MAX_ANSWER_CHARS and "\n" not in text else None
-
-
-def _read_pair(prompt_key: str, completion_key: str) -> Callable[[Row, str], tuple[Prompt, str]]:
-    """Reader of two columns, each text or (as in TRL's conversational data) chat messages."""
-
-    def read(row: Row, where: str) -> tuple[Prompt, str]:
-        prompt, completion = row[prompt_key], row[completion_key]
-        asked: Prompt
-        if isinstance(prompt, list | tuple):
-            asked = read_messages(prompt, f"{where}, `{prompt_key}`")
-        else:
-            asked = read_text(prompt, f"{where}, `{prompt_key}`")
-        if not isinstance(completion, list | tuple):
-            return asked, read_text(completion, f"{where}, `{completion_key}`")
-        turns = read_messages(completion, f"{where}, `{completion_key}`")
-        if [turn["role"] for turn in turns] != ["assistant"]:
-            raise DataError(
-                f"{where}, `{completion_key}` is not one assistant turn",
-                got=", ".join(turn["role"] for turn in turns) or "no messages",
-                expected="a single message with role assistant",
-            )
-        return asked, turns[0]["content"]
-
-    return read
-
-
-def _read_chat(key: str) -> Callable[[Row, str], tuple[Prompt, str]]:
-    """Reader of a conversation: the last assistant turn is the completion, what precedes it the prompt."""
-
-    def read(row: Row, where: str) -> tuple[Prompt, str]:
-        turns = read_messages(row[key], f"{where}, `{key}`")
-        system = row.get("system")
-        if isinstance(system, str) and system and not any(turn["role"] == "system" for turn in turns):
-            turns = ({"role": "system", "content": read_text(system, f"{where}, `system`")}, *turns)
-        last = max((i for i, turn in enumerate(turns) if turn["role"] == "assistant"), default=None)
-        if last is None:
-            raise DataError(
-                f"{where}, `{key}` has no assistant turn",
-                got=", ".join(turn["role"] for turn in turns) or "no messages",
-                expected="an assistant turn, whose tokens are scored",
-            )
-        if not any(turn["role"] != "system" for turn in turns[:last]):
-            raise DataError(
-                f"{where}, `{key}` starts with the assistant's turn", expected="a user turn first"
-            )
-        return turns[:last], turns[last]["content"]
-
-    return read
-
-
-def _read_instruction(completion: str) -> Callable[[Row, str], tuple[Prompt, str]]:
+def _read_instruction(completion: str) -> Callable[[Row, str], Content]:
     """Reader of an instruction and what it is about, joined by a newline, as LLaMA-Factory does."""
 
-    def read(row: Row, where: str) -> tuple[Prompt, str]:
+    def read(row: Row, where: str) -> Content:
         keys = [key for key in ("instruction", "input", "context") if row.get(key) is not None]
         parts = [read_text(row[key], f"{where}, `{key}`") for key in keys]
-        return "\n".join(part for part in parts if part), read_text(
-            row[completion], f"{where}, `{completion}`"
-        )
+        text = read_text(row[completion], f"{where}, `{completion}`")
+        return Content("\n".join(part for part in parts if part), text)
 
     return read
 
 
-def _read_reasoning(prompt: str, reasoning: str, completion: str) -> Callable[[Row, str], tuple[Prompt, str]]:
+def _read_reasoning(prompt: str, reasoning: str, completion: str) -> Callable[[Row, str], Content]:
     """Reader of rows whose reasoning is a column of its own; it goes before the solution, in think tags."""
 
-    def read(row: Row, where: str) -> tuple[Prompt, str]:
+    def read(row: Row, where: str) -> Content:
         thought = row[reasoning]
         if isinstance(thought, list | tuple) and len(thought) == 1:
             (thought,) = thought
         thought = read_text(thought, f"{where}, `{reasoning}`").strip()
         text = read_text(row[completion], f"{where}, `{completion}`").strip()
-        return read_text(row[prompt], f"{where}, `{prompt}`"), f"<think>\n{thought}\n</think>\n\n{text}"
+        asked = read_text(row[prompt], f"{where}, `{prompt}`")
+        return Content(asked, f"<think>\n{thought}\n</think>\n\n{text}")
 
     return read
 
 
-def _read_chosen(row: Row, where: str) -> tuple[Prompt, str]:
-    """Reader of the chosen answer of a preference row."""
+def _read_chosen(row: Row, where: str) -> Content:
+    """Reader of the chosen answer of a preference row, which alone was trained."""
     plain = chosen_row(row, where)
     if "messages" in plain:
-        return _read_chat("messages")({**row, **plain}, where)
-    return _read_pair("prompt", "completion")(plain, where)
+        content = read_chat({**row, **plain}, "messages", where)
+        return content._replace(chat=replace(content.chat, trains_every_turn=False))
+    return read_pair({**row, **plain}, "prompt", "completion", where)
 
 
-def _read_whole_text(row: Row, where: str) -> tuple[Prompt, str]:
+def _read_whole_text(row: Row, where: str) -> Content:
     """Reader of a text without a question: all of it is scored."""
     if beside := sorted(_BESIDE_TEXT & {key for key, value in row.items() if has_content(value)}):
         raise DataError(
@@ -287,32 +132,29 @@ def _read_whole_text(row: Row, where: str) -> tuple[Prompt, str]:
             got=f"also {', '.join(beside)}",
             next_step="name the columns: --columns text=text, or --columns prompt=text,completion=COLUMN",
         )
-    return "", read_text(row["text"], f"{where}, `text`")
-
-
-def answer_source(row: Row, reader: Reader, example: Example) -> str:
-    """Where the final answer of a row that has one comes from, in words."""
-    if "answer" not in reader.required and row.get("answer") is not None:
-        return "field `answer`"
-    if reader.truth and row.get(reader.truth) is not None:
-        return f"field `{reader.truth}`"
-    if example.completion.strip() == example.answer:
-        return f"field {reader.completion}"
-    return "after `####`" if "####" in example.completion else "as the completion marks it"
+    return Content("", read_text(row["text"], f"{where}, `text`"))
 
 
 def _pair(prompt: str, completion: str) -> Reader:
     return Reader(
         f"{prompt}/{completion}",
         (prompt, completion),
-        _read_pair(prompt, completion),
+        lambda row, where: read_pair(row, prompt, completion, where),
         f"`{prompt}`",
         f"`{completion}`",
     )
 
 
 def _chat(name: str, key: str, completion: str) -> Reader:
-    return Reader(name, (key,), _read_chat(key), f"`{key}`", completion, ("system",), whole=True)
+    return Reader(
+        name,
+        (key,),
+        lambda row, where: read_chat(row, key, where),
+        f"`{key}`",
+        completion,
+        ("system",),
+        whole=True,
+    )
 
 
 def _instruction(name: str, completion: str) -> Reader:
@@ -337,10 +179,8 @@ def _reasoning(name: str, prompt: str, reasoning: str, completion: str, truth: s
     )
 
 
-_BEFORE = frozenset({"system", "system_prompt", "history"})
-_ALWAYS_READ = ("id", "answer", "system", "system_prompt", "history")
-_WHOLE_TEXT = ("text",)
-_BESIDE_WHOLE = MEDIA | TOOLS
+_ALWAYS_READ = ("id", "answer", "system", "system_prompt", "history", "tools", "chat_template_kwargs")
+WHOLE_TEXT = ("text",)
 _BESIDE_TEXT = {
     "question",
     "prompt",
@@ -374,7 +214,7 @@ READERS: tuple[Reader, ...] = (
     *(_instruction(f"instruction/{completion}", completion) for completion in _COMPLETIONS),
     *(_pair(prompt, completion) for completion in _COMPLETIONS for prompt in _PROMPTS),
     *(_pair("input", completion) for completion in _COMPLETIONS),
-    Reader("text", _WHOLE_TEXT, _read_whole_text, "nothing", "`text`, the whole of it (likelihood only)"),
+    Reader("text", WHOLE_TEXT, _read_whole_text, "nothing", "`text`, the whole of it (likelihood only)"),
 )
 """Known shapes, tried in this order on the first row."""
 

@@ -10,6 +10,7 @@ from overmem.artifacts.store import Store
 from overmem.auditing.options import AuditOptions
 from overmem.auditing.problems import load_data, load_problems, render_first
 from overmem.auditing.session import Progress, Session
+from overmem.auditing.training_files import find_training_file
 from overmem.errors import DataError
 from overmem.models.engines.address import InProcess, parse_engine
 from overmem.models.engines.hf import HfEngine
@@ -83,7 +84,9 @@ def show_prompt(run: Run, options: AuditOptions) -> str:
     tokenizer = _host(run, options).tokenizer()
     found, first = render_first(options, tokenizer)
     shown = preview(found.examples[0], first, tokenizer, options.template)
-    return f"{options.val}: {found.shape}, grader {options.grader or found.grader}\n{shown}"
+    told = find_training_file(run.path)
+    recognised = f"{options.val}: {found.shape}, grader {options.grader or found.grader}"
+    return "\n".join([recognised, *([str(told)] if told else []), shown])
 
 
 def check_tokens(run: Run, options: AuditOptions, tokenized: str) -> TokenCheck:

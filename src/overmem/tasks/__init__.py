@@ -8,8 +8,8 @@ from overmem.rendering.proof import preview
 from overmem.rendering.render import render
 from overmem.rendering.rendered import Rendered, check_fits, check_vocab, data_fingerprint, fingerprint
 from overmem.rendering.template import Template
+from overmem.tasks.examples import Shape
 from overmem.tasks.files import read_examples
-from overmem.tasks.shapes import Shape
 from overmem.tasks.sources import LoadedData, load_examples
 
 __all__ = [

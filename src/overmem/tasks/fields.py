@@ -1,7 +1,8 @@
-"""Read single fields of a row: text, and numbers as text."""
+"""Read single fields of a row: text, numbers as text, lists, and options."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from decimal import Decimal
 
@@ -23,6 +24,40 @@ def read_text(value: object, where: str) -> str:
     except UnicodeEncodeError as error:
         raise DataError(f"{where} is not valid Unicode", got=f"a surrogate at {error.start}") from error
     return value
+
+
+def read_list(value: object, where: str) -> list[object]:
+    """A list, given as one or as the JSON text of one (as CSV and some data sets hold it)."""
+    held = _from_json(value, "[", where)
+    if not isinstance(held, list | tuple):
+        raise DataError(f"{where} is not a list", got=type(held).__name__)
+    return list(held)
+
+
+def read_options(value: object, where: str) -> list[str]:
+    """Options as a list of texts, a record with a text for each letter, or the JSON text of either.
+
+    Raises:
+        DataError: neither, or letters with a gap.
+    """
+    held = _from_json(value, "{", where)
+    if not isinstance(held, Mapping):
+        return [read_text(option, where).strip() for option in read_list(held, where)]
+    named = {str(key).strip(): text for key, text in held.items() if text is not None}
+    letters = sorted(named)
+    if letters != [chr(ord("A") + index) for index in range(len(letters))]:
+        raise DataError(f"{where} has other keys than A, B, C and so on", got=", ".join(named)[:100])
+    return [read_text(named[letter], where).strip() for letter in letters]
+
+
+def _from_json(value: object, opening: str, where: str) -> object:
+    """What a text that opens like JSON holds; anything else as it is."""
+    if not isinstance(value, str) or not value.lstrip().startswith(opening):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise DataError(f"{where} is not JSON ({error})", got=value[:100]) from error
 
 
 def required_text(row: Mapping[str, object], key: str, where: str) -> str:

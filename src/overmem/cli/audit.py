@@ -104,9 +104,6 @@ def _say_measured(done: Audit, screen: Console) -> None:
     from overmem.formatting import base_left_out_text, until_decided_text
 
     manifest = done.manifest
-    for name, measured in manifest.splits.items():
-        found = f"{measured.shape}; {measured.n} examples, grader {measured.grader}"
-        say(screen, f"{name}: {measured.source}: {found}")
     for name, reason in done.skipped.items():
         say(screen, f"skipped {name}: {reason}")
     if manifest.leaves_out_chat_template:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from overmem.rendering.proof import preview, warnings_of, warnings_of_all
 from overmem.rendering.render import render
 from overmem.rendering.template import Template
 from overmem.tasks.conversations import read_chat
+from overmem.tasks.sources import load_examples
 from tests.helpers.tokenizers import CHATML, GENERATION_ONLY_THINK, make_tokenizer
 from tests.rendering.test_chat import from_messages, said, user
 
@@ -84,7 +87,7 @@ ONLY_KNOWN_ROLES = CHATML.replace(
                 {"role": "assistant", "content": "b"},
             ],
             CHATML,
-            "TRL's own preparation fails",
+            "and fails on these",
         ),
         ([{"from": "user", "value": "a"}, {"from": "assistant", "value": "b"}], CHATML, ""),
     ],
@@ -98,10 +101,12 @@ def test_what_was_read_more_kindly_than_a_trainer_does_is_said(
     assert part in text if part else text == ""
 
 
-def test_a_system_column_that_no_template_sees_is_said() -> None:
-    found = read_chat({"messages": [user("a"), said("b")]}, "messages", "here")
-    example = Example("s", found.prompt, found.completion, chat=found.chat, meta={"system": "Be brief."})
-    assert "--columns system=system" in warned(example, make_tokenizer(template=CHATML))
+def test_a_system_column_that_trl_does_not_read_is_said(tmp_path: Path) -> None:
+    row = {"messages": [user("a"), said("b")], "system": "Be brief."}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    (example,) = load_examples(str(tmp_path / "rows.jsonl")).examples
+    text = warned(example, make_tokenizer(template=CHATML))
+    assert "column `system`" in text and "writes another text" in text
 
 
 def test_a_kind_of_warning_is_said_once_with_its_rows() -> None:

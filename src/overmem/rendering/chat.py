@@ -194,7 +194,8 @@ class Written:
         return {"chat_template": text, **tools, **self.template.chat_template_kwargs, **chat.template_kwargs}
 
     def _write(self, messages: Sequence[Message], **more: bool) -> str:
-        return write_messages(self.tokenizer, messages, self.example.id, {**self._variables, **more})
+        variables = {**self._variables, **more}
+        return write_messages(self.tokenizer, messages, self.example.id, variables)
 
 
 def _with_content(turn: Message, text: str) -> Message:

@@ -39,6 +39,7 @@ def write_messages(
             f"the chat template refuses example `{example_id}`",
             got=f"{type(error).__name__}: {error}",
             expected=f"messages with roles it knows, found {roles}",
+            next_step="name the columns that training read, such as --columns messages=conversations",
         ) from error
     return text
 

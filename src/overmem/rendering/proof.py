@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from overmem.errors import DataError
-from overmem.records import Example
+from overmem.records import Example, Message
 from overmem.rendering.chat import whole_conversation
 from overmem.rendering.chat_template import chat_template_text, marks_assistant, write_messages
 from overmem.rendering.rendered import Rendered, Tokenizer, common_prefix_length, special_ids
@@ -127,18 +127,13 @@ def _repair_warning(
     written = example.chat.as_written
     if written is None or example.tokens is not None:
         return None
-    roles = sorted({str(turn["role"]) for turn in written})
-    kind = f"its messages have the roles {', '.join(roles)}" + (
-        ", and content in parts" if any(isinstance(turn["content"], list) for turn in written) else ""
-    )
+    kind = _kindness(example, written)
     text = chat_template_text(tokenizer, template)
     try:
         raw = write_messages(tokenizer, written, example.id, {"chat_template": text} if text else {})
     except DataError as error:
-        return f"{kind}; read here as user and assistant, where TRL's own preparation fails ({error})"
-    passed = (
-        f"{kind}; read here as user and assistant. TRL passes them on as they are, and this chat template"
-    )
+        return f"{kind}. TRL takes the messages as they are written, and fails on these ({error.got})"
+    passed = f"{kind}. TRL takes the messages as they are written, and this chat template"
     reply = example.completion.strip()
     if reply and reply not in raw:
         return f"{passed} then leaves the answer out: if TRL was given these rows, it trained on none of it"
@@ -150,17 +145,15 @@ def _repair_warning(
     return f"{passed} then writes another text; compare with --check-tokens if TRL was given these rows"
 
 
-def _system_warning(
-    example: Example, rendered: Rendered, tokenizer: Tokenizer, template: Template
-) -> str | None:
-    if isinstance(example.prompt, str) or not example.meta.get("system"):
-        return None
-    if any(turn["role"] == "system" for turn in example.prompt):
-        return None
-    return (
-        "the rows have a column `system` beside their messages, which TRL does not read and which is left"
-        " out here too; --columns system=system puts it first, as LLaMA-Factory does"
-    )
+def _kindness(example: Example, written: Sequence[Message]) -> str:
+    """What was read in another way than it is written."""
+    asked = () if isinstance(example.prompt, str) else example.prompt
+    has_system, wrote_one = (any(turn["role"] == "system" for turn in turns) for turns in (asked, written))
+    if has_system and not wrote_one:
+        return "the column `system` stands before the messages, as LLaMA-Factory and Axolotl put it"
+    roles = ", ".join(sorted({str(turn["role"]) for turn in written}))
+    parts = ", and content in parts" if any(isinstance(turn["content"], list) for turn in written) else ""
+    return f"the messages have the roles {roles}{parts}, read here as user and assistant"
 
 
 def _doubled_warning(
@@ -198,7 +191,6 @@ def _unended_warning(
 _KINDS = (
     _boundary_warning,
     _repair_warning,
-    _system_warning,
     _doubled_warning,
     _date_warning,
     _unended_warning,

@@ -75,7 +75,7 @@ def math500_example(row: Mapping[str, Any], example_id: str, where: str) -> Exam
 
 
 def math_perturb_example(row: Mapping[str, Any], example_id: str, where: str) -> Example:
-    r"""MATH-Perturb: problems of MATH that were changed, simply or hard; the completion is `\boxed{answer}` alone.
+    r"""MATH-Perturb: problems of MATH, changed; the completion is `\boxed{answer}` alone.
 
     It has no reference reasoning, so its likelihood says little: use it for accuracy. Problems made from one
     of MATH have one id in both files. Source: 2502.06453.

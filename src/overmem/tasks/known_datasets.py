@@ -92,7 +92,7 @@ KNOWN: dict[str, KnownDataset] = {
         KnownDataset(
             name="math_perturb",
             hub_id="",
-            description="prompt from `problem`, completion `\\boxed{answer}`, answer from `answer` (no reasoning)",
+            description="prompt from `problem`, completion and answer from `answer` in a box (no reasoning)",
             to_example=math.math_perturb_example,
             columns=("problem_id", "problem", "answer", "original_split"),
         ),

@@ -90,5 +90,5 @@ def right_option(value: object, options: Sequence[str], where: str) -> int:
         got=repr(value),
         expected=f"a letter from A to {LETTERS[min(len(options), len(LETTERS)) - 1]}, an index from 0 to"
         f" {len(options) - 1}, or the text of one",
-        next_step="take a split whose answers are published, such as validation, or name the columns: --columns",
+        next_step="take a split whose answers are published, such as validation, or give --columns",
     )

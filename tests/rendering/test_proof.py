@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from overmem.records import Example
-from overmem.rendering.proof import preview, warnings_of
+from overmem.rendering.proof import preview, warnings_of, warnings_of_all
 from overmem.rendering.render import render
 from overmem.rendering.template import Template
 from overmem.tasks.conversations import read_chat
@@ -30,7 +30,7 @@ def test_the_ids_scored_and_not_scored_are_shown_with_their_text() -> None:
     assert f"scored: {sum(rendered.scored_mask)} of {len(rendered)} tokens" in text
     assert "the tokenizer's chat template (the rows are chat messages); scored: every assistant turn" in text
     assert "<|im_end|> x4" in text
-    assert text.count("[*]") == 3 and "warning" not in text
+    assert text.count("[*]") == 3 and "<|im_end|>" in text
 
 
 def test_nothing_is_warned_of_a_plain_row() -> None:
@@ -102,3 +102,11 @@ def test_a_system_column_that_no_template_sees_is_said() -> None:
     found = read_chat({"messages": [user("a"), said("b")]}, "messages", "here")
     example = Example("s", found.prompt, found.completion, chat=found.chat, meta={"system": "Be brief."})
     assert "--columns system=system" in warned(example, make_tokenizer(template=CHATML))
+
+
+def test_a_kind_of_warning_is_said_once_with_its_rows() -> None:
+    tokenizer = make_tokenizer()
+    examples = [Example("0", "12", " 5"), Example("1", "12 app", "les"), Example("2", "3 app", "les")]
+    rendered = [render(example, tokenizer, Template()) for example in examples]
+    (text,) = warnings_of_all(examples, rendered, tokenizer, Template())
+    assert text.startswith("2 of 3 rows: the end of the prompt")

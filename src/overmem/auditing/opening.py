@@ -8,8 +8,9 @@ import torch
 
 from overmem.artifacts.store import Store
 from overmem.auditing.options import AuditOptions
-from overmem.auditing.problems import load_data, load_problems, render_first
+from overmem.auditing.problems import load_data, load_problems, said_of
 from overmem.auditing.session import Progress, Session
+from overmem.auditing.training_files import find_training_file
 from overmem.errors import DataError
 from overmem.models.engines.address import InProcess, parse_engine
 from overmem.models.engines.hf import HfEngine
@@ -79,11 +80,17 @@ def make_engine(options: AuditOptions, host: ModelHost) -> Engine:
 
 
 def show_prompt(run: Run, options: AuditOptions) -> str:
-    """The first val example exactly as it is scored, before any model is loaded."""
+    """The first val example exactly as it is scored, what was recognised, and what to look at in all of them.
+
+    No model is loaded.
+    """
     tokenizer = _host(run, options).tokenizer()
-    found, first = render_first(options, tokenizer)
-    shown = preview(found.examples[0], first, tokenizer, options.template)
-    return f"{options.val}: {found.shape}, grader {options.grader or found.grader}\n{shown}"
+    problems = load_problems(options, tokenizer)
+    val = problems["val"]
+    told = find_training_file(run.path)
+    head = [*([str(told)] if told else []), *said_of(problems)]
+    shown = preview(val.examples[0], val.rendered[0], tokenizer, options.template)
+    return "\n".join([*head, shown])
 
 
 def check_tokens(run: Run, options: AuditOptions, tokenized: str) -> TokenCheck:

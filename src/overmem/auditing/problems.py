@@ -21,6 +21,7 @@ from overmem.models.lm_eval.tasks import PREFIX, Document, LmEvalTask, is_lm_eva
 from overmem.perturbations import VARIANTS, pair_variant, perturb_all
 from overmem.records import Example
 from overmem.rendering.decoded import decoded
+from overmem.rendering.proof import warnings_of_all
 from overmem.rendering.render import render_all
 from overmem.rendering.rendered import Rendered, data_fingerprint, fingerprint
 from overmem.tasks import sources
@@ -52,6 +53,8 @@ class Problems:
     """Asks and judges the problems by itself, from the texts alone: `rendered` then has no tokens."""
     allow_code_execution: bool = False
     """The grader `code` may run what models write."""
+    warnings: tuple[str, ...] = ()
+    """What speaks against the tokens being those of training."""
 
     def graded(self, text: str, example: Example) -> dict[str, Any]:
         """The columns that the grader fills."""
@@ -340,10 +343,18 @@ def problems_of(
         fingerprint=data_fingerprint(rendered),
         longest_completion=max(len(item.answer_ids) for item in rendered),
         allow_code_execution=options.allow_code_execution,
+        warnings=warnings_of_all(examples, rendered, tokenizer, options.template)
+        if (set_name, variant) == ("val", "clean")
+        else (),
     )
 
 
-def render_first(options: AuditOptions, tokenizer: Any) -> tuple[sources.LoadedData, Rendered]:
-    """The first val example as the model sees it."""
-    data = load_data(options.val, tokenizer, options.columns)
-    return data, render_all(data.examples[:1], tokenizer, options.template)[0]
+def said_of(problems: Mapping[str, Problems]) -> tuple[str, ...]:
+    """What each set was read as, and what speaks against its tokens, a line each."""
+    lines = []
+    for name, item in problems.items():
+        lines.append(
+            f"{name}: {item.source}: {item.shape}; {len(item.examples)} examples, grader {item.grader}"
+        )
+        lines += [f"warning: {text}" for text in item.warnings]
+    return tuple(lines)

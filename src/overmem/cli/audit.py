@@ -68,6 +68,7 @@ def audit(
     from overmem.auditing.opening import check_tokens as compare
     from overmem.auditing.opening import show_prompt as prompt_text
     from overmem.auditing.run import measure
+    from overmem.auditing.training_files import find_training_file
     from overmem.cli.progress import audit_progress, quiet_libraries
     from overmem.cli.views.plan import render_plan
 
@@ -81,6 +82,8 @@ def audit(
         compared = compare(found, asked, check_tokens)
         say(screen, str(compared))
         raise typer.Exit(0 if compared.all_same else 1)
+    if (told := find_training_file(found.path)) is not None:
+        say(screen, str(told))
     at_once = 1 if ray is None and workers is None else workers or len(found.checkpoints)
     with audit_progress(screen, found, at_once) as progress:
         done = measure(
@@ -101,9 +104,6 @@ def _say_measured(done: Audit, screen: Console) -> None:
     from overmem.formatting import base_left_out_text, until_decided_text
 
     manifest = done.manifest
-    for name, measured in manifest.splits.items():
-        found = f"{measured.shape}; {measured.n} examples, grader {measured.grader}"
-        say(screen, f"{name}: {measured.source}: {found}")
     for name, reason in done.skipped.items():
         say(screen, f"skipped {name}: {reason}")
     if manifest.leaves_out_chat_template:

@@ -16,12 +16,14 @@ from overmem.rendering.chat_template import chat_template_text, marks_assistant,
 from overmem.rendering.rendered import Rendered, Tokenizer, common_prefix_length, special_ids
 from overmem.rendering.template import Template
 
+CHECKED = 1000
+"""Rows that are looked at for warnings."""
 _CONTEXT = 12
 """Ids shown of a run of tokens that are not scored, from its end."""
 
 
 def preview(example: Example, rendered: Rendered, tokenizer: Tokenizer, template: Template) -> str:
-    """One example as it is scored: template, text, ids and warnings.
+    """One example as it is scored: template, text and ids.
 
     Args:
         example: the first one, say.
@@ -30,20 +32,20 @@ def preview(example: Example, rendered: Rendered, tokenizer: Tokenizer, template
         template: that rendered it.
     """
     n_scored = sum(rendered.scored_mask)
-    lines = [
-        f"template: {template_text(example, tokenizer, template)}",
-        f"special tokens: {_special_text(rendered, tokenizer)}",
-        f"scored: {n_scored} of {len(rendered)} tokens; the others are context",
-        "",
-        f"=== example {rendered.example_id}: asked, {len(rendered.question_ids)} tokens ===",
-        rendered.prompt_text,
-        f"=== its answer, {len(rendered.answer_ids)} tokens ===",
-        rendered.completion_text,
-        "=== ids: not scored [ ], scored [*] ===",
-        *_id_lines(rendered, tokenizer),
-    ]
-    warned = warnings_of(example, rendered, tokenizer, template)
-    return "\n".join([*lines, *(f"warning: {text}" for text in warned)])
+    return "\n".join(
+        (
+            f"template: {template_text(example, tokenizer, template)}",
+            f"special tokens: {_special_text(rendered, tokenizer)}",
+            f"scored: {n_scored} of {len(rendered)} tokens; the others are context",
+            "",
+            f"=== example {rendered.example_id}: asked, {len(rendered.question_ids)} tokens ===",
+            rendered.prompt_text,
+            f"=== its answer, {len(rendered.answer_ids)} tokens ===",
+            rendered.completion_text,
+            "=== ids: not scored [ ], scored [*] ===",
+            *_id_lines(rendered, tokenizer),
+        )
+    )
 
 
 def template_text(example: Example, tokenizer: Tokenizer, template: Template) -> str:
@@ -79,18 +81,33 @@ def template_text(example: Example, tokenizer: Tokenizer, template: Template) ->
 
 def warnings_of(example: Example, rendered: Rendered, tokenizer: Tokenizer, template: Template) -> list[str]:
     """What speaks against the tokens of an example being those of training, in plain words."""
-    found = [
-        _boundary_warning(rendered, tokenizer),
-        _repair_warning(example, tokenizer, template),
-        _system_warning(example),
-        _doubled_warning(rendered, tokenizer),
-        _date_warning(example, tokenizer, template),
-        _unended_warning(rendered, tokenizer),
-    ]
+    found = [kind(example, rendered, tokenizer, template) for kind in _KINDS]
     return [text for text in found if text is not None]
 
 
-def _boundary_warning(rendered: Rendered, tokenizer: Tokenizer) -> str | None:
+def warnings_of_all(
+    examples: Sequence[Example], rendered: Sequence[Rendered], tokenizer: Tokenizer, template: Template
+) -> tuple[str, ...]:
+    """The warnings of many rows: each kind once, in the words of the first, with how many rows it holds for.
+
+    Args:
+        examples: the rows; the first CHECKED of them are looked at.
+        rendered: what became of each.
+        tokenizer: of the run.
+        template: that rendered them.
+    """
+    pairs = list(zip(examples[:CHECKED], rendered[:CHECKED], strict=True))
+    told = []
+    for kind in _KINDS:
+        texts = [text for pair in pairs if (text := kind(*pair, tokenizer, template)) is not None]
+        if texts:
+            told.append(f"{len(texts)} of {len(pairs)} rows: {texts[0]}")
+    return tuple(told)
+
+
+def _boundary_warning(
+    example: Example, rendered: Rendered, tokenizer: Tokenizer, template: Template
+) -> str | None:
     if rendered.clean_boundary:
         return None
     trained = rendered.input_ids[: len(rendered.prompt_ids) + rendered.last_turn]
@@ -103,7 +120,9 @@ def _boundary_warning(rendered: Rendered, tokenizer: Tokenizer) -> str | None:
     )
 
 
-def _repair_warning(example: Example, tokenizer: Tokenizer, template: Template) -> str | None:
+def _repair_warning(
+    example: Example, rendered: Rendered, tokenizer: Tokenizer, template: Template
+) -> str | None:
     """What a trainer's template makes of messages that were read more kindly than they are written."""
     written = example.chat.as_written
     if written is None or example.tokens is not None:
@@ -131,7 +150,9 @@ def _repair_warning(example: Example, tokenizer: Tokenizer, template: Template) 
     return f"{passed} then writes another text; compare with --check-tokens if TRL was given these rows"
 
 
-def _system_warning(example: Example) -> str | None:
+def _system_warning(
+    example: Example, rendered: Rendered, tokenizer: Tokenizer, template: Template
+) -> str | None:
     if isinstance(example.prompt, str) or not example.meta.get("system"):
         return None
     if any(turn["role"] == "system" for turn in example.prompt):
@@ -142,7 +163,9 @@ def _system_warning(example: Example) -> str | None:
     )
 
 
-def _doubled_warning(rendered: Rendered, tokenizer: Tokenizer) -> str | None:
+def _doubled_warning(
+    example: Example, rendered: Rendered, tokenizer: Tokenizer, template: Template
+) -> str | None:
     first = rendered.input_ids[:2]
     if tokenizer.bos_token_id is None or first != (tokenizer.bos_token_id,) * 2:
         return None
@@ -150,7 +173,9 @@ def _doubled_warning(rendered: Rendered, tokenizer: Tokenizer) -> str | None:
     return f"the sequence begins with {bos} twice: the text has one, and the tokenizer adds one"
 
 
-def _date_warning(example: Example, tokenizer: Tokenizer, template: Template) -> str | None:
+def _date_warning(
+    example: Example, rendered: Rendered, tokenizer: Tokenizer, template: Template
+) -> str | None:
     if example.tokens is not None or (isinstance(example.prompt, str) and template.kind != "chat"):
         return None
     if "macro strftime_now" not in (chat_template_text(tokenizer, template) or ""):
@@ -161,11 +186,23 @@ def _date_warning(example: Example, tokenizer: Tokenizer, template: Template) ->
     )
 
 
-def _unended_warning(rendered: Rendered, tokenizer: Tokenizer) -> str | None:
+def _unended_warning(
+    example: Example, rendered: Rendered, tokenizer: Tokenizer, template: Template
+) -> str | None:
     tail = rendered.completion_ids[-2:]
     if not tail or special_ids(tokenizer) & set(tail):
         return None
     return "no end-of-sequence or end-of-turn token is scored at the end: was the model trained to stop?"
+
+
+_KINDS = (
+    _boundary_warning,
+    _repair_warning,
+    _system_warning,
+    _doubled_warning,
+    _date_warning,
+    _unended_warning,
+)
 
 
 def _special_text(rendered: Rendered, tokenizer: Tokenizer) -> str:

@@ -267,4 +267,20 @@ def test_published_rows_are_recognised_without_the_name(tmp_path, name, row):
 
 
 def test_names_are_what_the_table_says():
-    assert all(name == known.name and known.hub_id.count("/") == 1 for name, known in KNOWN.items())
+    assert all(name == known.name for name, known in KNOWN.items())
+    assert {name for name, known in KNOWN.items() if known.hub_id.count("/") != 1} == {"math_perturb"}
+
+
+def test_math_perturb(tmp_path):
+    rows = [
+        {"problem_id": 2, "problem": "p", "answer": answer, "level": "Level 5", "original_split": "train"}
+        for answer in ("6-\\sqrt{5}\n", 36, 0.5, "0 or 4")
+    ]
+    for row, answer in zip(rows, ("6-\\sqrt{5}", "36", "0.5", "0 or 4"), strict=True):
+        path = write(tmp_path / "a.jsonl", row)
+        for source in (path, f"math_perturb:{path}"):
+            loaded = load_examples(str(source))
+            (example,) = loaded.examples
+            assert (loaded.grader, example.id, example.answer) == ("math", "2", answer)
+            assert grade(example.completion, example).correct
+    assert "not on the hub" in error_of("math_perturb")

@@ -228,6 +228,8 @@ def test_options_of_gpqa_are_in_an_order_of_their_own(tmp_path: Path) -> None:
             "C",
         ),  # MedQA
         ({"question": "q", "choices": json.dumps(FOUR), "answer": "2"}, "q", "C"),  # of a CSV
+        ({"question": "q", "options": FOUR, "answer": "B. x"}, "q", "B"),
+        ({"question": "q", "options": FOUR, "answer": "(b) x"}, "q", "B"),
         ({"question": "q", "hint": "h", "choices": FOUR, "answer": 0}, "h\nq", "A"),
     ],
 )
@@ -245,6 +247,8 @@ def test_other_rows_with_a_list_of_options(
         ({"question": "q", "choices": FOUR, "answer": 4}, "index from 0 to 3"),
         ({"question": "q", "choices": FOUR, "answer": -1}, "does not name one option"),
         ({"question": "q", "choices": FOUR, "answer": "E"}, "letter from A to D"),
+        ({"question": "q", "choices": FOUR, "answer": "B. y"}, "does not name one option"),
+        ({"question": "q", "choices": FOUR, "answer": "It is B, as x is so."}, "--columns"),
         (
             {"question": "q", "choices": ["1", "0"], "answer": "1"},
             "does not name one option",

@@ -6,7 +6,7 @@ A data set known by its columns comes before a shape, and columns that a person 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -96,12 +96,7 @@ def examples_from_rows(
         DataError: no rows, an unknown shape, a row that does not fit it, two rows with one id, or nothing
             but rows that are left out.
     """
-    examples: list[Example] = []
-    seen: dict[str, str] = {}
-    numbered = True
-    n_left_out = 0
-    unused: set[str] = set()
-    sources: dict[str, None] = {}  # where answers come from, in the order of the rows
+    found = _Found()
     reading: _Reading | None = None
     rows = iter(rows)
     for index, (row_name, row) in enumerate(rows):
@@ -111,34 +106,56 @@ def examples_from_rows(
         if reading is None and columns is None and is_tokenized(row):
             return _tokenized(chain([(row_name, row)], rows), source)
         reading = reading or _choose_reading(row, where, known, columns)
+        found.add(row, reading.to_example(row, str(index), where), reading, source, row_name)
+        if len(found.examples) == stop:
+            break
+    if reading is None:
+        raise DataError(f"{source} has no rows", expected="at least one example")
+    left_out = [f"{found.n_left_out} rows left out: {reading.leaves_out}"] if found.n_left_out else []
+    if not found.examples:
+        raise DataError(f"{source} has no row to learn", got=left_out[0], expected="at least one example")
+    said = (*notes, *_said_of_columns(found.unused, reading), *left_out)
+    return _in_one_form(found.examples), _describe(found, reading, said)
+
+
+@dataclass
+class _Found:
+    """What the rows of a source have given so far."""
+
+    examples: list[Example] = field(default_factory=list)
+    row_names: dict[str, str] = field(default_factory=dict)
+    """The row that each id is of."""
+    n_left_out: int = 0
+    numbered: bool = True
+    unused: set[str] = field(default_factory=set)
+    """Columns that hold something and are not read."""
+    answer_sources: dict[str, None] = field(default_factory=dict)
+    """Where answers come from, in the order of the rows."""
+
+    def add(self, row: Row, example: Example | None, reading: _Reading, source: str, row_name: str) -> None:
+        """Take the example of one more row, or None for one that is left out.
+
+        Raises:
+            DataError: its id is that of an earlier row.
+        """
         for key, value in row.items():
-            if key not in reading.used and key not in unused and has_content(value):
-                unused.add(key)
-        example = reading.to_example(row, str(index), where)
+            if key not in reading.used and key not in self.unused and has_content(value):
+                self.unused.add(key)
         if example is None:
-            n_left_out += 1
-            continue
-        numbered = numbered and row.get("id") is None
-        if example.id in seen:
+            self.n_left_out += 1
+            return
+        if example.id in self.row_names:
             raise DataError(
-                f"{where} has the id of an earlier row ({seen[example.id]})",
+                f"{source}, {row_name} has the id of an earlier row ({self.row_names[example.id]})",
                 got=example.id,
                 expected="unique ids, since rows are paired across checkpoints by id",
                 next_step="make the `id` field unique, or drop it to number the rows",
             )
-        seen[example.id] = row_name
-        examples.append(example)
+        self.row_names[example.id] = row_name
+        self.examples.append(example)
+        self.numbered = self.numbered and row.get("id") is None
         if example.answer is not None and reading.reader is not None:
-            sources[answer_source(row, reading.reader, example)] = None
-        if len(examples) == stop:
-            break
-    if reading is None:
-        raise DataError(f"{source} has no rows", expected="at least one example")
-    left_out = [f"{n_left_out} rows left out: {reading.leaves_out}"] if n_left_out else []
-    if not examples and n_left_out:
-        raise DataError(f"{source} has no row to learn", got=left_out[0], expected="at least one example")
-    said = [*notes, *_said_of_columns(unused, reading), *left_out]
-    return _in_one_form(examples), _describe(reading, examples, numbered, sources, said)
+            self.answer_sources[answer_source(row, reading.reader, example)] = None
 
 
 def _tokenized(rows: Iterable[tuple[str, Any]], source: str) -> tuple[list[Example], Shape]:
@@ -206,31 +223,22 @@ def _in_one_form(examples: list[Example]) -> list[Example]:
     return [replace(example, prompt=as_turns(example.prompt)) for example in examples]
 
 
-def _describe(
-    reading: _Reading, examples: list[Example], numbered: bool, sources: Iterable[str], notes: list[str]
-) -> Shape:
-    answered = sum(example.answer is not None for example in examples)
-    if reading.known is not None:
-        known = reading.known
-        return Shape(
-            name=known.name,
-            description=known.description,
-            rows=len(examples),
-            answered=answered,
-            numbered=numbered,
-            grader=known.grader,
-            notes=tuple(notes),
-        )
-    assert reading.reader is not None
-    reader = reading.reader
+def _describe(found: _Found, reading: _Reading, notes: tuple[str, ...]) -> Shape:
+    known, reader = reading.known, reading.reader
+    if known is not None:
+        name, description = known.name, known.description
+    else:
+        assert reader is not None
+        name, description = reader.name, f"prompt from {reader.prompt}, completion from {reader.completion}"
     return Shape(
-        name=reader.name,
-        description=f"prompt from {reader.prompt}, completion from {reader.completion}",
-        rows=len(examples),
-        answered=answered,
-        answer=" or ".join(sources),
-        numbered=numbered,
-        notes=tuple(notes),
+        name=name,
+        description=description,
+        rows=len(found.examples),
+        answered=sum(example.answer is not None for example in found.examples),
+        answer=" or ".join(found.answer_sources),
+        numbered=found.numbered,
+        grader=known.grader if known else None,
+        notes=notes,
     )
 
 

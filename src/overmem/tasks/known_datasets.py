@@ -20,6 +20,7 @@ class KnownDataset:
 
     name: str
     hub_id: str
+    """Empty for one that its authors publish elsewhere, as files."""
     description: str
     """What becomes prompt, completion and answer, in words."""
     to_example: Callable[[Mapping[str, Any], str, str], Example | None]
@@ -87,6 +88,13 @@ KNOWN: dict[str, KnownDataset] = {
             hub_id="HuggingFaceH4/MATH-500",
             description="prompt from `problem`, completion from `solution`, answer from `answer`",
             to_example=math.math500_example,
+        ),
+        KnownDataset(
+            name="math_perturb",
+            hub_id="",
+            description="prompt from `problem`, completion and answer from `answer` in a box (no reasoning)",
+            to_example=math.math_perturb_example,
+            columns=("problem_id", "problem", "answer", "original_split"),
         ),
         KnownDataset(
             name="humaneval",

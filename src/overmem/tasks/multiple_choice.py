@@ -5,6 +5,7 @@ All data sets become it, so that one grader and one perturbation serve them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from overmem.errors import DataError
@@ -58,7 +59,7 @@ def make_multiple_choice(
 
 
 def right_option(value: object, options: Sequence[str], where: str) -> int:
-    """Which option an answer names: by its index from 0, its letter (`B`, `(B)`), or its text.
+    """Which option an answer names: by its index from 0, its letter (`B`, `(B)`), its text, or both (`B. x`).
 
     Args:
         value: the answer.
@@ -79,6 +80,9 @@ def right_option(value: object, options: Sequence[str], where: str) -> int:
             named.add(LETTERS.index(bare.upper()))
         if text.isdecimal() and int(text) < len(options):
             named.add(int(text))
+        lettered = re.match(r"\(?([A-Ja-j])[).:]\s*", text)
+        if lettered and text[lettered.end() :] in options:
+            named |= {LETTERS.index(lettered[1].upper()), options.index(text[lettered.end() :])}
         if len(named) == 1:
             return named.pop()
     raise DataError(
@@ -86,5 +90,5 @@ def right_option(value: object, options: Sequence[str], where: str) -> int:
         got=repr(value),
         expected=f"a letter from A to {LETTERS[min(len(options), len(LETTERS)) - 1]}, an index from 0 to"
         f" {len(options) - 1}, or the text of one",
-        next_step="take a split whose answers are published, such as validation",
+        next_step="take a split whose answers are published, such as validation, or give --columns",
     )

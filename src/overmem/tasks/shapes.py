@@ -1,4 +1,4 @@
-"""Recognise the shape of a row by its keys and turn it into an Example.
+"""The shapes of rows: recognised by their columns, and the text or messages of each.
 
 Fine-tuning data come in a handful of shapes; guessing silently would audit another text than the
 one trained on. So each shape is one entry of a table, what was recognised is reported, and a row
@@ -13,12 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from overmem.errors import DataError
-from overmem.tasks.columns import (
-    MEDIA,
-    ROLES,
-    TOOLS,
-    has_content,
-)
+from overmem.tasks.columns import MEDIA, ROLES, TOOLS, has_content
 from overmem.tasks.conversations import Content, read_chat, read_pair
 from overmem.tasks.fields import read_text
 from overmem.tasks.preferences import chosen_row
@@ -45,7 +40,8 @@ class Reader:
     @cached_property
     def read_columns(self) -> frozenset[str]:
         """The columns that it reads."""
-        return frozenset({*self.required, *self.reads, *_ALWAYS_READ, *([self.truth] if self.truth else [])})
+        more = (*([self.truth] if self.truth else []), *([] if self.whole else ["history"]))
+        return frozenset({*self.required, *self.reads, *_ALWAYS_READ, *more})
 
     @cached_property
     def refused_columns(self) -> frozenset[str]:
@@ -179,19 +175,11 @@ def _reasoning(name: str, prompt: str, reasoning: str, completion: str, truth: s
     )
 
 
-_ALWAYS_READ = ("id", "answer", "system", "system_prompt", "history", "tools", "chat_template_kwargs")
+_ALWAYS_READ = ("id", "answer", "system", "system_prompt", "tools", "chat_template_kwargs")
 WHOLE_TEXT = ("text",)
-_BESIDE_TEXT = {
-    "question",
-    "prompt",
-    "instruction",
-    "summary",
-    "target",
-    "response",
-    "answer",
-    "output",
-    "labels",
-}
+_BESIDE_TEXT = frozenset(
+    ("question", "prompt", "instruction", "summary", "target", "response", "answer", "output", "labels")
+)
 _PROMPTS = ("prompt", "problem", "question", "query")
 _COMPLETIONS = ("completion", "solution", "response", "output", "target", "answer")
 

@@ -201,6 +201,11 @@ def _read(
         found = _described_rows(Path(location), parts.split)
     elif is_local(location):
         found = read_rows(location, parts.split)
+    elif known is not None and not location:
+        raise DataError(
+            f"the data set `{known.name}` is not on the hub",
+            next_step=f"fetch its authors' files, and write {known.name}:FILE",
+        )
     elif known is not None:
         config = known.config if location == known.hub_id else None
         found = Rows(_hub_rows(location, config, parts.split or known.default_split))

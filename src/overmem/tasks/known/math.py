@@ -1,4 +1,4 @@
-"""Data sets of mathematics: GSM8K, SVAMP, GSM-Hard, MetaMathQA and MATH-500."""
+"""Data sets of mathematics: GSM8K, SVAMP, GSM-Hard, MetaMathQA, MATH-500 and MATH-Perturb."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from overmem.errors import DataError
 from overmem.grading.answers import after_marker, canonical_answer, number_text, plain_number
 from overmem.records import Example
-from overmem.tasks.fields import required_text
+from overmem.tasks.fields import read_text, required_text
 
 
 def gsm8k_example(row: Mapping[str, Any], example_id: str, where: str) -> Example:
@@ -71,6 +71,22 @@ def math500_example(row: Mapping[str, Any], example_id: str, where: str) -> Exam
         required_text(row, "solution", where),
         canonical_answer(required_text(row, "answer", where)),
         {key: row[key] for key in ("subject", "level") if isinstance(row.get(key), str | int)},
+    )
+
+
+def math_perturb_example(row: Mapping[str, Any], example_id: str, where: str) -> Example:
+    r"""MATH-Perturb: problems of MATH, changed; the completion is `\boxed{answer}` alone.
+
+    It has no reference reasoning, so its likelihood says little: use it for accuracy. Problems made from one
+    of MATH have one id in both files. Source: 2502.06453.
+    """
+    answer = canonical_answer(read_text(row.get("answer"), f"{where}, `answer`"))
+    return Example(
+        str(row.get("problem_id", example_id)),
+        required_text(row, "problem", where),
+        f"\\boxed{{{answer}}}",
+        answer,
+        {key: row[key] for key in ("type", "original_split") if isinstance(row.get(key), str)},
     )
 
 

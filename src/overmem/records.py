@@ -76,6 +76,8 @@ class Example:
     """Beyond prompt and completion, of rows that are conversations."""
     tokens: TrainedTokens | None = None
     """Of rows that are already tokenized, whose prompt and completion are decoded from them."""
+    row: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
+    """The record as the data have it, for a framework that renders it; None once the example was changed."""
 
 
 @dataclass(frozen=True, kw_only=True)

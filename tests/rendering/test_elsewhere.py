@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,23 +109,29 @@ def test_rows_as_llamafactory_keeps_them() -> None:
 @pytest.mark.parametrize(
     ("dataset", "expected"),
     [
-        ({"type": "chat_template", "field_messages": "turns"}, {"turns": [user("a\nx"), said("b")]}),
+        ({"type": "chat_template", "field_messages": "turns"}, {"turns": [user("a"), said("b")]}),
         (
             {"type": "chat_template", "message_property_mappings": {"role": "from", "content": "value"}},
-            {"messages": [{"from": "user", "value": "a\nx"}, {"from": "assistant", "value": "b"}]},
+            {"messages": [{"from": "user", "value": "a"}, {"from": "assistant", "value": "b"}]},
         ),
         (
             {"type": {"field_instruction": "q", "field_output": "r"}},
-            {"system": "", "q": "a", "input": "x", "r": "b"},
+            {"system": "", "q": "a", "input": "", "r": "b"},
         ),
     ],
 )
 def test_rows_under_the_names_that_axolotl_asks_for(
     dataset: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    assert dataset_row(canonical_row(Example("e", "a\nx", "b", meta={"input": "x"})), dataset) == expected
-    found = dataset_row(canonical_row(Example("e", "a\nx", "b", meta={"input": "x"})), {"type": "alpaca"})
+    assert dataset_row(canonical_row(Example("e", "a", "b")), dataset) == expected
+
+
+def test_the_datas_own_record_goes_before_what_was_made_of_it() -> None:
+    example = Example("e", "a\nx", "b", row={"instruction": "a", "input": "x", "output": "b"})
+    found = dataset_row(canonical_row(example), {"type": "alpaca"})
     assert (found["instruction"], found["input"], found["output"]) == ("a", "x", "b")
+    reworded = dataset_row(canonical_row(replace(example, prompt="c", row=None)), {"type": "alpaca"})
+    assert (reworded["instruction"], reworded["input"]) == ("c", "")
 
 
 @pytest.mark.skipif("OVERMEM_LLAMAFACTORY_PYTHON" not in os.environ, reason="needs LLaMA-Factory")

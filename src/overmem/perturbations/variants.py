@@ -106,10 +106,10 @@ def _asked(example: Example) -> str:
 def _with_asked(example: Example, text: str) -> Example:
     """The example with another text in the place of `_asked`."""
     if isinstance(example.prompt, str):
-        return replace(example, prompt=text)
+        return replace(example, prompt=text, row=None)
     at = max(i for i, message in enumerate(example.prompt) if message["role"] == "user")
     before, message, after = example.prompt[:at], example.prompt[at], example.prompt[at + 1 :]
-    return replace(example, prompt=(*before, {**message, "content": text}, *after))
+    return replace(example, prompt=(*before, {**message, "content": text}, *after), row=None)
 
 
 def _reword(text: str, answer: str, variant: str, language: Language, rng: random.Random) -> str | None:

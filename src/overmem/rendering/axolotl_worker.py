@@ -15,10 +15,17 @@ _MESSAGES = "messages"
 def dataset_row(row: dict[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
     """A row under the names that a data set of an Axolotl configuration asks for.
 
+    Columns of the data's own record go before those made of the messages, which stand in where a problem was
+    reworded or comes from data of another shape.
+
     Args:
-        row: `messages`, and where known `tools`, `instruction` and `input`.
+        row: `messages`, and where known `tools` and the `record`.
         dataset: one entry of the configuration's `datasets`.
     """
+    return {**_made_of_messages(row, dataset), **row.get("record", {})}
+
+
+def _made_of_messages(row: dict[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
     kind = dataset.get("type")
     messages = row["messages"]
     if isinstance(kind, str) and kind.split(".")[0] in ("chat_template", "messages"):
@@ -35,16 +42,15 @@ def dataset_row(row: dict[str, Any], dataset: dict[str, Any]) -> dict[str, Any]:
     asked = next((turn["content"] for turn in reversed(messages) if turn["role"] == "user"), "")
     system = next((turn["content"] for turn in messages if turn["role"] == "system"), "")
     answer = messages[-1]["content"]
-    instruction, given = row.get("instruction", asked), row.get("input", "")
     if isinstance(kind, dict):
         return {
             kind.get("field_system") or "system": system,
-            kind.get("field_instruction") or "instruction": instruction,
-            kind.get("field_input") or "input": given,
+            kind.get("field_instruction") or "instruction": asked,
+            kind.get("field_input") or "input": "",
             kind.get("field_output") or "output": answer,
         }
     return {
-        "system": system, "instruction": instruction, "input": given, "output": answer, "question": asked,
+        "system": system, "instruction": asked, "input": "", "output": answer, "question": asked,
         "answer": answer, "prompt": asked, "completion": answer, "response": answer, "text": asked + answer,
         "conversations": [{"from": {"user": "human", "assistant": "gpt"}.get(t["role"], t["role"]),
                            "value": t["content"]} for t in messages],

@@ -35,6 +35,7 @@ def with_own_answer(example: Example, text: str, tokenizer: Tokenizer) -> Exampl
     changed = replace(
         example,
         completion=text,
+        row=None,
         chat=replace(example.chat, reply=(), trains_every_turn=False),
     )
     if example.tokens is None:

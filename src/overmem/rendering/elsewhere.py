@@ -58,14 +58,11 @@ def render_elsewhere(
 
 
 def canonical_row(example: Example) -> dict[str, Any]:
-    """What an example asks and answers, for a framework to render: messages, tools, and an alpaca `input`."""
+    """What an example asks and answers, for a framework to render: messages, tools and the data's record."""
     row: dict[str, Any] = {"id": example.id, "messages": whole_conversation(example)}
     if example.chat.tools:
         row["tools"] = [dict(tool) for tool in example.chat.tools]
-    prompt, given = example.prompt, example.meta.get("input")
-    if isinstance(prompt, str) and isinstance(given, str) and given and prompt.endswith(f"\n{given}"):
-        row |= {"instruction": prompt.removesuffix(f"\n{given}"), "input": given}
-    return row
+    return row if example.row is None else {**row, "record": dict(example.row)}
 
 
 def _with_tokens(example: Example, row: Any, kind: str) -> Example:

@@ -76,6 +76,7 @@ def read_row(row: Row, default_id: str, where: str, *, reader: Reader) -> Exampl
             if key not in reader.not_kept and isinstance(value, str | int | float | bool)
         },
         chat=replace(chat, trains_every_turn=False) if is_marked(row) else chat,
+        row=row,
     )
 
 

@@ -1,6 +1,6 @@
 """Rendering: the tokens are those that transformers (and so TRL) sees for the same text.
 
-Covers: overmem.rendering.rendered
+Covers: overmem.rendering.rendered, overmem.rendering.template
 """
 
 from __future__ import annotations

@@ -316,7 +316,10 @@ class Session:
             self.options.template.kind == "auto"
             and read_recipe(self.run.path) is None
             and bool(getattr(self.tokenizer, "chat_template", None))
-            and all(isinstance(example.prompt, str) for example in self.problems["val"].examples)
+            and all(
+                isinstance(example.prompt, str) and example.tokens is None
+                for example in self.problems["val"].examples
+            )
         )
 
     @cached_property

@@ -153,13 +153,18 @@ def load_disjoint(source: str, other: str, what: str, next_step: str = "") -> tu
     Raises:
         DataError: they do, or one of them cannot be read.
     """
-    known = {str(example.prompt) for example in load_examples(other).examples}
+    known = {_what_is_asked(example) for example in load_examples(other).examples}
     found = load_examples(source).examples
-    seen = sum(str(example.prompt) in known for example in found)
+    seen = sum(_what_is_asked(example) in known for example in found)
     if seen:
         got = f"{seen} of {len(found)} in {source} are also in {other}"
         raise DataError(what, got=got, expected="none", next_step=next_step)
     return found
+
+
+def _what_is_asked(example: Example) -> object:
+    """A row's prompt; all of a row that has none or is tokenized."""
+    return example.tokens or str(example.prompt or example.completion)
 
 
 def _last_read(rows: slice) -> int | None:

@@ -20,8 +20,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from overmem.models.batches import plan_batches, scored_at_once
 from overmem.models.scoring import score_batch
+from overmem.rendering.render import render
+from overmem.rendering.template import Template
 from overmem.tasks.sources import load_examples
-from overmem.tasks.template import Template, render
 
 
 @torch.inference_mode()

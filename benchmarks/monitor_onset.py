@@ -21,8 +21,8 @@ from overmem.cli.progress import quiet_libraries
 from overmem.models.loading import ModelHost
 from overmem.models.preserving_state import preserving_state
 from overmem.monitor.problem_set import choose_problems, measure, prepare_problem_set
+from overmem.rendering.template import Template
 from overmem.rule import Rule
-from overmem.tasks.template import Template
 from overmem.verdict.diagnose import find_store, judge_store
 from overmem.verdict.live import read_points
 

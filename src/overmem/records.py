@@ -20,7 +20,8 @@ STAGES: tuple[str, ...] = ("learning", "fit", "over-memorized", "overfit", "unst
 VERDICT_SCHEMA = "overmem.verdict/1"
 REPAIR_SCHEMA = "overmem.repair/1"
 
-Message = Mapping[str, str]
+Message = Mapping[str, Any]
+"""One turn of a chat: `role`, `content`, and whatever else its template reads."""
 
 
 class NotebookView:
@@ -30,6 +31,31 @@ class NotebookView:
 
     def _repr_html_(self) -> str:
         return type(self).html_view(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversation:
+    """What a chat template is given beside the prompt's messages and the completion's text."""
+
+    reply: tuple[Message, ...] = ()
+    """Messages from the answer on, where they are more than one text: reasoning fields, tool calls, more
+    turns. The content of the last assistant turn among them is the example's completion. Empty: one turn."""
+    trains_every_turn: bool = False
+    """Assistant turns of the prompt were trained too, as rows of `messages` are."""
+    tools: tuple[Mapping[str, Any], ...] | None = None
+    template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """Variables of the chat template for this row alone, such as `enable_thinking`."""
+    as_written: tuple[Message, ...] | None = None
+    """The row's messages before they were read more kindly than a trainer does: None where they were not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedTokens:
+    """A row that is already tokenized: nothing is rendered."""
+
+    input_ids: tuple[int, ...]
+    trained: tuple[bool, ...]
+    """Whether the loss was taken on the token; as long as `input_ids`."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +72,12 @@ class Example:
     """The final answer a grader compares with; None when only likelihood can be measured."""
     meta: Mapping[str, Any] = field(default_factory=dict)
     """Anything else worth keeping (source row, operations, number of steps)."""
+    chat: Conversation = Conversation()
+    """Beyond prompt and completion, of rows that are conversations."""
+    tokens: TrainedTokens | None = None
+    """Of rows that are already tokenized, whose prompt and completion are decoded from them."""
+    row: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
+    """The record as the data have it, for a framework that renders it; None once the example was changed."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 Covers: overmem.auditing.options, overmem.auditing.resolve
 """
 
+import dataclasses
 import shlex
 from pathlib import Path
 
@@ -20,9 +21,9 @@ from overmem.cli.app import COMMANDS, app
 from overmem.cli.options import takes_audit_flags
 from overmem.errors import RunError
 from overmem.records import Run
+from overmem.rendering.template import Template
 from overmem.reporting.provenance import audit_command
 from overmem.rule import Rule
-from overmem.tasks.template import Template
 
 RUN = Run(path=Path("nowhere"), checkpoints=())
 OTHER = {
@@ -45,6 +46,12 @@ OTHER = {
     "completion_format": (" {completion} ", " {completion} "),
     "system": ("You are 'brief'.", "You are 'brief'."),
     "eos": (False, False),
+    "score": ("last", "last"),
+    "chat_template": ("my template.jinja", "my template.jinja"),
+    "chat_template_kwargs": ('{"enable_thinking": false}', {"enable_thinking": False}),
+    "assistant_only_loss": (True, True),
+    "max_length": (512, 512),
+    "columns": ("prompt=q,answer=a b", "prompt=q,answer=a b"),
     "max_new_tokens": (77, 77),
     "base_model": ("org/base", "org/base"),
     "device": ("cpu", "cpu"),
@@ -70,8 +77,9 @@ def kept(options, parameter):
     """What the options hold of one flag."""
     if parameter in ("accuracy_margin", "perplexity_ratio"):
         return getattr(options.rule, parameter)
-    if parameter in ("template", "prompt_format", "completion_format", "system", "eos"):
-        return getattr(options.template, {"template": "kind"}.get(parameter, parameter))
+    field = {"template": "kind"}.get(parameter, parameter)
+    if field in {item.name for item in dataclasses.fields(Template)}:
+        return getattr(options.template, field)
     return getattr(options, FIELDS.get(parameter, parameter))
 
 

@@ -316,7 +316,7 @@ def test_generation_stops_at_the_templates_end_of_turn(tmp_path, tokenizer):
     from overmem.auditing.options import AuditOptions
     from overmem.auditing.problems import load_problems
     from overmem.auditing.session import Session
-    from overmem.tasks.template import Template
+    from overmem.rendering.template import Template
 
     chat = AutoTokenizer.from_pretrained(tokenizer.name_or_path)
     chat.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})

@@ -45,7 +45,7 @@ def test_show_prompt_marks_where_the_completion_begins(pico_run, val_file):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"text": "no shape like this"}\n', "text"),
+        ('{"words": "no shape like this"}\n', "words"),
         ("", "empty"),
         ('{"prompt": "a", "completion": "b"\n', "line 1"),
     ],

@@ -10,7 +10,8 @@ import overmem
 from overmem.artifacts.store import Store
 from overmem.recipe.schema import check_recipe
 from overmem.records import Example
-from overmem.tasks.template import Template, render
+from overmem.rendering.render import render
+from overmem.rendering.template import Template
 from overmem.training.trainer import train
 from tests.conftest import VAL_ROWS, save_checkpoint
 from tests.models.test_scoring import naive_nll

@@ -24,7 +24,8 @@ from overmem.errors import OvermemError
 from overmem.monitor import callback as monitoring
 from overmem.recipe.schema import check_recipe
 from overmem.records import Example
-from overmem.tasks.template import Template, render
+from overmem.rendering.render import render
+from overmem.rendering.template import Template
 from overmem.verdict.live import Point
 from tests.conftest import make_pico
 from tests.helpers.paths import ROOT

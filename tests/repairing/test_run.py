@@ -24,11 +24,11 @@ from overmem.auditing.session import Session
 from overmem.cli import main
 from overmem.errors import DataError, MergeError, RunError
 from overmem.recipe.base_model import ORGANISM
+from overmem.rendering.template import Template
 from overmem.repairing.plan import plan_repair
 from overmem.repairing.setup import prepare_repair
 from overmem.repairing.temperature import fit_temperature
 from overmem.rule import Rule
-from overmem.tasks.template import Template
 from tests.conftest import save_checkpoint
 
 pytestmark = pytest.mark.slow

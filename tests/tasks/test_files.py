@@ -1,6 +1,6 @@
 """Reading data files: every shape, every error, and the same rows that `datasets` reads.
 
-Covers: overmem.tasks.fields, overmem.tasks.shapes
+Covers: overmem.tasks.fields
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from overmem.errors import DataError
-from overmem.tasks import read_examples
+from overmem.tasks import load_examples, read_examples
+from overmem.tasks.shapes import READERS
 
 USER, BOT, SYSTEM = "What is 2 + 3?", "2 + 3 = 5\n#### 5", "Be brief."
 TURNS = [
@@ -129,8 +130,8 @@ def test_records_a_line_under_a_json_name(tmp_path: Path) -> None:
     ("rows", "parts"),
     [
         (
-            [{"text": "a"}],
-            ["row 0 (line 1)", "keys text", "prompt/completion", "alpaca (instruction, output)"],
+            [{"words": "a"}],
+            ["row 0 (line 1)", "keys words", "prompt/completion", "alpaca (instruction, output)"],
         ),
         ([{}], ["row 0", "(none)"]),
         (
@@ -156,11 +157,8 @@ def test_records_a_line_under_a_json_name(tmp_path: Path) -> None:
         ([{"messages": [{"role": "oracle", "content": "a"}]}], ["`messages`[0]", "unknown role", "oracle"]),
         ([{"messages": [{"role": "user", "content": None}]}], ["no content"]),
         ([{"messages": [{"role": "user", "content": [{"type": "image"}]}]}], ["other than text"]),
-        (
-            [{"prompt": TURNS[:2], "completion": [*TURNS[2:], *TURNS[1:2]]}],
-            ["not one assistant turn", "user"],
-        ),
-        ([{"instruction": "a", "output": "b", "history": [["x", "y"]]}], ["history", "messages"]),
+        ([{"prompt": TURNS[:2], "completion": TURNS[1:2]}], ["no assistant turn", "user"]),
+        ([{"instruction": "a", "output": "b", "history": [["x"]]}], ["history", "not pairs"]),
         ([{"prompt": ["a"], "completion": "b"}], ["not a message"]),
         ([{"prompt": {"a": 1}, "completion": "b"}], ["`prompt` is not text", "dict"]),
         ([{"prompt": "a\ud800", "completion": "b"}], ["Unicode"]),
@@ -186,7 +184,7 @@ def test_errors_name_the_row_and_what_was_found(tmp_path: Path, rows: list[Any],
         ("a.jsonl", b"[" * 200_000, ["line 1", "not JSON"]),
         ("a.jsonl", b'{"prompt": "\xff"}', ["UTF-8", "offset 12"]),
         ("a.parquet", b"PAR1 not at all", ["Parquet"]),
-        ("a.csv", b"prompt,completion\n", ["`.csv`", ".jsonl"]),
+        ("a.xlsx", b"PK", ["`.xlsx`", ".jsonl"]),
     ],
 )
 def test_damaged_files(tmp_path: Path, name: str, content: bytes, parts: list[str]) -> None:
@@ -199,7 +197,7 @@ def test_damaged_files(tmp_path: Path, name: str, content: bytes, parts: list[st
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:
     assert "not found" in error_of(tmp_path / "no.jsonl")
-    assert "a folder" in error_of(tmp_path)
+    assert "no data files in the folder" in error_of(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -224,32 +222,35 @@ def test_same_rows_as_the_datasets_library(
         assert [(e.id, e.prompt, e.completion, e.meta["n"], e.meta["text"]) for e in ours] == expected
 
 
-KEYS = st.sampled_from(
-    [
-        "prompt",
-        "completion",
-        "messages",
-        "conversations",
-        "question",
-        "answer",
-        "instruction",
-        "output",
-        "id",
-        "x",
-    ]
-)
+SHAPED = {key for reader in READERS for key in (*reader.required, *reader.reads)}
+BESIDE = {
+    "id",
+    "x",
+    "label",
+    "tools",
+    "history",
+    "images",
+    "options",
+    "choices",
+    "passage",
+    "facts",
+    "answerKey",
+}
+KEYS = st.sampled_from(sorted(SHAPED | BESIDE))
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["role", "content", "from", "value"]), inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["role", "content", "from", "value", "A", "B", "text"]), inner, max_size=3
+        )
     ),
     max_leaves=6,
 )
 
 
-@settings(max_examples=300, deadline=None)
-@given(rows=st.lists(st.dictionaries(KEYS, VALUES, max_size=5), max_size=4))
+@settings(max_examples=400, deadline=None)
+@given(rows=st.lists(st.dictionaries(KEYS, VALUES, max_size=6), max_size=4))
 def test_any_rows_give_examples_or_one_data_error(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
 ) -> None:
@@ -259,8 +260,10 @@ def test_any_rows_give_examples_or_one_data_error(
     except DataError as error:
         assert "fuzz.jsonl" in str(error)
         return
-    assert len({example.id for example in examples}) == len(examples) == len(rows) == shape.rows
-    assert all(example.prompt and example.completion.strip() for example in examples)
+    assert len({example.id for example in examples}) == len(examples) == shape.rows <= len(rows)
+    assert len(examples) == len(rows) or "left out" in str(shape)
+    assert all(example.prompt or shape.name == "text" for example in examples)
+    assert all(example.completion.strip() or example.chat.reply for example in examples)
 
 
 @settings(max_examples=200, deadline=None)
@@ -289,3 +292,70 @@ def test_a_name_with_brackets_is_no_pattern(tmp_path: Path) -> None:
         polars.DataFrame(rows).write_parquet(tmp_path / f"{name}.parquet")
     examples, _ = read_examples(tmp_path / "val[1].parquet")
     assert examples[0].prompt == "two"
+
+
+def shards(folder: Path, *names: str) -> Path:
+    """A folder of files with a row each, whose prompt is the file's name."""
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        row = {"prompt": name, "completion": "x"}
+        text = "prompt,completion\n" + f"{name},x\n" if name.endswith(".csv") else json.dumps(row) + "\n"
+        (folder / name).write_text(text)
+    return folder
+
+
+def prompts(source: object) -> list[object]:
+    return [example.prompt for example in load_examples(str(source)).examples]
+
+
+def test_folders_and_patterns_are_read_in_natural_order(tmp_path: Path) -> None:
+    names = [f"part{i}.jsonl" for i in (1, 2, 10)]
+    folder = shards(tmp_path / "in[1]", *reversed(names))
+    for beside in ("README.md", "dataset_info.json", ".hidden.jsonl"):
+        (folder / beside).write_text("{}")
+    assert prompts(folder) == prompts(f"{folder}/*.jsonl") == prompts(f"{folder}/part*") == names
+    assert prompts(f"{folder}[1:]") == names[1:]
+    assert prompts(f"{folder}/part?.jsonl") == names[:2]
+    assert load_examples(str(folder)).shape.endswith("3 files")
+    assert [example.id for example in load_examples(str(folder)).examples] == ["0", "1", "2"]
+
+
+def test_a_folder_of_splits_asks_which(tmp_path: Path) -> None:
+    folder = shards(tmp_path / "d", "train-00000.jsonl", "train-00001.jsonl", "test.jsonl", "testimony.jsonl")
+    message = error_of(folder)
+    assert "which split" in message and "test, train" in message and "#test" in message
+    assert prompts(f"{folder}#train") == ["train-00000.jsonl", "train-00001.jsonl"]
+    assert prompts(f"{folder}#test") == ["test.jsonl"]
+    with pytest.raises(DataError, match="starts with `dev`"):
+        load_examples(f"{folder}#dev")
+
+
+def test_a_missing_shard_is_refused(tmp_path: Path) -> None:
+    names = [f"train-{i:05d}-of-00003.jsonl" for i in range(3)]
+    folder = shards(tmp_path / "d", *names)
+    assert prompts(folder) == names
+    assert "one of 3 shards" in load_examples(f"{folder}/{names[1]}").shape
+    (folder / names[1]).unlink()
+    assert "2 of 3; missing 00001" in error_of(folder)
+
+
+def test_several_formats_or_columns_in_a_folder(tmp_path: Path) -> None:
+    folder = shards(tmp_path / "d", "a.jsonl", "b.csv", "c.csv")
+    message = error_of(folder)
+    assert "2 .csv, 1 .jsonl" in message and f"{folder}/*.csv" in message
+    assert prompts(f"{folder}/*.csv") == ["b.csv", "c.csv"]
+    (folder / "c.csv").write_text("prompt,completion,source\nq,a,x\n")
+    with pytest.raises(DataError, match=r"c.csv has other columns than b.csv"):
+        load_examples(f"{folder}/*.csv")
+
+
+def test_nothing_to_read_in_a_folder_or_pattern(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("x")
+    assert "no data files" in error_of(tmp_path) and "README.md" in error_of(tmp_path)
+    assert "no data file matches" in error_of(tmp_path / "*.parquet")
+
+
+def test_rows_of_later_files_are_named_by_their_file(tmp_path: Path) -> None:
+    folder = shards(tmp_path / "d", "a.jsonl", "b.jsonl")
+    (folder / "b.jsonl").write_text('{"prompt": "q"}\n')
+    assert "b.jsonl, row 0 (line 1) lacks the field `completion`" in error_of(folder)

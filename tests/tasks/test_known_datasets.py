@@ -1,4 +1,7 @@
-"""The data sets known by name, as their rows are published."""
+"""The data sets known by name, as their rows are published.
+
+Covers: overmem.tasks.known.math, overmem.tasks.known.code
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,10 @@ from hypothesis import strategies as st
 from overmem.errors import DataError
 from overmem.grading.grade import grade
 from overmem.tasks import load_examples
-from overmem.tasks.known_datasets import join_story, solve_steps
+from overmem.tasks.known.math import join_story, solve_steps
+from overmem.tasks.known_datasets import KNOWN
 from tests.helpers.code import HUMANEVAL, right, sandboxed, write
-from tests.helpers.datasets import GSM8K, SVAMP
+from tests.helpers.datasets import GSM8K, GSM_HARD, SVAMP
 from tests.tasks.test_sources import error_of
 
 
@@ -205,3 +209,78 @@ def test_mbpp_in_both_published_forms(tmp_path):
         assert not right("def add(a, b):\n    return a - b\ndef root(a):\n    return a", example)
     with pytest.raises(DataError, match="test_list"):
         load_examples(f"mbpp:{write(tmp_path / 'bad.jsonl', MBPP | {'test_list': []})}")
+
+
+APPS = {
+    "problem_id": 3,
+    "question": "Add two numbers.",
+    "solutions": json.dumps(["print(sum(map(int, input().split())))\n", "pass"]),
+    "input_output": json.dumps({"inputs": ["1 2"], "outputs": ["3"]}),
+    "difficulty": "interview",
+    "url": "https://example.org",
+    "starter_code": "",
+}
+
+
+def test_apps(tmp_path):
+    rows = (
+        APPS,
+        APPS | {"problem_id": 4, "solutions": ""},
+        APPS | {"problem_id": 5, "starter_code": "def f():"},
+    )
+    path = write(tmp_path / "a.jsonl", *rows)
+    for source in (path, f"apps:{path}"):
+        loaded = load_examples(str(source))
+        assert (loaded.grader, [e.id for e in loaded.examples]) == ("none", ["3", "5"])
+        assert "1 rows left out: no solution is published" in loaded.shape and "are not run" in loaded.shape
+        assert loaded.examples[0].completion == "print(sum(map(int, input().split())))"
+        assert loaded.examples[1].prompt == "Add two numbers.\n\ndef f():\n"
+
+
+def test_math500(tmp_path):
+    row = {"problem": "p", "solution": "so \\boxed{3}", "answer": "3.0", "subject": "Algebra", "level": 2}
+    path = write(tmp_path / "a.jsonl", row | {"unique_id": "test/1"})
+    (example,) = load_examples(f"math500:{path}").examples
+    assert (example.id, example.prompt, example.answer, example.meta["level"]) == ("test/1", "p", "3", 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("svamp", SVAMP[0]),
+        ("gsm_hard", GSM_HARD[0]),
+        ("humaneval", HUMANEVAL),
+        ("mbpp", MBPP),
+        ("mbpp", SANITIZED),
+        (
+            "metamathqa",
+            {"query": "q", "response": "r. The answer is: 5", "type": "t", "original_question": "o"},
+        ),
+    ],
+)
+def test_published_rows_are_recognised_without_the_name(tmp_path, name, row):
+    path = write(tmp_path / "a.jsonl", row)
+    recognised, named = load_examples(str(path)), load_examples(f"{name}:{path}")
+    assert (recognised.task, named.task) == ("file", name)
+    assert recognised.examples == named.examples
+    assert (recognised.grader, recognised.shape) == (named.grader, named.shape)
+
+
+def test_names_are_what_the_table_says():
+    assert all(name == known.name for name, known in KNOWN.items())
+    assert {name for name, known in KNOWN.items() if known.hub_id.count("/") != 1} == {"math_perturb"}
+
+
+def test_math_perturb(tmp_path):
+    rows = [
+        {"problem_id": 2, "problem": "p", "answer": answer, "level": "Level 5", "original_split": "train"}
+        for answer in ("6-\\sqrt{5}\n", 36, 0.5, "0 or 4")
+    ]
+    for row, answer in zip(rows, ("6-\\sqrt{5}", "36", "0.5", "0 or 4"), strict=True):
+        path = write(tmp_path / "a.jsonl", row)
+        for source in (path, f"math_perturb:{path}"):
+            loaded = load_examples(str(source))
+            (example,) = loaded.examples
+            assert (loaded.grader, example.id, example.answer) == ("math", "2", answer)
+            assert grade(example.completion, example).correct
+    assert "not on the hub" in error_of("math_perturb")

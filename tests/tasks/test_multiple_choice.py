@@ -1,4 +1,7 @@
-"""Multiple choice data sets."""
+"""Multiple choice data sets, by name and by their columns.
+
+Covers: overmem.tasks.known.choice
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from overmem.grading.grade import grade
 from overmem.tasks import load_examples
 from tests.tasks.test_sources import error_of
 
@@ -143,3 +147,137 @@ def test_bad_quiz_rows_are_named(
     message = error_of(f"{task}:" + write_rows(tmp_path / "bad.jsonl", [row]))
     assert "line 1" in message
     assert all(word in message for word in words), message
+
+
+FOUR = ["w", "x", "y", "z"]
+LETTERED = dict(zip("ABCD", FOUR, strict=True))
+LABELLED = ["A. w", "B. x", "C. y", "D. z"]
+NAMED = {
+    "mmlu": {"question": "q", "subject": "s", "choices": FOUR, "answer": 1},
+    "mmlu_pro": {
+        "question_id": 7,
+        "question": "q",
+        "options": list("abcdefghij"),
+        "answer": "J",
+        "answer_index": 9,
+        "cot_content": "A: It is j. The answer is (J).",
+    },
+    "logiqa": {"context": "c", "query": "q", "options": LABELLED, "correct_option": 2},
+    "gpqa": {
+        "Question": "q",
+        "Correct Answer": "right",
+        **{f"Incorrect Answer {number}": f"wrong {number}" for number in (1, 2, 3)},
+        "Explanation": "Because.",
+        "Record ID": "rec1",
+    },
+    "boolq": {"question": "is it", "passage": "p", "answer": True},
+    "strategyqa": {"qid": "a1", "question": "q", "answer": False, "facts": ["One.", "Two."]},
+}  # fmt: skip
+SEEN = {
+    "mmlu": ("q\n(A) w\n(B) x\n(C) y\n(D) z", "Answer: (B)"),
+    "mmlu_pro": (
+        "q\n" + "\n".join(f"({letter.upper()}) {letter}" for letter in "abcdefghij"),
+        "It is j. The answer is (J).\nAnswer: (J)",
+    ),
+    "logiqa": ("c\nq\n(A) w\n(B) x\n(C) y\n(D) z", "Answer: (C)"),
+    "boolq": ("p\nis it\n(A) yes\n(B) no", "Answer: (A)"),
+    "strategyqa": ("q\n(A) yes\n(B) no", "One. Two.\nAnswer: (B)"),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("by_name", [True, False])
+def test_named_and_recognised_alike(tmp_path: Path, name: str, by_name: bool) -> None:
+    path = write_rows(tmp_path / "a.jsonl", [NAMED[name]])
+    loaded = load_examples(f"{name}:{path}" if by_name else path)
+    (example,) = loaded.examples
+    assert (loaded.task, loaded.grader) == (name if by_name else "file", "choice")
+    assert loaded.shape.startswith(f"{name}: ")
+    assert grade(example.completion, example, "choice").correct
+    if name in SEEN:
+        assert (example.prompt, example.completion) == SEEN[name]
+
+
+def test_options_of_gpqa_are_in_an_order_of_their_own(tmp_path: Path) -> None:
+    rows = [{**NAMED["gpqa"], "Question": f"q{i}", "Record ID": f"r{i}"} for i in range(60)]
+    path = write_rows(tmp_path / "a.jsonl", rows)
+    found = load_examples(f"gpqa:{path}").examples
+    assert load_examples(f"gpqa:{write_rows(tmp_path / 'b.jsonl', rows[::-1])}").examples[::-1] == found
+    letters = [example.answer for example in found]
+    assert {letters.count(letter) > 5 for letter in "ABCD"} == {True}
+    for example in found:
+        assert f"({example.answer}) right" in example.prompt
+        assert sorted(line[4:] for line in example.prompt.split("\n")[1:]) == [
+            "right",
+            "wrong 1",
+            "wrong 2",
+            "wrong 3",
+        ]
+
+
+@pytest.mark.parametrize(
+    ("row", "prompt", "answer"),
+    [
+        ({"article": "a", "question": "q", "options": FOUR, "answer": "D"}, "a\nq", "D"),  # RACE
+        ({"context": "c", "question": "q", "answers": FOUR, "label": 0}, "c\nq", "A"),  # ReClor
+        ({"text": "t", "question": "q", "options": FOUR, "answer": 3, "id": 9}, "t\nq", "D"),  # LogiQA 2.0
+        ({"question": "q", "options": FOUR, "rationale": "r", "correct": "B"}, "q", "B"),  # AQuA
+        (
+            {"question": "q", "options": dict(zip("ABCD", FOUR, strict=True)), "answer": "y"},
+            "q",
+            "C",
+        ),  # MedQA
+        ({"question": "q", "choices": json.dumps(FOUR), "answer": "2"}, "q", "C"),  # of a CSV
+        ({"question": "q", "options": FOUR, "answer": "B. x"}, "q", "B"),
+        ({"question": "q", "options": FOUR, "answer": "(b) x"}, "q", "B"),
+        ({"question": "q", "hint": "h", "choices": FOUR, "answer": 0}, "h\nq", "A"),
+    ],
+)
+def test_other_rows_with_a_list_of_options(
+    tmp_path: Path, row: dict[str, Any], prompt: str, answer: str
+) -> None:
+    (example,) = load_examples(write_rows(tmp_path / "a.jsonl", [row])).examples
+    assert example.prompt == f"{prompt}\n(A) w\n(B) x\n(C) y\n(D) z"
+    assert example.answer == answer
+
+
+@pytest.mark.parametrize(
+    ("row", "part"),
+    [
+        ({"question": "q", "choices": FOUR, "answer": 4}, "index from 0 to 3"),
+        ({"question": "q", "choices": FOUR, "answer": -1}, "does not name one option"),
+        ({"question": "q", "choices": FOUR, "answer": "E"}, "letter from A to D"),
+        ({"question": "q", "choices": FOUR, "answer": "B. y"}, "does not name one option"),
+        ({"question": "q", "choices": FOUR, "answer": "It is B, as x is so."}, "--columns"),
+        (
+            {"question": "q", "choices": ["1", "0"], "answer": "1"},
+            "does not name one option",
+        ),  # text or index
+        ({"question": "q", "choices": ["x"] * 11, "answer": 0}, "2 to 10 options"),
+        (
+            {"question": "q", "options": {"A": "x", "B": "y", "D": "z"}, "answer": "A"},
+            "other keys than A, B, C",
+        ),
+        ({"question": "<image 1>", "options": FOUR, "answer": "A", "image_1": {"bytes": "x"}}, "text alone"),
+        ({"question": "q", "passage": "p", "answer": True, "images": ["i"]}, "text alone"),
+    ],
+)
+def test_rows_whose_answer_is_not_clear(tmp_path: Path, row: dict[str, Any], part: str) -> None:
+    assert part in error_of(write_rows(tmp_path / "a.jsonl", [row]))
+
+
+def test_superglue_names_the_truth_of_boolq_label(tmp_path: Path) -> None:
+    rows = [{"question": "q", "passage": "p", "idx": i, "label": label} for i, label in enumerate((1, 0))]
+    path = write_rows(tmp_path / "a.jsonl", rows)
+    assert [e.answer for e in load_examples(f"boolq:{path}").examples] == ["A", "B"]
+    path = write_rows(tmp_path / "a.jsonl", [{**rows[0], "label": -1}])
+    assert "neither true nor false" in error_of(f"boolq:{path}")
+
+
+def test_bbh_asks_what_it_asks(tmp_path: Path) -> None:
+    wrapped = {"canary": "c", "examples": [{"input": "q\nOptions:\n(A) x\n(B) y", "target": "(B)"}] * 2}
+    (tmp_path / "bbh.json").write_text(json.dumps(wrapped))
+    loaded = load_examples(f"bbh:{tmp_path / 'bbh.json'}")
+    assert (loaded.grader, loaded.examples[1].answer) == ("choice", "(B)")
+    words = [{"input": "q", "target": target} for target in ("True", "False")]
+    assert load_examples("bbh:" + write_rows(tmp_path / "w.jsonl", words)).grader == "exact"

@@ -64,8 +64,9 @@ def test_a_run_is_an_ordinary_folder_that_the_audit_reads_without_flags(recipe):
 
 
 def test_training_sees_the_tokens_the_audit_scores(recipe, tokenizer, val_file):
+    from overmem.rendering.render import render
+    from overmem.rendering.template import Template
     from overmem.tasks.sources import load_examples
-    from overmem.tasks.template import Template, render
 
     data = tokenized(str(val_file), tokenizer, recipe(), 256)
     for row, example in zip(data, load_examples(str(val_file)).examples, strict=True):

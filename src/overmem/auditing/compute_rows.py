@@ -73,12 +73,14 @@ def sample(model: Any, problems: Problems, batch: Sequence[int], tools: Tools) -
 def continue_reference(model: Any, problems: Problems, batch: Sequence[int], tools: Tools) -> list[list[Row]]:
     """The reference's second half, written greedily after prompt and first half: is it known by heart?"""
     items = [problems.rendered[i] for i in batch]
-    halves = [len(item.completion_ids) // 2 for item in items]
-    prompts = [(*item.prompt_ids, *item.completion_ids[:n]) for item, n in zip(items, halves, strict=True)]
+    halves = [len(item.answer_ids) // 2 for item in items]
+    prompts = [
+        item.input_ids[: len(item) - len(item.answer_ids) + n] for item, n in zip(items, halves, strict=True)
+    ]
     written = generate(model, prompts, tools.tokenizer, stops=(), max_new_tokens=RECALL_TOKENS)
     rows = []
     for item, half, (answer,) in zip(items, halves, written, strict=True):
-        reference = item.completion_ids[half:][:RECALL_TOKENS]
+        reference = item.answer_ids[half:][:RECALL_TOKENS]
         same = sum(a == b for a, b in zip(answer.tokens, reference, strict=False))
         counts = {"n_prefix": half, "n_compared": len(reference), "n_same": same}
         rows.append([{**counts, "exact": same == len(reference)}])
@@ -100,7 +102,7 @@ def _answers(
 ) -> list[list[Row]]:
     answers = tools.engine.generate(
         model,
-        [problems.rendered[i].prompt_ids for i in batch],
+        [problems.rendered[i].question_ids for i in batch],
         tools.tokenizer,
         stops=tools.stops,
         max_new_tokens=tools.max_new_tokens,

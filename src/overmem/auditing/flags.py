@@ -6,6 +6,7 @@ fields of `AuditOptions`. A field is an option of its name; the few that are wri
 
 from __future__ import annotations
 
+import json
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from overmem.auditing.options import AuditOptions, make_options
 from overmem.axes import CORE
 from overmem.errors import RunError
 from overmem.records import Run
+from overmem.rendering.template import Template
 from overmem.rule import Rule
-from overmem.tasks.template import Template
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +39,16 @@ SHORTER = {"budget_minutes": "budget", "engine_timeout_seconds": "engine_timeout
 NOT_WRITTEN = ("half", "limits")
 """Fields that no option of their own sets: `half` is the repair's, `limits` are written with `limit`."""
 TEMPLATE = {
-    "kind": ("template", "chat, plain or auto; the recipe's by default."),
+    "kind": ("template", "chat, plain, auto, llamafactory:NAME, axolotl:CONFIG or python:module:function."),
     "prompt_format": ("prompt_format", "Text around the question, with {prompt}."),
     "completion_format": ("completion_format", "Around the reference, with {completion}."),
     "system": ("system", "A system message to put first (chat)."),
     "eos": ("eos", "Plain references end with the end-of-text token."),
+    "score": ("score", "Of messages: every trained turn (trained), or the last one (last)."),
+    "chat_template": ("chat_template", "Jinja file that training had in place of the tokenizer's template."),
+    "chat_template_kwargs": ("chat_template_kwargs", "JSON for it, such as '{\"enable_thinking\": false}'."),
+    "assistant_only_loss": ("assistant_only_loss", "Training had TRL's option of that name."),
+    "max_length": ("max_length", "Tokens after which training cut its rows; the rest is not scored."),
 }
 """Fields of a template: option and help."""
 RULE = {
@@ -104,7 +110,7 @@ def read_flags(run: Run, given: Mapping[str, Any]) -> AuditOptions:
             given.get("references") or [], "a set of references", "human=gsm8k:test.jsonl"
         ),
         "variants": _read_variants(given.get("variant") or []),
-        "template": resolve_template(run, {part: given.get(flag) for part, (flag, _) in TEMPLATE.items()}),
+        "template": resolve_template(run, _read_template(given)),
         "rule": Rule(**{name: given[name] for name in RULE if given.get(name) is not None}),
     }
     return resolve_options(run, make_options(fields))
@@ -142,15 +148,9 @@ def _flag(name: str, kind: Any, default: Any, description: str) -> Flag:
 
 def _template_flag(part: str) -> Flag:
     parameter, text = TEMPLATE[part]
-    switch = part == "eos"
-    option = f"{_option(parameter)}/--no-{parameter}" if switch else _option(parameter)
-    return Flag(
-        parameter=parameter,
-        option=option,
-        type=bool | None if switch else str | None,
-        default=None,
-        help=text,
-    )
+    kind = {"eos": bool, "assistant_only_loss": bool, "max_length": int}.get(part, str)
+    option = f"{_option(parameter)}/--no-{parameter}" if part == "eos" else _option(parameter)
+    return Flag(parameter=parameter, option=option, type=kind | None, default=None, help=text)
 
 
 def _option(parameter: str) -> str:
@@ -187,7 +187,15 @@ def _write_template(options: AuditOptions) -> list[str]:
         value = getattr(options.template, part)
         if value == getattr(Template(), part):
             continue
-        words += ["--no-eos"] if part == "eos" else [_option(flag), value]
+        match part:
+            case "eos":
+                words += ["--no-eos"]
+            case "assistant_only_loss":
+                words += [_option(flag)]
+            case "chat_template_kwargs":
+                words += [_option(flag), json.dumps(value)]
+            case _:
+                words += [_option(flag), str(value)]
     return words
 
 
@@ -210,6 +218,24 @@ _WRITERS: dict[str, Callable[[AuditOptions], list[str]]] = {
     "template": _write_template,
     "rule": _write_rule,
 }
+
+
+def _read_template(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a template from the values of their flags.
+
+    Raises:
+        RunError: variables of the chat template that are no JSON record.
+    """
+    fields = {part: given.get(flag) for part, (flag, _) in TEMPLATE.items()}
+    text = fields["chat_template_kwargs"]
+    if isinstance(text, str):
+        try:
+            fields["chat_template_kwargs"] = json.loads(text)
+        except ValueError:
+            raise RunError(
+                "--chat-template-kwargs is not JSON", got=text, expected='such as {"enable_thinking": false}'
+            ) from None
+    return fields
 
 
 def _read_named(given: Sequence[str], what: str, such_as: str) -> dict[str, str]:

@@ -8,8 +8,10 @@ import torch
 
 from overmem.artifacts.store import Store
 from overmem.auditing.options import AuditOptions
-from overmem.auditing.problems import load_problems, render_first
+from overmem.auditing.problems import load_data, load_problems, said_of
 from overmem.auditing.session import Progress, Session
+from overmem.auditing.training_files import find_training_file
+from overmem.errors import DataError
 from overmem.models.engines.address import InProcess, parse_engine
 from overmem.models.engines.hf import HfEngine
 from overmem.models.engines.openai import OpenAiEngine
@@ -18,7 +20,10 @@ from overmem.models.engines.transport import RetryPolicy
 from overmem.models.engines.vllm import VllmEngine
 from overmem.models.loading import ModelHost, choose_device, choose_dtype
 from overmem.records import Run
-from overmem.tasks.rendered import preview
+from overmem.rendering.comparison import TokenCheck, compare_tokens
+from overmem.rendering.proof import preview
+from overmem.rendering.render import render_all
+from overmem.rendering.template import Template
 
 
 def open_session(
@@ -75,9 +80,42 @@ def make_engine(options: AuditOptions, host: ModelHost) -> Engine:
 
 
 def show_prompt(run: Run, options: AuditOptions) -> str:
-    """The first val example exactly as the model sees it, and what the data were recognised as."""
-    found, first = render_first(options, _host(run, options).tokenizer())
-    return f"{options.val}: {found.shape}, grader {options.grader or found.grader}\n\n{preview(first)}"
+    """The first val example exactly as it is scored, what was recognised, and what to look at in all of them.
+
+    No model is loaded.
+    """
+    tokenizer = _host(run, options).tokenizer()
+    problems = load_problems(options, tokenizer)
+    val = problems["val"]
+    told = find_training_file(run.path)
+    head = [*([str(told)] if told else []), *said_of(problems)]
+    shown = preview(val.examples[0], val.rendered[0], tokenizer, options.template)
+    return "\n".join([*head, shown])
+
+
+def check_tokens(run: Run, options: AuditOptions, tokenized: str) -> TokenCheck:
+    """The tokens that the audit scores beside those that training prepared, row by row; no model is loaded.
+
+    Args:
+        run: the checkpoints, whose tokenizer is taken.
+        options: of the audit; its training data are compared where they are named, else val.
+        tokenized: source of the rows that training prepared.
+
+    Raises:
+        DataError: data that cannot be read, or that are not tokenized.
+    """
+    tokenizer = _host(run, options).tokenizer()
+    source = options.train or options.val
+    examples = load_data(source, tokenizer, options.columns).examples
+    ours = render_all(examples, tokenizer, options.template)
+    prepared = load_data(tokenized, tokenizer).examples
+    if any(example.tokens is None for example in prepared):
+        raise DataError(
+            f"{tokenized} is not tokenized",
+            expected="rows with `input_ids`, and `labels` or a mask",
+            next_step="give the folder or file that training prepared",
+        )
+    return compare_tokens(ours, render_all(prepared, tokenizer, Template()), tokenizer, source)
 
 
 def _host(run: Run, options: AuditOptions, device: torch.device | None = None) -> ModelHost:

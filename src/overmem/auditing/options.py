@@ -16,9 +16,9 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from overmem.artifacts.manifest import Manifest
 from overmem.axes import CORE, choose_axes
 from overmem.errors import ArtifactError, RunError
+from overmem.rendering.template import Template
 from overmem.rule import DEFAULT_RULE, Rule
 from overmem.strict_model import Strict, wrong_fields
-from overmem.tasks.template import Template
 
 F = TypeVar("F", bound=Callable[..., Any])
 Half = Literal["search", "confirm"]
@@ -45,6 +45,9 @@ class AuditOptions(Strict):
 
     val: Source = ""
     """Problems that decide; the run's recipe by default. A source as in `overmem.tasks.sources`."""
+    columns: str | None = None
+    """prompt=COLUMN,completion=COLUMN,answer=COLUMN: which columns of val and train ask and answer. Also
+    system, context and options; a text with columns in braces, such as "{question}\n{hint}", joins some."""
     train: Source | None = None
     """Training data, to measure memorization on. A subset as large as val is measured."""
     ood: dict[str, Source] = Field(default_factory=dict)

@@ -15,13 +15,16 @@ from overmem.auditing.options import AuditOptions, Half
 from overmem.axes import all_axes
 from overmem.axes.axis import Available
 from overmem.errors import DataError
+from overmem.grading.choose import choose_grader, gradable, why_ungradable
 from overmem.grading.grade import check_gradable, get_grader, grade, grading_key
 from overmem.models.lm_eval.tasks import PREFIX, Document, LmEvalTask, is_lm_eval, load_task
 from overmem.perturbations import VARIANTS, pair_variant, perturb_all
 from overmem.records import Example
+from overmem.rendering.decoded import decoded
+from overmem.rendering.proof import warnings_of_all
+from overmem.rendering.render import render_all
+from overmem.rendering.rendered import Rendered, data_fingerprint, fingerprint
 from overmem.tasks import sources
-from overmem.tasks.rendered import Rendered, data_fingerprint, fingerprint
-from overmem.tasks.template import Template, render
 
 OOD, REFERENCES = "ood/", "references/"
 """Prefixes of the names of OOD sets, and of references in other styles."""
@@ -50,6 +53,8 @@ class Problems:
     """Asks and judges the problems by itself, from the texts alone: `rendered` then has no tokens."""
     allow_code_execution: bool = False
     """The grader `code` may run what models write."""
+    warnings: tuple[str, ...] = ()
+    """What speaks against the tokens being those of training."""
 
     def graded(self, text: str, example: Example) -> dict[str, Any]:
         """The columns that the grader fills."""
@@ -103,13 +108,17 @@ def load_problems(options: AuditOptions, tokenizer: Any) -> dict[str, Problems]:
     Raises:
         DataError: a source cannot be read, a perturbed file does not pair, or answers are missing.
     """
-    val = sources.load_examples(options.val)
+    val = load_data(options.val, tokenizer, options.columns)
     grader = options.grader or val.grader
-    found = [problems_of("val", "clean", options.val, val.shape, grader, val.examples, options, tokenizer)]
+    asked = val
     if "accuracy" in options.axes:
-        check_gradable(grader, val.examples, allow_code_execution=options.allow_code_execution)
+        asked = _gradable_only(val, grader)
+        check_gradable(grader, asked.examples, allow_code_execution=options.allow_code_execution)
+    found = [
+        problems_of("val", "clean", options.val, asked.shape, grader, asked.examples, options, tokenizer)
+    ]
     if options.train is not None:
-        train = sources.load_examples(options.train)
+        train = load_data(options.train, tokenizer, options.columns)
         # As many as val, and at random; training data may be huge.
         few = [
             train.examples[i] for i in subset([e.id for e in train.examples], len(val.examples), options.seed)
@@ -122,17 +131,46 @@ def load_problems(options: AuditOptions, tokenizer: Any) -> dict[str, Problems]:
         found += [_ood(name, source, options, tokenizer) for name, source in options.ood.items()]
     if "references" in sets:
         found += [
-            _references(name, source, val.examples, options, tokenizer)
+            _references(name, source, asked.examples, options, tokenizer)
             for name, source in options.references.items()
         ]
     if "variants" in sets and grader != "none":
-        found += _variants(val, grader, options, tokenizer)
+        found += _variants(val, asked, grader, options, tokenizer)
     if options.half is not None:
         clean = found[0]
         prompts = {e.id: r.prompt_text for e, r in zip(clean.examples, clean.rendered, strict=True)}
         kept = half_of(prompts, options.half, options.seed)
         found = [_only(item, kept) if item.set == "val" else item for item in found]
     return {data_key(item.set, item.variant): item for item in found}
+
+
+def load_data(source: str, tokenizer: Any, columns: str | None = None) -> sources.LoadedData:
+    """A source's examples, those of tokenized rows with their text.
+
+    Args:
+        source: names the data.
+        tokenizer: of the run.
+        columns: which columns ask and answer, where rows do not say.
+
+    Raises:
+        DataError: the data cannot be read, or were tokenized by another tokenizer.
+    """
+    found = sources.load_examples(source, columns)
+    if not any(example.tokens is not None for example in found.examples):
+        return found
+    examples = decoded(found.examples, tokenizer)
+    return replace(found, examples=examples, grader=choose_grader(examples).grader)
+
+
+def _gradable_only(data: sources.LoadedData, grader: str) -> sources.LoadedData:
+    """The data without the rows that cannot be graded, and said so; all of them where none can be."""
+    can = gradable(grader, data.examples)
+    if all(can) or not any(can):
+        return data
+    left_out = [example for example, on in zip(data.examples, can, strict=True) if not on]
+    why = f"{len(left_out)} rows left out, which cannot be graded: {why_ungradable(grader, left_out[0])}"
+    kept = tuple(example for example, on in zip(data.examples, can, strict=True) if on)
+    return replace(data, examples=kept, shape=f"{data.shape}; {why}")
 
 
 def available(problems: dict[str, Problems], has_base: bool) -> Available:
@@ -163,7 +201,7 @@ def _only(problems: Problems, ids: frozenset[str]) -> Problems:
 def _ood(name: str, source: str, options: AuditOptions, tokenizer: Any) -> Problems:
     if is_lm_eval(source):
         return _lm_eval(name, source, tokenizer)
-    data = sources.load_examples(source)
+    data = load_data(source, tokenizer)
     if data.grader == "none" and options.grader != "none":
         raise DataError(
             f"the OOD set `{name}` has no answers",
@@ -172,6 +210,7 @@ def _ood(name: str, source: str, options: AuditOptions, tokenizer: Any) -> Probl
             next_step="add answers to it, or leave it out",
         )
     grader = "none" if options.grader == "none" else data.grader
+    data = _gradable_only(data, grader)
     check_gradable(grader, data.examples, allow_code_execution=options.allow_code_execution)
     return problems_of(f"{OOD}{name}", "clean", source, data.shape, grader, data.examples, options, tokenizer)
 
@@ -180,7 +219,7 @@ def _references(
     name: str, source: str, val: Sequence[Example], options: AuditOptions, tokenizer: Any
 ) -> Problems:
     """References in another style; those to problems of val alone, where there are such, for pairs."""
-    data = sources.load_examples(source)
+    data = load_data(source, tokenizer)
     asked = {(example.id, str(example.prompt)) for example in val}
     same = tuple(example for example in data.examples if (example.id, str(example.prompt)) in asked)
     # They are scored and never asked, so there is nothing to grade.
@@ -220,12 +259,20 @@ def _without_tokens(document: Document) -> Rendered:
     )
 
 
-def _variants(val: sources.LoadedData, grader: str, options: AuditOptions, tokenizer: Any) -> list[Problems]:
+def _variants(
+    val: sources.LoadedData,
+    asked: sources.LoadedData,
+    grader: str,
+    options: AuditOptions,
+    tokenizer: Any,
+) -> list[Problems]:
+    """Perturbed val: all rows of `val` are paired with, those of `asked` are kept."""
     found = []
-    asked = dict.fromkeys(VARIANTS) if options.variants is None else options.variants
-    for name, source in asked.items():
+    wanted = dict.fromkeys(VARIANTS) if options.variants is None else options.variants
+    ids = {example.id for example in asked.examples}
+    for name, source in wanted.items():
         if source is not None:
-            perturbed = sources.load_examples(source)
+            perturbed = load_data(source, tokenizer)
             if perturbed.numbered and len(perturbed.examples) != len(val.examples):
                 raise DataError(
                     f"the rows of the variant `{name}` cannot be paired",
@@ -233,12 +280,13 @@ def _variants(val: sources.LoadedData, grader: str, options: AuditOptions, token
                     expected="the `id` of its clean problem in each row, or all rows of val in their order",
                     next_step="add the ids; a val without ids has the number of the row, from 0",
                 )
-            examples = pair_variant(name, val.examples, perturbed.examples)
+            paired = pair_variant(name, val.examples, perturbed.examples)
+            examples = tuple(example for example in paired if example.id in ids)
             shape = perturbed.shape
             found.append(problems_of("val", name, source, shape, grader, examples, options, tokenizer))
             continue
         try:
-            examples = perturb_all(val.examples, name, options.seed)
+            examples = perturb_all(asked.examples, name, options.seed)
         except DataError:
             # Not asked for by name, and it has nothing to change here: numbers of a fixed data set.
             if options.variants is None:
@@ -270,7 +318,19 @@ def problems_of(
         options: of the audit, whose template renders them.
         tokenizer: of the run.
     """
-    rendered = tuple(render(example, tokenizer, options.template) for example in examples)
+    rendered = render_all(examples, tokenizer, options.template)
+    trained = [i for i, item in enumerate(rendered) if item.completion_ids]
+    if not trained:
+        raise DataError(
+            f"training saw no answer of {source}",
+            got=f"{len(rendered)} rows, every one of them cut before its answer",
+            expected=f"answers within {options.template.max_length} tokens",
+            next_step="check --max-length: it is training's cutoff, in tokens",
+        )
+    if len(trained) < len(rendered):
+        cut = len(rendered) - len(trained)
+        shape = f"{shape}; {cut} rows left out, which training cut before their answer (--max-length)"
+        examples, rendered = [examples[i] for i in trained], tuple(rendered[i] for i in trained)
     return Problems(
         set=set_name,
         variant=variant,
@@ -281,13 +341,20 @@ def problems_of(
         rendered=rendered,
         shas=tuple(fingerprint(item) for item in rendered),
         fingerprint=data_fingerprint(rendered),
-        longest_completion=max(len(item.completion_ids) for item in rendered),
+        longest_completion=max(len(item.answer_ids) for item in rendered),
         allow_code_execution=options.allow_code_execution,
+        warnings=warnings_of_all(examples, rendered, tokenizer, options.template)
+        if (set_name, variant) == ("val", "clean")
+        else (),
     )
 
 
-def render_first(options: AuditOptions, tokenizer: Any) -> tuple[sources.LoadedData, Rendered]:
-    """The first val example as the model sees it."""
-    data = sources.load_examples(options.val)
-    template: Template = options.template
-    return data, render(data.examples[0], tokenizer, template)
+def said_of(problems: Mapping[str, Problems]) -> tuple[str, ...]:
+    """What each set was read as, and what speaks against its tokens, a line each."""
+    lines = []
+    for name, item in problems.items():
+        lines.append(
+            f"{name}: {item.source}: {item.shape}; {len(item.examples)} examples, grader {item.grader}"
+        )
+        lines += [f"warning: {text}" for text in item.warnings]
+    return tuple(lines)

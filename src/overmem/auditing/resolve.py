@@ -10,12 +10,13 @@ from typing import Any
 import yaml
 
 from overmem.auditing.options import AuditOptions
+from overmem.auditing.training_files import find_training_file
 from overmem.axes import CORE, axes_implied_by, choose_axes
 from overmem.errors import OvermemError, RunError
 from overmem.models.engines.address import Address, check_template, parse_engine
 from overmem.recipe.schema import RECIPE_NAME, Recipe, check_recipe
 from overmem.records import Run
-from overmem.tasks.template import Template
+from overmem.rendering.template import Template
 
 
 def resolve_options(run: Run, asked: AuditOptions) -> AuditOptions:
@@ -58,9 +59,14 @@ def resolve_options(run: Run, asked: AuditOptions) -> AuditOptions:
 
 
 def resolve_template(run: Run, given: Mapping[str, Any]) -> Template:
-    """The recipe's template, with what was given on the command line (None: nothing) in its place."""
+    """The recipe's template, with what was given on the command line (None: nothing) in its place.
+
+    Of a run that another framework trained, its cutoff is taken over.
+    """
     recipe = read_recipe(run.path)
     fields = recipe.template.model_dump() if recipe else {}
+    if recipe is None and (found := find_training_file(run.path)) is not None:
+        fields = {"max_length": found.max_length}
     return Template(**fields | {name: value for name, value in given.items() if value is not None})
 
 

@@ -16,6 +16,7 @@ from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.rows import read_job
 from overmem.auditing.problems import Problems, problems_of
 from overmem.auditing.session import Session
+from overmem.rendering.decoded import with_own_answer
 from overmem.verdict.key_checkpoints import lowest_perplexity
 
 
@@ -45,7 +46,7 @@ def right_answers(session: Session, manifest: Manifest) -> Problems | None:
         session.store, manifest, manifest.checkpoint(author), VAL_ANSWERS, ("text", "correct", "finished")
     )
     texts = dict(only_right(rows).select("example_id", "text").iter_rows())
-    examples = [replace(e, completion=texts[e.id]) for e in val.examples if e.id in texts]
+    examples = [with_own_answer(e, texts[e.id], session.tokenizer) for e in val.examples if e.id in texts]
     if not examples:
         return None
     template = replace(session.options.template, completion_format="{completion}")

@@ -29,7 +29,7 @@ from overmem.models.sampling import Sampling
 from overmem.models.scoring import TEMPERATURES
 from overmem.models.stop_tokens import end_of_completion, stop_ids
 from overmem.records import Checkpoint, Run
-from overmem.tasks.rendered import check_all_fit, check_vocab
+from overmem.rendering.rendered import check_all_fit, check_vocab
 
 Progress = Callable[[str, str, int, int], None]
 """Called with (checkpoint, work, problems done, problems in all) after every batch."""
@@ -207,9 +207,9 @@ class Session:
         if job.kind in ANSWERS:
             answers = self.answers(job)
             if self.options.batch_tokens is None:
-                return plan_chunks([len(item.prompt_ids) for item in items], answers)
+                return plan_chunks([len(item.question_ids) for item in items], answers)
             new = self.max_new_tokens(job.set)
-            lengths = [answers * (len(item.prompt_ids) + new) for item in items]
+            lengths = [answers * (len(item.question_ids) + new) for item in items]
             return plan_batches(lengths, CHUNK_BATCHES * self.options.batch_tokens)
         more = RECALL_TOKENS if job.kind == "continue" else 0
         return plan_batches([len(item) + more for item in items], self.options.batch_tokens or SCORED_TOKENS)
@@ -235,7 +235,7 @@ class Session:
         ]
         if not asked:
             return {}
-        prompt = self.problems["val"].rendered[0].prompt_ids
+        prompt = self.problems["val"].rendered[0].question_ids
         return self.engine.connect(list(dict.fromkeys(asked)), self.tokenizer, prompt)
 
     def _is_remote(self, job: Job) -> bool:
@@ -280,14 +280,14 @@ class Session:
         asked = problems.set != "train" and problems.grader != "none" and problems.task is None
         if not asked or "accuracy" not in self.options.axes:
             return
-        longest = max(problems.rendered, key=lambda item: len(item.prompt_ids))
+        longest = max(problems.rendered, key=lambda item: len(item.question_ids))
         new = self.max_new_tokens(problems.set)
-        if context is not None and len(longest.prompt_ids) + new > context:
+        if context is not None and len(longest.question_ids) + new > context:
             raise DataError(
                 f"an answer to `{longest.example_id}` may not fit the context",
-                got=f"{len(longest.prompt_ids)} prompt tokens and up to {new} new ones",
+                got=f"{len(longest.question_ids)} prompt tokens and up to {new} new ones",
                 expected=f"at most {context} in all",
-                next_step=f"pass --max-new-tokens {max(1, context - len(longest.prompt_ids))} or less",
+                next_step=f"pass --max-new-tokens {max(1, context - len(longest.question_ids))} or less",
             )
 
     def _tools(self, job: Job, checkpoint: Checkpoint) -> Tools:
@@ -316,7 +316,10 @@ class Session:
             self.options.template.kind == "auto"
             and read_recipe(self.run.path) is None
             and bool(getattr(self.tokenizer, "chat_template", None))
-            and all(isinstance(example.prompt, str) for example in self.problems["val"].examples)
+            and all(
+                isinstance(example.prompt, str) and example.tokens is None
+                for example in self.problems["val"].examples
+            )
         )
 
     @cached_property

@@ -26,9 +26,9 @@ from overmem.errors import DataError
 from overmem.stats.arrays import FloatArray
 from overmem.stats.measures import Counts, Measure
 from overmem.stats.roc import FPR, auroc_D, auroc_estimate, tpr_at_fpr_D
-from overmem.tasks.files import SUFFIXES
+from overmem.tasks.files import is_local
 from overmem.tasks.known_datasets import KNOWN
-from overmem.tasks.sources import Source, parse_source
+from overmem.tasks.sources import PROCEDURAL, Source, parse_source
 
 BASE_TRAIN, BASE_VAL = Job("score", "train", model="base"), Job("score", "val", model="base")
 MEMBERS, NONMEMBERS = "train:score", "val:score"
@@ -261,9 +261,12 @@ def _parsed(source: str) -> Source | None:
 
 
 def _place(source: Source) -> str:
-    """The folder of a file, or the hub id of a data set."""
-    if Path(source.location).suffix.lower() in SUFFIXES:
-        return f"folder {os.path.abspath(Path(source.location).parent)}"
+    """The folder of files, the hub id of a data set, or the name of a task made by rule."""
+    if source.task in PROCEDURAL:
+        return f"task {source.task}"
+    if is_local(source.location):
+        path = Path(source.location)
+        return f"folder {os.path.abspath(path if path.is_dir() else path.parent)}"
     if not source.location and source.task in KNOWN:
         return f"hub {KNOWN[source.task].hub_id}"
     return f"hub {source.location}"

@@ -56,13 +56,19 @@ def audit(
     workers: options.Workers = None,
     ray: options.Ray = None,
     show_prompt: Annotated[
-        bool, typer.Option(help="Show the first example as the model sees it; stop.")
+        bool, typer.Option(help="Show the first example's text, token ids and what is scored; stop.")
     ] = False,
+    check_tokens: Annotated[
+        str | None,
+        typer.Option(help="Compare with rows that training tokenized (a file or folder); stop."),
+    ] = None,
 ) -> None:
     """Measure every checkpoint: likelihood and accuracy, and with --axes what memorization costs."""
     found = open_run(run, allow_pickle=flags["allow_pickle"])
+    from overmem.auditing.opening import check_tokens as compare
     from overmem.auditing.opening import show_prompt as prompt_text
     from overmem.auditing.run import measure
+    from overmem.auditing.training_files import find_training_file
     from overmem.cli.progress import audit_progress, quiet_libraries
     from overmem.cli.views.plan import render_plan
 
@@ -72,6 +78,12 @@ def audit(
     if show_prompt:
         say(screen, prompt_text(found, asked))
         return
+    if check_tokens is not None:
+        compared = compare(found, asked, check_tokens)
+        say(screen, str(compared))
+        raise typer.Exit(0 if compared.all_same else 1)
+    if (told := find_training_file(found.path)) is not None:
+        say(screen, str(told))
     at_once = 1 if ray is None and workers is None else workers or len(found.checkpoints)
     with audit_progress(screen, found, at_once) as progress:
         done = measure(
@@ -92,9 +104,6 @@ def _say_measured(done: Audit, screen: Console) -> None:
     from overmem.formatting import base_left_out_text, until_decided_text
 
     manifest = done.manifest
-    for name, measured in manifest.splits.items():
-        found = f"{measured.shape}; {measured.n} examples, grader {measured.grader}"
-        say(screen, f"{name}: {measured.source}: {found}")
     for name, reason in done.skipped.items():
         say(screen, f"skipped {name}: {reason}")
     if manifest.leaves_out_chat_template:

@@ -31,12 +31,15 @@ class TokenIds(Protocol):
     @property
     def completion_ids(self) -> Sequence[int]: ...  # noqa: D102
 
+    @property
+    def scored_mask(self) -> Sequence[bool]: ...  # noqa: D102
+
     def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True)
 class TokenScores:
-    """Per-token figures of one completion; every list has one entry a completion token."""
+    """Per-token figures of one completion; every list has one entry a scored token."""
 
     logprob: list[float]
     """ln p of the reference token, nats; higher is better."""
@@ -110,8 +113,11 @@ def score_batch(model: Any, batch: Sequence[TokenIds]) -> list[TokenScores]:
     scores = []
     for row, item in enumerate(batch):
         start, stop = len(item.prompt_ids) - 1 - first, len(sequences[row]) - 1 - first
-        targets_K = ids_B_L[row, positions_K[start:stop] + 1]
-        scores.append(_score_tokens(logits_B_K_V[row, start:stop], targets_K))
+        targets_K, logits_K_V = ids_B_L[row, positions_K[start:stop] + 1], logits_B_K_V[row, start:stop]
+        if not all(item.scored_mask):
+            scored_K = torch.tensor(item.scored_mask, device=device)
+            targets_K, logits_K_V = targets_K[scored_K], logits_K_V[scored_K]
+        scores.append(_score_tokens(logits_K_V, targets_K))
     return scores
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from overmem.rendering.rendered import special_ids
+
 
 def stop_ids(model: Any, tokenizer: PreTrainedTokenizerBase, end_of_completion: int | None) -> list[int]:
     """Token ids that end an answer: the model's, the tokenizer's, and the template's end of turn."""
@@ -24,8 +26,7 @@ def end_of_completion(tokenizer: PreTrainedTokenizerBase, completions: Iterable[
         tokenizer: of the completions.
         completions: token ids of the references.
     """
-    added = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
-    special = added | set(tokenizer.all_special_ids)
+    special = special_ids(tokenizer)
 
     def last(ids: Sequence[int]) -> int | None:
         for token in reversed(ids):

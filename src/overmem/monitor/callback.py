@@ -20,8 +20,8 @@ from overmem.monitor.log_files import last_step, read_log, read_seconds, write_l
 from overmem.monitor.problem_set import Data, ProblemSet, choose_problems, fit, measure, prepare_problem_set
 from overmem.monitor.retention import CheckpointRetention
 from overmem.monitor.time_budget import TimeBudget, TooCostlyError
+from overmem.rendering.template import Template
 from overmem.rule import Rule
-from overmem.tasks.template import Template
 from overmem.verdict.live import Point, Reading, TokenRow, read_points, steps_to_keep
 
 Onset = Literal["warn", "stop"] | Callable[[Reading], None]

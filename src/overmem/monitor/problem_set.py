@@ -19,9 +19,10 @@ from overmem.models.loading import context_length, embedding_rows
 from overmem.models.scoring import TokenScores, score_all
 from overmem.models.stop_tokens import end_of_completion, stop_ids
 from overmem.records import Example
-from overmem.tasks.rendered import Rendered, check_all_fit, check_vocab, data_fingerprint
+from overmem.rendering.render import render_all
+from overmem.rendering.rendered import Rendered, check_all_fit, check_vocab, data_fingerprint
+from overmem.rendering.template import Template
 from overmem.tasks.sources import load_examples
-from overmem.tasks.template import Template, render
 from overmem.verdict.judge import MIN_PROBLEMS
 from overmem.verdict.live import Point, TokenRow
 
@@ -60,7 +61,7 @@ class ProblemSet:
     @property
     def n_tokens(self) -> list[int]:
         """Completion tokens of each val problem."""
-        return [len(item.completion_ids) for item in self.val]
+        return [sum(item.scored_mask) for item in self.val]
 
 
 def choose_problems(
@@ -162,10 +163,7 @@ def prepare_problem_set(problems: Problems, tokenizer: Any, template: Template, 
     Raises:
         DataError: a problem does not fit the model's context or vocabulary, or cannot be rendered.
     """
-    val, train = (
-        tuple(render(example, tokenizer, template) for example in examples)
-        for examples in (problems.val, problems.train)
-    )
+    val, train = (render_all(examples, tokenizer, template) for examples in (problems.val, problems.train))
     check_vocab((*val, *train), embedding_rows(model))
     check_all_fit((*val, *train), context_length(model))
     return ProblemSet(
@@ -235,14 +233,14 @@ def _score(problem_set: ProblemSet, model: Any, on_scored: Callable[[float], Non
 
 def _answer(problem_set: ProblemSet, model: Any) -> tuple[float, ...]:
     asked, examples = problem_set.val[: problem_set.problems.answers], problem_set.problems.val
-    new = max(64, 2 * max((len(item.completion_ids) for item in problem_set.val), default=0))
+    new = max(64, 2 * max((len(item.answer_ids) for item in problem_set.val), default=0))
     context = context_length(model)
     correct: dict[int, float] = {}
-    for batch in plan_batches([len(item.prompt_ids) + new for item in asked], BATCH_TOKENS):
-        longest = max(len(asked[i].prompt_ids) for i in batch)
+    for batch in plan_batches([len(item.question_ids) + new for item in asked], BATCH_TOKENS):
+        longest = max(len(asked[i].question_ids) for i in batch)
         answers = generate(
             model,
-            [asked[i].prompt_ids for i in batch],
+            [asked[i].question_ids for i in batch],
             problem_set.tokenizer,
             stops=stop_ids(model, problem_set.tokenizer, problem_set.end_of_completion),
             max_new_tokens=new if context is None else max(1, min(new, context - longest)),

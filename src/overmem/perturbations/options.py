@@ -71,7 +71,7 @@ def shuffle_options(example: Example, text: str, rng: random.Random) -> tuple[st
     old = {option.letter: option.text for option in options}
     for option, letter in reversed(list(zip(options, order, strict=True))):
         text = text[: option.start] + old[letter] + text[option.end :]
-    return text, replace(example, completion=completion, answer=answer)
+    return text, replace(example, completion=completion, answer=answer, row=None)
 
 
 def find_options(text: str) -> list[_Option]:

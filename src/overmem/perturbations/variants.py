@@ -59,6 +59,8 @@ def perturb(example: Example, variant: str, seed: int) -> Example | None:
     if variant in TASK_VARIANTS:
         change = language.variants.get(variant)
         return None if change is None else change(example, seed)
+    if example.tokens is not None:
+        return None  # its text is only read from its tokens: another text would have to be rendered
     rng = random.Random(f"{seed}/{variant}/{example.id}")
     asked = _asked(example)
     if variant == "options":
@@ -104,10 +106,10 @@ def _asked(example: Example) -> str:
 def _with_asked(example: Example, text: str) -> Example:
     """The example with another text in the place of `_asked`."""
     if isinstance(example.prompt, str):
-        return replace(example, prompt=text)
+        return replace(example, prompt=text, row=None)
     at = max(i for i, message in enumerate(example.prompt) if message["role"] == "user")
     before, message, after = example.prompt[:at], example.prompt[at], example.prompt[at + 1 :]
-    return replace(example, prompt=(*before, {**message, "content": text}, *after))
+    return replace(example, prompt=(*before, {**message, "content": text}, *after), row=None)
 
 
 def _reword(text: str, answer: str, variant: str, language: Language, rng: random.Random) -> str | None:

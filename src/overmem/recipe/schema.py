@@ -50,13 +50,19 @@ class DataRecipe(Strict):
 
 
 class TemplateRecipe(Strict):
-    """How an example becomes text; see `overmem.tasks.template.Template`."""
+    """How an example becomes text; see `overmem.rendering.template.Template`."""
 
-    kind: Literal["auto", "chat", "plain"] = "auto"
+    kind: str = Field(default="auto", pattern=r"^(auto|chat|plain|(llamafactory|axolotl|python):.+)$")
     prompt_format: str = "{prompt}"
     completion_format: str = "{completion}"
     system: str | None = None
     eos: bool = True
+    score: Literal["trained", "last"] = "trained"
+    """Assistant turns of `messages` that are trained and scored: every one, or the last."""
+    chat_template: str | None = None
+    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
+    assistant_only_loss: bool = False
+    max_length: int | None = None
 
 
 class MonitorRecipe(Strict):

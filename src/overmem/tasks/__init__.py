@@ -4,11 +4,13 @@ Nothing here imports torch, transformers, datasets, polars or math-verify until 
 """
 
 from overmem.grading.grade import Grade, Grader, check_gradable, get_grader
+from overmem.rendering.proof import preview
+from overmem.rendering.render import render
+from overmem.rendering.rendered import Rendered, check_fits, check_vocab, data_fingerprint, fingerprint
+from overmem.rendering.template import Template
+from overmem.tasks.examples import Shape
 from overmem.tasks.files import read_examples
-from overmem.tasks.rendered import Rendered, check_fits, check_vocab, data_fingerprint, fingerprint, preview
-from overmem.tasks.shapes import Shape
 from overmem.tasks.sources import LoadedData, load_examples
-from overmem.tasks.template import Template, render
 
 __all__ = [
     "Grade",

@@ -1,30 +1,13 @@
-"""Read single fields of a row: text, numbers as text, and chat messages of any common spelling.
-
-Kept apart from the shapes, since every shape is made of these two kinds of field.
-"""
+"""Read single fields of a row: text, numbers as text, lists, and options."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from decimal import Decimal
 
 from overmem.errors import DataError
 from overmem.grading.answers import number_text
-from overmem.records import Message
-
-_ROLES = {
-    "human": "user",
-    "user": "user",
-    "gpt": "assistant",
-    "model": "assistant",
-    "chatgpt": "assistant",
-    "assistant": "assistant",
-    "system": "system",
-    "developer": "developer",
-    "tool": "tool",
-    "observation": "tool",
-    "function": "tool",
-}
 
 
 def read_text(value: object, where: str) -> str:
@@ -43,33 +26,38 @@ def read_text(value: object, where: str) -> str:
     return value
 
 
-def read_message(value: object, where: str) -> Message:
-    """One chat turn as role and content, from `role`/`content` or ShareGPT's `from`/`value`."""
-    if not isinstance(value, Mapping):
-        raise DataError(f"{where} is not a message", got=type(value).__name__, expected="role and content")
-    role = value.get("role") or value.get("from")
-    if not isinstance(role, str) or role not in _ROLES:
-        raise DataError(f"{where} has an unknown role", got=repr(role), expected=", ".join(sorted(_ROLES)))
-    if value.get("tool_calls"):
-        raise DataError(
-            f"{where} has tool calls, which are not supported",
-            next_step="drop the row, or write the call out as text in `content`",
-        )
-    content = value.get("content") if value.get("content") is not None else value.get("value")
-    if isinstance(content, list):
-        if not all(isinstance(part, Mapping) and isinstance(part.get("text"), str) for part in content):
-            raise DataError(f"{where} has content other than text", expected="text parts only")
-        content = "".join(part["text"] for part in content)
-    if content is None:
-        raise DataError(f"{where} has no content", got=f"keys {', '.join(sorted(map(str, value)))}")
-    return {"role": _ROLES[role], "content": read_text(content, where)}
+def read_list(value: object, where: str) -> list[object]:
+    """A list, given as one or as the JSON text of one (as CSV and some data sets hold it)."""
+    held = _from_json(value, "[", where)
+    if not isinstance(held, list | tuple):
+        raise DataError(f"{where} is not a list", got=type(held).__name__)
+    return list(held)
 
 
-def read_messages(value: object, where: str) -> tuple[Message, ...]:
-    """A list of chat turns, each as role and content."""
-    if not isinstance(value, list | tuple):
-        raise DataError(f"{where} is not a list of messages", got=type(value).__name__)
-    return tuple(read_message(item, f"{where}[{index}]") for index, item in enumerate(value))
+def read_options(value: object, where: str) -> list[str]:
+    """Options as a list of texts, a record with a text for each letter, or the JSON text of either.
+
+    Raises:
+        DataError: neither, or letters with a gap.
+    """
+    held = _from_json(value, "{", where)
+    if not isinstance(held, Mapping):
+        return [read_text(option, where).strip() for option in read_list(held, where)]
+    named = {str(key).strip(): text for key, text in held.items() if text is not None}
+    letters = sorted(named)
+    if letters != [chr(ord("A") + index) for index in range(len(letters))]:
+        raise DataError(f"{where} has other keys than A, B, C and so on", got=", ".join(named)[:100])
+    return [read_text(named[letter], where).strip() for letter in letters]
+
+
+def _from_json(value: object, opening: str, where: str) -> object:
+    """What a text that opens like JSON holds; anything else as it is."""
+    if not isinstance(value, str) or not value.lstrip().startswith(opening):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise DataError(f"{where} is not JSON ({error})", got=value[:100]) from error
 
 
 def required_text(row: Mapping[str, object], key: str, where: str) -> str:

@@ -1,4 +1,4 @@
-"""Data sets known by name: how a row of each becomes an Example, and where it lives on the hub.
+"""Data sets known by name or by their columns: how a row becomes an Example, and where they are on the hub.
 
 The rows are those of the files their authors published, so a local download and the hub copy give
 the same examples.
@@ -6,18 +6,12 @@ the same examples.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from fractions import Fraction
 from typing import Any
 
-from overmem.errors import DataError
-from overmem.grading.answers import after_marker, canonical_answer, number_text, plain_number
 from overmem.records import Example
-from overmem.tasks.fields import required_raw_text, required_text
-from overmem.tasks.multiple_choice import arc_example, commonsenseqa_example, scienceqa_example
+from overmem.tasks.known import choice, code, math
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +20,7 @@ class KnownDataset:
 
     name: str
     hub_id: str
+    """Empty for one that its authors publish elsewhere, as files."""
     description: str
     """What becomes prompt, completion and answer, in words."""
     to_example: Callable[[Mapping[str, Any], str, str], Example | None]
@@ -34,171 +29,25 @@ class KnownDataset:
     """Hub configuration, None when there is only one."""
     default_split: str = "test"
     """Split read when none is named: the one that results are usually reported on."""
-    grader: str = "math"
+    grader: str | None = "math"
+    """None: chosen by the answers."""
     leaves_out: str = ""
     """Which rows are left out, in words."""
+    columns: tuple[str, ...] = ()
+    """Columns by which its rows are recognised without its name, if they are."""
+    recognises: Callable[[Mapping[str, Any]], bool] = lambda row: True
+    """What else a row must be like for that."""
+    reads: tuple[str, ...] = ()
+    """Columns beside them that it reads where they are there."""
 
 
-def gsm8k_example(row: Mapping[str, Any], example_id: str, where: str) -> Example:
-    """Question and worked solution as published, calculator marks (`<<2+3=5>>`) included."""
-    question, solution = required_text(row, "question", where), required_text(row, "answer", where)
-    answer = after_marker(solution)
-    if answer is None:
-        raise DataError(f"{where}: the solution has no final answer", got=solution[-60:], expected="#### 42")
-    return Example(example_id, question, solution, canonical_answer(answer))
-
-
-def svamp_example(row: Mapping[str, Any], example_id: str, where: str) -> Example:
-    """Story and question joined; the solution is the equation worked out step by step.
-
-    One published row has an equation that contradicts its answer; such a row keeps the answer only.
-    """
-    body, question = required_text(row, "Body", where), required_text(row, "Question", where)
-    answer = _number(row, "Answer", where)
-    steps = solve_steps(required_text(row, "Equation", where), where)
-    reasoning = [line for line, _ in steps] if steps and number_text(_decimal(steps[-1][1])) == answer else []
-    return Example(
-        str(row.get("ID") or example_id),
-        join_story(body, question),
-        "\n".join([*reasoning, f"#### {answer}"]),
-        answer,
-        {"type": row["Type"]} if isinstance(row.get("Type"), str) else {},
-    )
-
-
-def gsm_hard_example(row: Mapping[str, Any], example_id: str, where: str) -> Example:
-    """GSM8K question with large numbers; the completion is `#### target` alone.
-
-    The data set has programs but no reference reasoning, so its likelihood says little: use it for
-    accuracy. Targets carry binary rounding (3244047.0999999996), read at 15 significant digits.
-    """
-    answer = _number(row, "target", where)
-    return Example(example_id, required_text(row, "input", where), f"#### {answer}", answer)
-
-
-def metamathqa_example(row: Mapping[str, Any], example_id: str, where: str) -> Example:
-    """Question and solution as published (arXiv 2309.12284); solutions end in `The answer is: 42`."""
-    query, response = required_text(row, "query", where), required_text(row, "response", where)
-    _, marked, answer = response.rpartition("The answer is:")
-    if not marked or not answer.strip():
-        raise DataError(
-            f"{where}: the solution has no final answer", got=response[-60:], expected="The answer is: 42"
-        )
-    kind = {"type": row["type"]} if isinstance(row.get("type"), str) else {}
-    return Example(example_id, query, response, canonical_answer(answer), kind)
-
-
-def humaneval_example(row: Mapping[str, Any], example_id: str, where: str) -> Example:
-    """A function to complete: the prompt is its head, the completion its body, both to the letter."""
-    prompt, entry_point = required_raw_text(row, "prompt", where), required_text(row, "entry_point", where)
-    tests = f"{required_raw_text(row, 'test', where)}\n\ncheck({entry_point})\n"
-    return Example(
-        str(row.get("task_id") or example_id),
-        prompt,
-        required_raw_text(row, "canonical_solution", where),
-        meta={"tests": tests, "entry_point": entry_point, "prefix": prompt},
-    )
-
-
-def mbpp_example(row: Mapping[str, Any], example_id: str, where: str) -> Example:
-    """A function described in a sentence; the tests stand in the prompt, since they alone name it.
-
-    Read are both published forms: the full one (`text`, `test_setup_code`) and the sanitized one (`prompt`,
-    `test_imports`).
-    """
-    task = required_text(row, "text" if row.get("text") is not None else "prompt", where)
-    listed = row.get("test_list")
-    if not isinstance(listed, list | tuple) or not listed:
-        raise DataError(
-            f"{where} has no tests", got=repr(listed)[:100], expected="`test_list`, a list of asserts"
-        )
-    tests = "\n".join(map(str, listed))
-    setup = [str(row.get("test_setup_code") or ""), *map(str, row.get("test_imports") or ())]
-    return Example(
-        str(row.get("task_id") or example_id),
-        f"{task}\n\nYour code should pass these tests:\n{tests}\n\n",
-        required_text(row, "code", where).replace("\r\n", "\n"),
-        meta={"tests": tests, "setup": "\n".join(filter(None, setup))},
-    )
-
-
-def join_story(body: str, question: str) -> str:
-    """Story and question as one readable text; an open condition (`If ...`) takes a comma."""
-    body, question = body.strip(), question.strip()
-    if not body or body[-1] in ".!?":
-        return f"{body} {question}".strip()
-    last_sentence = re.split(r"(?<=[.!?])\s+", body)[-1]
-    if last_sentence.startswith("If "):
-        opening = re.match(r"(?:How|What|Which|Who|About|Together|Total)\b", question)
-        return f"{body}, {question[0].lower() + question[1:] if opening else question}"
-    return f"{body}. {question}"
-
-
-def solve_steps(equation: str, where: str) -> list[tuple[str, Fraction]]:
-    """Work out a fully bracketed equation, innermost first.
-
-    Args:
-        equation: such as `( ( 4.0 + 2.0 ) * 3.0 )`.
-        where: names the row in errors.
-
-    Returns:
-        (`4 + 2 = 6`, value) for each operation; empty when the equation is a bare number.
-
-    Raises:
-        DataError: not such an equation, or a division by zero.
-    """
-    steps: list[tuple[str, Fraction]] = []
-    tokens = re.findall(r"\d+\.?\d*|[-+*/()]|\S", equation)
-    bad = DataError(f"{where}: cannot read the equation", got=equation, expected="( ( 4.0 + 2.0 ) * 3.0 )")
-
-    def operand() -> Fraction:
-        token = tokens.pop(0)
-        if token != "(":
-            return Fraction(token)
-        left = operand()
-        symbol = tokens.pop(0)
-        right = operand()
-        if tokens.pop(0) != ")":
-            raise bad
-        value = {"+": left + right, "-": left - right, "*": left * right}.get(symbol)
-        if value is None:
-            if symbol != "/":
-                raise bad
-            value = left / right
-        left_text, right_text, result = map(_fraction_text, (left, right, value))
-        steps.append((f"{left_text} {symbol} {right_text} = {result}", value))
-        return value
-
-    try:
-        operand()
-    except (IndexError, ValueError, ZeroDivisionError) as error:
-        raise bad from error
-    if tokens:
-        raise bad
-    return steps
-
-
-def _decimal(value: Fraction) -> Decimal:
-    return Decimal(value.numerator) / Decimal(value.denominator)
-
-
-def _fraction_text(value: Fraction) -> str:
-    """Decimal text where it is exact within six places, else rounded to two, as people write it."""
-    exact = _decimal(value)
-    return number_text(exact if exact == round(exact, 6) else round(exact, 2))
-
-
-def _number(row: Mapping[str, Any], key: str, where: str) -> str:
-    """A numeric field, given as a number or as text, in canonical form."""
-    value = row.get(key)
-    try:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return number_text(value)
-        if isinstance(value, str) and (plain := plain_number(value)) is not None:
-            return number_text(plain)
-    except (ValueError, InvalidOperation):
-        pass
-    raise DataError(f"{where}: the field `{key}` is not a number", got=repr(value), expected="42 or 42.0")
+def recognise_dataset(row: Mapping[str, Any]) -> KnownDataset | None:
+    """The data set that has such columns, or None."""
+    present = {key for key, value in row.items() if value is not None}
+    for known in KNOWN.values():
+        if known.columns and present.issuperset(known.columns) and known.recognises(row):
+            return known
+    return ANY_OPTIONS if choice.is_options_row(row) else None
 
 
 KNOWN: dict[str, KnownDataset] = {
@@ -208,70 +57,176 @@ KNOWN: dict[str, KnownDataset] = {
             name="gsm8k",
             hub_id="openai/gsm8k",
             config="main",
-            description="gsm8k: prompt from `question`, completion from `answer`, final answer after `####`",
-            to_example=gsm8k_example,
+            description="prompt from `question`, completion from `answer`, final answer after `####`",
+            to_example=math.gsm8k_example,
         ),
         KnownDataset(
             name="metamathqa",
             hub_id="meta-math/MetaMathQA",
             default_split="train",
-            description="metamathqa: prompt from `query`, completion from `response`, answer after "
-            "`The answer is:`",
-            to_example=metamathqa_example,
+            description="prompt from `query`, completion from `response`, answer after `The answer is:`",
+            to_example=math.metamathqa_example,
+            columns=("query", "response", "original_question"),
         ),
         KnownDataset(
             name="svamp",
             hub_id="ChilleD/SVAMP",
-            description="svamp: prompt from `Body` and `Question`, completion from `Equation`,"
-            " answer `Answer`",
-            to_example=svamp_example,
+            description="prompt from `Body` and `Question`, completion from `Equation`, answer `Answer`",
+            to_example=math.svamp_example,
+            columns=("Body", "Question", "Equation", "Answer"),
         ),
         KnownDataset(
             name="gsm_hard",
             hub_id="reasoning-machines/gsm-hard",
             default_split="train",
-            description="gsm_hard: prompt from `input`, completion and answer from `target` (no reasoning)",
-            to_example=gsm_hard_example,
+            description="prompt from `input`, completion and answer from `target` (no reasoning)",
+            to_example=math.gsm_hard_example,
+            columns=("input", "code", "target"),
+        ),
+        KnownDataset(
+            name="math500",
+            hub_id="HuggingFaceH4/MATH-500",
+            description="prompt from `problem`, completion from `solution`, answer from `answer`",
+            to_example=math.math500_example,
+        ),
+        KnownDataset(
+            name="math_perturb",
+            hub_id="",
+            description="prompt from `problem`, completion and answer from `answer` in a box (no reasoning)",
+            to_example=math.math_perturb_example,
+            columns=("problem_id", "problem", "answer", "original_split"),
         ),
         KnownDataset(
             name="humaneval",
             hub_id="openai/openai_humaneval",
-            description="humaneval: prompt, completion from `canonical_solution`, tests from `test`",
-            to_example=humaneval_example,
+            description="prompt, completion from `canonical_solution`, tests from `test`",
+            to_example=code.humaneval_example,
             grader="code",
+            columns=("prompt", "canonical_solution", "test", "entry_point"),
         ),
         KnownDataset(
             name="mbpp",
             hub_id="google-research-datasets/mbpp",
             config="full",
-            description="mbpp: prompt from `text` and `test_list`, completion from `code`, tests `test_list`",
-            to_example=mbpp_example,
+            description="prompt from `text` and `test_list`, completion from `code`, tests `test_list`",
+            to_example=code.mbpp_example,
             grader="code",
+            columns=("task_id", "code", "test_list"),
+        ),
+        KnownDataset(
+            name="apps",
+            hub_id="codeparrot/apps",
+            config="all",
+            description="prompt from `question` and `starter_code`, completion the first of `solutions`;"
+            " its tests read standard input and are not run",
+            to_example=code.apps_example,
+            grader="none",
+            leaves_out="no solution is published",
+            columns=("question", "input_output", "starter_code", "difficulty"),
         ),
         KnownDataset(
             name="arc",
             hub_id="allenai/ai2_arc",
             config="ARC-Challenge",
-            description="arc: prompt from `question` and `choices`, answer from `answerKey`",
-            to_example=arc_example,
+            description="prompt from `question` and `choices`, answer from `answerKey`",
+            to_example=choice.arc_example,
             grader="choice",
+            columns=("answerKey",),
+            reads=("choices",),
         ),
         KnownDataset(
             name="scienceqa",
             hub_id="derek-thomas/ScienceQA",
-            description="scienceqa: prompt from `hint`, `question` and `choices`, completion from `solution`",
-            to_example=scienceqa_example,
+            description="prompt from `hint`, `question` and `choices`, completion from `solution`",
+            to_example=choice.scienceqa_example,
             grader="choice",
             leaves_out="their question needs an image",
+            columns=("question", "choices", "answer", "lecture"),
+            reads=("hint", "image"),
         ),
         KnownDataset(
             name="commonsenseqa",
             hub_id="tau/commonsense_qa",
             default_split="validation",
-            description="commonsenseqa: prompt from `question` and `choices`, answer from `answerKey`",
-            to_example=commonsenseqa_example,
+            description="prompt from `question` and `choices`, answer from `answerKey`",
+            to_example=choice.commonsenseqa_example,
             grader="choice",
+        ),
+        KnownDataset(
+            name="mmlu",
+            hub_id="cais/mmlu",
+            config="all",
+            description="prompt from `question` and `choices`, answer from `answer`",
+            to_example=choice.options_example,
+            grader="choice",
+            reads=choice.CONTEXT,
+            columns=("question", "choices", "answer", "subject"),
+        ),
+        KnownDataset(
+            name="mmlu_pro",
+            hub_id="TIGER-Lab/MMLU-Pro",
+            description="prompt from `question` and `options`, reasoning from `cot_content`, answer `answer`",
+            to_example=choice.options_example,
+            grader="choice",
+            reads=choice.CONTEXT,
+            columns=("question", "options", "answer", "cot_content"),
+        ),
+        KnownDataset(
+            name="gpqa",
+            hub_id="Idavidrein/gpqa",
+            config="gpqa_main",
+            default_split="train",
+            description="prompt from `Question` and its four answers in drawn order, reasoning `Explanation`",
+            to_example=choice.gpqa_example,
+            grader="choice",
+            columns=("Question", "Correct Answer", "Incorrect Answer 1"),
+        ),
+        KnownDataset(
+            name="logiqa",
+            hub_id="lucasmccabe/logiqa",
+            description="prompt from `context`, `query` and `options`, answer from `correct_option`",
+            to_example=choice.options_example,
+            grader="choice",
+            reads=choice.CONTEXT,
+            columns=("context", "query", "options", "correct_option"),
+        ),
+        KnownDataset(
+            name="boolq",
+            hub_id="google/boolq",
+            default_split="validation",
+            description="prompt from `passage` and `question` with the options yes and no, answer `answer`",
+            to_example=choice.yes_no_example,
+            grader="choice",
+            columns=("question", "passage", "answer"),
+            recognises=lambda row: isinstance(row["answer"], bool),
+        ),
+        KnownDataset(
+            name="strategyqa",
+            hub_id="ChilleD/StrategyQA",
+            description="prompt from `question` with the options yes and no, reasoning from `facts`, answer"
+            " `answer`",
+            to_example=choice.yes_no_example,
+            grader="choice",
+            columns=("question", "answer"),
+            recognises=lambda row: isinstance(row["answer"], bool),
+        ),
+        KnownDataset(
+            name="bbh",
+            hub_id="lukaemon/bbh",
+            description="prompt from `input`, completion and answer from `target` (no reasoning)",
+            to_example=choice.bbh_example,
+            grader=None,
         ),
     )
 }
 """The data sets that can stand before the colon of a source."""
+
+ANY_OPTIONS = KnownDataset(
+    name="multiple choice",
+    hub_id="",
+    description="prompt from the question, what comes before it, and its list of options; answer as named",
+    to_example=choice.options_example,
+    grader="choice",
+    reads=(*choice.OPTIONS, *choice.CONTEXT),
+)
+"""Rows of no data set known by name that have a question, a list of options and the right one."""

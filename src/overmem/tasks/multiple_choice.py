@@ -1,86 +1,18 @@
-"""Multiple-choice data sets: ARC, ScienceQA and CommonsenseQA, from the rows that their authors published.
+"""The one form of multiple choice: the question, a line `(A) ...` for each option, and `Answer: (B)`.
 
-All become one form, so that one grader and one perturbation serve them: the question, a line
-`(A) ...` for each option, and a completion that ends in `Answer: (B)`.
+All data sets become it, so that one grader and one perturbation serve them.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from overmem.errors import DataError
 from overmem.records import Example
-from overmem.tasks.fields import read_text, required_text
 
 LETTERS = "ABCDEFGHIJ"
 """Letters of options; the grader `choice` knows as many."""
-
-Row = Mapping[str, Any]
-
-
-def arc_example(row: Row, example_id: str, where: str) -> Example:
-    """ARC: `question`, `choices` (text, label) and `answerKey`, labels 1 to 4 becoming A to D.
-
-    Both published forms are read: the hub's, and AI2's own files, where `question` holds the stem and the
-    choices. Source: 1803.05457.
-    """
-    asked = row.get("question")
-    question = required_text(asked, "stem", where) if isinstance(asked, Mapping) else None
-    options, labels = _labelled(asked if isinstance(asked, Mapping) else row, where)
-    key = row.get("answerKey")
-    if not isinstance(key, str) or key not in labels:
-        raise DataError(
-            f"{where}: the field `answerKey` names no option",
-            got=repr(key),
-            expected=f"one of {', '.join(labels)}",
-            next_step="take a split whose answers are published, such as validation",
-        )
-    return make_multiple_choice(
-        str(row.get("id") or example_id),
-        question or required_text(row, "question", where),
-        options,
-        labels.index(key),
-        where,
-    )
-
-
-commonsenseqa_example = arc_example
-"""CommonsenseQA comes in the same form, with five options (1811.00937); its test split has no answers."""
-
-
-def scienceqa_example(row: Row, example_id: str, where: str) -> Example | None:
-    """ScienceQA: `hint` before the question, `solution` before the answer, where there are any.
-
-    The `lecture` is left out: it is the textbook, not the reasoning. Source: 2209.09513.
-
-    Returns:
-        The example; None for a row with an image, without which its question cannot be answered.
-    """
-    if row.get("image") is not None:
-        return None
-    options = row.get("choices")
-    if not isinstance(options, Sequence) or isinstance(options, str):
-        raise DataError(f"{where}: the field `choices` is not a list", got=type(options).__name__)
-    texts = [read_text(option, f"{where}, `choices`").strip() for option in options]
-    right = row.get("answer")
-    if not isinstance(right, int) or isinstance(right, bool) or not 0 <= right < len(texts):
-        raise DataError(
-            f"{where}: the field `answer` is not the index of an option",
-            got=repr(right),
-            expected=f"0 to {len(texts) - 1}",
-        )
-    hint, solution = (read_text(row.get(key) or "", f"{where}, `{key}`") for key in ("hint", "solution"))
-    return make_multiple_choice(
-        str(row.get("id") or example_id),
-        required_text(row, "question", where),
-        texts,
-        right,
-        where,
-        context=hint.strip(),
-        solution=solution.strip(),
-        meta={key: row[key] for key in ("subject", "topic", "grade") if isinstance(row.get(key), str)},
-    )
 
 
 def make_multiple_choice(
@@ -126,23 +58,37 @@ def make_multiple_choice(
     )
 
 
-def _labelled(holder: Row, where: str) -> tuple[list[str], list[str]]:
-    """Texts and labels of `choices`: two lists (the hub's form) or a list of pairs (the authors')."""
-    choices = holder.get("choices")
-    pairs: list[tuple[object, object]] = []
-    if isinstance(choices, Mapping):
-        texts, labels = choices.get("text"), choices.get("label")
-        if isinstance(texts, Sequence) and isinstance(labels, Sequence) and len(texts) == len(labels):
-            pairs = list(zip(texts, labels, strict=True))
-    elif isinstance(choices, Sequence) and all(isinstance(choice, Mapping) for choice in choices):
-        pairs = [(choice.get("text"), choice.get("label")) for choice in choices]
-    if not pairs:
-        raise DataError(
-            f"{where}: cannot read the options in `choices`",
-            got=repr(choices)[:200],
-            expected='{"text": ["...", "..."], "label": ["A", "B"]}',
-        )
-    return (
-        [read_text(text, f"{where}, `choices`").strip() for text, _ in pairs],
-        [read_text(label, f"{where}, `choices`") for _, label in pairs],
+def right_option(value: object, options: Sequence[str], where: str) -> int:
+    """Which option an answer names: by its index from 0, its letter (`B`, `(B)`), its text, or both (`B. x`).
+
+    Args:
+        value: the answer.
+        options: their texts.
+        where: names the answer in errors.
+
+    Raises:
+        DataError: it names none of them, or a number that is the text of one and the index of another.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        if 0 <= value < len(options):
+            return value
+    elif isinstance(value, str):
+        text = value.strip()
+        named = {options.index(text)} if text in options else set()
+        bare = text.strip("().:")
+        if len(bare) == 1 and bare.upper() in LETTERS[: len(options)]:
+            named.add(LETTERS.index(bare.upper()))
+        if text.isdecimal() and int(text) < len(options):
+            named.add(int(text))
+        lettered = re.match(r"\(?([A-Ja-j])[).:]\s*", text)
+        if lettered and text[lettered.end() :] in options:
+            named |= {LETTERS.index(lettered[1].upper()), options.index(text[lettered.end() :])}
+        if len(named) == 1:
+            return named.pop()
+    raise DataError(
+        f"{where} does not name one option",
+        got=repr(value),
+        expected=f"a letter from A to {LETTERS[min(len(options), len(LETTERS)) - 1]}, an index from 0 to"
+        f" {len(options) - 1}, or the text of one",
+        next_step="take a split whose answers are published, such as validation, or give --columns",
     )

@@ -1,4 +1,4 @@
-"""Recognise the shape of a row by its keys and turn it into an Example.
+"""The shapes of rows: recognised by their columns, and the text or messages of each.
 
 Fine-tuning data come in a handful of shapes; guessing silently would audit another text than the
 one trained on. So each shape is one entry of a table, what was recognised is reported, and a row
@@ -7,263 +7,203 @@ that does not fit is an error naming the row, the keys found and the shapes know
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from overmem.errors import DataError
-from overmem.grading.answers import after_marker, canonical_answer, plain_number
-from overmem.records import Example, Message
-from overmem.tasks.fields import read_messages, read_text
+from overmem.tasks.columns import MEDIA, ROLES, TOOLS, has_content
+from overmem.tasks.conversations import Content, read_chat, read_pair
+from overmem.tasks.fields import read_text
+from overmem.tasks.preferences import chosen_row
 
 Row = Mapping[str, Any]
-Prompt = str | tuple[Message, ...]
-
-MAX_ANSWER_CHARS = 100
-"""A one-line `answer` column up to this long is its own final answer; longer ones are solutions."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shape:
-    """What was recognised in a data source; `str()` is the line a person reads."""
-
-    name: str
-    """One of the known shapes, such as `question/answer`."""
-    prompt: str
-    """The fields the prompt comes from."""
-    completion: str
-    """The field the completion comes from."""
-    answer: str
-    """Where the final answers come from."""
-    rows: int
-    answered: int
-    """Rows with a final answer; only these can be graded."""
-    numbered: bool = False
-    """No row has an `id`, so that their ids are the numbers of the rows."""
-
-    def __str__(self) -> str:
-        """One line for the terminal."""
-        answers = (
-            f"{self.answered} with a final answer ({self.answer})" if self.answered else "no final answers"
-        )
-        return (
-            f"{self.name}: prompt from {self.prompt}, completion from {self.completion};"
-            f" {self.rows} rows, {answers}"
-        )
 
 
 @dataclass(frozen=True)
-class _Reader:
+class Reader:
+    """One shape, and how its rows are read."""
+
     name: str
     required: tuple[str, ...]
-    read: Callable[[Row, str], tuple[Prompt, str]]
+    read: Callable[[Row, str], Content]
     prompt: str
     completion: str
+    reads: tuple[str, ...] = ()
+    """Columns that it reads where they are there."""
+    whole: bool = False
+    """It holds all that training sees (a conversation), so that columns beside it change nothing."""
+    truth: str = ""
+    """The column that has the true answer, where the completion may be wrong."""
+
+    @cached_property
+    def read_columns(self) -> frozenset[str]:
+        """The columns that it reads."""
+        more = (*([self.truth] if self.truth else []), *([] if self.whole else ["history"]))
+        return frozenset({*self.required, *self.reads, *_ALWAYS_READ, *more})
+
+    @cached_property
+    def refused_columns(self) -> frozenset[str]:
+        """The columns that it refuses, as they change the question and it does not read them."""
+        return (MEDIA if self.whole else frozenset(ROLES) - TOOLS) - self.read_columns
+
+    @cached_property
+    def not_kept(self) -> frozenset[str]:
+        """The columns that are no metadata of an example."""
+        return frozenset({*self.required, *self.reads, "id", "answer", *ROLES})
 
 
-def examples_from_rows(rows: Iterable[tuple[str, object]], source: str) -> tuple[list[Example], Shape]:
-    """Read every row in the shape of the first one.
-
-    Args:
-        rows: pairs of (where, row); `where` names the row in errors, such as `row 3 (line 4)`.
-        source: the file or hub id, for errors.
-
-    Returns:
-        Examples in row order, ids being the `id` field or else the row's index from 0, and what was
-        recognised.
+def recognise(row: Row, where: str) -> Reader:
+    """The reader of rows like this one.
 
     Raises:
-        DataError: no rows, an unknown shape, a row that does not fit it, or two rows with one id.
+        DataError: its keys fit no shape.
     """
-    examples: list[Example] = []
-    seen: dict[str, str] = {}
-    numbered = True
-    reader: _Reader | None = None
-    for index, (row_name, row) in enumerate(rows):
-        where = f"{source}, {row_name}"
-        if not isinstance(row, Mapping):
-            raise DataError(f"{where} is not a record", got=type(row).__name__, expected="named fields")
-        reader = reader or _recognise(row, where)
-        example = _read_row(row, reader, where, default_id=str(index))
-        numbered = numbered and row.get("id") is None
-        if example.id in seen:
-            raise DataError(
-                f"{where} has the id of an earlier row ({seen[example.id]})",
-                got=example.id,
-                expected="unique ids, since rows are paired across checkpoints by id",
-                next_step="make the `id` field unique, or drop it to number the rows",
-            )
-        seen[example.id] = row_name
-        examples.append(example)
-    if reader is None:
-        raise DataError(f"{source} has no rows", expected="at least one example")
-    return examples, _describe(reader, examples, numbered)
-
-
-def _recognise(row: Row, where: str) -> _Reader:
     present = {key for key, value in row.items() if value is not None}
     for reader in READERS:
         if set(reader.required) <= present:
             return reader
+    keys = ", ".join(sorted(map(str, row))) or "(none)"
     raise DataError(
         f"{where}: cannot tell prompt from completion",
-        got=f"keys {', '.join(sorted(map(str, row))) or '(none)'}",
-        expected="one of " + "; ".join(f"{reader.name} ({', '.join(reader.required)})" for reader in READERS),
-        next_step="rename the columns to one of these shapes, for example `prompt` and `completion`",
+        got=f"keys {keys}",
+        expected=f"{' or '.join(_PROMPTS)} with {' or '.join(_COMPLETIONS)} (prompt/completion, ...); or "
+        + "; ".join(f"{name} ({', '.join(needs)})" for name, needs in _SHAPES_OF_THEIR_OWN.items()),
+        next_step="name the columns: --columns prompt=COLUMN,completion=COLUMN,answer=COLUMN"
+        if len(row) > 1
+        else "rename the columns, for example to `prompt` and `completion`"
+        + (
+            "" if keys.isidentifier() else "; if this is one name, the delimiter is another than , ; | or tab"
+        ),
     )
 
 
-def _read_row(row: Row, reader: _Reader, where: str, *, default_id: str) -> Example:
-    for key in reader.required:
-        if row.get(key) is None:
-            raise DataError(
-                f"{where} lacks the field `{key}`",
-                got=f"keys {', '.join(sorted(str(k) for k, v in row.items() if v is not None)) or '(none)'}",
-                expected=f"{', '.join(reader.required)}, as in the first row ({reader.name})",
-            )
-    prompt, completion = reader.read(row, where)
-    if not prompt or (isinstance(prompt, str) and not prompt.strip()):
-        raise DataError(f"{where} has an empty prompt", expected=f"text or messages from {reader.prompt}")
-    if not completion.strip():
+def reader_of(required: Collection[str]) -> Reader:
+    """The reader of the shape that needs these fields and no others."""
+    return next(reader for reader in READERS if set(reader.required) == set(required))
+
+
+def _read_instruction(completion: str) -> Callable[[Row, str], Content]:
+    """Reader of an instruction and what it is about, joined by a newline, as LLaMA-Factory does."""
+
+    def read(row: Row, where: str) -> Content:
+        keys = [key for key in ("instruction", "input", "context") if row.get(key) is not None]
+        parts = [read_text(row[key], f"{where}, `{key}`") for key in keys]
+        text = read_text(row[completion], f"{where}, `{completion}`")
+        return Content("\n".join(part for part in parts if part), text)
+
+    return read
+
+
+def _read_reasoning(prompt: str, reasoning: str, completion: str) -> Callable[[Row, str], Content]:
+    """Reader of rows whose reasoning is a column of its own; it goes before the solution, in think tags."""
+
+    def read(row: Row, where: str) -> Content:
+        thought = row[reasoning]
+        if isinstance(thought, list | tuple) and len(thought) == 1:
+            (thought,) = thought
+        thought = read_text(thought, f"{where}, `{reasoning}`").strip()
+        text = read_text(row[completion], f"{where}, `{completion}`").strip()
+        asked = read_text(row[prompt], f"{where}, `{prompt}`")
+        return Content(asked, f"<think>\n{thought}\n</think>\n\n{text}")
+
+    return read
+
+
+def _read_chosen(row: Row, where: str) -> Content:
+    """Reader of the chosen answer of a preference row, which alone was trained."""
+    plain = chosen_row(row, where)
+    if "messages" in plain:
+        content = read_chat({**row, **plain}, "messages", where)
+        return content._replace(chat=replace(content.chat, trains_every_turn=False))
+    return read_pair({**row, **plain}, "prompt", "completion", where)
+
+
+def _read_whole_text(row: Row, where: str) -> Content:
+    """Reader of a text without a question: all of it is scored."""
+    if beside := sorted(_BESIDE_TEXT & {key for key, value in row.items() if has_content(value)}):
         raise DataError(
-            f"{where} has an empty completion",
-            got=repr(completion),
-            expected=f"text from {reader.completion}, whose tokens are scored",
-            next_step="drop the row, or fill it in",
+            f"{where}: is `text` the whole text that was trained on?",
+            got=f"also {', '.join(beside)}",
+            next_step="name the columns: --columns text=text, or --columns prompt=text,completion=COLUMN",
         )
-    identity = row.get("id")
-    used = {*reader.required, "id", "answer", "input"}
-    return Example(
-        id=default_id if identity is None else read_text(identity, f"{where}, `id`"),
-        prompt=prompt,
-        completion=completion,
-        answer=_final_answer(row, reader, completion, where),
-        meta={
-            str(key): value
-            for key, value in row.items()
-            if key not in used and isinstance(value, str | int | float | bool)
-        },
-    )
+    return Content("", read_text(row["text"], f"{where}, `text`"))
 
 
-def _final_answer(row: Row, reader: _Reader, completion: str, where: str) -> str | None:
-    """`answer` field, else what follows `####` at the end, else a short `answer` column as a whole.
-
-    Rows with tests have no answer: `####` in code begins a comment.
-    """
-    if "answer" not in reader.required and row.get("answer") is not None:
-        return read_text(row["answer"], f"{where}, `answer`").strip() or None
-    if isinstance(row.get("tests"), str):
-        return None
-    if (marked := _marked_at_the_end(completion)) is not None:
-        return marked
-    if "answer" in reader.required and len(completion) <= MAX_ANSWER_CHARS and "\n" not in completion.strip():
-        return completion.strip()
-    return None
-
-
-def _marked_at_the_end(completion: str) -> str | None:
-    """What follows the last `####`, on the last line or a number; a heading of Markdown is no answer."""
-    marked = after_marker(completion)
-    if marked is None or "#" in marked:
-        return None
-    answer = canonical_answer(marked)
-    return answer if completion.rstrip().endswith(marked) or plain_number(answer) is not None else None
-
-
-def _describe(reader: _Reader, examples: list[Example], numbered: bool) -> Shape:
-    answered = sum(example.answer is not None for example in examples)
-    marked = sum(_marked_at_the_end(example.completion) is not None for example in examples)
-    return Shape(
-        name=reader.name,
-        prompt=reader.prompt,
-        completion=reader.completion,
-        answer="after `####`" if marked == answered else "field `answer`",
-        rows=len(examples),
-        answered=answered,
-        numbered=numbered,
-    )
-
-
-def _read_pair(prompt_key: str, completion_key: str) -> Callable[[Row, str], tuple[Prompt, str]]:
-    """Reader of two columns, each text or (as in TRL's conversational data) chat messages."""
-
-    def read(row: Row, where: str) -> tuple[Prompt, str]:
-        prompt, completion = row[prompt_key], row[completion_key]
-        asked: Prompt
-        if isinstance(prompt, list | tuple):
-            asked = read_messages(prompt, f"{where}, `{prompt_key}`")
-        else:
-            asked = read_text(prompt, f"{where}, `{prompt_key}`")
-        if not isinstance(completion, list | tuple):
-            return asked, read_text(completion, f"{where}, `{completion_key}`")
-        turns = read_messages(completion, f"{where}, `{completion_key}`")
-        if [turn["role"] for turn in turns] != ["assistant"]:
-            raise DataError(
-                f"{where}, `{completion_key}` is not one assistant turn",
-                got=", ".join(turn["role"] for turn in turns) or "no messages",
-                expected="a single message with role assistant",
-            )
-        return asked, turns[0]["content"]
-
-    return read
-
-
-def _read_chat(key: str) -> Callable[[Row, str], tuple[Prompt, str]]:
-    """Reader of a conversation: the last assistant turn is the completion, what precedes it the prompt."""
-
-    def read(row: Row, where: str) -> tuple[Prompt, str]:
-        turns = read_messages(row[key], f"{where}, `{key}`")
-        system = row.get("system")
-        if isinstance(system, str) and system and not any(turn["role"] == "system" for turn in turns):
-            turns = ({"role": "system", "content": read_text(system, f"{where}, `system`")}, *turns)
-        last = max((i for i, turn in enumerate(turns) if turn["role"] == "assistant"), default=None)
-        if last is None:
-            raise DataError(
-                f"{where}, `{key}` has no assistant turn",
-                got=", ".join(turn["role"] for turn in turns) or "no messages",
-                expected="an assistant turn, whose tokens are scored",
-            )
-        if not any(turn["role"] != "system" for turn in turns[:last]):
-            raise DataError(
-                f"{where}, `{key}` starts with the assistant's turn", expected="a user turn first"
-            )
-        return turns[:last], turns[last]["content"]
-
-    return read
-
-
-def _read_alpaca(row: Row, where: str) -> tuple[Prompt, str]:
-    """Instruction and optional input joined by a newline, as LLaMA-Factory does."""
-    for key in ("history", "system"):
-        if row.get(key):
-            raise DataError(
-                f"{where} has `{key}`, which the alpaca shape cannot carry",
-                next_step="convert the rows to `messages`",
-            )
-    parts = [read_text(row["instruction"], f"{where}, `instruction`")]
-    if row.get("input") is not None:
-        parts.append(read_text(row["input"], f"{where}, `input`"))
-    return "\n".join(part for part in parts if part), read_text(row["output"], f"{where}, `output`")
-
-
-def _pair(prompt: str, completion: str) -> _Reader:
-    return _Reader(
+def _pair(prompt: str, completion: str) -> Reader:
+    return Reader(
         f"{prompt}/{completion}",
         (prompt, completion),
-        _read_pair(prompt, completion),
+        lambda row, where: read_pair(row, prompt, completion, where),
         f"`{prompt}`",
         f"`{completion}`",
     )
 
 
-READERS: tuple[_Reader, ...] = (
+def _chat(name: str, key: str, completion: str) -> Reader:
+    return Reader(
+        name,
+        (key,),
+        lambda row, where: read_chat(row, key, where),
+        f"`{key}`",
+        completion,
+        ("system",),
+        whole=True,
+    )
+
+
+def _instruction(name: str, completion: str) -> Reader:
+    return Reader(
+        name,
+        ("instruction", completion),
+        _read_instruction(completion),
+        "`instruction` and `input`" if name == "alpaca" else "`instruction` and `context` or `input`",
+        f"`{completion}`",
+        ("input", "context"),
+    )
+
+
+def _reasoning(name: str, prompt: str, reasoning: str, completion: str, truth: str = "") -> Reader:
+    return Reader(
+        name,
+        (prompt, reasoning, completion),
+        _read_reasoning(prompt, reasoning, completion),
+        f"`{prompt}`",
+        f"`{reasoning}` in think tags and `{completion}`",
+        truth=truth,
+    )
+
+
+_ALWAYS_READ = ("id", "answer", "system", "system_prompt", "tools", "chat_template_kwargs")
+WHOLE_TEXT = ("text",)
+_BESIDE_TEXT = frozenset(
+    ("question", "prompt", "instruction", "summary", "target", "response", "answer", "output", "labels")
+)
+_PROMPTS = ("prompt", "problem", "question", "query")
+_COMPLETIONS = ("completion", "solution", "response", "output", "target", "answer")
+
+READERS: tuple[Reader, ...] = (
+    Reader(
+        "preference",
+        ("chosen", "rejected"),
+        _read_chosen,
+        "what `chosen` answers",
+        "`chosen` (`rejected` is not learned)",
+        ("prompt", "conversations", "messages", "question", "instruction", "query", "input"),
+    ),
     _pair("prompt", "completion"),
-    _Reader("messages", ("messages",), _read_chat("messages"), "`messages`", "its last assistant turn"),
-    _Reader("sharegpt", ("conversations",), _read_chat("conversations"), "`conversations`", "its last turn"),
-    _pair("problem", "solution"),
-    _pair("question", "answer"),
-    _pair("query", "response"),
-    _Reader("alpaca", ("instruction", "output"), _read_alpaca, "`instruction` and `input`", "`output`"),
+    _chat("messages", "messages", "its last assistant turn"),
+    _chat("sharegpt", "conversations", "its last turn"),
+    _reasoning("openthoughts", "problem", "deepseek_reasoning", "deepseek_solution"),
+    _reasoning("s1K", "question", "thinking_trajectories", "attempt", "solution"),
+    _reasoning("s1K", "question", "deepseek_thinking_trajectory", "deepseek_attempt", "solution"),
+    _instruction("alpaca", "output"),
+    *(_instruction(f"instruction/{completion}", completion) for completion in _COMPLETIONS),
+    *(_pair(prompt, completion) for completion in _COMPLETIONS for prompt in _PROMPTS),
+    *(_pair("input", completion) for completion in _COMPLETIONS),
+    Reader("text", WHOLE_TEXT, _read_whole_text, "nothing", "`text`, the whole of it (likelihood only)"),
 )
 """Known shapes, tried in this order on the first row."""
+
+_SHAPES_OF_THEIR_OWN = {reader.name: reader.required for reader in READERS if "/" not in reader.name}

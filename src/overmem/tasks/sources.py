@@ -4,6 +4,9 @@ The same string works on the command line, in recipes and in Python, and ids are
 data set, so rows measured on a slice can be paired with rows measured on the whole.
 
     val.jsonl                      a file, its shape recognised by its keys
+    data/train-*.parquet           several files, one after another; also a folder of them
+    saved#train                    a folder that `datasets` saved, and its split
+    lf/dataset_info.json#my_data   a data set that LLaMA-Factory's file describes
     gsm8k:../data/test.jsonl[:200] the first 200 rows of a file of GSM8K
     gsm8k  gsm8k:#train            GSM8K from the hub: the default split, or another
     wordmath:val[:400]             a procedural task (also knights, facts, pocketcode)
@@ -22,9 +25,12 @@ from typing import Any
 from overmem.errors import DataError
 from overmem.grading.choose import choose_grader
 from overmem.records import Example
-from overmem.tasks.files import SUFFIXES, read_examples, read_rows
-from overmem.tasks.known_datasets import KNOWN, KnownDataset
-from overmem.tasks.shapes import Shape, examples_from_rows
+from overmem.tasks.columns import check_keys, parse_columns
+from overmem.tasks.examples import Shape, examples_from_rows
+from overmem.tasks.files import Rows, is_local, is_there, read_rows
+from overmem.tasks.formats.tables import dataset_rows
+from overmem.tasks.known_datasets import KNOWN
+from overmem.tasks.llamafactory import is_description, read_description
 
 PROCEDURAL: dict[str, str] = {
     "wordmath": "overmem.synthetic.wordmath",
@@ -84,29 +90,40 @@ def parse_source(source: str) -> Source:
     elif text.partition("#")[0] in TASKS:
         task, _, split = text.partition("#")
         return Source(task=task, location="", split=split or None, rows=rows)
-    elif colon and re.fullmatch(r"[A-Za-z_]\w+", head) and not Path(text).exists():
+    elif colon and re.fullmatch(r"[A-Za-z_]\w+", head) and not is_there(text):
         raise DataError(
             f"unknown task `{head}` in the data source {source!r}",
             expected=f"one of {', '.join(TASKS)}, or a file or hub id without a task",
             next_step=f"the grammar is {GRAMMAR}",
         )
     location, mark, split = text.rpartition("#")
-    if not mark or Path(text).is_file():
+    if not mark or is_there(text):
         location, split = text, ""
     return Source(task=task, location=location, split=split or None, rows=rows)
 
 
-def load_examples(source: str) -> LoadedData:
+def load_examples(source: str, columns: str | Mapping[str, str] | None = None) -> LoadedData:
     """Load the examples a source string names.
+
+    Rows after the last one of a slice are not read, where it counts from the start.
 
     Args:
         source: `[TASK:]LOCATION[#SPLIT][[START:STOP]]`, slices as in Python.
+        columns: which columns are what, `prompt=question,completion=solution` or the same as a mapping;
+            None recognises them.
 
     Raises:
         DataError: the source cannot be understood, found or read, or names no rows.
     """
     parts = parse_source(source)
-    task, shape, grader, examples = _load(parts)
+    if isinstance(columns, str):
+        columns = parse_columns(columns)
+    elif columns is not None:
+        check_keys(columns)
+    if parts.task in PROCEDURAL:
+        task, (examples, shape) = parts.task, _procedural(parts.task, parts)
+    else:
+        task, examples, shape = _read(parts, columns, _last_read(parts.rows))
     chosen = tuple(examples[parts.rows])
     if not chosen:
         raise DataError(
@@ -114,10 +131,13 @@ def load_examples(source: str) -> LoadedData:
             got=f"[{_bound(parts.rows.start)}:{_bound(parts.rows.stop)}] of {len(examples)} rows",
             expected="at least one row",
         )
-    grader = grader or choose_grader(chosen).grader
-    numbered = isinstance(shape, Shape) and shape.numbered
     return LoadedData(
-        source=source, task=task, shape=str(shape), grader=grader, examples=chosen, numbered=numbered
+        source=source,
+        task=task,
+        shape=str(shape),
+        grader=shape.grader or choose_grader(chosen).grader,
+        examples=chosen,
+        numbered=shape.numbered,
     )
 
 
@@ -133,79 +153,86 @@ def load_disjoint(source: str, other: str, what: str, next_step: str = "") -> tu
     Raises:
         DataError: they do, or one of them cannot be read.
     """
-    known = {str(example.prompt) for example in load_examples(other).examples}
+    known = {_what_is_asked(example) for example in load_examples(other).examples}
     found = load_examples(source).examples
-    seen = sum(str(example.prompt) in known for example in found)
+    seen = sum(_what_is_asked(example) in known for example in found)
     if seen:
         got = f"{seen} of {len(found)} in {source} are also in {other}"
         raise DataError(what, got=got, expected="none", next_step=next_step)
     return found
 
 
-def _load(parts: Source) -> tuple[str, Shape | str, str | None, list[Example]]:
-    """(task, shape, grader, examples) of the whole data set, before slicing."""
-    if parts.task in PROCEDURAL:
-        module = import_module(PROCEDURAL[parts.task])
-        split = parts.location or parts.split or ""
-        if parts.location and parts.split:
-            raise DataError(
-                "a procedural task has its split once",
-                got=f"{parts.task}:{parts.location}#{parts.split}",
-                expected=f"{parts.task}:{parts.location} or {parts.task}#{parts.split}",
-            )
-        examples = module.load_split(split)
-        return parts.task, f"{parts.task}: procedural, split {split}", module.GRADER, examples
-    if parts.task is not None:
-        known = KNOWN[parts.task]
-        examples, n_left_out = _known_examples(known, parts)
-        note = f"; {n_left_out} rows left out: {known.leaves_out}" if n_left_out else ""
-        return known.name, known.description + note, known.grader, examples
-    if _is_local(parts.location):
-        _refuse_split(parts)
-        examples, shape = read_examples(parts.location)
-        return "file", shape, None, examples
-    examples, shape = examples_from_rows(_hub_rows(parts.location, None, parts.split), parts.location)
-    return "hub", shape, None, examples
+def _what_is_asked(example: Example) -> object:
+    """A row's prompt; all of a row that has none or is tokenized."""
+    return example.tokens or str(example.prompt or example.completion)
 
 
-def _known_examples(known: KnownDataset, parts: Source) -> tuple[list[Example], int]:
-    """The examples, whose ids are those of the full data set, and how many rows were left out."""
-    location = parts.location or known.hub_id
-    if parts.location and _is_local(location):
-        _refuse_split(parts)
-        rows = read_rows(location)
-    else:
-        config = known.config if location == known.hub_id else None
-        rows = _hub_rows(location, config, parts.split or known.default_split)
-    examples: dict[str, Example] = {}
-    n_left_out = 0
-    for index, (name, row) in enumerate(rows):
-        where = f"{location}, {name}"
-        if not isinstance(row, Mapping):
-            raise DataError(f"{where} is not a record", got=type(row).__name__, expected="named fields")
-        example = known.to_example(row, str(index), where)
-        if example is None:
-            n_left_out += 1
-            continue
-        if example.id in examples:
-            raise DataError(f"{where} has the id of an earlier row", got=example.id, expected="unique ids")
-        examples[example.id] = example
-    return list(examples.values()), n_left_out
+def _last_read(rows: slice) -> int | None:
+    """How many examples a slice needs; None for all, which one that counts from the end or is empty does."""
+    start, stop = rows.start or 0, rows.stop
+    return stop if stop is not None and 0 <= start < stop else None
 
 
-def _is_local(location: str) -> bool:
-    """A file that exists, or a name that can only be meant as one."""
-    if Path(location).exists() or location.lower().endswith(SUFFIXES):
-        return True
-    return re.fullmatch(r"[\w.-]+/[\w.-]+", location) is None or location.startswith(".")
-
-
-def _refuse_split(parts: Source) -> None:
-    if parts.split is not None:
+def _procedural(task: str, parts: Source) -> tuple[list[Example], Shape]:
+    module = import_module(PROCEDURAL[task])
+    split = parts.location or parts.split or ""
+    if parts.location and parts.split:
         raise DataError(
-            f"a file has no split: {parts.location}#{parts.split}",
-            next_step="drop the `#` part, or take rows with [START:STOP]",
+            "a procedural task has its split once",
+            got=f"{task}:{parts.location}#{parts.split}",
+            expected=f"{task}:{parts.location} or {task}#{parts.split}",
         )
+    examples = module.load_split(split)
+    answered = sum(example.answer is not None for example in examples)
+    description = f"procedural, split {split}"
+    return examples, Shape(
+        name=task, description=description, rows=len(examples), answered=answered, grader=module.GRADER
+    )
+
+
+def _read(
+    parts: Source, columns: Mapping[str, str] | None, stop: int | None
+) -> tuple[str, list[Example], Shape]:
+    """(task, examples, shape) of a file, a folder, a description of LLaMA-Factory's or the hub."""
+    known = KNOWN[parts.task] if parts.task is not None else None
+    if known is not None and columns is not None:
+        raise DataError(
+            f"the task `{known.name}` reads columns of its own",
+            got=", ".join(f"{key}={value}" for key, value in columns.items()),
+            next_step=f"leave out `{known.name}:` or the columns",
+        )
+    location = parts.location or (known.hub_id if known else "")
+    if is_description(location):
+        found = _described_rows(Path(location), parts.split)
+    elif is_local(location):
+        found = read_rows(location, parts.split)
+    elif known is not None and not location:
+        raise DataError(
+            f"the data set `{known.name}` is not on the hub",
+            next_step=f"fetch its authors' files, and write {known.name}:FILE",
+        )
+    elif known is not None:
+        config = known.config if location == known.hub_id else None
+        found = Rows(_hub_rows(location, config, parts.split or known.default_split))
+    else:
+        found = Rows(_hub_rows(location, None, parts.split))
+    name = f"{location}#{parts.split}" if is_description(location) else location
+    examples, shape = examples_from_rows(
+        found.rows, name, known=known, columns=columns, notes=found.notes, stop=stop
+    )
+    return known.name if known else "file" if is_local(location) else "hub", examples, shape
+
+
+def _described_rows(path: Path, name: str | None) -> Rows:
+    """Rows of a data set that `dataset_info.json` describes, in the form that the readers know."""
+    described = read_description(path, name)
+    if described.hub_id is not None:
+        found = Rows(_hub_rows(described.hub_id, described.config, described.split))
+    else:
+        found = read_rows(described.file)
+    rows = ((where, described.standard_row(row, f"{path}#{name}, {where}")) for where, row in found.rows)
+    found.notes.append(described.note)
+    return Rows(rows, found.notes)
 
 
 def _hub_rows(hub_id: str, config: str | None, split: str | None) -> Iterator[tuple[str, Any]]:
@@ -226,10 +253,7 @@ def _hub_rows(hub_id: str, config: str | None, split: str | None) -> Iterator[tu
                     next_step=f"write {hub_id}#{splits[0] if splits else 'train'}",
                 )
             split = splits[0]
-        rows = datasets.load_dataset(hub_id, config, split=split)
-        for name, feature in (getattr(rows, "features", None) or {}).items():
-            if isinstance(feature, datasets.Image):  # whether there is one is all that is asked
-                rows = rows.cast_column(name, datasets.Image(decode=False))
+        return dataset_rows(datasets.load_dataset(hub_id, config, split=split))
     except DataError:
         raise
     except Exception as error:  # network, authentication, unknown id, split or config
@@ -237,13 +261,12 @@ def _hub_rows(hub_id: str, config: str | None, split: str | None) -> Iterator[tu
         raise DataError(
             f"cannot load {hub_id}{'' if split is None else f' (split {split})'} from the Hugging Face hub",
             got=f"{type(error).__name__}: {reason[:200]}",
-            next_step="download it once and give the local file instead (JSONL, JSON or Parquet)",
+            next_step="download it once and give the local file instead (JSONL, Parquet, CSV, ...)",
         ) from error
-    return ((f"row {index}", row) for index, row in enumerate(rows))
 
 
 def _split_rows(text: str, source: str) -> tuple[str, slice]:
-    if not text.endswith("]") or Path(text).is_file():
+    if not text.endswith("]") or is_there(text):
         return text, slice(None)
     match = re.fullmatch(r"(.*)\[\s*(-?[0-9]*)\s*:\s*(-?[0-9]*)\s*\]", text, re.DOTALL)
     try:

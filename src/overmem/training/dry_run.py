@@ -18,6 +18,7 @@ from trl import SFTConfig
 from overmem.errors import RecipeError
 from overmem.recipe.base_model import ORGANISM, package_folder
 from overmem.recipe.schema import Recipe, dump_recipe
+from overmem.tasks.files import is_local
 from overmem.tasks.sources import PROCEDURAL, load_examples, parse_source
 from overmem.training.loading import torch_dtype
 from overmem.training.resume import check_output
@@ -176,7 +177,7 @@ def _gib(size: int) -> str:
 
 def _look(source: str, recipe: Recipe, tokenizer: Any, limit: int | None) -> Data:
     parsed = parse_source(source)
-    if parsed.task not in PROCEDURAL and not Path(parsed.location).is_file():
+    if parsed.task not in PROCEDURAL and not is_local(parsed.location):
         sliced = parsed.rows.stop
         known = sliced - (parsed.rows.start or 0) if sliced is not None and sliced >= 0 else None
         note = "on the hub, not read" + ("" if known is None else "; as many as its slice names")

@@ -17,9 +17,10 @@ from overmem.monitor.callback import OverMemorizationMonitor
 from overmem.monitor.retention import BASE, CheckpointRetention, remove_retained
 from overmem.recipe.methods import lora_fields
 from overmem.recipe.schema import RECIPE_NAME, Recipe, dump_recipe
-from overmem.tasks.rendered import check_all_fit, check_largest_id
+from overmem.rendering.render import render_all
+from overmem.rendering.rendered import check_all_fit, check_largest_id
+from overmem.rendering.template import Template
 from overmem.tasks.sources import load_examples
-from overmem.tasks.template import Template, render
 from overmem.training.adapter_setup import AdaptingTrainer
 from overmem.training.loading import load_model
 from overmem.training.resume import check_output, is_trained
@@ -131,13 +132,14 @@ def monitor_of(recipe: Recipe, val: str, watch: Watch | None) -> OverMemorizatio
 def tokenized(source: str, tokenizer: Any, recipe: Recipe, limit: int | None) -> Dataset:
     """Examples as `input_ids` and `labels`, prompts masked: TRL then prepares nothing itself."""
     template = Template(**recipe.template.model_dump())
-    rendered = [render(example, tokenizer, template) for example in load_examples(source).examples]
+    rendered = render_all(load_examples(source).examples, tokenizer, template)
     check_all_fit(rendered, limit)
     return Dataset.from_list(
         [
             {
                 "input_ids": item.input_ids,
-                "labels": (-100,) * len(item.prompt_ids) + item.completion_ids,
+                "labels": [-100] * len(item.prompt_ids)
+                + [i if on else -100 for i, on in zip(item.completion_ids, item.scored_mask, strict=True)],
             }
             for item in rendered
         ]

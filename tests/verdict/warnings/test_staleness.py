@@ -16,9 +16,10 @@ import overmem
 from overmem.artifacts.store import Store
 from overmem.cli.app import app
 from overmem.errors import ArtifactError, DataError, OvermemError
+from overmem.rendering.render import render
+from overmem.rendering.template import Template
 from overmem.rule import Rule
 from overmem.tasks.sources import Example
-from overmem.tasks.template import Template, render
 from overmem.verdict.seeds import diagnose_seeds
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
 

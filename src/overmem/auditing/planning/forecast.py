@@ -41,7 +41,7 @@ from overmem.checkpoints import weight_files
 from overmem.models.batches import CHUNK, SCORED_TOKENS, plan_batches, scored_at_once
 from overmem.models.memory import SLACK, kv_sizes, rows_at_once
 from overmem.records import Checkpoint
-from overmem.tasks.rendered import Rendered
+from overmem.rendering.rendered import Rendered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,8 +210,8 @@ def _work(
         (
             tokens_of(
                 job.kind,
-                len(problems.rendered[i].prompt_ids),
-                len(problems.rendered[i].completion_ids),
+                len(problems.rendered[i].question_ids),
+                len(problems.rendered[i].answer_ids),
                 samples=session.options.samples,
                 ratio=ratio,
             )
@@ -253,7 +253,7 @@ def _answer_batch(session: Session, job: Job, items: Sequence[Rendered]) -> Batc
     """The rows that are written at once, and the cache that they come and go in."""
     host = session.host
     answers = session.answers(job)
-    longest = max(len(item.prompt_ids) for item in items)
+    longest = max(len(item.question_ids) for item in items)
     columns = longest + session.max_new_tokens(job.set)
     config = host.read_configs(session.run.checkpoints[-1]).config
     allowed = rows_at_once(config, host.dtype, host.device, columns, session.options.batch_tokens)

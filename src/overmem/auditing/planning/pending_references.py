@@ -58,7 +58,7 @@ def find_pending_references(
     share, ratio = len(only_right(rows)) / len(rows) if len(rows) else 1.0, _ratio(rows)
     val = session.problems["val"]
     asked = [val.rendered[i] for i in val.chosen(limit, session.options.seed)]
-    tokens = share * sum(len(item.prompt_ids) + ratio * len(item.completion_ids) for item in asked)
+    tokens = share * sum(len(item.question_ids) + ratio * len(item.answer_ids) for item in asked)
     return PendingReferences(tokens=(tokens,) * len(places), share=share, n_there=len(rows))
 
 
@@ -76,7 +76,7 @@ def _answers_there(session: Session, job: Job, checkpoint: Checkpoint) -> pl.Dat
         {
             "example_id": [example.id for example in problems.examples],
             "example_sha": list(problems.shas),
-            "n_reference": [len(item.completion_ids) for item in problems.rendered],
+            "n_reference": [len(item.answer_ids) for item in problems.rendered],
         }
     )
     columns = ["n_tokens", "correct", "finished", "text"]

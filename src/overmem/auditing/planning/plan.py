@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from overmem.artifacts.jobs import ANSWERS_SCORES, VAL_ANSWERS, Job
 from overmem.auditing.options import AuditOptions
-from overmem.auditing.problems import Problems
+from overmem.auditing.problems import Problems, said_of
 from overmem.axes import CORE, all_axes
 from overmem.axes.axis import Available, Axis
 from overmem.errors import DataError, RunError
@@ -55,6 +55,8 @@ class Plan:
     """Most problems of each job: the most that any of its axes wants."""
     until_decided: bool = False
     """Stop answering once the verdict is decided."""
+    data: tuple[str, ...] = ()
+    """What the data were read as, what was left out of them and what to look at, a line each."""
 
     @property
     def looks(self) -> tuple[int, ...]:
@@ -137,7 +139,7 @@ def make_plan(
                 why_not=None if jobs else _why_not(axes[name], available),
             )
         )
-    return _with_limits(Plan(axes=tuple(plans), until_decided=options.until_decided))
+    return _with_limits(Plan(axes=tuple(plans), until_decided=options.until_decided, data=said_of(problems)))
 
 
 def check_decidable(plan: Plan, checkpoints: Sequence[Checkpoint]) -> None:

@@ -119,7 +119,7 @@ def units(session: Session, job: Job, positions: Iterable[int]) -> float:
     items = session.problems[job.data].rendered
     found = sum(
         (
-            tokens_of(job.kind, len(items[i].prompt_ids), len(items[i].completion_ids), samples=1, ratio=1.0)
+            tokens_of(job.kind, len(items[i].question_ids), len(items[i].answer_ids), samples=1, ratio=1.0)
             for i in positions
         ),
         Tokens(),

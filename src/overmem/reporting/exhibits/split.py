@@ -1,7 +1,7 @@
 """Split a completion into the texts of its tokens, without loading a model.
 
 Rows hold figures of each token but not its text, so the run's own `tokenizer.json` splits the text
-again, the way the audit did (`overmem.tasks.template.render`). Whether the split is the audit's is
+again, the way the audit did (`overmem.rendering.render.render`). Whether the split is the audit's is
 checked by its length; a text whose tokens do not add up is not shown.
 """
 

@@ -1,6 +1,6 @@
 """Rendering: the tokens are those that transformers (and so TRL) sees for the same text.
 
-Covers: overmem.tasks.rendered
+Covers: overmem.rendering.rendered, overmem.rendering.template
 """
 
 from __future__ import annotations
@@ -20,61 +20,16 @@ from overmem.tasks import (
     check_vocab,
     data_fingerprint,
     fingerprint,
-    preview,
     render,
+)
+from tests.helpers.tokenizers import (
+    CHATML,
+    NO_SYSTEM,
+    make_tokenizer,
+    prepared_by_trl,
 )
 
 pytest.importorskip("tokenizers")
-
-CHATML = (
-    "{% for m in messages %}"
-    "{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>' + '\\n' }}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
-)
-GENERATION_ONLY_THINK = CHATML.replace("assistant\\n' }}", "assistant\\n<think></think>' }}")
-NO_SYSTEM = (
-    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}" + CHATML
-)
-CORPUS = [
-    "Question: 2 + 3?\nAnswer: 2 + 3 = 5\n#### 5",
-    "How many apples? 12 apples.",
-    "system user assistant {}",
-] * 5
-
-
-def make_tokenizer(
-    kind: str = "bytes", *, bos: bool = False, eos: bool = False, template: str | None = None
-) -> Any:
-    """A tiny trained tokenizer: byte-level or metaspace BPE, or words; BOS and EOS by post-processor."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    special = ["<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"]
-    if kind == "words":
-        core = Tokenizer(models.WordLevel(unk_token="<unk>"))
-        core.pre_tokenizer = pre_tokenizers.Whitespace()
-        core.train_from_iterator(CORPUS, trainers.WordLevelTrainer(special_tokens=special))
-    else:
-        core = Tokenizer(models.BPE(unk_token="<unk>"))
-        if kind == "bytes":
-            core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-            core.decoder = decoders.ByteLevel()
-        else:
-            core.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
-            core.decoder = decoders.Metaspace()
-        alphabet = pre_tokenizers.ByteLevel.alphabet() if kind == "bytes" else []
-        core.train_from_iterator(
-            CORPUS, trainers.BpeTrainer(vocab_size=330, special_tokens=special, initial_alphabet=alphabet)
-        )
-    if bos or eos:
-        core.post_processor = processors.TemplateProcessing(
-            single=f"{'<s> ' if bos else ''}$A{' </s>' if eos else ''}",
-            special_tokens=[("<s>", 1), ("</s>", 2)],
-        )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=core, unk_token="<unk>", bos_token="<s>", eos_token="</s>", chat_template=template
-    )
 
 
 def plain(prompt: str = "Question: 2 + 3?\nAnswer:", completion: str = " 2 + 3 = 5\n#### 5") -> Example:
@@ -103,31 +58,42 @@ def test_plain_tokens_are_those_of_the_joined_text(kind: str, bos: bool, complet
     assert rendered.prompt_text == ("<s>" if bos else "") + example.prompt
 
 
+ROWS = [
+    ("Question: 2?", " 5"),
+    ("12 app", "les"),
+    ("<s>Question: 2?", " 5</s>"),
+    ("Answer: ", "12"),
+    ("Answer:\n", "\n5"),
+    ("Qé", "é 5 "),
+]
+
+
 @pytest.mark.parametrize("bos", [False, True])
 @pytest.mark.parametrize("eos", [False, True])
-def test_special_tokens_are_never_doubled(bos: bool, eos: bool) -> None:
+@pytest.mark.parametrize(("prompt", "completion"), ROWS)
+def test_scored_ids_are_those_of_trl(bos: bool, eos: bool, prompt: str, completion: str) -> None:
+    """Straddling tokens and doubled special tokens too: what training had is what is scored."""
     tokenizer = make_tokenizer(bos=bos, eos=eos)
-    for prompt in ("Question: 2?", "<s>Question: 2?"):
-        for completion in (" 5", " 5</s>"):
-            rendered = render(plain(prompt, completion), tokenizer, Template())
-            assert rendered.input_ids.count(1) == int(bos or prompt.startswith("<s>"))
-            assert rendered.input_ids.count(2) == 1
-            assert rendered.completion_ids[-1] == 2
-            assert (rendered.prompt_text + rendered.completion_text).count("</s>") == 1
-    without = render(plain(), tokenizer, Template(eos=False))
-    assert 2 not in without.input_ids
+    rendered = render(plain(prompt, completion), tokenizer, Template())
+    ids, labels = prepared_by_trl(tokenizer, {"prompt": prompt, "completion": completion})
+    assert list(rendered.input_ids) == ids
+    ours = [-100] * len(rendered.prompt_ids) + list(rendered.completion_ids)
+    assert ours[1:] == labels[1:]  # nothing predicts the first token
 
 
-def test_a_straddling_token_is_split_at_the_boundary() -> None:
-    """`apples` is one token, `app` + `les` is not: generation must start from the trained prompt."""
+def test_a_straddling_token_is_the_completions_and_is_asked_for_from_the_prompt_alone() -> None:
+    """`apples` is one token, `app` + `les` is not."""
     tokenizer = make_tokenizer()
-    joint = tokenizer("12 apples")["input_ids"]
-    assert tokenizer("12 app")["input_ids"] != joint[: len(tokenizer("12 app")["input_ids"])]
     rendered = render(plain("12 app", "les"), tokenizer, Template(eos=False))
+    assert tokenizer.decode(rendered.completion_ids) == " apples"
+    assert list(rendered.input_ids) == tokenizer("12 apples")["input_ids"]
+    assert list(rendered.question_ids) == tokenizer("12 app")["input_ids"]
     assert not rendered.clean_boundary
-    assert list(rendered.prompt_ids) == tokenizer("12 app")["input_ids"]
-    assert tokenizer.decode(rendered.completion_ids) == "les"
-    assert "straddle" in preview(rendered)
+
+
+def test_no_end_of_sequence_where_the_template_has_none() -> None:
+    rendered = render(plain(), make_tokenizer(bos=True, eos=True), Template(eos=False))
+    assert 2 not in rendered.input_ids and 2 not in rendered.question_ids
 
 
 TEXTS = st.text(st.sampled_from("aples 12+=\n#Qé{}"), min_size=1, max_size=25)
@@ -135,17 +101,27 @@ TEXTS = st.text(st.sampled_from("aples 12+=\n#Qé{}"), min_size=1, max_size=25)
 
 @settings(max_examples=200, deadline=None)
 @given(prompt=TEXTS, completion=TEXTS)
-def test_tokens_decode_to_the_text_and_agree_when_clean(prompt: str, completion: str) -> None:
+def test_tokens_are_those_of_the_joined_text(prompt: str, completion: str) -> None:
     rendered = render(plain(prompt, completion), BYTES_BOS, Template())
-    assert BYTES_BOS.decode(rendered.input_ids) == f"<s>{prompt}{completion}</s>"
-    assert BYTES_BOS.decode(rendered.completion_ids) == rendered.completion_text
     joint = BYTES_BOS(prompt + completion + "</s>")["input_ids"]
-    assert rendered.clean_boundary == (joint[: len(rendered.prompt_ids)] == list(rendered.prompt_ids))
-    if rendered.clean_boundary:
-        assert list(rendered.input_ids) == joint
+    assert list(rendered.input_ids) == joint
+    assert list(rendered.question_ids) == BYTES_BOS(prompt)["input_ids"]
+    assert rendered.clean_boundary == (rendered.question_ids == rendered.prompt_ids)
+    assert BYTES_BOS.decode(rendered.completion_ids).endswith(rendered.completion_text)
 
 
 BYTES_BOS = make_tokenizer(bos=True)
+
+
+@pytest.mark.parametrize("max_length", [3, 8, 9, 1000])
+def test_what_training_cut_is_not_scored(max_length: int) -> None:
+    tokenizer = make_tokenizer()
+    whole = render(plain(), tokenizer, Template())
+    cut = render(plain(), tokenizer, Template(max_length=max_length))
+    assert cut.input_ids == whole.input_ids[:max_length]
+    n_left = max(min(len(whole), max_length) - len(whole.prompt_ids), 0)
+    assert cut.completion_ids == whole.completion_ids[:n_left]
+    assert cut.question_ids == whole.question_ids
 
 
 @pytest.mark.parametrize("bos", [False, True])
@@ -200,7 +176,7 @@ def test_formats_are_literal_text() -> None:
 @pytest.mark.parametrize(
     ("template_text", "example", "template", "parts"),
     [
-        (None, chat(("user", "a")), Template(), ["c1", "has none", "`plain`"]),
+        (None, chat(("user", "a")), Template(), ["c1", "has none", "--template plain"]),
         (None, plain(), Template(kind="chat"), ["e1", "has none"]),
         (
             CHATML,
@@ -216,12 +192,6 @@ def test_formats_are_literal_text() -> None:
             ["c1", "system message of its own"],
         ),
         (NO_SYSTEM, chat(("system", "T"), ("user", "a")), Template(), ["no system role", "system, user"]),
-        (
-            GENERATION_ONLY_THINK,
-            chat(("user", "a")),
-            Template(),
-            ["c1", "differently", "assistant\\n<think></think>", "assistant\\n5<|im_end|>"],
-        ),
     ],
 )
 def test_what_cannot_be_rendered(
@@ -241,6 +211,10 @@ def test_what_cannot_be_rendered(
         {"prompt_format": "{prompt}{prompt}"},
         {"completion_format": ""},
         {"kind": "plain", "system": "S"},
+        {"kind": "llamafactory:"},
+        {"score": "first"},
+        {"max_length": 1},
+        {"chat_template_kwargs": [1]},
     ],
 )
 def test_templates_are_validated(arguments: dict[str, Any]) -> None:
@@ -323,12 +297,3 @@ def test_fingerprints_are_stable_across_versions() -> None:
     """Written artifacts are keyed by them; the value is `printf 2:1,2,3 | sha256sum`."""
     expected = "7be6d2f744be092fbd34ff41a3f7baf5086622bed00aff784ba6eda864362c0e"
     assert fingerprint(fake("a", (1, 2), (3,))) == expected
-
-
-def test_preview_shows_both_parts_the_boundary_and_counts() -> None:
-    text = preview(render(plain(), make_tokenizer(bos=True), Template()))
-    tokens = len(make_tokenizer(bos=True)("Question: 2 + 3?\nAnswer:")["input_ids"])
-    assert f"example e1: prompt, {tokens} tokens" in text
-    assert "<s>Question: 2 + 3?\nAnswer:\n===" in text
-    assert " 2 + 3 = 5\n#### 5</s>\n===" in text
-    assert r"\nAnswer:' | ' 2 + 3 = 5\n#### 5</s>'" in text

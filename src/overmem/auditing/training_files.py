@@ -1,0 +1,113 @@
+"""What LLaMA-Factory and Axolotl leave in a run folder of how its data were prepared: template, data, cutoff.
+
+The cutoff is taken over. A template is only named: whose code runs is said on the command line, never read
+from a folder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_EMBEDDED = re.compile(r"axolotl version: `[^`]*`\s*```yaml\n(?P<text>.*?)\n```", re.DOTALL)
+"""Axolotl's configuration in the model card that it writes."""
+_LARGEST = 1 << 20
+"""Bytes of a file that is looked at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingFile:
+    """What one file of a run folder says of its training."""
+
+    framework: str
+    path: Path
+    template: str | None
+    """The `--template` that renders as training did, with the framework installed."""
+    max_length: int | None
+    """Tokens after which rows were cut."""
+    data: tuple[str, ...] = ()
+    """Names of the training data, as the framework knows them."""
+    prepared: str | None = None
+    """Folder with the data as they were tokenized."""
+
+    def __str__(self) -> str:
+        """A line or two for the terminal."""
+        cut = f", rows cut after {self.max_length} tokens" if self.max_length else ""
+        named = f", data {', '.join(self.data)}" if self.data else ""
+        lines = [f"{self.path.name} says that {self.framework} trained this run{named}{cut}"]
+        if self.prepared is not None:
+            lines.append(f"its tokens are in {self.prepared}: give that as --train, or as --check-tokens")
+        elif self.template is not None:
+            lines.append(
+                f"it renders by code of its own; to score exactly its tokens: --template {self.template}"
+            )
+        return "\n".join(lines)
+
+
+def find_training_file(run_path: Path) -> TrainingFile | None:
+    """The first file of a run folder that says how its data were prepared; None where none does."""
+    for path, settings in _settings(run_path):
+        if found := _llamafactory(path, settings) or _axolotl(path, settings):
+            return found
+    return None
+
+
+def _settings(run_path: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """YAML records of the folder, and the one inside Axolotl's model card."""
+    files = sorted(file for kind in ("*.yaml", "*.yml", "README.md") for file in run_path.glob(kind))
+    for file in files:
+        try:
+            if file.stat().st_size > _LARGEST:
+                continue
+            text = file.read_text(encoding="utf-8")
+            if file.name == "README.md":
+                match = _EMBEDDED.search(text)
+                text = match["text"] if match else ""
+            found = yaml.safe_load(text)
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
+            continue  # no configuration of theirs
+        if isinstance(found, Mapping):
+            yield file, found
+
+
+def _llamafactory(path: Path, settings: Mapping[str, Any]) -> TrainingFile | None:
+    if not {"model_name_or_path", "stage"} <= set(settings) or "template" not in settings:
+        return None
+    template = settings["template"]
+    names = settings.get("dataset")
+    return TrainingFile(
+        framework="LLaMA-Factory",
+        path=path,
+        template=f"llamafactory:{template}" if isinstance(template, str) and template else None,
+        max_length=_positive(settings.get("cutoff_len")),
+        data=tuple(name.strip() for name in names.split(",")) if isinstance(names, str) else (),
+        prepared=_text(settings.get("tokenized_path")),
+    )
+
+
+def _axolotl(path: Path, settings: Mapping[str, Any]) -> TrainingFile | None:
+    datasets = settings.get("datasets")
+    if "base_model" not in settings or not isinstance(datasets, list):
+        return None
+    named = tuple(str(item["path"]) for item in datasets if isinstance(item, Mapping) and item.get("path"))
+    return TrainingFile(
+        framework="Axolotl",
+        path=path,
+        template=f"axolotl:{path if path.suffix in ('.yaml', '.yml') else 'CONFIG'}",
+        max_length=_positive(settings.get("sequence_len")),
+        data=named,
+        prepared=_text(settings.get("dataset_prepared_path")),
+    )
+
+
+def _positive(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 1 else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,247 @@
+"""Conversations to token ids, as TRL's SFTTrainer has them: one text, split where prompt and whole part.
+
+Which tokens are scored is a mask: the completion, or every assistant turn that was trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from overmem.errors import DataError
+from overmem.records import Example, Message
+from overmem.rendering.chat_template import chat_template_text, write_messages
+from overmem.rendering.rendered import Rendered, Tokenizer, common_prefix_length, from_mask, text_ids
+from overmem.rendering.template import Template
+
+_MARKS = ("Q7x", "z9K")
+"""Two texts that differ in their first and last characters, to find where a turn's content stands."""
+
+
+def render_chat(example: Example, tokenizer: Tokenizer, template: Template) -> Rendered:
+    """Render one conversation.
+
+    Args:
+        example: the problem; a plain prompt is one user message.
+        tokenizer: a transformers tokenizer, left unchanged.
+        template: how it becomes text, and which turns are scored.
+
+    Raises:
+        DataError: no chat template, one that refuses the messages, or a turn that cannot be found in it.
+    """
+    written = Written(example, tokenizer, template)
+    full, ids = written.full, written.ids
+    asked_ids = text_ids(tokenizer, written.asked_text)
+    if example.chat.trains_every_turn:
+        turns = [*written.earlier_turns, written.last] if template.score == "trained" else [written.last]
+        spans = [written.span(turn) for turn in turns]
+    else:  # the completion, as TRL splits it
+        spans = [range(common_prefix_length(asked_ids, ids), len(ids))]
+    trained = [any(at in span for span in spans) for at in range(len(ids))]
+    if template.assistant_only_loss:
+        first = 0 if example.chat.trains_every_turn and template.score == "trained" else spans[-1].start
+        trained = [on and at >= first for at, on in enumerate(written.assistant_mask)]
+    same = common_prefix_length(written.asked_text, full)
+    return from_mask(
+        example.id,
+        ids,
+        trained,
+        asked_ids=asked_ids,
+        last_turn=spans[-1].start,
+        max_length=template.max_length,
+        prompt_text=written.asked_text,
+        completion_text=full[same:],
+    )
+
+
+@dataclass(frozen=True)
+class Written:
+    """One conversation as its chat template writes it."""
+
+    example: Example
+    tokenizer: Tokenizer
+    template: Template
+
+    @cached_property
+    def asked(self) -> list[Message]:
+        """Messages of the prompt."""
+        return _asked_messages(self.example, self.template)
+
+    @cached_property
+    def messages(self) -> list[Message]:
+        """Prompt and reply."""
+        return [*self.asked, *_reply(self.example, self.template)]
+
+    @property
+    def last(self) -> int:
+        """Position of the last assistant turn."""
+        return max(at for at, turn in enumerate(self.messages) if turn["role"] == "assistant")
+
+    @property
+    def earlier_turns(self) -> list[int]:
+        """Positions of the prompt's assistant turns."""
+        return [at for at, turn in enumerate(self.asked) if turn["role"] == "assistant"]
+
+    @cached_property
+    def asked_text(self) -> str:
+        """The prompt, with the generation prompt."""
+        return self._write(self.asked, add_generation_prompt=True)
+
+    @cached_property
+    def full(self) -> str:
+        """All of it."""
+        return self._write(self.messages)
+
+    @cached_property
+    def ids(self) -> list[int]:
+        """Tokens of all of it."""
+        return text_ids(self.tokenizer, self.full)
+
+    @cached_property
+    def assistant_mask(self) -> list[bool]:
+        """What the template itself marks as the assistant's (`{% generation %}`).
+
+        Raises:
+            DataError: it marks nothing.
+        """
+        read = self.tokenizer.apply_chat_template(
+            self.messages,
+            tokenize=True,
+            return_dict=True,
+            return_assistant_tokens_mask=True,
+            **self._variables,
+        )
+        mask = [bool(on) for on in read["assistant_masks"]]
+        if list(read["input_ids"]) != self.ids or not any(mask):
+            raise DataError(
+                f"example `{self.example.id}`: the chat template marks no token as the assistant's",
+                expected="{% generation %} around what the assistant says",
+                next_step="leave out --assistant-only-loss, as training must have done",
+            )
+        return mask
+
+    def span(self, turn: int) -> range:
+        """The tokens of an assistant turn; a token across its edge is the turn's."""
+        after = text_ids(self.tokenizer, self.full[self._end_of(turn) :])
+        before = text_ids(self.tokenizer, self.full[: self._start_of(turn)])
+        stop = len(self.ids) - common_prefix_length(after[::-1], self.ids[::-1])
+        return range(min(common_prefix_length(before, self.ids), stop), stop)
+
+    def _start_of(self, turn: int) -> int:
+        """Character of `full` at which an assistant turn begins, its header left out."""
+        before = self._write(self.messages[:turn], add_generation_prompt=True)
+        if self.full.startswith(before):
+            return len(before)
+        # The template writes what precedes otherwise once more follows: it drops old reasoning, say. The
+        # header then stands between what was said before and the turn itself.
+        stop = self._mark(turn)[0]
+        start = self._mark(turn - 1)[1] if turn else 0
+        header = before.removeprefix(self._write(self.messages[:turn]))
+        if header == before or start > stop:
+            raise self._lost(turn)
+        between = self.full[start:stop]
+        lengths = [common_prefix_length(header, between[at:]) for at in range(len(between))]
+        at = max(range(len(between)), key=lengths.__getitem__, default=0)
+        return start + at + lengths[at] if lengths else stop
+
+    def _end_of(self, turn: int) -> int:
+        """Character of `full` at which an assistant turn ends, what closes it included."""
+        upto = self._write(self.messages[: turn + 1])
+        if self.full.startswith(upto):
+            return len(upto)
+        end = self._mark(turn)[1]
+        marked = next(
+            text
+            for change in (_with_content, _with_call)
+            if _MARKS[0] in (text := self._write(self._changed(turn, change, _MARKS[0])[: turn + 1]))
+        )
+        closing = marked[marked.rfind(_MARKS[0]) + len(_MARKS[0]) :]
+        return end + common_prefix_length(closing, self.full[end:])
+
+    def _mark(self, turn: int) -> tuple[int, int]:
+        """First and last character in `full` of what a turn says: its content, or its last call's name."""
+        for change in (_with_content, _with_call):
+            one, other = (self._write(self._changed(turn, change, mark)) for mark in _MARKS)
+            start = common_prefix_length(one, other)
+            after = common_prefix_length(one[::-1], other[::-1])
+            same = self.full[:start] == one[:start] and self.full.endswith(one[len(one) - after :])
+            if one != other and same:
+                return start, len(self.full) - after
+        raise self._lost(turn)
+
+    def _changed(self, turn: int, change: Callable[[Message, str], Message], mark: str) -> list[Message]:
+        return [*self.messages[:turn], change(self.messages[turn], mark), *self.messages[turn + 1 :]]
+
+    def _lost(self, turn: int) -> DataError:
+        return DataError(
+            f"example `{self.example.id}`: cannot find turn {turn + 1} in what the chat template writes",
+            expected="a template that writes the assistant's turns one after the other",
+            next_step="score the last turn alone (--score last), or give the tokens themselves",
+        )
+
+    @cached_property
+    def _variables(self) -> dict[str, Any]:
+        text = chat_template_text(self.tokenizer, self.template)
+        if not text:
+            raise DataError(
+                f"example `{self.example.id}` needs a chat template, and the tokenizer has none",
+                next_step="use the tokenizer saved with the run, --chat-template FILE, or --template plain",
+            )
+        chat = self.example.chat
+        tools = {"tools": [dict(tool) for tool in chat.tools]} if chat.tools else {}
+        return {"chat_template": text, **tools, **self.template.chat_template_kwargs, **chat.template_kwargs}
+
+    def _write(self, messages: Sequence[Message], **more: bool) -> str:
+        variables = {**self._variables, **more}
+        return write_messages(self.tokenizer, messages, self.example.id, variables)
+
+
+def _with_content(turn: Message, text: str) -> Message:
+    """A turn that says something else; what it thought before stays."""
+    thought, closed, _ = str(turn.get("content") or "").rpartition("</think>")
+    return {**turn, "content": thought + closed + text}
+
+
+def _with_call(turn: Message, name: str) -> Message:
+    """A turn whose last call goes to another tool."""
+    *others, call = turn.get("tool_calls") or [{}]
+    inner = {**call.get("function", call), "name": name}
+    return {**turn, "tool_calls": [*others, {**call, "function": inner} if "function" in call else inner]}
+
+
+def whole_conversation(example: Example) -> list[Message]:
+    """All messages of an example: what was asked, and the reply."""
+    prompt = example.prompt
+    asked: list[Message] = (
+        [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(map(dict, prompt))
+    )
+    reply = [dict(turn) for turn in example.chat.reply]
+    return [*asked, *(reply or [{"role": "assistant", "content": example.completion}])]
+
+
+def _asked_messages(example: Example, template: Template) -> list[Message]:
+    given = example.prompt
+    turns: Sequence[Message] = ({"role": "user", "content": given},) if isinstance(given, str) else given
+    messages = [dict(turn) for turn in turns]
+    if asked := [turn for turn in messages if turn["role"] == "user"]:
+        asked[-1]["content"] = template.prompt_format.replace("{prompt}", asked[-1]["content"])
+    if template.system is None:
+        return list(messages)
+    if any(turn["role"] == "system" for turn in messages):
+        raise DataError(
+            f"example `{example.id}` has a system message of its own, and the template sets another",
+            next_step="drop one of the two",
+        )
+    return [{"role": "system", "content": template.system}, *messages]
+
+
+def _reply(example: Example, template: Template) -> list[Message]:
+    """The answer's messages; the last assistant turn among them says the completion."""
+    turns = list(example.chat.reply) or [{"role": "assistant", "content": example.completion}]
+    last = max(at for at, turn in enumerate(turns) if turn["role"] == "assistant")
+    content = template.completion_format.replace("{completion}", example.completion)
+    if example.completion or "content" not in turns[last]:
+        turns[last] = {**turns[last], "content": content}
+    return turns

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from overmem.grading.grade import Grade, grade
 from overmem.grading.reasoning import opens_reasoning, split_reasoning
+from overmem.records import Example
 
 
 @pytest.mark.parametrize(
@@ -63,3 +65,11 @@ def test_a_prompt_may_open_the_reasoning() -> None:
 def test_no_text_breaks_it(text: str) -> None:
     found = split_reasoning(text)
     assert not (found.unfinished and found.answer)
+
+
+def test_a_prompt_that_opens_reasoning_leaves_a_cut_answer_unfinished():
+    asked = "<|im_start|>assistant\n<think>\n"
+    chat = Example("c", ({"role": "user", "content": "2 + 3?"},), "5", "5")
+    assert grade("2 and 3 is 5", chat, asked=asked) == Grade(None, False, unfinished=True)
+    assert grade("2 and 3 is 4</think>5", chat, asked=asked).correct
+    assert grade("2 and 3 is 5", chat).correct

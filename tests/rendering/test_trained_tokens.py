@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from overmem.errors import DataError
+from overmem.grading.grade import grade
 from overmem.records import Example, TrainedTokens
-from overmem.rendering.decoded import decoded, with_own_answer
+from overmem.rendering.decoded import answer_text, decoded, with_own_answer
 from overmem.rendering.render import render
 from overmem.rendering.template import Template
 from overmem.rendering.trained_tokens import sequences, trained_tokens
@@ -125,3 +126,14 @@ def test_of_several_trained_spans_the_first_is_asked_for_or_the_last(tmp_path: P
     first, last = (render(example, tokenizer, Template(score=score)) for score in ("trained", "last"))
     assert first.question_ids == (5,) and first.scored_mask == (True, False, False, True)
     assert last.question_ids == (5, 6, 7, 8) and last.completion_ids == (9,)
+
+
+def test_marks_of_reasoning_stay_in_an_answers_text_and_other_special_tokens_go() -> None:
+    tokenizer = make_tokenizer()
+    marks = ["<think>", "</think>", "<|channel|>", "<|message|>"]
+    tokenizer.add_special_tokens({"additional_special_tokens": marks})
+    text = "<think>12 apples</think>5<|im_end|></s>"
+    assert answer_text(tokenizer, tokenizer(text)["input_ids"]) == "<think>12 apples</think>5"
+    assert answer_text(tokenizer, tokenizer("5<|im_end|>")["input_ids"]) == "5"
+    final = "<|channel|>analysis<|message|>12<|im_end|><|channel|>final<|message|>5</s>"
+    assert grade(answer_text(tokenizer, tokenizer(final)["input_ids"]), "5").correct

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from overmem.artifacts.jobs import data_key
@@ -58,9 +59,19 @@ class Problems:
 
     def graded(self, text: str, example: Example) -> dict[str, Any]:
         """The columns that the grader fills."""
-        found = grade(text, example, self.grader, allow_code_execution=self.allow_code_execution)
+        found = grade(
+            text,
+            example,
+            self.grader,
+            asked=self._asked_texts.get(example.id),
+            allow_code_execution=self.allow_code_execution,
+        )
         key = grading_key(self.grader, example)
         return {"grader": key, "answer": found.answer, "correct": float(found.correct)}
+
+    @cached_property
+    def _asked_texts(self) -> dict[str, str]:
+        return {item.example_id: item.prompt_text for item in self.rendered}
 
     def graded_again(self, row: dict[str, Any], example: Example) -> dict[str, Any]:
         """A saved answer's row as it would be graded now; code is run again only where its tests changed."""

@@ -49,7 +49,12 @@ class Grader:
 
 
 def grade(
-    text: str, reference: str | Example, grader: str = "math", *, allow_code_execution: bool = False
+    text: str,
+    reference: str | Example,
+    grader: str = "math",
+    *,
+    asked: str | None = None,
+    allow_code_execution: bool = False,
 ) -> Grade:
     """Grade one generated text: the function that an audit uses, for answers of one's own.
 
@@ -57,6 +62,8 @@ def grade(
         text: what the model wrote after the prompt; anything at all.
         reference: the reference answer, or the problem with its answer or tests.
         grader: a name as `get_grader` takes.
+        asked: the prompt as it was written, generation prompt included, which may open the model's reasoning;
+            the problem's own where it is text.
         allow_code_execution: the user lets the grader `code` run what models write.
 
     Raises:
@@ -70,8 +77,9 @@ def grade(
         check_code_example(example)
     elif chosen.needs_answer and not (example.answer or "").strip():
         raise _lacks_answer(example, grader)
-    opened = isinstance(example.prompt, str) and opens_reasoning(example.prompt)
-    response = split_reasoning(text, opened=opened)
+    if asked is None and isinstance(example.prompt, str):
+        asked = example.prompt
+    response = split_reasoning(text, opened=opens_reasoning(asked or ""))
     if response.unfinished and chosen.name != "none":
         return Grade(None, False, unfinished=True)
     if chosen.runs_code:

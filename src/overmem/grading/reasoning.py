@@ -69,6 +69,11 @@ def split_reasoning(text: str, *, opened: bool = False) -> Response:
     return Response(re.sub(r"\A[ \t]*(?:\n[ \t]*)*\n", "", answer), unfinished=False)
 
 
+def is_mark(token: str) -> bool:
+    """Whether a token is, or is part of, a mark between reasoning and answer: text that a grader needs."""
+    return token in ("<|channel|>", "<|message|>") or _MARK.fullmatch(token) is not None
+
+
 def opens_reasoning(prompt: str) -> bool:
     """Whether a prompt ends with the mark that opens reasoning, as some chat templates write it."""
     tail = prompt[-200:].rstrip()

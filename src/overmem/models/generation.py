@@ -24,6 +24,7 @@ from overmem.models.kv_cache import RowCache, cache_keyword, can_batch_continuou
 from overmem.models.memory import SLACK
 from overmem.models.positions import Group, group_prompts
 from overmem.models.sampling import Sampling, choose
+from overmem.rendering.decoded import answer_text
 
 PREFILL_TOKENS = 2048
 """Most tokens of prompts read at once, padding included; a longer prompt is read alone."""
@@ -169,7 +170,7 @@ class Row:
     def answer(self, tokenizer: PreTrainedTokenizerBase, stops: set[int]) -> Generation:
         """What was written, up to and including the stop token."""
         return Generation(
-            text=tokenizer.decode(self.tokens, skip_special_tokens=True),
+            text=answer_text(tokenizer, self.tokens),
             tokens=tuple(self.tokens),
             finished=self.tokens[-1] in stops,
             mean_logprob=self.logprob / len(self.tokens),

@@ -250,6 +250,7 @@ def _answer(problem_set: ProblemSet, model: Any) -> tuple[float, ...]:
                 answer.text,
                 examples[i],
                 problem_set.problems.grader,
+                asked=asked[i].prompt_text,
                 allow_code_execution=problem_set.problems.allow_code_execution,
             )
             correct[i] = float(found.correct)

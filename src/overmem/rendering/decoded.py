@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from overmem.errors import DataError
 from overmem.grading.answers import reference_answer
+from overmem.grading.reasoning import is_mark
 from overmem.records import Example, TrainedTokens
 from overmem.rendering.rendered import Tokenizer, special_ids, text_ids
 
@@ -22,6 +24,27 @@ def decoded(examples: Sequence[Example], tokenizer: Tokenizer) -> tuple[Example,
         DataError: an id that the tokenizer does not have.
     """
     return tuple(example if example.tokens is None else _decoded(example, tokenizer) for example in examples)
+
+
+def answer_text(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
+    """What a model wrote, as text: without special tokens, but for those that set reasoning apart.
+
+    Args:
+        tokenizer: of the run.
+        ids: tokens of the answer.
+    """
+    marks = _mark_ids(tokenizer)
+    if marks.isdisjoint(ids):
+        return str(tokenizer.decode(list(ids), skip_special_tokens=True))
+    hidden = special_ids(tokenizer) - marks
+    return str(tokenizer.decode([i for i in ids if i not in hidden], skip_special_tokens=False))
+
+
+@lru_cache(maxsize=8)
+def _mark_ids(tokenizer: Tokenizer) -> frozenset[int]:
+    """Special tokens that a grader needs to see."""
+    added = tokenizer.added_tokens_decoder.items()
+    return frozenset(i for i, token in added if token.special and is_mark(token.content))
 
 
 def with_own_answer(example: Example, text: str, tokenizer: Tokenizer) -> Example:

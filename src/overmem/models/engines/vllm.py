@@ -28,6 +28,7 @@ from overmem.models.generation import Generation
 from overmem.models.loading import ModelHost
 from overmem.models.sampling import Sampling, seed_of
 from overmem.records import Checkpoint
+from overmem.rendering.decoded import answer_text
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """The `max_lora_rank` that vLLM takes."""
@@ -242,7 +243,7 @@ def _refusal(checkpoint: Checkpoint) -> str | None:
 def _read(output: Any, tokenizer: Any) -> Generation:
     tokens = tuple(output.token_ids)
     return Generation(
-        text=str(tokenizer.decode(list(tokens), skip_special_tokens=True)),
+        text=answer_text(tokenizer, tokens),
         tokens=tokens,
         finished=output.finish_reason == "stop",
         mean_logprob=float(output.cumulative_logprob) / len(tokens),

@@ -161,6 +161,17 @@ def test_ends_that_training_never_showed_and_cut_answers_are_said(pico_run, val)
     assert "<|end|>" in call(*shown)[1] and "<|end|>" not in call(*shown, "--no-eos")[1]
 
 
+def test_answers_that_never_leave_their_reasoning_are_wrong_and_counted(pico_run, tmp_path):
+    path = tmp_path / "thinking.jsonl"
+    write_val(tmp_path / "plain.jsonl")
+    rows = list(map(json.loads, (tmp_path / "plain.jsonl").read_text().splitlines()))
+    path.write_text("".join(json.dumps(row | {"prompt": row["prompt"] + " <think>"}) + "\n" for row in rows))
+    audit(pico_run, path)
+    found = said(pico_run)
+    assert f"{len(rows)} of {len(rows)} answers at" in found and "end inside their reasoning" in found
+    assert overmem.diagnose(pico_run).checkpoints[-1].accuracy.value == 0
+
+
 def test_a_padding_token_without_an_embedding_is_never_looked_up(tmp_path, tokenizer, val):
     tokenizer = copy.deepcopy(tokenizer)
     tokenizer.add_special_tokens({"pad_token": "[PAD]"})

@@ -12,6 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from overmem.rendering.rendered import common_prefix_length
+
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
@@ -37,6 +39,8 @@ def load_tokenizer(folders: Sequence[Path]) -> Tokenizer | None:
 def completion_tokens(tokenizer: Tokenizer, prompt: str, completion: str, n_tokens: int) -> list[str] | None:
     """The text of each token of a completion; joined they give the completion back.
 
+    Where a token lies across prompt and completion, they begin with the end of the prompt that is in it.
+
     Args:
         tokenizer: of the run.
         prompt: as the model saw it.
@@ -49,10 +53,12 @@ def completion_tokens(tokenizer: Tokenizer, prompt: str, completion: str, n_toke
     """
     head = tokenizer.encode(prompt, add_special_tokens=False)
     joint = tokenizer.encode(prompt + completion, add_special_tokens=False)
-    if joint.ids[: len(head.ids)] == head.ids and len(joint.ids) - len(head.ids) == n_tokens:
-        return _texts(joint, len(head.ids), prompt + completion, len(prompt))
-    apart = tokenizer.encode(completion, add_special_tokens=False)
-    return _texts(apart, 0, completion, 0) if len(apart.ids) == n_tokens else None
+    start = common_prefix_length(head.ids, joint.ids)
+    if len(joint.ids) - start != n_tokens:
+        return None
+    # A token across the boundary is the completion's, with the end of the prompt that lies in it.
+    clean = start == len(head.ids)
+    return _texts(joint, start, prompt + completion, len(prompt) if clean else joint.offsets[start][0])
 
 
 def _texts(encoding: Encoding, first: int, text: str, start: int) -> list[str]:

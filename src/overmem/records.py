@@ -57,6 +57,18 @@ class TrainedTokens:
     trained: tuple[bool, ...]
     """Whether the loss was taken on the token; as long as `input_ids`."""
 
+    @property
+    def answer_start(self) -> int:
+        """Where the last run of trained tokens begins: the answer to what stands before it."""
+        starts = [at for at in range(1, len(self.trained)) if self.trained[at] and not self.trained[at - 1]]
+        first = 1 if len(self.trained) > 1 and self.trained[1] else len(self.trained)
+        return starts[-1] if starts else first
+
+    @property
+    def has_question(self) -> bool:
+        """Whether something was not trained; else nothing tells a question from its answer."""
+        return not all(self.trained[1:])
+
 
 @dataclass(frozen=True)
 class Example:

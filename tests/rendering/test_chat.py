@@ -155,3 +155,47 @@ def test_a_template_that_hides_the_turn_is_refused() -> None:
             make_tokenizer(template="{% if add_generation_prompt %}!{% endif %}" + hides),
             Template(),
         )
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        [said("5"), user("a"), said("3")],
+        [user("a"), said("", tool_calls=[{"function": {"name": "add"}}]), user("b"), said("3")],
+        [user("a"), said(""), user("b"), said("3")],
+        [user("a"), said("b"), user("c"), said("")],
+    ],
+)
+def test_turns_that_begin_are_empty_or_call_are_found(turns: list[dict[str, Any]]) -> None:
+    tokenizer = make_tokenizer(template=CHATML)
+    rendered = render(from_messages({"messages": turns}), tokenizer, Template())
+    assert list(rendered.input_ids) == prepared_by_trl(tokenizer, {"messages": turns})[0]
+    expected = [f"{turn['content']}<|im_end|>\n" for turn in turns if turn["role"] == "assistant"]
+    assert scored_texts(rendered, tokenizer) == expected
+
+
+def test_a_template_that_refuses_our_probe_is_asked_in_another_way() -> None:
+    """It takes a call or content, as gpt-oss does where there is thinking: the call finds its turn."""
+    strict = (
+        "{% for m in messages %}{% if m.tool_calls and m.content %}{{ raise_exception('both') }}{% endif %}"
+        "{{ '<|im_start|>' + m['role'] + '\\n' }}{% if m.tool_calls %}{{ m.tool_calls[0].function.name }}"
+        "{% elif loop.last or m['role'] != 'assistant' %}{{ m['content'] }}"
+        "{% else %}{{ 'was ' + m['content'] }}"
+        "{% endif %}{{ '<|im_end|>\\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n<think>' }}{% endif %}"
+    )
+    tokenizer = make_tokenizer(template=strict)
+    turns = [user("a"), said("", tool_calls=[{"function": {"name": "add"}}]), user("b"), said("3")]
+    rendered = render(from_messages({"messages": turns}), tokenizer, Template())
+    assert scored_texts(rendered, tokenizer) == ["add<|im_end|>\n", "3<|im_end|>\n"]
+
+
+def test_rows_cut_before_their_last_answer_are_not_scored_at_all() -> None:
+    tokenizer = make_tokenizer(template=CHATML)
+    whole = render(from_messages({"messages": TURNS}), tokenizer, Template())
+    start = len(whole) - len(whole.answer_ids)
+    assert not render(
+        from_messages({"messages": TURNS}), tokenizer, Template(max_length=start)
+    ).completion_ids
+    cut = render(from_messages({"messages": TURNS}), tokenizer, Template(max_length=start + 1))
+    assert len(cut.answer_ids) == 1 and cut.clean_boundary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,20 @@ def test_the_clock_stands_still() -> None:
     example = from_messages({"messages": [user("a"), said("b")]})
     rendered = render(example, make_tokenizer(template=text), Template(score="last"))
     assert rendered.prompt_text.startswith("26 Jul 2024 ")
+
+
+def test_of_several_named_templates_the_one_of_transformers_is_used() -> None:
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = {"default": CHATML, "tool_use": "{{ 'tools' }}" + CHATML, "rag": "x"}
+    example = from_messages({"messages": [user("a"), said("b")]})
+    assert render(example, tokenizer, Template()).prompt_text.startswith("<|im_start|>user")
+    with_tools = from_messages({"messages": [user("a"), said("b")], "tools": [{"name": "f"}]})
+    assert render(with_tools, tokenizer, Template()).prompt_text.startswith("tools<|im_start|>user")
+
+
+def test_a_folder_of_an_older_transformers_holds_the_template_in_its_configuration(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": CHATML}))
+    assert chat_template_text(make_tokenizer(), Template(chat_template=str(tmp_path))) == CHATML
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    with pytest.raises(DataError, match="cannot read the chat template"):
+        chat_template_text(make_tokenizer(), Template(chat_template=str(tmp_path)))

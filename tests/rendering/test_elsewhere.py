@@ -86,6 +86,12 @@ def test_a_framework_that_is_missing_names_the_variable(monkeypatch: pytest.Monk
         render_all([example], make_tokenizer(), template)
 
 
+def test_options_that_the_other_code_does_not_read_are_refused(module: str) -> None:
+    template = Template(kind=f"{module}:as_training", prompt_format="Q: {prompt}", system="S")
+    with pytest.raises(DataError, match="does not read prompt_format, system"):
+        render_all([Example("e", "a", "b")], make_tokenizer(), template)
+
+
 CONVERSATION = from_messages(
     {"messages": [{"role": "system", "content": "S"}, user("a"), said("b"), user("c"), said("d")]}
 )

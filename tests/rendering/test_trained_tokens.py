@@ -14,6 +14,7 @@ from overmem.errors import DataError
 from overmem.grading.grade import grade
 from overmem.records import Example, TrainedTokens
 from overmem.rendering.decoded import answer_text, decoded, with_own_answer
+from overmem.rendering.proof import warnings_of
 from overmem.rendering.render import render
 from overmem.rendering.template import Template
 from overmem.rendering.trained_tokens import sequences, trained_tokens
@@ -62,6 +63,7 @@ def test_packed_and_padded_rows_are_taken_apart(more: dict[str, Any], parts: lis
         ({"input_ids": "5 6"}, "whole numbers"),
         ({"input_ids": [5, 6.5]}, "whole numbers"),
         ({"input_ids": IDS, "seq_lengths": [1, 1]}, "do not add up"),
+        ({"input_ids": IDS, "seq_lengths": [6, -2]}, "do not add up"),
     ],
 )
 def test_ids_that_do_not_fit_are_refused(row: dict[str, Any], part: str) -> None:
@@ -120,11 +122,12 @@ def test_an_own_answer_is_scored_after_the_same_question(as_tokens: bool) -> Non
     assert tokenizer.decode(after.completion_ids).strip() == "5<|im_end|>"
 
 
-def test_of_several_trained_spans_the_first_is_asked_for_or_the_last(tmp_path: Path) -> None:
+def test_of_several_trained_runs_the_last_is_asked_for(tmp_path: Path) -> None:
     tokens = TrainedTokens(input_ids=(5, 6, 7, 8, 9), trained=(False, True, False, False, True))
     example, tokenizer = Example("t", "", "", tokens=tokens), make_tokenizer()
     first, last = (render(example, tokenizer, Template(score=score)) for score in ("trained", "last"))
-    assert first.question_ids == (5,) and first.scored_mask == (True, False, False, True)
+    assert first.question_ids == (5, 6, 7, 8) and first.scored_mask == (True, False, False, True)
+    assert first.answer_ids == (9,)
     assert last.question_ids == (5, 6, 7, 8) and last.completion_ids == (9,)
 
 
@@ -137,3 +140,23 @@ def test_marks_of_reasoning_stay_in_an_answers_text_and_other_special_tokens_go(
     assert answer_text(tokenizer, tokenizer("5<|im_end|>")["input_ids"]) == "5"
     final = "<|channel|>analysis<|message|>12<|im_end|><|channel|>final<|message|>5</s>"
     assert grade(answer_text(tokenizer, tokenizer(final)["input_ids"]), "5").correct
+
+
+def test_rows_without_a_question_are_scored_and_not_asked() -> None:
+    """TRL trains conversations whole: nothing says where the answer is, so none is graded."""
+    tokenizer = make_tokenizer(template=CHATML)
+    ids, labels = prepared_by_trl(tokenizer, {"messages": [user("2 + 3?"), said("5\n#### 5")]})
+    tokens = trained_tokens({"input_ids": ids, "labels": labels}, "here")
+    (example,) = decoded([Example("t", "", "", tokens=tokens, answer="5")], tokenizer)
+    assert (example.prompt, example.answer) == ("", None)
+    rendered = render(example, tokenizer, Template())
+    assert list(rendered.completion_ids) == ids[1:]
+    assert any(
+        "every token was trained" in text for text in warnings_of(example, rendered, tokenizer, Template())
+    )
+
+
+def test_an_id_twice_is_refused_as_in_rows_of_text(tmp_path: Path) -> None:
+    rows = [{"id": "a", "input_ids": IDS, "labels": [-100, -100, 7, 8]}] * 2
+    with pytest.raises(DataError, match="an id twice"):
+        load_examples(write(tmp_path, rows))

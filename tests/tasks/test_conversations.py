@@ -96,6 +96,7 @@ def test_what_trl_would_pass_on_is_kept_where_it_is_another(turns: list[Any], di
         ({"m": [USER]}, "no assistant turn"),
         ({"m": [ASSISTANT, USER]}, "starts with the assistant"),
         ({"m": [USER, ASSISTANT], "tools": "not json"}, "`tools` cannot be read"),
+        ({"m": [USER, ASSISTANT], "tools": ['{"name": "f"}']}, "no record"),
         ({"m": [USER, ASSISTANT], "chat_template_kwargs": [1]}, "`chat_template_kwargs` cannot be read"),
     ],
 )

@@ -204,7 +204,7 @@ def test_tools_go_with_messages_and_are_refused_beside_a_text(tmp_path: Path, to
     for row in rows:
         (example,) = load(tmp_path, row | {"tools": tools}).examples
         assert example.chat.tools == (TOOL,)
-        assert load(tmp_path, row | {"tools": "[]"}).examples[0].chat.tools is None
+        assert load(tmp_path, row | {"tools": "[]"}).examples[0].chat.tools == ()  # as TRL has it
         assert "has `functions`" in error_of(str(write_jsonl(tmp_path, [row | {"functions": tools}])))
     text = {"prompt": "q", "completion": "r", "tools": tools}
     assert "has `tools`" in error_of(str(write_jsonl(tmp_path, [text])))

@@ -283,7 +283,7 @@ def _variants(
     ids = {example.id for example in asked.examples}
     for name, source in wanted.items():
         if source is not None:
-            perturbed = load_data(source, tokenizer)
+            perturbed = load_data(source, tokenizer, options.columns)
             if perturbed.numbered and len(perturbed.examples) != len(val.examples):
                 raise DataError(
                     f"the rows of the variant `{name}` cannot be paired",

@@ -5,7 +5,7 @@ Which tokens are scored is a mask: the completion, or every assistant turn that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -131,20 +131,22 @@ class Written:
 
     def _start_of(self, turn: int) -> int:
         """Character of `full` at which an assistant turn begins, its header left out."""
-        before = self._write(self.messages[:turn], add_generation_prompt=True)
-        if self.full.startswith(before):
-            return len(before)
+        if turn:
+            before = self._write(self.messages[:turn], add_generation_prompt=True)
+            if self.full.startswith(before):
+                return len(before)
         # The template writes what precedes otherwise once more follows: it drops old reasoning, say. The
         # header then stands between what was said before and the turn itself.
         stop = self._mark(turn)[0]
-        start = self._mark(turn - 1)[1] if turn else 0
-        header = before.removeprefix(self._write(self.messages[:turn]))
-        if header == before or start > stop:
+        if turn:
+            start = self._mark(turn - 1)[1]
+            header = self._after_mark(turn - 1, add_generation_prompt=True)
+        else:
+            header = self._write(self.messages, add_generation_prompt=True).removeprefix(self.full)
+            start = self.full.find(header, 0, stop)
+        if not 0 <= start <= stop:
             raise self._lost(turn)
-        between = self.full[start:stop]
-        lengths = [common_prefix_length(header, between[at:]) for at in range(len(between))]
-        at = max(range(len(between)), key=lengths.__getitem__, default=0)
-        return start + at + lengths[at] if lengths else stop
+        return start + common_prefix_length(header, self.full[start:stop])
 
     def _end_of(self, turn: int) -> int:
         """Character of `full` at which an assistant turn ends, what closes it included."""
@@ -152,27 +154,39 @@ class Written:
         if self.full.startswith(upto):
             return len(upto)
         end = self._mark(turn)[1]
-        marked = next(
-            text
-            for change in (_with_content, _with_call)
-            if _MARKS[0] in (text := self._write(self._changed(turn, change, _MARKS[0])[: turn + 1]))
-        )
-        closing = marked[marked.rfind(_MARKS[0]) + len(_MARKS[0]) :]
+        closing = self._after_mark(turn)
         return end + common_prefix_length(closing, self.full[end:])
 
     def _mark(self, turn: int) -> tuple[int, int]:
         """First and last character in `full` of what a turn says: its content, or its last call's name."""
-        for change in (_with_content, _with_call):
-            one, other = (self._write(self._changed(turn, change, mark)) for mark in _MARKS)
+        for one, other in zip(*(self._changed_texts(turn, mark) for mark in _MARKS), strict=True):
+            if one is None or other is None or one == other:
+                continue
             start = common_prefix_length(one, other)
             after = common_prefix_length(one[::-1], other[::-1])
-            same = self.full[:start] == one[:start] and self.full.endswith(one[len(one) - after :])
-            if one != other and same:
+            if self.full[:start] == one[:start] and self.full.endswith(one[len(one) - after :]):
                 return start, len(self.full) - after
         raise self._lost(turn)
 
-    def _changed(self, turn: int, change: Callable[[Message, str], Message], mark: str) -> list[Message]:
-        return [*self.messages[:turn], change(self.messages[turn], mark), *self.messages[turn + 1 :]]
+    def _after_mark(self, turn: int, **more: bool) -> str:
+        """What the template writes after a turn's content where the conversation ends with that turn."""
+        for text in self._changed_texts(turn, _MARKS[0], upto=turn + 1, **more):
+            if text is not None and _MARKS[0] in text:
+                return text[text.rfind(_MARKS[0]) + len(_MARKS[0]) :]
+        raise self._lost(turn)
+
+    def _changed_texts(self, turn: int, mark: str, upto: int | None = None, **more: bool) -> list[str | None]:
+        """The conversation with a mark in a turn, in each way to put it there; None where that is refused."""
+        said = self.messages[turn]
+        changes = (_with_call, _with_content) if said.get("tool_calls") else (_with_content,)
+        texts: list[str | None] = []
+        for change in changes:
+            messages = [*self.messages[:turn], change(said, mark), *self.messages[turn + 1 :]]
+            try:
+                texts.append(self._write(messages[:upto], **more))
+            except DataError:  # content beside thinking, in some templates
+                texts.append(None)
+        return texts
 
     def _lost(self, turn: int) -> DataError:
         return DataError(
@@ -183,15 +197,16 @@ class Written:
 
     @cached_property
     def _variables(self) -> dict[str, Any]:
-        text = chat_template_text(self.tokenizer, self.template)
+        tools = self.example.chat.tools
+        text = chat_template_text(self.tokenizer, self.template, with_tools=bool(tools))
         if not text:
             raise DataError(
                 f"example `{self.example.id}` needs a chat template, and the tokenizer has none",
                 next_step="use the tokenizer saved with the run, --chat-template FILE, or --template plain",
             )
         chat = self.example.chat
-        tools = {"tools": [dict(tool) for tool in chat.tools]} if chat.tools else {}
-        return {"chat_template": text, **tools, **self.template.chat_template_kwargs, **chat.template_kwargs}
+        given = {} if tools is None else {"tools": [dict(tool) for tool in tools]}
+        return {"chat_template": text, **given, **self.template.chat_template_kwargs, **chat.template_kwargs}
 
     def _write(self, messages: Sequence[Message], **more: bool) -> str:
         variables = {**self._variables, **more}
@@ -206,7 +221,7 @@ def _with_content(turn: Message, text: str) -> Message:
 
 def _with_call(turn: Message, name: str) -> Message:
     """A turn whose last call goes to another tool."""
-    *others, call = turn.get("tool_calls") or [{}]
+    *others, call = turn["tool_calls"]
     inner = {**call.get("function", call), "name": name}
     return {**turn, "tool_calls": [*others, {**call, "function": inner} if "function" in call else inner]}
 

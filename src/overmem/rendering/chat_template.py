@@ -6,6 +6,7 @@ The tokenizer's own, a file that training had, or TRL's training template; with 
 from __future__ import annotations
 
 import copy
+import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -39,21 +40,29 @@ def write_messages(
             f"the chat template refuses example `{example_id}`",
             got=f"{type(error).__name__}: {error}",
             expected=f"messages with roles it knows, found {roles}",
-            next_step="name the columns that training read, such as --columns messages=conversations",
+            next_step="check the template and the row; where training read other columns: --columns",
         ) from error
     return text
 
 
-def chat_template_text(tokenizer: Tokenizer, template: Template) -> str | None:
+def chat_template_text(tokenizer: Tokenizer, template: Template, *, with_tools: bool = False) -> str | None:
     """The chat template in use, with a clock that stands still where it asks for the time.
 
     With `assistant_only_loss`, TRL's training template stands in for one without generation markers, as in
     its trainer.
 
+    Args:
+        tokenizer: of the run.
+        template: which may name a file.
+        with_tools: the row has tools, for which some tokenizers have another template.
+
     Raises:
         DataError: a file that cannot be read, or a template for which TRL has no training template.
     """
-    text: str | None = tokenizer.chat_template
+    held = tokenizer.chat_template
+    if isinstance(held, Mapping):  # several by name, of which transformers takes these
+        held = held.get("tool_use" if with_tools and "tool_use" in held else "default")
+    text: str | None = held
     if template.chat_template is not None:
         text = _read_chat_template(template.chat_template)
     if text and template.assistant_only_loss and not marks_assistant(text):
@@ -96,8 +105,11 @@ def _read_chat_template(path: str) -> str:
     place = Path(path)
     file = place / "chat_template.jinja" if place.is_dir() else place
     try:
+        if place.is_dir() and not file.is_file():  # folders of older versions of transformers
+            file = place / "tokenizer_config.json"
+            return str(json.loads(file.read_text(encoding="utf-8"))["chat_template"])
         return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise DataError(
             f"cannot read the chat template {file}",
             got=str(error),

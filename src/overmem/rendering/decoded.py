@@ -63,7 +63,7 @@ def with_own_answer(example: Example, text: str, tokenizer: Tokenizer) -> Exampl
     )
     if example.tokens is None:
         return changed
-    start = next(at for at, on in enumerate(example.tokens.trained) if on and at)
+    start = example.tokens.answer_start
     special = special_ids(tokenizer)
     end = next(
         (at for at in range(start, len(example.tokens.input_ids)) if example.tokens.input_ids[at] in special),
@@ -82,7 +82,7 @@ def with_own_answer(example: Example, text: str, tokenizer: Tokenizer) -> Exampl
 
 def _decoded(example: Example, tokenizer: Tokenizer) -> Example:
     assert example.tokens is not None
-    ids, trained = example.tokens.input_ids, example.tokens.trained
+    ids = example.tokens.input_ids
     if max(ids) >= len(tokenizer):
         raise DataError(
             f"example `{example.id}` was not tokenized with this tokenizer",
@@ -90,8 +90,10 @@ def _decoded(example: Example, tokenizer: Tokenizer) -> Example:
             expected=f"ids below {len(tokenizer)}",
             next_step="use the tokenizer saved with the checkpoint, or the data that were prepared for it",
         )
-    start = next(at for at, on in enumerate(trained) if on and at)
+    start = example.tokens.answer_start
     completion = tokenizer.decode(ids[start:], skip_special_tokens=True)
+    if not example.tokens.has_question:
+        return replace(example, completion=completion, answer=None)
     return replace(
         example,
         prompt=tokenizer.decode(ids[:start], skip_special_tokens=True),

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,6 +42,7 @@ def render_elsewhere(
         DataError: the code is missing, fails, or gives what are no tokens and labels.
     """
     name, _, detail = template.kind.partition(":")
+    _refuse_ignored(name, template)
     asked = [example for example in examples if example.tokens is None]
     if not asked:
         return tuple(examples)
@@ -55,6 +56,26 @@ def render_elsewhere(
         for example, row in zip(asked, rows, strict=True)
     }
     return tuple(found.get(id(example), example) for example in examples)
+
+
+def _refuse_ignored(name: str, template: Template) -> None:
+    """Refuse options that the other code would not read.
+
+    Raises:
+        DataError: names them.
+    """
+    read = {"kind", "score", "max_length", *(["system"] if name == "llamafactory" else [])}
+    plain = Template()
+    ignored = [
+        field.name
+        for field in fields(template)
+        if field.name not in read and getattr(template, field.name) != getattr(plain, field.name)
+    ]
+    if ignored:
+        raise DataError(
+            f"the renderer `{template.kind}` does not read {', '.join(ignored)}",
+            next_step="leave them out, or set them in the other code's own configuration",
+        )
 
 
 def canonical_row(example: Example) -> dict[str, Any]:
@@ -146,7 +167,7 @@ def _run_framework(
             said = (done.stderr.strip() or done.stdout.strip()).splitlines()
             raise DataError(
                 f"{TITLES[name]} could not render the data",
-                got=said[-1] if said else f"exit code {done.returncode}",
+                got=" ".join(said[-2:]) or f"exit code {done.returncode}",
                 expected=f"{TITLES[name]} to render as `{detail}` says",
                 next_step=f"check the name after `{name}:`, and that {python} can train with it",
             )

@@ -108,7 +108,8 @@ def warnings_of_all(
 def _boundary_warning(
     example: Example, rendered: Rendered, tokenizer: Tokenizer, template: Template
 ) -> str | None:
-    if rendered.clean_boundary:
+    asks_nothing = example.tokens is not None and not example.tokens.has_question
+    if rendered.clean_boundary or asks_nothing or example.prompt == "":
         return None
     trained = rendered.input_ids[: len(rendered.prompt_ids) + rendered.last_turn]
     same = common_prefix_length(rendered.question_ids, trained)
@@ -188,7 +189,19 @@ def _unended_warning(
     return "no end-of-sequence or end-of-turn token is scored at the end: was the model trained to stop?"
 
 
+def _no_question_warning(
+    example: Example, rendered: Rendered, tokenizer: Tokenizer, template: Template
+) -> str | None:
+    if example.tokens is None or example.tokens.has_question:
+        return None
+    return (
+        "every token was trained, so that nothing tells a question from its answer: prompts are scored too,"
+        " and no answer is asked for; a mask (`completion_mask`, `assistant_masks`) or `labels` would tell"
+    )
+
+
 _KINDS = (
+    _no_question_warning,
     _boundary_warning,
     _repair_warning,
     _doubled_warning,

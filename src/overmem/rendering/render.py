@@ -65,9 +65,7 @@ def render_all(examples: Sequence[Example], tokenizer: Tokenizer, template: Temp
 def _render_tokens(example: Example, tokenizer: Tokenizer, template: Template) -> Rendered:
     assert example.tokens is not None
     ids, trained = example.tokens.input_ids, example.tokens.trained
-    starts = [at for at in range(1, len(ids)) if trained[at] and (at == 1 or not trained[at - 1])]
-    last = template.score == "last" or example.chat.trains_every_turn
-    start = (starts or [len(ids)])[-1 if last else 0]
+    start = example.tokens.answer_start
     if template.score == "last":
         trained = tuple(on and at >= start for at, on in enumerate(trained))
     return from_mask(

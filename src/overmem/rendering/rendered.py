@@ -99,7 +99,8 @@ def from_mask(
 ) -> Rendered:
     """A rendered example from the whole sequence and the mask of what is scored.
 
-    The first token of a sequence is never scored: nothing predicts it.
+    The first token of a sequence is never scored: nothing predicts it. Where the cutoff leaves nothing of the
+    answer, nothing is scored, earlier turns included.
 
     Args:
         example_id: of the example.
@@ -112,7 +113,7 @@ def from_mask(
         completion_text: the answer to it.
     """
     mask = [on and at > 0 for at, on in enumerate(trained)][:max_length]
-    on = [at for at, scored in enumerate(mask) if scored]
+    on = [at for at, scored in enumerate(mask) if scored] if last_turn < len(mask) else []
     first, stop = (on[0], on[-1] + 1) if on else (len(mask), len(mask))
     scored = tuple(mask[first:stop])
     asked = tuple(asked_ids)

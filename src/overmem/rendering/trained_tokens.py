@@ -89,8 +89,9 @@ def _bounds(row: Mapping[str, Any], ids: Sequence[int], where: str) -> list[tupl
     """Where packed sequences begin and end, by `seq_lengths` (TRL) or by positions that begin again."""
     if row.get("seq_lengths") is not None:
         lengths = _ints(row["seq_lengths"], f"{where}, `seq_lengths`")
-        if sum(lengths) != len(ids):
-            raise DataError(f"{where}: `seq_lengths` do not add up", got=sum(lengths), expected=len(ids))
+        if sum(lengths) != len(ids) or min(lengths) < 0:
+            got = f"{lengths[:8]}, {sum(lengths)} in all"
+            raise DataError(f"{where}: `seq_lengths` do not add up", got=got, expected=len(ids))
         starts = [sum(lengths[:at]) for at in range(len(lengths))]
     elif row.get("position_ids") is not None:
         positions = _sized(row["position_ids"], ids, f"{where}, `position_ids`")

@@ -166,11 +166,17 @@ def _beside(
     written: tuple[Message, ...] | None = None,
 ) -> Conversation:
     tools = _read_json(row.get("tools"), list, f"{where}, `tools`")
+    if not all(isinstance(tool, Mapping) for tool in tools or ()):
+        raise DataError(
+            f"{where}, `tools` holds what is no record",
+            got=repr(tools)[:100],
+            expected="a list of descriptions",
+        )
     kwargs = _read_json(row.get("chat_template_kwargs"), dict, f"{where}, `chat_template_kwargs`")
     return Conversation(
         reply=reply,
         trains_every_turn=every_turn,
-        tools=tuple(tools) if tools else None,
+        tools=None if tools is None else tuple(tools),
         template_kwargs={name: value for name, value in (kwargs or {}).items() if value is not None},
         as_written=written,
     )

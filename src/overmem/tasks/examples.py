@@ -163,7 +163,15 @@ def _tokenized(rows: Iterable[tuple[str, Any]], source: str) -> tuple[list[Examp
     examples, line = read_tokenized(rows, source)
     name, _, description = line.partition(": ")
     answered = sum(example.answer is not None for example in examples)
-    return examples, Shape(name=name, description=description, rows=len(examples), answered=answered)
+    numbered = [example.id for example in examples] == [str(at) for at in range(len(examples))]
+    return examples, Shape(
+        name=name,
+        description=description,
+        rows=len(examples),
+        answered=answered,
+        numbered=numbered,
+        notes=() if answered else ("answers are read from the text of the tokens",),
+    )
 
 
 def _choose_reading(

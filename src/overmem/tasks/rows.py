@@ -57,7 +57,7 @@ def read_row(row: Row, default_id: str, where: str, *, reader: Reader) -> Exampl
         refuse_unread(row, sorted(TOOLS & row.keys()), where, reader.required[0], reader.required[-1])
     if reader.required != WHOLE_TEXT and (not prompt or (isinstance(prompt, str) and not prompt.strip())):
         raise DataError(f"{where} has an empty prompt", expected=f"text or messages from {reader.prompt}")
-    if not completion.strip() and not chat.reply:
+    if not completion.strip() and isinstance(prompt, str):  # of a conversation the end of the turn is trained
         raise DataError(
             f"{where} has an empty completion",
             got=repr(completion),
@@ -101,7 +101,7 @@ def _with_history(content: Content, row: Row, reader: Reader, where: str) -> Con
     if has_own and before[0]["role"] == "system":
         raise DataError(f"{where} has a system message in its prompt and another in a column of its own")
     chat = content.chat
-    if reader.whole and chat.as_written is None:
+    if (reader.whole or reader.required == ("prompt", "completion")) and chat.as_written is None:
         reply = chat.reply or ({"role": "assistant", "content": content.completion},)
         chat = replace(chat, as_written=(*turns, *reply))  # trainers that know messages alone see these
     return Content((*before, *turns), content.completion, chat)

@@ -24,12 +24,14 @@ def read_tokenized(rows: Iterable[tuple[str, Any]], source: str) -> tuple[list[E
     """
     examples: list[Example] = []
     n_rows = n_untrained = 0
+    numbered = True
     mask = "no mask: every token was trained"
     for name, row in rows:
         where = f"{source}, {name}"
         if not is_tokenized(row):
             raise DataError(f"{where} has no `input_ids`", expected="token ids in every row, as in the first")
         mask = mask_name(row) or mask
+        numbered = numbered and row.get("id") is None
         for tokens in sequences(row, where):
             if not any(tokens.trained[1:]):
                 n_untrained += 1
@@ -41,8 +43,11 @@ def read_tokenized(rows: Iterable[tuple[str, Any]], source: str) -> tuple[list[E
     left_out = f"; {n_untrained} without a trained token left out" if n_untrained else ""
     if not examples:
         raise DataError(f"{source} has no rows with a trained token", got=f"{n_rows} rows{left_out}")
-    ids = [example.id for example in examples]
-    if len(set(ids)) < len(ids):
+    if len({example.id for example in examples}) < len(examples):
+        if not numbered:
+            raise DataError(
+                f"{source} has an id twice", expected="unique ids, or none", next_step="drop `id`"
+            )
         examples = [replace(example, id=str(at)) for at, example in enumerate(examples)]
     packed = f" from {n_rows} packed rows" if len(examples) + n_untrained > n_rows else ""
     return examples, f"tokenized: `input_ids`, trained by {mask}; {len(examples)} examples{packed}{left_out}"

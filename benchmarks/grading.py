@@ -2,8 +2,9 @@
 
 The cases stand in `benchmarks/grading/*.jsonl`, one a line: `text`, `reference`, `right` (a person's
 judgement), `kind`, `grader`, `source` (the thread, repository or data set that it comes from, or that it was
-written here), for code `problem` (tests and their setting, as rows of one's own have them). Each set was written before the grader was ever run on it, and then served to mend kinds; the
-errors at first sight stand in docs/grading.md.
+written here), for code `problem` (tests and their setting, as rows of one's own have them). Each set was
+written before the grader was ever run on it, and then served to mend kinds; the errors at first sight stand
+in docs/grading.md.
 
 Two errors are counted for each kind: false right, a wrong answer that counts as right, and false wrong.
 

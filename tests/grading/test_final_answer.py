@@ -23,6 +23,8 @@ from overmem.grading.final_answer import final_answer
         ("**Answer**\n\\[\n\\frac{7}{8}\n\\]", "\\frac{7}{8}"),
         ("#### Step 3: Add 5 and 6\nWe get 11.", "11"),
         ("#### Answer\n42", "42"),
+        ("So the sum is **42**. (The first three terms already give $8+\\frac83$.)", "42"),
+        ("The answer is 42.\n\nQ: What is 2 + 3?\nA: The answer is 5.", "42"),
         ("<answer>The answer is 42 apples.</answer>", "42"),
         ("[ANSWER] 42 [/ANSWER]", "42"),
         ("She pays $5 for apples and $7 for pears, so she pays $12.", "$12"),

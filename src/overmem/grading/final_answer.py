@@ -14,7 +14,7 @@ from overmem.grading.answers import last_boxed, last_boxes, last_number, plain_n
 from overmem.grading.mathematics.names import is_name
 from overmem.grading.mathematics.numbers import NUMBER_WORDS
 from overmem.grading.mathematics.units import is_unit
-from overmem.grading.stated import after_marker_lines, stated_pieces, tagged, without_runs
+from overmem.grading.stated import after_marker_lines, first_problem, stated_pieces, tagged, without_runs
 
 MAX_TAIL_CHARS = 4000
 """Of a text without marks, so much of its end is searched."""
@@ -50,6 +50,8 @@ _REMARK = re.compile(
     r"|(?<=\d) \([-\d\s+*/=×.]+\)"
 )
 """A remark in brackets, no part of an answer."""
+_ASIDE = re.compile(r"(?<=[.!?*$\n]\s)\((?=[A-Z][a-z]+\s)[^()]*(?:\([^()]*\)[^()]*)*\)")
+"""A sentence in brackets."""
 _LATER_CLAUSE = re.compile(
     r"\b(?:so|thus|hence|therefore|which (?:is|gives|makes|means))\b[^$]*\d[^$]*\Z", re.IGNORECASE
 )
@@ -82,6 +84,7 @@ _EXPRESSION = re.compile(r"[(\[{^√π=<>:]|\\|\d,\s+(?:and\s+)?[-\u2212\d]|\d\s
 
 def final_answer(text: str) -> str | None:
     """What a text gives as its final answer, as it was written; None where it gives none."""
+    text = first_problem(text)
     boxes = last_boxes(text)
     if boxes:
         return _from_boxes(boxes)
@@ -174,6 +177,8 @@ def _concluded(text: str) -> str | None:
     sentences that look back (checks, steps) count last.
     """
     tail = without_runs(text[-MAX_TAIL_CHARS:])
+    said = _ASIDE.sub(" ", tail)
+    tail = said if last_number(said) else tail
     sentences = [sentence for sentence in _sentences(tail) if sentence.strip()]
     has_math = any(_is_value(span) for span in _spans(tail))
     number: str | None = None

@@ -124,3 +124,10 @@ def test_a_session_of_the_interpreter_is_read_without_its_prompts():
 
 def test_code_within_a_sentence_counts_where_there_is_no_other():
     assert find_code("Use `add = lambda a, b: a + b` here.", {"add"}) == "add = lambda a, b: a + b"
+
+
+def test_a_closing_mark_ends_code_that_the_prompt_opened():
+    assert find_code(f"{FUNCTION}[DONE]\nAnother task\n", {"add"}) == FUNCTION
+    assert find_code(
+        f'<pre><code class="language-python">{FUNCTION}</code></pre>', {"add"}
+    ) == FUNCTION.strip("\n")

@@ -21,9 +21,11 @@ _PYTHON = re.compile(r"(?:py(?:thon)?(?:3(?:\.\d+)?)?|ipython|pycon)?", re.IGNOR
 """Names of the language after a fence."""
 _WRAPPED = re.compile(
     r"\[BEGIN\](?P<begin>.*?)(?:\[DONE\]|\[END\]|\Z)|\[(?P<name>PYTHON|CODE|ANSWER)\](?P<square>.*?)(?:\[/(?P=name)\]|\Z)"
-    r"|<(?P<tag>answer|code|python|solution)>(?P<angle>.*?)(?:</(?P=tag)>|\Z)",
+    r"|<(?P<tag>answer|code|python|solution)(?:[ \t][^<>\n]*)?>(?P<angle>.*?)(?:</(?P=tag)>|\Z)",
     re.DOTALL | re.IGNORECASE,
 )
+_ENDED = re.compile(r"^[ \t]*\[(?:DONE|END|/PYTHON|/CODE|/ANSWER)\]", re.MULTILINE)
+"""The end of code that the prompt began."""
 _CODE = re.compile(r"^(?:[ \t]+\S|@\w|(?:async def|class|def|from|import)\b)", re.MULTILINE)
 """A line of code rather than prose: indented, or beginning as a definition or an import does."""
 _BEGINS_CODE = re.compile(
@@ -80,6 +82,9 @@ def find_code(text: str, names: Set[str] = frozenset()) -> str:
 
 def _unwrapped(text: str, names: Set[str]) -> str:
     """What tags hold, the last that defines what is called; all of the text where they hold nothing."""
+    ended = _ENDED.search(text)
+    if ended is not None and not _WRAPPED.search(text[: ended.start()]):
+        return text[: ended.start()]
     held = [
         match["begin"] or match["square"] or match["angle"] or ""
         for match in _WRAPPED.finditer(text)

@@ -54,6 +54,7 @@ _NEXT_PROBLEM = re.compile(
     r"|问题|题目|pregunta)\s?[:：]",
     re.IGNORECASE | re.MULTILINE,
 )
+_BLANK_LINE = re.compile(r"\n[ \t]*\n")
 _ANSWER_ALONE = re.compile(
     r"\W*(?:[A-J]|yes|no|true|false|\d[\d.,/]*)(?:\W*|[.:)] [^\n]{1,80})", re.IGNORECASE
 )
@@ -68,7 +69,7 @@ def first_problem(text: str) -> str:
     lines before is left out.
     """
     start = 0
-    for asked in _NEXT_PROBLEM.finditer(text):
+    for asked in _NEXT_PROBLEM.finditer(text) if _BLANK_LINE.search(text) else ():
         before = text[start : asked.start()].rstrip()
         end = start + len(before)
         if not before.strip():
@@ -83,8 +84,8 @@ def first_problem(text: str) -> str:
 
 
 def _has_answer(text: str) -> bool:
-    alone = _ANSWER_ALONE.fullmatch(text) is not None
-    return alone or "boxed{" in text or bool(after_marker_lines(text) or stated_pieces(text))
+    alone = _ANSWER_ALONE.fullmatch(text) or re.match(r"\(?[A-J][).]?[ \t]*\n", text)
+    return alone is not None or "boxed{" in text or bool(after_marker_lines(text) or stated_pieces(text))
 
 
 def without_runs(text: str) -> str:

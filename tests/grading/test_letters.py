@@ -21,6 +21,7 @@ from overmem.records import Example
         ("选项A符合题意。", "A"),
         ("Eliminating A, B and D, we are left with C.", "C"),
         ("Only answer D is not wrong.", "D"),
+        ("None of A, C or D follow from the text. B does.", "B"),
         ("A and B are both plausible, but the last sentence makes B the better choice.", "B"),
         ("La bonne réponse est la réponse D. La réponse A serait correcte pour un gaz.", "D"),
         ("Answer C is right. I think answer A is wrong.", "C"),

@@ -58,6 +58,20 @@ _RESULT = re.compile(
 )
 """A computation with its result, and words that go on with the sentence."""
 _SAID_LAST = re.compile(r"\b(?:is|are|equals?|be|becomes|gives|at|was|get|have|find|obtain)\s+")
+_IS = re.compile(
+    r"\b(?:is|equals|be)(?:\s+(?:therefore|thus|then|hence|simply|just|now))?[\s:$]*(?:\\[(\[])?\s*\Z"
+)
+_EQUATION = re.compile(
+    r"equation|line\b|plane\b|circle|curve|ellipse|parabola|hyperbola|graph|relation|formula|function|locus"
+    r"|condition|form\b|constraint",
+    re.IGNORECASE,
+)
+"""What an equation itself may be."""
+_EXPLAINED = re.compile(
+    r"(?P<answer>[^\n]{1,80})\n\s{0,4}[*_#]{0,4}\s{0,2}(?:explanation|reason(?:ing)?|justification|because|why|here's)\b",
+    re.IGNORECASE,
+)
+"""An answer that stands first, and then its explanation."""
 _CLAUSE_END = re.compile(
     r"(?<=[^\d\s][.!?。])\s+|(?<=\d[.!?])\s+(?=[A-Z])"
     r"|\s+(?:because|since|as|which|where|when|after|dollars? and)\b|,\s+(?:so|but)\s"
@@ -153,6 +167,8 @@ def _first_number(text: str) -> str | None:
 def _alone(text: str) -> str | None:
     """All of a text that is nothing but an answer: one short line without prose, no plain arithmetic."""
     text = text.strip()
+    explained = _EXPLAINED.match(text)
+    text = explained["answer"].strip() if explained else text
     if not text or "\n" in text or len(text) > MAX_ALONE_CHARS:
         return None
     steps = _STEPS.fullmatch(text)
@@ -181,7 +197,8 @@ def _concluded(text: str) -> str | None:
         sentence = said if last_number(said) else sentence
         if spans := [span for span in find_spans(sentence) if is_value(span)]:
             later = _LATER_CLAUSE.search(sentence[sentence.rfind(spans[-1]) + len(spans[-1]) :])
-            return (last_number(later[0]) if later else None) or joined_spans(sentence) or spans[-1]
+            said = last_number(later[0]) if later else None
+            return said or joined_spans(sentence) or _result(sentence, spans[-1])
         result = _RESULT.search(sentence)
         said = result["said"] if result else sentence
         if found := _expression_at_the_end(said) or _with_unit(last_number(said), sentence):
@@ -189,6 +206,13 @@ def _concluded(text: str) -> str | None:
             if _CONCLUDES.search(sentence) or not has_math:
                 return number
     return number or last_number(tail)
+
+
+def _result(sentence: str, span: str) -> str:
+    """The last side of an equation that a sentence calls what is asked: `The largest is $x + 1 = 25$`."""
+    before, value = sentence[: sentence.rfind(span)], span.rpartition("=")[2].strip()
+    called = _IS.search(before) and not _EQUATION.search(before)
+    return value if called and re.search(r"\d", value) and not re.search(r"[A-Za-z]", value) else span
 
 
 def _with_unit(number: str | None, sentence: str) -> str | None:

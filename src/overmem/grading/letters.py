@@ -55,7 +55,7 @@ _CALLED_RIGHT = re.compile(
     r"|exacte|richtig)\b|是?正确|是?正確|是对的|符合题意)"
 )
 _MADE_RIGHT = re.compile(
-    r"\bleft\s+with\s+(?:only\s+)?(?i:option\s+|choice\s+|answer\s+)?\(?([A-J])\b"
+    r"(?<=[.;,]\s)([A-J])\s+(?:does|is)\s*[.!]?\s*\Z|\bleft\s+with\s+(?:only\s+)?(?i:option\s+|choice\s+|answer\s+)?\(?([A-J])\b"
     r"|\b(?:makes?|making|leaves?|leaving)\s+(?i:option\s+|choice\s+)?\(?([A-J])\)?\s+(?:as\s+)?the\s+(?:\w+\s+)?"
     r"(?:only|better|best|correct|right|likel(?:y|iest))\b"
 )
@@ -161,7 +161,7 @@ def _stated_letter(text: str) -> str | None:
     for said in _CALLED_RIGHT.finditer(text):
         if not _NEGATED.search(said[0]):
             found.append((said.start(), (said[1] or said[2]).upper()))
-    found += [(said.start(), said[1] or said[2]) for said in _MADE_RIGHT.finditer(text)]
+    found += [(said.start(), said[1] or said[2] or said[3]) for said in _MADE_RIGHT.finditer(text)]
     return max(found)[1] if found else None
 
 

@@ -19,6 +19,7 @@ from overmem.grading.mathematics.structure import read_structure
 SAME = [
     ("2\\text{ hours and }30\\text{ minutes}", "150\\text{ minutes}"),
     ("13", "a+b = 5 + 8 = 13"),
+    ("60", "f(f(2)) = f(4) = 60"),
     ("25", "twenty-five"),
     ("120000", "₹1,20,000"),
     ("300,20,10", "10,20,300"),

@@ -213,7 +213,7 @@ def _same_as_named(gold: Structure, answer: Structure, depth: int) -> bool:
     equation, other = (gold, answer) if gold.kind == "equation" else (answer, gold)
     name, value = equation.parts
     sides = split(equation.text, "=")
-    computed = len(sides) > 2 and not any(map(has_letters, sides[1:]))  # `a + b = 5 + 8 = 13`
+    computed = len(sides) > 2 and not has_letters(value)  # `a + b = 5 + 8 = 13`
     if not is_name(name) and (equation is gold or has_letters(name)) and not computed:
         return False
     return _same(value, other.text, depth - 1) if equation is gold else _same(other.text, value, depth - 1)

@@ -197,8 +197,8 @@ def _concluded(text: str) -> str | None:
         sentence = said if last_number(said) else sentence
         if spans := [span for span in find_spans(sentence) if is_value(span)]:
             later = _LATER_CLAUSE.search(sentence[sentence.rfind(spans[-1]) + len(spans[-1]) :])
-            said = last_number(later[0]) if later else None
-            return said or joined_spans(sentence) or _result(sentence, spans[-1])
+            added = last_number(later[0]) if later else None
+            return added or joined_spans(sentence) or _result(sentence, spans[-1])
         result = _RESULT.search(sentence)
         said = result["said"] if result else sentence
         if found := _expression_at_the_end(said) or _with_unit(last_number(said), sentence):

@@ -2,8 +2,9 @@
 
 The cases stand in `benchmarks/grading/*.jsonl`, one a line: `text`, `reference`, `right` (a person's
 judgement), `kind`, `grader`, `source` (the thread, repository or data set that it comes from, or that it was
-written here). Each set was written before the grader was ever run on it, and then served to mend kinds; the
-errors at first sight stand in docs/grading.md.
+written here), for code `problem` (tests and their setting, as rows of one's own have them). Each set was
+written before the grader was ever run on it, and then served to mend kinds; the errors at first sight stand
+in docs/grading.md.
 
 Two errors are counted for each kind: false right, a wrong answer that counts as right, and false wrong.
 
@@ -29,6 +30,7 @@ from pathlib import Path
 
 from overmem.grading.answers import last_boxed
 from overmem.grading.grade import grade
+from overmem.records import Example
 
 ROOT = Path(__file__).parents[1]
 CASES = ROOT / "benchmarks" / "grading"
@@ -39,8 +41,9 @@ from overmem.records import Example
 for line in sys.stdin:
     case = json.loads(line)
     name = "exact" if case["grader"] == "mixed" else case["grader"]
+    problem = Example("1", "", "", case["reference"], case.get("problem", {}))
     try:
-        right = grade(name, case["text"], Example("1", "", "", case["reference"])).correct
+        right = grade(name, case["text"], problem, allow_code_execution=True).correct
     except Exception:
         right = False
     print(int(right))
@@ -49,7 +52,8 @@ for line in sys.stdin:
 
 
 def overmem(case):
-    return grade(case["text"], case["reference"], case["grader"]).correct
+    problem = Example("1", "", "", case["reference"], case.get("problem", {}))
+    return grade(case["text"], problem, case["grader"], allow_code_execution=True).correct
 
 
 @cache
@@ -136,7 +140,7 @@ def mmlu_pro(case):
 
 
 CONTENDERS = {
-    "overmem": (overmem, ("math", "choice", "exact", "mixed")),
+    "overmem": (overmem, ("math", "choice", "exact", "mixed", "regex", "code")),
     "math-verify": (by_math_verify, ("math", "choice")),
     "last box or number": (last_box_or_number, ("math",)),
     "gsm8k strict": (gsm8k_strict, ("math",)),
@@ -218,15 +222,16 @@ def main():
     )
     parser.add_argument("--before", help="a commit of this repository whose grader is compared too")
     parser.add_argument("--speed", help="GSM8K's rows; measure texts a second instead")
+    parser.add_argument("--set", default="*", help="one set of cases alone, by its file's name")
     parser.add_argument("--errors", action="store_true", help="list the cases that overmem gets wrong")
     options = parser.parse_args()
     if options.speed:
         measure_speed(options.speed)
         return
-    for file in sorted(CASES.glob("*.jsonl")):
+    for file in sorted(CASES.glob(f"{options.set}.jsonl")):
         cases = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
         verdicts = {
-            name: [judge(case) if case["grader"] in claims else None for case in cases]
+            name: [judge(case) if case["grader"].partition(":")[0] in claims else None for case in cases]
             for name, (judge, claims) in CONTENDERS.items()
         }
         if options.before:

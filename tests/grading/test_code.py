@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from overmem.errors import DataError, GradeError
+from overmem.grading.code import continuing
 from overmem.grading.grade import grade, grading_key
 from overmem.perturbations import VARIANTS, perturb
 from overmem.records import Example
@@ -93,3 +94,27 @@ def test_answers_that_are_run(text, prefix, correct):
     assert (
         grade(text, Example("x", "q", "c", meta=meta), "code", allow_code_execution=True).correct is correct
     )
+
+
+HEAD = 'def first_even(numbers):\n    """The first even number."""\n'
+
+
+@pytest.mark.parametrize(
+    ("code", "continued"),
+    [
+        (
+            "for n in numbers:\n    if n:\n        return n",
+            "    for n in numbers:\n        if n:\n            return n",
+        ),
+        ("for n in numbers:\n        return n", "    for n in numbers:\n        return n"),
+        ("x = 1\n    return x", "    x = 1\n    return x"),
+        ("    return 1\n", "    return 1\n"),
+        (
+            "LIMIT = 3\ndef first_even(numbers):\n    return 2",
+            "LIMIT = 3\ndef first_even(numbers):\n    return 2",
+        ),
+    ],
+)
+def test_a_body_that_lost_its_indentation_goes_on_with_the_prompt(code, continued):
+    assert continuing(code, HEAD, "first_even") == continued
+    assert continuing(code, "", "first_even") == code

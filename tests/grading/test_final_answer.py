@@ -1,4 +1,7 @@
-"""The last answer wins, not the last digits."""
+"""The last answer wins, not the last digits.
+
+Covers: overmem.grading.spans
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,19 @@ from overmem.grading.final_answer import final_answer
         ("**Answer**\n\\[\n\\frac{7}{8}\n\\]", "\\frac{7}{8}"),
         ("#### Step 3: Add 5 and 6\nWe get 11.", "11"),
         ("#### Answer\n42", "42"),
+        ("Their sum is $3x = 72$. The largest is therefore $x + 1 = 25$.", "25"),
+        ("The equation of the line is $2x + 3y = 6$.", "2x + 3y = 6"),
+        ("42.\n\nExplanation: 6 rows of 7; with 8 rows there would be 56.", "42."),
+        ("After 3 days he has 42 marbles, having lost 5.", "42"),
+        ("The speed is **42 km/h**.\n\n*Note: 42 km/h is about 26.1 mph.*", "42 km/h"),
+        ("The answer is therefore forty-two.", "forty-two"),
+        ("So, the answer is 42! Let me know if you have questions.", "42"),
+        ("The number of orders is $5!$.", "5!"),
+        ("Die Summe beträgt 12'500 Franken.", "12'500"),
+        ("La réponse est donc 0,125.", "0,125"),
+        ("The total cost is ₹1,20,000.", "₹1,20,000"),
+        ("So the sum is **42**. (The first three terms already give $8+\\frac83$.)", "42"),
+        ("The answer is 42.\n\nQ: What is 2 + 3?\nA: The answer is 5.", "42"),
         ("<answer>The answer is 42 apples.</answer>", "42"),
         ("[ANSWER] 42 [/ANSWER]", "42"),
         ("She pays $5 for apples and $7 for pears, so she pays $12.", "$12"),

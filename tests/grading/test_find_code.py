@@ -101,3 +101,33 @@ def test_code_is_found_in_what_surrounds_it(text, code):
 @given(st.text(st.sampled_from("`~ \n[BEGIN]</answer>defpython=():x"), max_size=80))
 def test_no_text_breaks_it(text):
     assert isinstance(find_code(text, {"f"}), str)
+
+
+def test_of_several_tagged_programs_the_one_that_is_called_counts():
+    other = FUNCTION.replace("add", "sub")
+    assert (
+        find_code(f"[BEGIN]\n{FUNCTION}[DONE]\nNow:\n[BEGIN]\n{other}[DONE]", {"add"}).strip()
+        == FUNCTION.strip()
+    )
+
+
+def test_a_fence_within_a_docstring_closes_nothing():
+    example = "        ```\n        add(1, 2)\n        ```\n"
+    code = f'def add(a, b):\n    """Add.\n\n{example}    """\n    return a + b\n'
+    assert find_code(f"```python\n{code}```", {"add"}) == code
+
+
+def test_a_session_of_the_interpreter_is_read_without_its_prompts():
+    session = ">>> def add(a, b):\n...     return a + b\n...\n>>> add(2, 3)\n5\n"
+    assert find_code(f"```python\n{session}```", {"add"}) == "def add(a, b):\n    return a + b\nadd(2, 3)"
+
+
+def test_code_within_a_sentence_counts_where_there_is_no_other():
+    assert find_code("Use `add = lambda a, b: a + b` here.", {"add"}) == "add = lambda a, b: a + b"
+
+
+def test_a_closing_mark_ends_code_that_the_prompt_opened():
+    assert find_code(f"{FUNCTION}[DONE]\nAnother task\n", {"add"}) == FUNCTION
+    assert find_code(
+        f'<pre><code class="language-python">{FUNCTION}</code></pre>', {"add"}
+    ) == FUNCTION.strip("\n")

@@ -73,3 +73,29 @@ def test_a_prompt_that_opens_reasoning_leaves_a_cut_answer_unfinished():
     assert grade("2 and 3 is 5", chat, asked=asked) == Grade(None, False, unfinished=True)
     assert grade("2 and 3 is 4</think>5", chat, asked=asked).correct
     assert grade("2 and 3 is 5", chat).correct
+
+
+@pytest.mark.parametrize(
+    "leaked",
+    [
+        "<|im_end|>\n<|im_start|>user\nAnd 15?<|im_end|>\n<|im_start|>assistant\nIt is 30.<|im_end|>",
+        "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nAnd 15?",
+        "<end_of_turn>\n<start_of_turn>user\nAnd 15?",
+        "<|endoftext|>Rome was founded in 753.",
+    ],
+)
+def test_what_follows_the_end_of_its_turn_is_no_answer(leaked):
+    assert split_reasoning(f"It is 12.{leaked}").answer.strip() == "It is 12."
+
+
+def test_a_turn_that_begins_a_text_or_is_spoken_of_ends_nothing():
+    assert "12" in split_reasoning("<|im_start|>assistant\nIt is 12.").answer
+    assert "12" in split_reasoning('The mark "<|im_start|>user" opens it. It is 12.').answer
+
+
+def test_the_turns_think_and_answer():
+    assert (
+        split_reasoning("<|im_start|>think\nmaybe 3\n<|im_start|>answer\nIt is 4.").answer.strip()
+        == "It is 4."
+    )
+    assert split_reasoning("<|im_start|>think\nmaybe 3").unfinished

@@ -20,17 +20,22 @@ MAX_BOXES = 50
 """Boxes looked at from the end of a text, so that a model stuck on opening them costs no time."""
 
 _DIGITS = r"(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9,])|[0-9]+)"
-_PLAIN = re.compile(rf"(?:[-+\u2212]\s?)?[$€£]?\s?[-\u2212]?(?:{_DIGITS}(?:\.[0-9]*)?|\.[0-9]+)")
+_RUPEES = r"(?:₹|Rs\.?)\s?[1-9][0-9]?(?:,[0-9]{2})*,[0-9]{3}(?![0-9,])"
+_PLAIN = re.compile(
+    rf"{_RUPEES}(?:\.[0-9]*)?|(?:[-+\u2212]\s?)?[$€£]?\s?[-\u2212]?(?:{_DIGITS}(?:\.[0-9]*)?|\.[0-9]+)"
+)
 _RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
 _IN_PROSE = re.compile(
-    rf"(?:(?<![\w)\]}}])[-\u2212])?[$€£]?(?<![A-Za-z_])(?:"
+    rf"(?=[-\u2212$€£₹R.0-9])(?:{_RUPEES}|(?:(?<![\w)\]}}])[-\u2212])?[$€£]?(?<![A-Za-z_])(?:"
     r"(?<![0-9])[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+(?![0-9])"  # 1.234,5
+    r"|(?<![0-9.,'])[1-9][0-9]{0,2}(?:['\u2019][0-9]{3})+(?![0-9])"  # 12'500
+    r"|(?<![0-9.,])0,[0-9]+(?![0-9,]|\.[0-9])"  # 0,125
     r"|(?<![0-9.,])[1-9][0-9]{0,2}(?:[ \u00a0\u202f][0-9]{3})+(?![0-9]|[.,][0-9])"  # 1 000 000
     r"|(?<![0-9.,/])[0-9]+ [0-9]+/[0-9]+(?![0-9])"  # 2 1/2
     r"|(?<![0-9.,])[0-9]+,[0-9]{1,2}(?![0-9,]|\.[0-9])"  # 2,74
     rf"|{_DIGITS}(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+|/[0-9]+)?|(?<![0-9])\.[0-9]+)"
     r"(?:\s(?:hundred|thousand|million|billion|trillion|dozen)\b)?"
-    rf"(?:\s?[×x·*]\s?10(?:\^\{{?-?[0-9]+\}}?|[{_RAISED}]+)|[√π½¼¾][0-9]*)?(?:\s?\\?%)?"
+    rf"(?:\s?[×x·*]\s?10(?:\^\{{?-?[0-9]+\}}?|[{_RAISED}]+)|[√π½¼¾][0-9]*)?(?:\s?\\?%)?)"
 )
 _QUANTITY = re.compile(
     r"(?P<number>\S*[0-9]\S*?)"
@@ -67,7 +72,7 @@ def plain_number(text: str) -> Decimal | None:
     text = text.strip()
     if len(text) > MAX_PLAIN_CHARS or not _PLAIN.fullmatch(text):
         return None
-    digits = re.sub(r"[^0-9.]", "", text)
+    digits = re.sub(r"[^0-9.]", "", text.replace("Rs.", ""))
     signs = sum(text.count(sign) for sign in "-\u2212")
     return Decimal(digits) if signs % 2 == 0 else -Decimal(digits)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import textwrap
 
 from overmem.errors import DataError, GradeError
 from overmem.grading.find_code import find_code
@@ -20,6 +21,8 @@ from overmem.records import Example
 
 FIELDS = ("tests", "entry_point", "prefix", "setup")
 """Of an example's `meta`."""
+_STANDS_ALONE = re.compile(r"\s|\Z|#|@|(?:async def|def|class|import|from)\b")
+"""A line that is indented, or that begins a program of its own."""
 _CALLED = re.compile(r"\b([A-Za-z_]\w*)\(")
 
 
@@ -37,7 +40,30 @@ def judge_code(text: str, example: Example) -> Outcome:
     check_code_example(example)
     tests, entry_point, prefix, setup = _fields(example)
     names = {entry_point} if entry_point else set(_CALLED.findall(tests))
-    return run_code(find_code(text, names), tests, entry_point=entry_point, prefix=prefix, setup=setup)
+    code = continuing(find_code(text, names), prefix, entry_point)
+    return run_code(code, tests, entry_point=entry_point, prefix=prefix, setup=setup)
+
+
+def continuing(code: str, prefix: str, entry_point: str) -> str:
+    """Code that goes on with a prompt, with the indentation of a body that it or its first line lost.
+
+    Args:
+        code: what the model wrote.
+        prefix: start of the program in the prompt, or empty.
+        entry_point: name of the function that is tested, or empty; code that defines it stands alone.
+    """
+    lines = code.strip("\n").split("\n")
+    started = [line for line in prefix.split("\n") if line.strip()]
+    in_body = started and (started[-1][0] in " \t" or started[-1].rstrip().endswith(":"))
+    defined = rf"^(?:(?:async )?def +{re.escape(entry_point)}\b|{re.escape(entry_point)} *=)"
+    defines = entry_point and re.search(defined, code, re.MULTILINE)
+    if not in_body or defines or _STANDS_ALONE.match(lines[0]):
+        return code
+    second = next((line for line in lines[1:] if line.strip()), "")
+    deep = 8 if lines[0].rstrip().endswith(":") else 4
+    if len(second.expandtabs(4)) - len(second.expandtabs(4).lstrip()) >= deep:
+        return "\n".join([f"    {lines[0]}", *lines[1:]])
+    return textwrap.indent("\n".join(lines), "    ")
 
 
 def tests_key(example: Example) -> str:

@@ -10,7 +10,7 @@ import re
 import unicodedata
 
 from overmem.grading.answers import last_boxed
-from overmem.grading.stated import after_marker_lines, stated_pieces, tagged
+from overmem.grading.stated import after_marker_lines, first_problem, stated_pieces, tagged
 
 MAX_SHORT_WORDS = 8
 """References up to so many words are looked for behind "the answer is"; longer ones are whole texts."""
@@ -34,6 +34,7 @@ def find_exact(text: str, gold: str) -> str | None:
     In order: a box, a tag, `####`; for short references "the answer is", a leading yes or no where the
     reference is one of them, the last emphasised words where they are the reference; else all of the text.
     """
+    text = first_problem(text)
     marked = [last_boxed(text), tagged(text), *after_marker_lines(text)]
     for piece in marked:
         if piece is not None:

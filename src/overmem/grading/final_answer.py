@@ -8,30 +8,27 @@ writes after its answer ("let me double-check, 2 steps") is no answer.
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 
 from overmem.grading.answers import last_boxed, last_boxes, last_number, plain_number
 from overmem.grading.mathematics.names import is_name
 from overmem.grading.mathematics.numbers import NUMBER_WORDS
 from overmem.grading.mathematics.units import is_unit
-from overmem.grading.stated import after_marker_lines, stated_pieces, tagged, without_runs
+from overmem.grading.spans import (
+    MATH,
+    content_of,
+    find_spans,
+    has_words,
+    is_value,
+    joined_spans,
+    prose_words,
+)
+from overmem.grading.stated import after_marker_lines, first_problem, stated_pieces, tagged, without_runs
 
 MAX_TAIL_CHARS = 4000
 """Of a text without marks, so much of its end is searched."""
-MAX_SPAN_CHARS = 300
-"""Of one piece of mathematics in a text."""
 MAX_ALONE_CHARS = 80
 """Of a text that is nothing but its answer."""
 
-_MATH = re.compile(
-    r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|(?<![\\$0-9])\$([^$\n]+?)(?<!\\)\$(?!\d)", re.DOTALL
-)
-_BARE = re.compile(
-    r"(?:(?<=\s)|\A)[^\s$]{0,40}\\(?:[dtc]?frac|sqrt|pi|infty|[dt]?binom)(?![A-Za-z])"
-    r"(?:\{[^$\n]{0,80}?\}|\d)*[^\s$]{0,80}(?:\s[-+=]\s[^\s$A-Za-z]{1,40})*"
-)
-"""LaTeX that stands in prose without dollar signs."""
-_BOLD = re.compile(r"\*\*([^*\n]+?)\*\*|__([^_\n]+?)__|<b>([^<\n]+?)</b>")
 _SENTENCE_END = re.compile(r"(?<=[^\d\s.][.!?。])\s+|(?<=\d[.!?。])\s+(?=[^\d\s])|\n+|(?<=[。！])")
 _CONCLUDES = re.compile(
     r"\b(?:so|thus|therefore|hence|total|altogether|answer|in all|finally|conclu\w*|left|result\w*"
@@ -41,15 +38,18 @@ _CONCLUDES = re.compile(
 )
 _LOOKS_BACK = re.compile(
     r"\b(?:let me|let's|let us|double[- ]check\w*|check(?:ing|ed)?|verif\w+|steps?|step-by-step|i used"
-    r"|i hope|hope this|method|approach|confidence|note that|note:|for example|e\.g\.|alternatively|please"
-    r"|feel free|took|using (?:the )?\w+ (?:rule|formula|theorem)|page|equation \(?\d|#\d)\b",
+    r"|i hope|hope this|method|approach|confidence|note that|for example|alternatively|please"
+    r"|feel free|took|using (?:the )?\w+ (?:rule|formula|theorem)|page|equation \(?\d|#\d)\b"
+    r"|\bnote:|\be\.g\.",
     re.IGNORECASE,
 )
 _REMARK = re.compile(
     r"\((?=[^()]*\b(?:since|because|as|check|see|from|by|using|note|i\.e\.)\b)[^()]*\)|\((?=[^()]*[a-z]{3})[^()\d]*\)"
-    r"|(?<=\d) \([-\d\s+*/=×.]+\)"
+    r"|(?<=\d) \([-\d\s+*/=×.]+\)|,\s+having\s[^,.;$]*(?=[.;]|\Z)"
 )
-"""A remark in brackets, no part of an answer."""
+"""A remark, in brackets or of what went before; no part of an answer."""
+_ASIDE = re.compile(r"(?<=[.!?*$\n]\s)\((?=[A-Z][a-z]+\s)[^()]*(?:\([^()]*\)[^()]*)*\)")
+"""A sentence in brackets."""
 _LATER_CLAUSE = re.compile(
     r"\b(?:so|thus|hence|therefore|which (?:is|gives|makes|means))\b[^$]*\d[^$]*\Z", re.IGNORECASE
 )
@@ -58,6 +58,20 @@ _RESULT = re.compile(
 )
 """A computation with its result, and words that go on with the sentence."""
 _SAID_LAST = re.compile(r"\b(?:is|are|equals?|be|becomes|gives|at|was|get|have|find|obtain)\s+")
+_IS = re.compile(
+    r"\b(?:is|equals|be)(?:\s+(?:therefore|thus|then|hence|simply|just|now))?[\s:$]*(?:\\[(\[])?\s*\Z"
+)
+_EQUATION = re.compile(
+    r"equation|line\b|plane\b|circle|curve|ellipse|parabola|hyperbola|graph|relation|formula|function|locus"
+    r"|condition|form\b|constraint",
+    re.IGNORECASE,
+)
+"""What an equation itself may be."""
+_EXPLAINED = re.compile(
+    r"(?P<answer>[^\n]{1,80})\n\s{0,4}[*_#]{0,4}\s{0,2}(?:explanation|reason(?:ing)?|justification|because|why|here's)\b",
+    re.IGNORECASE,
+)
+"""An answer that stands first, and then its explanation."""
 _CLAUSE_END = re.compile(
     r"(?<=[^\d\s][.!?。])\s+|(?<=\d[.!?])\s+(?=[A-Z])"
     r"|\s+(?:because|since|as|which|where|when|after|dollars? and)\b|,\s+(?:so|but)\s"
@@ -67,21 +81,19 @@ _CLAUSE_END = re.compile(
 _PART = re.compile(
     r"\b(?:half|halves|thirds?|quarters?|fourths?|fifths?|hundred|thousand|million)\b", re.IGNORECASE
 )
+_NUMBER_WORD = re.compile(
+    rf"(?<![\w-])(?:{'|'.join(sorted(NUMBER_WORDS, key=len, reverse=True))})(?![\w-])", re.IGNORECASE
+)
+_EXCLAIMED = re.compile(r"(?<=\d)!(?=[\s*]*(?:\Z|[A-Z]))")
+"""After a number in prose: no factorial."""
 _STEPS = re.compile(r"(?P<steps>.*[^,\s=]\s*=[^,=]*),\s*(?P<last>[A-Za-z](?:_\w+)?\s*=[^,=]*)")
 """Equations of which the last is the answer, where the ones before do not name values too."""
-_PROSE = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{3,}(?![A-Za-z]*\})")
-_MATH_WORD = re.compile(
-    r"sqrt|frac|sin|cos|tan|log|exp|and|text|inf|infty|infinity|base|mod|max|min|gcd|lcm", re.IGNORECASE
-)
-_SHORT_WORDS = re.compile(
-    r"\\[A-Za-z]+|(?<![A-Za-z])(?:and|or|base|sqrt|pi|sin|cos|tan|log|ln|inf|infinity)(?![A-Za-z])|(?<=\d)\s?[ap]m\b",
-    re.IGNORECASE,
-)
 _EXPRESSION = re.compile(r"[(\[{^√π=<>:]|\\|\d,\s+(?:and\s+)?[-\u2212\d]|\d\s+and\s+[-\u2212\d]")
 
 
 def final_answer(text: str) -> str | None:
     """What a text gives as its final answer, as it was written; None where it gives none."""
+    text = first_problem(text)
     boxes = last_boxes(text)
     if boxes:
         return _from_boxes(boxes)
@@ -97,7 +109,7 @@ def _from_boxes(boxes: list[str]) -> str:
         return ", ".join(boxes)
     inner = re.fullmatch(r"\\text\{([^{}]*)\}", boxes[0])
     words = inner[1] if inner else boxes[0]
-    return (_stated(words) if len(_words(words)) > 1 else None) or boxes[0]
+    return (_stated(words) if len(prose_words(words)) > 1 else None) or boxes[0]
 
 
 def _from_tag(text: str) -> str | None:
@@ -127,23 +139,20 @@ def _value_in(text: str, *, first: bool = False) -> str | None:
     whole = text.rstrip(".").strip("*").strip()
     if plain_number(whole) is not None:
         return whole
-    if spans := [span for span in _spans(text) if _is_value(span)]:
-        return _together(text) or spans[0 if first else -1]
+    if spans := [span for span in find_spans(text) if is_value(span)]:
+        return joined_spans(text) or spans[0 if first else -1]
+    text = _EXCLAIMED.sub(".", text)
     clause = _CLAUSE_END.split(_REMARK.sub(" ", text))[0].strip().rstrip(".").strip("*").strip()
-    if not clause or _is_value(clause):
+    if not clause or is_value(clause):
         return clause or None
-    if re.match(r"[-(\[{\\$]?\S*\d", clause) and len(_words(clause)) <= 3:
+    if re.match(r"[-(\[{\\$]?\S*\d", clause) and len(prose_words(clause)) <= 3:
         return clause
     if "=" in clause and re.search(r"\d", side := clause.rpartition("=")[2].strip()):
         return _first_number(side)
-    if (
-        (word := re.match(r"[A-Za-z]+", clause))
-        and word[0].lower() in NUMBER_WORDS
-        and not _PART.search(clause)
-    ):
+    if (word := _NUMBER_WORD.match(clause)) and not _PART.search(clause):
         return word[0]
     number = _first_number(clause) if first else last_number(clause)
-    return number or (clause if len(_words(clause)) <= 6 else None)
+    return number or (clause if len(prose_words(clause)) <= 6 else None)
 
 
 def _first_number(text: str) -> str | None:
@@ -158,13 +167,15 @@ def _first_number(text: str) -> str | None:
 def _alone(text: str) -> str | None:
     """All of a text that is nothing but an answer: one short line without prose, no plain arithmetic."""
     text = text.strip()
+    explained = _EXPLAINED.match(text)
+    text = explained["answer"].strip() if explained else text
     if not text or "\n" in text or len(text) > MAX_ALONE_CHARS:
         return None
     steps = _STEPS.fullmatch(text)
     if steps and not all(is_name(part.partition("=")[0].strip()) for part in steps["steps"].split(",")):
         text = steps["last"]
     arithmetic = re.fullmatch(r"[-\d\s.,+*=]+ [-+*=] \S+", text)
-    return text if not arithmetic and _is_value(text) and not _has_words(text) else None
+    return text if not arithmetic and is_value(text) and not has_words(text) else None
 
 
 def _concluded(text: str) -> str | None:
@@ -174,17 +185,20 @@ def _concluded(text: str) -> str | None:
     sentences that look back (checks, steps) count last.
     """
     tail = without_runs(text[-MAX_TAIL_CHARS:])
+    said = _ASIDE.sub(" ", tail) if "(" in tail else tail
+    tail = said if last_number(said) else tail
     sentences = [sentence for sentence in _sentences(tail) if sentence.strip()]
-    has_math = any(_is_value(span) for span in _spans(tail))
+    has_math = any(is_value(span) for span in find_spans(tail))
     number: str | None = None
     for sentence in reversed(sentences):
         if _LOOKS_BACK.search(sentence) and len(sentences) > 1:
             continue
         said = _REMARK.sub(" ", sentence)
         sentence = said if last_number(said) else sentence
-        if spans := [span for span in _spans(sentence) if _is_value(span)]:
+        if spans := [span for span in find_spans(sentence) if is_value(span)]:
             later = _LATER_CLAUSE.search(sentence[sentence.rfind(spans[-1]) + len(spans[-1]) :])
-            return (last_number(later[0]) if later else None) or _together(sentence) or spans[-1]
+            added = last_number(later[0]) if later else None
+            return added or joined_spans(sentence) or _result(sentence, spans[-1])
         result = _RESULT.search(sentence)
         said = result["said"] if result else sentence
         if found := _expression_at_the_end(said) or _with_unit(last_number(said), sentence):
@@ -192,6 +206,13 @@ def _concluded(text: str) -> str | None:
             if _CONCLUDES.search(sentence) or not has_math:
                 return number
     return number or last_number(tail)
+
+
+def _result(sentence: str, span: str) -> str:
+    """The last side of an equation that a sentence calls what is asked: `The largest is $x + 1 = 25$`."""
+    before, value = sentence[: sentence.rfind(span)], span.rpartition("=")[2].strip()
+    called = _IS.search(before) and not _EQUATION.search(before)
+    return value if called and re.search(r"\d", value) and not re.search(r"[A-Za-z]", value) else span
 
 
 def _with_unit(number: str | None, sentence: str) -> str | None:
@@ -207,15 +228,15 @@ def _expression_at_the_end(sentence: str) -> str | None:
     """An expression that a sentence ends with, written without dollar signs: "The point is (2, 3)"."""
     heads = list(_SAID_LAST.finditer(sentence))
     said = sentence[heads[-1].end() :].strip().rstrip(".!").strip() if heads else ""
-    return said if _EXPRESSION.search(said) and _is_value(said) and not _has_words(said) else None
+    return said if _EXPRESSION.search(said) and is_value(said) and not has_words(said) else None
 
 
 def _named_last(text: str) -> str | None:
     """The last mathematics that is but a name, `$E$`, or the last number in words."""
-    spans = [_content(match) for match in _MATH.finditer(text)]
-    if spans and len(spans[-1]) <= MAX_ALONE_CHARS and not _words(spans[-1]):
+    spans = [content_of(match) for match in MATH.finditer(text)]
+    if spans and len(spans[-1]) <= MAX_ALONE_CHARS and not prose_words(spans[-1]):
         return spans[-1]
-    words = [w for w in re.findall(r"[A-Za-z]+", text[-MAX_TAIL_CHARS:]) if w.lower() in NUMBER_WORDS]
+    words = _NUMBER_WORD.findall(text[-MAX_TAIL_CHARS:])
     return words[-1] if words else None
 
 
@@ -224,58 +245,10 @@ def _sentences(text: str) -> list[str]:
     kept: list[str] = []
 
     def keep(match: re.Match[str]) -> str:
-        if not _is_value(_content(match)):
+        if not is_value(content_of(match)):
             return match[0]
         kept.append(match[0])
         return f"\x00{len(kept) - 1}\x00"
 
-    pieces = _SENTENCE_END.split(_MATH.sub(keep, text.replace("\x00", "")))
+    pieces = _SENTENCE_END.split(MATH.sub(keep, text.replace("\x00", "")))
     return [re.sub("\x00(\\d+)\x00", lambda place: kept[int(place[1])], piece) for piece in pieces]
-
-
-def _spans(text: str) -> list[str]:
-    """Mathematics and emphasis in a text, in order."""
-    maths = list(_MATH.finditer(text))
-    found = [(match.start(), _content(match)) for match in maths]
-
-    def outside(match: re.Match[str]) -> bool:
-        return not any(math.start() <= match.start() < math.end() for math in maths)
-
-    if "\\" in text:
-        found += [(m.start(), m[0].strip().rstrip(".,;")) for m in _BARE.finditer(text) if outside(m)]
-    for match in filter(outside, _BOLD.finditer(text)):
-        content = _content(match).rstrip(".")
-        if re.search(r"\d", content) and not content.endswith(":"):
-            found.append((match.start(), content if _is_value(content) else last_number(content) or ""))
-    return [content for _, content in sorted(found)]
-
-
-def _together(text: str) -> str | None:
-    """All of several pieces of mathematics that only `and`, `or` and commas part: `$1$ and $-3$`."""
-    found = list(_MATH.finditer(text))
-    between = [text[a.end() : b.start()] for a, b in pairwise(found)]
-    if between and all(re.fullmatch(r"\s*(?:,|;|,?\s*(?:and|or))\s*", piece) for piece in between):
-        return ", ".join(_content(match) for match in found)
-    return None
-
-
-def _content(match: re.Match[str]) -> str:
-    return next(group for group in match.groups() if group is not None).strip()
-
-
-def _is_value(text: str) -> bool:
-    """Whether a piece of mathematics may be an answer: no prose between dollar signs, no bare name."""
-    if not text or len(text) > MAX_SPAN_CHARS:
-        return False
-    words = _words(re.sub(r"\\(?:text|mbox|mathrm)\{[^{}]*\}", "", text))
-    if any(not _MATH_WORD.fullmatch(word) for word in words):
-        return False
-    return re.search(r"\d|\\(?:frac|sqrt|pi|infty|text|emptyset|mathbb)|[+\-^=]", text) is not None
-
-
-def _has_words(text: str) -> bool:
-    return re.search(r"[^\W\d_]{2}|[\u4e00-\u9fff]", _SHORT_WORDS.sub(" ", text)) is not None
-
-
-def _words(text: str) -> list[str]:
-    return _PROSE.findall(text)

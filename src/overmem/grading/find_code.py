@@ -21,9 +21,11 @@ _PYTHON = re.compile(r"(?:py(?:thon)?(?:3(?:\.\d+)?)?|ipython|pycon)?", re.IGNOR
 """Names of the language after a fence."""
 _WRAPPED = re.compile(
     r"\[BEGIN\](?P<begin>.*?)(?:\[DONE\]|\[END\]|\Z)|\[(?P<name>PYTHON|CODE|ANSWER)\](?P<square>.*?)(?:\[/(?P=name)\]|\Z)"
-    r"|<(?P<tag>answer|code|python|solution)>(?P<angle>.*?)(?:</(?P=tag)>|\Z)",
+    r"|<(?P<tag>answer|code|python|solution)(?:[ \t][^<>\n]*)?>(?P<angle>.*?)(?:</(?P=tag)>|\Z)",
     re.DOTALL | re.IGNORECASE,
 )
+_ENDED = re.compile(r"^[ \t]*\[(?:DONE|END|/PYTHON|/CODE|/ANSWER)\]", re.MULTILINE)
+"""The end of code that the prompt began."""
 _CODE = re.compile(r"^(?:[ \t]+\S|@\w|(?:async def|class|def|from|import)\b)", re.MULTILINE)
 """A line of code rather than prose: indented, or beginning as a definition or an import does."""
 _BEGINS_CODE = re.compile(
@@ -46,6 +48,8 @@ _IMPORTED = re.compile(r"^from[ \t]+[\w.]+[ \t]+import[ \t]+\(?([^\n()]+)", re.M
 _FUNCTION = re.compile(
     r"^(?:async def|def|class)[ \t]+(\w+)|^([A-Za-z_]\w*)[ \t]*=[ \t]*lambda\b", re.MULTILINE
 )
+_SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+"""Code within a sentence."""
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -68,7 +72,7 @@ def find_code(text: str, names: Set[str] = frozenset()) -> str:
         text: what the model wrote, without its reasoning.
         names: of what the tests call.
     """
-    text = _unwrapped(text.replace("\r\n", "\n"))
+    text = _unwrapped(text.replace("\r\n", "\n"), names)
     blocks, whole = _fenced_blocks(text)
     if whole is not None:
         return whole
@@ -76,14 +80,18 @@ def find_code(text: str, names: Set[str] = frozenset()) -> str:
     return _needed(found, names) if found else _without_prose(text)
 
 
-def _unwrapped(text: str) -> str:
-    """What tags hold, where they hold something; all of the text where there are none."""
+def _unwrapped(text: str, names: Set[str]) -> str:
+    """What tags hold, the last that defines what is called; all of the text where they hold nothing."""
+    ended = _ENDED.search(text)
+    if ended is not None and not _WRAPPED.search(text[: ended.start()]):
+        return text[: ended.start()]
     held = [
         match["begin"] or match["square"] or match["angle"] or ""
         for match in _WRAPPED.finditer(text)
         if not text[: match.start()].count("```") % 2
     ]
     filled = [content.strip("\n") for content in held if content.strip()]
+    filled = [content for content in filled if _functions(content) & names] or filled
     return (
         filled[-1]
         if filled and (_CODE.search(filled[-1]) or "```" in filled[-1] or "=" in filled[-1])
@@ -98,7 +106,7 @@ def _fenced_blocks(text: str) -> tuple[list[_Block], str | None]:
     for fence in _FENCE.finditer(text):
         if opened is None:
             opened = fence
-        elif _marks(fence).startswith(_marks(opened)) and not _info(fence):
+        elif _marks(fence).startswith(_marks(opened)) and not _info(fence) and not _is_inside(fence, opened):
             _keep(blocks, opened, text[opened.end() + 1 : fence.start()])
             opened = None
     if opened is not None:
@@ -108,6 +116,11 @@ def _fenced_blocks(text: str) -> tuple[list[_Block], str | None]:
             return [], _without_prose(before)
         _keep(blocks, opened, after.partition("```")[0])
     return blocks, None
+
+
+def _is_inside(fence: re.Match[str], opened: re.Match[str]) -> bool:
+    """Whether a fence stands so far right that it is code, as in a docstring (CommonMark: four blanks)."""
+    return len(fence["indent"] or "") >= len(opened["indent"] or "") + 4
 
 
 def _marks(fence: re.Match[str]) -> str:
@@ -122,7 +135,15 @@ def _keep(blocks: list[_Block], opened: re.Match[str], code: str) -> None:
     language = _LANGUAGE.match(_info(opened))
     name = language[1] if language else ""
     if _PYTHON.fullmatch(name):
-        blocks.append(_Block(textwrap.dedent(code) if opened["indent"] else code, bool(name)))
+        code = textwrap.dedent(code) if opened["indent"] else code
+        blocks.append(_Block(_without_prompts(code), bool(name)))
+
+
+def _without_prompts(code: str) -> str:
+    """What was typed in a session of the interpreter, whose lines begin with `>>>`; other code as it is."""
+    if not code.lstrip().startswith(">>> "):
+        return code
+    return "\n".join(line[4:] for line in code.split("\n") if re.match(r">>> |\.\.\. ", line))
 
 
 def _needed(blocks: list[str], names: Set[str]) -> str:
@@ -165,5 +186,7 @@ def _without_prose(text: str) -> str:
     first = next((line for line in text.split("\n") if line.strip()), "")
     if _BEGINS_CODE.match(first):
         return text
-    code = _FIRST_CODE.search(text)
-    return text[code.start() :] if code else text
+    if code := _FIRST_CODE.search(text):
+        return text[code.start() :]
+    spans = [span for span in _SPAN.findall(text) if _FIRST_CODE.match(span)]
+    return spans[-1] if spans else text

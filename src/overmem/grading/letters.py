@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from overmem.grading.answers import last_boxed
-from overmem.grading.stated import after_marker_lines, tagged, without_runs
+from overmem.grading.stated import after_marker_lines, first_problem, tagged, without_runs
 
 _WRAP = r"(?:\\boxed\{|\\text(?:bf)?\{|\\mathrm\{|\\mathbf\{|\\\(|\\\[|[(\[*$`_\"'\u2018（【「<{]|\s)*"
 _LETTER_ALONE = re.compile(
@@ -17,6 +17,11 @@ _OPTION_WORD = (
     r"(?:the\s+)?(?:(?:correct|right|best)\s+)?(?:option|choice|answer|letter|statement|opción|option|opzione|alternativa"
     r"|Option|选项|選項|letra|lettre|buchstabe)"
 )
+_DENIED = (
+    r"(?![)）\]*]*\s+(?i:(?:is|est|es|ist)\s+(?:(?!not\b)\w+\s+)?(?:wrong|incorrect|false|fausse?|incorrecte|incorrecta|falsa|falsch)"
+    r"|would|could|might|serait|pourrait|sería|seria|wäre)\b)"
+)
+"""What is said of a letter, where it says that another one is the answer."""
 _SEVERAL = r"(?!\s*(?:[、/&+]\s*[A-J]\b|,\s*[A-J]\s*(?:[.。]|\Z)))"
 """One of several letters is no answer to a question that has one."""
 _LETTER = (
@@ -41,13 +46,18 @@ _STATED = re.compile(
     rf"|\b(?i:option|choice|letter|opción)\b{_OF_WHAT}(?:{_IS}|\s*[:：=])\s*[:：]?\s*"
     rf"|\b(?i:final|(?:correct|right|best)\s+\w+)\s*(?::|(?i:is)\s)\s*(?:(?i:{_OPTION_WORD})\s*)?"
     rf"|\b(?i:choose|chose|pick|picked|select|selected|go\s+with|going\s+with|elijo|choisis|wähle)\s+(?:(?i:{_OPTION_WORD})\s*)?"
-    r"|(?:故选|應選|应选|選擇|选择|所以选|因此选|答选|选|選)(?:项)?\s*[:：]?\s*)"
-    rf"{_WRAP}{_LETTER}{_SEVERAL}"
+    r"|(?:故选|應選|应选|選擇|选择|所以选|因此选|答选|选(?!项)|選(?!項))(?:项)?\s*[:：]?\s*)"
+    rf"{_WRAP}{_LETTER}{_DENIED}{_SEVERAL}"
 )
 _CALLED_RIGHT = re.compile(
-    r"(?:[(\[（]([A-Ja-j])[)\]）](?:[^.;\n]{0,60}?)|(?<![\w'])\**([A-HJ])(?![\w'])\**(?:[:.)]\s*[^.;\n]{0,60}?)?)"
+    r"(?:[(\[（]([A-Ja-j])[)\]）](?:[^.;\n]{0,60}?)|(?<![A-Za-z0-9_'])\**([A-HJ])(?![A-Za-z0-9_'])\**(?:选项|項|项)?(?:[:.)]\s*[^.;\n]{0,60}?)?)"
     r"\s*(?i:\b(?:is|es|est|ist)\b\s+(?:the\s+|la\s+|le\s+)?(?:most\s+|only\s+)?(?:one\s+that\s+is\s+)?(?:correct|right|best|true|answer|correcta|correcte"
-    r"|exacte|richtig)\b|是?正确|是?正確|是对的)"
+    r"|exacte|richtig)\b|是?正确|是?正確|是对的|符合题意)"
+)
+_MADE_RIGHT = re.compile(
+    r"(?<=[.;,]\s)([A-J])\s+(?:does|is)\s*[.!]?\s*\Z|\bleft\s+with\s+(?:only\s+)?(?i:option\s+|choice\s+|answer\s+)?\(?([A-J])\b"
+    r"|\b(?:makes?|making|leaves?|leaving)\s+(?i:option\s+|choice\s+)?\(?([A-J])\)?\s+(?:as\s+)?the\s+(?:\w+\s+)?"
+    r"(?:only|better|best|correct|right|likel(?:y|iest))\b"
 )
 _FIRST = re.compile(r"\s*[*(\[]*(?:([A-Ja-j])[*]*[)\].:、．](?!\w)|([B-HJ])[*]*(?=\s))")
 _DELIMITERS = re.compile(r"\A(?:\\[(\[]|\$\$?)\s*|\s*(?:\\[)\]]|\$\$?)\Z")
@@ -80,7 +90,7 @@ def extract_choice(text: str) -> str | None:
     `B. Paris`), the last letter in brackets. A bare letter inside prose is not an answer, since `A` and `I`
     are words.
     """
-    text = without_runs(text)
+    text = without_runs(first_problem(text))
     for marked in (last_boxed(text), tagged(text), *after_marker_lines(text)):
         if marked is not None and (found := _letter_of_piece(marked)):
             return found
@@ -151,6 +161,7 @@ def _stated_letter(text: str) -> str | None:
     for said in _CALLED_RIGHT.finditer(text):
         if not _NEGATED.search(said[0]):
             found.append((said.start(), (said[1] or said[2]).upper()))
+    found += [(said.start(), said[1] or said[2] or said[3]) for said in _MADE_RIGHT.finditer(text)]
     return max(found)[1] if found else None
 
 

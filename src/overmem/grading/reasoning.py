@@ -12,15 +12,24 @@ from dataclasses import dataclass
 _NAMES = r"think|thinking|thought|thoughts|reasoning|reason|analysis|scratchpad|seed:think|cot"
 _MARK = re.compile(
     rf"(?P<open><(?:{_NAMES})(?:[ \t][^<>\n]*)?>|\[THINK\]|◁think▷|<\|(?:begin_of_thought|START_THINKING"
-    r"|begin_of_thinking|start_of_thought|think)\|>)"
+    r"|begin_of_thinking|start_of_thought|think)\|>|<\|im_start\|>think\b)"
     rf"|(?P<close></(?:{_NAMES})[ \t]*>|\[/THINK\]|◁/think▷|<\|(?:end_of_thought|END_THINKING|end_of_thinking"
     r"|/think)\|>)"
-    r"|(?P<final><\|channel\|>[ \t]*final\b[^<\n]*<\|message\|>|<\|begin_of_solution\|>)"
+    r"|(?P<final><\|channel\|>[ \t]*final\b[^<\n]*<\|message\|>|<\|begin_of_solution\|>"
+    r"|<\|im_start\|>answer\b)"
     r"|(?P<channel><\|channel\|>[ \t]*(?:analysis|commentary)\b[^<\n]*<\|message\|>)",
     re.I,
 )
 """Where reasoning begins and ends, and where an answer begins, in the forms of the common model families."""
-_TAIL = re.compile(r"<\|(?:end_of_solution|return|end|im_end|eot_id|endoftext|END_RESPONSE)\|>|</s>", re.I)
+_TAIL = re.compile(
+    r"<\|(?:end_of_solution|return|end|im_end|eot_id|eot|endoftext|END_RESPONSE)\|>|<end_of_turn>|</s>", re.I
+)
+_NEXT_TURN = re.compile(
+    r"<\|(?:endoftext|return|END_RESPONSE)\|>|</s>(?=\s*(?:\Z|<s>|\[INST\]))"
+    r"|(?:<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>|<\|(?=user\|>))\s*user\b",
+    re.I,
+)
+"""What stands behind is no part of an answer: another turn, or text after the end."""
 _HAS_MARK = re.compile(r"</?[A-Za-z|]|\[/?THINK|◁")
 
 
@@ -48,7 +57,7 @@ def split_reasoning(text: str, *, opened: bool = False) -> Response:
     """
     if not opened and not _HAS_MARK.search(text):
         return Response(text, unfinished=False)
-    text = _TAIL.sub("", text)
+    text = _TAIL.sub("", _own_turn(text))
     start, depth, seen = 0, int(opened), opened
     for mark in _MARK.finditer(text):
         if text[mark.start() - 1 : mark.start()] in ("'", '"', "`"):
@@ -72,6 +81,14 @@ def split_reasoning(text: str, *, opened: bool = False) -> Response:
 def is_mark(token: str) -> bool:
     """Whether a token is, or is part of, a mark between reasoning and answer: text that a grader needs."""
     return token in ("<|channel|>", "<|message|>") or _MARK.fullmatch(token) is not None
+
+
+def _own_turn(text: str) -> str:
+    """A text up to the next turn, which a model writes where it does not stop at its own end."""
+    for mark in _NEXT_TURN.finditer(text):
+        if text[: mark.start()].strip() and text[mark.start() - 1 : mark.start()] not in ("'", '"', "`"):
+            return text[: mark.start()]
+    return text
 
 
 def opens_reasoning(prompt: str) -> bool:

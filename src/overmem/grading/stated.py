@@ -30,12 +30,13 @@ _ANSWER_HEADING = re.compile(rf"{_THE_ANSWER}\W*", re.IGNORECASE)
 _ANSWER_SAID = re.compile(rf"{_THE_ANSWER}(?:\s+is)?\s*[:：]\s*(?P<rest>\S.*)", re.IGNORECASE)
 _HEADING_LINE = re.compile(
     r"^[ \t]*(?:#+[ \t]*|\*\*|__)[ \t]*(?:the )?(?:final )?(answer|result|solution)"
+    r"(?!\w|[ \t]+(?:is|to|of|for)\b)"
     r"[ \t]*[:：]?[ \t]*(?:\*\*|__)?[ \t]*[:：]?[ \t]*(?:\n\s*)?",
     re.IGNORECASE | re.MULTILINE,
 )
 _STATEMENT = re.compile(
-    r"(?:\b(?:answer|result|solution|ans)\b|^[ \t]*A(?=:[ \t])|答案|答え|respuesta|réponse|risposta|ответ"
-    r"|antwort)"
+    r"(?:\b(?:answers?|results?|solutions?|ans)\b|^[ \t]*A(?=:[ \t])|答案|答え|respuesta|réponse|risposta"
+    r"|ответ|antwort)"
     r"(?:\s(?:to|for|of|therefore)\b[^.:\n=]{0,60}?)?"
     r"[\s*_#]{0,4}(?:(?:is|are|was|should be|would be|must be|will be|comes? (?:out )?to|equals|becomes"
     r"|es|est|è|ist|lautet)\b"
@@ -43,8 +44,48 @@ _STATEMENT = re.compile(
     r"[\s*_]{0,4}[:：]?|是|为|は|[:：=])[\s*_]{0,4}(?:\n\s{0,4})?",
     re.IGNORECASE | re.MULTILINE,
 )
-_NEGATED = re.compile(r"(?:not\s|n't|wrong|incorrect|correct\b)", re.IGNORECASE)
+_NEGATED = re.compile(
+    r"(?:not\s|n't|wrong|incorrect|correct\b|as follows|(?:shown|given|listed) )", re.IGNORECASE
+)
 _RUNS = re.compile(r"[ \t]{2,}|\n{3,}|([*_#=.-])\1{4,}")
+
+_NEXT_PROBLEM = re.compile(
+    r"^[ \t]*(?:\*\*|#+[ \t]*)?(?:(?:next |new )?(?:question|problem|exercise|input|instruction)|Q|human|user"
+    r"|问题|题目|pregunta)\s?[:：]",
+    re.IGNORECASE | re.MULTILINE,
+)
+_BLANK_LINE = re.compile(r"\n[ \t]*\n")
+_ANSWER_ALONE = re.compile(
+    r"\W*(?:[A-J]|yes|no|true|false|\d[\d.,/]*)(?:\W*|[.:)] [^\n]{1,80})", re.IGNORECASE
+)
+"""A text that is a letter, a number or yes or no, which a choice's words may follow."""
+
+
+def first_problem(text: str) -> str:
+    """A text without the next problem that a model goes on to pose itself, as base models do, and its answer.
+
+    It is cut at a paragraph that begins with `Question:` or the like, where an answer stands before; a text
+    that begins with one divides its own problem into several. A last line that breaks off in repeating the
+    lines before is left out.
+    """
+    start = 0
+    for asked in _NEXT_PROBLEM.finditer(text) if _BLANK_LINE.search(text) else ():
+        before = text[start : asked.start()].rstrip()
+        end = start + len(before)
+        if not before.strip():
+            break
+        if text.count("\n", end, asked.start()) > 1 and _has_answer(before.strip()):
+            return text[:end]
+        start = asked.start()
+    *_, third, second, last = ("", "", *text.rstrip().split("\n"))
+    if third == second and len(last) < len(second) and second.startswith(last):
+        return text.rstrip()[: -len(last) or None].rstrip()
+    return text
+
+
+def _has_answer(text: str) -> bool:
+    alone = _ANSWER_ALONE.fullmatch(text) or re.match(r"\(?[A-J][).]?[ \t]*\n", text)
+    return alone is not None or "boxed{" in text or bool(after_marker_lines(text) or stated_pieces(text))
 
 
 def without_runs(text: str) -> str:

@@ -17,6 +17,12 @@ from overmem.grading.mathematics.regions import Interval, read_inequality
 from overmem.grading.mathematics.structure import read_structure
 
 SAME = [
+    ("2\\text{ hours and }30\\text{ minutes}", "150\\text{ minutes}"),
+    ("13", "a+b = 5 + 8 = 13"),
+    ("60", "f(f(2)) = f(4) = 60"),
+    ("25", "twenty-five"),
+    ("120000", "₹1,20,000"),
+    ("300,20,10", "10,20,300"),
     ("2^{2005}", "2^{2005}"),
     ("2^{2005}", "2 \\cdot 2^{2004}"),
     ("\\int_0^1 x^2 dx", "\\frac{1}{3}"),
@@ -52,6 +58,10 @@ SAME = [
     ("e^{i\\pi}", "-1"),
 ]
 DIFFERENT = [
+    ("7", "3\\text{ apples and }4\\text{ pears}"),
+    ("31/4", "3 1/4"),
+    ("1", "x+z=1"),
+    ("0.000001", "1.2 \\times 10^{-6}"),
     ("2^{1000}-1", "2^{1000}"),
     ("\\frac{1}{2004!}", "\\frac{1}{2006!}"),
     ("10 \\text{ cm}", "10 m"),

@@ -48,6 +48,7 @@ def test_spell(text: str, spelled: str) -> None:
 
 def test_spaces_do_not_count_but_those_that_end_a_command() -> None:
     assert squeeze("2 \\pi r") == squeeze("2\\pi r") != squeeze("2\\pir")
+    assert squeeze("3 1/4") != squeeze("31/4")
     assert squeeze("3 \\cdot x") == squeeze("3x") != squeeze("3 \\cdot 4")
     assert unwrap("\\( \\boxed{7} \\).") == "7"
 

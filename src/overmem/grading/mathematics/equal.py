@@ -15,7 +15,7 @@ from overmem.grading.answers import plain_number
 from overmem.grading.mathematics.latex import spell, squeeze
 from overmem.grading.mathematics.names import base_name, has_letters, is_name, split
 from overmem.grading.mathematics.numbers import read_based, read_decimal_comma, read_number, same_number
-from overmem.grading.mathematics.quantities import read_quantity
+from overmem.grading.mathematics.quantities import joined_amounts, read_quantity
 from overmem.grading.mathematics.regions import Interval
 from overmem.grading.mathematics.structure import Structure, read_structure
 from overmem.grading.mathematics.values import is_same_to_math_verify, same_values
@@ -66,7 +66,7 @@ def _same_plain_number(gold: str, answer: str) -> bool | None:
 def _same_texts(gold: str, answer: str) -> bool:
     if max(len(gold), len(answer)) > 4 * MAX_EXPRESSION_CHARS:
         return squeeze(gold) == squeeze(answer)
-    return _same(spell(gold), spell(answer), MAX_DEPTH)
+    return _same(joined_amounts(spell(gold)), joined_amounts(spell(answer)), MAX_DEPTH)
 
 
 def _same(gold: str, answer: str, depth: int) -> bool:
@@ -212,7 +212,9 @@ def _same_as_named(gold: Structure, answer: Structure, depth: int) -> bool:
     """An equation against a value: `x = 5` says what 5 says; a result after steps may be the last side."""
     equation, other = (gold, answer) if gold.kind == "equation" else (answer, gold)
     name, value = equation.parts
-    if not is_name(name) and (equation is gold or has_letters(name)):
+    sides = split(equation.text, "=")
+    computed = len(sides) > 2 and not has_letters(value)  # `a + b = 5 + 8 = 13`
+    if not is_name(name) and (equation is gold or has_letters(name)) and not computed:
         return False
     return _same(value, other.text, depth - 1) if equation is gold else _same(other.text, value, depth - 1)
 

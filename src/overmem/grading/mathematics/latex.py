@@ -171,8 +171,12 @@ def group_end(text: str, start: int) -> int:
 
 
 def squeeze(text: str) -> str:
-    """A spelled text without its spaces but those that end a command, to compare texts as they are."""
+    """A spelled text without its spaces, to compare texts as they are.
+
+    Kept are those that end a command and that of a mixed number: `3 1/4` is not `31/4`.
+    """
     text = re.sub(r"(\\[A-Za-z]+) +(?=[A-Za-z])", "\\1\x00", text)
+    text = re.sub(r"(?<=[0-9]) +(?=[0-9]+/[0-9])", "\x00", text)
     text = text.replace(" ", "").replace("\\cdot\x00", "\\cdot").replace("\x00", " ")
     return re.sub(r"\\cdot(?=[A-Za-z\\(])", "", text)
 

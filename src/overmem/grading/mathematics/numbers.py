@@ -15,6 +15,8 @@ MAX_POWER_OF_TEN = 400
 
 LEAST_PLACES = 6
 """Decimals from which on a rounded number stands for the exact one, as in math-verify."""
+ROUNDED_BY = Fraction(1, 1000)
+"""Relative error that such rounding may make: `0.000001` is not 0.0000012."""
 FLOAT_ERROR = Fraction(1, 10**14)
 """Relative error that binary floats are printed with (3244047.0999999996)."""
 
@@ -69,6 +71,10 @@ NUMBER_WORDS = {
         ]
     )
 }
+_ONES = list(NUMBER_WORDS.items())[1:10]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+NUMBER_WORDS |= {word: 10 * place for place, word in enumerate(_TENS, start=2)}
+NUMBER_WORDS |= {f"{ten}-{one}": NUMBER_WORDS[ten] + value for ten in _TENS for one, value in _ONES}
 
 
 @dataclass(frozen=True)
@@ -83,8 +89,8 @@ class Number:
 def read_number(text: str) -> Number | None:
     """The exact value of a text that is one number, else None.
 
-    Read are thousands commas, decimals, fractions, mixed fractions, powers of ten, and numbers to twenty in
-    words.
+    Read are thousands commas, decimals, fractions, mixed fractions, powers of ten, and numbers below a
+    hundred in words.
     """
     text = text.strip()
     if len(text) > 80:
@@ -136,7 +142,8 @@ def same_number(left: Number, right: Number) -> bool:
     places = max(left.places, right.places)
     if difference <= max(abs(left.value), abs(right.value)) * FLOAT_ERROR:
         return places > 0
-    return places >= LEAST_PLACES and 2 * difference <= Fraction(1, 10**places)
+    near = difference <= max(abs(left.value), abs(right.value)) * ROUNDED_BY
+    return near and places >= LEAST_PLACES and 2 * difference <= Fraction(1, 10**places)
 
 
 def read_based(text: str) -> tuple[int, int] | None:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
 
 from overmem.grading.mathematics.numbers import read_number
-from overmem.grading.mathematics.units import canonical_unit, is_unit
+from overmem.grading.mathematics.units import canonical_unit, is_unit, unit_ratio
 
 _MULTIPLIERS = {
     "hundred": 10**2,
@@ -48,6 +50,11 @@ _MONEY_BEFORE = re.compile(r"(?P<sign>[-+]?)\s*(?P<money>US\$|\$|€|£|¥|USD|E
 _HEDGE = re.compile(
     r"(?:\\text\{\s*)?(?:about|approximately|approx\.?|around|roughly|exactly|\\approx|≈|~)\s*\}?\s*", re.I
 )
+_AMOUNT_PATTERN = r"([0-9]+(?:\.[0-9]+)?)\s*(?:\\text\{\s*([A-Za-z]+)\.?,?(?:\s+and)?\s*\}|([A-Za-z]+))"
+_AMOUNT = re.compile(_AMOUNT_PATTERN)
+_SEVERAL_AMOUNTS = re.compile(
+    rf"{_AMOUNT_PATTERN}(?:\s*(?:,|and|\\text\{{\s*and\s*\}})?\s*{_AMOUNT_PATTERN}){{1,3}}"
+)
 _DEGREES = re.compile(r"\s*\^\\circ\s*(?:\\text\{)?(?P<scale>[CFK]?)\}?\s*\Z")
 _ANGLE_OF = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])")
 _NOT_UNITS = re.compile(
@@ -82,6 +89,24 @@ def read_quantity(text: str) -> Quantity:
             named = canonical_unit(words + (f"^{found['power']}" if found["power"] else ""))
             return Quantity(amount, unit or named, multiplier)
     return Quantity(text.strip(), unit)
+
+
+def joined_amounts(text: str) -> str:
+    r"""Amounts of one kind in falling units as one: `2\text{ hours and }30\text{ minutes}` is 150 minutes.
+
+    Args:
+        text: one answer, as `latex.spell` writes it; another text stays as it is.
+    """
+    if not _SEVERAL_AMOUNTS.fullmatch(text):
+        return text
+    found = [(Fraction(n), canonical_unit(one or other)) for n, one, other in _AMOUNT.findall(text)]
+    units = [unit for _, unit in found]
+    last, ratios = units[-1], [unit_ratio(units[-1], unit) for unit in units]
+    falling = all(a is not None and b is not None and a > b for a, b in pairwise(ratios))
+    total = sum((n * (ratio or 0) for (n, _), ratio in zip(found, ratios, strict=True)), Fraction(0))
+    if not falling or total.denominator != 1:
+        return text
+    return f"{total}\\text{{ {last}}}"
 
 
 def _multiplier(words: str) -> tuple[int, str]:

@@ -8,7 +8,7 @@ import pytest
 
 from overmem.errors import DataError
 from overmem.records import Conversation, Example
-from overmem.rendering.chat import whole_conversation
+from overmem.rendering.chat import runs_of, whole_conversation
 from overmem.rendering.render import render
 from overmem.rendering.template import Template
 from overmem.tasks.conversations import read_chat, read_pair
@@ -199,3 +199,27 @@ def test_rows_cut_before_their_last_answer_are_not_scored_at_all() -> None:
     ).completion_ids
     cut = render(from_messages({"messages": TURNS}), tokenizer, Template(max_length=start + 1))
     assert len(cut.answer_ids) == 1 and cut.clean_boundary
+
+
+def test_the_templates_own_marks_find_turns_that_nothing_else_does() -> None:
+    """It writes no header by which a turn could be found: its marks alone tell."""
+    hidden = (
+        "{% for m in messages %}{% if m['role'] == 'assistant' %}{% generation %}{{ m['content'] }}!"
+        "{% endgeneration %}{% else %}{{ m['content'] }}{{ messages | length }}{% endif %}{% endfor %}"
+    )
+    tokenizer = make_tokenizer(template=hidden)
+    turns = [user("a"), said("5"), user("b"), said("3")]
+    rendered = render(from_messages({"messages": turns}), tokenizer, Template(assistant_only_loss=True))
+    assert scored_texts(rendered, tokenizer) == ["5!", "3!"]
+    last = render(
+        from_messages({"messages": turns}), tokenizer, Template(assistant_only_loss=True, score="last")
+    )
+    assert scored_texts(last, tokenizer) == ["3!"] and tokenizer.decode(last.answer_ids) == "3!"
+
+
+@pytest.mark.parametrize(
+    ("mask", "runs"),
+    [("", []), ("0", []), ("1", [(0, 1)]), ("0110", [(1, 3)]), ("1101", [(0, 2), (3, 4)])],
+)
+def test_runs_of_a_mask(mask: str, runs: list[tuple[int, int]]) -> None:
+    assert [(run.start, run.stop) for run in runs_of([char == "1" for char in mask])] == runs

@@ -34,15 +34,18 @@ def render_chat(example: Example, tokenizer: Tokenizer, template: Template) -> R
     written = Written(example, tokenizer, template)
     full, ids = written.full, written.ids
     asked_ids = text_ids(tokenizer, written.asked_text)
-    if example.chat.trains_every_turn:
-        turns = [*written.earlier_turns, written.last] if template.score == "trained" else [written.last]
-        spans = [written.span(turn) for turn in turns]
-    else:  # the completion, as TRL splits it
+    if not example.chat.trains_every_turn:  # the completion, as TRL splits it
         spans = [range(common_prefix_length(asked_ids, ids), len(ids))]
-    trained = [any(at in span for span in spans) for at in range(len(ids))]
+    elif template.assistant_only_loss:
+        spans = runs_of(written.assistant_mask)
+    elif template.score == "last":
+        spans = [written.span(written.last)]
+    else:
+        spans = [written.span(turn) for turn in (*written.earlier_turns, written.last)]
+    scored = spans if template.score == "trained" else spans[-1:]
+    trained = [any(at in span for span in scored) for at in range(len(ids))]
     if template.assistant_only_loss:
-        first = 0 if example.chat.trains_every_turn and template.score == "trained" else spans[-1].start
-        trained = [on and at >= first for at, on in enumerate(written.assistant_mask)]
+        trained = [on and marked for on, marked in zip(trained, written.assistant_mask, strict=True)]
     same = common_prefix_length(written.asked_text, full)
     return from_mask(
         example.id,
@@ -54,6 +57,12 @@ def render_chat(example: Example, tokenizer: Tokenizer, template: Template) -> R
         prompt_text=written.asked_text,
         completion_text=full[same:],
     )
+
+
+def runs_of(mask: Sequence[bool]) -> list[range]:
+    """The runs of True in a mask, in their order."""
+    edges = [at for at in range(len(mask) + 1) if (at > 0 and mask[at - 1]) != (at < len(mask) and mask[at])]
+    return [range(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
 
 
 @dataclass(frozen=True)

@@ -115,3 +115,13 @@ def test_a_kind_of_warning_is_said_once_with_its_rows() -> None:
     rendered = [render(example, tokenizer, Template()) for example in examples]
     (text,) = warnings_of_all(examples, rendered, tokenizer, Template())
     assert text.startswith("2 of 3 rows: the end of the prompt")
+
+
+def test_rows_that_other_code_renders_are_not_held_against_trl() -> None:
+    turns = [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]
+    found = read_chat({"conversations": turns}, "conversations", "here")
+    example = Example("s", found.prompt, found.completion, chat=found.chat)
+    tokenizer = make_tokenizer(template=CHATML + "{% if false %}{{ strftime_now('%Y') }}{% endif %}")
+    rendered = render(example, tokenizer, Template())
+    assert warnings_of(example, rendered, tokenizer, Template())
+    assert not warnings_of(example, rendered, tokenizer, Template(kind="llamafactory:qwen3"))

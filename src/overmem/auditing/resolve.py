@@ -67,7 +67,26 @@ def resolve_template(run: Run, given: Mapping[str, Any]) -> Template:
     fields = recipe.template.model_dump() if recipe else {}
     if recipe is None and (found := find_training_file(run.path)) is not None:
         fields = {"max_length": found.max_length}
-    return Template(**fields | {name: value for name, value in given.items() if value is not None})
+    said = {name: value for name, value in given.items() if value is not None}
+    template = Template(**fields | said)
+    if "kind" not in said:
+        refuse_code_of_a_folder(template, f"the recipe in {run.path}")
+    return template
+
+
+def refuse_code_of_a_folder(template: Template, where: str) -> None:
+    """Refuse a template that runs other code where only a file in a run folder names it.
+
+    Raises:
+        RunError: says how to consent.
+    """
+    if template.renderer is not None:
+        raise RunError(
+            f"{where} renders by other code, which is run only where you say so yourself",
+            got=template.kind,
+            expected="consent given for this command, which no file in a folder can give",
+            next_step=f"audit with --template {template.kind} if you trust it, or audit tokenized rows",
+        )
 
 
 def read_recipe(run_path: Path) -> Recipe | None:

@@ -126,7 +126,7 @@ def _repair_warning(
 ) -> str | None:
     """What a trainer's template makes of messages that were read more kindly than they are written."""
     written = example.chat.as_written
-    if written is None or example.tokens is not None:
+    if written is None or example.tokens is not None or template.renderer is not None:
         return None
     kind = _kindness(example, written)
     text = chat_template_text(tokenizer, template)
@@ -170,7 +170,9 @@ def _doubled_warning(
 def _date_warning(
     example: Example, rendered: Rendered, tokenizer: Tokenizer, template: Template
 ) -> str | None:
-    if example.tokens is not None or (isinstance(example.prompt, str) and template.kind != "chat"):
+    if example.tokens is not None or template.renderer is not None:
+        return None
+    if isinstance(example.prompt, str) and template.kind != "chat":
         return None
     if "macro strftime_now" not in (chat_template_text(tokenizer, template) or ""):
         return None

@@ -14,6 +14,7 @@ from overmem.artifacts.rows import Core, read_core
 from overmem.artifacts.store import Store
 from overmem.auditing.options import AuditOptions, saved_options
 from overmem.auditing.problems import half_of
+from overmem.auditing.resolve import refuse_code_of_a_folder
 from overmem.axes import CORE, all_axes, choose_axes
 from overmem.checkpoints import open_run
 from overmem.errors import RunError
@@ -104,6 +105,7 @@ def prepare_repair(
     store = Store.of_run(Path(path), audit)
     manifest = read_manifest(store)
     options = saved_options(manifest).replace(allow_code_execution=allow_code_execution)
+    refuse_code_of_a_folder(options.template, f"the audit in {store.root}")
     if any(found.grader == "code" for found in manifest.splits.values()):
         check_allowed(allow_code_execution)
     run = open_run(path, allow_pickle=options.allow_pickle)

@@ -160,12 +160,11 @@ class _Found:
 
 def _tokenized(rows: Iterable[tuple[str, Any]], source: str) -> tuple[list[Example], Shape]:
     """Rows that are already tokenized; all are read, as packed ones are several examples."""
-    examples, line = read_tokenized(rows, source)
-    name, _, description = line.partition(": ")
+    examples, description = read_tokenized(rows, source)
     answered = sum(example.answer is not None for example in examples)
     numbered = [example.id for example in examples] == [str(at) for at in range(len(examples))]
     return examples, Shape(
-        name=name,
+        name="tokenized",
         description=description,
         rows=len(examples),
         answered=answered,

@@ -50,7 +50,7 @@ def read_tokenized(rows: Iterable[tuple[str, Any]], source: str) -> tuple[list[E
             )
         examples = [replace(example, id=str(at)) for at, example in enumerate(examples)]
     packed = f" from {n_rows} packed rows" if len(examples) + n_untrained > n_rows else ""
-    return examples, f"tokenized: `input_ids`, trained by {mask}; {len(examples)} examples{packed}{left_out}"
+    return examples, f"`input_ids`, trained by {mask}; {len(examples)} examples{packed}{left_out}"
 
 
 def _example(row: Mapping[str, Any], tokens: TrainedTokens, number: str, where: str) -> Example:

@@ -20,6 +20,7 @@ from overmem.axes import CORE, all_axes
 from overmem.cli.app import COMMANDS, app
 from overmem.cli.options import takes_audit_flags
 from overmem.errors import RunError
+from overmem.recipe.schema import TemplateRecipe
 from overmem.records import Run
 from overmem.rendering.template import Template
 from overmem.reporting.provenance import audit_command
@@ -188,3 +189,7 @@ def test_every_command_says_in_the_list_what_it_says_itself():
     for name, (_, text) in COMMANDS.items():
         command = group.get_command(None, name)
         assert command.help.partition("\n\n")[0].replace("\n", " ") == text
+
+
+def test_a_recipes_template_has_the_fields_and_defaults_of_the_template():
+    assert TemplateRecipe().model_dump() == dataclasses.asdict(Template())

@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from overmem.auditing.resolve import refuse_code_of_a_folder, resolve_template
+from overmem.auditing.resolve import resolve_template
 from overmem.auditing.training_files import find_training_file
 from overmem.errors import RunError
 from overmem.records import Run
-from overmem.rendering.template import Template
 
 LLAMAFACTORY = """
 model_name_or_path: Qwen/Qwen3-4B
@@ -110,9 +109,3 @@ def test_code_that_only_a_recipe_in_the_folder_names_is_not_run(tmp_path: Path, 
     with pytest.raises(RunError, match="only where you say so yourself"):
         resolve_template(run, {})
     assert resolve_template(run, {"kind": kind}).kind == kind
-
-
-def test_a_repair_takes_no_code_from_a_manifest() -> None:
-    with pytest.raises(RunError, match="which no file in a folder can give"):
-        refuse_code_of_a_folder(Template(kind="python:module:function"), "the audit in run/overmem")
-    refuse_code_of_a_folder(Template(kind="chat"), "the audit in run/overmem")

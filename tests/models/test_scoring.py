@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -37,6 +38,27 @@ def test_nll_equals_a_naive_loop(tokenizer, rendered, family):
         row = score.to_row()
         assert row["n_tokens"] == len(item.completion_ids)
         assert row["nll_nats"] == pytest.approx(naive_nll(model, item), abs=1e-4)
+
+
+def test_only_scored_tokens_count_and_their_figures_are_those_of_the_whole(tokenizer, rendered):
+    """A conversation's other turns stand between: the loss of the model itself with their labels masked."""
+    model = make_pico(tokenizer, seed=1)
+    masked = [
+        replace(item, scored=tuple(at % 3 != 1 for at in range(len(item.completion_ids))))
+        for item in rendered
+    ]
+    for item, whole, score in zip(
+        masked, score_batch(model, rendered), score_batch(model, masked), strict=True
+    ):
+        kept = [at for at, on in enumerate(item.scored_mask) if on]
+        assert score.logprob == pytest.approx([whole.logprob[at] for at in kept], abs=1e-5)
+        ids = torch.tensor([item.input_ids])
+        labels = torch.full_like(ids, -100)
+        for at in kept:
+            labels[0, len(item.prompt_ids) + at] = ids[0, len(item.prompt_ids) + at]
+        with torch.inference_mode():
+            loss = model(input_ids=ids, labels=labels).loss.item()
+        assert score.to_row()["nll_nats"] == pytest.approx(loss * len(kept), abs=1e-4)
 
 
 def pico_gpt2(tokenizer):

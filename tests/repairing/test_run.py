@@ -93,6 +93,15 @@ def run(noisy_run, tmp_path):
     return copy
 
 
+def test_code_that_only_a_manifest_names_is_not_run(run):
+    path = run / "overmem" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["config"]["template"] = {"kind": "python:module:function"}
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(RunError, match="which no file in a folder can give"):
+        prepare_repair(run, **CORE)
+
+
 def test_the_mean_that_takes_the_noise_out_is_found_proved_and_written(run):
     found = overmem.repair(run, **WIDE)
     assert found.proof is not None and found.proof.accepted, found.words

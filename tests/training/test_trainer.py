@@ -22,6 +22,7 @@ from overmem.training.settings import as_trained, sft_config
 from overmem.training.trainer import tokenized, train
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
 from tests.helpers.processes import ALONE
+from tests.helpers.tokenizers import CHATML
 
 TRAINING = {
     "num_train_epochs": 2,
@@ -74,6 +75,22 @@ def test_training_sees_the_tokens_the_audit_scores(recipe, tokenizer, val_file):
         assert tuple(row["input_ids"]) == item.input_ids
         scored = [token for token in row["labels"] if token != -100]
         assert tuple(scored) == item.completion_ids
+
+
+def test_training_takes_its_loss_on_every_assistant_turn_and_on_nothing_else(
+    recipe, tokenizer, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tokenizer, "chat_template", CHATML)
+    turns = [("user", "How many?"), ("assistant", "2"), ("user", "And then?"), ("assistant", "3")]
+    row = {"messages": [{"role": role, "content": text} for role, text in turns]}
+    path = tmp_path / "chat.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    (found,) = tokenized(str(path), tokenizer, recipe(), 256)
+    runs = "".join("x" if label != -100 else " " for label in found["labels"]).split()
+    assert len(runs) == 2
+    assert all(
+        label in (-100, token) for label, token in zip(found["labels"], found["input_ids"], strict=True)
+    )
 
 
 def test_lora_saves_adapters(recipe):

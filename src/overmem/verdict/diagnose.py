@@ -34,6 +34,7 @@ from overmem.verdict.costs import measure_costs
 from overmem.verdict.judge import judge_by
 from overmem.verdict.logged import read_logged
 from overmem.verdict.narrative import plain_words
+from overmem.verdict.privacy import measure_privacy, shipped_names
 from overmem.verdict.warnings.majority_baseline import baseline_note, majority_baseline_accuracy
 from overmem.verdict.warnings.staleness import staleness_notes
 from overmem.verdict.warnings.style_shift import detect_style_shift, untested
@@ -128,7 +129,12 @@ def judge_store(store: Store, rule: Rule) -> Verdict:
         ),
     )
     costs, warnings = measure_costs(store, manifest, verdict, seed=rule.seed)
-    verdict = dataclasses.replace(verdict, costs=costs, notes=(*verdict.notes, *warnings))
+    verdict = dataclasses.replace(
+        verdict,
+        costs=costs,
+        privacy=measure_privacy(store, manifest, shipped_names(verdict)),
+        notes=(*verdict.notes, *warnings),
+    )
     return dataclasses.replace(verdict, words=plain_words(verdict))
 
 

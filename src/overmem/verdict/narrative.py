@@ -24,6 +24,7 @@ from overmem.formatting import (
     spaced,
 )
 from overmem.records import CheckpointSummary, Cost, Verdict
+from overmem.verdict.privacy import privacy_sentence
 
 INFLATED = ("over-memorized", "overfit")
 INSUFFICIENT = "insufficient evidence"
@@ -84,11 +85,11 @@ def headline(verdict: Verdict) -> Headline:
 
 
 def plain_words(verdict: Verdict) -> tuple[str, ...]:
-    """Say a verdict in three to eight plain sentences.
+    """Say a verdict in three to nine plain sentences.
 
     Order: what the last checkpoint is and how sure that is, since when, the figures that fired, what
-    the excess is made of, on whose references it rose, what else it cost, what to ship, and what the two
-    naive choices would have done.
+    the excess is made of, on whose references it rose, what else it cost, what to ship, what that
+    gives away of its training data, and what the two naive choices would have done.
 
     Args:
         verdict: the record; its own `words` are ignored.
@@ -108,6 +109,7 @@ def plain_words(verdict: Verdict) -> tuple[str, ...]:
         _references_apart(verdict),
         _other_costs(verdict),
         _what_to_ship(verdict),
+        privacy_sentence(verdict),
         _naive_choices(verdict),
     )
     return tuple(point for point in points if point)

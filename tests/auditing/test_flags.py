@@ -30,6 +30,7 @@ RUN = Run(path=Path("nowhere"), checkpoints=())
 OTHER = {
     "val": ("other.jsonl", "other.jsonl"),
     "train": ("train file.jsonl", "train file.jsonl"),
+    "all_train": (True, True),
     "ood": (["svamp=a b.json", "hard=c.json"], {"svamp": "a b.json", "hard": "c.json"}),
     "references": (["human=h.jsonl"], {"human": "h.jsonl"}),
     "variant": (["typo", "mine=m.jsonl"], {"typo": None, "mine": "m.jsonl"}),

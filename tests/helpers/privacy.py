@@ -8,6 +8,8 @@ import polars as pl
 
 from overmem.artifacts.evidence import Evidence
 from overmem.artifacts.jobs import EARLY_TRAIN, EARLY_VAL, TRAIN_SCORES, VAL_SCORES
+from overmem.artifacts.manifest import CheckpointRows, Manifest, MeasuredSet, write_manifest
+from overmem.artifacts.store import SCHEMAS, Store
 from overmem.axes.privacy.figures import BASE_TRAIN, BASE_VAL
 
 
@@ -65,3 +67,56 @@ def planted_early(rng, *, members=240, nonmembers=240, gain=0.03):
         for rows, more in ((train, gain), (val, 0.0))
     ]
     return evidence_of(train, val, early=early)
+
+
+def saved_set(name, rows, source):
+    ids = tuple(rows["example_id"])
+    return MeasuredSet(
+        set=name,
+        variant="clean",
+        source=source,
+        shape="prompt/completion",
+        grader="none",
+        n=len(ids),
+        fingerprint=name,
+        example_ids=ids,
+        example_shas=ids,
+    )
+
+
+def write_audit(folder, rng, gains, *, source="train.jsonl"):
+    """An audited run without models; rows become easier by `gains[step][set]`, nats a token of each row.
+
+    Returns its folder, its store and its manifest.
+    """
+    store = Store.of_run(folder)
+    sizes = next(iter(gains.values()))
+    sets = {name: score_rows(rng, name[0], len(sizes[name])) for name in ("train", "val")}
+    jobs = {"train": TRAIN_SCORES, "val": VAL_SCORES}
+    checkpoints = []
+    for step, gain in gains.items():
+        for name, rows in sets.items():
+            batch = rows.with_columns(
+                row_key=pl.lit(f"{name}-{step}"),
+                split=pl.lit(name),
+                example_sha=pl.col("example_id"),
+                nll_nats=pl.col("nll_nats") - pl.col("n_tokens") * pl.Series(gain[name]),
+                is_top1=pl.col("logprob").list.eval(pl.element() > -0.5),
+            )
+            empty = {column: None for column in SCHEMAS["likelihood"] if column not in batch.columns}
+            filled = [row | empty for row in batch.iter_rows(named=True)]
+            store.append_rows(f"checkpoint-{step}", "likelihood", filled)
+        row_keys = {str(job): f"{name}-{step}" for name, job in jobs.items()}
+        checkpoints.append(
+            CheckpointRows(name=f"checkpoint-{step}", step=step, weights=str(step), row_keys=row_keys)
+        )
+    store.write_texts(
+        pl.concat([texts_of(rows).select(pl.lit(name).alias("set"), pl.all()) for name, rows in sets.items()])
+    )
+    splits = {
+        "train": saved_set("train", sets["train"], source),
+        "val": saved_set("val", sets["val"], "val.jsonl"),
+    }
+    manifest = Manifest(splits=splits, checkpoints=tuple(checkpoints))
+    write_manifest(store, manifest)
+    return folder, store, manifest

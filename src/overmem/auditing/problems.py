@@ -130,10 +130,9 @@ def load_problems(options: AuditOptions, tokenizer: Any) -> dict[str, Problems]:
     ]
     if options.train is not None:
         train = load_data(options.train, tokenizer, options.columns)
-        # As many as val, and at random; training data may be huge.
-        few = [
-            train.examples[i] for i in subset([e.id for e in train.examples], len(val.examples), options.seed)
-        ]
+        # As many as val, and at random, unless all are asked for; training data may be huge.
+        most = None if options.all_train else len(val.examples)
+        few = [train.examples[i] for i in subset([e.id for e in train.examples], most, options.seed)]
         found.append(
             problems_of("train", "clean", options.train, train.shape, grader, few, options, tokenizer)
         )

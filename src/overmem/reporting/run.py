@@ -21,6 +21,7 @@ from overmem.reporting.json_report import json_report
 from overmem.reporting.markdown import markdown_report
 from overmem.reporting.provenance import audit_command
 from overmem.verdict.diagnose import diagnose
+from overmem.verdict.memorized import MemorizedRows, rank_training_rows
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -165,8 +166,23 @@ def read_exhibits(store: Store, manifest: Manifest, verdict: Verdict, home: Path
         return None
     evidence = read_evidence(store, manifest, names)
     return build_exhibits(
-        verdict, evidence, _tokenizer(home, manifest, names), _commands(manifest, str(home))
+        verdict,
+        evidence,
+        _tokenizer(home, manifest, names),
+        _commands(manifest, str(home)),
+        _memorized(store, manifest, names),
     )
+
+
+def _memorized(store: Store, manifest: Manifest, names: Sequence[str]) -> dict[str, MemorizedRows]:
+    """The training rows of each checkpoint, most memorized first, where they can be ranked."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = rank_training_rows(store, manifest, name)
+        except RunError:
+            continue
+    return found
 
 
 def read_evidence(store: Store, manifest: Manifest, names: Sequence[str]) -> dict[str, Evidence]:

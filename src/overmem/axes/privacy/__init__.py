@@ -7,6 +7,7 @@ leaves AUROC at 0.5 and recall at 1%. That holds only if train and val come from
 
     attacks.py            the scores
     figures.py            the worst attack's figures, and each attack's
+    exposure.py           what is remembered of canaries
     same_distribution.py  when not to believe them
 """
 
@@ -20,6 +21,7 @@ AXIS = Axis(
     jobs=jobs,
     measures=measures,
     needs="it needs the training data: pass --train",
+    sets=("canaries",),
     uses_base=True,
     warnings=distribution_warnings,
 )

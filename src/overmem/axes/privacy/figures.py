@@ -14,6 +14,7 @@ from overmem.artifacts.evidence import Evidence
 from overmem.artifacts.jobs import EARLY_TRAIN, EARLY_VAL, TRAIN_SCORES, VAL_SCORES, Job
 from overmem.axes.axis import Available
 from overmem.axes.privacy.attacks import attack_scores
+from overmem.axes.privacy.exposure import CANARY_SCORES, CANDIDATE_SCORES, exposure_measures
 from overmem.records import Estimate, Privacy
 from overmem.stats.arrays import FloatArray
 from overmem.stats.measures import Counts, Measure
@@ -46,9 +47,9 @@ def jobs(available: Available) -> tuple[Job, ...]:
     """
     if "train" not in available.sets:
         return ()
-    return (
-        (TRAIN_SCORES, VAL_SCORES, BASE_TRAIN, BASE_VAL) if available.has_base else (TRAIN_SCORES, VAL_SCORES)
-    )
+    base = (BASE_TRAIN, BASE_VAL) if available.has_base else ()
+    canaries = (CANARY_SCORES, CANDIDATE_SCORES) if CANARY_SCORES.set in available.sets else ()
+    return (TRAIN_SCORES, VAL_SCORES, *base, *canaries)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +120,8 @@ def measures(evidence: Evidence) -> tuple[Measure, ...]:
     if attacked is None:
         return ()
     each = [attack_measures(attack, *pair) for attack, pair in attacked.scores.items()]
-    return (*worst_case_measures(attacked), *(measure for pair in each for measure in pair))
+    of_each = (measure for pair in each for measure in pair)
+    return (*worst_case_measures(attacked), *of_each, *exposure_measures(evidence))
 
 
 def worst_case_measures(attacked: Attacked) -> tuple[Measure, Measure]:

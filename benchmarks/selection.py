@@ -116,7 +116,7 @@ def replay(path):
     steps_C = np.array([checkpoint.step for checkpoint in manifest.checkpoints])
     picks, shares_C_S = picks_of(moments, steps_C)
     said = ", ".join(
-        f"{way}: {manifest.checkpoints[c].name} {moments.accuracy_C[c]:.1%} ppl {math.exp(moments.nll_C[c]):.3f}"
+        f"{way}: {steps_C[c]} ({moments.accuracy_C[c]:.1%}, {math.exp(moments.nll_C[c]):.3f})"
         for way, c in picks.items()
     )
     print(f"{path}: {said}; contradicted {contradicted(picks['recommended'], moments, shares_C_S)}")

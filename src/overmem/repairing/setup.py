@@ -191,7 +191,9 @@ def _split_options(
     # A server has none of the merges that are tried, and both sides are to be answered for alike.
     # References in other styles say why NLL moved while training, and nothing of a repair.
     axes = tuple(axis for axis in axes if not all_axes()[axis].rescores_answers)
-    plain = options.replace(checkpoints="all", budget_minutes=None, until_decided=False, engine="hf")
+    plain = options.replace(
+        checkpoints="all", budget_minutes=None, until_decided=False, engine="hf", base_row=False
+    )
     search = plain.replace(
         train=None,
         ood={},

@@ -99,7 +99,7 @@ def headline(verdict: Verdict) -> Headline:
 
 
 def shipped_stage(chosen: Recommendation) -> str:
-    """The stage of what is shipped: `fit, 93% confidence`, or `leans fit, 63% confidence`; empty if unknown."""
+    """The stage of what is shipped, such as `fit, 93% confidence`; empty where unknown."""
     if math.isnan(chosen.confidence):
         return ""
     sure = certainty_text(chosen.leaning, chosen.confidence)

@@ -93,11 +93,11 @@ def axis_outcome(costs: Sequence[Cost]) -> str:
 
     Returns:
         `better`, `worse` or `changed` where the headline says so and no measure says the opposite;
-        `no clear difference` where no measure is clear; `undefined` as the headline; else `mixed`.
+        `no clear difference` or `undefined` as the headline where no other measure is clear; else `mixed`.
     """
     headline = next((cost.outcome for cost in costs if cost.headline), "undefined")
     clear = {cost.outcome for cost in costs if cost.direction != "context"} & {"better", "worse"}
-    if headline == "undefined" or clear <= {headline}:
+    if clear <= {headline}:
         return headline
     return "mixed"
 

@@ -30,13 +30,15 @@ def render_trade(trade: Trade, console: Console) -> None:
 
 
 def render_base(base: BaseModel, console: Console) -> None:
-    """Print the checkpoint to ship and the last one against the base model, each axis's headline.
+    """Print the checkpoint to ship against the base model, and the last one where it came to something else.
 
     Args:
         base: of a verdict.
         console: where to.
     """
-    for item in base.comparisons:
+    for i, item in enumerate(base.comparisons):
+        if i and item.outcome == base.comparisons[0].outcome:
+            continue
         title = f" {item.checkpoint} against the base model: {item.outcome}"
         console.print(Text(title, style="bold"))
         console.print(_beside(item.differences, "it", "base"))

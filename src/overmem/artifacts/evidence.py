@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 import polars as pl
 
-from overmem.artifacts.jobs import EARLY_TRAIN, EARLY_VAL, Job, JobKind
+from overmem.artifacts.jobs import EARLY_TRAIN, EARLY_VAL, Job, JobKind, on_base
 from overmem.artifacts.manifest import CheckpointRows, Manifest, MeasuredModel
 from overmem.artifacts.rows import read_job
 from overmem.artifacts.store import Store
@@ -88,6 +88,22 @@ class MeasuredCheckpoint:
         if job.model == "early":
             return self.manifest.early, replace(job, model="checkpoint")
         return self.record if job.model == "checkpoint" else self.manifest.base, job
+
+
+@dataclass(frozen=True)
+class MeasuredBase(MeasuredCheckpoint):
+    """The model that a run started from, with what was measured of it as of a checkpoint."""
+
+    @classmethod
+    def of(cls, store: Store, manifest: Manifest) -> MeasuredBase | None:
+        """The base model of an audited run; None where it was not measured."""
+        return None if manifest.base is None else cls(store, manifest, manifest.base.name)
+
+    def _saved_as(self, job: Job) -> tuple[MeasuredModel | None, Job]:
+        """Jobs of a checkpoint are the base model's own here."""
+        if job.model == "checkpoint":
+            return self.manifest.base, on_base(job)
+        return super()._saved_as(job)
 
 
 def align_evidence(places: Sequence[MeasuredCheckpoint], jobs: set[Job] | None = None) -> list[Evidence]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from overmem.artifacts.store import Rows
@@ -46,6 +46,11 @@ class Job:
         """Short name for plans and progress: `greedy val preamble`."""
         parts = [self.kind, self.set, "" if self.variant == "clean" else self.variant]
         return " ".join(filter(None, [*parts, "" if self.model == "checkpoint" else f"({self.model})"]))
+
+
+def on_base(job: Job) -> Job:
+    """The same job, done on the model that the fine-tune started from."""
+    return replace(job, model="base")
 
 
 VAL_SCORES, VAL_ANSWERS, VAL_SAMPLES = Job("score", "val"), Job("greedy", "val"), Job("sample", "val")

@@ -31,6 +31,8 @@ class MeasuredSet:
     grader: str
     n: int
     """Problems in the set, before any limit."""
+    most_measured: int | None = None
+    """Most of them that any work was done on; None where an older overmem noted none."""
     fingerprint: str
     """Of the rendered problems."""
     answers: str | None = None
@@ -39,6 +41,11 @@ class MeasuredSet:
     example_shas: tuple[str, ...]
     max_new_tokens: int | None = None
     """Longest answer that was allowed."""
+
+    @property
+    def measured(self) -> int:
+        """Problems that were measured."""
+        return self.n if self.most_measured is None else self.most_measured
 
 
 class _Rows:
@@ -111,7 +118,7 @@ class Manifest:
     leaves_out_chat_template: bool = False
     """Val was asked as plain text past the tokenizer's chat template."""
     base_left_out: str | None = None
-    """Why privacy was measured without the base model."""
+    """Why the model that the fine-tune started from was not measured."""
     until_decided: Mapping[str, Any] | None = None
     """How far an audit that stops once it is decided has come."""
     skipped: Mapping[str, str] = field(default_factory=dict)

@@ -121,7 +121,7 @@ def _measure(executor: Executor, plan: Plan, skipped: dict[str, str]) -> Audit:
     manifest_writer = ManifestWriter(executor.session, plan, previous)
     if plan.until_decided:
         manifest = measure_until_decided(executor, plan, manifest_writer, skipped, _measure_core)
-        plan = plan.beyond_core
+        plan = plan.beyond_core(int((manifest.until_decided or {}).get("problems") or manifest.val.n))
     else:
         manifest = _measure_core(executor, plan, manifest_writer, skipped)
     answers = _right_answers(executor.session, plan, manifest)
@@ -213,7 +213,10 @@ def _measure_rest(
         for checkpoint, jobs in work.items()
     ):
         if error is not None:
-            raise error
+            if checkpoint != session.base or session.base_in_run:
+                raise error
+            session.lose_base(error)
+            continue
         if checkpoint.name in names:
             manifest_writer.add(checkpoint, own)
         if on_base and checkpoint == session.base:

@@ -34,18 +34,18 @@ import overmem
 from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
 from overmem.artifacts.store import write_text_atomic
 from overmem.cli.progress import quiet_libraries
+from overmem.memorized.excess_fall import n_top
+from overmem.memorized.ranking import rank_training_rows
 from overmem.models.scoring import score_all
 from overmem.rendering.render import render_all
 from overmem.rendering.template import Template
 from overmem.stats.intervals import critical_value
-from overmem.stats.memorized import n_top
 from overmem.synthetic.wordmath import load_split, recall_problem, write_solution
 from overmem.synthetic.wordmath.wording import OTHER_STYLE
 from overmem.tasks.sources import load_examples
 from overmem.training.trainer import train
 from overmem.verdict.costs import measure_axes
 from overmem.verdict.diagnose import open_audit
-from overmem.verdict.memorized import rank_training_rows
 
 ROWS = 256
 MODELS = {0: 20, 1: 40}

@@ -31,10 +31,10 @@ def memorized(
     """List the training rows that an audited run memorized most."""
     from overmem.artifacts.store import write_text_atomic
     from overmem.cli.views.tables import render_memorized
+    from overmem.memorized.ranking import rank_training_rows
     from overmem.reporting.downloads import csv_text
     from overmem.reporting.exhibits.memorized import memorized_table
     from overmem.verdict.diagnose import open_audit
-    from overmem.verdict.memorized import rank_training_rows
 
     store, manifest = open_audit(run)
     found = rank_training_rows(store, manifest, checkpoint)
@@ -57,6 +57,6 @@ def clean(
     checkpoint: Checkpoint = None,
 ) -> None:
     """Write the training data without the most memorized rows and without duplicates."""
-    from overmem.verdict.clean_data import clean_training_data
+    from overmem.memorized.clean_data import clean_training_data
 
     say(console(), clean_training_data(run, out, share=share, checkpoint=checkpoint).words)

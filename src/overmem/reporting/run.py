@@ -13,6 +13,7 @@ from overmem.artifacts.jobs import Job
 from overmem.artifacts.manifest import Manifest, read_manifest
 from overmem.artifacts.store import TEXTS, Store, write_text_atomic
 from overmem.errors import RunError
+from overmem.memorized.ranking import MemorizedRows, rank_training_rows
 from overmem.records import REPAIR_SCHEMA, VERDICT_SCHEMA, Repair, Verdict
 from overmem.reporting.exhibits.build import JOBS, Exhibits, build_exhibits, compared_checkpoints
 from overmem.reporting.exhibits.split import load_tokenizer
@@ -21,7 +22,6 @@ from overmem.reporting.json_report import json_report
 from overmem.reporting.markdown import markdown_report
 from overmem.reporting.provenance import audit_command
 from overmem.verdict.diagnose import diagnose
-from overmem.verdict.memorized import MemorizedRows, rank_training_rows
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from overmem.artifacts.manifest import read_manifest
 from overmem.artifacts.store import Store
+from overmem.axes.privacy.at_checkpoints import measure_privacy
 from overmem.errors import RunError
 from overmem.formatting import certainty_text, estimate_text, joined
 from overmem.records import STAGES, CheckpointSummary, Estimate, Privacy, Verdict
-from overmem.verdict.privacy import measure_privacy
 from overmem.verdict.warnings.staleness import staleness_notes
 
 UNDETERMINED = "undetermined"

@@ -27,11 +27,11 @@ from overmem.verdict.choice_words import (
     base_words,
     missing_text,
     naive_words,
+    privacy_words,
     ship_words,
     shipped_stage,
     trade_words,
 )
-from overmem.verdict.privacy import privacy_sentence
 
 INSUFFICIENT = "insufficient evidence"
 CONFIDENCE_NEEDED = 0.8
@@ -128,7 +128,7 @@ def plain_words(verdict: Verdict) -> tuple[str, ...]:
         _references_apart(verdict),
         axes_words(verdict),
         ship_words(verdict),
-        privacy_sentence(verdict),
+        privacy_words(verdict),
         trade_words(verdict),
         base_words(verdict),
         naive_words(verdict),

@@ -7,6 +7,8 @@ leaves AUROC at 0.5 and recall at 1%. That holds only if train and val come from
 
     attacks.py            the scores
     figures.py            the worst attack's figures, and each attack's
+    worst_case.py         the worst of them, chosen on one half and read on the other
+    at_checkpoints.py     the same from saved rows, with intervals
     exposure.py           what is remembered of canaries
     same_distribution.py  when not to believe them
 """

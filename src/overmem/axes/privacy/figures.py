@@ -15,11 +15,7 @@ from overmem.artifacts.jobs import EARLY_TRAIN, EARLY_VAL, TRAIN_SCORES, VAL_SCO
 from overmem.axes.axis import Available
 from overmem.axes.privacy.attacks import attack_scores
 from overmem.axes.privacy.exposure import CANARY_SCORES, CANDIDATE_SCORES, exposure_measures
-from overmem.records import Estimate, Privacy
-from overmem.stats.arrays import FloatArray
-from overmem.stats.measures import Counts, Measure
-from overmem.stats.roc import FPR, auroc_D, tpr_at_fpr_D
-from overmem.stats.worst_case import (
+from overmem.axes.privacy.worst_case import (
     Halves,
     WorstCase,
     allowed_false_alarms,
@@ -28,6 +24,10 @@ from overmem.stats.worst_case import (
     worst_recall,
     worst_recall_D,
 )
+from overmem.records import Estimate, Privacy
+from overmem.stats.arrays import FloatArray
+from overmem.stats.measures import Counts, Measure
+from overmem.stats.roc import FPR, auroc_D, tpr_at_fpr_D
 
 BASE_TRAIN, BASE_VAL = Job("score", "train", model="base"), Job("score", "val", model="base")
 REFERENCES = {"early": (EARLY_TRAIN, EARLY_VAL), "base": (BASE_TRAIN, BASE_VAL)}

@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from overmem.formatting import difference_text, nats, percent, short_number, spaced
+from overmem.memorized.ranking import MemorizedRows
 from overmem.records import Cost
 from overmem.verdict.compare import Comparison
-from overmem.verdict.memorized import MemorizedRows
 
 STAGE_STYLES = {
     "learning": "cyan",

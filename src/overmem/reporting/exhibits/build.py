@@ -11,6 +11,7 @@ import polars as pl
 from overmem.artifacts.evidence import Evidence
 from overmem.artifacts.jobs import TRAIN_SCORES, VAL_ANSWERS, VAL_SAMPLES, VAL_SCORES, Job
 from overmem.axes import recall
+from overmem.memorized.ranking import MemorizedRows
 from overmem.records import Verdict
 from overmem.reporting.exhibits.excess import excess_exhibit
 from overmem.reporting.exhibits.exhibit import ComparedCheckpoint, Exhibit
@@ -20,7 +21,6 @@ from overmem.reporting.exhibits.reliability import answers_exhibit, tokens_exhib
 from overmem.reporting.exhibits.samples import pass_exhibit
 from overmem.reporting.exhibits.tokens import TokenView, token_view
 from overmem.reporting.exhibits.verbatim import Verbatim, verbatim_exhibit
-from overmem.verdict.memorized import MemorizedRows
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

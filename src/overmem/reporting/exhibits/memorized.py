@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
+from overmem.memorized.ranking import MemorizedRows
 from overmem.reporting.downloads import Cell, Table
 from overmem.reporting.exhibits.exhibit import Exhibit, left_out
 from overmem.reporting.figures.theme import Figure, Trace, axis, diagonal, layout, rounded
-from overmem.verdict.memorized import MemorizedRows
 
 NAME, TITLE = "memorized-rows", "Memorized rows: which training rows are remembered"
 POINTS = 160

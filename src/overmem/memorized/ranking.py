@@ -14,9 +14,9 @@ from overmem.artifacts.jobs import TRAIN_SCORES, VAL_SCORES
 from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.store import Store
 from overmem.errors import RunError
+from overmem.memorized.excess_fall import TOP, excess_fall, learning_checkpoints, n_top, top_share
 from overmem.records import Estimate
 from overmem.stats.arrays import FloatArray
-from overmem.stats.memorized import TOP, excess_fall, learning_checkpoints, n_top, top_share
 
 FEWEST = 20
 """Fewest training rows and val rows that a list is made of."""

@@ -29,7 +29,7 @@ TIE = 1e-6
 """Weight of the AUROC where two attacks find equally many members."""
 WIDEN = 1.1
 """Standard errors of the worst AUROC in those of one attack's: each half chooses for the other, so their
-readings are correlated. At most this in simulations of 6 attacks (tests/stats/test_worst_case.py)."""
+readings are correlated. At most this in simulations of 6 attacks (tests/axes/privacy/test_worst_case.py)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from overmem.stats.memorized import excess_fall, learning_checkpoints, n_top, top_share
+from overmem.memorized.excess_fall import excess_fall, learning_checkpoints, n_top, top_share
 
 VAL = np.array([[2.0, 2.2], [1.0, 1.2], [1.3, 1.3], [1.5, 1.7]])
 

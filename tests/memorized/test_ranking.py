@@ -1,6 +1,6 @@
 """Ranked training rows of an audited run, and the training data without them.
 
-Covers: overmem.verdict.clean_data, overmem.cli.data
+Covers: overmem.memorized.clean_data, overmem.cli.data
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from overmem.cli.app import app
 from overmem.errors import DataError, RunError
+from overmem.memorized.clean_data import clean_training_data, without_duplicates
+from overmem.memorized.ranking import rank_training_rows
 from overmem.records import Example
-from overmem.verdict.clean_data import clean_training_data, without_duplicates
-from overmem.verdict.memorized import rank_training_rows
 from tests.helpers.privacy import write_audit
 
 N = 60

@@ -11,9 +11,9 @@ from typing import Any
 from overmem.artifacts.manifest import read_manifest
 from overmem.artifacts.store import Store, write_text_atomic
 from overmem.errors import DataError, RunError
+from overmem.memorized.ranking import MEASURE, rank_training_rows
 from overmem.records import Example
 from overmem.tasks.sources import load_examples
-from overmem.verdict.memorized import MEASURE, rank_training_rows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,10 @@ import pytest
 from overmem.artifacts.evidence import MeasuredCheckpoint
 from overmem.artifacts.jobs import EARLY_TRAIN, EARLY_VAL, TRAIN_SCORES, VAL_SCORES
 from overmem.artifacts.manifest import Manifest
+from overmem.axes.privacy.at_checkpoints import measure_privacy
 from overmem.errors import RunError
+from overmem.verdict.choice_words import privacy_words
 from overmem.verdict.gate import check_privacy
-from overmem.verdict.privacy import measure_privacy, privacy_sentence, shipped_names
 from tests.helpers.privacy import write_audit
 from tests.helpers.verdicts import make_verdict
 
@@ -68,23 +69,17 @@ def test_nothing_is_measured_without_training_data(run):
     assert measure_privacy(store, alone, ["checkpoint-6000"]) == ()
 
 
-def test_what_a_reader_may_ship_is_named_once_each():
-    verdict = make_verdict()
-    assert shipped_names(verdict) == ("checkpoint-3000", "checkpoint-2000", "checkpoint-6000")
-    assert shipped_names(make_verdict(recommended=None)) == ("checkpoint-2000", "checkpoint-6000")
-
-
 def test_the_verdict_says_what_is_shipped_gives_away_beside_the_last(run):
     _, store, manifest = run
     found = measure_privacy(store, manifest, ["checkpoint-3000", "checkpoint-6000"])
     verdict = make_verdict(privacy=found)
-    said = privacy_sentence(verdict)
+    said = privacy_words(verdict)
     assert said in verdict.words
     shipped, last = (item.auroc for item in found)
     assert f"checkpoint-3000 with AUROC {shipped.value:.2f} ({shipped.low:.2f} to " in said
     assert f"; from checkpoint-6000 with {last.value:.2f} (" in said
     assert "the worst attack: early" in said and "1% false alarms" in said
-    assert privacy_sentence(make_verdict()) is None
+    assert privacy_words(make_verdict()) is None
     assert type(verdict).from_dict(verdict.to_dict()).privacy == found
 
 

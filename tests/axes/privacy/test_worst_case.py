@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from overmem.stats.roc import auroc
-from overmem.stats.worst_case import (
+from overmem.axes.privacy.worst_case import (
     Halves,
     allowed_false_alarms,
     worst_auroc,
@@ -12,6 +11,7 @@ from overmem.stats.worst_case import (
     worst_recall,
     worst_recall_D,
 )
+from overmem.stats.roc import auroc
 
 ATTACKS = 6
 

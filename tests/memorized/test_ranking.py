@@ -133,7 +133,9 @@ def test_the_commands_list_write_and_clean(run, tmp_path):
     listed = call("data", "memorized", folder, "--csv", table, "--rows", "3")
     assert listed.exit_code == 0, listed.output
     assert "the highest 6 carry" in " ".join(listed.output.split())
-    assert sum(line.startswith("t00") for line in listed.output.splitlines()) == 3
+    shown = [line.split() for line in listed.output.splitlines() if line.startswith("t00")]
+    assert len(shown) == 3 and all(float(line[1]) == pytest.approx(2.1, abs=0.06) for line in shown)
+    assert all("apples" in line and len(" ".join(line)) <= 80 for line in shown)
     lines = table.read_text().splitlines()
     assert lines[0] == "example_id,excess,nll_before,nll,n_tokens,verbatim,prompt,completion"
     assert len(lines) == N + 1 and lines[1].split(",")[0] in {f"t{i:04d}" for i in PLANTED}

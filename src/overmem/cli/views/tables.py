@@ -24,6 +24,8 @@ STAGE_STYLES = {
     "unstable": "magenta",
     "undetermined": "dim",
 }
+BEGINNING = 26
+"""Characters of a completion that are shown."""
 OUTCOME_STYLES = {"worse": "red", "better": "green", "changed": "yellow"}
 
 
@@ -49,7 +51,7 @@ def render_memorized(found: MemorizedRows, texts: pl.DataFrame | None, rows: int
     written = {} if texts is None else dict(texts.select("example_id", "completion").iter_rows())
     table = plain_table("row", numbers=("excess", "NLL before", "NLL", "tokens"))
     table.add_column("verbatim")
-    table.add_column("completion", overflow="ellipsis", no_wrap=True, ratio=1)
+    table.add_column("completion begins", no_wrap=True)
     for row in found.table.head(rows).iter_rows(named=True):
         figures = (nats(row[name]) for name in ("excess", "nll_before", "nll"))
         begins = " ".join(written.get(row["example_id"], "").split())
@@ -58,7 +60,7 @@ def render_memorized(found: MemorizedRows, texts: pl.DataFrame | None, rows: int
             *figures,
             f"{row['n_tokens']}",
             "yes" if row["verbatim"] else "",
-            Text(begins),
+            Text(begins[:BEGINNING]),
         )
     console.print(Text(found.words))
     console.print(table)

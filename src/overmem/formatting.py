@@ -172,8 +172,8 @@ def until_decided_text(stopping: Mapping[str, Any]) -> str:
 
 
 def base_left_out_text(why: str) -> str:
-    """That privacy has no figures against the base model, from the manifest's `base_left_out`."""
-    return f"privacy was measured without the base model, which cannot score the problems: {why}"
+    """That nothing was compared with the base model, from the manifest's `base_left_out`."""
+    return f"measured without the base model, so privacy and retention have no figures against it: {why}"
 
 
 def sentence(text: str | None) -> str:

@@ -20,6 +20,7 @@ from overmem.cli.app import app
 from overmem.errors import GradeError
 from overmem.grading import sandbox
 from overmem.grading.sandbox import run
+from overmem.models.divergence import BasePredictions
 from overmem.models.engines.hf import HfEngine
 from overmem.models.generation import Generation
 from overmem.models.sampling import Sampling

@@ -21,7 +21,7 @@ class MeasuredSet:
     """One set of problems in one wording, as it was measured."""
 
     set: str
-    """`val`, `train`, `ood/NAME`, `references/NAME`, or `answers`."""
+    """See `overmem.artifacts.jobs.Job`."""
     variant: str
     """`clean`, or the name of a perturbation."""
     source: str
@@ -111,7 +111,7 @@ class Manifest:
     leaves_out_chat_template: bool = False
     """Val was asked as plain text past the tokenizer's chat template."""
     base_left_out: str | None = None
-    """Why privacy was measured without the base model."""
+    """Why axes were measured without the base model."""
     until_decided: Mapping[str, Any] | None = None
     """How far an audit that stops once it is decided has come."""
     skipped: Mapping[str, str] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from overmem.artifacts.jobs import Job
+from overmem.artifacts.jobs import BASE_ANSWERS, Job
 from overmem.artifacts.manifest import BaseRows, CheckpointRows, Manifest, MeasuredSet, write_manifest
 from overmem.artifacts.store import settings_key
 from overmem.auditing.planning.plan import Plan
@@ -69,13 +69,15 @@ class ManifestWriter:
         )
 
     def add_base(self, base: Checkpoint, jobs: Sequence[Job]) -> None:
-        """Note the jobs done on the base model."""
+        """Note the jobs done on the base model, beside those of an earlier sitting on the same weights."""
+        weights = self.session.fingerprint(base)
+        known = self._base if self._base is not None and self._base.weights == weights else None
         self._base = BaseRows(
             name=base.name,
             model=str(base.path),
-            weights=self.session.fingerprint(base),
-            row_keys=self._row_keys(base, jobs),
-            settings=self._settings(jobs),
+            weights=weights,
+            row_keys={**(known.row_keys if known else {}), **self._row_keys(base, jobs)},
+            settings={**(known.settings if known else {}), **self._settings(jobs)},
         )
 
     @property
@@ -138,8 +140,10 @@ class ManifestWriter:
     def _base_left_out(self) -> str | None:
         """Why an axis was measured without the base model, in this sitting or the last that measured it."""
         known = all_axes()
-        asked = any(known[item.axis].uses_base and item.jobs for item in self.plan.axes)
-        if asked:
+        rests_on_it = [item.axis for item in self.plan.axes if known[item.axis].compares_base_answers]
+        if rests_on_it and self.session.base is None:
+            return f"it is not known, and {', '.join(rests_on_it)} cannot be measured: pass --base-model"
+        if rests_on_it or any(known[item.axis].uses_base and item.jobs for item in self.plan.axes):
             return self.session.base_misfit
         return self.previous.base_left_out if self.previous else None
 
@@ -161,7 +165,8 @@ class ManifestWriter:
             (val.fingerprint, val.grader) != (now.fingerprint, now.grader)
             or val.answers not in (None, now.answers)
         ):
-            earlier = {name: found for name, found in earlier.items() if found.set not in ("val", "answers")}
+            of_val = ("val", "answers", f"{BASE_ANSWERS}val")
+            earlier = {name: found for name, found in earlier.items() if found.set not in of_val}
         return earlier
 
     def _gone(self) -> list[str]:

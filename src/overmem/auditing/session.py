@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,14 @@ import polars as pl
 
 from overmem.artifacts.jobs import Job, JobKind, data_key
 from overmem.artifacts.store import Store, settings_key
-from overmem.auditing.compute_rows import RECALL_TOKENS, WORK, Tools
+from overmem.auditing.compute_rows import RECALL_TOKENS, WORK, Tools, keep_base_predictions
 from overmem.auditing.options import AuditOptions
-from overmem.auditing.problems import Problems
+from overmem.auditing.problems import RETENTION, Problems
 from overmem.auditing.resolve import read_recipe
 from overmem.checkpoints import fingerprint_weights
 from overmem.errors import DataError, OvermemError, RunError
 from overmem.models.batches import CHUNK_BATCHES, SCORED_TOKENS, plan_batches, plan_chunks
+from overmem.models.divergence import COMPARED_TOKENS, BasePredictions
 from overmem.models.engines.hf import HfEngine
 from overmem.models.engines.protocol import Engine
 from overmem.models.lm_eval.tasks import CHUNK
@@ -35,6 +36,8 @@ Progress = Callable[[str, str, int, int], None]
 """Called with (checkpoint, work, problems done, problems in all) after every batch."""
 ANSWERS: tuple[JobKind, ...] = ("greedy", "sample")
 """Work that an engine does; all else needs the model in memory."""
+LEAST, LEAST_BESIDE = 64, 128
+"""Tokens that the longest answer may have at least; beside the task, references are only examples."""
 FIRST_TIMED = 32
 """Answers that are timed first, where nothing is known yet; many more are written at once."""
 
@@ -59,6 +62,8 @@ class Session:
     _checked: set[tuple[str, str, int, int | None]] = field(default_factory=set)
     """Sets that were checked, by what the check depends on."""
     _weights: dict[str, str] = field(default_factory=dict)
+    _ends: dict[str, int | None] = field(default_factory=dict)
+    """End-of-turn tokens, by set."""
 
     @cached_property
     def base(self) -> Checkpoint | None:
@@ -73,12 +78,12 @@ class Session:
 
     @property
     def scores_base(self) -> bool:
-        """Whether the base model is known and can score val and train."""
+        """Whether the base model is known and can be measured beside the checkpoints."""
         return self.base is not None and self.base_misfit is None
 
     @cached_property
     def base_misfit(self) -> str | None:
-        """Why the base model cannot score val and train, such as tokens that the fine-tune has added."""
+        """Why the base model cannot be measured on what it is asked, such as tokens that were added since."""
         if self.base is None:
             return None
         try:
@@ -95,7 +100,9 @@ class Session:
             return None
         rows = getattr(read_configs.config.get_text_config(), "vocab_size", None)
         try:
-            for problems in (self.problems[name] for name in ("val", "train") if name in self.problems):
+            for problems in self.problems.values():
+                if problems.set not in ("val", "train") and not problems.set.startswith(RETENTION):
+                    continue
                 self._check_scored(problems, rows, context_length(read_configs))
         except DataError as error:
             return f"{error.what} ({error.got}; expected {error.expected})"
@@ -123,11 +130,22 @@ class Session:
         missing, n = self.missing(job, checkpoint, limit)
         self.progress(checkpoint.name, str(job), n - len(missing), n)
         left = len(missing)
+        if job.kind == "diverge" and missing:
+            self._predict_as_base(job, limit, missing)
         for batch in self._batches(job, limit, missing):
             self._do_batch(job, checkpoint, batch)
             left -= len(batch)
             self.progress(checkpoint.name, str(job), n - left, n)
         self.store.compact_parts(checkpoint.name, job.table)
+
+    def _predict_as_base(self, job: Job, limit: int | None, missing: Sequence[int]) -> None:
+        """Keep what the base model predicts where it is to be compared and is not there yet."""
+        assert self.base is not None
+        problems, kept = self.problems[job.data], BasePredictions(self.store.base_predictions)
+        lacking = [i for i in missing if not kept.has(problems.shas[i])]
+        for batch in self._batches(job, limit, lacking):
+            model = self._model(replace(job, model="base"), self.base)
+            keep_base_predictions(model, problems, batch, kept)
 
     def _do_batch(self, job: Job, checkpoint: Checkpoint, batch: Sequence[int]) -> None:
         """Compute and keep the rows of some problems."""
@@ -239,7 +257,8 @@ class Session:
         return self.engine.connect(list(dict.fromkeys(asked)), self.tokenizer, prompt)
 
     def _is_remote(self, job: Job) -> bool:
-        return job.kind in ANSWERS and not self.engine.local
+        # A server that has the checkpoints need not have the model they started from, which is loaded anyway.
+        return job.kind in ANSWERS and job.model == "checkpoint" and not self.engine.local
 
     def _model_for(self, job: Job, checkpoint: Checkpoint) -> Any:
         """What the work is done with: the model in memory, or the checkpoint that a server answers as."""
@@ -277,7 +296,8 @@ class Session:
         check_all_fit(problems.rendered, context)
 
     def _check_answers_fit(self, problems: Problems, context: int | None) -> None:
-        asked = problems.set != "train" and problems.grader != "none" and problems.task is None
+        graded = problems.set != "train" and problems.grader != "none"
+        asked = (graded or problems.set.startswith(RETENTION)) and problems.task is None
         if not asked or "accuracy" not in self.options.axes:
             return
         longest = max(problems.rendered, key=lambda item: len(item.question_ids))
@@ -293,21 +313,25 @@ class Session:
     def _tools(self, job: Job, checkpoint: Checkpoint) -> Tools:
         model = self.host.read_configs(checkpoint) if self._is_remote(job) else self._current
         return Tools(
-            engine=self.engine,
+            engine=self.engine
+            if self.engine.local or self._is_remote(job)
+            else HfEngine(self.options.batch_tokens),
             tokenizer=self.tokenizer,
-            stops=stop_ids(model, self.tokenizer, self.end_of_completion),
+            stops=stop_ids(model, self.tokenizer, self.end_of_completion(job.set)),
             max_new_tokens=self.max_new_tokens(job.set),
             sampling=Sampling(
                 samples=self.options.samples, temperature=self.options.temperature, seed=self.options.seed
             ),
             batch_tokens=self.options.batch_tokens or SCORED_TOKENS,
+            base_predictions=BasePredictions(self.store.base_predictions),
         )
 
     def max_new_tokens(self, set_name: str) -> int:
         """Longest answer allowed on a set, in tokens."""
         if self.options.max_new_tokens is not None:
             return self.options.max_new_tokens
-        return max(64, 2 * self.problems[set_name].longest_completion)
+        least = LEAST_BESIDE if set_name.startswith(RETENTION) else LEAST
+        return max(least, 2 * self.problems[set_name].longest_completion)
 
     @cached_property
     def leaves_out_chat_template(self) -> bool:
@@ -322,12 +346,13 @@ class Session:
             )
         )
 
-    @cached_property
-    def end_of_completion(self) -> int | None:
-        """The template's end-of-turn token."""
-        return end_of_completion(
-            self.tokenizer, (item.completion_ids for item in self.problems["val"].rendered)
-        )
+    def end_of_completion(self, set_name: str) -> int | None:
+        """The end-of-turn token of a set's template: val's, but for sets that are asked in another."""
+        name = set_name if set_name.startswith(RETENTION) else "val"
+        if name not in self._ends:
+            completions = (item.completion_ids for item in self.problems[name].rendered)
+            self._ends[name] = end_of_completion(self.tokenizer, completions)
+        return self._ends[name]
 
     def row_key(self, job: Job, checkpoint: Checkpoint) -> str:
         """The key under which the rows of a job at a checkpoint are kept."""
@@ -342,6 +367,10 @@ class Session:
             settings |= {"axis": "likelihood/1", "temperatures": TEMPERATURES}
         elif job.kind == "continue":
             settings |= {"axis": "continuations/1", "tokens": RECALL_TOKENS}
+        elif job.kind == "diverge":
+            assert self.base is not None
+            base = self.fingerprint(self.base)
+            settings |= {"axis": "divergences/1", "tokens": COMPARED_TOKENS, "base": base}
         elif job.kind == "lm_eval":
             task = self.problems[job.data].task
             assert task is not None
@@ -351,7 +380,7 @@ class Session:
                 "axis": "generations/2",
                 "max_new_tokens": self.max_new_tokens(job.set),
                 "temperature": 0.0,
-                "end_of_completion": self.end_of_completion,
+                "end_of_completion": self.end_of_completion(job.set),
             }
         if job.kind == "sample":
             settings |= {"temperature": self.options.temperature, "seed": self.options.seed}

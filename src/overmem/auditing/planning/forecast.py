@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
-from overmem.artifacts.jobs import ANSWERS_SCORES, VAL_SCORES, Job
+from overmem.artifacts.jobs import ANSWERS_SCORES, VAL_SCORES, Job, base_answers_job
 from overmem.auditing.compute_rows import RECALL_TOKENS
 from overmem.auditing.planning.cost import (
     Batch,
@@ -32,6 +32,7 @@ from overmem.auditing.planning.cost import (
 from overmem.auditing.planning.pending_references import (
     PendingReferences,
     answer_ratio,
+    base_answer_tokens,
     find_pending_references,
 )
 from overmem.auditing.planning.plan import Plan, estimate, share_out
@@ -128,12 +129,18 @@ def forecast(session: Session, skipped: dict[str, str], peaks: Peaks | None = No
         ]
         for job in plan.limits
     }
-    plan, pending = plan.with_right_answers, None
+    of_base = {job: written for written in plan.rest if (job := base_answers_job(written)) in plan.later}
+    plan, pending = plan.with_later, None
+    later: dict[Job, Sequence[float]] = {
+        job: base_answer_tokens(session, plan, timing.readable, written) for job, written in of_base.items()
+    }
     if ANSWERS_SCORES in plan.limits:
         pending = find_pending_references(session, plan, timing.readable)
-        rate = score_rate(session, timing) if peaks is None and any(pending.tokens) else 0.0
-        works[ANSWERS_SCORES] = [(Tokens(n), rate * n) for n in pending.tokens]
-        batches[ANSWERS_SCORES] = batches[VAL_SCORES]
+        later[ANSWERS_SCORES] = pending.tokens
+    rate = score_rate(session, timing) if peaks is None and any(map(any, later.values())) else 0.0
+    for job, tokens in later.items():
+        works[job] = [(Tokens(n), rate * n) for n in tokens]
+        batches[job] = batches[VAL_SCORES]
 
     def seconds_of(job: Job, work: tuple[Tokens, float]) -> float:
         tokens, seconds = work

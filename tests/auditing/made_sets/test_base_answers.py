@@ -238,7 +238,10 @@ def test_the_plan_counts_what_the_audit_reads_and_writes(pico_run, val_file, bas
         return open_session(run, resolve_options(run, AuditOptions(**given)))
 
     peaks = Peaks(flops=1e12, bandwidth=1e11)
-    before = forecast(opened(), {}, peaks).tokens["retention"]
+    made = forecast(opened(), {}, peaks)
+    before = made.tokens["retention"]
+    vocabulary = overmem_model(base).config.vocab_size
+    assert made.disk_bytes == 3 * 5 * 32 * vocabulary * 4 == made.to_dict(1)["disk_bytes"]
     done = overmem.audit(pico_run, **given)
     session = opened()
     prompts = {
@@ -257,3 +260,27 @@ def test_the_plan_counts_what_the_audit_reads_and_writes(pico_run, val_file, bas
     overmem.audit(pico_run, **given)
     left = forecast(opened(), {}, peaks).tokens["retention"]
     assert (left.read, left.written) == (0, 0)
+    assert forecast(opened(), {}, peaks).disk_bytes == 0
+
+
+def test_a_chat_model_is_asked_by_its_chat_template_though_the_task_is_plain(tmp_path, val_file):
+    chat = make_tokenizer(template=CHATML, eos=True)
+    for name, seed in (("base", 1), ("run/checkpoint-10", 2)):
+        model = make_pico(chat, seed=seed, max_position_embeddings=1024)
+        save_checkpoint(tmp_path / name, model, chat, 10)
+    run = overmem.open_run(tmp_path / "run")
+    given = {"val": str(val_file), "base_model": str(tmp_path / "base"), **QUICK}
+    session = open_session(run, resolve_options(run, AuditOptions(**given)))
+    general = session.problems["retention/general"]
+    assert len(general.examples) == 100 and general.grader == "none"
+    assert general.rendered[0].prompt_text.startswith("<|im_start|>user\n")
+    assert general.rendered[0].prompt_text.endswith("<|im_start|>assistant\n")
+    ends = [session.end_of_completion(name) for name in ("retention/general", "val")]
+    assert ends == [chat.convert_tokens_to_ids("<|im_end|>"), chat.eos_token_id]
+    assert AuditOptions(**given).template.kind == "auto" and session.max_new_tokens("retention/general") == 6
+    done = overmem.audit(run, **given)
+    rows = done.store.read_rows("checkpoint-10", "generations").filter(split="retention/general")
+    assert len(rows) == 5 and rows["correct"].null_count() == 5 and set(rows["grader"]) == {"none"}
+    found = figures(done, "checkpoint-10")
+    assert {"nll_rise_general", "kl_general", "format_loss_general"} <= set(found)
+    assert not any(name.startswith("accuracy_loss") for name in found)

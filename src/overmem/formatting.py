@@ -172,8 +172,8 @@ def until_decided_text(stopping: Mapping[str, Any]) -> str:
 
 
 def base_left_out_text(why: str) -> str:
-    """That nothing was compared with the base model, from the manifest's `base_left_out`."""
-    return f"measured without the base model, so privacy and retention have no figures against it: {why}"
+    """That nothing is compared with the base model, from the manifest's `base_left_out`."""
+    return f"the base model was not measured, so it is not known what the fine-tune gained or lost: {why}"
 
 
 def sentence(text: str | None) -> str:

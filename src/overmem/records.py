@@ -209,6 +209,12 @@ class Recommendation:
     name: str
     step: int
     why: str
+    stage: str = "undetermined"
+    """Its stage: one of STAGES, or `undetermined`."""
+    leaning: str | None = None
+    """The most probable stage when `stage` is undetermined, else None."""
+    confidence: float = math.nan
+    """Probability of the stage, or of the leaning, in [0, 1]."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,6 +56,7 @@ OTHER = {
     "columns": ("prompt=q,answer=a b", "prompt=q,answer=a b"),
     "max_new_tokens": (77, 77),
     "base_model": ("org/base", "org/base"),
+    "base_row": (False, False),
     "device": ("cpu", "cpu"),
     "dtype": ("bfloat16", "bfloat16"),
     "batch_tokens": (512, 512),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from overmem.artifacts.store import Rows
@@ -51,6 +52,11 @@ class Job:
         """Short name for plans and progress: `greedy val preamble`."""
         parts = [self.kind, self.set, "" if self.variant == "clean" else self.variant]
         return " ".join(filter(None, [*parts, "" if self.model == "checkpoint" else f"({self.model})"]))
+
+
+def on_base(jobs: Iterable[Job]) -> tuple[Job, ...]:
+    """The same jobs, done on the model that the fine-tune started from."""
+    return tuple(replace(job, model="base") for job in jobs)
 
 
 VAL_SCORES, VAL_ANSWERS, VAL_SAMPLES = Job("score", "val"), Job("greedy", "val"), Job("sample", "val")

@@ -111,7 +111,7 @@ class Manifest:
     leaves_out_chat_template: bool = False
     """Val was asked as plain text past the tokenizer's chat template."""
     base_left_out: str | None = None
-    """Why axes were measured without the base model."""
+    """Why the model that the fine-tune started from was not measured."""
     until_decided: Mapping[str, Any] | None = None
     """How far an audit that stops once it is decided has come."""
     skipped: Mapping[str, str] = field(default_factory=dict)

@@ -138,14 +138,16 @@ class ManifestWriter:
         return self.session.engine.describe() or (self.previous.engine if self.previous else None)
 
     def _base_left_out(self) -> str | None:
-        """Why an axis was measured without the base model, in this sitting or the last that measured it."""
-        known = all_axes()
-        rests_on_it = [item.axis for item in self.plan.axes if known[item.axis].compares_base_answers]
-        if rests_on_it and self.session.base is None:
-            return f"it is not known, and {', '.join(rests_on_it)} cannot be measured: pass --base-model"
-        if rests_on_it or any(known[item.axis].uses_base and item.jobs for item in self.plan.axes):
-            return self.session.base_misfit
-        return self.previous.base_left_out if self.previous else None
+        """Why the base model was not measured, or not all of it, in this sitting or the last that asked."""
+        known, session = all_axes(), self.session
+        before = self.previous
+        if not any(known[item.axis].uses_base and item.jobs for item in self.plan.axes):
+            return before.base_left_out if before else None
+        if session.base is None:
+            if before is not None and (before.base or before.base_left_out):
+                return before.base_left_out
+            return "no file of the run names it; pass --base-model"
+        return session.base_misfit or (session.unasked_base and f"it is not asked: {session.unasked_base}")
 
     def _write_texts(self) -> None:
         """Save the problems' texts, for what is said about them later without a model."""

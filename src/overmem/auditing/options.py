@@ -88,8 +88,10 @@ class AuditOptions(Strict):
     max_new_tokens: int | None = None
     """Longest answer. Twice the longest reference completion of a set by default, at least 64."""
     base_model: str | None = None
-    """The model the fine-tune started from, if the run does not say. It is under the adapters, and losses
-    are compared with its own."""
+    """The model the fine-tune started from, if the run does not say. It is under the adapters, and shown as
+    step 0."""
+    base_row: bool = True
+    """Measure the base model as step 0, where it is known. It is scored and asked on val and the OOD sets."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
     dtype: str = "auto"

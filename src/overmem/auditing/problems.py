@@ -190,8 +190,14 @@ def _gradable_only(data: sources.LoadedData, grader: str) -> sources.LoadedData:
     return replace(data, examples=kept, shape=f"{data.shape}; {why}")
 
 
-def available(problems: dict[str, Problems], has_base: bool) -> Available:
-    """What the axes may ask for."""
+def available(
+    problems: Mapping[str, Problems],
+    *,
+    has_base: bool = False,
+    base_row: bool = False,
+    base_answers: bool = True,
+) -> Available:
+    """What the axes may ask for; see `Available`."""
     clean = {item.set: item for item in problems.values() if item.variant == "clean"}
     return Available(
         sets=tuple(clean),
@@ -199,6 +205,8 @@ def available(problems: dict[str, Problems], has_base: bool) -> Available:
         graded=frozenset(name for name, item in clean.items() if item.grader != "none"),
         external=frozenset(name for name, item in clean.items() if item.task is not None),
         has_base=has_base,
+        base_row=base_row,
+        base_answers=base_answers,
     )
 
 

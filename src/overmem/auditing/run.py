@@ -121,7 +121,7 @@ def _measure(executor: Executor, plan: Plan, skipped: dict[str, str]) -> Audit:
     manifest_writer = ManifestWriter(executor.session, plan, previous)
     if plan.until_decided:
         manifest = measure_until_decided(executor, plan, manifest_writer, skipped, _measure_core)
-        plan = plan.beyond_core
+        plan = plan.beyond_core(int((manifest.until_decided or {}).get("problems") or manifest.val.n))
     else:
         manifest = _measure_core(executor, plan, manifest_writer, skipped)
     if plan.rest or plan.later:
@@ -220,11 +220,15 @@ def _measure_rest(
 
 
 def _do_all(executor: Executor, items: Sequence[WorkItem]) -> Iterator[Checkpoint]:
-    """Do items of which none may fail; yields the checkpoint of each as it is done."""
+    """Do items, and yield the checkpoint of each as it is done; only the base model may fail."""
+    session = executor.session
     for checkpoint, error in executor.do(items):
-        if error is not None:
+        if error is None:
+            yield checkpoint
+        elif checkpoint != session.base or session.base_in_run:
             raise error
-        yield checkpoint
+        else:
+            session.lose_base(error)
 
 
 def _problems_from_answers(session: Session, plan: Plan, manifest: Manifest) -> dict[Job, Problems]:
@@ -232,7 +236,7 @@ def _problems_from_answers(session: Session, plan: Plan, manifest: Manifest) -> 
     found: dict[Job, Problems | None] = {}
     if ANSWERS_SCORES in plan.later:
         found[ANSWERS_SCORES] = right_answers(session, manifest)
-    for written in plan.rest:
+    for written in plan.limits if session.scores_base else ():
         job = base_answers_job(written)
         if job in plan.later:
             found[job] = base_answers(session, written, plan.limits[written])

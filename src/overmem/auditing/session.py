@@ -15,6 +15,7 @@ import polars as pl
 from overmem.artifacts.jobs import Job, JobKind, data_key
 from overmem.artifacts.store import Store, settings_key
 from overmem.auditing.compute_rows import RECALL_TOKENS, WORK, Tools, keep_base_predictions
+from overmem.auditing.named_base import named_base
 from overmem.auditing.options import AuditOptions
 from overmem.auditing.problems import RETENTION, Problems
 from overmem.auditing.resolve import read_recipe
@@ -57,6 +58,10 @@ class Session:
     """Writes the answers."""
     at: Checkpoint | None = None
     """The checkpoint that was asked for last, even when it could not be loaded."""
+    lost_base: str | None = None
+    """Why the base model, though known, could not be loaded."""
+    unasked_base: str | None = None
+    """Why the base model is not asked but scores only."""
     _current: Any = None
     _loaded: Checkpoint | None = None
     _checked: set[tuple[str, str, int, int | None]] = field(default_factory=set)
@@ -71,20 +76,30 @@ class Session:
         first = self.run.checkpoints[0]
         if first.step == 0 and self.options.base_model is None:
             return first
-        name = self.options.base_model or self._recipe_base()
+        name = self.options.base_model or named_base(self.run)
         if name is None and first.kind == "adapter":
             name = self.host.base_of(first)
         return None if name is None else Checkpoint(name="base", step=0, path=Path(name), kind="full")
 
     @property
+    def base_in_run(self) -> bool:
+        """Whether the base model is itself a checkpoint of the run."""
+        return self.base in self.run.checkpoints
+
+    @property
     def scores_base(self) -> bool:
-        """Whether the base model is known and can be measured beside the checkpoints."""
+        """Whether the base model is known and can score the problems."""
         return self.base is not None and self.base_misfit is None
 
-    @cached_property
+    @property
     def base_misfit(self) -> str | None:
-        """Why the base model cannot be measured on what it is asked, such as tokens that were added since."""
-        if self.base is None:
+        """Why the base model cannot score the problems; None where it can, or where none is known."""
+        return self.lost_base or self._misfit
+
+    @cached_property
+    def _misfit(self) -> str | None:
+        """Why the base model cannot be read, or does not take the problems, such as tokens added since."""
+        if self.base is None or self.base_in_run:
             return None
         try:
             read_configs = self.host.read_configs(self.base)
@@ -96,28 +111,24 @@ class Session:
                     expected="a model folder or a hub id",
                     next_step="check --base-model",
                 ) from error
-            # What is wrong with one that nobody named is said when it is loaded.
-            return None
+            return f"{self.base.path} cannot be read: {str(error).splitlines()[0]}"
         rows = getattr(read_configs.config.get_text_config(), "vocab_size", None)
         try:
             for problems in self.problems.values():
-                if problems.set not in ("val", "train") and not problems.set.startswith(RETENTION):
-                    continue
                 self._check_scored(problems, rows, context_length(read_configs))
         except DataError as error:
             return f"{error.what} ({error.got}; expected {error.expected})"
         return None
 
-    def _recipe_base(self) -> str | None:
-        recipe = read_recipe(self.run.path)
-        if recipe is None:
-            return None
-        from overmem.recipe.base_model import resolve_model
+    def lose_base(self, error: OvermemError) -> None:
+        """Go on without the base model, which could not be loaded.
 
-        try:
-            return resolve_model(recipe.model)
-        except OvermemError:
-            return None
+        Raises:
+            OvermemError: it was named by the user, who wants to know.
+        """
+        if self.options.base_model is not None:
+            raise error
+        self.lost_base = str(error)
 
     def do(self, job: Job, checkpoint: Checkpoint, limit: int | None) -> None:
         """Compute the rows of a job that are missing at a checkpoint.
@@ -257,8 +268,7 @@ class Session:
         return self.engine.connect(list(dict.fromkeys(asked)), self.tokenizer, prompt)
 
     def _is_remote(self, job: Job) -> bool:
-        # A server that has the checkpoints need not have the model they started from, which is loaded anyway.
-        return job.kind in ANSWERS and job.model == "checkpoint" and not self.engine.local
+        return job.kind in ANSWERS and not self.engine.local
 
     def _model_for(self, job: Job, checkpoint: Checkpoint) -> Any:
         """What the work is done with: the model in memory, or the checkpoint that a server answers as."""
@@ -313,9 +323,7 @@ class Session:
     def _tools(self, job: Job, checkpoint: Checkpoint) -> Tools:
         model = self.host.read_configs(checkpoint) if self._is_remote(job) else self._current
         return Tools(
-            engine=self.engine
-            if self.engine.local or self._is_remote(job)
-            else HfEngine(self.options.batch_tokens),
+            engine=self.engine,
             tokenizer=self.tokenizer,
             stops=stop_ids(model, self.tokenizer, self.end_of_completion(job.set)),
             max_new_tokens=self.max_new_tokens(job.set),

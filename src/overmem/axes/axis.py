@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from overmem.artifacts.evidence import Evidence
-from overmem.artifacts.jobs import Job
+from overmem.artifacts.jobs import Job, on_base
 from overmem.stats.measures import Measure
 
 
@@ -27,7 +27,18 @@ class Available:
     external: frozenset[str] = frozenset()
     """Sets that lm-evaluation-harness asks and judges by itself; they have no references to score."""
     has_base: bool = False
-    """Whether the model that the fine-tune started from is known."""
+    """Whether the model that the fine-tune started from is known and can score the problems."""
+    base_row: bool = False
+    """Whether it is to be measured as the checkpoints are, as step 0."""
+    base_answers: bool = True
+    """Whether it can be asked too, and not only score."""
+
+    def with_base_row(self, jobs: tuple[Job, ...]) -> tuple[Job, ...]:
+        """Jobs, and those of them that are also done on the base model as step 0; not on training data."""
+        if not (self.has_base and self.base_row):
+            return jobs
+        kept = [job for job in jobs if job.set != "train" and (self.base_answers or job.kind == "score")]
+        return (*jobs, *on_base(kept))
 
 
 @dataclass(frozen=True, kw_only=True)

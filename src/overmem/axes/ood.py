@@ -22,9 +22,9 @@ PREFIX = "ood/"
 def jobs(available: Available) -> tuple[Job, ...]:
     """The references of each OOD set, and one greedy answer to each problem where there is a grader.
 
-    A set that lm-evaluation-harness asks and judges needs its answers only.
+    A set that lm-evaluation-harness asks and judges needs its answers only. The base model is measured too.
     """
-    found = []
+    found: list[Job] = []
     for name in available.sets:
         if name.startswith(PREFIX) and name in available.external:
             found.append(Job("lm_eval", name))
@@ -32,7 +32,7 @@ def jobs(available: Available) -> tuple[Job, ...]:
             found.append(Job("score", name))
             if name in available.graded:
                 found.append(Job("greedy", name))
-    return tuple(found)
+    return available.with_base_row(tuple(found))
 
 
 def measures(evidence: Evidence) -> tuple[Measure, ...]:
@@ -88,5 +88,6 @@ AXIS = Axis(
     measures=measures,
     needs="no OOD set is named: pass --ood NAME=SOURCE",
     sets=("ood",),
+    uses_base=True,
     proves_repair=True,
 )

@@ -31,10 +31,10 @@ def jobs(available: Available) -> tuple[Job, ...]:
     """Answers of checkpoint and base model to each set beside the task, and the base model's to val.
 
     What the checkpoint makes of the base model's answers is measured once they are there
-    (`overmem.artifacts.jobs.base_answers_job`). Nothing without a base model.
+    (`overmem.artifacts.jobs.base_answers_job`). Nothing without a base model that can be asked.
     """
     beside = [name for name in available.sets if name.startswith(PREFIX)]
-    if not available.has_base or not beside:
+    if not (available.has_base and available.base_answers) or not beside:
         return ()
     found: list[Job] = []
     for name in beside:
@@ -162,7 +162,7 @@ AXIS = Axis(
     tells="which skills beside the task the fine-tune has taken from the base model",
     jobs=jobs,
     measures=measures,
-    needs="it compares with the base model, which is not known or does not fit: pass --base-model",
+    needs="it compares with the base model, which is not known or cannot be asked: pass --base-model",
     sets=("retention",),
     implied_by="retention",
     compares_base_answers=True,

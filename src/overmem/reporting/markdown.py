@@ -34,7 +34,7 @@ def markdown_report(
     first, reasons = headline(verdict), view.reasons(verdict)
     lines = [f"## overmem: {_plain(title)}", ""]
     lines += [f"**{_plain(first.stage.capitalize())}** ({_plain(first.detail.rstrip('.'))}).", ""]
-    lines += [f"**Ship{'' if verdict.recommended else ':'} {_plain(first.ship)}.**", ""]
+    lines += [f"**Ship{'' if verdict.recommended else ':'} {_plain(first.shipped)}.**", ""]
     lines += [f"- {_plain(what)}: {_plain(figures)}." for what, figures in reasons]
     if not reasons:
         lines += [f"- {_plain(words)}" for words in verdict.words[:2]]

@@ -51,7 +51,7 @@ def verdict_html(verdict: Verdict) -> str:
     rows = [_summary(summary, bold=summary.name == shipped) for summary in verdict.checkpoints]
     heads = ("checkpoint", "stage", "confidence", "accuracy", "perplexity")
     first = headline(verdict)
-    caption = f"Verdict: {first.line}; ship {first.ship}"
+    caption = f"Verdict: {first.line}; ship {first.shipped}"
     return _table(caption, heads, rows) + _notes([*verdict.words, *verdict.notes])
 
 

@@ -35,19 +35,26 @@ def refuse_stale(run_path: Path) -> None:
         raise RunError("the run's folder changed since it was audited", got="; ".join(changed))
 
 
-def check_verdict(verdict: Verdict, fail_on: Sequence[str], checkpoint: str = "last") -> Gate:
+FAIL_ON = ("over-memorized", "overfit")
+"""Stages that fail by default; of the recommended checkpoint `unstable` as well."""
+
+
+def check_verdict(verdict: Verdict, fail_on: Sequence[str] | None = None, checkpoint: str = "last") -> Gate:
     """Pass a checkpoint unless its stage is among those that fail.
 
     A stage is given from a confidence of 0.8 on; below, it is `undetermined`, which fails only when listed.
 
     Args:
         verdict: of the run.
-        fail_on: stages that fail, of `overmem.records.STAGES` and `undetermined`.
+        fail_on: stages that fail, of `overmem.records.STAGES` and `undetermined`; by default those that
+            memorize, and `unstable` too where the recommended checkpoint is checked.
         checkpoint: `last`, `recommended`, or a name.
 
     Raises:
         RunError: an unknown stage or checkpoint, or none is recommended.
     """
+    if fail_on is None:
+        fail_on = (*FAIL_ON, "unstable") if checkpoint == "recommended" else FAIL_ON
     known = (*STAGES, UNDETERMINED)
     unknown = [stage for stage in fail_on if stage not in known]
     if unknown or not fail_on:

@@ -23,7 +23,7 @@ from overmem.formatting import (
     sentence,
     spaced,
 )
-from overmem.records import CheckpointSummary, Cost, Verdict
+from overmem.records import CheckpointSummary, Cost, Recommendation, Verdict
 
 INFLATED = ("over-memorized", "overfit")
 INSUFFICIENT = "insufficient evidence"
@@ -53,11 +53,18 @@ class Headline:
     """The stage in a sentence; empty where none is given."""
     ship: str
     """Name of the checkpoint to ship, or `none yet`."""
+    ship_stage: str
+    """Its stage and how sure that is; empty where none is shipped."""
 
     @property
     def line(self) -> str:
         """Stage and confidence in one line."""
         return f"{self.stage}, {self.confidence}"
+
+    @property
+    def shipped(self) -> str:
+        """The checkpoint to ship with its stage."""
+        return f"{self.ship} ({self.ship_stage})" if self.ship_stage else self.ship
 
     @property
     def detail(self) -> str:
@@ -70,7 +77,9 @@ def headline(verdict: Verdict) -> Headline:
 
     Terminal, page, Markdown, notebook and the words all take it from here.
     """
-    ship = verdict.recommended.name if verdict.recommended is not None else "none yet"
+    chosen = verdict.recommended
+    ship = chosen.name if chosen is not None else "none yet"
+    shipped = shipped_stage(chosen) if chosen is not None else ""
     last = verdict.checkpoints[-1] if verdict.checkpoints else None
     leaning, logged = last.leaning if last is not None else None, verdict.evidence == "logged"
     stage, confidence = verdict.stage, certainty_text(None, verdict.confidence)
@@ -80,7 +89,21 @@ def headline(verdict: Verdict) -> Headline:
         stage, confidence = INSUFFICIENT, "no stage can be given"
     elif stage == "undetermined" and last is not None:
         confidence = certainty_text(leaning, last.confidence)
-    return Headline(stage=stage, confidence=confidence, meaning=_MEANINGS.get(stage, ""), ship=ship)
+    return Headline(
+        stage=stage,
+        confidence=confidence,
+        meaning=_MEANINGS.get(stage, ""),
+        ship=ship,
+        ship_stage=shipped,
+    )
+
+
+def shipped_stage(chosen: Recommendation) -> str:
+    """The stage of what is shipped, such as `fit, 93% confidence`; empty where unknown."""
+    if math.isnan(chosen.confidence):
+        return ""
+    sure = certainty_text(chosen.leaning, chosen.confidence)
+    return sure if chosen.leaning is not None else f"{chosen.stage}, {sure}"
 
 
 def plain_words(verdict: Verdict) -> tuple[str, ...]:
@@ -346,7 +369,8 @@ def _what_to_ship(verdict: Verdict) -> str:
     chosen = verdict.recommended
     if chosen is None:
         return f"No checkpoint is recommended: {missing_text(verdict.reason)}"
-    return f"Ship {chosen.name}: {why_text(chosen.name, chosen.why)}"
+    stage = shipped_stage(chosen)
+    return f"Ship {chosen.name}{f' ({stage})' if stage else ''}: {why_text(chosen.name, chosen.why)}"
 
 
 def why_text(name: str, why: str) -> str:

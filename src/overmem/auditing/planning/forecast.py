@@ -133,7 +133,7 @@ def forecast(session: Session, skipped: dict[str, str], peaks: Peaks | None = No
         ]
         for job in plan.limits
     }
-    of_base = {job: written for written in plan.rest if (job := base_answers_job(written)) in plan.later}
+    of_base = {job: written for written in plan.limits if (job := base_answers_job(written)) in plan.later}
     plan, pending = plan.with_later, None
     later: dict[Job, Sequence[float]] = {
         job: base_answer_tokens(session, plan, timing.readable, written) for job, written in of_base.items()

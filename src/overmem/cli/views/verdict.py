@@ -52,7 +52,11 @@ def _headline_panel(verdict: Verdict) -> Panel:
     style = STAGE_STYLES.get(verdict.stage, "dim")
     first, ship_style = headline(verdict), "bold" if verdict.recommended is None else "bold green"
     stage = Text.assemble(("Stage  ", "dim"), (first.line, f"bold {style}"))
-    ship = Text.assemble(("Ship   ", "dim"), (first.ship, ship_style))
+    ship = Text.assemble(
+        ("Ship   ", "dim"),
+        (first.ship, ship_style),
+        (f" ({first.ship_stage})" if first.ship_stage else "", ""),
+    )
     return Panel(Group(stage, ship), box=box.ROUNDED, border_style=style, padding=(0, 1))
 
 

@@ -80,6 +80,16 @@ def difference_text(cost: Cost) -> str:
     return estimate_text(cost.difference, "+.3f", to=",", frame=" [{}]")
 
 
+def cost_figure(cost: Cost) -> str:
+    """A measure's difference in words: `accuracy +5.0 points, 0.0 to 10.0`."""
+    if cost.measure == "accuracy" or cost.measure.startswith("accuracy_"):
+        found = cost.difference
+        points = Estimate(100 * found.value, 100 * found.low, 100 * found.high, found.n, found.reason)
+        value, interval = estimate_parts(points, "+.1f")
+        return f"{spaced(cost.measure)} {value} points{f', {interval}' if interval else ''}"
+    return f"{spaced(cost.measure)} {estimate_text(cost.difference, '+.3f', frame=', {}')}"
+
+
 # Numbers by themselves.
 
 

@@ -219,12 +219,12 @@ class Recommendation:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """One axis at the last checkpoint against a reference: paired difference, 95% interval."""
+    """One measure of a model against a reference's: paired difference, 95% interval."""
 
     axis: str
     measure: str
     against: str
-    """Name of the reference checkpoint."""
+    """Name of the reference."""
     difference: Estimate
     direction: Literal["higher", "lower", "context"]
     """Which way is better; `context` is neither."""
@@ -252,6 +252,55 @@ class Cost:
         if self.direction == "context":
             return "changed"
         return "better" if (low > 0) == (self.direction == "higher") else "worse"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """What one use of a model would ship: the recommended checkpoint or the most accurate one."""
+
+    name: str
+    ships: str | None
+    """A checkpoint; None where nothing measured decides."""
+    why: str
+    """The figures that decide, or what was not measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trade:
+    """The most accurate checkpoint beside the one to ship: what each gives up."""
+
+    shipped: str
+    most_accurate: str
+    differences: tuple[Cost, ...]
+    """Most accurate minus shipped, paired, on every axis measured at both."""
+    uses: tuple[Use, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgainstBase:
+    """One checkpoint against the model that the fine-tune started from."""
+
+    checkpoint: str
+    outcome: str
+    """`better`, `better, and worse elsewhere`, `form only`, `no better`, `no better, and worse elsewhere`,
+    `worse`, or `undefined`."""
+    differences: tuple[Cost, ...]
+    """Checkpoint minus base model, paired, on every axis measured at both."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseModel:
+    """The model that the fine-tune started from, as step 0."""
+
+    name: str
+    """Folder or hub id."""
+    in_run: bool
+    """Whether it is a checkpoint of the run, and so part of the rule's curves."""
+    accuracy: Estimate
+    nll_nats: Estimate
+    perplexity: Estimate
+    comparisons: tuple[AgainstBase, ...]
+    """Of the checkpoint to ship, then of the last where that is another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,6 +335,10 @@ class Verdict(NotebookView):
     alternative_costs: Mapping[str, str] = field(default_factory=dict)
     """What each naive choice would have cost against the recommended one, in words."""
     costs: tuple[Cost, ...] = ()
+    trade: Trade | None = None
+    """The most accurate checkpoint beside the one to ship; None where they are the same."""
+    base: BaseModel | None = None
+    """The model that the fine-tune started from; None where it was not measured."""
     thresholds: Mapping[str, float | int] = field(default_factory=dict)
     evidence: Literal["full", "logged"] = "full"
     words: tuple[str, ...] = ()

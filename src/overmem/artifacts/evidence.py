@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 import polars as pl
 
-from overmem.artifacts.jobs import Job, JobKind
+from overmem.artifacts.jobs import Job, JobKind, on_base
 from overmem.artifacts.manifest import CheckpointRows, Manifest, MeasuredModel
 from overmem.artifacts.rows import read_job
 from overmem.artifacts.store import Store
@@ -74,6 +74,35 @@ class MeasuredCheckpoint:
     def _of(self, job: Job) -> MeasuredModel:
         if job.model == "checkpoint":
             return self.record
+        assert self.manifest.base is not None
+        return self.manifest.base
+
+
+@dataclass(frozen=True)
+class MeasuredBase(MeasuredCheckpoint):
+    """The model that a run started from, with what was measured of it as of a checkpoint."""
+
+    @classmethod
+    def of(cls, store: Store, manifest: Manifest) -> MeasuredBase | None:
+        """The base model of an audited run; None where it was not measured."""
+        return None if manifest.base is None else cls(store, manifest, manifest.base.name)
+
+    @cached_property
+    def _jobs(self) -> set[Job]:
+        known = (job for job in _known_jobs(self.manifest) if job.model == "checkpoint")
+        base = self._of(Job("score", "val"))
+        mine = (job for job in known if str(on_base(job)) in base.row_keys)
+        return {job for job in mine if len(read_job(self.store, self.manifest, base, on_base(job), ()))}
+
+    def rows(self, job: Job) -> pl.DataFrame:
+        """The rows of a job that was done on the base model, under the name it has at a checkpoint."""
+        return read_job(self.store, self.manifest, self._of(job), on_base(job))
+
+    def settings(self, job: Job) -> str | None:
+        """A short name for the settings of a job."""
+        return self._of(job).settings.get(str(on_base(job)))
+
+    def _of(self, job: Job) -> MeasuredModel:
         assert self.manifest.base is not None
         return self.manifest.base
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -54,9 +53,9 @@ class Job:
         return " ".join(filter(None, [*parts, "" if self.model == "checkpoint" else f"({self.model})"]))
 
 
-def on_base(jobs: Iterable[Job]) -> tuple[Job, ...]:
-    """The same jobs, done on the model that the fine-tune started from."""
-    return tuple(replace(job, model="base") for job in jobs)
+def on_base(job: Job) -> Job:
+    """The same job, done on the model that the fine-tune started from."""
+    return replace(job, model="base")
 
 
 VAL_SCORES, VAL_ANSWERS, VAL_SAMPLES = Job("score", "val"), Job("greedy", "val"), Job("sample", "val")

@@ -38,7 +38,7 @@ class Available:
         if not (self.has_base and self.base_row):
             return jobs
         kept = [job for job in jobs if job.set != "train" and (self.base_answers or job.kind == "score")]
-        return (*jobs, *on_base(kept))
+        return (*jobs, *map(on_base, kept))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,10 +30,12 @@ from overmem.stats.arrays import FloatArray
 from overmem.stats.excess import MIN_EXCESS_NATS, split_excess, temperature_gap
 from overmem.stats.intervals import nll_estimate
 from overmem.stats.moments import measure_curves
+from overmem.verdict.base_model import compare_with_base
 from overmem.verdict.costs import measure_costs
 from overmem.verdict.judge import judge_by
 from overmem.verdict.logged import read_logged
 from overmem.verdict.narrative import plain_words
+from overmem.verdict.trade import measure_trade
 from overmem.verdict.warnings.majority_baseline import baseline_note, majority_baseline_accuracy
 from overmem.verdict.warnings.staleness import staleness_notes
 from overmem.verdict.warnings.style_shift import detect_style_shift, untested
@@ -128,7 +130,13 @@ def judge_store(store: Store, rule: Rule) -> Verdict:
         ),
     )
     costs, warnings = measure_costs(store, manifest, verdict, seed=rule.seed)
-    verdict = dataclasses.replace(verdict, costs=costs, notes=(*verdict.notes, *warnings))
+    verdict = dataclasses.replace(
+        verdict,
+        costs=costs,
+        trade=measure_trade(store, manifest, verdict, seed=rule.seed),
+        base=compare_with_base(store, manifest, verdict, seed=rule.seed),
+        notes=(*verdict.notes, *warnings),
+    )
     return dataclasses.replace(verdict, words=plain_words(verdict))
 
 

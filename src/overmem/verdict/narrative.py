@@ -15,15 +15,15 @@ from overmem.formatting import (
     accuracy_text,
     certainty_text,
     confidence_text,
+    cost_figure,
     estimate_text,
     nats,
     number,
     percent,
     points_text,
     sentence,
-    spaced,
 )
-from overmem.records import CheckpointSummary, Cost, Recommendation, Verdict
+from overmem.records import CheckpointSummary, Recommendation, Verdict
 
 INFLATED = ("over-memorized", "overfit")
 INSUFFICIENT = "insufficient evidence"
@@ -349,7 +349,7 @@ def _other_costs(verdict: Verdict) -> str | None:
         return None
     parts = []
     for outcome in ("worse", "better", "changed"):
-        names = [f"{c.axis} ({_cost_figure(c)})" for c in headlines if c.outcome == outcome]
+        names = [f"{c.axis} ({cost_figure(c)})" for c in headlines if c.outcome == outcome]
         if names:
             parts.append(f"{outcome} in {', '.join(names)}")
     unclear = [cost.axis for cost in headlines if cost.outcome == "no clear difference"]
@@ -359,10 +359,6 @@ def _other_costs(verdict: Verdict) -> str | None:
     if undefined:
         parts.append(f"undefined in {', '.join(undefined)}")
     return f"On the other axes, against {against}: {'; '.join(parts)}."
-
-
-def _cost_figure(cost: Cost) -> str:
-    return f"{spaced(cost.measure)} {estimate_text(cost.difference, '+.3f', frame=', {}')}"
 
 
 def _what_to_ship(verdict: Verdict) -> str:

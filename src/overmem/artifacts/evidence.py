@@ -80,7 +80,10 @@ class MeasuredCheckpoint:
 
 @dataclass(frozen=True)
 class MeasuredBase(MeasuredCheckpoint):
-    """The model that a run started from, with what was measured of it as of a checkpoint."""
+    """The model that a run started from, with what was measured of it as of a checkpoint.
+
+    What a checkpoint is compared with is there too: a job on the base model has the same rows at both.
+    """
 
     @classmethod
     def of(cls, store: Store, manifest: Manifest) -> MeasuredBase | None:
@@ -89,9 +92,8 @@ class MeasuredBase(MeasuredCheckpoint):
 
     @cached_property
     def _jobs(self) -> set[Job]:
-        known = (job for job in _known_jobs(self.manifest) if job.model == "checkpoint")
         base = self._of(Job("score", "val"))
-        mine = (job for job in known if str(on_base(job)) in base.row_keys)
+        mine = (job for job in _known_jobs(self.manifest) if str(on_base(job)) in base.row_keys)
         return {job for job in mine if len(read_job(self.store, self.manifest, base, on_base(job), ()))}
 
     def rows(self, job: Job) -> pl.DataFrame:

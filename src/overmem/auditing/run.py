@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from overmem.artifacts.jobs import ANSWERS_SCORES, Job, base_answers_job
+from overmem.artifacts.jobs import ANSWERS_SCORES, Job, base_answers_job, on_base
 from overmem.artifacts.manifest import Manifest, read_manifest
 from overmem.artifacts.store import Store
 from overmem.auditing.executor import Executor, LocalExecutor, WorkItem
@@ -186,16 +186,16 @@ def _measure_rest(
         names &= set(key_checkpoints(session.store, manifest, session.options.rule))
     elif session.options.checkpoints != "all":
         names &= set(session.options.checkpoints.split(","))
-    on_base = tuple(job for job in plan.rest if job.model == "base")
-    if on_base and session.base is not None:
+    of_base = tuple(job for job in plan.rest if job.model == "base")
+    if of_base and session.base is not None:
         # First, for what it answers the checkpoints are compared on.
-        for base in _do_all(executor, [WorkItem(checkpoint=session.base, jobs=on_base, limits=plan.limits)]):
-            manifest_writer.add_base(base, on_base)
+        for base in _do_all(executor, [WorkItem(checkpoint=session.base, jobs=of_base, limits=plan.limits)]):
+            manifest_writer.add_base(base, of_base)
     made = _problems_from_answers(session, plan, manifest)
     for problems in made.values():
         session.add_problems(problems)
     limits = plan.with_later.limits
-    to_itself = tuple(replace(job, model="base") for job in made if job.kind == "diverge")
+    to_itself = tuple(on_base(job) for job in made if job.kind == "diverge")
     if to_itself and session.base is not None:
         # What it predicts is kept for the checkpoints; against itself all figures are 0.
         item = WorkItem(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from overmem.artifacts.jobs import Job, JobKind, data_key
+from overmem.artifacts.jobs import Job, JobKind, data_key, on_base
 from overmem.artifacts.store import Store, settings_key
 from overmem.auditing.compute_rows import RECALL_TOKENS, WORK, Tools, keep_base_predictions
 from overmem.auditing.named_base import named_base
@@ -155,7 +155,7 @@ class Session:
         problems, kept = self.problems[job.data], BasePredictions(self.store.base_predictions)
         lacking = [i for i in missing if not kept.has(problems.shas[i])]
         for batch in self._batches(job, limit, lacking):
-            model = self._model(replace(job, model="base"), self.base)
+            model = self._model(on_base(job), self.base)
             keep_base_predictions(model, problems, batch, kept)
 
     def _do_batch(self, job: Job, checkpoint: Checkpoint, batch: Sequence[int]) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from overmem.artifacts.evidence import Evidence
-from overmem.artifacts.jobs import BASE_ANSWERS, Job, JobKind
+from overmem.artifacts.jobs import BASE_ANSWERS, VAL_ANSWERS, Job, JobKind, on_base
 from overmem.axes.answer_format import keeps_format, loops
 from overmem.axes.axis import Available, Axis
 from overmem.stats.arrays import FloatArray
@@ -39,21 +39,23 @@ def jobs(available: Available) -> tuple[Job, ...]:
     found: list[Job] = []
     for name in beside:
         kind: JobKind = "lm_eval" if name in available.external else "greedy"
-        found += [Job(kind, name), Job(kind, name, model="base")]
-    return (*found, Job("greedy", VAL, model="base"))
+        found += [Job(kind, name), on_base(Job(kind, name))]
+    return (*found, on_base(VAL_ANSWERS))
 
 
 def measures(evidence: Evidence) -> tuple[Measure, ...]:
     """What was lost on each set beside the task, then the distance on val; lower is better but for val's.
 
-    With several sets also their plain means, in which each set weighs the same whatever its size.
+    What is lost in answers goes first: any fine-tune makes the base model's own words a little less probable,
+    so the headline is a skill, or else the form of an answer. With several sets also their plain means, in
+    which each set weighs the same whatever its size.
     """
     names = sorted({job.set for job in evidence.rows if job.set.startswith(PREFIX)})
     kinds: tuple[tuple[str, list[Measure]], ...] = (
-        ("nll_rise", [m for name in names for m in nll_rise(evidence, name)]),
-        ("kl", [m for name in names for m in kl(evidence, name)]),
         ("accuracy_loss", [m for name in names for m in accuracy_loss(evidence, name)]),
         ("format_loss", [m for name in names for m in format_loss(evidence, name)]),
+        ("nll_rise", [m for name in names for m in nll_rise(evidence, name)]),
+        ("kl", [m for name in names for m in kl(evidence, name)]),
         ("loop_rise", [m for name in names for m in loop_rise(evidence, name)]),
         ("endless_rise", [m for name in names for m in endless_rise(evidence, name)]),
     )
@@ -86,7 +88,7 @@ def kl(evidence: Evidence, name: str) -> tuple[Measure, ...]:
 
 
 def accuracy_loss(evidence: Evidence, name: str) -> tuple[Measure, ...]:
-    """Greedy accuracy of the base model minus the checkpoint's, where answers are graded; in [-1, 1]."""
+    """Accuracy of the base model minus the checkpoint's, where answers are graded; in [-1, 1]."""
     pair = _answers(evidence, name)
     if pair is None or pair["correct"].is_null().any() or pair["base_correct"].is_null().any():
         return ()
@@ -129,7 +131,7 @@ def _divergences(evidence: Evidence, name: str) -> pl.DataFrame | None:
 def _answers(evidence: Evidence, name: str) -> pl.DataFrame | None:
     """Answers of the checkpoint and, under `base_`, of the base model, to the prompts that both have."""
     for kind in ("greedy", "lm_eval"):
-        own, base = Job(kind, name), Job(kind, name, model="base")
+        own, base = Job(kind, name), on_base(Job(kind, name))
         if own in evidence.rows and base in evidence.rows:
             kept = ["example_id", "correct", "text", "finished"]
             theirs = evidence.rows[base].select(kept).rename(_of_base)

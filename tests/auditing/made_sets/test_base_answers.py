@@ -96,6 +96,15 @@ def test_every_checkpoint_is_compared_with_what_the_base_model_says(pico_run, va
     own = divergences(done, "base")
     assert len(own) == 15 and own["kl_nats"].abs().max() == 0
     assert (own["nll_nats"] - own["base_nll_nats"]).abs().max() == 0
+    # The verdict has every figure against the base model, the checkpoint's own and paired.
+    verdict = overmem.diagnose(done)
+    for compared in verdict.base.comparisons:
+        mine = {cost.measure: cost for cost in compared.differences if cost.axis == "retention"}
+        own = figures(done, compared.checkpoint)
+        assert set(mine) == set(own) and sum(cost.headline for cost in mine.values()) == 1
+        assert {name: cost.difference.value for name, cost in mine.items()} == pytest.approx(own)
+        assert all(cost.reference_value == 0 for cost in mine.values())
+        assert mine["kl"].outcome == "worse" and mine["kl_val"].outcome == "changed"
     # What it predicted is large, and gone once it was used.
     assert not done.store.base_predictions.exists()
 

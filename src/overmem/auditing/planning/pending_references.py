@@ -8,11 +8,18 @@ the last checkpoint; where there are none, as long as their references and all r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import polars as pl
 
-from overmem.artifacts.jobs import ANSWERS_SCORES, VAL_ANSWERS, VAL_SCORES, Job, base_answers_job
+from overmem.artifacts.jobs import (
+    ANSWERS_SCORES,
+    VAL_ANSWERS,
+    VAL_SCORES,
+    Job,
+    base_answers_job,
+    on_base,
+)
 from overmem.artifacts.manifest import Manifest, read_manifest
 from overmem.auditing.made_sets.base_answers import base_answers
 from overmem.auditing.made_sets.right_answers import only_right, right_answers
@@ -99,7 +106,7 @@ def base_answer_tokens(
         return []
     session.add_problems(answers)
     left = [session.missing(job, place, limit)[0] for place in places]
-    of_base = session.missing(replace(job, model="base"), session.base, limit)[0]
+    of_base = session.missing(on_base(job), session.base, limit)[0]
     kept = max([of_base, *left], key=len)
     return [float(sum(len(answers.rendered[i]) for i in positions)) for positions in (*left, kept, of_base)]
 

@@ -152,7 +152,7 @@ class Session:
     def _predict_as_base(self, job: Job, limit: int | None, missing: Sequence[int]) -> None:
         """Keep what the base model predicts where it is to be compared and is not there yet."""
         assert self.base is not None
-        problems, kept = self.problems[job.data], BasePredictions(self.store.base_predictions)
+        problems, kept = self.problems[job.data], self._base_predictions(job)
         lacking = [i for i in missing if not kept.has(problems.shas[i])]
         for batch in self._batches(job, limit, lacking):
             model = self._model(on_base(job), self.base)
@@ -331,8 +331,12 @@ class Session:
                 samples=self.options.samples, temperature=self.options.temperature, seed=self.options.seed
             ),
             batch_tokens=self.options.batch_tokens or SCORED_TOKENS,
-            base_predictions=BasePredictions(self.store.base_predictions),
+            base_predictions=self._base_predictions(job),
         )
+
+    def _base_predictions(self, job: Job) -> BasePredictions:
+        """Where they are kept: those of another base model or dtype are in another folder."""
+        return BasePredictions(self.store.base_predictions / settings_key(self.settings(job)))
 
     def max_new_tokens(self, set_name: str) -> int:
         """Longest answer allowed on a set, in tokens."""

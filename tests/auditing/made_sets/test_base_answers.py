@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import overmem
 from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
+from overmem.auditing import compute_rows as work
 from overmem.auditing.made_sets.retention_sets import as_asked_before, default_retention
 from overmem.auditing.opening import open_session
 from overmem.auditing.options import AuditOptions, saved_options
@@ -152,9 +153,9 @@ def test_nothing_is_computed_twice_and_a_larger_limit_adds(pico_run, val_file, b
     assert other.manifest.base.row_keys == more.manifest.base.row_keys
 
 
-def test_a_killed_audit_goes_on_with_what_the_base_model_predicted(pico_run, val_file, base, monkeypatch):
-    from overmem.auditing import compute_rows as work
-
+@pytest.fixture
+def killed(pico_run, val_file, base, monkeypatch):
+    """An audit that ended while the first checkpoint was compared, and its options."""
     given = {"val": str(val_file), "base_model": base, **QUICK}
     done, compared = work.WORK["diverge"], []
 
@@ -164,19 +165,37 @@ def test_a_killed_audit_goes_on_with_what_the_base_model_predicted(pico_run, val
         compared.append(problems.set)
         return done(model, problems, batch, tools)
 
-    monkeypatch.setitem(work.WORK, "diverge", breaks)
-    with pytest.raises(KeyboardInterrupt):
-        overmem.audit(pico_run, **given)
+    with monkeypatch.context() as patch:
+        patch.setitem(work.WORK, "diverge", breaks)
+        with pytest.raises(KeyboardInterrupt):
+            overmem.audit(pico_run, **given)
+    return given
+
+
+def test_a_killed_audit_goes_on_with_what_the_base_model_predicted(pico_run, killed, monkeypatch):
     folder = pico_run / "overmem" / ".base_predictions"
-    kept = {file.stem for file in folder.iterdir()}
+    kept = {file.stem for file in folder.rglob("*.safetensors")}
     assert len(kept) == 12  # five of each set beside the task, and the two prompts that five of val have
-    monkeypatch.setitem(work.WORK, "diverge", done)
     loads = []
     load = ModelHost.load
     monkeypatch.setattr(ModelHost, "load", lambda host, c: loads.append(c.name) or load(host, c))
-    finished = overmem.audit(pico_run, **given)
+    finished = overmem.audit(pico_run, **killed)
     assert "base" not in loads and len(divergences(finished, "checkpoint-100")) == 15
     assert not folder.exists()
+
+
+def test_what_another_base_model_predicted_is_not_taken(tmp_path, pico_run, killed, tokenizer):
+    """Of the same answers, which it is less sure of."""
+    other = overmem_model(killed["base_model"])
+    with torch.no_grad():
+        other.model.norm.weight *= 0.9
+    save_checkpoint(tmp_path / "other", other, tokenizer, 0)
+    done = overmem.audit(pico_run, **(killed | {"base_model": str(tmp_path / "other")}))
+    said = done.store.read_texts().filter(set="base_answers/val")
+    assert set(said["completion"]) == {
+        text for text in done.store.read_rows("base", "generations").filter(split="val")["text"]
+    }
+    assert divergences(done, "base")["kl_nats"].abs().max() == 0
 
 
 def test_named_sets_come_on_top_and_are_asked_as_the_base_model_was(tmp_path, pico_run, val_file, base):

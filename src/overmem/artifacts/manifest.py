@@ -31,6 +31,8 @@ class MeasuredSet:
     grader: str
     n: int
     """Problems in the set, before any limit."""
+    most_measured: int | None = None
+    """Most of them that any work was done on; None where an older overmem noted none."""
     fingerprint: str
     """Of the rendered problems."""
     answers: str | None = None
@@ -39,6 +41,11 @@ class MeasuredSet:
     example_shas: tuple[str, ...]
     max_new_tokens: int | None = None
     """Longest answer that was allowed."""
+
+    @property
+    def measured(self) -> int:
+        """Problems that were measured."""
+        return self.n if self.most_measured is None else self.most_measured
 
 
 class _Rows:

@@ -92,7 +92,7 @@ class ManifestWriter:
         pending = [name for name in pending if name not in self._measured]
         measured = [found for name, found in self._measured.items() if name not in skipped]
         new = {
-            name: _describe(problems, session.max_new_tokens(problems.set))
+            name: _describe(problems, session.max_new_tokens(problems.set), self._most_measured(name))
             for name, problems in session.problems.items()
         }
         manifest = Manifest(
@@ -124,6 +124,20 @@ class ManifestWriter:
         self._write_texts()
         write_manifest(session.store, manifest)
         return manifest
+
+    def _most_measured(self, name: str) -> int:
+        """Most problems of a set that any job of this sitting or the last was done on."""
+        n = len(self.session.problems[name].examples)
+        limits = {job: limit for job, limit in self.plan.limits.items() if job.data == name}
+        stopping = self.until_decided or {}
+        if name == "val" and stopping.get("decided"):
+            core = set(self.plan.core)
+            limits = {job: stopping["problems"] if job in core else limit for job, limit in limits.items()}
+        found = [n if limit is None else min(limit, n) for limit in limits.values()]
+        before = self.previous.splits.get(name) if self.previous else None
+        if before is not None and before.fingerprint == self.session.problems[name].fingerprint:
+            found.append(before.measured)
+        return max(found, default=n)
 
     def _row_keys(self, checkpoint: Checkpoint, jobs: Iterable[Job]) -> dict[str, str]:
         return {str(job): self.session.row_key(job, checkpoint) for job in jobs}
@@ -178,7 +192,7 @@ class ManifestWriter:
         return [name for name in known if name not in here]
 
 
-def _describe(problems: Problems, max_new_tokens: int) -> MeasuredSet:
+def _describe(problems: Problems, max_new_tokens: int, most_measured: int) -> MeasuredSet:
     return MeasuredSet(
         set=problems.set,
         variant=problems.variant,
@@ -186,6 +200,7 @@ def _describe(problems: Problems, max_new_tokens: int) -> MeasuredSet:
         shape=problems.shape,
         grader=problems.grader,
         n=len(problems.examples),
+        most_measured=most_measured,
         fingerprint=problems.fingerprint,
         answers=settings_key({"answers": [example.answer for example in problems.examples]}),
         example_ids=tuple(example.id for example in problems.examples),

@@ -23,7 +23,8 @@ from overmem.reporting.figures.dynamics import figure_variants
 from overmem.reporting.figures.forest import cost_table, forest_figure, forest_rows, forest_words
 from overmem.reporting.figures.theme import Figure
 from overmem.reporting.view import Values
-from overmem.verdict.narrative import headline, missing_text, why_text
+from overmem.verdict.choice_words import missing_text, why_text
+from overmem.verdict.narrative import headline
 
 TABLE_ROWS = 64
 """Figures with up to this many rows of data also show them as a table."""
@@ -122,6 +123,9 @@ def _verdict_part(verdict: Verdict) -> Values:
         "choices": view.naive_choices(verdict),
         "stages": view.stages_present(verdict),
         "figure_label": view.figure_label(verdict),
+        "trade": view.trade(verdict),
+        "base_row": view.base_row(verdict),
+        "against_base": view.against_base(verdict),
     }
 
 

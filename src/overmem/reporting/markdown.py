@@ -40,6 +40,23 @@ def markdown_report(
         lines += [f"- {_plain(words)}" for words in verdict.words[:2]]
     lines += [f"- {_plain(note)}" for note in verdict.notes]
     lines += ["", *_checkpoints(verdict)]
+    if verdict.trade is not None:
+        trade = verdict.trade
+        about = (
+            f"The most accurate checkpoint, {trade.most_accurate}, beside the one to ship, {trade.shipped}"
+        )
+        lines += ["", f"{_plain(about)}:", ""]
+        lines += _differences(trade.differences, trade.most_accurate, trade.shipped)
+        lines += [
+            "",
+            *(
+                f"- For {use.name}: {_plain(use.ships or 'neither is clearly better')} ({_plain(use.why)})"
+                for use in trade.uses
+            ),
+        ]
+    for item in verdict.base.comparisons if verdict.base is not None else ():
+        lines += ["", f"{_plain(item.checkpoint)} against the base model: {item.outcome}.", ""]
+        lines += _differences(item.differences, item.checkpoint, "base model")
     if verdict.costs:
         against, found = view.by_reference(verdict.costs)[0]
         last = verdict.checkpoints[-1].name

@@ -40,7 +40,7 @@ def run_html(run: Run) -> str:
 
 def audit_html(manifest: Manifest, root: object) -> str:
     """What an audit measured: sets and checkpoints."""
-    rows = [(name, found.source, found.n, found.grader) for name, found in manifest.splits.items()]
+    rows = [(name, found.source, found.measured, found.grader) for name, found in manifest.splits.items()]
     scope = f"{len(manifest.checkpoints)} checkpoints; axes: {', '.join(manifest.axes)}"
     return _table(f"Audit {root}", ("set", "source", "problems", "grader"), rows) + _notes([scope])
 

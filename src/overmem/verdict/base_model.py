@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -90,7 +91,7 @@ def name_outcome(differences: Sequence[Cost]) -> str:
     """
     by_axis = {cost.axis: cost for cost in differences if cost.headline}
     task, likelihood = by_axis.get("accuracy"), by_axis.get("likelihood")
-    if task is None or task.outcome == UNDEFINED:
+    if task is None or not math.isfinite(task.difference.value):
         outcome = likelihood.outcome if likelihood is not None else UNDEFINED
         outcome = NO_BETTER if outcome == "no clear difference" else outcome
     elif task.outcome in (BETTER, WORSE):

@@ -30,6 +30,7 @@ from overmem.stats.arrays import FloatArray
 from overmem.stats.excess import MIN_EXCESS_NATS, split_excess, temperature_gap
 from overmem.stats.intervals import nll_estimate
 from overmem.stats.moments import measure_curves
+from overmem.stats.style_shift import detect_style_shift, untested
 from overmem.verdict.base_model import compare_with_base
 from overmem.verdict.costs import measure_costs
 from overmem.verdict.judge import judge_by
@@ -38,7 +39,6 @@ from overmem.verdict.narrative import plain_words
 from overmem.verdict.trade import measure_trade
 from overmem.verdict.warnings.majority_baseline import baseline_note, majority_baseline_accuracy
 from overmem.verdict.warnings.staleness import staleness_notes
-from overmem.verdict.warnings.style_shift import detect_style_shift, untested
 from overmem.verdict.warnings.truncation import truncation_notes
 
 

@@ -92,7 +92,10 @@ class MeasuredCheckpoint:
 
 @dataclass(frozen=True)
 class MeasuredBase(MeasuredCheckpoint):
-    """The model that a run started from, with what was measured of it as of a checkpoint."""
+    """The model that a run started from, with what was measured of it as of a checkpoint.
+
+    What a checkpoint is compared with is there too: a job on the base model has the same rows at both.
+    """
 
     @classmethod
     def of(cls, store: Store, manifest: Manifest) -> MeasuredBase | None:

@@ -21,7 +21,7 @@ class MeasuredSet:
     """One set of problems in one wording, as it was measured."""
 
     set: str
-    """`val`, `train`, `ood/NAME`, `references/NAME`, or `answers`."""
+    """See `overmem.artifacts.jobs.Job`."""
     variant: str
     """`clean`, or the name of a perturbation."""
     source: str

@@ -109,6 +109,7 @@ def read_flags(run: Run, given: Mapping[str, Any]) -> AuditOptions:
         "references": _read_named(
             given.get("references") or [], "a set of references", "human=gsm8k:test.jsonl"
         ),
+        "retention": _read_named(given.get("retention") or [], "a set beside the task", "mmlu=lm_eval:mmlu"),
         "variants": _read_variants(given.get("variant") or []),
         "template": resolve_template(run, _read_template(given)),
         "rule": Rule(**{name: given[name] for name in RULE if given.get(name) is not None}),
@@ -224,6 +225,7 @@ _WRITERS: dict[str, Callable[[AuditOptions], list[str]]] = {
     "axes": _write_axes,
     "ood": lambda options: _write_named("--ood", options.ood),
     "references": lambda options: _write_named("--references", options.references),
+    "retention": lambda options: _write_named("--retention", options.retention),
     "variants": lambda options: _write_named("--variant", options.variants or {}),
     "limit": _write_limits,
     "template": _write_template,

@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from overmem.artifacts.jobs import Job
+from overmem.artifacts.jobs import BASE_ANSWERS, Job
 from overmem.artifacts.manifest import BaseRows, CheckpointRows, Manifest, MeasuredSet, write_manifest
 from overmem.artifacts.store import settings_key
 from overmem.auditing.planning.plan import Plan
@@ -69,7 +69,7 @@ class ManifestWriter:
         )
 
     def add_base(self, base: Checkpoint, jobs: Sequence[Job]) -> None:
-        """Note the jobs done on the base model."""
+        """Note the jobs done on the base model, beside those of an earlier sitting on the same weights."""
         weights = self.session.fingerprint(base)
         known = self._base if self._base is not None and self._base.weights == weights else None
         self._base = BaseRows(
@@ -181,7 +181,8 @@ class ManifestWriter:
             (val.fingerprint, val.grader) != (now.fingerprint, now.grader)
             or val.answers not in (None, now.answers)
         ):
-            earlier = {name: found for name, found in earlier.items() if found.set not in ("val", "answers")}
+            of_val = ("val", "answers", f"{BASE_ANSWERS}val")
+            earlier = {name: found for name, found in earlier.items() if found.set not in of_val}
         return earlier
 
     def _gone(self) -> list[str]:

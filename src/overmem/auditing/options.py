@@ -58,6 +58,9 @@ class AuditOptions(Strict):
     """NAME=SOURCE: problems of another distribution; repeatable."""
     references: dict[str, Source] = Field(default_factory=dict)
     """NAME=SOURCE: references in another style than the training data's; repeatable. Scored, never asked."""
+    retention: dict[str, Source] = Field(default_factory=dict)
+    """NAME=SOURCE: skills beside the task that the fine-tune should keep; repeatable. They come on top of
+    prompts made by rule, and are compared with the base model's; a task of lm-eval is a source too."""
     variants: dict[str, Source | None] | None = None
     """Perturbation of val: a built-in NAME, or NAME=FILE; all built-ins by default."""
     axes: Annotated[tuple[str, ...], BeforeValidator(_names)] = CORE
@@ -205,6 +208,7 @@ def saved_options(manifest: Manifest) -> AuditOptions:
         "train": next((split.source for split in splits if split.set == "train"), None),
         "ood": manifest.named_sources("ood/"),
         "references": manifest.named_sources("references/"),
+        "retention": manifest.named_sources("retention/"),
         "variants": variants,
         "allow_code_execution": False,
         "rule": Rule(**saved.get("rule", {})),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from overmem.artifacts.jobs import data_key
+from overmem.auditing.made_sets.retention_sets import as_asked_before, default_retention
 from overmem.auditing.options import AuditOptions, Half
 from overmem.axes import all_axes
 from overmem.axes.axis import Available
@@ -31,8 +32,8 @@ from overmem.rendering.render import render_all
 from overmem.rendering.rendered import Rendered, data_fingerprint, fingerprint
 from overmem.tasks import sources
 
-OOD, REFERENCES = "ood/", "references/"
-"""Prefixes of the names of OOD sets, and of references in other styles."""
+OOD, REFERENCES, RETENTION = "ood/", "references/", "retention/"
+"""Prefixes of the names of OOD sets, of references in other styles, and of sets beside the task."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Problems:
     """One set of problems in one wording."""
 
     set: str
-    """`val`, `train`, `ood/NAME`, `references/NAME`, or `answers`."""
+    """See `overmem.artifacts.jobs.Job`."""
     variant: str
     """`clean`, or the name of a perturbation."""
     source: str
@@ -62,7 +63,9 @@ class Problems:
     """What speaks against the tokens being those of training."""
 
     def graded(self, text: str, example: Example) -> dict[str, Any]:
-        """The columns that the grader fills."""
+        """The columns that the grader fills; empty where nothing is graded."""
+        if self.grader == "none":
+            return {"grader": self.grader, "answer": None, "correct": None}
         found = grade(
             text,
             example,
@@ -150,6 +153,9 @@ def load_problems(options: AuditOptions, tokenizer: Any) -> dict[str, Problems]:
             _references(name, source, asked.examples, options, tokenizer)
             for name, source in options.references.items()
         ]
+    if "retention" in sets:
+        named = {**default_retention(tokenizer), **options.retention}
+        found += [_retention(name, source, options, tokenizer) for name, source in named.items()]
     if "variants" in sets and grader != "none":
         found += _variants(val, asked, grader, options, tokenizer)
     if options.half is not None:
@@ -234,7 +240,7 @@ def _canaries(folder: Path, options: AuditOptions, tokenizer: Any) -> list[Probl
 
 def _ood(name: str, source: str, options: AuditOptions, tokenizer: Any) -> Problems:
     if is_lm_eval(source):
-        return _lm_eval(name, source, tokenizer)
+        return _lm_eval(f"{OOD}{name}", source, tokenizer)
     data = load_data(source, tokenizer)
     if data.grader == "none" and options.grader != "none":
         raise DataError(
@@ -262,11 +268,30 @@ def _references(
     )
 
 
+def _retention(name: str, source: str, options: AuditOptions, tokenizer: Any) -> Problems:
+    """Prompts beside the task, asked as the base model was asked before there was a task."""
+    if is_lm_eval(source):
+        return _lm_eval(f"{RETENTION}{name}", source, tokenizer)
+    data = load_data(source, tokenizer)
+    grader = "none" if options.grader == "none" else data.grader
+    check_gradable(grader, data.examples, allow_code_execution=options.allow_code_execution)
+    return problems_of(
+        f"{RETENTION}{name}",
+        "clean",
+        source,
+        data.shape,
+        grader,
+        data.examples,
+        options.replace(template=as_asked_before(options.template, tokenizer)),
+        tokenizer,
+    )
+
+
 def _lm_eval(name: str, source: str, tokenizer: Any) -> Problems:
     task = load_task(source, tokenizer)
     identity = "".join(f"{document.id}={document.sha};" for document in task.documents)
     return Problems(
-        set=f"{OOD}{name}",
+        set=name,
         variant="clean",
         source=source,
         grader=f"{PREFIX}{task.name}",

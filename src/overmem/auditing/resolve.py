@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from overmem.auditing.options import AuditOptions
-from overmem.auditing.training_files import find_training_file
+from overmem.auditing.run_files.training_files import find_training_file
 from overmem.axes import CORE, axes_implied_by, choose_axes
 from overmem.errors import OvermemError, RunError
 from overmem.models.engines.address import Address, check_template, parse_engine

@@ -19,7 +19,7 @@ class Available:
     """What an audit has been given to work with; an axis asks for jobs on these only."""
 
     sets: tuple[str, ...]
-    """`val`, perhaps `train`, `ood/NAME` and `references/NAME` sets."""
+    """`val`, perhaps `train`, `ood/NAME`, `references/NAME` and `retention/NAME` sets."""
     variants: tuple[str, ...] = ()
     """Perturbations of val, without `clean`."""
     graded: frozenset[str] = frozenset()
@@ -55,11 +55,15 @@ class Axis:
     needs: str = ""
     """What a user must give where it cannot be measured; by default that follows from val."""
     sets: tuple[str, ...] = ()
-    """Options of an audit whose problems are loaded for it: `ood`, `references`, `variants`, `canaries`."""
+    """Options of an audit whose problems are loaded for it: `ood`, `references`, `retention`, `variants`,
+    `canaries`."""
     implied_by: str | None = None
     """Option of an audit that asks for this axis by being given."""
     rescores_answers: bool = False
     """Whether right answers of one checkpoint are scored by all (`overmem.artifacts.jobs.ANSWERS_SCORES`)."""
+    compares_base_answers: bool = False
+    """Whether the base model's greedy answers, which its jobs ask for, are then compared with by all
+    (`overmem.artifacts.jobs.base_answers_job`)."""
     uses_base: bool = False
     """Whether the base model is measured as well, where it is known and fits."""
     warnings: Callable[[Evidence], tuple[str, ...]] = lambda evidence: ()

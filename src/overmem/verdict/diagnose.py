@@ -36,11 +36,11 @@ from overmem.verdict.base_model import compare_with_base
 from overmem.verdict.costs import measure_costs
 from overmem.verdict.judge import judge_by
 from overmem.verdict.logged import read_logged
-from overmem.verdict.narrative import plain_words
 from overmem.verdict.trade import measure_trade
 from overmem.verdict.warnings.majority_baseline import baseline_note, majority_baseline_accuracy
 from overmem.verdict.warnings.staleness import staleness_notes
 from overmem.verdict.warnings.truncation import truncation_notes
+from overmem.verdict.words.narrative import plain_words
 
 
 class HasStore(Protocol):

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from overmem.artifacts.jobs import ANSWERS_SCORES, VAL_ANSWERS, Job
+from overmem.artifacts.jobs import ANSWERS_SCORES, VAL_ANSWERS, Job, base_answers_job
 from overmem.auditing.options import AuditOptions
 from overmem.auditing.problems import Problems, said_of
 from overmem.axes import CORE, all_axes
@@ -44,6 +44,14 @@ class AxisPlan:
     seconds: float = math.nan
     """About how long its work takes; work that several axes need is shared out evenly among them, and
     work that the core does anyway counts there."""
+
+    @property
+    def later(self) -> tuple[Job, ...]:
+        """Its work on answers that are not there yet."""
+        axis = all_axes()[self.axis]
+        right = (ANSWERS_SCORES,) if axis.rescores_answers and VAL_ANSWERS in self.jobs else ()
+        of_base = map(base_answers_job, self.jobs if axis.compares_base_answers else ())
+        return (*right, *filter(None, of_base))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,19 +96,15 @@ class Plan:
         return _with_limits(replace(self, axes=tuple(axes)))
 
     @property
-    def with_right_answers(self) -> Plan:
-        """The plan with the scores of right answers, on problems that there are once the core is done."""
-        return _with_limits(
-            replace(
-                self,
-                axes=tuple(
-                    replace(item, jobs=(*item.jobs, ANSWERS_SCORES))
-                    if all_axes()[item.axis].rescores_answers and VAL_ANSWERS in item.jobs
-                    else item
-                    for item in self.axes
-                ),
-            )
-        )
+    def with_later(self) -> Plan:
+        """The plan with what is done on problems that there are only once some answers are."""
+        axes = tuple(replace(item, jobs=(*item.jobs, *item.later)) for item in self.axes)
+        return _with_limits(replace(self, axes=axes))
+
+    @property
+    def later(self) -> tuple[Job, ...]:
+        """Jobs on such problems: right answers of one checkpoint, and the base model's answers."""
+        return tuple(dict.fromkeys(job for item in self.axes for job in item.later))
 
     @property
     def seconds(self) -> float:

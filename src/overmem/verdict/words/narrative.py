@@ -22,8 +22,8 @@ from overmem.formatting import (
     sentence,
 )
 from overmem.records import CheckpointSummary, Verdict
-from overmem.verdict.axis_words import INFLATED, REFERENCES, axes_words, excess_words
-from overmem.verdict.choice_words import (
+from overmem.verdict.words.axes import INFLATED, REFERENCES, axes_words, excess_words
+from overmem.verdict.words.choice import (
     base_words,
     missing_text,
     naive_words,

@@ -21,9 +21,8 @@ from pathlib import Path
 import numpy as np
 from benchmarks.calibration.generators import HELD_OUT, TUNING
 
-from overmem.artifacts.rows import read_core
+from overmem.artifacts.rows import read_core, subset
 from overmem.artifacts.store import MANIFEST_SCHEMA
-from overmem.auditing.problems import subset
 from overmem.records import STAGES
 from overmem.rule import Rule
 from overmem.stats import stage_rule as rules

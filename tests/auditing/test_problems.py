@@ -11,11 +11,12 @@ from typer.testing import CliRunner
 
 import overmem
 from overmem.artifacts.manifest import read_manifest
+from overmem.artifacts.rows import subset
 from overmem.artifacts.store import Store
 from overmem.auditing import problems as auditing_data
 from overmem.auditing.compute_rows import Tools, greedy
 from overmem.auditing.options import AuditOptions
-from overmem.auditing.problems import half_of, load_problems, said_of, subset
+from overmem.auditing.problems import half_of, load_problems, said_of
 from overmem.cli.app import app
 from overmem.errors import GradeError
 from overmem.grading import sandbox

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 import overmem
+from overmem.artifacts.rows import subset
 from overmem.artifacts.store import Store
 from overmem.auditing import until_decided
 from overmem.auditing.opening import open_session
 from overmem.auditing.options import AuditOptions
 from overmem.auditing.planning.timing import make_timed_plan
-from overmem.auditing.problems import subset
 from overmem.auditing.resolve import resolve_options
 from overmem.checkpoints import open_run
 from overmem.cli.app import app

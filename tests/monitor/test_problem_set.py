@@ -7,7 +7,7 @@ from overmem.records import Example
 
 
 def test_subsets_are_the_audit_s_and_the_answered_come_first():
-    from overmem.auditing.problems import subset
+    from overmem.artifacts.rows import subset
 
     examples = [Example(f"p{i}", "q", "a", "1") for i in range(200)]
     chosen = choose_problems(examples, examples, limit=64, answers=40, grader=None, seed=0)

@@ -15,7 +15,7 @@ import polars as pl
 
 from overmem.artifacts.jobs import EARLY_TRAIN, EARLY_VAL, Job, JobKind, on_base
 from overmem.artifacts.manifest import CheckpointRows, Manifest, MeasuredModel
-from overmem.artifacts.rows import read_job
+from overmem.artifacts.rows import read_job, subset
 from overmem.artifacts.store import Store
 
 IDENTITY = ["example_id", "example_sha", "sample"]
@@ -109,7 +109,9 @@ class MeasuredBase(MeasuredCheckpoint):
         return super()._saved_as(job)
 
 
-def align_evidence(places: Sequence[MeasuredCheckpoint], jobs: set[Job] | None = None) -> list[Evidence]:
+def align_evidence(
+    places: Sequence[MeasuredCheckpoint], jobs: set[Job] | None = None, *, all_train: bool = False
+) -> list[Evidence]:
     """The evidence of each place, on the problems (and the number of samples) that all of them share.
 
     Runs may have been trained on different data, so training problems are shared within a run only, and so
@@ -119,11 +121,15 @@ def align_evidence(places: Sequence[MeasuredCheckpoint], jobs: set[Job] | None =
         places: checkpoints to be compared.
         jobs: only these; all that every place has, by default. Samples drawn at different temperatures,
             and in one run rows of different settings, are left out.
+        all_train: every training row that was measured, where that is more than val has problems; figures
+            are made of a random subset as large as val, the same as where no others were measured.
     """
     shared = set.intersection(*(place.jobs() for place in places))
     aligned: list[dict[Job, pl.DataFrame]] = [{} for _ in places]
     for job in sorted(shared if jobs is None else shared & jobs):
         tables = [place.rows(job) for place in places]
+        if job.set == "train" and not all_train:
+            tables = [_as_many_as_val(place, rows) for place, rows in zip(places, tables, strict=True)]
         if not _sampled_alike(tables) or settings_differ(places, job):
             continue
         runs = [place.store.root if job.set in ("train", "answers") else None for place in places]
@@ -141,6 +147,13 @@ def align_evidence(places: Sequence[MeasuredCheckpoint], jobs: set[Job] | None =
         )
         for place, rows in zip(places, aligned, strict=True)
     ]
+
+
+def _as_many_as_val(place: MeasuredCheckpoint, rows: pl.DataFrame) -> pl.DataFrame:
+    manifest = place.manifest
+    ids = manifest.splits["train"].example_ids
+    kept = subset(ids, manifest.val.n, manifest.config.get("seed", 0))
+    return rows.filter(pl.col("example_id").is_in([ids[position] for position in kept]))
 
 
 def _aligned(tables: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:

@@ -6,6 +6,7 @@ which problems, so rows of other settings or other data never slip in.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,6 +43,14 @@ def read_job(
     keep = pl.DataFrame({"example_id": split.example_ids, "example_sha": split.example_shas})
     found = table.filter(pl.col("split") == job.set).join(keep, on=["example_id", "example_sha"], how="semi")
     return found.sort("example_id", "sample") if "sample" in found.columns else found.sort("example_id")
+
+
+def subset(ids: Sequence[str], limit: int | None, seed: int) -> list[int]:
+    """Positions of a random subset, in order; subsets of one seed are nested, whatever the set."""
+    if limit is None or limit >= len(ids):
+        return list(range(len(ids)))
+    order = sorted(range(len(ids)), key=lambda i: hashlib.sha256(f"{seed}/{ids[i]}".encode()).digest())
+    return sorted(order[:limit])
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from overmem.artifacts.jobs import data_key
+from overmem.artifacts.rows import subset
 from overmem.auditing.made_sets.retention_sets import as_asked_before, default_retention
 from overmem.auditing.options import AuditOptions, Half
 from overmem.axes import all_axes
@@ -91,14 +92,6 @@ class Problems:
     def chosen(self, limit: int | None, seed: int) -> list[int]:
         """Positions of a random subset in the data's own order; see `subset`."""
         return subset([example.id for example in self.examples], limit, seed)
-
-
-def subset(ids: Sequence[str], limit: int | None, seed: int) -> list[int]:
-    """Positions of a random subset, in order; subsets of one seed are nested, whatever the set."""
-    if limit is None or limit >= len(ids):
-        return list(range(len(ids)))
-    order = sorted(range(len(ids)), key=lambda i: hashlib.sha256(f"{seed}/{ids[i]}".encode()).digest())
-    return sorted(order[:limit])
 
 
 def half_of(prompts: Mapping[str, str], half: Half, seed: int) -> frozenset[str]:

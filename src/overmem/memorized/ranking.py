@@ -94,7 +94,7 @@ def rank_training_rows(store: Store, manifest: Manifest, checkpoint: str | None 
             expected=f"one of {', '.join(trained[1:])}" if trained[1:] else "two trained checkpoints or more",
         )
     places = [MeasuredCheckpoint(store, manifest, name) for name in trained]
-    evidence = align_evidence(places, {TRAIN_SCORES, VAL_SCORES})
+    evidence = align_evidence(places, {TRAIN_SCORES, VAL_SCORES}, all_train=True)
     if any({TRAIN_SCORES, VAL_SCORES} - set(item.rows) for item in evidence):
         raise RunError(
             "training rows were not measured at every checkpoint",

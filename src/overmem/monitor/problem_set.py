@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from overmem.auditing.problems import subset
+from overmem.artifacts.rows import subset
 from overmem.errors import DataError
 from overmem.grading.choose import choose_grader, gradable
 from overmem.grading.grade import check_gradable, grade

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from overmem.artifacts.evidence import MeasuredCheckpoint
+from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
 from overmem.artifacts.jobs import EARLY_TRAIN, EARLY_VAL, TRAIN_SCORES, VAL_SCORES
 from overmem.artifacts.manifest import Manifest
+from overmem.artifacts.rows import subset
 from overmem.axes.privacy.at_checkpoints import measure_privacy
 from overmem.errors import RunError
 from overmem.verdict.gate import check_privacy
@@ -106,3 +107,15 @@ def test_a_limit_that_cannot_be_checked_is_an_error_with_what_to_do(run, tmp_pat
         check_privacy(folder, verdict, "last", max_recall=60.0)
     with pytest.raises(RunError, match="no such checkpoint"):
         check_privacy(folder, verdict, "checkpoint-7", max_recall=0.5)
+
+
+def test_figures_are_of_as_many_members_as_val_has_problems(tmp_path):
+    rng = np.random.default_rng(1)
+    gains = {step: {"train": np.full(90, 0.1 * step), "val": np.zeros(30)} for step in (1, 2)}
+    _, store, manifest = write_audit(tmp_path, rng, gains)
+    places = [MeasuredCheckpoint(store, manifest, "checkpoint-2")]
+    (few,), (every,) = (align_evidence(places, all_train=all_train) for all_train in (False, True))
+    assert len(every.rows[TRAIN_SCORES]) == 90 and len(few.rows[VAL_SCORES]) == 30
+    ids = manifest.splits["train"].example_ids
+    assert set(few.rows[TRAIN_SCORES]["example_id"]) == {ids[i] for i in subset(ids, 30, 0)}
+    assert len(few.rows[EARLY_TRAIN]) == 30

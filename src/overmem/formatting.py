@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from overmem.records import Cost, Estimate
@@ -152,6 +152,11 @@ def certainty_text(leaning: str | None, confidence: float | None) -> str:
     if leaning is None:
         return sure
     return f"leans {leaning}" if sure.startswith("none") else f"leans {leaning}, {sure}"
+
+
+def joined(names: Sequence[str]) -> str:
+    """Names as a person lists them: `loss`, `loss and zlib`, `loss, zlib and base`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def spaced(key: object) -> str:

@@ -255,6 +255,22 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Privacy:
+    """How well one checkpoint tells which problems were trained on: the worst attack's figures."""
+
+    checkpoint: str
+    auroc: Estimate
+    """Of the worst attack, chosen on one half of the problems and read on the other; 0.5 is best."""
+    auroc_attacks: tuple[str, ...]
+    """That were chosen: one, or one for each half."""
+    recall: Estimate
+    """Share of the training problems found at about 1% false alarms; n counts training problems."""
+    recall_attacks: tuple[str, ...]
+    false_alarms: Estimate | None = None
+    """Share of other problems that are flagged with them; None where there is no recall."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Use:
     """What one use of a model would ship: the recommended checkpoint or the most accurate one."""
 
@@ -345,6 +361,9 @@ class Verdict(NotebookView):
     """The verdict in plain sentences, made from this record only."""
     references: JudgedReferences | None = None
     """What the perplexity was read on; None without an audit."""
+    privacy: tuple[Privacy, ...] = ()
+    """Of the checkpoints that a reader may ship: recommended, the other picks and the last, in their order;
+    empty where no training data were measured."""
     reason: str | None = None
     """What is missing, when the evidence is insufficient."""
     notes: tuple[str, ...] = ()

@@ -30,6 +30,8 @@ RUN = Run(path=Path("nowhere"), checkpoints=())
 OTHER = {
     "val": ("other.jsonl", "other.jsonl"),
     "train": ("train file.jsonl", "train file.jsonl"),
+    "all_train": (True, True),
+    "canaries": ("my canaries", "my canaries"),
     "ood": (["svamp=a b.json", "hard=c.json"], {"svamp": "a b.json", "hard": "c.json"}),
     "references": (["human=h.jsonl"], {"human": "h.jsonl"}),
     "retention": (["chat=c.jsonl"], {"chat": "c.jsonl"}),

@@ -1,6 +1,6 @@
 """The most accurate checkpoint beside the one to ship: which of them each use would want.
 
-Covers: overmem.verdict.choice_words
+Covers: overmem.verdict.words.choice
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import pytest
 
 from overmem.records import AgainstBase, BaseModel, Estimate, Recommendation, Trade
 from overmem.verdict.trade import USES, _use, speaks_for_shipped
-from tests.verdict.test_axis_words import cost
-from tests.verdict.test_narrative import text, verdict
+from tests.verdict.words.test_axes import cost
+from tests.verdict.words.test_narrative import text, verdict
 
 SHIPPED, OTHER = "checkpoint-200", "checkpoint-300"
 

@@ -30,7 +30,8 @@ class Job:
     variant: str = "clean"
     """How the problems are worded: `clean`, or the name of a perturbation."""
     model: str = "checkpoint"
-    """`checkpoint`, or `base` for the model that the fine-tune started from."""
+    """`checkpoint`; `base` for the model that the fine-tune started from; or `early` for the run's first
+    checkpoint, whose rows are read and never asked for, since likelihood is measured at every one."""
 
     @property
     def table(self) -> Rows:
@@ -62,6 +63,8 @@ VAL_SCORES, VAL_ANSWERS, VAL_SAMPLES = Job("score", "val"), Job("greedy", "val")
 TRAIN_SCORES = Job("score", "train")
 ANSWERS_SCORES = Job("score", "answers")
 """Right answers of one checkpoint to val in place of its references; known once they are written."""
+EARLY_TRAIN, EARLY_VAL = Job("score", "train", model="early"), Job("score", "val", model="early")
+"""What the run's first checkpoint gives beside the rows of a later one."""
 BASE_ANSWERS = "base_answers/"
 """Prefix of the sets that are the base model's own answers; known once they are written."""
 

@@ -151,6 +151,11 @@ class Manifest:
         weights = {checkpoint.name: checkpoint.weights for checkpoint in self.checkpoints}
         return settings_key({"weights": weights, "val": self.val.fingerprint})
 
+    @property
+    def early(self) -> CheckpointRows | None:
+        """The first checkpoint that was trained; None where there is none."""
+        return next((checkpoint for checkpoint in self.checkpoints if checkpoint.step > 0), None)
+
     def checkpoint(self, name: str) -> CheckpointRows:
         """A checkpoint by its name.
 

@@ -50,6 +50,10 @@ class AuditOptions(Strict):
     system, context and options; a text with columns in braces, such as "{question}\n{hint}", joins some."""
     train: Source | None = None
     """Training data, to measure memorization on. A subset as large as val is measured."""
+    all_train: bool = False
+    """Measure every row of train, to tell which are memorized. See `overmem data memorized`."""
+    canaries: Source | None = None
+    """Folder of canaries that were put into the training data; the run's own by default."""
     ood: dict[str, Source] = Field(default_factory=dict)
     """NAME=SOURCE: problems of another distribution; repeatable."""
     references: dict[str, Source] = Field(default_factory=dict)

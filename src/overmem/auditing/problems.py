@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from overmem.artifacts.jobs import data_key
@@ -16,11 +17,14 @@ from overmem.auditing.made_sets.retention_sets import as_asked_before, default_r
 from overmem.auditing.options import AuditOptions, Half
 from overmem.axes import all_axes
 from overmem.axes.axis import Available
+from overmem.axes.privacy.exposure import CANARIES, CANDIDATES
 from overmem.errors import DataError
 from overmem.grading.choose import choose_grader, gradable, why_ungradable
 from overmem.grading.grade import check_gradable, get_grader, grade, grading_key
 from overmem.models.lm_eval.tasks import PREFIX, Document, LmEvalTask, is_lm_eval, load_task
 from overmem.perturbations import VARIANTS, pair_variant, perturb_all
+from overmem.recipe.canaries import CANDIDATES as CANDIDATE_FILE
+from overmem.recipe.canaries import INSERTED
 from overmem.records import Example
 from overmem.rendering.decoded import decoded
 from overmem.rendering.proof import warnings_of_all
@@ -133,14 +137,15 @@ def load_problems(options: AuditOptions, tokenizer: Any) -> dict[str, Problems]:
     ]
     if options.train is not None:
         train = load_data(options.train, tokenizer, options.columns)
-        # As many as val, and at random; training data may be huge.
-        few = [
-            train.examples[i] for i in subset([e.id for e in train.examples], len(val.examples), options.seed)
-        ]
+        # As many as val, and at random, unless all are asked for; training data may be huge.
+        most = None if options.all_train else len(val.examples)
+        few = [train.examples[i] for i in subset([e.id for e in train.examples], most, options.seed)]
         found.append(
             problems_of("train", "clean", options.train, train.shape, grader, few, options, tokenizer)
         )
     sets = {kind for name in options.axes for kind in all_axes()[name].sets}
+    if "canaries" in sets and options.canaries is not None:
+        found += _canaries(Path(options.canaries), options, tokenizer)
     if "ood" in sets:
         found += [_ood(name, source, options, tokenizer) for name, source in options.ood.items()]
     if "references" in sets:
@@ -221,6 +226,16 @@ def _only(problems: Problems, ids: frozenset[str]) -> Problems:
         shas=tuple(problems.shas[i] for i in kept),
         fingerprint=data_fingerprint(rendered),
     )
+
+
+def _canaries(folder: Path, options: AuditOptions, tokenizer: Any) -> list[Problems]:
+    """Canaries that were put into the training data, and candidates that were not; scored, never asked."""
+    files = {CANARIES: folder / INSERTED, CANDIDATES: folder / CANDIDATE_FILE}
+    loaded = {name: (str(file), load_data(str(file), tokenizer)) for name, file in files.items()}
+    return [
+        problems_of(name, "clean", source, data.shape, "none", data.examples, options, tokenizer)
+        for name, (source, data) in loaded.items()
+    ]
 
 
 def _ood(name: str, source: str, options: AuditOptions, tokenizer: Any) -> Problems:

@@ -15,10 +15,10 @@ import polars as pl
 from overmem.artifacts.jobs import Job, JobKind, data_key, on_base
 from overmem.artifacts.store import Store, settings_key
 from overmem.auditing.compute_rows import RECALL_TOKENS, WORK, Tools, keep_base_predictions
-from overmem.auditing.named_base import named_base
 from overmem.auditing.options import AuditOptions
 from overmem.auditing.problems import RETENTION, Problems
 from overmem.auditing.resolve import read_recipe
+from overmem.auditing.run_files.named_base import named_base
 from overmem.checkpoints import fingerprint_weights
 from overmem.errors import DataError, OvermemError, RunError
 from overmem.models.batches import CHUNK_BATCHES, SCORED_TOKENS, plan_batches, plan_chunks

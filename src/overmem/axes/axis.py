@@ -55,7 +55,8 @@ class Axis:
     needs: str = ""
     """What a user must give where it cannot be measured; by default that follows from val."""
     sets: tuple[str, ...] = ()
-    """Options of an audit whose problems are loaded for it: `ood`, `references`, `retention`, `variants`."""
+    """Options of an audit whose problems are loaded for it: `ood`, `references`, `retention`, `variants`,
+    `canaries`."""
     implied_by: str | None = None
     """Option of an audit that asks for this axis by being given."""
     rescores_answers: bool = False

@@ -44,8 +44,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "check": (
         "diagnose",
-        "A gate for CI: exit code 0 if the checkpoint passes, 1 if its stage fails, 2 if it cannot be told.",
+        "A gate for CI: exit code 0 if the checkpoint passes, 1 if it fails, 2 if it cannot be told.",
     ),
+    "data": ("data", "Training data: the rows that a run memorized, and the data without them."),
     "sweep": (
         "sweep",
         "Train, audit and diagnose every cell of a sweep, resumably. Exit code 1: some cells failed.",
@@ -75,8 +76,11 @@ class LazyGroup(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"overmem.cli.{COMMANDS[cmd_name][0]}")
+        found = getattr(module, cmd_name)
+        if isinstance(found, typer.Typer):
+            return typer.main.get_group(found)
         alone = typer.Typer(**SETTINGS)
-        alone.command(cmd_name)(getattr(module, cmd_name))
+        alone.command(cmd_name)(found)
         return typer.main.get_command(alone)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:

@@ -23,8 +23,8 @@ from overmem.reporting.figures.dynamics import figure_variants
 from overmem.reporting.figures.forest import cost_table, forest_figure, forest_rows, forest_words
 from overmem.reporting.figures.theme import Figure
 from overmem.reporting.view import Values
-from overmem.verdict.choice_words import missing_text, why_text
-from overmem.verdict.narrative import headline
+from overmem.verdict.words.choice import missing_text, why_text
+from overmem.verdict.words.narrative import headline
 
 TABLE_ROWS = 64
 """Figures with up to this many rows of data also show them as a table."""

@@ -6,8 +6,8 @@ from rich.console import Console
 
 from overmem.cli.views.choice import render_base, render_trade
 from overmem.records import AgainstBase, BaseModel, Estimate
-from tests.verdict.test_axis_words import cost
 from tests.verdict.test_trade import accuracy, trade
+from tests.verdict.words.test_axes import cost
 
 
 def printed(render, record):

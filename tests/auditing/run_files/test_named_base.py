@@ -7,7 +7,7 @@ import json
 import pytest
 import yaml
 
-from overmem.auditing.named_base import named_base
+from overmem.auditing.run_files.named_base import named_base
 from overmem.records import Checkpoint, Run
 
 CARD = "---\nlibrary_name: transformers\nbase_model: {name}\ntags:\n- sft\n---\n\n# Model\n"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from overmem.auditing.resolve import read_recipe
-from overmem.auditing.training_files import find_training_file
+from overmem.auditing.run_files.training_files import find_training_file
 from overmem.errors import OvermemError
 from overmem.records import Run
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from overmem.formatting import accuracy_text, certainty_text, cost_figure, sentence, stage_text
+from overmem.formatting import (
+    accuracy_text,
+    certainty_text,
+    cost_figure,
+    estimate_text,
+    joined,
+    sentence,
+    stage_text,
+)
 from overmem.records import AgainstBase, Cost, Recommendation, Verdict
 from overmem.verdict.base_model import losses_elsewhere
 from overmem.verdict.trade import speaks_for_shipped
@@ -55,6 +63,28 @@ def why_text(name: str, why: str) -> str:
     """The reason for a checkpoint after its name has been said; a reason may start with the name again."""
     rest = why.removeprefix(f"{name} ")
     return sentence(why if rest == why else f"it {rest}")
+
+
+def privacy_words(verdict: Verdict) -> str | None:
+    """What the checkpoint to ship gives away, with the last one's figure where that is another."""
+    known = {item.checkpoint: item for item in verdict.privacy}
+    last = verdict.checkpoints[-1].name if verdict.checkpoints else ""
+    shipped = verdict.recommended.name if verdict.recommended is not None else last
+    if shipped not in known or known[shipped].auroc.reason is not None:
+        return None
+    found = known[shipped]
+    said = (
+        f"Whether a problem was trained on can be told from {shipped} with AUROC "
+        f"{estimate_text(found.auroc)} (0.5 is chance; the worst attack: {joined(found.auroc_attacks)})"
+    )
+    if found.recall.reason is None and found.false_alarms is not None:
+        said += (
+            f", and {found.recall.value:.0%} of the training problems are found at "
+            f"{found.false_alarms.value:.0%} false alarms"
+        )
+    if last in known and last != shipped:
+        said += f"; from {last} with {estimate_text(known[last].auroc)}"
+    return f"{said}."
 
 
 def trade_words(verdict: Verdict) -> str | None:

@@ -22,11 +22,12 @@ from overmem.formatting import (
     sentence,
 )
 from overmem.records import CheckpointSummary, Verdict
-from overmem.verdict.axis_words import INFLATED, REFERENCES, axes_words, excess_words
-from overmem.verdict.choice_words import (
+from overmem.verdict.words.axes import INFLATED, REFERENCES, axes_words, excess_words
+from overmem.verdict.words.choice import (
     base_words,
     missing_text,
     naive_words,
+    privacy_words,
     ship_words,
     shipped_stage,
     trade_words,
@@ -105,8 +106,9 @@ def plain_words(verdict: Verdict) -> tuple[str, ...]:
     """Say a verdict in some ten plain points.
 
     Order: what the last checkpoint is and how sure that is, since when, the figures that fired, what
-    the excess is made of, on whose references it rose, what else changed, what to ship, what the most
-    accurate one would give and take, what the base model did, and what the naive choices would have shipped.
+    the excess is made of, on whose references it rose, what else changed, what to ship, what
+    that gives away of its training data, what the most accurate one would give and take, what the base model
+    did, and what the naive choices would have shipped.
 
     Args:
         verdict: the record; its own `words` are ignored.
@@ -126,6 +128,7 @@ def plain_words(verdict: Verdict) -> tuple[str, ...]:
         _references_apart(verdict),
         axes_words(verdict),
         ship_words(verdict),
+        privacy_words(verdict),
         trade_words(verdict),
         base_words(verdict),
         naive_words(verdict),

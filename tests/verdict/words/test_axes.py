@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from overmem.records import Cost, Estimate
-from overmem.verdict.axis_words import axes_words, axis_outcome
-from tests.verdict.test_narrative import text, undetermined, verdict
+from overmem.verdict.words.axes import axes_words, axis_outcome
+from tests.verdict.words.test_narrative import text, undetermined, verdict
 
 HOLDS = "that is how accuracy can hold while perplexity rises"
 OWN_PATH = "it grew confident in its own path"

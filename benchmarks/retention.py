@@ -5,7 +5,7 @@ and after. Forty fine-tunes on `wordmath` differ in rate, epochs, data, method a
 share of the variance of forgetting that it explains, with a bootstrap over runs. A line of JSON is written as
 each run ends, and a run that is there is not done again.
 
-    python benchmarks/retention.py run --out runs/retention     # about 20 minutes on one core
+    python benchmarks/retention.py run --out runs/retention     # about 15 minutes on one idle core
     python benchmarks/retention.py table --out runs/retention
     python benchmarks/retention.py seeds --out runs/retention   # five seeds, audited
 """
@@ -287,13 +287,13 @@ def table(out: Path) -> None:
 
 def seeds(out: Path, number: int) -> None:
     """Fine-tunes of one recipe, audited: retention at lowest perplexity, recommended and last."""
-    settings = {"method": "full", "loss": "nll", "rate": 1.5e-3, "n": 200, "epochs": 4}
+    settings = {"method": "full", "loss": "nll", "rate": 1e-3, "n": 200, "epochs": 8}
     print("| seed | checkpoint | measure | against the base model |\n" + "| --- " * 4 + "|")
     for seed in range(number):
         path = trained(settings, out / f"seed-{seed}", seed)
         began = time.monotonic()
         done = overmem.audit(
-            path, val="wordmath:test[:60]", axes=("retention",), limit=60, base_model=str(ORGANISM)
+            path, val="wordmath:test[:100]", axes=("retention",), limit=100, base_model=str(ORGANISM)
         )
         verdict = overmem.diagnose(done)
         took = time.monotonic() - began

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from overmem.verdict.choice_words import privacy_words
 
 from overmem.artifacts.evidence import MeasuredCheckpoint
 from overmem.artifacts.jobs import EARLY_TRAIN, EARLY_VAL, TRAIN_SCORES, VAL_SCORES
@@ -12,6 +11,7 @@ from overmem.artifacts.manifest import Manifest
 from overmem.axes.privacy.at_checkpoints import measure_privacy
 from overmem.errors import RunError
 from overmem.verdict.gate import check_privacy
+from overmem.verdict.words.choice import privacy_words
 from tests.helpers.privacy import write_audit
 from tests.helpers.verdicts import make_verdict
 

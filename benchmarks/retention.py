@@ -5,7 +5,7 @@ and after. Forty fine-tunes on `wordmath` differ in rate, epochs, data, method a
 share of the variance of forgetting that it explains, with a bootstrap over runs. A line of JSON is written as
 each run ends, and a run that is there is not done again.
 
-    python benchmarks/retention.py run --out runs/retention     # about 20 minutes on one core
+    python benchmarks/retention.py run --out runs/retention     # about 15 minutes on one idle core
     python benchmarks/retention.py table --out runs/retention
     python benchmarks/retention.py seeds --out runs/retention   # five seeds, audited
 """
@@ -247,7 +247,7 @@ def with_interval(
     x_N: np.ndarray,
     y_N: np.ndarray,
     less_N: np.ndarray | None = None,
-    draws: int = 4000,
+    draws: int = 2000,
 ) -> str:
     """The share that x explains, minus the one that another figure does where it is given; 95% over runs."""
 
@@ -287,7 +287,7 @@ def table(out: Path) -> None:
 
 def seeds(out: Path, number: int) -> None:
     """Fine-tunes of one recipe, audited: retention at lowest perplexity, recommended and last."""
-    settings = {"method": "full", "loss": "nll", "rate": 8e-4, "n": 200, "epochs": 8}
+    settings = {"method": "full", "loss": "nll", "rate": 1e-3, "n": 200, "epochs": 8}
     print("| seed | checkpoint | measure | against the base model |\n" + "| --- " * 4 + "|")
     for seed in range(number):
         path = trained(settings, out / f"seed-{seed}", seed)

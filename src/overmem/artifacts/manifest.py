@@ -7,7 +7,7 @@ written; `to_dict` gives back what was read, key by key.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from overmem.artifacts.jobs import Job
@@ -112,6 +112,8 @@ class Manifest:
     """Val was asked as plain text past the tokenizer's chat template."""
     base_left_out: str | None = None
     """Why privacy was measured without the base model."""
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Ids of problems that training had, by set: no reader sees their rows. See `overmem.contamination`."""
     until_decided: Mapping[str, Any] | None = None
     """How far an audit that stops once it is decided has come."""
     skipped: Mapping[str, str] = field(default_factory=dict)
@@ -155,6 +157,14 @@ class Manifest:
             raise KeyError(name)
         return found
 
+    def left_out_of(self, set_name: str) -> tuple[str, ...]:
+        """Ids of a set's problems whose rows are not read; answers to val go with their problems."""
+        return self.left_out.get("val" if set_name == "answers" else set_name, ())
+
+    def with_all_problems(self) -> Self:
+        """The same with nothing left out."""
+        return replace(self, left_out={})
+
     def all_have(self, job: Job) -> bool:
         """Whether a job was done at every checkpoint."""
         return all(checkpoint.has(job) for checkpoint in self.checkpoints)
@@ -170,7 +180,7 @@ class Manifest:
     def to_dict(self) -> dict[str, Any]:
         """The `overmem.manifest/1` record; what an audit had no use for is left out."""
         plain = to_plain(self)
-        unused = [name for name in _LEFT_OUT if plain[name] in (None, False)]
+        unused = [name for name in _LEFT_OUT if plain[name] in (None, False, {})]
         splits = {
             name: {key: value for key, value in found.items() if value is not None}
             for name, found in plain["splits"].items()
@@ -189,7 +199,7 @@ class Manifest:
         return from_plain(cls, record, what="the manifest is damaged", next_step=again)
 
 
-_LEFT_OUT = ("engine", "leaves_out_chat_template", "base_left_out", "until_decided")
+_LEFT_OUT = ("engine", "leaves_out_chat_template", "base_left_out", "left_out", "until_decided")
 """Parts that are written only where they say something."""
 
 

@@ -87,6 +87,10 @@ class AuditOptions(Strict):
     base_model: str | None = None
     """The model the fine-tune started from, if the run does not say. It is under the adapters, and losses
     are compared with its own."""
+    strict_overlap: bool = False
+    """Leave renumbered problems out of the verdict, too. Copies and rewordings always are."""
+    allow_overlap: bool = False
+    """Give a verdict however many val problems training had. Without, it is refused above a fifth."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
     dtype: str = "auto"

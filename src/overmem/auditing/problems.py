@@ -54,6 +54,8 @@ class Problems:
     """Asks and judges the problems by itself, from the texts alone: `rendered` then has no tokens."""
     allow_code_execution: bool = False
     """The grader `code` may run what models write."""
+    drawn_from: tuple[Example, ...] = ()
+    """All of the training data, of which `examples` are a few; empty for other sets."""
     warnings: tuple[str, ...] = ()
     """What speaks against the tokens being those of training."""
 
@@ -134,9 +136,8 @@ def load_problems(options: AuditOptions, tokenizer: Any) -> dict[str, Problems]:
         few = [
             train.examples[i] for i in subset([e.id for e in train.examples], len(val.examples), options.seed)
         ]
-        found.append(
-            problems_of("train", "clean", options.train, train.shape, grader, few, options, tokenizer)
-        )
+        subset_ = problems_of("train", "clean", options.train, train.shape, grader, few, options, tokenizer)
+        found.append(replace(subset_, drawn_from=train.examples))
     sets = {kind for name in options.axes for kind in all_axes()[name].sets}
     if "ood" in sets:
         found += [_ood(name, source, options, tokenizer) for name, source in options.ood.items()]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from overmem.auditing.session import Progress, Session
 from overmem.auditing.until_decided import measure_until_decided
 from overmem.axes import all_axes
 from overmem.checkpoints import open_run
+from overmem.contamination.policy import said_of_contamination
 from overmem.records import NotebookView, Run
 from overmem.verdict.key_checkpoints import key_checkpoints
 
@@ -108,9 +109,12 @@ def measure(
     with _open_executor(run, options, out, progress, ray, workers) as executor:
         skipped = dict(run.skipped)
         plan = executor.plan(skipped)
+        session = executor.session
+        said = said_of_contamination(session.contamination, session.left_out)
+        plan = replace(plan, data=(*plan.data, *said))
         if on_plan is not None:
             on_plan(plan)
-        with executor.session.store.locked():
+        with session.store.locked():
             return _measure(executor, plan, skipped)
 
 

@@ -16,9 +16,13 @@ from overmem.artifacts.jobs import Job, JobKind, data_key
 from overmem.artifacts.store import Store, settings_key
 from overmem.auditing.compute_rows import RECALL_TOKENS, WORK, Tools
 from overmem.auditing.options import AuditOptions
-from overmem.auditing.problems import Problems
+from overmem.auditing.problems import OOD, REFERENCES, Problems
 from overmem.auditing.resolve import read_recipe
+from overmem.axes import CORE
 from overmem.checkpoints import fingerprint_weights
+from overmem.contamination.check import check_sets
+from overmem.contamination.policy import problems_left_out
+from overmem.contamination.record import Contamination, read_contamination
 from overmem.errors import DataError, OvermemError, RunError
 from overmem.models.batches import CHUNK_BATCHES, SCORED_TOKENS, plan_batches, plan_chunks
 from overmem.models.engines.hf import HfEngine
@@ -141,6 +145,27 @@ class Session:
             for row in rows_of_one
         ]
         self.store.append_rows(checkpoint.name, job.table, rows)
+
+    @cached_property
+    def contamination(self) -> Contamination:
+        """What val and the other sets have of the training data, by their texts."""
+        val, train = self.problems["val"], self.problems.get("train")
+        return check_sets(
+            val.examples,
+            None if train is None else train.drawn_from,
+            {name: p.examples for name, p in self.problems.items() if name.startswith((OOD, REFERENCES))},
+            fingerprint=val.fingerprint,
+            earlier=read_contamination(self.store),
+        )
+
+    @cached_property
+    def left_out(self) -> dict[str, tuple[str, ...]]:
+        """Ids of problems that training had, by set, which no reader of this audit sees."""
+        val = self.problems["val"]
+        limits = [self.options.limit_of(axis) for axis in CORE]
+        most = None if None in limits else max(n for n in limits if n is not None)
+        measured = [val.examples[i].id for i in val.chosen(most, self.options.seed)]
+        return problems_left_out(self.contamination, measured, strict=self.options.strict_overlap)
 
     def add_problems(self, problems: Problems) -> None:
         """Add a set of problems to the audit, or put it in the place of one of its name."""

@@ -1,0 +1,139 @@
+"""An audit judges clean problems: leaks are left out of every reader, said, and above a share refused."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+import overmem
+from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
+from overmem.artifacts.jobs import VAL_ANSWERS, VAL_SCORES
+from overmem.artifacts.manifest import read_manifest
+from overmem.artifacts.rows import read_core, read_job
+from overmem.artifacts.store import Store
+from overmem.contamination.record import read_contamination
+from overmem.errors import RunError
+from overmem.models.loading import ModelHost
+from overmem.tasks.sources import load_examples
+from overmem.verdict.gate import check_verdict
+
+
+def write(path, examples):
+    rows = [
+        {"id": i, "prompt": e.prompt, "completion": e.completion, "answer": e.answer} for i, e in examples
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """40 val problems, 6 of them copies of training problems; 60 training problems."""
+    train = load_examples("wordmath:train[:60]").examples
+    clean = load_examples("facts:val[:34]").examples
+    val = [(f"v{i}", e) for i, e in enumerate(clean)] + [(f"leak{i}", e) for i, e in enumerate(train[:6])]
+    return (
+        write(tmp_path / "v.jsonl", val),
+        write(tmp_path / "t.jsonl", [(f"t{i}", e) for i, e in enumerate(train)]),
+    )
+
+
+LEAKS = tuple(f"leak{i}" for i in range(6))
+FEW = {"max_new_tokens": 4, "grader": "exact"}
+
+
+def test_leaks_are_measured_and_no_reader_sees_them(pico_run, data, ending):
+    val, train = data
+    done = overmem.audit(pico_run, val=val, train=train, **FEW)
+    assert done.manifest.left_out == {"val": LEAKS}
+    assert read_manifest(done.store) == done.manifest
+    assert not set(LEAKS) & set(read_core(done.store, done.manifest).ids)
+    place = done.manifest.checkpoints[-1]
+    assert len(read_job(done.store, done.manifest, place, VAL_SCORES)) == 34
+    assert len(read_job(done.store, done.manifest.with_all_problems(), place, VAL_SCORES)) == 40
+    (evidence,) = align_evidence([MeasuredCheckpoint(done.store, done.manifest, place.name)])
+    of_val = [rows for job, rows in evidence.rows.items() if job.set == "val"]
+    assert of_val and not any(set(LEAKS) & set(rows["example_id"]) for rows in of_val)
+    # The training subset is as it was: its rows are members, whatever val holds.
+    assert len(evidence.rows[VAL_ANSWERS]) == 34 and done.manifest.splits["train"].n == 40
+
+
+def test_the_verdict_says_what_was_left_out_and_how_the_parts_differ(pico_run, data, ending):
+    val, train = data
+    verdict = overmem.diagnose(overmem.audit(pico_run, val=val, train=train, **FEW))
+    clean = verdict.clean_val
+    assert (clean.checked, clean.measured, clean.left_out, clean.counts) == (True, 40, 6, {"copy": 6})
+    assert clean.refused is None and verdict.checkpoints[-1].accuracy.n == 34
+    assert {part.part: part.accuracy.n for part in clean.parts} == {"left out": 6, "judged": 34}
+    assert any("6 of 40 val problems are left out" in note and "6 copies" in note for note in verdict.notes)
+    assert "34 clean problems (6 left out)" in check_verdict(verdict, ("overfit", "undetermined")).reason
+
+
+def test_val_that_is_train_gives_no_verdict_unless_allowed(pico_run, data, ending):
+    _, train = data
+    done = overmem.audit(pico_run, val=train, train=train, **FEW)
+    verdict = overmem.diagnose(done)
+    assert (verdict.stage, verdict.recommended) == ("undetermined", None)
+    assert "60 of 60 val problems are training problems" in verdict.reason
+    assert all(c.stage == "undetermined" and c.problems_to_settle is None for c in verdict.checkpoints)
+    with pytest.raises(RunError, match="val is not clean"):
+        check_verdict(verdict, ("over-memorized", "overfit"))
+    allowed = overmem.diagnose(overmem.audit(pico_run, val=train, train=train, allow_overlap=True, **FEW))
+    assert allowed.clean_val.refused is None and "insufficient" not in (allowed.reason or "")
+    assert any("they are judged too" in note for note in allowed.notes) or allowed.clean_val.left_out == 0
+
+
+def test_an_audit_of_an_older_overmem_is_checked_by_auditing_again_which_loads_no_model(
+    pico_run, data, ending, monkeypatch
+):
+    val, train = data
+    store = overmem.audit(pico_run, val=val, train=train, **FEW).store
+    (store.root / "contamination.json").unlink()
+    manifest = json.loads((store.root / "manifest.json").read_text())
+    del manifest["left_out"]
+    (store.root / "manifest.json").write_text(json.dumps(manifest))
+    old = overmem.diagnose(pico_run)
+    assert not old.clean_val.checked and old.checkpoints[-1].accuracy.n == 40
+    assert any("run `overmem audit` again" in note for note in old.notes)
+    monkeypatch.setattr(ModelHost, "load", lambda *_: pytest.fail("a model was loaded"))
+    overmem.audit(pico_run, val=val, train=train, **FEW)
+    assert overmem.diagnose(pico_run).clean_val.left_out == 6
+
+
+def test_without_training_data_the_premise_is_said_and_an_earlier_check_stands(pico_run, data, ending):
+    val, train = data
+    verdict = overmem.diagnose(overmem.audit(pico_run, val=val, **FEW))
+    assert not verdict.clean_val.checked
+    assert any("was not compared with training data" in note for note in verdict.notes)
+    overmem.audit(pico_run, val=val, train=train, **FEW)
+    overmem.audit(pico_run, val=val, **FEW)
+    again = overmem.diagnose(pico_run)
+    assert again.clean_val.checked and again.clean_val.left_out == 6
+
+
+def test_renumbered_problems_are_shown_beside_the_rest_and_left_out_only_when_asked(
+    pico_run, tmp_path, ending
+):
+    train = load_examples("wordmath:train[:400]").examples
+    other = load_examples("facts:val[:40]").examples
+    same = load_examples("wordmath:val[20:40]").examples
+    val = write(tmp_path / "v.jsonl", [(f"v{i}", e) for i, e in enumerate([*other, *same])])
+    train = write(tmp_path / "t.jsonl", [(f"t{i}", e) for i, e in enumerate(train)])
+    verdict = overmem.diagnose(overmem.audit(pico_run, val=val, train=train, **FEW))
+    n = verdict.clean_val.counts["renumbered"]
+    assert n > 5 and verdict.clean_val.left_out == 0
+    assert {p.part: p.accuracy.n for p in verdict.clean_val.parts} == {"renumbered": n, "other": 60 - n}
+    assert any("of a template that training had" in note for note in verdict.notes)
+    strict = overmem.audit(pico_run, val=val, train=train, strict_overlap=True, **FEW)
+    assert len(strict.manifest.left_out["val"]) == n
+
+
+def test_the_command_line_says_it_before_the_table(pico_run, data):
+    from overmem.cli.app import app
+
+    val, train = data
+    arguments = ["audit", str(pico_run), "--val", val, "--train", train, "--grader", "exact"]
+    said = CliRunner().invoke(app, [*arguments, "--max-new-tokens", "4"]).output
+    assert said.index("overlap: val against train (60): 6 copies of 40") < said.index("what it tells")
+    assert "6 problems of val are left out" in said
+    assert read_contamination(Store.of_run(pico_run)).of("val", "train").counts == {"copy": 6}

@@ -290,6 +290,8 @@ class CleanVal:
     """Groups of val problems that share a template."""
     in_templates: int = 0
     """Problems in such a group."""
+    followers: tuple[str, ...] = ()
+    """Ids of val problems whose NLL moved with train's, though no training problem has their text."""
     parts: tuple[PartFigures, ...] = ()
     """What was left out, and what is renumbered, beside the rest."""
     premise: str = ""

@@ -1,20 +1,23 @@
 """An audit judges clean problems: leaks are left out of every reader, said, and above a share refused."""
 
+import dataclasses
 import json
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import overmem
 from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
-from overmem.artifacts.jobs import VAL_ANSWERS, VAL_SCORES
-from overmem.artifacts.manifest import read_manifest
+from overmem.artifacts.jobs import TRAIN_SCORES, VAL_ANSWERS, VAL_SCORES
+from overmem.artifacts.manifest import CheckpointRows, Manifest, MeasuredSet, read_manifest
 from overmem.artifacts.rows import read_core, read_job
 from overmem.artifacts.store import Store
-from overmem.contamination.record import read_contamination
+from overmem.contamination.record import Contamination, read_contamination
 from overmem.errors import RunError
 from overmem.models.loading import ModelHost
 from overmem.tasks.sources import load_examples
+from overmem.verdict.clean_val import add_followers
 from overmem.verdict.gate import check_verdict
 
 
@@ -137,3 +140,55 @@ def test_the_command_line_says_it_before_the_table(pico_run, data):
     assert said.index("overlap: val against train (60): 6 copies of 40") < said.index("what it tells")
     assert "6 problems of val are left out" in said
     assert read_contamination(Store.of_run(pico_run)).of("val", "train").counts == {"copy": 6}
+
+
+def test_a_leak_in_other_words_is_heard_in_the_rows(tmp_path):
+    """Rows by hand: 60 val problems of which 8 move as train does, at three checkpoints."""
+    rng = np.random.default_rng(0)
+    names = [f"v{i}" for i in range(60)]
+    leaked = set(names[:8])
+    store, manifest = rows_by_hand(tmp_path, names, lambda name, c: path(rng, name in leaked, c))
+    record = add_followers(store, manifest, Contamination(val="f", n_val=60))
+    assert {item.id for item in record.followers} == leaked and record.certain_from == 0.9
+    last_is_lowest = dataclasses.replace(manifest, checkpoints=manifest.checkpoints[:2])
+    assert add_followers(store, last_is_lowest, record).followers == ()
+
+
+def path(rng, seen, c):
+    """NLL of one problem, nats per token: the rest of val is lowest at the second checkpoint."""
+    centre = (1.0, 0.3, 0.02) if seen else (1.0, 0.4, 0.6)
+    return centre[c] * float(np.exp(rng.normal(0.0, 0.2)))
+
+
+def rows_by_hand(folder, names, nll):
+    store = Store(folder)
+    sets = {"val": names, "train": [f"t{i}" for i in range(60)]}
+    for c in range(3):
+        for split, ids in sets.items():
+            blank = {"logprob": [], "entropy": [], "is_top1": [], "top1_logprob": [], "mu": [], "sigma": []}
+            rows = [
+                {"row_key": "k", "split": split, "example_id": i, "example_sha": i, "n_tokens": 10}
+                | {"nll_nats": 10 * (nll(i, c) if split == "val" else nll("v0", c))}
+                | blank
+                | {"logprob_at_temperature": []}
+                for i in ids
+            ]
+            store.append_rows(f"c{c}", "likelihood", rows)
+    keys = {str(job): "k" for job in (VAL_SCORES, TRAIN_SCORES)}
+    return store, Manifest(
+        splits={
+            name: MeasuredSet(
+                set=name,
+                variant="clean",
+                source=name,
+                shape="",
+                grader="none",
+                n=len(ids),
+                fingerprint="f",
+                example_ids=tuple(ids),
+                example_shas=tuple(ids),
+            )
+            for name, ids in sets.items()
+        },
+        checkpoints=tuple(CheckpointRows(name=f"c{c}", step=c, weights="w", row_keys=keys) for c in range(3)),
+    )

@@ -128,6 +128,8 @@ def _measure(executor: Executor, plan: Plan, skipped: dict[str, str]) -> Audit:
         plan = plan.beyond_core
     else:
         manifest = _measure_core(executor, plan, manifest_writer, skipped)
+    executor.session.hear_rows(manifest)
+    manifest = manifest_writer.write(skipped, [])
     answers = _right_answers(executor.session, plan, manifest)
     if plan.rest or answers is not None:
         manifest = _measure_rest(executor, plan, manifest_writer, skipped, manifest, answers)

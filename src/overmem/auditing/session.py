@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from overmem.artifacts.jobs import Job, JobKind, data_key
+from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.store import Store, settings_key
 from overmem.auditing.compute_rows import RECALL_TOKENS, WORK, Tools
 from overmem.auditing.options import AuditOptions
@@ -34,6 +35,7 @@ from overmem.models.scoring import TEMPERATURES
 from overmem.models.stop_tokens import end_of_completion, stop_ids
 from overmem.records import Checkpoint, Run
 from overmem.rendering.rendered import check_all_fit, check_vocab
+from overmem.verdict.clean_val import add_followers
 
 Progress = Callable[[str, str, int, int], None]
 """Called with (checkpoint, work, problems done, problems in all) after every batch."""
@@ -166,6 +168,11 @@ class Session:
         most = None if None in limits else max(n for n in limits if n is not None)
         measured = [val.examples[i].id for i in val.chosen(most, self.options.seed)]
         return problems_left_out(self.contamination, measured, strict=self.options.strict_overlap)
+
+    def hear_rows(self, manifest: Manifest) -> None:
+        """Add to the overlap what the rows of a finished core say of it; what is left out follows."""
+        self.contamination = add_followers(self.store, manifest, self.contamination)
+        self.__dict__.pop("left_out", None)
 
     def add_problems(self, problems: Problems) -> None:
         """Add a set of problems to the audit, or put it in the place of one of its name."""

@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from overmem.errors import OvermemError
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "data": ("data", "Look at data before training and measuring: is a val problem a training problem?"),
     "train": ("train", "Fine-tune as a recipe says, with checkpoints in the ordinary Hugging Face layout."),
     "plan": (
         "audit",
@@ -75,8 +76,13 @@ class LazyGroup(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"overmem.cli.{COMMANDS[cmd_name][0]}")
+        found = getattr(module, cmd_name)
+        if isinstance(found, typer.Typer):
+            group = typer.main.get_group(found)
+            group.name = cmd_name
+            return group
         alone = typer.Typer(**SETTINGS)
-        alone.command(cmd_name)(getattr(module, cmd_name))
+        alone.command(cmd_name)(found)
         return typer.main.get_command(alone)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:

@@ -64,7 +64,7 @@ class Follower:
 
     id: str
     probability: float
-    """That it moves with train, given the paths of all; see `overmem.stats.followers`."""
+    """That it moves with train, in [0, 1]; see `overmem.stats.followers`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class Contamination:
     followers: tuple[Follower, ...] = field(default=())
     """Of the second witness, the likeliest first."""
     certain_from: float | None = None
-    """Probability from which on a follower is left out; None where the second witness was not heard."""
+    """Probability from which on a follower is left out; None where the rows could not tell."""
 
     def of(self, set_name: str, against: str) -> SetOverlap | None:
         """One comparison, if it was made."""

@@ -5,21 +5,74 @@ Shape suffixes: C checkpoints, N problems.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import polars as pl
 
+from overmem.artifacts.jobs import TRAIN_SCORES, VAL_SCORES
 from overmem.artifacts.manifest import Manifest
-from overmem.artifacts.rows import Core, read_core
+from overmem.artifacts.rows import Core, read_core, read_job
 from overmem.artifacts.store import Store
 from overmem.contamination.policy import counts_text, leaked_ids, refusal
-from overmem.contamination.record import Contamination, read_contamination
+from overmem.contamination.record import Contamination, Follower, read_contamination
 from overmem.formatting import estimate_text
 from overmem.records import CleanVal, PartFigures
+from overmem.stats.arrays import FloatArray
+from overmem.stats.followers import find_followers, nll_change
 from overmem.stats.intervals import accuracy_estimate, nll_estimate
 from overmem.stats.moments import measure_curves
 
+LIKELY, CERTAIN = 0.5, 0.9
+"""Probability from which on a follower is named, and from which on it is left out."""
+NAMED = 5
+"""Ids that a sentence names."""
 AGAIN = "run `overmem audit` again: it compares them, and measures only what is missing"
+
+
+def add_followers(store: Store, manifest: Manifest, record: Contamination) -> Contamination:
+    """Ask the rows which val problems moved with train: the second witness, for leaks in other words.
+
+    From the checkpoint with the lowest val NLL to the last, what was trained on falls and the rest does not.
+
+    Args:
+        store: the run's artifacts.
+        manifest: of an audit whose core is done.
+        record: of the texts.
+
+    Returns:
+        The record with its followers; as it was, without any, where train was not scored, the last checkpoint
+        has the lowest NLL, or the two sets did not part.
+    """
+    record = dataclasses.replace(record, followers=(), certain_from=None)
+    if not all(manifest.all_have(job) for job in (TRAIN_SCORES, VAL_SCORES)):
+        return record
+    columns = ("n_tokens", "nll_nats")
+    tables = [read_job(store, manifest, c, VAL_SCORES, columns) for c in manifest.checkpoints]
+    shared = set.intersection(*(set(table["example_id"]) for table in tables))
+    val = [table.filter(pl.col("example_id").is_in(list(shared))) for table in tables]
+    lowest = int(np.argmin([table["nll_nats"].to_numpy().sum() for table in val]))
+    if not shared or lowest == len(val) - 1:
+        return record
+    train = [read_job(store, manifest, manifest.checkpoints[c], TRAIN_SCORES, columns) for c in (lowest, -1)]
+    both = train[0].join(train[1], on="example_id", suffix="_last")
+    found = find_followers(
+        nll_change(_per_token(val[lowest]), _per_token(val[-1])),
+        nll_change(_per_token(both), _per_token(both, "_last")),
+    )
+    if found is None:
+        return record
+    likely = np.flatnonzero(found.probability_N >= LIKELY)
+    order = likely[np.argsort(-found.probability_N[likely], kind="stable")]
+    ids = val[-1]["example_id"].to_list()
+    followers = tuple(Follower(id=ids[i], probability=float(found.probability_N[i])) for i in order)
+    return dataclasses.replace(record, followers=followers, certain_from=CERTAIN)
+
+
+def _per_token(table: pl.DataFrame, suffix: str = "") -> FloatArray:
+    found: FloatArray = (table[f"nll_nats{suffix}"] / table[f"n_tokens{suffix}"]).to_numpy()
+    return found
 
 
 def examine_val(store: Store, manifest: Manifest) -> CleanVal:
@@ -51,6 +104,7 @@ def examine_val(store: Store, manifest: Manifest) -> CleanVal:
         counts={kind: kinds.count(kind) for kind in dict.fromkeys(kinds)},
         templates=sum(n > 1 for n in groups),
         in_templates=sum(n for n in groups if n > 1),
+        followers=tuple(item.id for item in record.followers if item.id in measured),
         parts=_parts(core, left_out, set(_renumbered(record)) - left_out),
         premise=_premise(record, len(left_out), len(measured), kinds),
         refused=None if manifest.config.get("allow_overlap") else refused,
@@ -66,6 +120,13 @@ def overlap_notes(found: CleanVal, last: str) -> list[str]:
     """
     said = bool(found.left_out) or not found.checked
     notes = [found.premise] if said else []
+    if found.followers:
+        names = ", ".join(found.followers[:NAMED]) + (", ..." if len(found.followers) > NAMED else "")
+        notes.append(
+            f"{len(found.followers)} val problems became likelier as training problems did and the rest of "
+            f"val did not, though no training problem has their text: {names}. Look whether training had "
+            "them in other words"
+        )
     parts = {part.part: part for part in found.parts}
     for name, rest, what in (
         ("left out", "judged", "the problems that were left out"),

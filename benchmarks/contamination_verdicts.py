@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from benchmarks.calibration.generators import HELD_OUT, TUNING
 
-from overmem.stats.followers import find_followers, nll_change
+from overmem.contamination.followers import find_followers, nll_change
 from overmem.verdict.clean_val import CERTAIN
 from overmem.verdict.judge import judge
 

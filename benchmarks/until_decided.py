@@ -28,6 +28,7 @@ from overmem.records import STAGES
 from overmem.rule import Rule
 from overmem.stats import stage_rule as rules
 from overmem.stats.moments import measure_curves
+from overmem.stats.selection import choose_checkpoint
 from overmem.verdict.diagnose import find_store
 from overmem.verdict.judge import judge
 from overmem.verdict.sequential import MOST_CHANCE, look_at, look_sizes
@@ -57,8 +58,7 @@ def compare(steps_C, correct_C_N, nll_C_N, tokens_N, first, truth_C=None):
     given = [c for c, stage in enumerate(look.stages) if stage != "undetermined"]
     early = look.n < tokens_N.size
     moments = measure_curves(*(array[..., first(look.n)] for array in (correct_C_N, nll_C_N, tokens_N)))
-    cov_C_C = moments.sample_cov_B_B[: steps_C.size, : steps_C.size]
-    pick = rules.recommended_index(moments.accuracy_C, moments.nll_C, cov_C_C, Rule(perplexity_ratio=1.10))
+    pick = choose_checkpoint(moments, steps_C, RULE).pick
     record = {
         "n": look.n,
         "saved": 1 - look.n / tokens_N.size,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from overmem.records import Cost, Estimate
@@ -80,6 +80,16 @@ def difference_text(cost: Cost) -> str:
     return estimate_text(cost.difference, "+.3f", to=",", frame=" [{}]")
 
 
+def cost_figure(cost: Cost) -> str:
+    """A measure's difference in words: `accuracy +5.0 points, 0.0 to 10.0`."""
+    if cost.measure == "accuracy" or cost.measure.startswith("accuracy_"):
+        found = cost.difference
+        points = Estimate(100 * found.value, 100 * found.low, 100 * found.high, found.n, found.reason)
+        value, interval = estimate_parts(points, "+.1f")
+        return f"{spaced(cost.measure)} {value} points{f', {interval}' if interval else ''}"
+    return f"{spaced(cost.measure)} {estimate_text(cost.difference, '+.3f', frame=', {}')}"
+
+
 # Numbers by themselves.
 
 
@@ -144,6 +154,11 @@ def certainty_text(leaning: str | None, confidence: float | None) -> str:
     return f"leans {leaning}" if sure.startswith("none") else f"leans {leaning}, {sure}"
 
 
+def joined(names: Sequence[str]) -> str:
+    """Names as a person lists them: `loss`, `loss and zlib`, `loss, zlib and base`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
 def spaced(key: object) -> str:
     """A key as words."""
     return str(key).replace("_", " ")
@@ -172,8 +187,8 @@ def until_decided_text(stopping: Mapping[str, Any]) -> str:
 
 
 def base_left_out_text(why: str) -> str:
-    """That privacy has no figures against the base model, from the manifest's `base_left_out`."""
-    return f"privacy was measured without the base model, which cannot score the problems: {why}"
+    """That nothing is compared with the base model, from the manifest's `base_left_out`."""
+    return f"the base model was not measured, so it is not known what the fine-tune gained or lost: {why}"
 
 
 def sentence(text: str | None) -> str:

@@ -209,16 +209,22 @@ class Recommendation:
     name: str
     step: int
     why: str
+    stage: str = "undetermined"
+    """Its stage: one of STAGES, or `undetermined`."""
+    leaning: str | None = None
+    """The most probable stage when `stage` is undetermined, else None."""
+    confidence: float = math.nan
+    """Probability of the stage, or of the leaning, in [0, 1]."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """One axis at the last checkpoint against a reference: paired difference, 95% interval."""
+    """One measure of a model against a reference's: paired difference, 95% interval."""
 
     axis: str
     measure: str
     against: str
-    """Name of the reference checkpoint."""
+    """Name of the reference."""
     difference: Estimate
     direction: Literal["higher", "lower", "context"]
     """Which way is better; `context` is neither."""
@@ -246,6 +252,71 @@ class Cost:
         if self.direction == "context":
             return "changed"
         return "better" if (low > 0) == (self.direction == "higher") else "worse"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Privacy:
+    """How well one checkpoint tells which problems were trained on: the worst attack's figures."""
+
+    checkpoint: str
+    auroc: Estimate
+    """Of the worst attack, chosen on one half of the problems and read on the other; 0.5 is best."""
+    auroc_attacks: tuple[str, ...]
+    """That were chosen: one, or one for each half."""
+    recall: Estimate
+    """Share of the training problems found at about 1% false alarms; n counts training problems."""
+    recall_attacks: tuple[str, ...]
+    false_alarms: Estimate | None = None
+    """Share of other problems that are flagged with them; None where there is no recall."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """What one use of a model would ship: the recommended checkpoint or the most accurate one."""
+
+    name: str
+    ships: str | None
+    """A checkpoint; None where nothing measured decides."""
+    why: str
+    """The figures that decide, or what was not measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trade:
+    """The most accurate checkpoint beside the one to ship: what each gives up."""
+
+    shipped: str
+    most_accurate: str
+    differences: tuple[Cost, ...]
+    """Most accurate minus shipped, paired, on every axis measured at both."""
+    uses: tuple[Use, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgainstBase:
+    """One checkpoint against the model that the fine-tune started from."""
+
+    checkpoint: str
+    outcome: str
+    """`better`, `better, and worse elsewhere`, `form only`, `no better`, `no better, and worse elsewhere`,
+    `worse`, or `undefined`."""
+    differences: tuple[Cost, ...]
+    """Checkpoint minus base model, paired, on every axis measured at both."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseModel:
+    """The model that the fine-tune started from, as step 0."""
+
+    name: str
+    """Folder or hub id."""
+    in_run: bool
+    """Whether it is a checkpoint of the run, and so part of the rule's curves."""
+    accuracy: Estimate
+    nll_nats: Estimate
+    perplexity: Estimate
+    comparisons: tuple[AgainstBase, ...]
+    """Of the checkpoint to ship, then of the last where that is another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -317,6 +388,10 @@ class Verdict(NotebookView):
     alternative_costs: Mapping[str, str] = field(default_factory=dict)
     """What each naive choice would have cost against the recommended one, in words."""
     costs: tuple[Cost, ...] = ()
+    trade: Trade | None = None
+    """The most accurate checkpoint beside the one to ship; None where they are the same."""
+    base: BaseModel | None = None
+    """The model that the fine-tune started from; None where it was not measured."""
     thresholds: Mapping[str, float | int] = field(default_factory=dict)
     evidence: Literal["full", "logged"] = "full"
     words: tuple[str, ...] = ()
@@ -325,6 +400,9 @@ class Verdict(NotebookView):
     """What the perplexity was read on; None without an audit."""
     clean_val: CleanVal | None = None
     """What training had of val; None without an audit."""
+    privacy: tuple[Privacy, ...] = ()
+    """Of the checkpoints that a reader may ship: recommended, the other picks and the last, in their order;
+    empty where no training data were measured."""
     reason: str | None = None
     """What is missing, when the evidence is insufficient."""
     notes: tuple[str, ...] = ()

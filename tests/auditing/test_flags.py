@@ -30,8 +30,11 @@ RUN = Run(path=Path("nowhere"), checkpoints=())
 OTHER = {
     "val": ("other.jsonl", "other.jsonl"),
     "train": ("train file.jsonl", "train file.jsonl"),
+    "all_train": (True, True),
+    "canaries": ("my canaries", "my canaries"),
     "ood": (["svamp=a b.json", "hard=c.json"], {"svamp": "a b.json", "hard": "c.json"}),
     "references": (["human=h.jsonl"], {"human": "h.jsonl"}),
+    "retention": (["chat=c.jsonl"], {"chat": "c.jsonl"}),
     "variant": (["typo", "mine=m.jsonl"], {"typo": None, "mine": "m.jsonl"}),
     "axes": (["privacy", "recall"], (*CORE, "privacy", "recall")),
     "checkpoints": ("all", "all"),
@@ -57,6 +60,7 @@ OTHER = {
     "base_model": ("org/base", "org/base"),
     "strict_overlap": (True, True),
     "allow_overlap": (True, True),
+    "base_row": (False, False),
     "device": ("cpu", "cpu"),
     "dtype": ("bfloat16", "bfloat16"),
     "batch_tokens": (512, 512),
@@ -117,6 +121,10 @@ def manifest_of(options):
         f"references/{name}": measured(f"references/{name}", source)
         for name, source in options.references.items()
     }
+    splits |= {
+        f"retention/{name}": measured(f"retention/{name}", source)
+        for name, source in options.retention.items()
+    }
     made = Manifest(config=options.to_dict(), axes=options.axes, splits=splits, checkpoints=())
     return Manifest.from_dict(made.to_dict())
 
@@ -155,10 +163,12 @@ def test_a_rule_that_differs_is_kept_with_the_audit_and_a_usual_one_is_not_named
     assert saved_options(manifest_of(other)).rule == other.rule
 
 
-def test_a_set_of_references_asks_for_the_axis_that_reads_them():
-    implied = [name for name, axis in all_axes().items() if axis.implied_by]
-    assert implied and set(implied) <= set(read_flags(RUN, {"val": "v", "references": ["a=b"]}).axes)
-    assert not set(implied) & set(read_flags(RUN, {"val": "v"}).axes)
+def test_a_set_of_references_or_beside_the_task_asks_for_the_axis_that_reads_it():
+    implied = {axis.implied_by: name for name, axis in all_axes().items() if axis.implied_by}
+    assert set(implied) == {"references", "retention"}
+    for option, name in implied.items():
+        assert name in read_flags(RUN, {"val": "v", option: ["a=b"]}).axes
+    assert not set(implied.values()) & set(read_flags(RUN, {"val": "v"}).axes)
 
 
 @pytest.mark.parametrize(

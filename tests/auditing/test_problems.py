@@ -20,6 +20,7 @@ from overmem.cli.app import app
 from overmem.errors import GradeError
 from overmem.grading import sandbox
 from overmem.grading.sandbox import run
+from overmem.models.divergence import BasePredictions
 from overmem.models.engines.hf import HfEngine
 from overmem.models.generation import Generation
 from overmem.models.sampling import Sampling
@@ -166,6 +167,7 @@ def test_answers_are_asked_for_after_the_prompts_own_tokens(tmp_path):
         max_new_tokens=1,
         sampling=Sampling(samples=2, temperature=1.0),
         batch_tokens=1,
+        base_predictions=BasePredictions(tmp_path),
     )
     assert greedy(None, val, [0], tools)[0][0]["correct"] == 1.0
     assert list(seen[0]) == tokenizer("12 app")["input_ids"] != list(val.rendered[0].prompt_ids)

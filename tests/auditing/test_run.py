@@ -329,4 +329,4 @@ def test_generation_stops_at_the_templates_end_of_turn(tmp_path, tokenizer):
     config = AuditOptions(val=str(path), template=Template(kind="chat"))
     problems = load_problems(config, chat)
     session = Session(None, None, chat, problems, config, Store(tmp_path), lambda *_: None)
-    assert session.end_of_completion == chat.convert_tokens_to_ids("<|im_end|>")
+    assert session.end_of_completion("val") == chat.convert_tokens_to_ids("<|im_end|>")

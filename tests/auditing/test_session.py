@@ -372,7 +372,9 @@ def test_a_base_model_without_the_added_tokens_is_left_out(tmp_path, files, toke
     assert said in done.manifest.base_left_out
     # A later sitting that does not measure privacy keeps the word on it.
     again = overmem.audit(tmp_path / "run", **(given | {"axes": ("recall",)}))
-    assert any("without the base model" in note and said in note for note in overmem.diagnose(again).notes)
+    assert any(
+        "the base model was not measured" in note and said in note for note in overmem.diagnose(again).notes
+    )
 
 
 def test_a_base_model_with_a_shorter_context_is_left_out(tmp_path, pico_run, files, tokenizer):
@@ -391,3 +393,50 @@ def test_problems_are_checked_against_every_model(tmp_path, files, tokenizer):
         save_checkpoint(tmp_path / "run" / f"checkpoint-{step}", model, grown, step)
     with pytest.raises(DataError, match="does not belong to this model"):
         overmem.audit(tmp_path / "run", val=files["val"], train=files["train"], grader="none")
+
+
+def test_the_base_model_is_measured_as_step_0(tmp_path, pico_run, files, tokenizer):
+    save_checkpoint(tmp_path / "base", make_pico(tokenizer, seed=1), tokenizer, 0)
+    given = QUICK | {"val": files["val"], "axes": ("likelihood", "accuracy")}
+    done = overmem.audit(pico_run, **given, base_model=str(tmp_path / "base"), out=tmp_path / "with")
+    assert {"score val (base)", "greedy val (base)"} <= set(done.manifest.base.row_keys)
+    verdict = overmem.diagnose(done)
+    base, n = verdict.base, verdict.checkpoints[0].accuracy.n
+    assert (base.name, base.in_run) == (str(tmp_path / "base"), False)
+    assert base.accuracy.n == base.nll_nats.n == n
+    assert base.nll_nats.value != verdict.checkpoints[0].nll_nats.value
+    assert {cost.axis for cost in base.comparisons[0].differences} >= {"likelihood", "accuracy"}
+    # The rule's curves stay those of the checkpoints that were trained.
+    assert [c.step for c in verdict.checkpoints] == [c.step for c in done.manifest.checkpoints]
+    without = overmem.audit(
+        pico_run, **given, base_row=False, base_model=str(tmp_path / "base"), out=tmp_path / "no"
+    )
+    assert without.manifest.base is None and overmem.diagnose(without).base is None
+
+
+def test_a_base_model_that_cannot_be_had_is_said(tmp_path, files, tokenizer):
+    for step in (10, 20):
+        folder = tmp_path / "run" / f"checkpoint-{step}"
+        save_checkpoint(folder, make_pico(tokenizer, seed=step), tokenizer, step)
+        (folder / "README.md").write_text(f"---\nbase_model: {tmp_path}/gone\n---\n")
+    given = QUICK | {"val": files["val"], "axes": ("likelihood", "accuracy")}
+    done = overmem.audit(tmp_path / "run", **given)
+    assert done.manifest.base is None
+    assert f"{tmp_path}/gone cannot be read" in done.manifest.base_left_out
+    assert any("base model was not measured" in note for note in overmem.diagnose(done).notes)
+    with pytest.raises(RunError, match="the base model cannot be read"):
+        overmem.audit(tmp_path / "run", **given, base_model=str(tmp_path / "gone"), out=tmp_path / "asked")
+
+
+def test_a_base_model_that_breaks_while_loading_is_left_out(tmp_path, files, tokenizer):
+    for step in (10, 20):
+        folder = tmp_path / "run" / f"checkpoint-{step}"
+        save_checkpoint(folder, make_pico(tokenizer, seed=step), tokenizer, step)
+        (folder / "README.md").write_text(f"---\nbase_model: {tmp_path}/base\n---\n")
+    save_checkpoint(tmp_path / "base", make_pico(tokenizer, seed=1), tokenizer, 0)
+    (tmp_path / "base" / "model.safetensors").write_bytes(b"no weights")
+    done = overmem.audit(
+        tmp_path / "run", **(QUICK | {"val": files["val"], "axes": ("likelihood", "accuracy")})
+    )
+    assert len(done.manifest.checkpoints) == 2 and done.manifest.base is None
+    assert "cannot be loaded" in done.manifest.base_left_out

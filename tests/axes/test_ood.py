@@ -9,7 +9,7 @@ import pytest
 from overmem.artifacts.evidence import Evidence
 from overmem.artifacts.jobs import Job
 from overmem.axes.axis import Available
-from overmem.axes.ood import jobs, measures
+from overmem.axes.ood import jobs, measures, warnings
 
 
 def scored(*nll_and_tokens, first=0):
@@ -69,6 +69,23 @@ def test_figures_by_hand():
         assert measure.direction == ("higher" if name.startswith("accuracy") else "lower")
     assert figures["nll_steps"].sizes == figures["accuracy_steps"].sizes == {"ood/steps": 2}
     assert figures["accuracy"].sizes == {"ood/steps": 2, "ood/svamp": 3}
+
+
+def test_likelihood_on_references_of_another_format_is_context_and_no_part_of_the_mean():
+    """ASDiv's bare numbers, where training had worked solutions: NLL 9.7, and "+3.07 worse" stood there."""
+    solution = pl.DataFrame({"completion": ["Tom has 3 + 4 = 7 apples. The answer is 7."] * 3})
+    texts = {"train": solution, "ood/steps": solution, "ood/svamp": pl.DataFrame({"completion": ["7"] * 3})}
+    evidence = Evidence(rows=ROWS, texts=texts)
+    figures = {measure.name: measure for measure in measures(evidence)}
+    assert [figures[name].direction for name in ("nll_steps", "nll_svamp", "nll_text")] == [
+        "lower",
+        "context",
+        "lower",
+    ]
+    assert figures["nll"].value() == pytest.approx((1 + 5) / 2)
+    assert figures["accuracy_svamp"].direction == "higher"
+    (said,) = warnings(evidence)
+    assert "ood/svamp is context" in said and "100% are bare answers, against 0%" in said
 
 
 def test_each_set_is_drawn_on_its_own():

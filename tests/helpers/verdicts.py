@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from overmem.records import CheckpointSummary, Cost, Estimate, Onset, Recommendation, Severity, Verdict
-from overmem.verdict.narrative import plain_words
+from overmem.verdict.words.narrative import plain_words
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror=alert(2)>%{x}[red]"'
 

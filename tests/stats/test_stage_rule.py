@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -102,24 +100,6 @@ def test_draws_are_judged_independently():
 )
 def test_onset_is_where_the_final_run_of_inflated_stages_begins(codes, expected):
     assert rules.onset_steps(np.array([codes]), STEPS).tolist() == [expected]
-
-
-def test_recommendation_needs_bounded_perplexity():
-    accuracy, nll = np.array([0.70, 0.80, 0.90]), np.log([1.30, 1.40, 1.50])
-    no_noise = np.zeros((3, 3))
-    assert rules.recommended_index(accuracy, nll, no_noise, Rule(perplexity_ratio=1.10)) == 1  # 1.50 > 1.43
-    assert rules.recommended_index(accuracy, nll, no_noise, Rule(perplexity_ratio=1.20)) == 2
-    assert rules.recommended_index(accuracy, nll, no_noise, Rule(perplexity_ratio=1.05)) == 0
-
-
-def test_recommendation_within_one_paired_standard_error_takes_the_lowest_nll():
-    accuracy, nll = np.array([0.790, 0.795, 0.80]), np.log([1.32, 1.30, 1.38])
-    # Each variance is 0.02^2; the paired difference has variance 2 * 0.02^2 * (1 - r).
-    for correlation, expected in ((0.0, 1), (0.99, 2)):
-        cov = 0.02**2 * (np.full((3, 3), correlation) + (1 - correlation) * np.eye(3))
-        se = 0.02 * math.sqrt(2 * (1 - correlation))
-        assert (se >= 0.005) == (expected == 1)
-        assert rules.recommended_index(accuracy, nll, cov, Rule(perplexity_ratio=1.10)) == expected
 
 
 CURVES = st.integers(2, 7).flatmap(

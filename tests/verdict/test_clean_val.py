@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import numpy as np
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
@@ -13,9 +14,14 @@ from overmem.artifacts.jobs import TRAIN_SCORES, VAL_ANSWERS, VAL_SCORES
 from overmem.artifacts.manifest import CheckpointRows, Manifest, MeasuredSet, read_manifest
 from overmem.artifacts.rows import read_core, read_job
 from overmem.artifacts.store import Store
+from overmem.auditing.opening import open_session
 from overmem.contamination.record import Contamination, read_contamination
 from overmem.errors import RunError
 from overmem.models.loading import ModelHost
+from overmem.repairing.candidates import Candidate
+from overmem.repairing.setup import prepare_repair
+from overmem.repairing.trials import Trials
+from overmem.rule import Rule
 from overmem.tasks.sources import load_examples
 from overmem.verdict.clean_val import add_followers
 from overmem.verdict.gate import check_verdict
@@ -149,7 +155,7 @@ def test_a_leak_in_other_words_is_heard_in_the_rows(tmp_path):
     leaked = set(names[:8])
     store, manifest = rows_by_hand(tmp_path, names, lambda name, c: path(rng, name in leaked, c))
     record = add_followers(store, manifest, Contamination(val="f", n_val=60))
-    assert {item.id for item in record.followers} == leaked and record.certain_from == 0.9
+    assert {item.id for item in record.followers} == leaked and record.certain_from == 0.7
     last_is_lowest = dataclasses.replace(manifest, checkpoints=manifest.checkpoints[:2])
     assert add_followers(store, last_is_lowest, record).followers == ()
 
@@ -192,3 +198,32 @@ def rows_by_hand(folder, names, nll):
         },
         checkpoints=tuple(CheckpointRows(name=f"c{c}", step=c, weights="w", row_keys=keys) for c in range(3)),
     )
+
+
+def test_a_repair_reads_clean_problems_only(pico_run, data, ending):
+    """Scores of merges rest on the problems of the search half that the audit counts."""
+    val, train = data
+    done = overmem.audit(pico_run, val=val, train=train, **FEW)
+    setup = prepare_repair(pico_run, axes=("all",), rule=Rule(accuracy_margin=0.3))
+    whole = overmem.open_run(pico_run)
+    session = open_session(whole, setup.search, setup.work / "search")
+    last = whole.checkpoints[-1]
+    kept, every = (
+        Trials(whole, session, setup.work / "models", few=2, base_model=None, left_out=ids)
+        for ids in (done.manifest.left_out_of("val"), ())
+    )
+    single = Candidate(family="greedy", checkpoints=(last.name,), weights=(1.0,))
+    searched = {example.id for example in session.problems["val"].examples}
+    assert searched & set(LEAKS) and searched - set(LEAKS)
+    rows = done.store.read_rows(last.name, "likelihood", columns=("nll_nats", "n_tokens"))
+    rows = rows.filter(split="val").filter(pl.col("example_id").is_in(list(searched - set(LEAKS))))
+    expected = rows["nll_nats"].sum() / rows["n_tokens"].sum()
+    assert kept._nll_of(single, last) == pytest.approx(expected)
+    assert every._nll_of(single, last) != pytest.approx(expected)
+    assert kept._key(single) != every._key(single)
+
+
+def test_the_base_models_answers_to_val_go_with_their_problems():
+    manifest = Manifest(splits={}, checkpoints=(), left_out={"val": ("a",), "ood/x": ("b",)})
+    assert manifest.left_out_of("base_answers/val") == manifest.left_out_of("answers") == ("a",)
+    assert manifest.left_out_of("ood/x") == ("b",) and manifest.left_out_of("train") == ()

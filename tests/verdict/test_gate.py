@@ -1,5 +1,7 @@
 """The gate for CI: which stages fail, and at which checkpoint."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,18 @@ def test_the_recommended_one_or_any_other_can_be_asked_for(memorized):
     assert check_verdict(memorized, ("over-memorized",), "recommended").passed
     name = memorized.checkpoints[-1].name
     assert not check_verdict(memorized, ("over-memorized",), name).passed
+
+
+def test_an_unstable_checkpoint_is_not_shipped_but_may_be_the_last(memorized):
+    *others, last = memorized.checkpoints
+    unstable = replace(
+        memorized,
+        checkpoints=(*others, replace(last, stage="unstable")),
+        recommended=replace(memorized.recommended, name=last.name),
+    )
+    assert check_verdict(unstable).passed
+    assert not check_verdict(unstable, checkpoint="recommended").passed
+    assert check_verdict(unstable, ("overfit",), "recommended").passed
 
 
 def test_undetermined_fails_only_when_it_is_listed():

@@ -1,6 +1,6 @@
 """The verdict on planted runs, its invariances, and what it refuses.
 
-Covers: overmem.stats.checks, overmem.stats.intervals, overmem.verdict.recommendation
+Covers: overmem.stats.checks, overmem.verdict.recommendation
 """
 
 from __future__ import annotations

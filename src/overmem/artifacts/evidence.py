@@ -7,13 +7,13 @@ all of the checkpoints have.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, get_args
 
 import polars as pl
 
-from overmem.artifacts.jobs import Job, JobKind
+from overmem.artifacts.jobs import EARLY_TRAIN, EARLY_VAL, Job, JobKind, on_base
 from overmem.artifacts.manifest import CheckpointRows, Manifest, MeasuredModel
 from overmem.artifacts.rows import read_job
 from overmem.artifacts.store import Store
@@ -50,7 +50,7 @@ class MeasuredCheckpoint:
         return self.manifest.checkpoint(self.name)
 
     def jobs(self) -> set[Job]:
-        """What was measured here, on the checkpoint or on the base model it came from.
+        """What was measured here, on the checkpoint, the base model it came from or the run's first one.
 
         A job counts where it has rows on the manifest's problems; an earlier audit may have had others.
         """
@@ -58,24 +58,55 @@ class MeasuredCheckpoint:
 
     @cached_property
     def _jobs(self) -> set[Job]:
-        base = self.manifest.base
-        keys = {*self.record.row_keys, *(() if base is None else base.row_keys)}
-        known = (job for job in _known_jobs(self.manifest) if str(job) in keys)
-        return {job for job in known if len(read_job(self.store, self.manifest, self._of(job), job, ()))}
+        return {job for job in _known_jobs(self.manifest) if self._is_there(job)}
 
     def rows(self, job: Job) -> pl.DataFrame:
-        """The rows of a job, with all their columns."""
-        return read_job(self.store, self.manifest, self._of(job), job)
+        """The rows of a job, with all their columns.
+
+        Raises:
+            KeyError: it was not measured here.
+        """
+        return self._read(job, None)
 
     def settings(self, job: Job) -> str | None:
         """A short name for the settings of a job; None where an older overmem did not note them."""
-        return self._of(job).settings.get(str(job))
+        model, saved = self._saved_as(job)
+        return None if model is None else model.settings.get(str(saved))
 
-    def _of(self, job: Job) -> MeasuredModel:
+    def _is_there(self, job: Job) -> bool:
+        model, saved = self._saved_as(job)
+        return model is not None and model.has(saved) and len(self._read(job, ())) > 0
+
+    def _read(self, job: Job, columns: Sequence[str] | None) -> pl.DataFrame:
+        model, saved = self._saved_as(job)
+        if model is None:
+            raise KeyError(str(job))
+        return read_job(self.store, self.manifest, model, saved, columns)
+
+    def _saved_as(self, job: Job) -> tuple[MeasuredModel | None, Job]:
+        """The model whose rows a job's are, and what the job is called there."""
+        if job.model == "early":
+            return self.manifest.early, replace(job, model="checkpoint")
+        return self.record if job.model == "checkpoint" else self.manifest.base, job
+
+
+@dataclass(frozen=True)
+class MeasuredBase(MeasuredCheckpoint):
+    """The model that a run started from, with what was measured of it as of a checkpoint.
+
+    What a checkpoint is compared with is there too: a job on the base model has the same rows at both.
+    """
+
+    @classmethod
+    def of(cls, store: Store, manifest: Manifest) -> MeasuredBase | None:
+        """The base model of an audited run; None where it was not measured."""
+        return None if manifest.base is None else cls(store, manifest, manifest.base.name)
+
+    def _saved_as(self, job: Job) -> tuple[MeasuredModel | None, Job]:
+        """Jobs of a checkpoint are the base model's own here."""
         if job.model == "checkpoint":
-            return self.record
-        assert self.manifest.base is not None
-        return self.manifest.base
+            return self.manifest.base, on_base(job)
+        return super()._saved_as(job)
 
 
 def align_evidence(places: Sequence[MeasuredCheckpoint], jobs: set[Job] | None = None) -> list[Evidence]:
@@ -145,7 +176,7 @@ def settings_differ(places: Sequence[MeasuredCheckpoint], job: Job) -> bool:
 
 def _known_jobs(manifest: Manifest) -> set[Job]:
     """Every job that could be named in a manifest of these sets."""
-    found = set()
+    found = {job for job in (EARLY_TRAIN, EARLY_VAL) if job.data in manifest.splits}
     for split in manifest.splits.values():
         for kind in get_args(JobKind):
             for model in ("checkpoint", "base"):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from overmem.artifacts.store import Rows
 
-JobKind = Literal["score", "greedy", "sample", "continue", "lm_eval"]
+JobKind = Literal["score", "greedy", "sample", "continue", "lm_eval", "diverge"]
 
 
 def data_key(set_name: str, variant: str) -> str:
@@ -22,18 +22,25 @@ class Job:
     kind: JobKind
     """`score`: likelihood of the references; `greedy`: one answer at temperature 0; `sample`: k answers
     at a temperature; `continue`: the reference's second half, written greedily after its first; `lm_eval`:
-    one answer, asked for and judged by lm-evaluation-harness."""
+    one answer, asked for and judged by lm-evaluation-harness; `diverge`: an answer of the base model, how
+    probable the checkpoint finds it, and how far its predictions are from the base model's at each token."""
     set: str
-    """`val`, `train`, `ood/NAME`, `references/NAME`, or `answers`, the right answers of one checkpoint."""
+    """`val`, `train`, `ood/NAME`, `references/NAME`, `retention/NAME`, `answers`, the right answers of one
+    checkpoint, or `base_answers/SET`, the base model's own answers to a set."""
     variant: str = "clean"
     """How the problems are worded: `clean`, or the name of a perturbation."""
     model: str = "checkpoint"
-    """`checkpoint`, or `base` for the model that the fine-tune started from."""
+    """`checkpoint`; `base` for the model that the fine-tune started from; or `early` for the run's first
+    checkpoint, whose rows are read and never asked for, since likelihood is measured at every one."""
 
     @property
     def table(self) -> Rows:
         """Which row set its rows are kept in."""
-        tables: dict[JobKind, Rows] = {"score": "likelihood", "continue": "continuations"}
+        tables: dict[JobKind, Rows] = {
+            "score": "likelihood",
+            "continue": "continuations",
+            "diverge": "divergences",
+        }
         return tables.get(self.kind, "generations")
 
     @property
@@ -47,7 +54,29 @@ class Job:
         return " ".join(filter(None, [*parts, "" if self.model == "checkpoint" else f"({self.model})"]))
 
 
+def on_base(job: Job) -> Job:
+    """The same job, done on the model that the fine-tune started from."""
+    return replace(job, model="base")
+
+
 VAL_SCORES, VAL_ANSWERS, VAL_SAMPLES = Job("score", "val"), Job("greedy", "val"), Job("sample", "val")
 TRAIN_SCORES = Job("score", "train")
 ANSWERS_SCORES = Job("score", "answers")
 """Right answers of one checkpoint to val in place of its references; known once they are written."""
+EARLY_TRAIN, EARLY_VAL = Job("score", "train", model="early"), Job("score", "val", model="early")
+"""What the run's first checkpoint gives beside the rows of a later one."""
+BASE_ANSWERS = "base_answers/"
+"""Prefix of the sets that are the base model's own answers; known once they are written."""
+
+
+def base_answers_job(job: Job) -> Job | None:
+    """The job that compares a checkpoint with the base model on the answers that a job lets it write.
+
+    Args:
+        job: any.
+
+    Returns:
+        None where the job is not the base model's greedy answers.
+    """
+    writes = job.kind == "greedy" and job.model == "base" and job.variant == "clean"
+    return Job("diverge", f"{BASE_ANSWERS}{job.set}") if writes else None

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from overmem.artifacts.jobs import Job
+from overmem.artifacts.jobs import BASE_ANSWERS, Job
 from overmem.artifacts.store import MANIFEST_SCHEMA, Store, settings_key
 from overmem.records import to_plain
 from overmem.serialization import from_plain
@@ -21,7 +21,7 @@ class MeasuredSet:
     """One set of problems in one wording, as it was measured."""
 
     set: str
-    """`val`, `train`, `ood/NAME`, `references/NAME`, or `answers`."""
+    """See `overmem.artifacts.jobs.Job`."""
     variant: str
     """`clean`, or the name of a perturbation."""
     source: str
@@ -31,6 +31,8 @@ class MeasuredSet:
     grader: str
     n: int
     """Problems in the set, before any limit."""
+    most_measured: int | None = None
+    """Most of them that any work was done on; None where an older overmem noted none."""
     fingerprint: str
     """Of the rendered problems."""
     answers: str | None = None
@@ -39,6 +41,11 @@ class MeasuredSet:
     example_shas: tuple[str, ...]
     max_new_tokens: int | None = None
     """Longest answer that was allowed."""
+
+    @property
+    def measured(self) -> int:
+        """Problems that were measured."""
+        return self.n if self.most_measured is None else self.most_measured
 
 
 class _Rows:
@@ -111,7 +118,7 @@ class Manifest:
     leaves_out_chat_template: bool = False
     """Val was asked as plain text past the tokenizer's chat template."""
     base_left_out: str | None = None
-    """Why privacy was measured without the base model."""
+    """Why the model that the fine-tune started from was not measured."""
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Ids of problems that training had, by set: no reader sees their rows. See `overmem.contamination`."""
     until_decided: Mapping[str, Any] | None = None
@@ -146,6 +153,11 @@ class Manifest:
         weights = {checkpoint.name: checkpoint.weights for checkpoint in self.checkpoints}
         return settings_key({"weights": weights, "val": self.val.fingerprint})
 
+    @property
+    def early(self) -> CheckpointRows | None:
+        """The first checkpoint that was trained; None where there is none."""
+        return next((checkpoint for checkpoint in self.checkpoints if checkpoint.step > 0), None)
+
     def checkpoint(self, name: str) -> CheckpointRows:
         """A checkpoint by its name.
 
@@ -159,7 +171,8 @@ class Manifest:
 
     def left_out_of(self, set_name: str) -> tuple[str, ...]:
         """Ids of a set's problems whose rows are not read; answers to val go with their problems."""
-        return self.left_out.get("val" if set_name == "answers" else set_name, ())
+        asked = set_name.removeprefix(BASE_ANSWERS)
+        return self.left_out.get("val" if asked == "answers" else asked, ())
 
     def with_all_problems(self) -> Self:
         """The same with nothing left out."""

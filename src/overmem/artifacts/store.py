@@ -9,6 +9,7 @@ them, so a killed audit resumes and changed settings never mix with old rows.
     <checkpoint>/likelihood.parquet   one row an example: token log-probabilities and more
     <checkpoint>/generations.parquet  one row an answer
     <checkpoint>/continuations.parquet  one row a reference whose second half was asked for
+    <checkpoint>/divergences.parquet  one row an answer of the base model, as the checkpoint sees it
     texts.parquet                     the problems as the models saw them
     <checkpoint>/<rows>.parts/        batches of an audit in progress, merged when it ends
     verdict.json, report.html
@@ -30,14 +31,17 @@ import polars as pl
 
 from overmem.errors import ArtifactError, OvermemError
 
-Rows = Literal["likelihood", "generations", "continuations"]
+Rows = Literal["likelihood", "generations", "continuations", "divergences"]
 
 LOCK_NAME = ".lock"
+BASE_PREDICTIONS = ".base_predictions"
+"""Folder of what the base model predicts, large and there only while an audit compares with it."""
 MANIFEST_SCHEMA = "overmem.manifest/1"
 IDENTITY: dict[Rows, tuple[str, ...]] = {
     "likelihood": ("row_key", "split", "example_id", "example_sha"),
     "generations": ("row_key", "split", "example_id", "example_sha", "variant", "sample"),
     "continuations": ("row_key", "split", "example_id", "example_sha"),
+    "divergences": ("row_key", "split", "example_id", "example_sha"),
 }
 """Columns that name a row; what is already there under the same name is never computed again."""
 SCHEMAS: dict[Rows, dict[str, Any]] = {
@@ -81,6 +85,17 @@ SCHEMAS: dict[Rows, dict[str, Any]] = {
         "n_compared": pl.Int64,
         "n_same": pl.Int64,
         "exact": pl.Boolean,
+    },
+    "divergences": {
+        "row_key": pl.String,
+        "split": pl.String,
+        "example_id": pl.String,
+        "example_sha": pl.String,
+        "n_tokens": pl.Int64,
+        "nll_nats": pl.Float64,
+        "base_nll_nats": pl.Float64,
+        "n_compared": pl.Int64,
+        "kl_nats": pl.Float64,
     },
 }
 
@@ -312,6 +327,15 @@ class Store:
                 path = self.root / checkpoint / f"{rows}.parquet"
                 _write_parquet(both.sort(IDENTITY[rows]), path, rows)
                 shutil.rmtree(self._parts(checkpoint, rows), ignore_errors=True)
+
+    @property
+    def base_predictions(self) -> Path:
+        """Where the base model's predictions are kept while an audit compares checkpoints with them."""
+        return self.root / BASE_PREDICTIONS
+
+    def remove_base_predictions(self) -> None:
+        """Remove them: they can be had again, and are large."""
+        shutil.rmtree(self.base_predictions, ignore_errors=True)
 
     def _parts(self, checkpoint: str, rows: Rows) -> Path:
         return self.root / checkpoint / f"{rows}.parts"

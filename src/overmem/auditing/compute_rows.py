@@ -16,6 +16,7 @@ from typing import Any
 from overmem.artifacts.jobs import JobKind
 from overmem.auditing.problems import Problems
 from overmem.errors import CheckpointError
+from overmem.models.divergence import BasePredictions, kl_nats, predict
 from overmem.models.engines.protocol import Answer, Engine
 from overmem.models.generation import generate
 from overmem.models.sampling import Sampling
@@ -23,6 +24,8 @@ from overmem.models.scoring import score_all
 
 RECALL_TOKENS = 32
 """Tokens of a reference's second half that a continuation is compared on."""
+PREDICTED_AT_ONCE = 16
+"""Answers whose whole distributions are in memory together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,8 @@ class Tools:
     sampling: Sampling
     batch_tokens: int
     """Most tokens of a batch, for work that cuts its own."""
+    base_predictions: BasePredictions
+    """What the base model predicts at its own answers."""
 
 
 Row = dict[str, Any]
@@ -51,13 +56,17 @@ def score(model: Any, problems: Problems, batch: Sequence[int], tools: Tools) ->
     items = [problems.rendered[i] for i in batch]
     scores = score_all(model, items)
     rows = [item.to_row() for item in scores]
-    if not all(math.isfinite(row["nll_nats"]) for row in rows):
+    _check_finite(model, [row["nll_nats"] for row in rows])
+    return [[row] for row in rows]
+
+
+def _check_finite(model: Any, nats: Sequence[float]) -> None:
+    if not all(map(math.isfinite, nats)):
         raise CheckpointError(
             "the model gives NaN or infinite log-probabilities",
             got=f"dtype {next(model.parameters()).dtype}",
             next_step="audit with --dtype float32",
         )
-    return [[row] for row in rows]
 
 
 def greedy(model: Any, problems: Problems, batch: Sequence[int], tools: Tools) -> list[list[Row]]:
@@ -95,6 +104,45 @@ def lm_eval(model: Any, problems: Problems, batch: Sequence[int], tools: Tools) 
     # Tokens and their log-probabilities are lm-eval's own business.
     unknown = {"n_tokens": 0, "finished": True, "mean_logprob": None}
     return [[{**made, **dataclasses.asdict(answer), **unknown}] for answer in answers]
+
+
+def diverge(model: Any, problems: Problems, batch: Sequence[int], tools: Tools) -> list[list[Row]]:
+    """The base model's own answers: how probable they are here and there, and KL(base || checkpoint).
+
+    Raises:
+        CheckpointError: a figure is NaN or infinite.
+    """
+    rows = []
+    for start in range(0, len(batch), PREDICTED_AT_ONCE):
+        part = batch[start : start + PREDICTED_AT_ONCE]
+        for i, seen in zip(part, predict(model, [problems.rendered[i] for i in part]), strict=True):
+            base = tools.base_predictions.read(problems.shas[i])
+            kl_K = kl_nats(base.logits_K_V, seen.logits_K_V)
+            nats = {
+                "nll_nats": seen.nll_nats,
+                "base_nll_nats": base.nll_nats,
+                "kl_nats": float(kl_K.double().sum()),
+            }
+            _check_finite(model, list(nats.values()))
+            rows.append([{"n_tokens": seen.n_tokens, "n_compared": len(kl_K), **nats}])
+    return rows
+
+
+def keep_base_predictions(
+    model: Any, problems: Problems, batch: Sequence[int], kept: BasePredictions
+) -> None:
+    """Keep what the base model predicts at its own answers, for `diverge`.
+
+    Args:
+        model: the base model.
+        problems: its answers.
+        batch: which of them.
+        kept: where to.
+    """
+    for start in range(0, len(batch), PREDICTED_AT_ONCE):
+        part = batch[start : start + PREDICTED_AT_ONCE]
+        for i, seen in zip(part, predict(model, [problems.rendered[i] for i in part]), strict=True):
+            kept.write(problems.shas[i], seen)
 
 
 def _answers(
@@ -135,4 +183,5 @@ WORK: dict[JobKind, Callable[[Any, Problems, Sequence[int], Tools], list[list[Ro
     "sample": sample,
     "continue": continue_reference,
     "lm_eval": lm_eval,
+    "diverge": diverge,
 }

@@ -109,6 +109,7 @@ def read_flags(run: Run, given: Mapping[str, Any]) -> AuditOptions:
         "references": _read_named(
             given.get("references") or [], "a set of references", "human=gsm8k:test.jsonl"
         ),
+        "retention": _read_named(given.get("retention") or [], "a set beside the task", "mmlu=lm_eval:mmlu"),
         "variants": _read_variants(given.get("variant") or []),
         "template": resolve_template(run, _read_template(given)),
         "rule": Rule(**{name: given[name] for name in RULE if given.get(name) is not None}),
@@ -124,8 +125,11 @@ def write_flags(options: AuditOptions) -> list[str]:
         if name in _WRITERS:
             words += _WRITERS[name](options)
         elif name not in NOT_WRITTEN and value != field.get_default(call_default_factory=True):
-            option = _option(SHORTER.get(name, name))
-            words += [option] if value is True else [option, str(value)]
+            parameter = SHORTER.get(name, name)
+            if isinstance(value, bool):
+                words.append(_option(parameter) if value else _negated(parameter))
+            else:
+                words += [_option(parameter), str(value)]
     return words
 
 
@@ -139,7 +143,7 @@ def _flag(name: str, kind: Any, default: Any, description: str) -> Flag:
     text = description.replace("\n", " ").partition(". ")[0]
     return Flag(
         parameter=parameter,
-        option=_option(parameter),
+        option=_switch(parameter) if default is True else _option(parameter),
         type=_plain(kind),
         default=default,
         help=text if text.endswith(".") else f"{text}.",
@@ -149,12 +153,20 @@ def _flag(name: str, kind: Any, default: Any, description: str) -> Flag:
 def _template_flag(part: str) -> Flag:
     parameter, text = TEMPLATE[part]
     kind = {"eos": bool, "assistant_only_loss": bool, "max_length": int}.get(part, str)
-    option = f"{_option(parameter)}/--no-{parameter}" if part == "eos" else _option(parameter)
+    option = _switch(parameter) if part == "eos" else _option(parameter)
     return Flag(parameter=parameter, option=option, type=kind | None, default=None, help=text)
 
 
 def _option(parameter: str) -> str:
     return f"--{parameter.replace('_', '-')}"
+
+
+def _negated(parameter: str) -> str:
+    return f"--no-{parameter.replace('_', '-')}"
+
+
+def _switch(parameter: str) -> str:
+    return f"{_option(parameter)}/{_negated(parameter)}"
 
 
 def _plain(kind: Any) -> Any:
@@ -213,6 +225,7 @@ _WRITERS: dict[str, Callable[[AuditOptions], list[str]]] = {
     "axes": _write_axes,
     "ood": lambda options: _write_named("--ood", options.ood),
     "references": lambda options: _write_named("--references", options.references),
+    "retention": lambda options: _write_named("--retention", options.retention),
     "variants": lambda options: _write_named("--variant", options.variants or {}),
     "limit": _write_limits,
     "template": _write_template,

@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from overmem.artifacts.jobs import Job
+from overmem.artifacts.jobs import BASE_ANSWERS, Job
 from overmem.artifacts.manifest import BaseRows, CheckpointRows, Manifest, MeasuredSet, write_manifest
 from overmem.artifacts.store import settings_key
 from overmem.auditing.planning.plan import Plan
@@ -70,13 +70,15 @@ class ManifestWriter:
         )
 
     def add_base(self, base: Checkpoint, jobs: Sequence[Job]) -> None:
-        """Note the jobs done on the base model."""
+        """Note the jobs done on the base model, beside those of an earlier sitting on the same weights."""
+        weights = self.session.fingerprint(base)
+        known = self._base if self._base is not None and self._base.weights == weights else None
         self._base = BaseRows(
             name=base.name,
             model=str(base.path),
-            weights=self.session.fingerprint(base),
-            row_keys=self._row_keys(base, jobs),
-            settings=self._settings(jobs),
+            weights=weights,
+            row_keys={**(known.row_keys if known else {}), **self._row_keys(base, jobs)},
+            settings={**(known.settings if known else {}), **self._settings(jobs)},
         )
 
     @property
@@ -91,7 +93,7 @@ class ManifestWriter:
         pending = [name for name in pending if name not in self._measured]
         measured = [found for name, found in self._measured.items() if name not in skipped]
         new = {
-            name: _describe(problems, session.max_new_tokens(problems.set))
+            name: _describe(problems, session.max_new_tokens(problems.set), self._most_measured(name))
             for name, problems in session.problems.items()
         }
         manifest = Manifest(
@@ -126,6 +128,20 @@ class ManifestWriter:
         write_manifest(session.store, manifest)
         return manifest
 
+    def _most_measured(self, name: str) -> int:
+        """Most problems of a set that any job of this sitting or the last was done on."""
+        n = len(self.session.problems[name].examples)
+        limits = {job: limit for job, limit in self.plan.limits.items() if job.data == name}
+        stopping = self.until_decided or {}
+        if name == "val" and stopping.get("decided"):
+            core = set(self.plan.core)
+            limits = {job: stopping["problems"] if job in core else limit for job, limit in limits.items()}
+        found = [n if limit is None else min(limit, n) for limit in limits.values()]
+        before = self.previous.splits.get(name) if self.previous else None
+        if before is not None and before.fingerprint == self.session.problems[name].fingerprint:
+            found.append(before.measured)
+        return max(found, default=n)
+
     def _row_keys(self, checkpoint: Checkpoint, jobs: Iterable[Job]) -> dict[str, str]:
         return {str(job): self.session.row_key(job, checkpoint) for job in jobs}
 
@@ -139,12 +155,16 @@ class ManifestWriter:
         return self.session.engine.describe() or (self.previous.engine if self.previous else None)
 
     def _base_left_out(self) -> str | None:
-        """Why an axis was measured without the base model, in this sitting or the last that measured it."""
-        known = all_axes()
-        asked = any(known[item.axis].uses_base and item.jobs for item in self.plan.axes)
-        if asked:
-            return self.session.base_misfit
-        return self.previous.base_left_out if self.previous else None
+        """Why the base model was not measured, or not all of it, in this sitting or the last that asked."""
+        known, session = all_axes(), self.session
+        before = self.previous
+        if not any(known[item.axis].uses_base and item.jobs for item in self.plan.axes):
+            return before.base_left_out if before else None
+        if session.base is None:
+            if before is not None and (before.base or before.base_left_out):
+                return before.base_left_out
+            return "no file of the run names it; pass --base-model"
+        return session.base_misfit or (session.unasked_base and f"it is not asked: {session.unasked_base}")
 
     def _write_texts(self) -> None:
         """Save the problems' texts, for what is said about them later without a model."""
@@ -164,7 +184,8 @@ class ManifestWriter:
             (val.fingerprint, val.grader) != (now.fingerprint, now.grader)
             or val.answers not in (None, now.answers)
         ):
-            earlier = {name: found for name, found in earlier.items() if found.set not in ("val", "answers")}
+            of_val = ("val", "answers", f"{BASE_ANSWERS}val")
+            earlier = {name: found for name, found in earlier.items() if found.set not in of_val}
         return earlier
 
     def _left_out(self) -> dict[str, tuple[str, ...]]:
@@ -180,7 +201,7 @@ class ManifestWriter:
         return [name for name in known if name not in here]
 
 
-def _describe(problems: Problems, max_new_tokens: int) -> MeasuredSet:
+def _describe(problems: Problems, max_new_tokens: int, most_measured: int) -> MeasuredSet:
     return MeasuredSet(
         set=problems.set,
         variant=problems.variant,
@@ -188,6 +209,7 @@ def _describe(problems: Problems, max_new_tokens: int) -> MeasuredSet:
         shape=problems.shape,
         grader=problems.grader,
         n=len(problems.examples),
+        most_measured=most_measured,
         fingerprint=problems.fingerprint,
         answers=settings_key({"answers": [example.answer for example in problems.examples]}),
         example_ids=tuple(example.id for example in problems.examples),

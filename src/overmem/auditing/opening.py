@@ -9,8 +9,8 @@ import torch
 from overmem.artifacts.store import Store
 from overmem.auditing.options import AuditOptions
 from overmem.auditing.problems import load_data, load_problems, said_of
+from overmem.auditing.run_files.training_files import find_training_file
 from overmem.auditing.session import Progress, Session
-from overmem.auditing.training_files import find_training_file
 from overmem.errors import DataError
 from overmem.models.engines.address import InProcess, parse_engine
 from overmem.models.engines.hf import HfEngine

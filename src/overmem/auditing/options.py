@@ -50,10 +50,17 @@ class AuditOptions(Strict):
     system, context and options; a text with columns in braces, such as "{question}\n{hint}", joins some."""
     train: Source | None = None
     """Training data, to measure memorization on. A subset as large as val is measured."""
+    all_train: bool = False
+    """Measure every row of train, to tell which are memorized. See `overmem data memorized`."""
+    canaries: Source | None = None
+    """Folder of canaries that were put into the training data; the run's own by default."""
     ood: dict[str, Source] = Field(default_factory=dict)
     """NAME=SOURCE: problems of another distribution; repeatable."""
     references: dict[str, Source] = Field(default_factory=dict)
     """NAME=SOURCE: references in another style than the training data's; repeatable. Scored, never asked."""
+    retention: dict[str, Source] = Field(default_factory=dict)
+    """NAME=SOURCE: skills beside the task that the fine-tune should keep; repeatable. They come on top of
+    prompts made by rule, and are compared with the base model's; a task of lm-eval is a source too."""
     variants: dict[str, Source | None] | None = None
     """Perturbation of val: a built-in NAME, or NAME=FILE; all built-ins by default."""
     axes: Annotated[tuple[str, ...], BeforeValidator(_names)] = CORE
@@ -85,8 +92,10 @@ class AuditOptions(Strict):
     max_new_tokens: int | None = None
     """Longest answer. Twice the longest reference completion of a set by default, at least 64."""
     base_model: str | None = None
-    """The model the fine-tune started from, if the run does not say. It is under the adapters, and losses
-    are compared with its own."""
+    """The model the fine-tune started from, if the run does not say. It is under the adapters, and shown as
+    step 0."""
+    base_row: bool = True
+    """Measure the base model as step 0, where it is known. It is scored and asked on val and the OOD sets."""
     strict_overlap: bool = False
     """Leave renumbered problems out of the verdict, too. Copies and rewordings always are."""
     allow_overlap: bool = False
@@ -203,6 +212,7 @@ def saved_options(manifest: Manifest) -> AuditOptions:
         "train": next((split.source for split in splits if split.set == "train"), None),
         "ood": manifest.named_sources("ood/"),
         "references": manifest.named_sources("references/"),
+        "retention": manifest.named_sources("retention/"),
         "variants": variants,
         "allow_code_execution": False,
         "rule": Rule(**saved.get("rule", {})),

@@ -9,17 +9,22 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from overmem.artifacts.jobs import data_key
+from overmem.auditing.made_sets.retention_sets import as_asked_before, default_retention
 from overmem.auditing.options import AuditOptions, Half
 from overmem.axes import all_axes
 from overmem.axes.axis import Available
+from overmem.axes.privacy.exposure import CANARIES, CANDIDATES
 from overmem.errors import DataError
 from overmem.grading.choose import choose_grader, gradable, why_ungradable
 from overmem.grading.grade import check_gradable, get_grader, grade, grading_key
 from overmem.models.lm_eval.tasks import PREFIX, Document, LmEvalTask, is_lm_eval, load_task
 from overmem.perturbations import VARIANTS, pair_variant, perturb_all
+from overmem.recipe.canaries import CANDIDATES as CANDIDATE_FILE
+from overmem.recipe.canaries import INSERTED
 from overmem.records import Example
 from overmem.rendering.decoded import decoded
 from overmem.rendering.proof import warnings_of_all
@@ -27,8 +32,8 @@ from overmem.rendering.render import render_all
 from overmem.rendering.rendered import Rendered, data_fingerprint, fingerprint
 from overmem.tasks import sources
 
-OOD, REFERENCES = "ood/", "references/"
-"""Prefixes of the names of OOD sets, and of references in other styles."""
+OOD, REFERENCES, RETENTION = "ood/", "references/", "retention/"
+"""Prefixes of the names of OOD sets, of references in other styles, and of sets beside the task."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Problems:
     """One set of problems in one wording."""
 
     set: str
-    """`val`, `train`, `ood/NAME`, `references/NAME`, or `answers`."""
+    """See `overmem.artifacts.jobs.Job`."""
     variant: str
     """`clean`, or the name of a perturbation."""
     source: str
@@ -60,7 +65,9 @@ class Problems:
     """What speaks against the tokens being those of training."""
 
     def graded(self, text: str, example: Example) -> dict[str, Any]:
-        """The columns that the grader fills."""
+        """The columns that the grader fills; empty where nothing is graded."""
+        if self.grader == "none":
+            return {"grader": self.grader, "answer": None, "correct": None}
         found = grade(
             text,
             example,
@@ -132,13 +139,14 @@ def load_problems(options: AuditOptions, tokenizer: Any) -> dict[str, Problems]:
     ]
     if options.train is not None:
         train = load_data(options.train, tokenizer, options.columns)
-        # As many as val, and at random; training data may be huge.
-        few = [
-            train.examples[i] for i in subset([e.id for e in train.examples], len(val.examples), options.seed)
-        ]
-        subset_ = problems_of("train", "clean", options.train, train.shape, grader, few, options, tokenizer)
-        found.append(replace(subset_, drawn_from=train.examples))
+        # As many as val, and at random, unless all are asked for; training data may be huge.
+        most = None if options.all_train else len(val.examples)
+        few = [train.examples[i] for i in subset([e.id for e in train.examples], most, options.seed)]
+        drawn = problems_of("train", "clean", options.train, train.shape, grader, few, options, tokenizer)
+        found.append(replace(drawn, drawn_from=train.examples))
     sets = {kind for name in options.axes for kind in all_axes()[name].sets}
+    if "canaries" in sets and options.canaries is not None:
+        found += _canaries(Path(options.canaries), options, tokenizer)
     if "ood" in sets:
         found += [_ood(name, source, options, tokenizer) for name, source in options.ood.items()]
     if "references" in sets:
@@ -146,6 +154,9 @@ def load_problems(options: AuditOptions, tokenizer: Any) -> dict[str, Problems]:
             _references(name, source, asked.examples, options, tokenizer)
             for name, source in options.references.items()
         ]
+    if "retention" in sets:
+        named = {**default_retention(tokenizer), **options.retention}
+        found += [_retention(name, source, options, tokenizer) for name, source in named.items()]
     if "variants" in sets and grader != "none":
         found += _variants(val, asked, grader, options, tokenizer)
     if options.half is not None:
@@ -185,8 +196,14 @@ def _gradable_only(data: sources.LoadedData, grader: str) -> sources.LoadedData:
     return replace(data, examples=kept, shape=f"{data.shape}; {why}")
 
 
-def available(problems: dict[str, Problems], has_base: bool) -> Available:
-    """What the axes may ask for."""
+def available(
+    problems: Mapping[str, Problems],
+    *,
+    has_base: bool = False,
+    base_row: bool = False,
+    base_answers: bool = True,
+) -> Available:
+    """What the axes may ask for; see `Available`."""
     clean = {item.set: item for item in problems.values() if item.variant == "clean"}
     return Available(
         sets=tuple(clean),
@@ -194,6 +211,8 @@ def available(problems: dict[str, Problems], has_base: bool) -> Available:
         graded=frozenset(name for name, item in clean.items() if item.grader != "none"),
         external=frozenset(name for name, item in clean.items() if item.task is not None),
         has_base=has_base,
+        base_row=base_row,
+        base_answers=base_answers,
     )
 
 
@@ -210,9 +229,19 @@ def _only(problems: Problems, ids: frozenset[str]) -> Problems:
     )
 
 
+def _canaries(folder: Path, options: AuditOptions, tokenizer: Any) -> list[Problems]:
+    """Canaries that were put into the training data, and candidates that were not; scored, never asked."""
+    files = {CANARIES: folder / INSERTED, CANDIDATES: folder / CANDIDATE_FILE}
+    loaded = {name: (str(file), load_data(str(file), tokenizer)) for name, file in files.items()}
+    return [
+        problems_of(name, "clean", source, data.shape, "none", data.examples, options, tokenizer)
+        for name, (source, data) in loaded.items()
+    ]
+
+
 def _ood(name: str, source: str, options: AuditOptions, tokenizer: Any) -> Problems:
     if is_lm_eval(source):
-        return _lm_eval(name, source, tokenizer)
+        return _lm_eval(f"{OOD}{name}", source, tokenizer)
     data = load_data(source, tokenizer)
     if data.grader == "none" and options.grader != "none":
         raise DataError(
@@ -240,11 +269,30 @@ def _references(
     )
 
 
+def _retention(name: str, source: str, options: AuditOptions, tokenizer: Any) -> Problems:
+    """Prompts beside the task, asked as the base model was asked before there was a task."""
+    if is_lm_eval(source):
+        return _lm_eval(f"{RETENTION}{name}", source, tokenizer)
+    data = load_data(source, tokenizer)
+    grader = "none" if options.grader == "none" else data.grader
+    check_gradable(grader, data.examples, allow_code_execution=options.allow_code_execution)
+    return problems_of(
+        f"{RETENTION}{name}",
+        "clean",
+        source,
+        data.shape,
+        grader,
+        data.examples,
+        options.replace(template=as_asked_before(options.template, tokenizer)),
+        tokenizer,
+    )
+
+
 def _lm_eval(name: str, source: str, tokenizer: Any) -> Problems:
     task = load_task(source, tokenizer)
     identity = "".join(f"{document.id}={document.sha};" for document in task.documents)
     return Problems(
-        set=f"{OOD}{name}",
+        set=name,
         variant="clean",
         source=source,
         grader=f"{PREFIX}{task.name}",

@@ -10,10 +10,11 @@ from typing import Any
 import yaml
 
 from overmem.auditing.options import AuditOptions
-from overmem.auditing.training_files import find_training_file
+from overmem.auditing.run_files.training_files import find_training_file
 from overmem.axes import CORE, axes_implied_by, choose_axes
 from overmem.errors import OvermemError, RunError
 from overmem.models.engines.address import Address, check_template, parse_engine
+from overmem.recipe.canaries import CANDIDATES, FOLDER, INSERTED
 from overmem.recipe.schema import RECIPE_NAME, Recipe, check_recipe
 from overmem.records import Run
 from overmem.rendering.template import Template
@@ -41,6 +42,7 @@ def resolve_options(run: Run, asked: AuditOptions) -> AuditOptions:
     options = asked.replace(
         val=val,
         train=asked.train or data.get("train"),
+        canaries=asked.canaries or _own_canaries(run),
         ood=asked.ood or data.get("ood") or {},
         references=asked.references or data.get("references") or {},
         axes=axes,
@@ -56,6 +58,11 @@ def resolve_options(run: Run, asked: AuditOptions) -> AuditOptions:
             expected=f"key, all, or some of {', '.join(c.name for c in run.checkpoints)}",
         )
     return options
+
+
+def _own_canaries(run: Run) -> str | None:
+    folder = run.path / FOLDER
+    return str(folder) if (folder / INSERTED).is_file() and (folder / CANDIDATES).is_file() else None
 
 
 def resolve_template(run: Run, given: Mapping[str, Any]) -> Template:

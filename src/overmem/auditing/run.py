@@ -7,16 +7,18 @@ for. Rows are saved batch by batch, so a killed audit continues where it stopped
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from overmem.artifacts.jobs import ANSWERS_SCORES
+from overmem.artifacts.jobs import ANSWERS_SCORES, Job, base_answers_job, on_base
 from overmem.artifacts.manifest import Manifest, read_manifest
 from overmem.artifacts.store import Store
 from overmem.auditing.executor import Executor, LocalExecutor, WorkItem
+from overmem.auditing.made_sets.base_answers import base_answers
+from overmem.auditing.made_sets.right_answers import right_answers
 from overmem.auditing.manifest_writer import ManifestWriter
 from overmem.auditing.opening import open_session
 from overmem.auditing.options import AuditOptions, make_options, takes_audit_options
@@ -24,13 +26,11 @@ from overmem.auditing.planning.plan import Plan
 from overmem.auditing.planning.timing import nothing_measured
 from overmem.auditing.problems import Problems
 from overmem.auditing.resolve import resolve_options
-from overmem.auditing.right_answers import right_answers
 from overmem.auditing.session import Progress, Session
 from overmem.auditing.until_decided import measure_until_decided
-from overmem.axes import all_axes
 from overmem.checkpoints import open_run
 from overmem.contamination.policy import said_of_contamination
-from overmem.records import NotebookView, Run
+from overmem.records import Checkpoint, NotebookView, Run
 from overmem.verdict.key_checkpoints import key_checkpoints
 
 OnPlan = Callable[[Plan], None]
@@ -125,14 +125,13 @@ def _measure(executor: Executor, plan: Plan, skipped: dict[str, str]) -> Audit:
     manifest_writer = ManifestWriter(executor.session, plan, previous)
     if plan.until_decided:
         manifest = measure_until_decided(executor, plan, manifest_writer, skipped, _measure_core)
-        plan = plan.beyond_core
+        plan = plan.beyond_core(int((manifest.until_decided or {}).get("problems") or manifest.val.n))
     else:
         manifest = _measure_core(executor, plan, manifest_writer, skipped)
     executor.session.hear_rows(manifest)
     manifest = manifest_writer.write(skipped, [])
-    answers = _right_answers(executor.session, plan, manifest)
-    if plan.rest or answers is not None:
-        manifest = _measure_rest(executor, plan, manifest_writer, skipped, manifest, answers)
+    if plan.rest or plan.later:
+        manifest = _measure_rest(executor, plan, manifest_writer, skipped, manifest)
     return Audit(store, manifest)
 
 
@@ -179,50 +178,72 @@ def _measure_core(
     return manifest_writer.write(skipped, [])
 
 
-def _right_answers(session: Session, plan: Plan, manifest: Manifest) -> Problems | None:
-    """Right answers of one checkpoint to score, where the axis `references` is measured."""
-    wanted = any(all_axes()[item.axis].rescores_answers and item.jobs for item in plan.axes)
-    return right_answers(session, manifest) if wanted else None
-
-
 def _measure_rest(
     executor: Executor,
     plan: Plan,
     manifest_writer: ManifestWriter,
     skipped: dict[str, str],
     manifest: Manifest,
-    answers: Problems | None,
 ) -> Manifest:
-    """The other axes, at the checkpoints that a verdict compares or at all of them, and on the base model."""
+    """The other axes: on the base model, then at the checkpoints that a verdict compares, or at all."""
     session = executor.session
     names = {checkpoint.name for checkpoint in manifest.checkpoints}
     if session.options.checkpoints == "key":
         names &= set(key_checkpoints(session.store, manifest, session.options.rule))
     elif session.options.checkpoints != "all":
         names &= set(session.options.checkpoints.split(","))
-    own = tuple(job for job in plan.rest if job.model == "checkpoint")
-    limits = dict(plan.limits)
-    made: tuple[Problems, ...] = ()
-    if answers is not None:
-        session.add_problems(answers)
-        own, made = (*own, ANSWERS_SCORES), (answers,)
-        limits[ANSWERS_SCORES] = next(
-            item.limit for item in plan.axes if all_axes()[item.axis].rescores_answers
+    of_base = tuple(job for job in plan.rest if job.model == "base")
+    if of_base and session.base is not None:
+        # First, for what it answers the checkpoints are compared on.
+        for base in _do_all(executor, [WorkItem(checkpoint=session.base, jobs=of_base, limits=plan.limits)]):
+            manifest_writer.add_base(base, of_base)
+    made = _problems_from_answers(session, plan, manifest)
+    for problems in made.values():
+        session.add_problems(problems)
+    limits = plan.with_later.limits
+    to_itself = tuple(on_base(job) for job in made if job.kind == "diverge")
+    if to_itself and session.base is not None:
+        # What it predicts is kept for the checkpoints; against itself all figures are 0.
+        item = WorkItem(
+            checkpoint=session.base,
+            jobs=to_itself,
+            limits={job: limits[replace(job, model="checkpoint")] for job in to_itself},
+            problems=tuple(made.values()),
         )
-    on_base = tuple(job for job in plan.rest if job.model == "base")
-    work = {checkpoint: own for checkpoint in session.run.checkpoints if checkpoint.name in names}
-    if on_base and session.base is not None:
-        # The base may be a checkpoint of the run, whose work is then one item.
-        work[session.base] = (*work.get(session.base, ()), *on_base)
-    for checkpoint, error in executor.do(
-        WorkItem(checkpoint=checkpoint, jobs=jobs, limits=limits, problems=made)
-        for checkpoint, jobs in work.items()
-    ):
-        if error is not None:
-            raise error
-        if checkpoint.name in names:
-            manifest_writer.add(checkpoint, own)
-        if on_base and checkpoint == session.base:
-            manifest_writer.add_base(checkpoint, on_base)
+        for base in _do_all(executor, [item]):
+            manifest_writer.add_base(base, to_itself)
+    own = (*(job for job in plan.rest if job.model == "checkpoint"), *made)
+    items = [
+        WorkItem(checkpoint=checkpoint, jobs=own, limits=limits, problems=tuple(made.values()))
+        for checkpoint in session.run.checkpoints
+        if checkpoint.name in names
+    ]
+    for checkpoint in _do_all(executor, items):
+        manifest_writer.add(checkpoint, own)
         manifest_writer.write(skipped, [])
+    session.store.remove_base_predictions()
     return manifest_writer.write(skipped, [])
+
+
+def _do_all(executor: Executor, items: Sequence[WorkItem]) -> Iterator[Checkpoint]:
+    """Do items, and yield the checkpoint of each as it is done; only the base model may fail."""
+    session = executor.session
+    for checkpoint, error in executor.do(items):
+        if error is None:
+            yield checkpoint
+        elif checkpoint != session.base or session.base_in_run:
+            raise error
+        else:
+            session.lose_base(error)
+
+
+def _problems_from_answers(session: Session, plan: Plan, manifest: Manifest) -> dict[Job, Problems]:
+    """What is asked only once some answers are there, by its job; jobs without any answer are left out."""
+    found: dict[Job, Problems | None] = {}
+    if ANSWERS_SCORES in plan.later:
+        found[ANSWERS_SCORES] = right_answers(session, manifest)
+    for written in plan.limits if session.scores_base else ():
+        job = base_answers_job(written)
+        if job in plan.later:
+            found[job] = base_answers(session, written, plan.limits[written])
+    return {job: problems for job, problems in found.items() if problems is not None}

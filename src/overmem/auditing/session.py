@@ -12,13 +12,14 @@ from typing import Any
 
 import polars as pl
 
-from overmem.artifacts.jobs import Job, JobKind, data_key
+from overmem.artifacts.jobs import Job, JobKind, data_key, on_base
 from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.store import Store, settings_key
-from overmem.auditing.compute_rows import RECALL_TOKENS, WORK, Tools
+from overmem.auditing.compute_rows import RECALL_TOKENS, WORK, Tools, keep_base_predictions
 from overmem.auditing.options import AuditOptions
-from overmem.auditing.problems import OOD, REFERENCES, Problems
+from overmem.auditing.problems import OOD, REFERENCES, RETENTION, Problems
 from overmem.auditing.resolve import read_recipe
+from overmem.auditing.run_files.named_base import named_base
 from overmem.axes import CORE
 from overmem.checkpoints import fingerprint_weights
 from overmem.contamination.check import check_sets
@@ -26,6 +27,7 @@ from overmem.contamination.policy import problems_left_out
 from overmem.contamination.record import Contamination, read_contamination
 from overmem.errors import DataError, OvermemError, RunError
 from overmem.models.batches import CHUNK_BATCHES, SCORED_TOKENS, plan_batches, plan_chunks
+from overmem.models.divergence import COMPARED_TOKENS, BasePredictions
 from overmem.models.engines.hf import HfEngine
 from overmem.models.engines.protocol import Engine
 from overmem.models.lm_eval.tasks import CHUNK
@@ -41,6 +43,8 @@ Progress = Callable[[str, str, int, int], None]
 """Called with (checkpoint, work, problems done, problems in all) after every batch."""
 ANSWERS: tuple[JobKind, ...] = ("greedy", "sample")
 """Work that an engine does; all else needs the model in memory."""
+LEAST, LEAST_BESIDE = 64, 128
+"""Tokens that the longest answer may have at least; beside the task, references are only examples."""
 FIRST_TIMED = 32
 """Answers that are timed first, where nothing is known yet; many more are written at once."""
 
@@ -60,11 +64,17 @@ class Session:
     """Writes the answers."""
     at: Checkpoint | None = None
     """The checkpoint that was asked for last, even when it could not be loaded."""
+    lost_base: str | None = None
+    """Why the base model, though known, could not be loaded."""
+    unasked_base: str | None = None
+    """Why the base model is not asked but scores only."""
     _current: Any = None
     _loaded: Checkpoint | None = None
     _checked: set[tuple[str, str, int, int | None]] = field(default_factory=set)
     """Sets that were checked, by what the check depends on."""
     _weights: dict[str, str] = field(default_factory=dict)
+    _ends: dict[str, int | None] = field(default_factory=dict)
+    """End-of-turn tokens, by set."""
 
     @cached_property
     def base(self) -> Checkpoint | None:
@@ -72,20 +82,30 @@ class Session:
         first = self.run.checkpoints[0]
         if first.step == 0 and self.options.base_model is None:
             return first
-        name = self.options.base_model or self._recipe_base()
+        name = self.options.base_model or named_base(self.run)
         if name is None and first.kind == "adapter":
             name = self.host.base_of(first)
         return None if name is None else Checkpoint(name="base", step=0, path=Path(name), kind="full")
 
     @property
+    def base_in_run(self) -> bool:
+        """Whether the base model is itself a checkpoint of the run."""
+        return self.base in self.run.checkpoints
+
+    @property
     def scores_base(self) -> bool:
-        """Whether the base model is known and can score val and train."""
+        """Whether the base model is known and can score the problems."""
         return self.base is not None and self.base_misfit is None
 
-    @cached_property
+    @property
     def base_misfit(self) -> str | None:
-        """Why the base model cannot score val and train, such as tokens that the fine-tune has added."""
-        if self.base is None:
+        """Why the base model cannot score the problems; None where it can, or where none is known."""
+        return self.lost_base or self._misfit
+
+    @cached_property
+    def _misfit(self) -> str | None:
+        """Why the base model cannot be read, or does not take the problems, such as tokens added since."""
+        if self.base is None or self.base_in_run:
             return None
         try:
             read_configs = self.host.read_configs(self.base)
@@ -97,26 +117,24 @@ class Session:
                     expected="a model folder or a hub id",
                     next_step="check --base-model",
                 ) from error
-            # What is wrong with one that nobody named is said when it is loaded.
-            return None
+            return f"{self.base.path} cannot be read: {str(error).splitlines()[0]}"
         rows = getattr(read_configs.config.get_text_config(), "vocab_size", None)
         try:
-            for problems in (self.problems[name] for name in ("val", "train") if name in self.problems):
+            for problems in self.problems.values():
                 self._check_scored(problems, rows, context_length(read_configs))
         except DataError as error:
             return f"{error.what} ({error.got}; expected {error.expected})"
         return None
 
-    def _recipe_base(self) -> str | None:
-        recipe = read_recipe(self.run.path)
-        if recipe is None:
-            return None
-        from overmem.recipe.base_model import resolve_model
+    def lose_base(self, error: OvermemError) -> None:
+        """Go on without the base model, which could not be loaded.
 
-        try:
-            return resolve_model(recipe.model)
-        except OvermemError:
-            return None
+        Raises:
+            OvermemError: it was named by the user, who wants to know.
+        """
+        if self.options.base_model is not None:
+            raise error
+        self.lost_base = str(error)
 
     def do(self, job: Job, checkpoint: Checkpoint, limit: int | None) -> None:
         """Compute the rows of a job that are missing at a checkpoint.
@@ -129,11 +147,22 @@ class Session:
         missing, n = self.missing(job, checkpoint, limit)
         self.progress(checkpoint.name, str(job), n - len(missing), n)
         left = len(missing)
+        if job.kind == "diverge" and missing:
+            self._predict_as_base(job, limit, missing)
         for batch in self._batches(job, limit, missing):
             self._do_batch(job, checkpoint, batch)
             left -= len(batch)
             self.progress(checkpoint.name, str(job), n - left, n)
         self.store.compact_parts(checkpoint.name, job.table)
+
+    def _predict_as_base(self, job: Job, limit: int | None, missing: Sequence[int]) -> None:
+        """Keep what the base model predicts where it is to be compared and is not there yet."""
+        assert self.base is not None
+        problems, kept = self.problems[job.data], self._base_predictions(job)
+        lacking = [i for i in missing if not kept.has(problems.shas[i])]
+        for batch in self._batches(job, limit, lacking):
+            model = self._model(on_base(job), self.base)
+            keep_base_predictions(model, problems, batch, kept)
 
     def _do_batch(self, job: Job, checkpoint: Checkpoint, batch: Sequence[int]) -> None:
         """Compute and keep the rows of some problems."""
@@ -309,7 +338,8 @@ class Session:
         check_all_fit(problems.rendered, context)
 
     def _check_answers_fit(self, problems: Problems, context: int | None) -> None:
-        asked = problems.set != "train" and problems.grader != "none" and problems.task is None
+        graded = problems.set != "train" and problems.grader != "none"
+        asked = (graded or problems.set.startswith(RETENTION)) and problems.task is None
         if not asked or "accuracy" not in self.options.axes:
             return
         longest = max(problems.rendered, key=lambda item: len(item.question_ids))
@@ -327,19 +357,25 @@ class Session:
         return Tools(
             engine=self.engine,
             tokenizer=self.tokenizer,
-            stops=stop_ids(model, self.tokenizer, self.end_of_completion),
+            stops=stop_ids(model, self.tokenizer, self.end_of_completion(job.set)),
             max_new_tokens=self.max_new_tokens(job.set),
             sampling=Sampling(
                 samples=self.options.samples, temperature=self.options.temperature, seed=self.options.seed
             ),
             batch_tokens=self.options.batch_tokens or SCORED_TOKENS,
+            base_predictions=self._base_predictions(job),
         )
+
+    def _base_predictions(self, job: Job) -> BasePredictions:
+        """Where they are kept: those of another base model or dtype are in another folder."""
+        return BasePredictions(self.store.base_predictions / settings_key(self.settings(job)))
 
     def max_new_tokens(self, set_name: str) -> int:
         """Longest answer allowed on a set, in tokens."""
         if self.options.max_new_tokens is not None:
             return self.options.max_new_tokens
-        return max(64, 2 * self.problems[set_name].longest_completion)
+        least = LEAST_BESIDE if set_name.startswith(RETENTION) else LEAST
+        return max(least, 2 * self.problems[set_name].longest_completion)
 
     @cached_property
     def leaves_out_chat_template(self) -> bool:
@@ -354,12 +390,13 @@ class Session:
             )
         )
 
-    @cached_property
-    def end_of_completion(self) -> int | None:
-        """The template's end-of-turn token."""
-        return end_of_completion(
-            self.tokenizer, (item.completion_ids for item in self.problems["val"].rendered)
-        )
+    def end_of_completion(self, set_name: str) -> int | None:
+        """The end-of-turn token of a set's template: val's, but for sets that are asked in another."""
+        name = set_name if set_name.startswith(RETENTION) else "val"
+        if name not in self._ends:
+            completions = (item.completion_ids for item in self.problems[name].rendered)
+            self._ends[name] = end_of_completion(self.tokenizer, completions)
+        return self._ends[name]
 
     def row_key(self, job: Job, checkpoint: Checkpoint) -> str:
         """The key under which the rows of a job at a checkpoint are kept."""
@@ -374,6 +411,10 @@ class Session:
             settings |= {"axis": "likelihood/1", "temperatures": TEMPERATURES}
         elif job.kind == "continue":
             settings |= {"axis": "continuations/1", "tokens": RECALL_TOKENS}
+        elif job.kind == "diverge":
+            assert self.base is not None
+            base = self.fingerprint(self.base)
+            settings |= {"axis": "divergences/1", "tokens": COMPARED_TOKENS, "base": base}
         elif job.kind == "lm_eval":
             task = self.problems[job.data].task
             assert task is not None
@@ -383,7 +424,7 @@ class Session:
                 "axis": "generations/2",
                 "max_new_tokens": self.max_new_tokens(job.set),
                 "temperature": 0.0,
-                "end_of_completion": self.end_of_completion,
+                "end_of_completion": self.end_of_completion(job.set),
             }
         if job.kind == "sample":
             settings |= {"temperature": self.options.temperature, "seed": self.options.seed}

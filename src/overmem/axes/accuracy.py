@@ -9,8 +9,8 @@ from overmem.stats.measures import Measure, mean_measure
 
 
 def jobs(available: Available) -> tuple[Job, ...]:
-    """One greedy answer to every val problem."""
-    return (VAL_ANSWERS,) if "val" in available.graded else ()
+    """One greedy answer to every val problem, by the base model too."""
+    return available.with_base_row((VAL_ANSWERS,)) if "val" in available.graded else ()
 
 
 def measures(evidence: Evidence) -> tuple[Measure, ...]:
@@ -20,4 +20,10 @@ def measures(evidence: Evidence) -> tuple[Measure, ...]:
     return (mean_measure("accuracy", "higher", "val", evidence.rows[VAL_ANSWERS]["correct"].to_numpy()),)
 
 
-AXIS = Axis(name="accuracy", tells="how many problems are solved greedily", jobs=jobs, measures=measures)
+AXIS = Axis(
+    name="accuracy",
+    tells="how many problems are solved greedily",
+    jobs=jobs,
+    measures=measures,
+    uses_base=True,
+)

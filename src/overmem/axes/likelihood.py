@@ -9,8 +9,10 @@ from overmem.stats.measures import Measure, difference_measure, ratio_measure
 
 
 def jobs(available: Available) -> tuple[Job, ...]:
-    """The references of val, and of a training subset to see the gap."""
-    return tuple(job for job in (VAL_SCORES, TRAIN_SCORES) if job.set in available.sets)
+    """The references of val, and of a training subset to see the gap; val's on the base model too."""
+    return available.with_base_row(
+        tuple(job for job in (VAL_SCORES, TRAIN_SCORES) if job.set in available.sets)
+    )
 
 
 def measures(evidence: Evidence) -> tuple[Measure, ...]:
@@ -32,6 +34,7 @@ AXIS = Axis(
     name="likelihood",
     tells="how probable the references are (NLL, perplexity)",
     jobs=jobs,
+    uses_base=True,
     measures=measures,
     proves_repair=True,
 )

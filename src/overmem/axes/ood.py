@@ -2,6 +2,10 @@
 
 Each named set (`ood/NAME`) is measured as val is. What a checkpoint loses here while it keeps its
 accuracy on val is a cost of memorization that val cannot show.
+
+Likelihood is compared only where it means something: on references written as the training data are. On
+others (bare numbers where training had worked solutions, another hand) NLL rises as a model takes on the
+training style, memorized or not, so there it is context and never a loss.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from overmem.artifacts.jobs import Job, JobKind
 from overmem.axes.axis import Available, Axis
 from overmem.stats.arrays import FloatArray
 from overmem.stats.measures import Direction, Measure, average_measure, ratio_measure
+from overmem.stats.style_shift import written_otherwise
 
 PREFIX = "ood/"
 
@@ -22,9 +27,9 @@ PREFIX = "ood/"
 def jobs(available: Available) -> tuple[Job, ...]:
     """The references of each OOD set, and one greedy answer to each problem where there is a grader.
 
-    A set that lm-evaluation-harness asks and judges needs its answers only.
+    A set that lm-evaluation-harness asks and judges needs its answers only. The base model is measured too.
     """
-    found = []
+    found: list[Job] = []
     for name in available.sets:
         if name.startswith(PREFIX) and name in available.external:
             found.append(Job("lm_eval", name))
@@ -32,7 +37,7 @@ def jobs(available: Available) -> tuple[Job, ...]:
             found.append(Job("score", name))
             if name in available.graded:
                 found.append(Job("greedy", name))
-    return tuple(found)
+    return available.with_base_row(tuple(found))
 
 
 def measures(evidence: Evidence) -> tuple[Measure, ...]:
@@ -40,12 +45,37 @@ def measures(evidence: Evidence) -> tuple[Measure, ...]:
 
     Where lm-evaluation-harness asks and judges, accuracy is the mean of its metric, and there is no NLL.
     With several sets also their plain means, `accuracy` and `nll`, in which each set weighs the same
-    whatever its size.
+    whatever its size. On a set whose references are written otherwise than the training data NLL is context,
+    and no part of the mean.
     """
-    sets = sorted({job.set for job in evidence.rows if job.set.startswith(PREFIX)})
+    sets = _sets(evidence)
     accuracies = [measure for name in sets for measure in _accuracy(evidence, name)]
     nlls = [measure for name in sets for measure in _nll(evidence, name)]
-    return (*_mean("accuracy", "higher", accuracies), *accuracies, *_mean("nll", "lower", nlls), *nlls)
+    alike = [measure for measure in nlls if measure.direction == "lower"]
+    return (*_mean("accuracy", "higher", accuracies), *accuracies, *_mean("nll", "lower", alike), *nlls)
+
+
+def warnings(evidence: Evidence) -> tuple[str, ...]:
+    """Which sets' NLL is context only, and why."""
+    found = {name: _written_otherwise(evidence, name) for name in _sets(evidence)}
+    return tuple(
+        f"NLL on {name} is context, not a gain or a loss: its references are written otherwise than the "
+        f"training data ({why})"
+        for name, why in found.items()
+        if why is not None
+    )
+
+
+def _sets(evidence: Evidence) -> list[str]:
+    return sorted({job.set for job in evidence.rows if job.set.startswith(PREFIX)})
+
+
+def _written_otherwise(evidence: Evidence, name: str) -> str | None:
+    """How a set's references differ in style or format from the training data's; None if not, or unknown."""
+    if Job("score", name) not in evidence.rows or not {"train", name} <= evidence.texts.keys():
+        return None
+    train, own = (tuple(evidence.texts[item]["completion"].drop_nulls()) for item in ("train", name))
+    return written_otherwise(train, own)
 
 
 def _accuracy(evidence: Evidence, name: str) -> tuple[Measure, ...]:
@@ -62,7 +92,8 @@ def _nll(evidence: Evidence, name: str) -> tuple[Measure, ...]:
     if job not in evidence.rows:
         return ()
     nll_N, tokens_N = _aligned(evidence, name, evidence.rows[job], "nll_nats", "n_tokens")
-    return (ratio_measure(f"nll_{name.removeprefix(PREFIX)}", "lower", name, nll_N, tokens_N),)
+    direction: Direction = "lower" if _written_otherwise(evidence, name) is None else "context"
+    return (ratio_measure(f"nll_{name.removeprefix(PREFIX)}", direction, name, nll_N, tokens_N),)
 
 
 def _mean(name: str, direction: Direction, parts: Sequence[Measure]) -> tuple[Measure, ...]:
@@ -88,5 +119,7 @@ AXIS = Axis(
     measures=measures,
     needs="no OOD set is named: pass --ood NAME=SOURCE",
     sets=("ood",),
+    uses_base=True,
+    warnings=warnings,
     proves_repair=True,
 )

@@ -24,7 +24,7 @@ def jobs(available: Available) -> tuple[Job, ...]:
     """The references of val and of every other style, and greedy answers to val where there is a grader.
 
     The right ones among the answers of one checkpoint are scored as well, once they are there
-    (`overmem.auditing.right_answers`).
+    (`overmem.auditing.made_sets.right_answers`).
     """
     others = tuple(Job("score", name) for name in available.sets if name.startswith(PREFIX))
     answers = (VAL_ANSWERS,) if "val" in available.graded else ()

@@ -18,7 +18,6 @@ from typer.core import TyperGroup
 from overmem.errors import OvermemError
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "data": ("data", "Look at data before training and measuring: is a val problem a training problem?"),
     "train": ("train", "Fine-tune as a recipe says, with checkpoints in the ordinary Hugging Face layout."),
     "plan": (
         "audit",
@@ -45,7 +44,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "check": (
         "diagnose",
-        "A gate for CI: exit code 0 if the checkpoint passes, 1 if its stage fails, 2 if it cannot be told.",
+        "A gate for CI: exit code 0 if the checkpoint passes, 1 if it fails, 2 if it cannot be told.",
+    ),
+    "data": (
+        "data",
+        "Data: val against training data, the rows that a run memorized, and the data without them.",
     ),
     "sweep": (
         "sweep",
@@ -78,9 +81,7 @@ class LazyGroup(TyperGroup):
         module = import_module(f"overmem.cli.{COMMANDS[cmd_name][0]}")
         found = getattr(module, cmd_name)
         if isinstance(found, typer.Typer):
-            group = typer.main.get_group(found)
-            group.name = cmd_name
-            return group
+            return typer.main.get_group(found)
         alone = typer.Typer(**SETTINGS)
         alone.command(cmd_name)(found)
         return typer.main.get_command(alone)

@@ -68,7 +68,7 @@ def audit(
     from overmem.auditing.opening import check_tokens as compare
     from overmem.auditing.opening import show_prompt as prompt_text
     from overmem.auditing.run import measure
-    from overmem.auditing.training_files import find_training_file
+    from overmem.auditing.run_files.training_files import find_training_file
     from overmem.cli.progress import audit_progress, quiet_libraries
     from overmem.cli.views.plan import render_plan
 

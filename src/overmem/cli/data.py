@@ -1,23 +1,27 @@
-"""`overmem data`: look at data before training and measuring; needs no model."""
+"""`overmem data`: what the data of a fine-tune hold that they should not."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from overmem.cli.options import Json
-from overmem.cli.screen import console, print_json
+from overmem.cli.app import SETTINGS
+from overmem.cli.options import Json, RunArg
+from overmem.cli.screen import console, print_json, say
 from overmem.errors import DataError
 
 data = typer.Typer(
-    help="Look at data before training and measuring: is a val problem a training problem?",
+    help="Data: val against training data, the rows that a run memorized, and the data without them.",
     no_args_is_help=True,
-    rich_markup_mode=None,
+    **SETTINGS,
 )
 
+Checkpoint = Annotated[str | None, typer.Option(help="At which checkpoint; the last by default.")]
 
-@data.command("check")
+
+@data.command()
 def check(
     val: Annotated[str, typer.Option(help="Problems that decide, a source as for `overmem audit`.")],
     train: Annotated[str | None, typer.Option(help="All training data.")] = None,
@@ -50,6 +54,48 @@ def check(
         render_overlap(record, refused, console())
     if refused is not None:
         raise typer.Exit(1)
+
+
+@data.command()
+def memorized(
+    run: RunArg,
+    csv: Annotated[Path | None, typer.Option(help="Also write every row's figures to this file.")] = None,
+    rows: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 10,
+    checkpoint: Checkpoint = None,
+    json_: Json = False,
+) -> None:
+    """List the training rows that an audited run memorized most."""
+    from overmem.artifacts.store import write_text_atomic
+    from overmem.cli.views.tables import render_memorized
+    from overmem.memorized.ranking import rank_training_rows
+    from overmem.reporting.downloads import csv_text
+    from overmem.reporting.exhibits.memorized import memorized_table
+    from overmem.verdict.diagnose import open_audit
+
+    store, manifest = open_audit(run)
+    found = rank_training_rows(store, manifest, checkpoint)
+    texts = store.read_texts().filter(set="train") if store.has_texts() else None
+    if csv is not None:
+        write_text_atomic(csv, csv_text(memorized_table(found, texts=texts)))
+    if json_:
+        print_json(found.to_dict(rows))
+        return
+    render_memorized(found, texts, rows, console())
+    after = f"next: overmem data clean {run} --out clean.jsonl" if csv is None else f"rows: {csv}"
+    say(console(), f"\n{after}")
+
+
+@data.command()
+def clean(
+    run: RunArg,
+    out: Annotated[Path, typer.Option(help="File to write, as JSONL.")],
+    share: Annotated[float, typer.Option(help="Share of the training rows to leave out, 0 to 1.")] = 0.1,
+    checkpoint: Checkpoint = None,
+) -> None:
+    """Write the training data without the most memorized rows and without duplicates."""
+    from overmem.memorized.clean_data import clean_training_data
+
+    say(console(), clean_training_data(run, out, share=share, checkpoint=checkpoint).words)
 
 
 def _named(given: list[str]) -> dict[str, str]:

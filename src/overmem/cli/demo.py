@@ -13,7 +13,14 @@ from overmem.cli.options import Seed
 from overmem.cli.screen import console
 from overmem.records import Repair, Verdict
 
-LIMITS = {"calibration": 100, "diversity": 100, "ood": 100, "recall": 100, "robustness": 100}
+LIMITS = {
+    "calibration": 100,
+    "diversity": 100,
+    "ood": 100,
+    "recall": 100,
+    "retention": 60,
+    "robustness": 100,
+}
 """Problems of the axes that write many answers, so that the demo stays short."""
 CONFIRM = "wordmath:test[:400]"
 """Problems for the proof of a repair alone."""

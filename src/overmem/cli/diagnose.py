@@ -66,17 +66,32 @@ def check(
     run: RunArg,
     rule: Rule,
     fail_on: Annotated[
-        str, typer.Option(help="Stages that fail, joined by commas: over-memorized,overfit,undetermined.")
-    ] = "over-memorized,overfit",
+        str | None,
+        typer.Option(
+            help="Stages that fail, joined by commas; over-memorized,overfit by default, of the recommended "
+            "checkpoint unstable too."
+        ),
+    ] = None,
     checkpoint: Annotated[str, typer.Option(help="last, recommended, or a name.")] = "last",
+    max_auroc: Annotated[
+        float | None, typer.Option(help="Also fail where the worst attack's AUROC is higher.")
+    ] = None,
+    max_recall: Annotated[
+        float | None,
+        typer.Option(help="Also fail where it finds a larger share of the training data at 1% false alarms."),
+    ] = None,
 ) -> None:
-    """A gate for CI: exit code 0 if the checkpoint passes, 1 if its stage fails, 2 if it cannot be told."""
+    """A gate for CI: exit code 0 if the checkpoint passes, 1 if it fails, 2 if it cannot be told."""
     from overmem.verdict.diagnose import diagnose as run_diagnosis
-    from overmem.verdict.gate import check_verdict, refuse_stale
+    from overmem.verdict.gate import all_of, check_privacy, check_verdict, refuse_stale
 
     refuse_stale(run)
     verdict = run_diagnosis(run, rule, save=False)
-    gate = check_verdict(verdict, tuple(filter(None, fail_on.split(","))), checkpoint)
+    stages = None if fail_on is None else tuple(filter(None, fail_on.split(",")))
+    gate = check_verdict(verdict, stages, checkpoint)
+    if max_auroc is not None or max_recall is not None:
+        privacy = check_privacy(run, verdict, checkpoint, max_auroc=max_auroc, max_recall=max_recall)
+        gate = all_of([gate, privacy])
     say(console(), ("passed: " if gate.passed else "failed: ") + gate.reason)
     if not gate.passed:
         raise typer.Exit(1)

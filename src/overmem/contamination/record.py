@@ -64,7 +64,7 @@ class Follower:
 
     id: str
     probability: float
-    """That it moves with train, in [0, 1]; see `overmem.stats.followers`."""
+    """That it moves with train, in [0, 1]; see `overmem.contamination.followers`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -125,7 +125,7 @@ class ModelHost:
                 model = self._from_pretrained(str(checkpoint.path))
         except OvermemError:
             raise
-        except (RuntimeError, OSError, ValueError, KeyError, ImportError) as error:
+        except (RuntimeError, OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
             raise CheckpointError(
                 f"{checkpoint.name} cannot be loaded", got=_first_useful_line(error)
             ) from error

@@ -9,7 +9,7 @@ Shapes: B sequences of a batch, L padded length, K positions scored, V vocabular
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -98,6 +98,19 @@ def score_batch(model: Any, batch: Sequence[TokenIds]) -> list[TokenScores]:
     Returns:
         One record an example, in order.
     """
+    return [_score_tokens(logits_K_V, targets_K) for logits_K_V, targets_K in completion_logits(model, batch)]
+
+
+def completion_logits(model: Any, batch: Sequence[TokenIds]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """What the model predicts at each scored token of a batch's completions, in one pass.
+
+    Args:
+        model: a causal LM in eval mode.
+        batch: see `score_batch`.
+
+    Yields:
+        Logits (K, V), in the model's dtype, and the tokens (K) that stand there, example by example.
+    """
     device = next(model.parameters()).device
     sequences = [[*item.prompt_ids, *item.completion_ids] for item in batch]
     longest = max(map(len, sequences))
@@ -110,15 +123,13 @@ def score_batch(model: Any, batch: Sequence[TokenIds]) -> list[TokenScores]:
     logits_B_K_V = model(
         input_ids=ids_B_L, attention_mask=mask_B_L, logits_to_keep=positions_K, use_cache=False
     ).logits
-    scores = []
     for row, item in enumerate(batch):
         start, stop = len(item.prompt_ids) - 1 - first, len(sequences[row]) - 1 - first
         targets_K, logits_K_V = ids_B_L[row, positions_K[start:stop] + 1], logits_B_K_V[row, start:stop]
         if not all(item.scored_mask):
             scored_K = torch.tensor(item.scored_mask, device=device)
             targets_K, logits_K_V = targets_K[scored_K], logits_K_V[scored_K]
-        scores.append(_score_tokens(logits_K_V, targets_K))
-    return scores
+        yield logits_K_V, targets_K
 
 
 def _score_tokens(logits_K_V: torch.Tensor, targets_K: torch.Tensor) -> TokenScores:

@@ -30,11 +30,11 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from overmem.models.batches import plan_batches
 from overmem.synthetic import wordmath
+from overmem.synthetic.pretrained import draw_problem, draw_sums
 from overmem.training.loading import has_bf16
 
 END = "<|end|>"
 VOCAB_SIZE = 768
-BASE_SPLIT = wordmath.Split(0, 100, changes=tuple(wordmath.CHANGES), steps=(1, 2, 3, 3))
 QUESTION_END = "\x00"
 """Marks the end of a question while a document is made; questions are read, not learned by heart."""
 
@@ -76,18 +76,7 @@ SIZES = {
 
 def write_facts(rng: random.Random) -> str:
     """A line of sums within the range of the task."""
-    facts: list[str] = []
-    while len(facts) < 6:
-        symbol = rng.choice("++--*/")
-        right = rng.randint(2, 3) if symbol in "*/" else rng.randint(1, 60)
-        left = rng.randint(1, wordmath.LARGEST)
-        result = wordmath.compute(left, symbol, right)
-        if result is None:
-            continue
-        if symbol in "+*" and rng.random() < 0.5:
-            left, right = right, left
-        facts.append(f"{left} {symbol} {right} = {result}")
-    return "Sums: " + "; ".join(facts)
+    return "Sums: " + "; ".join(draw_sums(rng))
 
 
 def write_remarks(rng: random.Random) -> str:
@@ -118,24 +107,10 @@ def write_story(rng: random.Random) -> str:
 
 
 def write_base_problem(rng: random.Random) -> str:
-    """A problem in one of several formats, none of them the task's: the skill fine-tuning builds on.
-
-    Many formats matter: a model that has seen one ties its arithmetic to that format and does not
-    carry it over to another.
-    """
-    problem = None
-    while problem is None or not problem.steps:
-        problem = wordmath.make_problem(rng, BASE_SPLIT)
-    if rng.random() < 0.65:
-        body = "Solution: " + " ".join(
-            wordmath.word_step(problem.steps[index], problem.items, position, rng)
-            for position, index in enumerate(rng.choice(problem.orders))
-        )
-    else:
-        separator = rng.choice(("; ", ", ", ". ", " | "))
-        body = "Work: " + separator.join(f"{s.left} {s.symbol} {s.right} = {s.result}" for s in problem.steps)
-    header = rng.choice(("Problem", "Task", "Exercise", "Question"))
-    return f"{header}: {problem.question}{QUESTION_END}\n{body}\nResult: {problem.answer}"
+    """A problem in one of several formats, none of them the task's."""
+    skill = draw_problem(rng)
+    question, _, body = skill.asked.rpartition("\n")
+    return f"{question}{QUESTION_END}\n{body}{skill.told}"
 
 
 WRITERS: tuple[tuple[Callable[[random.Random], str], float], ...] = (

@@ -86,6 +86,16 @@ class MonitorRecipe(Strict):
     """Answers may be run, where the grader of val is `code`."""
 
 
+class CanaryRecipe(Strict):
+    """Rows of random words to train on, so that the audit can say what is remembered of them."""
+
+    rate: float = Field(default=0.01, gt=0, le=1)
+    """Canaries a training row; at least one is put in."""
+    repetitions: int = Field(default=1, ge=1)
+    """How often each is put in."""
+    seed: int = 0
+
+
 class Recipe(Strict):
     """A whole fine-tune."""
 
@@ -110,6 +120,8 @@ class Recipe(Strict):
     """Run folder."""
     seed: int = 0
     monitor: MonitorRecipe = MonitorRecipe()
+    canaries: CanaryRecipe | None = None
+    """Canaries to put into the training data, kept in `canaries/` of the run; see docs/axes/privacy.md."""
     save_base: bool = False
     """Also save the untrained model as `checkpoint-0`, so that the audit shows where training began."""
     training: dict[str, Any] = Field(default_factory=dict)
@@ -306,6 +318,7 @@ def _keys_expected(problems: list[Any]) -> str | None:
         ("data",): DataRecipe,
         ("template",): TemplateRecipe,
         ("monitor",): MonitorRecipe,
+        ("canaries",): CanaryRecipe,
     }
     known = [", ".join(models[place].model_fields) for place in sorted(places) if place in models]
     return "keys: " + "; ".join(known) if known else None

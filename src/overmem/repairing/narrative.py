@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from overmem.formatting import estimate_text, percent, sentence
+from overmem.formatting import cost_figure, estimate_text, percent, sentence
 from overmem.records import Attempt, Cost, Repair
 from overmem.stats.intervals import perplexity
 
@@ -43,6 +43,9 @@ def _outcome(repair: Repair) -> str:
         f"{verb}: {winner.name} ({how_made(winner)}) against {repair.before} on {repair.n_confirm} "
         f"problems that no choice has seen: {repair.proof.reason}."
     )
+    worse = [cost for cost in repair.proof.differences if cost.headline and cost.outcome == "worse"]
+    if worse:
+        text += f" Worse in {', '.join(f'{cost.axis} ({cost_figure(cost)})' for cost in worse)}."
     return f"{text} {_accuracy_and_nll(repair.proof.differences)}".strip() + (
         "" if repair.proof.accepted else f" Ship {repair.before}."
     )

@@ -24,7 +24,7 @@ from overmem.repairing.candidates import Candidate, propose
 from overmem.repairing.proof import fewest_problems
 from overmem.rule import DEFAULT_RULE, Rule
 from overmem.stats.moments import Moments, measure_curves
-from overmem.stats.stage_rule import recommended_index
+from overmem.stats.selection import choose_checkpoint
 from overmem.tasks.sources import load_disjoint
 from overmem.verdict.diagnose import judge_store
 
@@ -114,7 +114,7 @@ def prepare_repair(
     core = read_core(store, manifest)
     searched = _searched(store, options, core.ids, confirm, fewest_problems(rule.accuracy_margin))
     moments = _curves(core, manifest, trained, searched)
-    pick = _position(trained, before) if before is not None else _best(moments, rule)
+    pick = _position(trained, before) if before is not None else _best(moments, trained, rule)
     names = [checkpoint.name for checkpoint in trained]
     search, proof = _split_options(options, manifest, run, choose_axes((*CORE, *choose_axes(axes))), confirm)
     return RepairSetup(
@@ -179,11 +179,9 @@ def _curves(
     )
 
 
-def _best(moments: Moments, rule: Rule) -> int:
+def _best(moments: Moments, trained: Sequence[Checkpoint], rule: Rule) -> int:
     """Position of the checkpoint that would be shipped without a repair."""
-    n_trained = len(moments.nll_C)
-    covariance = moments.sample_cov_B_B[:n_trained, :n_trained]
-    return recommended_index(moments.accuracy_C, moments.nll_C, covariance, rule)
+    return choose_checkpoint(moments, np.array([checkpoint.step for checkpoint in trained]), rule).pick
 
 
 def _split_options(
@@ -193,7 +191,9 @@ def _split_options(
     # A server has none of the merges that are tried, and both sides are to be answered for alike.
     # References in other styles say why NLL moved while training, and nothing of a repair.
     axes = tuple(axis for axis in axes if not all_axes()[axis].rescores_answers)
-    plain = options.replace(checkpoints="all", budget_minutes=None, until_decided=False, engine="hf")
+    plain = options.replace(
+        checkpoints="all", budget_minutes=None, until_decided=False, engine="hf", base_row=False
+    )
     search = plain.replace(
         train=None,
         ood={},

@@ -25,7 +25,8 @@ from overmem.reporting.figures.forest import cost_table, forest_figure, forest_r
 from overmem.reporting.figures.theme import Figure
 from overmem.reporting.overlap import overlap_part
 from overmem.reporting.view import Values
-from overmem.verdict.narrative import headline, missing_text, why_text
+from overmem.verdict.words.choice import missing_text, why_text
+from overmem.verdict.words.narrative import headline
 
 TABLE_ROWS = 64
 """Figures with up to this many rows of data also show them as a table."""
@@ -127,6 +128,9 @@ def _verdict_part(verdict: Verdict) -> Values:
         "choices": view.naive_choices(verdict),
         "stages": view.stages_present(verdict),
         "figure_label": view.figure_label(verdict),
+        "trade": view.trade(verdict),
+        "base_row": view.base_row(verdict),
+        "against_base": view.against_base(verdict),
     }
 
 

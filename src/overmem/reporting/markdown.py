@@ -11,7 +11,7 @@ from overmem.formatting import DASH, accuracy_text, estimate_text, signed, space
 from overmem.records import Cost, Repair, Verdict
 from overmem.reporting import provenance, view
 from overmem.reporting.exhibits.build import compared_checkpoints
-from overmem.verdict.narrative import headline
+from overmem.verdict.words.narrative import headline
 
 Record = Mapping[str, Any]
 
@@ -34,12 +34,29 @@ def markdown_report(
     first, reasons = headline(verdict), view.reasons(verdict)
     lines = [f"## overmem: {_plain(title)}", ""]
     lines += [f"**{_plain(first.stage.capitalize())}** ({_plain(first.detail.rstrip('.'))}).", ""]
-    lines += [f"**Ship{'' if verdict.recommended else ':'} {_plain(first.ship)}.**", ""]
+    lines += [f"**Ship{'' if verdict.recommended else ':'} {_plain(first.shipped)}.**", ""]
     lines += [f"- {_plain(what)}: {_plain(figures)}." for what, figures in reasons]
     if not reasons:
         lines += [f"- {_plain(words)}" for words in verdict.words[:2]]
     lines += [f"- {_plain(note)}" for note in verdict.notes]
     lines += ["", *_checkpoints(verdict)]
+    if verdict.trade is not None:
+        trade = verdict.trade
+        about = (
+            f"The most accurate checkpoint, {trade.most_accurate}, beside the one to ship, {trade.shipped}"
+        )
+        lines += ["", f"{_plain(about)}:", ""]
+        lines += _differences(trade.differences, trade.most_accurate, trade.shipped)
+        lines += [
+            "",
+            *(
+                f"- For {use.name}: {_plain(use.ships or 'neither is clearly better')} ({_plain(use.why)})"
+                for use in trade.uses
+            ),
+        ]
+    for item in verdict.base.comparisons if verdict.base is not None else ():
+        lines += ["", f"{_plain(item.checkpoint)} against the base model: {item.outcome}.", ""]
+        lines += _differences(item.differences, item.checkpoint, "base model")
     if verdict.costs:
         against, found = view.by_reference(verdict.costs)[0]
         last = verdict.checkpoints[-1].name

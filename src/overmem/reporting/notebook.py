@@ -17,7 +17,7 @@ from overmem.formatting import (
     stage_text,
 )
 from overmem.records import CheckpointSummary, Repair, Run, Verdict
-from overmem.verdict.narrative import headline
+from overmem.verdict.words.narrative import headline
 
 
 def html_view(record: Any) -> str:
@@ -40,7 +40,7 @@ def run_html(run: Run) -> str:
 
 def audit_html(manifest: Manifest, root: object) -> str:
     """What an audit measured: sets and checkpoints."""
-    rows = [(name, found.source, found.n, found.grader) for name, found in manifest.splits.items()]
+    rows = [(name, found.source, found.measured, found.grader) for name, found in manifest.splits.items()]
     scope = f"{len(manifest.checkpoints)} checkpoints; axes: {', '.join(manifest.axes)}"
     return _table(f"Audit {root}", ("set", "source", "problems", "grader"), rows) + _notes([scope])
 
@@ -51,7 +51,7 @@ def verdict_html(verdict: Verdict) -> str:
     rows = [_summary(summary, bold=summary.name == shipped) for summary in verdict.checkpoints]
     heads = ("checkpoint", "stage", "confidence", "accuracy", "perplexity")
     first = headline(verdict)
-    caption = f"Verdict: {first.line}; ship {first.ship}"
+    caption = f"Verdict: {first.line}; ship {first.shipped}"
     return _table(caption, heads, rows) + _notes([*verdict.words, *verdict.notes])
 
 

@@ -63,8 +63,8 @@ def axes_command(manifest: Manifest, run: str) -> str | None:
 
 
 def sizes(manifest: Manifest) -> list[tuple[str, int, str, str]]:
-    """Each set of problems: (name, n, where it came from, how answers are graded)."""
-    return [(name, found.n, found.source, found.grader) for name, found in manifest.splits.items()]
+    """Each set of problems: (name, problems measured, where it came from, how answers are graded)."""
+    return [(name, found.measured, found.source, found.grader) for name, found in manifest.splits.items()]
 
 
 def settings_line(verdict: Verdict, manifest: Manifest | None) -> str:

@@ -14,6 +14,7 @@ from overmem.artifacts.manifest import Manifest, read_manifest
 from overmem.artifacts.store import TEXTS, Store, write_text_atomic
 from overmem.contamination.record import Contamination, read_contamination
 from overmem.errors import RunError
+from overmem.memorized.ranking import MemorizedRows, rank_training_rows
 from overmem.records import REPAIR_SCHEMA, VERDICT_SCHEMA, Repair, Verdict
 from overmem.reporting.exhibits.build import JOBS, Exhibits, build_exhibits, compared_checkpoints
 from overmem.reporting.exhibits.split import load_tokenizer
@@ -176,8 +177,23 @@ def read_exhibits(store: Store, manifest: Manifest, verdict: Verdict, home: Path
         return None
     evidence = read_evidence(store, manifest, names)
     return build_exhibits(
-        verdict, evidence, _tokenizer(home, manifest, names), _commands(manifest, str(home))
+        verdict,
+        evidence,
+        _tokenizer(home, manifest, names),
+        _commands(manifest, str(home)),
+        _memorized(store, manifest, names),
     )
+
+
+def _memorized(store: Store, manifest: Manifest, names: Sequence[str]) -> dict[str, MemorizedRows]:
+    """The training rows of each checkpoint, most memorized first, where they can be ranked."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = rank_training_rows(store, manifest, name)
+        except RunError:
+            continue
+    return found
 
 
 def read_evidence(store: Store, manifest: Manifest, names: Sequence[str]) -> dict[str, Evidence]:

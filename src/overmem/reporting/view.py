@@ -23,6 +23,7 @@ from overmem.formatting import (
     points_text,
     short_number,
     spaced,
+    stage_text,
 )
 from overmem.records import Attempt, CheckpointSummary, Cost, Estimate, Repair, Verdict
 from overmem.repairing.narrative import how_made
@@ -30,7 +31,9 @@ from overmem.reporting.downloads import Cell
 from overmem.reporting.figures.curves import measured
 from overmem.reporting.figures.theme import STAGE_CODES
 from overmem.stats.intervals import critical_value, wilson_interval
-from overmem.verdict.narrative import INFLATED, cost_text, lowest_nll, peak_accuracy
+from overmem.verdict.words.axes import INFLATED
+from overmem.verdict.words.choice import difference_words
+from overmem.verdict.words.narrative import lowest_nll, peak_accuracy
 
 Values = dict[str, Any]
 """What a part of the template is filled with."""
@@ -147,18 +150,55 @@ def checkpoint_row(verdict: Verdict, summary: CheckpointSummary) -> Values:
 
 
 def naive_choices(verdict: Verdict) -> list[tuple[str, str, str]]:
-    """What each naive choice picks and costs: (rule, checkpoint, cost)."""
+    """What each naive choice picks: (rule, checkpoint, its difference from the recommended one)."""
     choices = []
     for key, name in verdict.alternatives.items():
         if name is None:
             cost = "it could not be picked: the measure is undefined"
         elif name == shipped(verdict):
-            cost = "nothing: it is the recommended checkpoint"
+            cost = "it is the recommended checkpoint"
         else:
-            text = verdict.alternative_costs.get(key) or "not known: the record gives no cost"
-            cost = cost_text(text, name, shipped(verdict))
+            text = verdict.alternative_costs.get(key) or "not known: the record gives none"
+            cost = difference_words(text, name, shipped(verdict))
         choices.append((spaced(key), name or "none", cost))
     return choices
+
+
+def trade(verdict: Verdict) -> Values | None:
+    """The most accurate checkpoint beside the one to ship; None where they are one."""
+    found = verdict.trade
+    if found is None:
+        return None
+    stages = {summary.name: stage_text(summary.stage, summary.leaning) for summary in verdict.checkpoints}
+    return {
+        "most_accurate": found.most_accurate,
+        "stage": stages[found.most_accurate],
+        "shipped": found.shipped,
+        "heads": [cost_row(cost) for cost in found.differences if cost.headline],
+        "uses": found.uses,
+    }
+
+
+def base_row(verdict: Verdict) -> list[tuple[str, str]]:
+    """Figures of the base model, each with its interval; none where it is a checkpoint or not measured."""
+    base = verdict.base
+    if base is None or base.in_run:
+        return []
+    figures = {"accuracy": base.accuracy, "nll_nats": base.nll_nats, "perplexity": base.perplexity}
+    return [estimate_parts(found, FORMS[name], DASH) for name, found in figures.items()]
+
+
+def against_base(verdict: Verdict) -> list[Values]:
+    """The checkpoint to ship and the last one against the base model."""
+    found = verdict.base.comparisons if verdict.base is not None else ()
+    return [
+        {
+            "checkpoint": item.checkpoint,
+            "outcome": item.outcome,
+            "rows": [cost_row(cost) for cost in item.differences],
+        }
+        for item in found
+    ]
 
 
 def by_reference(costs: Sequence[Cost]) -> list[tuple[str, list[Cost]]]:

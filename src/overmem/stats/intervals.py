@@ -9,6 +9,7 @@ Shape suffixes: C checkpoints, B = 2C (accuracies first, then log NLLs).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from statistics import NormalDist
 
 import numpy as np
@@ -145,9 +146,68 @@ def critical_value(n: int) -> float:
     return z + first / freedom + second / freedom**2 + third / freedom**3
 
 
+def clopper_pearson(successes: int, n: int) -> tuple[float, float]:
+    """Exact 95% interval of a share, which covers it at least 95% of the time however small n is.
+
+    Args:
+        successes: of the n tries, 0 to n.
+        n: tries, at least 1.
+
+    Source: Clopper and Pearson (1934), doi 10.1093/biomet/26.4.404.
+    """
+    log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
+    log_ways = log_factorial[n] - log_factorial - log_factorial[::-1]
+    counts = np.arange(n + 1)
+
+    def tail(p: float, k_or_more: int) -> float:
+        chance = np.exp(log_ways + counts * math.log(p) + (n - counts) * math.log1p(-p))
+        return float(chance[k_or_more:].sum())
+
+    low = 0.0 if successes == 0 else _bisect(lambda p: tail(p, successes) - 0.025)
+    high = 1.0 if successes == n else _bisect(lambda p: tail(p, successes + 1) - 0.975)
+    return low, high
+
+
+def auroc_interval(value: float, members: int, nonmembers: int, widen: float = 1.0) -> tuple[float, float]:
+    """95% score interval of an AUROC: all values whose own standard error does not rule out the measured one.
+
+    Never of width zero, also at 0 and 1.
+
+    Args:
+        value: measured, in [0, 1].
+        members: examples on one side, at least 1.
+        nonmembers: examples on the other.
+        widen: factor of the standard error.
+
+    Source: Newcombe (2006), doi 10.1002/sim.2324, method 5: the variance of Hanley and McNeil (1982).
+    """
+    z = widen * NormalDist().inv_cdf(0.975)
+
+    def excess(theta: float) -> float:
+        """How far the measured value is from theta, beyond z standard errors."""
+        pairs = (members + nonmembers) / 2 - 1
+        spread = 1 + pairs * ((1 - theta) / (2 - theta) + theta / (1 + theta))
+        return abs(value - theta) - z * math.sqrt(theta * (1 - theta) * spread / (members * nonmembers))
+
+    low = 0.0 if value == 0 else _bisect(lambda theta: -excess(theta), 0.0, value)
+    high = 1.0 if value == 1 else _bisect(excess, value, 1.0)
+    return low, high
+
+
 def _difference(value: float, variance: float, n: int) -> Estimate:
     se = math.sqrt(max(variance, 0.0))
     if n < 2 or se < _TINY:
         return Estimate(value, math.nan, math.nan, n, ONE_PROBLEM if n < 2 else NO_SPREAD)
     half = critical_value(n) * se
     return Estimate(value, value - half, value + half, n)
+
+
+def _bisect(rising: Callable[[float], float], low: float = 0.0, high: float = 1.0) -> float:
+    """Where a function that rises from below zero to above it crosses zero."""
+    for _ in range(60):
+        middle = (low + high) / 2
+        if rising(middle) < 0:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2

@@ -1,8 +1,8 @@
 """What the cells of a sweep say together: every configuration at every checkpoint, and which to train with.
 
 Pure functions of arrays; no torch. Each configuration is judged on its own curve, its seeds as one run.
-Across configurations the recommendation (docs/definitions.md) is applied to all points at once: the highest
-accuracy within the perplexity bound, within one standard error of it the lowest NLL.
+Across configurations the recommendation (docs/definitions.md) is applied to all points at once; whether a
+point is inflated or unstable is said of its own configuration's curve.
 
 Shape suffixes: S seeds, C checkpoints of a configuration, N problems, P points (configuration x checkpoint)
 of a family, B = 2P (accuracies first, then log NLLs).
@@ -19,11 +19,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from overmem.records import Verdict
+from overmem.records import STAGES, Verdict
 from overmem.rule import Rule
 from overmem.stats.arrays import FloatArray
 from overmem.stats.intervals import perplexity
 from overmem.stats.moments import Moments, measure_curves, measure_seeds
+from overmem.stats.posterior import Curves, measured_vector
+from overmem.stats.selection import choose
 from overmem.sweeping.edges import find_edges
 from overmem.sweeping.record import Choice, Family, Group, Point, epoch_of
 from overmem.verdict.judge import missing_evidence
@@ -72,7 +74,7 @@ def make_family(
 
     Args:
         measured: configurations of one model and one val.
-        rule: thresholds; its ratio bounds a point's perplexity over the lowest of all.
+        rule: thresholds.
         absent: settings of configurations that were asked for and have no result, by name.
 
     Returns:
@@ -87,7 +89,11 @@ def make_family(
     ]
     labels = [point.label for point in points]
     missing = missing_evidence(moments)
-    advice = None if missing else advise(moments, [p.step for p in points], labels, rule)
+    shares_P_S = np.array(
+        [[c.stage_probabilities[s] for s in STAGES] for item in measured for c in item.verdict.checkpoints]
+    )
+    choice = choose(pooled_curves(moments, rule), shares_P_S, rule)
+    advice = None if missing else advise(moments, choice, [p.step for p in points], labels)
     chosen = None if advice is None else points[labels.index(advice.recommended.name)]
     groups = tuple(_group(item) for item in measured)
     return Family(
@@ -101,7 +107,7 @@ def make_family(
             label=chosen.label,
             group=chosen.group,
             checkpoint=chosen.checkpoint,
-            why=advice.recommended.why.replace("checkpoints whose", "points whose"),
+            why=advice.recommended.why.replace("checkpoints that", "points that"),
             edges=find_edges(chosen, points, groups, absent),
         ),
         alternatives={} if advice is None else {k: str(v) for k, v in advice.alternatives.items()},
@@ -140,6 +146,20 @@ def pool_points(measured: Sequence[Measured]) -> Moments:
         between_B_B[np.ix_(at, at)] = both - problems.sample_cov_B_B
         start += size
     return replace(pooled, sample_cov_B_B=pooled.sample_cov_B_B + between_B_B)
+
+
+def pooled_curves(moments: Moments, rule: Rule) -> Curves:
+    """Draws of the true figures of all points: measured ones with their error, as no curve joins the points.
+
+    Args:
+        moments: of the points.
+        rule: number of draws and their seed.
+    """
+    rng = np.random.default_rng(rule.seed)
+    mean_B = measured_vector(moments.accuracy_C, moments.nll_C)
+    return Curves.of(
+        rng.multivariate_normal(mean_B, moments.sample_cov_B_B, size=rule.resamples, method="eigh")
+    )
 
 
 def points_table(families: Sequence[Family]) -> pl.DataFrame:

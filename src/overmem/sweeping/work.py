@@ -167,7 +167,14 @@ def _measure_confirm(task: Task, progress: Progress) -> None:
     options = resolve_options(whole, task.sweep.audit_options())
     assert task.sweep.confirm is not None
     options = options.replace(
-        val=task.sweep.confirm, train=None, ood={}, variants=None, axes=CORE, limit=None, limits={}
+        val=task.sweep.confirm,
+        train=None,
+        ood={},
+        variants=None,
+        axes=CORE,
+        limit=None,
+        limits={},
+        base_row=False,
     )
     measure(Run(path=whole.path, checkpoints=some), options, out=store.root / CONFIRM, progress=progress)
 

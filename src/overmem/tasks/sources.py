@@ -37,6 +37,8 @@ PROCEDURAL: dict[str, str] = {
     "knights": "overmem.synthetic.knights",
     "facts": "overmem.synthetic.facts",
     "pocketcode": "overmem.synthetic.pocketcode",
+    "instructions": "overmem.synthetic.instructions",
+    "pretrained": "overmem.synthetic.pretrained",
 }
 """Tasks whose examples are made by rule, and the module of each, which has `GRADER` and `load_split(name)`.
 The location is a split."""

@@ -20,6 +20,7 @@ from overmem.recipe.base_model import ORGANISM, package_folder
 from overmem.recipe.schema import Recipe, dump_recipe
 from overmem.tasks.files import is_local
 from overmem.tasks.sources import PROCEDURAL, load_examples, parse_source
+from overmem.training.canaries import canaries_of, inserted_examples
 from overmem.training.loading import torch_dtype
 from overmem.training.resume import check_output
 from overmem.training.settings import as_trained, lora_config, sft_config
@@ -84,7 +85,7 @@ def dry_run(recipe: Recipe, *, resume: bool = False) -> DryRun:
         as_trained(tokenizer, arguments)
     limits = (getattr(config, "max_position_embeddings", None), arguments.max_length)
     limit = min((x for x in limits if x is not None), default=None)
-    train = _look(recipe.data.train, recipe, tokenizer, limit)
+    train = _look(recipe.data.train, recipe, tokenizer, limit, with_canaries=True)
     sources = [source for source in (recipe.data.val, *recipe.data.ood.values()) if source is not None]
     per_epoch, steps = None, arguments.max_steps if arguments.max_steps > 0 else None
     if train.examples is not None and not arguments.packing:
@@ -175,17 +176,21 @@ def _gib(size: int) -> str:
     return f"{size / 2**30:.2f} GiB"
 
 
-def _look(source: str, recipe: Recipe, tokenizer: Any, limit: int | None) -> Data:
+def _look(
+    source: str, recipe: Recipe, tokenizer: Any, limit: int | None, *, with_canaries: bool = False
+) -> Data:
     parsed = parse_source(source)
     if parsed.task not in PROCEDURAL and not is_local(parsed.location):
         sliced = parsed.rows.stop
         known = sliced - (parsed.rows.start or 0) if sliced is not None and sliced >= 0 else None
         note = "on the hub, not read" + ("" if known is None else "; as many as its slice names")
         return Data(source=source, examples=known, note=note)
+    more = inserted_examples(recipe, canaries_of(recipe)) if with_canaries else ()
+    note = f"{len(more)} of them canaries" if more else ""
     if tokenizer is None:
-        return Data(source=source, examples=len(load_examples(source).examples))
-    lengths = [len(ids) for ids in tokenized(source, tokenizer, recipe, limit)["input_ids"]]
-    return Data(source=source, examples=len(lengths), tokens=sum(lengths), longest=max(lengths))
+        return Data(source=source, examples=len(load_examples(source).examples) + len(more), note=note)
+    lengths = [len(ids) for ids in tokenized(source, tokenizer, recipe, limit, more)["input_ids"]]
+    return Data(source=source, examples=len(lengths), tokens=sum(lengths), longest=max(lengths), note=note)
 
 
 def _from_disk(kind: Any, recipe: Recipe) -> Any:

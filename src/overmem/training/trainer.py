@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,13 @@ from overmem.monitor.callback import OverMemorizationMonitor
 from overmem.monitor.retention import BASE, CheckpointRetention, remove_retained
 from overmem.recipe.methods import lora_fields
 from overmem.recipe.schema import RECIPE_NAME, Recipe, dump_recipe
+from overmem.records import Example
 from overmem.rendering.render import render_all
 from overmem.rendering.rendered import check_all_fit, check_largest_id
 from overmem.rendering.template import Template
 from overmem.tasks.sources import load_examples
 from overmem.training.adapter_setup import AdaptingTrainer
+from overmem.training.canaries import canaries_of, inserted_examples, write_canaries
 from overmem.training.loading import load_model
 from overmem.training.resume import check_output, is_trained
 from overmem.training.settings import as_trained, lora_config, sft_config
@@ -61,7 +63,8 @@ def train(
     as_trained(tokenizer, arguments)
     limits = (getattr(model.config, "max_position_embeddings", None), arguments.max_length)
     limit = min((x for x in limits if x is not None), default=None)
-    train_data = tokenized(recipe.data.train, tokenizer, recipe, limit)
+    canaries = canaries_of(recipe)
+    train_data = tokenized(recipe.data.train, tokenizer, recipe, limit, inserted_examples(recipe, canaries))
     check_ids(train_data, model.get_input_embeddings().weight.shape[0])
     evaluate = arguments.eval_strategy != "no"
     callbacks: list[TrainerCallback] = [_ProgressCallback(progress)] if progress else []
@@ -105,6 +108,8 @@ def train(
                 retention.keep(())
     if first:
         write_text_atomic(output / RECIPE_NAME, dump_recipe(recipe))
+        if canaries is not None:
+            write_canaries(output, canaries)
     try:
         trainer.train(resume_from_checkpoint=str(newest) if newest is not None else None)
     except ImportError as error:  # of an optimizer, or a logger
@@ -129,10 +134,12 @@ def monitor_of(recipe: Recipe, val: str, watch: Watch | None) -> OverMemorizatio
     )
 
 
-def tokenized(source: str, tokenizer: Any, recipe: Recipe, limit: int | None) -> Dataset:
+def tokenized(
+    source: str, tokenizer: Any, recipe: Recipe, limit: int | None, more: Sequence[Example] = ()
+) -> Dataset:
     """Examples as `input_ids` and `labels`, prompts masked: TRL then prepares nothing itself."""
     template = Template(**recipe.template.model_dump())
-    rendered = render_all(load_examples(source).examples, tokenizer, template)
+    rendered = render_all([*load_examples(source).examples, *more], tokenizer, template)
     check_all_fit(rendered, limit)
     return Dataset.from_list(
         [

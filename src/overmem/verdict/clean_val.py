@@ -15,16 +15,16 @@ from overmem.artifacts.jobs import TRAIN_SCORES, VAL_SCORES
 from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.rows import Core, read_core, read_job
 from overmem.artifacts.store import Store
+from overmem.contamination.followers import find_followers, nll_change
 from overmem.contamination.policy import counts_text, leaked_ids, refusal
 from overmem.contamination.record import Contamination, Follower, read_contamination
 from overmem.formatting import estimate_text
 from overmem.records import CleanVal, PartFigures
 from overmem.stats.arrays import FloatArray
-from overmem.stats.followers import find_followers, nll_change
 from overmem.stats.intervals import accuracy_estimate, nll_estimate
 from overmem.stats.moments import measure_curves
 
-LIKELY, CERTAIN = 0.5, 0.9
+LIKELY, CERTAIN = 0.5, 0.7
 """Probability from which on a follower is named, and from which on it is left out."""
 NAMED = 5
 """Ids that a sentence names."""

@@ -75,6 +75,22 @@ def measure_costs(
     return tuple(costs), tuple(warnings)
 
 
+def compare_places(
+    left: MeasuredCheckpoint, right: MeasuredCheckpoint, *, against: str, axes: Sequence[str], seed: int = 0
+) -> tuple[Cost, ...]:
+    """Every measure that two models share, left minus right, on the problems that both have.
+
+    Args:
+        left: one model.
+        right: the other.
+        against: what the right side is called.
+        axes: measured on them.
+        seed: of the bootstrap draws.
+    """
+    mine, theirs = (measure_axes(item, axes) for item in align_evidence([left, right]))
+    return tuple(compare_measured([mine], [theirs], against=against, seed=seed))
+
+
 def axis_warnings(evidence: Evidence, axes: Iterable[str]) -> tuple[str, ...]:
     """What a reader of these axes' figures must be warned of."""
     known = all_axes()

@@ -22,6 +22,7 @@ from overmem.artifacts.rows import read_core, read_job
 from overmem.artifacts.store import Store
 from overmem.axes import CORE
 from overmem.axes.calibration import nll_at_temperatures
+from overmem.axes.privacy.at_checkpoints import measure_privacy
 from overmem.errors import ArtifactError, RunError
 from overmem.formatting import base_left_out_text, until_decided_text
 from overmem.records import CheckpointSummary, Estimate, JudgedReferences, Severity, Verdict
@@ -30,15 +31,17 @@ from overmem.stats.arrays import FloatArray
 from overmem.stats.excess import MIN_EXCESS_NATS, split_excess, temperature_gap
 from overmem.stats.intervals import nll_estimate
 from overmem.stats.moments import measure_curves
+from overmem.stats.style_shift import detect_style_shift, untested
+from overmem.verdict.base_model import compare_with_base
 from overmem.verdict.clean_val import examine_val, overlap_notes
 from overmem.verdict.costs import measure_costs
 from overmem.verdict.judge import judge_by
 from overmem.verdict.logged import read_logged
-from overmem.verdict.narrative import plain_words
+from overmem.verdict.trade import measure_trade
 from overmem.verdict.warnings.majority_baseline import baseline_note, majority_baseline_accuracy
 from overmem.verdict.warnings.staleness import staleness_notes
-from overmem.verdict.warnings.style_shift import detect_style_shift, untested
 from overmem.verdict.warnings.truncation import truncation_notes
+from overmem.verdict.words.narrative import plain_words
 
 
 class HasStore(Protocol):
@@ -133,7 +136,14 @@ def judge_store(store: Store, rule: Rule) -> Verdict:
         ),
     )
     costs, warnings = measure_costs(store, manifest, verdict, seed=rule.seed)
-    verdict = dataclasses.replace(verdict, costs=costs, notes=(*verdict.notes, *warnings))
+    verdict = dataclasses.replace(
+        verdict,
+        costs=costs,
+        privacy=measure_privacy(store, manifest, _shipped_names(verdict)),
+        trade=measure_trade(store, manifest, verdict, seed=rule.seed),
+        base=compare_with_base(store, manifest, verdict, seed=rule.seed),
+        notes=(*verdict.notes, *warnings),
+    )
     return dataclasses.replace(verdict, words=plain_words(verdict))
 
 
@@ -289,3 +299,10 @@ def _notes(manifest: Manifest, n_shared: int) -> list[str]:
             "run `overmem audit` again to finish"
         )
     return notes
+
+
+def _shipped_names(verdict: Verdict) -> tuple[str, ...]:
+    """The checkpoints that a reader may ship: recommended, the other picks, and the last."""
+    recommended = verdict.recommended.name if verdict.recommended else None
+    last = verdict.checkpoints[-1].name if verdict.checkpoints else None
+    return tuple(name for name in dict.fromkeys([recommended, *verdict.alternatives.values(), last]) if name)

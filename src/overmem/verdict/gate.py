@@ -1,4 +1,4 @@
-"""A verdict as a gate for CI: does a checkpoint have a stage that must not be shipped?"""
+"""A verdict as a gate for CI: has a checkpoint a stage, or gives it away more, than may be shipped?"""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from overmem.artifacts.manifest import read_manifest
 from overmem.artifacts.store import Store
+from overmem.axes.privacy.at_checkpoints import measure_privacy
 from overmem.errors import RunError
-from overmem.formatting import certainty_text
-from overmem.records import STAGES, CheckpointSummary, Verdict
+from overmem.formatting import certainty_text, estimate_text, joined
+from overmem.records import STAGES, CheckpointSummary, Estimate, Privacy, Verdict
 from overmem.verdict.warnings.staleness import staleness_notes
 
 UNDETERMINED = "undetermined"
@@ -35,20 +37,27 @@ def refuse_stale(run_path: Path) -> None:
         raise RunError("the run's folder changed since it was audited", got="; ".join(changed))
 
 
-def check_verdict(verdict: Verdict, fail_on: Sequence[str], checkpoint: str = "last") -> Gate:
+FAIL_ON = ("over-memorized", "overfit")
+"""Stages that fail by default; of the recommended checkpoint `unstable` as well."""
+
+
+def check_verdict(verdict: Verdict, fail_on: Sequence[str] | None = None, checkpoint: str = "last") -> Gate:
     """Pass a checkpoint unless its stage is among those that fail.
 
     A stage is given from a confidence of 0.8 on; below, it is `undetermined`, which fails only when listed.
 
     Args:
         verdict: of the run.
-        fail_on: stages that fail, of `overmem.records.STAGES` and `undetermined`.
+        fail_on: stages that fail, of `overmem.records.STAGES` and `undetermined`; by default those that
+            memorize, and `unstable` too where the recommended checkpoint is checked.
         checkpoint: `last`, `recommended`, or a name.
 
     Raises:
         RunError: an unknown stage or checkpoint, none is recommended, or the verdict was refused because too
             much of val was trained on.
     """
+    if fail_on is None:
+        fail_on = (*FAIL_ON, "unstable") if checkpoint == "recommended" else FAIL_ON
     known = (*STAGES, UNDETERMINED)
     unknown = [stage for stage in fail_on if stage not in known]
     if unknown or not fail_on:
@@ -67,6 +76,79 @@ def check_verdict(verdict: Verdict, fail_on: Sequence[str], checkpoint: str = "l
     failed = found.stage in fail_on
     return Gate(
         passed=not failed, reason=f"{what}; {'fails' if failed else 'passes'} on {', '.join(fail_on)}"
+    )
+
+
+def check_privacy(
+    run_path: Path,
+    verdict: Verdict,
+    checkpoint: str = "last",
+    *,
+    max_auroc: float | None = None,
+    max_recall: float | None = None,
+) -> Gate:
+    """Pass a checkpoint unless the worst attack tells more of its training data than a limit allows.
+
+    What is compared with the limit is the figure itself; its 95% interval is said beside it.
+
+    Args:
+        run_path: the run's folder.
+        verdict: of the run.
+        checkpoint: `last`, `recommended`, or a name.
+        max_auroc: highest AUROC that passes, in [0, 1]; None passes any.
+        max_recall: highest share of training problems found at 1% false alarms, in [0, 1]; likewise.
+
+    Raises:
+        RunError: a limit out of range, an unknown checkpoint, or a figure that was not measured there.
+    """
+    limits = {"AUROC": max_auroc, "recall": max_recall}
+    for name, limit in limits.items():
+        if limit is not None and not 0 <= limit <= 1:
+            option = f"--max-{name.lower()}"
+            raise RunError(f"{option} is a share", got=f"{option} {limit}", expected="0 to 1")
+    wanted = _find(verdict, checkpoint).name
+    found = _privacy_of(run_path, wanted)
+    figures = {"AUROC": (found.auroc, found.auroc_attacks), "recall": (found.recall, found.recall_attacks)}
+    checked = [
+        _within(name, *figures[name], limit, wanted) for name, limit in limits.items() if limit is not None
+    ]
+    return all_of(checked)
+
+
+def all_of(gates: Sequence[Gate]) -> Gate:
+    """A gate that passes where all do, with the reasons of those that fail, or of all.
+
+    Args:
+        gates: at least one.
+    """
+    failed = [gate for gate in gates if not gate.passed]
+    return Gate(passed=not failed, reason="; ".join(gate.reason for gate in failed or gates))
+
+
+def _privacy_of(run_path: Path, name: str) -> Privacy:
+    store = Store.of_run(run_path)
+    found = measure_privacy(store, read_manifest(store), [name]) if store.has_record("manifest") else ()
+    if not found:
+        raise RunError(
+            f"privacy was not measured at {name}",
+            expected="likelihoods of val and of the training data",
+            next_step=f"run `overmem audit {run_path} --axes privacy --train TRAIN.jsonl`",
+        )
+    return found[0]
+
+
+def _within(name: str, figure: Estimate, attacks: tuple[str, ...], limit: float, checkpoint: str) -> Gate:
+    if figure.reason is not None:
+        raise RunError(
+            f"the worst attack has no {name} at {checkpoint}",
+            got=figure.reason,
+            next_step="audit with more val problems, and training data of the same number",
+        )
+    passed = figure.value <= limit
+    named = f"{name} of the worst attack ({joined(attacks)}) on {checkpoint}"
+    return Gate(
+        passed=passed,
+        reason=f"{named} is {estimate_text(figure, '.3f')}, {'at most' if passed else 'above'} {limit:g}",
     )
 
 

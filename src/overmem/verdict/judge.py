@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from overmem.records import STAGES, CheckpointSummary, Estimate, Onset, Severity, Verdict
+from overmem.records import STAGES, CheckpointSummary, Estimate, Onset, Recommendation, Severity, Verdict
 from overmem.rule import Rule
 from overmem.stats import stage_rule
 from overmem.stats.arrays import FloatArray, IntArray
@@ -28,6 +29,7 @@ from overmem.stats.intervals import (
 )
 from overmem.stats.moments import Moments, measure_seeds
 from overmem.stats.posterior import Curves, FittedPrior, draw_curves, draw_with_more_problems, fit_prior
+from overmem.stats.selection import choose
 from overmem.verdict.recommendation import advise
 
 MIN_PROBLEMS = 30
@@ -152,7 +154,8 @@ def _conclude(
         )
         for c in range(steps_C.size)
     )
-    advice = None if missing else advise(moments, steps_C.tolist(), names, rule)
+    choice = choose(curves, shares_C_S, rule)
+    advice = None if missing else advise(moments, choice, steps_C.tolist(), names)
     last = summaries[-1]
     return Verdict(
         stage=last.stage,
@@ -160,12 +163,18 @@ def _conclude(
         checkpoints=summaries,
         onset=_find_onset(codes_D_C, steps_C, missing),
         severity=_measure_severity(moments),
-        recommended=advice.recommended if advice else None,
+        recommended=_with_stage(advice.recommended, summaries) if advice else None,
         alternatives=advice.alternatives if advice else {"lowest_perplexity": None, "highest_accuracy": None},
         alternative_costs=advice.alternative_costs if advice else {},
         thresholds=rule.to_dict(),
         reason=missing or _why_undetermined(last, rule.confidence_threshold, moments.n),
     )
+
+
+def _with_stage(chosen: Recommendation, summaries: Sequence[CheckpointSummary]) -> Recommendation:
+    """The recommendation with the stage of what is shipped."""
+    own = next(summary for summary in summaries if summary.name == chosen.name)
+    return replace(chosen, stage=own.stage, leaning=own.leaning, confidence=own.confidence)
 
 
 def missing_evidence(moments: Moments) -> str | None:

@@ -1,4 +1,4 @@
-"""The checkpoints that a verdict compares: lowest perplexity, recommended, last.
+"""The checkpoints that a verdict compares: lowest perplexity, highest accuracy, recommended, last.
 
 Axes that cost much to measure are measured there, unless all checkpoints are asked for.
 """
@@ -13,7 +13,7 @@ from overmem.artifacts.rows import read_core
 from overmem.artifacts.store import Store
 from overmem.rule import Rule
 from overmem.stats.moments import Moments, measure_curves
-from overmem.stats.stage_rule import recommended_index
+from overmem.stats.selection import choose_checkpoint
 
 
 def key_checkpoints(store: Store, manifest: Manifest, rule: Rule) -> tuple[str, ...]:
@@ -22,15 +22,15 @@ def key_checkpoints(store: Store, manifest: Manifest, rule: Rule) -> tuple[str, 
     Args:
         store: the run's artifacts.
         manifest: of an audit whose core is done.
-        rule: thresholds of the verdict to come; its ratio bounds the recommendation.
+        rule: thresholds of the verdict to come.
     """
     names = [checkpoint.name for checkpoint in manifest.checkpoints]
     if not manifest.all_have(VAL_ANSWERS):
         return tuple(names)
     moments = _curves(store, manifest)
-    covariance = moments.sample_cov_B_B[: len(names), : len(names)]
-    chosen = recommended_index(moments.accuracy_C, moments.nll_C, covariance, rule)
-    kept = {int(np.argmin(moments.nll_C)), chosen, len(names) - 1}
+    steps_C = np.array([checkpoint.step for checkpoint in manifest.checkpoints])
+    chosen = choose_checkpoint(moments, steps_C, rule).pick if len(names) > 1 else 0
+    kept = {int(np.argmin(moments.nll_C)), int(np.argmax(moments.accuracy_C)), chosen, len(names) - 1}
     return tuple(names[i] for i in sorted(kept))
 
 

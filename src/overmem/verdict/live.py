@@ -28,7 +28,8 @@ from overmem.stats.intervals import (
     perplexity_estimate,
 )
 from overmem.stats.moments import Moments, measure_curves
-from overmem.stats.stage_rule import allowed_mask, recommended_index
+from overmem.stats.selection import choose_checkpoint
+from overmem.stats.stage_rule import inflated_mask
 from overmem.verdict.judge import MIN_PROBLEMS, judge_by
 
 NOT_INFLATED, INFLATED, UNDETERMINED = "not inflated", "inflated", "undetermined"
@@ -188,25 +189,24 @@ def steps_to_keep(points: Sequence[Point], n_tokens_N: Sequence[int], rule: Rule
     """Steps whose checkpoints may yet be recommended, of those that have one.
 
     The one with the lowest NLL, and the recommended one. Without answers accuracy is not known; it mostly
-    rises until perplexity does, so the latest within the perplexity bound stands for the recommended one.
+    rises until perplexity does, so the latest whose perplexity is not inflated stands for it.
 
     Args:
         points: those with a checkpoint, ordered by step; may be empty.
         n_tokens_N: completion tokens of the val problems.
-        rule: thresholds; its ratio bounds the perplexity of what may be recommended.
+        rule: thresholds.
     """
     if not points:
         return []
-    moments = measure_points(points, n_tokens_N)
+    moments, steps_C = measure_points(points, n_tokens_N), np.array([point.step for point in points])
     kept = {int(moments.nll_C.argmin())}
     if points[0].correct_K:
         correct_C_K, nll_C_K, n_tokens_K = _answered(points, n_tokens_N)
         both = measure_curves(correct_C_K, nll_C_K, n_tokens_K)
-        size = len(points)
-        cov_C_C = both.sample_cov_B_B[:size, :size]
-        kept.add(recommended_index(both.accuracy_C, moments.nll_C, cov_C_C, rule))
+        kept.add(choose_checkpoint(both, steps_C, rule).pick if len(points) > 1 else 0)
     else:
-        kept.add(int(np.flatnonzero(allowed_mask(moments.nll_C, rule))[-1]))
+        inflated_C = inflated_mask(moments.nll_C[None], steps_C, rule.perplexity_ratio)[0]
+        kept.add(int(np.flatnonzero(~inflated_C)[-1]))
     return sorted(points[place].step for place in kept)
 
 

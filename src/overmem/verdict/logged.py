@@ -20,7 +20,7 @@ from overmem.errors import RunError
 from overmem.records import CheckpointSummary, Estimate, Onset, Severity, Verdict
 from overmem.rule import DEFAULT_RULE, Rule
 from overmem.stats.intervals import perplexity
-from overmem.verdict.narrative import plain_words
+from overmem.verdict.words.narrative import plain_words
 
 STATE_FILE = "trainer_state.json"
 

@@ -9,12 +9,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from overmem.formatting import percent
+import numpy as np
+
+from overmem.formatting import percent, points_text
 from overmem.records import Estimate, Recommendation
-from overmem.rule import Rule
 from overmem.stats.intervals import accuracy_difference, nll_difference, perplexity
 from overmem.stats.moments import Moments
-from overmem.stats.stage_rule import allowed_mask, recommended_index
+from overmem.stats.selection import Choice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,48 +27,51 @@ class Advice:
     alternative_costs: dict[str, str]
 
 
-def advise(moments: Moments, steps: Sequence[int], names: Sequence[str], rule: Rule) -> Advice:
-    """Recommend a checkpoint and price the alternatives with paired differences.
+def advise(moments: Moments, choice: Choice, steps: Sequence[int], names: Sequence[str]) -> Advice:
+    """Say which checkpoint to ship and price the alternatives with paired differences.
 
     Args:
         moments: measured curves.
+        choice: the checkpoint to ship and what it was chosen from.
         steps: optimizer steps.
         names: names of the checkpoints.
-        rule: thresholds; its ratio bounds P_c / P_m.
 
     Returns:
-        Advice whose sentences hold only measured figures.
+        Advice whose sentences hold only measured figures, and the expected accuracy where that decided.
     """
-    checkpoints = len(names)
-    cov_C_C = moments.sample_cov_B_B[:checkpoints, :checkpoints]
-    pick = recommended_index(moments.accuracy_C, moments.nll_C, cov_C_C, rule)
+    pick = choice.pick
     picks = {
         "lowest_perplexity": int(moments.nll_C.argmin()),
         "highest_accuracy": int(moments.accuracy_C.argmax()),
     }
     return Advice(
-        recommended=Recommendation(
-            name=names[pick], step=int(steps[pick]), why=_why(moments, names, pick, rule)
-        ),
+        recommended=Recommendation(name=names[pick], step=int(steps[pick]), why=_why(moments, choice, names)),
         alternatives={key: names[c] for key, c in picks.items()},
         alternative_costs={key: _price(moments, names, c, pick) for key, c in picks.items()},
     )
 
 
-def _why(moments: Moments, names: Sequence[str], pick: int, rule: Rule) -> str:
-    allowed_C = allowed_mask(moments.nll_C, rule)
+def _why(moments: Moments, choice: Choice, names: Sequence[str]) -> str:
+    pick, best = choice.pick, choice.most_accurate
     group = (
-        f"the {int(allowed_C.sum())} of {len(names)} checkpoints whose perplexity is within "
-        f"{rule.perplexity_ratio:g} times the lowest"
+        f"the {int(choice.eligible_C.sum())} of {len(names)} checkpoints that are neither inflated nor "
+        "clearly unstable"
     )
     own, accuracy = perplexity(moments.nll_C[pick]), float(moments.accuracy_C[pick])
-    best = float(moments.accuracy_C[allowed_C].max())
-    if accuracy == best:
-        figures = f"{percent(best)}, perplexity {own:.2f}"
+    measured = int(np.where(choice.eligible_C, moments.accuracy_C, -np.inf).argmax())
+    if pick != best:
+        return (
+            f"{names[pick]} has the lowest perplexity ({own:.2f}) of those expected to lose at most "
+            f"{points_text(choice.most_lost)} of accuracy ({percent(accuracy)} here; "
+            f"{points_text(round(choice.expected_loss, 4))} expected to be lost against {names[best]}), "
+            f"among {group}."
+        )
+    figures = f"{percent(accuracy)}, perplexity {own:.2f}"
+    if accuracy == moments.accuracy_C[measured]:
         return f"{names[pick]} has the highest accuracy ({figures}) of {group}."
     return (
-        f"{names[pick]} has the lowest perplexity ({own:.2f}) among those within one standard error "
-        f"of the highest accuracy ({percent(accuracy)} against {percent(best)}) of {group}."
+        f"{names[pick]} has the highest expected accuracy ({figures}) of {group}; {names[measured]} measured "
+        f"{percent(float(moments.accuracy_C[measured]))}, which its neighbours do not bear out."
     )
 
 

@@ -25,8 +25,8 @@ from overmem.verdict.clean_val import examine_val
 from overmem.verdict.costs import axis_warnings, compare_measured, measure_axes
 from overmem.verdict.diagnose import judge_store, open_audit
 from overmem.verdict.judge import judge_by
-from overmem.verdict.narrative import plain_words
 from overmem.verdict.warnings.majority_baseline import baseline_note, majority_baseline_accuracy
+from overmem.verdict.words.narrative import plain_words
 
 AGAINST = "each seed's recommended checkpoint"
 

@@ -279,3 +279,20 @@ def test_a_missing_package_is_named(audit, monkeypatch):
     monkeypatch.setitem(sys.modules, "lm_eval", None)
     with pytest.raises(RunError, match=r"cannot be imported[\s\S]*pip install -U 'overmem\[lm-eval\]'"):
         audit("pico_choice")
+
+
+def test_a_task_beside_the_task_is_asked_of_the_base_model_too(audit, pico_run, folder, tmp_path, tokenizer):
+    base = tmp_path / "base"
+    make_pico(tokenizer, seed=1).save_pretrained(base)
+    named = {"choice": f"lm_eval:pico_choice@{folder}"}
+    done = audit(axes=("retention",), retention=named, base_model=str(base), limit=6)
+    asked = [
+        done.store.read_rows(name, "generations").filter(split="retention/choice")
+        for name in ("base", "checkpoint-100")
+    ]
+    assert [len(rows) for rows in asked] == [6, 6]
+    [evidence] = align_evidence([MeasuredCheckpoint(done.store, done.manifest, "checkpoint-100")])
+    found = {measure.name: measure for measure in all_axes()["retention"].measures(evidence)}
+    lost = asked[0]["correct"].mean() - asked[1]["correct"].mean()
+    assert found["accuracy_loss_choice"].value() == pytest.approx(lost)
+    assert not {"kl_choice", "format_loss_choice"} & set(found) and "kl_sums" in found

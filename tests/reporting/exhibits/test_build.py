@@ -1,11 +1,12 @@
 """The exhibits together: what they compare, and what they say where rows are missing.
 
-Covers: overmem.reporting.exhibits.exhibit
+Covers: overmem.reporting.exhibits.exhibit, overmem.reporting.exhibits.memorized
 """
 
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,20 @@ def test_exhibits_compare_what_would_ship_with_the_last(exhibits: Exhibits) -> N
         assert item.table.rows and all(len(row) == len(item.table.columns) for row in item.table.rows)
     rising = named(exhibits, "membership-roc").compared["checkpoint-300", "checkpoint-600"]
     assert "+" in rising and "95% interval" in rising
+
+
+def test_memorized_rows_are_listed_and_their_curve_ends_at_all_of_it(exhibits: Exhibits) -> None:
+    found = named(exhibits, "memorized-rows")
+    assert found.figure is not None
+    for traces in found.figure.series.values():
+        shares, carried = traces[0]["x"], traces[0]["y"]
+        assert (shares[0], carried[0]) == (0, 0) and (shares[-1], carried[-1]) == (1, 1)
+        # The highest come first, so no later row carries more than an earlier one.
+        steps = [
+            (b - a) / (d - c) for (a, b), (c, d) in zip(pairwise(carried), pairwise(shares), strict=True)
+        ]
+        assert all(later <= earlier + 0.02 for earlier, later in pairwise(steps))
+    assert found.table.columns[:3] == ("checkpoint", "example_id", "excess")
 
 
 def test_core_only_says_which_command_measures_the_rest(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
-from overmem.artifacts.jobs import ANSWERS_SCORES, VAL_SCORES, Job
+from overmem.artifacts.jobs import ANSWERS_SCORES, VAL_SCORES, Job, base_answers_job
 from overmem.auditing.compute_rows import RECALL_TOKENS
 from overmem.auditing.planning.cost import (
     Batch,
@@ -32,6 +32,7 @@ from overmem.auditing.planning.cost import (
 from overmem.auditing.planning.pending_references import (
     PendingReferences,
     answer_ratio,
+    base_answer_tokens,
     find_pending_references,
 )
 from overmem.auditing.planning.plan import Plan, estimate, share_out
@@ -39,6 +40,7 @@ from overmem.auditing.planning.timing import Timing, same_rate, score_rate, time
 from overmem.auditing.session import ANSWERS, Session
 from overmem.checkpoints import weight_files
 from overmem.models.batches import CHUNK, SCORED_TOKENS, plan_batches, scored_at_once
+from overmem.models.divergence import COMPARED_TOKENS
 from overmem.models.memory import SLACK, kv_sizes, rows_at_once
 from overmem.records import Checkpoint
 from overmem.rendering.rendered import Rendered
@@ -65,6 +67,8 @@ class Forecast:
     dtype: str
     pending: PendingReferences | None = None
     """Right answers that are scored once they are there; None where that is not asked for."""
+    disk_bytes: int = 0
+    """Most that what the base model predicts takes on disk while checkpoints are compared with it."""
 
     @property
     def seconds(self) -> float:
@@ -101,6 +105,7 @@ class Forecast:
             "right_share": None if self.pending is None else self.pending.share,
             "memory_bytes": {**self.memory.__dict__, "total": self.memory.total},
             "measured_bytes": self.measured_bytes,
+            "disk_bytes": self.disk_bytes,
         }
 
 
@@ -128,12 +133,23 @@ def forecast(session: Session, skipped: dict[str, str], peaks: Peaks | None = No
         ]
         for job in plan.limits
     }
-    plan, pending = plan.with_right_answers, None
+    of_base = {job: written for written in plan.limits if (job := base_answers_job(written)) in plan.later}
+    plan, pending = plan.with_later, None
+    later: dict[Job, Sequence[float]] = {
+        job: base_answer_tokens(session, plan, timing.readable, written) for job, written in of_base.items()
+    }
     if ANSWERS_SCORES in plan.limits:
         pending = find_pending_references(session, plan, timing.readable)
-        rate = score_rate(session, timing) if peaks is None and any(pending.tokens) else 0.0
-        works[ANSWERS_SCORES] = [(Tokens(n), rate * n) for n in pending.tokens]
-        batches[ANSWERS_SCORES] = batches[VAL_SCORES]
+        later[ANSWERS_SCORES] = pending.tokens
+    n_compared = sum(
+        len(session.problems[written.data].chosen(plan.limits[written], session.options.seed))
+        for job, written in of_base.items()
+        if any(later[job])
+    )
+    rate = score_rate(session, timing) if peaks is None and any(map(any, later.values())) else 0.0
+    for job, tokens in later.items():
+        works[job] = [(Tokens(n), rate * n) for n in tokens]
+        batches[job] = batches[VAL_SCORES]
 
     def seconds_of(job: Job, work: tuple[Tokens, float]) -> float:
         tokens, seconds = work
@@ -161,6 +177,7 @@ def forecast(session: Session, skipped: dict[str, str], peaks: Peaks | None = No
         floor=peaks is not None,
         dtype=str(session.host.dtype).removeprefix("torch."),
         pending=pending,
+        disk_bytes=n_compared * COMPARED_TOKENS * shape.vocabulary * shape.dtype_bytes,
     )
 
 

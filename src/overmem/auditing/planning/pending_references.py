@@ -1,4 +1,4 @@
-"""Answers that are not there yet: how long they will be, and how many of them will be right and scored.
+"""Answers that are not there yet: how long they will be, and how many of them will be scored.
 
 Which right answers the axis `references` scores is known only once the core is done (`own_answers`). Before
 that, answers are taken to be as long, beside their references, and as often right as those that are there at
@@ -12,11 +12,19 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from overmem.artifacts.jobs import ANSWERS_SCORES, VAL_ANSWERS, VAL_SCORES, Job
+from overmem.artifacts.jobs import (
+    ANSWERS_SCORES,
+    VAL_ANSWERS,
+    VAL_SCORES,
+    Job,
+    base_answers_job,
+    on_base,
+)
 from overmem.artifacts.manifest import Manifest, read_manifest
+from overmem.auditing.made_sets.base_answers import base_answers
+from overmem.auditing.made_sets.right_answers import only_right, right_answers
 from overmem.auditing.planning.plan import Plan
 from overmem.auditing.planning.timing import places_of
-from overmem.auditing.right_answers import only_right, right_answers
 from overmem.auditing.session import Session
 from overmem.records import Checkpoint
 
@@ -64,9 +72,43 @@ def find_pending_references(
 
 def answer_ratio(session: Session, job: Job, last: Checkpoint) -> float:
     """How long saved answers are beside their references; 1 where there are none yet."""
-    if job.table != "generations" or session.problems[job.data].task is not None or job.model == "base":
+    at = last if job.model == "checkpoint" else session.base
+    if job.table != "generations" or session.problems[job.data].task is not None or at is None:
         return 1.0
-    return _ratio(_answers_there(session, job, last))
+    return _ratio(_answers_there(session, job, at))
+
+
+def base_answer_tokens(
+    session: Session, plan: Plan, readable: Sequence[Checkpoint], written: Job
+) -> list[float]:
+    """Tokens to read where checkpoints are compared with the base model on its own answers.
+
+    The base model reads its answers twice itself, which counts as two places more: to keep what it predicts,
+    and to be compared as the checkpoints are.
+
+    Args:
+        session: the audit; it takes the answers in where they are known.
+        plan: with `written`.
+        readable: its checkpoints.
+        written: the job by which the base model answers.
+    """
+    job, limit = base_answers_job(written), plan.limits[written]
+    assert job is not None and session.base is not None
+    asked = session.problems[written.data]
+    places = places_of(session, plan, readable, job)
+    if session.missing(written, session.base, limit)[0]:
+        ratio = answer_ratio(session, written, session.base)
+        items = [asked.rendered[i] for i in asked.chosen(limit, session.options.seed)]
+        tokens = sum(len(item.question_ids) + ratio * len(item.answer_ids) for item in items)
+        return [tokens] * (len(places) + 2)
+    answers = base_answers(session, written, limit)
+    if answers is None:
+        return []
+    session.add_problems(answers)
+    left = [session.missing(job, place, limit)[0] for place in places]
+    of_base = session.missing(on_base(job), session.base, limit)[0]
+    kept = max([of_base, *left], key=len)
+    return [float(sum(len(answers.rendered[i]) for i in positions)) for positions in (*left, kept, of_base)]
 
 
 def _answers_there(session: Session, job: Job, checkpoint: Checkpoint) -> pl.DataFrame:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from overmem.artifacts.jobs import ANSWERS_SCORES, VAL_ANSWERS, Job
+from overmem.artifacts.jobs import ANSWERS_SCORES, VAL_ANSWERS, Job, base_answers_job
 from overmem.auditing.options import AuditOptions
 from overmem.auditing.problems import Problems, said_of
 from overmem.axes import CORE, all_axes
@@ -45,6 +45,14 @@ class AxisPlan:
     """About how long its work takes; work that several axes need is shared out evenly among them, and
     work that the core does anyway counts there."""
 
+    @property
+    def later(self) -> tuple[Job, ...]:
+        """Its work on answers that are not there yet."""
+        axis = all_axes()[self.axis]
+        right = (ANSWERS_SCORES,) if axis.rescores_answers and VAL_ANSWERS in self.jobs else ()
+        of_base = map(base_answers_job, self.jobs if axis.compares_base_answers else ())
+        return (*right, *filter(None, of_base))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -73,25 +81,30 @@ class Plan:
         }
         return replace(self, limits={**self.limits, **first})
 
-    @property
-    def beyond_core(self) -> Plan:
-        """The other axes alone, with what they need of the core's work on their own limits."""
-        return _with_limits(replace(self, axes=tuple(item for item in self.axes if item.axis not in CORE)))
+    def beyond_core(self, n: int) -> Plan:
+        """What is left once the core is done on n problems of val: the other axes, and the base model.
+
+        The other axes bring what they need of the core's work, on their own limits.
+        """
+        axes = []
+        for item in self.axes:
+            if item.axis in CORE:
+                jobs = tuple(job for job in item.jobs if job.model == "base")
+                limit = n if item.limit is None else min(n, item.limit)
+                item = replace(item, jobs=jobs, limit=limit)
+            axes.append(item)
+        return _with_limits(replace(self, axes=tuple(axes)))
 
     @property
-    def with_right_answers(self) -> Plan:
-        """The plan with the scores of right answers, on problems that there are once the core is done."""
-        return _with_limits(
-            replace(
-                self,
-                axes=tuple(
-                    replace(item, jobs=(*item.jobs, ANSWERS_SCORES))
-                    if all_axes()[item.axis].rescores_answers and VAL_ANSWERS in item.jobs
-                    else item
-                    for item in self.axes
-                ),
-            )
-        )
+    def with_later(self) -> Plan:
+        """The plan with what is done on problems that there are only once some answers are."""
+        axes = tuple(replace(item, jobs=(*item.jobs, *item.later)) for item in self.axes)
+        return _with_limits(replace(self, axes=axes))
+
+    @property
+    def later(self) -> tuple[Job, ...]:
+        """Jobs on such problems: right answers of one checkpoint, and the base model's answers."""
+        return tuple(dict.fromkeys(job for item in self.axes for job in item.later))
 
     @property
     def seconds(self) -> float:
@@ -101,13 +114,19 @@ class Plan:
     @property
     def core(self) -> tuple[Job, ...]:
         """Jobs that are done at every checkpoint."""
-        return tuple(dict.fromkeys(job for item in self.axes if item.axis in CORE for job in item.jobs))
+        jobs = dict.fromkeys(job for item in self.axes if item.axis in CORE for job in item.jobs)
+        return tuple(job for job in jobs if job.model == "checkpoint")
 
     @property
     def rest(self) -> tuple[Job, ...]:
-        """Jobs of the other axes that the core does not do already."""
-        jobs = dict.fromkeys(job for item in self.axes if item.axis not in CORE for job in item.jobs)
+        """Jobs of the other axes that the core does not do, and all that is done on the base model."""
+        jobs = dict.fromkeys(job for item in self.axes for job in item.jobs)
         return tuple(job for job in jobs if job not in self.core)
+
+    @property
+    def other_axes(self) -> bool:
+        """Whether more than the core is measured."""
+        return any(item.jobs for item in self.axes if item.axis not in CORE)
 
 
 def make_plan(
@@ -190,12 +209,13 @@ def share_out(plan: Plan, takes: Mapping[Job, float]) -> dict[str, float]:
         plan: from `make_plan`.
         takes: what each job takes, in seconds or whatever else adds up.
     """
+    core = {job for item in plan.axes if item.axis in CORE for job in item.jobs}
     wanted = Counter(job for item in plan.axes if item.axis not in CORE for job in item.jobs)
     return {
         item.axis: math.fsum(
             takes[job] if item.axis in CORE else takes[job] / wanted[job]
             for job in item.jobs
-            if item.axis in CORE or job not in plan.core
+            if item.axis in CORE or job not in core
         )
         for item in plan.axes
     }

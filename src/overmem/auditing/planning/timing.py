@@ -16,7 +16,6 @@ from overmem.auditing.planning.cost import Tokens, tokens_of
 from overmem.auditing.planning.plan import Plan, check_decidable, estimate, fit_budget, make_plan
 from overmem.auditing.problems import available
 from overmem.auditing.session import Session
-from overmem.axes import CORE
 from overmem.errors import CheckpointError, RunError
 from overmem.records import Checkpoint, Run
 
@@ -41,7 +40,8 @@ class Timing:
 
 def make_timed_plan(session: Session, skipped: dict[str, str]) -> Plan:
     """The plan, with its times where more than the core is asked for, or a budget; see `time_work`."""
-    return time_work(session, skipped, lambda plan: bool(plan.rest or session.options.budget_minutes)).plan
+    budget = session.options.budget_minutes is not None
+    return time_work(session, skipped, lambda plan: budget or plan.other_axes).plan
 
 
 def time_work(
@@ -57,13 +57,13 @@ def time_work(
     Raises:
         RunError: no checkpoint can be loaded.
     """
-    # Finding the base may convert a GGUF file, so it is left alone where nothing asks for it.
-    more = set(session.options.axes) - set(CORE)
-    found = available(dict(session.problems), has_base=bool(more) and session.scores_base)
     readable = [checkpoint for checkpoint in session.run.checkpoints if checkpoint.name not in skipped]
-    plan = make_plan(session.options, found, session.problems, len(readable))
+    plan = _plan(session, readable)
     check_decidable(plan, readable)
     unserved = session.connect(_wanted(session, plan, readable), plan.limits)
+    if session.base is not None and not session.base_in_run and session.base.name in unserved:
+        session.unasked_base = unserved.pop(session.base.name)
+        plan = _plan(session, readable)
     skipped |= unserved
     readable = [checkpoint for checkpoint in readable if checkpoint.name not in unserved]
     if not wanted(plan):
@@ -76,11 +76,23 @@ def time_work(
             # Only what could not be loaded is left out; the plan is made again without it.
             broken = session.at or readable[-1]
             if broken not in readable:
-                # The base model, which is no checkpoint of the run: what asks for it would fail later too.
-                raise
+                # The base model, which is no checkpoint of the run.
+                session.lose_base(error)
+                plan = _plan(session, readable)
+                continue
             skipped[broken.name] = str(error)
             readable.remove(broken)
     raise nothing_measured(session.run, skipped)
+
+
+def _plan(session: Session, readable: Sequence[Checkpoint]) -> Plan:
+    found = available(
+        session.problems,
+        has_base=session.scores_base,
+        base_row=session.options.base_row,
+        base_answers=session.unasked_base is None,
+    )
+    return make_plan(session.options, found, session.problems, len(readable))
 
 
 def _wanted(session: Session, plan: Plan, readable: Sequence[Checkpoint]) -> dict[Job, Sequence[Checkpoint]]:
@@ -89,7 +101,9 @@ def _wanted(session: Session, plan: Plan, readable: Sequence[Checkpoint]) -> dic
     named = {c.name for c in readable[-1:]} if chosen == "key" else set(chosen.split(","))
     some = [c for c in readable if chosen == "all" or c.name in named]
     rest = {job: some for job in plan.rest if job.model == "checkpoint"}
-    return {job: readable for job in plan.core} | rest
+    on_base = [session.base] if session.base is not None else []
+    base = {job: on_base for job in plan.rest if job.model == "base"}
+    return {job: readable for job in plan.core} | rest | base
 
 
 def places_of(session: Session, plan: Plan, readable: Sequence[Checkpoint], job: Job) -> list[Checkpoint]:

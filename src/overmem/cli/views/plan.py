@@ -83,6 +83,8 @@ def render_forecast(made: Forecast, devices: int, console: Console) -> None:
     }
     shares = ", ".join(f"{name} {bytes_text(value)}" for name, value in parts.items() if value)
     lines.append(f"memory: about {bytes_text(memory.total)} in {made.dtype} beside the libraries ({shares})")
+    if made.disk_bytes:
+        lines.append(f"disk: at most {bytes_text(made.disk_bytes)} while the base model is compared with")
     if made.measured_bytes is not None:
         lines.append(f"trying a batch or two of each kind took {bytes_text(made.measured_bytes)} here")
     console.print("\n".join(f" {line}" for line in lines), style="dim", soft_wrap=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import polars as pl
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from overmem.formatting import difference_text, percent, short_number, spaced
+from overmem.formatting import difference_text, nats, percent, short_number, spaced
+from overmem.memorized.ranking import MemorizedRows
 from overmem.records import Cost
 from overmem.verdict.compare import Comparison
 
@@ -22,6 +24,8 @@ STAGE_STYLES = {
     "unstable": "magenta",
     "undetermined": "dim",
 }
+BEGINNING = 26
+"""Characters of a completion that are shown."""
 OUTCOME_STYLES = {"worse": "red", "better": "green", "changed": "yellow"}
 
 
@@ -33,6 +37,33 @@ def plain_table(*names: str, numbers: Sequence[str]) -> Table:
     for name in numbers:
         table.add_column(name, justify="right")
     return table
+
+
+def render_memorized(found: MemorizedRows, texts: pl.DataFrame | None, rows: int, console: Console) -> None:
+    """Print the highest training rows with how their completions begin.
+
+    Args:
+        found: the ranked rows.
+        texts: example_id, prompt and completion of train, if they were kept.
+        rows: how many to show.
+        console: where to.
+    """
+    written = {} if texts is None else dict(texts.select("example_id", "completion").iter_rows())
+    table = plain_table("row", numbers=("excess", "NLL before", "NLL", "tokens"))
+    table.add_column("verbatim")
+    table.add_column("completion begins", no_wrap=True)
+    for row in found.table.head(rows).iter_rows(named=True):
+        figures = (nats(row[name]) for name in ("excess", "nll_before", "nll"))
+        begins = " ".join(written.get(row["example_id"], "").split())
+        table.add_row(
+            Text(row["example_id"]),
+            *figures,
+            f"{row['n_tokens']}",
+            "yes" if row["verbatim"] else "",
+            Text(begins[:BEGINNING]),
+        )
+    console.print(Text(found.words))
+    console.print(table)
 
 
 def difference_table(costs: Sequence[Cost], left: str, right: str) -> Table:

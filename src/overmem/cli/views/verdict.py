@@ -16,10 +16,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from overmem.cli.views.choice import render_base, render_trade
 from overmem.cli.views.tables import STAGE_STYLES, render_costs
 from overmem.formatting import confidence_text, estimate_parts
-from overmem.records import CheckpointSummary, Verdict
-from overmem.verdict.narrative import headline, plain_words
+from overmem.records import BaseModel, CheckpointSummary, Verdict
+from overmem.verdict.words.narrative import headline, plain_words
 
 ROWS = 20
 """Checkpoints up to this number are all shown."""
@@ -35,12 +36,16 @@ def render_verdict(verdict: Verdict, console: Console) -> None:
         console: where to; its width is respected, 80 columns are enough.
     """
     console.print(_headline_panel(verdict))
+    if verdict.trade is not None:
+        render_trade(verdict.trade, console)
     if verdict.checkpoints:
         console.print(_fitting_table(verdict, console))
         console.print(_legend(verdict))
     console.print()
     for words in verdict.words or plain_words(verdict):
         console.print(Padding(Text(words), (0, 1, 1, 1)))
+    if verdict.base is not None:
+        render_base(verdict.base, console)
     render_costs(verdict.costs, verdict.checkpoints[-1].name if verdict.checkpoints else "", console)
     if verdict.notes:
         console.print(Padding(Text("Read before acting on it", style="bold"), (0, 1)))
@@ -52,7 +57,11 @@ def _headline_panel(verdict: Verdict) -> Panel:
     style = STAGE_STYLES.get(verdict.stage, "dim")
     first, ship_style = headline(verdict), "bold" if verdict.recommended is None else "bold green"
     stage = Text.assemble(("Stage  ", "dim"), (first.line, f"bold {style}"))
-    ship = Text.assemble(("Ship   ", "dim"), (first.ship, ship_style))
+    ship = Text.assemble(
+        ("Ship   ", "dim"),
+        (first.ship, ship_style),
+        (f" ({first.ship_stage})" if first.ship_stage else "", ""),
+    )
     return Panel(Group(stage, ship), box=box.ROUNDED, border_style=style, padding=(0, 1))
 
 
@@ -75,6 +84,8 @@ def _table(verdict: Verdict, *, epochs: bool, intervals: bool) -> Table:
     for name in ("step", "epoch", "stage", "conf", "accuracy %", "perplexity"):
         if name != "epoch" or epochs:
             table.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
+    if verdict.base is not None and not verdict.base.in_run:
+        table.add_row(*_base_row(verdict.base, epochs, intervals))
     previous = -1
     for position in shown_positions(verdict):
         if position > previous + 1:
@@ -130,6 +141,19 @@ def _row(verdict: Verdict, summary: CheckpointSummary, epochs: bool, intervals: 
         for cell in cells:
             cell.stylize("bold")
     return cells
+
+
+def _base_row(base: BaseModel, epochs: bool, intervals: bool) -> list[Text]:
+    """The base model as step 0, outside the rule's curves."""
+    return [
+        Text(""),
+        Text("0"),
+        *([Text("")] if epochs else []),
+        Text("base model", style="dim"),
+        Text(""),
+        _figure_cell(*estimate_parts(base.accuracy, _percent_number, "-"), intervals),
+        _figure_cell(*estimate_parts(base.perplexity, to="-"), intervals),
+    ]
 
 
 def _elided(checkpoints: Sequence[CheckpointSummary], start: int, end: int, epochs: bool) -> list[Text]:

@@ -11,10 +11,12 @@ import polars as pl
 from overmem.artifacts.evidence import Evidence
 from overmem.artifacts.jobs import TRAIN_SCORES, VAL_ANSWERS, VAL_SAMPLES, VAL_SCORES, Job
 from overmem.axes import recall
+from overmem.memorized.ranking import MemorizedRows
 from overmem.records import Verdict
 from overmem.reporting.exhibits.excess import excess_exhibit
 from overmem.reporting.exhibits.exhibit import ComparedCheckpoint, Exhibit
 from overmem.reporting.exhibits.membership import membership_exhibit
+from overmem.reporting.exhibits.memorized import memorized_exhibit
 from overmem.reporting.exhibits.reliability import answers_exhibit, tokens_exhibit
 from overmem.reporting.exhibits.samples import pass_exhibit
 from overmem.reporting.exhibits.tokens import TokenView, token_view
@@ -71,6 +73,7 @@ def build_exhibits(
     evidence: Mapping[str, Evidence],
     tokenizer: Tokenizer | None,
     command: Callable[[str], str],
+    memorized: Mapping[str, MemorizedRows],
 ) -> Exhibits:
     """Make every exhibit that the rows allow; the others say what would allow them.
 
@@ -80,6 +83,7 @@ def build_exhibits(
             among the checkpoints that have it.
         tokenizer: of the run, if it can be read.
         command: {axis: the sentence that says which command measures it}.
+        memorized: the ranked training rows of each checkpoint that has them.
     """
     compared = compared_checkpoints(verdict)
     before, last = compared_pair(compared)
@@ -95,6 +99,7 @@ def build_exhibits(
         answers_exhibit(rows[VAL_ANSWERS], command("accuracy")),
         pass_exhibit(samples, heat, command("diversity")),
         membership_exhibit(rows[TRAIN_SCORES], scores, command("train")),
+        memorized_exhibit(memorized, f"no training rows to tell by at two checkpoints; {command('train')}"),
         excess_exhibit(scores, lowest, temperatures, command("likelihood")),
     )
     continued = rows[recall.TRAIN], rows[recall.VAL]

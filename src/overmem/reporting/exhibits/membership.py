@@ -10,7 +10,8 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
-from overmem.axes.privacy import attack_measures, loss_score
+from overmem.axes.privacy.attacks import loss_score
+from overmem.axes.privacy.figures import attack_measures
 from overmem.reporting.downloads import Cell, Table
 from overmem.reporting.exhibits.bootstrapped import Bootstrapped, compare, plain_text
 from overmem.reporting.exhibits.exhibit import Exhibit, left_out

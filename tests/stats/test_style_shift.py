@@ -8,8 +8,8 @@ from functools import cache
 import numpy as np
 import pytest
 
+from overmem.stats.style_shift import detect_style_shift, features, log_odds, written_otherwise
 from overmem.synthetic import wordmath
-from overmem.verdict.warnings.style_shift import detect_style_shift, features, log_odds
 
 
 @cache
@@ -63,3 +63,17 @@ def test_log_odds_by_hand():
     assert set(odds) == {"a", " a", " b", "a a", " a b", "a b", " b b"}
     assert odds["a a"] == pytest.approx(np.log((3 / 17) / (1 / 17)))
     assert odds[" b b"] == pytest.approx(-odds["a a"])
+
+
+def test_bare_answers_are_told_from_solutions_however_few():
+    solutions, bare = ("Tom has 3 + 4 = 7 apples.",) * 3, ("7", "12", "$1,200")
+    assert "100% are bare answers" in written_otherwise(solutions, bare)
+    assert "0% are bare answers, against 100%" in written_otherwise(bare, solutions)
+    assert written_otherwise(solutions, solutions) is None
+    assert written_otherwise(bare, bare) is None
+
+
+def test_another_hand_is_told_where_there_are_enough():
+    train = tuple(completions("train"))
+    assert written_otherwise(train, tuple(completions("val"))) is None
+    assert "AUROC" in written_otherwise(train, tuple(completions(wordmath.VAL_OTHER_STYLE)))

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from overmem.auditing.resolve import resolve_template
-from overmem.auditing.training_files import find_training_file
+from overmem.auditing.run_files.training_files import find_training_file
 from overmem.errors import RunError
 from overmem.records import Run
 

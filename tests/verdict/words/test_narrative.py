@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from overmem.records import CheckpointSummary, Estimate, Onset, Recommendation, Severity, Verdict
-from overmem.verdict.narrative import headline, plain_words
+from overmem.verdict.words.narrative import headline, plain_words
 
 UNMEASURED = Estimate(math.nan, math.nan, math.nan, 0, "no grader was given")
 

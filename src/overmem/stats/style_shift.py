@@ -19,6 +19,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -37,6 +38,8 @@ CLEAR = 0.75
 not (docs/axes/references.md)."""
 FREQUENT = 0.05
 """Share of the texts of a set in which a feature must be; rarer ones are what is told, not how."""
+OTHER_FORMAT = 0.5
+"""Difference in the share of bare answers from which on the format is another."""
 SHOWN = 3
 """Features shown to a reader."""
 DRAWS = 1000
@@ -44,6 +47,8 @@ DRAWS = 1000
 Features = Counter[str]
 _TOLD = ((re.compile(r"\d+(?:[.,]\d+)*"), "0"), (re.compile(r"[-+*/\u00d7\u00f7]"), "+"))
 """What the problem says, not the style: which number, which operation."""
+_IN_WORDS = re.compile(r"[^\W\d_]{2}")
+"""Two letters in a row: something is told in words."""
 _WORD = re.compile(r"\n|[ \t]?(?:[\u3040-\u9fff]|[^\W_\u3040-\u9fff]+|[^\w\s]|_)")
 
 
@@ -80,6 +85,29 @@ def detect_style_shift(train: Sequence[str], val: Sequence[str], *, seed: int = 
     scores = [np.array([score(text, weights) for text in texts]) for texts in scored]
     auroc = auroc_estimate(scores[0], scores[1], rng, DRAWS)
     return StyleShift(auroc=auroc, telling=_telling(sets, list(weights)))
+
+
+@lru_cache(maxsize=64)
+def written_otherwise(train: tuple[str, ...], other: tuple[str, ...]) -> str | None:
+    """How completions differ in format or style from those that were trained on; None where they do not.
+
+    Format is tested at any size: bare answers (no word of letters) where training had worked solutions, or
+    the reverse. Style is tested from 40 texts of each on; see `detect_style_shift`.
+
+    Args:
+        train: completions that were trained on.
+        other: completions of another set.
+    """
+    if not train or not other:
+        return None
+    bare = [sum(_IN_WORDS.search(text) is None for text in texts) / len(texts) for texts in (other, train)]
+    if abs(bare[0] - bare[1]) > OTHER_FORMAT:
+        return f"{percent(bare[0], 0)} are bare answers, against {percent(bare[1], 0)} in training"
+    found = detect_style_shift(train, other)
+    if not found.other_hand:
+        return None
+    telling = f"; {found.telling[0].replace('of val', 'of these')}" if found.telling else ""
+    return f"AUROC of telling them apart {found.auroc.value:.2f}{telling}"
 
 
 def untested(reason: str, n: int = 0) -> StyleShift:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from overmem.stats.followers import FEWEST, _density, find_followers, nll_change
+from overmem.contamination.followers import FEWEST, _density, find_followers, nll_change
 
 
 def drawn(seed, n, leaked=0, apart=5.0, tail=None):

@@ -16,22 +16,26 @@ from overmem.formatting import (
     certainty_text,
     confidence_text,
     estimate_text,
-    nats,
     number,
     percent,
     points_text,
     sentence,
-    spaced,
 )
-from overmem.records import CheckpointSummary, Cost, Verdict
+from overmem.records import CheckpointSummary, Verdict
+from overmem.verdict.words.axes import INFLATED, REFERENCES, axes_words, excess_words
+from overmem.verdict.words.choice import (
+    base_words,
+    missing_text,
+    naive_words,
+    privacy_words,
+    ship_words,
+    shipped_stage,
+    trade_words,
+)
 
-INFLATED = ("over-memorized", "overfit")
 INSUFFICIENT = "insufficient evidence"
 CONFIDENCE_NEEDED = 0.8
-REFERENCES = "references"
-"""The axis whose measures are said together, not by its headline."""
 
-_CHOICES = (("lowest_perplexity", "lowest perplexity"), ("highest_accuracy", "highest accuracy"))
 _MEANINGS = {
     "learning": "Accuracy is still rising to its peak.",
     "fit": "Accuracy is at its best and perplexity is not inflated.",
@@ -53,11 +57,18 @@ class Headline:
     """The stage in a sentence; empty where none is given."""
     ship: str
     """Name of the checkpoint to ship, or `none yet`."""
+    ship_stage: str
+    """Its stage and how sure that is; empty where none is shipped."""
 
     @property
     def line(self) -> str:
         """Stage and confidence in one line."""
         return f"{self.stage}, {self.confidence}"
+
+    @property
+    def shipped(self) -> str:
+        """The checkpoint to ship with its stage."""
+        return f"{self.ship} ({self.ship_stage})" if self.ship_stage else self.ship
 
     @property
     def detail(self) -> str:
@@ -70,7 +81,9 @@ def headline(verdict: Verdict) -> Headline:
 
     Terminal, page, Markdown, notebook and the words all take it from here.
     """
-    ship = verdict.recommended.name if verdict.recommended is not None else "none yet"
+    chosen = verdict.recommended
+    ship = chosen.name if chosen is not None else "none yet"
+    shipped = shipped_stage(chosen) if chosen is not None else ""
     last = verdict.checkpoints[-1] if verdict.checkpoints else None
     leaning, logged = last.leaning if last is not None else None, verdict.evidence == "logged"
     stage, confidence = verdict.stage, certainty_text(None, verdict.confidence)
@@ -80,15 +93,22 @@ def headline(verdict: Verdict) -> Headline:
         stage, confidence = INSUFFICIENT, "no stage can be given"
     elif stage == "undetermined" and last is not None:
         confidence = certainty_text(leaning, last.confidence)
-    return Headline(stage=stage, confidence=confidence, meaning=_MEANINGS.get(stage, ""), ship=ship)
+    return Headline(
+        stage=stage,
+        confidence=confidence,
+        meaning=_MEANINGS.get(stage, ""),
+        ship=ship,
+        ship_stage=shipped,
+    )
 
 
 def plain_words(verdict: Verdict) -> tuple[str, ...]:
-    """Say a verdict in three to eight plain sentences.
+    """Say a verdict in some ten plain points.
 
     Order: what the last checkpoint is and how sure that is, since when, the figures that fired, what
-    the excess is made of, on whose references it rose, what else it cost, what to ship, and what the two
-    naive choices would have done.
+    the excess is made of, on whose references it rose, what else changed, what to ship, what
+    that gives away of its training data, what the most accurate one would give and take, what the base model
+    did, and what the naive choices would have shipped.
 
     Args:
         verdict: the record; its own `words` are ignored.
@@ -104,11 +124,14 @@ def plain_words(verdict: Verdict) -> tuple[str, ...]:
         _first_sentence(verdict),
         _since_when(verdict),
         _figures(verdict),
-        _excess_taken_apart(verdict),
+        excess_words(verdict),
         _references_apart(verdict),
-        _other_costs(verdict),
-        _what_to_ship(verdict),
-        _naive_choices(verdict),
+        axes_words(verdict),
+        ship_words(verdict),
+        privacy_words(verdict),
+        trade_words(verdict),
+        base_words(verdict),
+        naive_words(verdict),
     )
     return tuple(point for point in points if point)
 
@@ -150,12 +173,6 @@ def _first_sentence(verdict: Verdict) -> str:
         f"({confidence_text(last.confidence)}), below the {needed} needed to say so."
     )
     return f"{text} {_what_would_settle(last)}"
-
-
-def missing_text(reason: str | None) -> str:
-    """What the evidence lacks, as the end of a sentence that has already said that it is insufficient."""
-    text = reason or "the record does not say what is missing"
-    return sentence(text.removeprefix("insufficient evidence: "))
 
 
 def _what_would_settle(last: CheckpointSummary) -> str:
@@ -276,109 +293,6 @@ def _references_apart(verdict: Verdict) -> str | None:
     if not parts:
         return None
     return f"NLL against {verdict.costs[0].against}, nats a token: {'; '.join(parts)}."
-
-
-def _excess_taken_apart(verdict: Verdict) -> str | None:
-    severity = verdict.severity
-    leaning = verdict.checkpoints[-1].leaning
-    inflated = verdict.stage in INFLATED or leaning in INFLATED
-    if not inflated or (verdict.stage == "undetermined" and verdict.recommended is None):
-        return None
-    if not math.isfinite(severity.excess_nll_nats.value):
-        why = severity.excess_nll_nats.reason or severity.reason or "no reason was recorded"
-        return f"The excess NLL over the lowest is undefined: {sentence(why)}"
-    excess = (
-        f"Of the {estimate_text(severity.excess_nll_nats, nats)} nats a token in excess of the lowest NLL"
-    )
-    own, heat = severity.own_path_share, severity.temperature_recovers_share
-    parts = []
-    if math.isfinite(own):
-        # Over 100% when the other tokens became more likely meanwhile.
-        share = percent(own, 0) if own <= 1 else f"all and more ({percent(own, 0)})"
-        parts.append(
-            f"{share} falls on tokens that are not the model's own first choice: it grew confident "
-            "in its own path, which its greedy answers follow, and that is how accuracy can hold while "
-            "perplexity rises"
-        )
-    if math.isfinite(heat):
-        parts.append(f"one softer temperature takes back {percent(heat, 0)}")
-    undefined = sentence(severity.reason or "no reason was recorded")
-    if not parts:
-        return f"{excess}, how it splits is undefined: {undefined}"
-    text = f"{excess}, {'; '.join(parts)}."
-    if len(parts) == 1:
-        lost = "temperature takes back" if math.isfinite(own) else "falls on tokens off the model's own path"
-        text += f" The share that {lost} is undefined: {undefined}"
-    return text
-
-
-def _other_costs(verdict: Verdict) -> str | None:
-    """The headlines of the other axes against the first reference."""
-    if not verdict.costs:
-        return None
-    against = verdict.costs[0].against
-    headlines = [
-        cost
-        for cost in verdict.costs
-        if cost.against == against and cost.headline and cost.axis != REFERENCES
-    ]
-    if not headlines:
-        return None
-    parts = []
-    for outcome in ("worse", "better", "changed"):
-        names = [f"{c.axis} ({_cost_figure(c)})" for c in headlines if c.outcome == outcome]
-        if names:
-            parts.append(f"{outcome} in {', '.join(names)}")
-    unclear = [cost.axis for cost in headlines if cost.outcome == "no clear difference"]
-    if unclear:
-        parts.append(f"no clear difference in {', '.join(unclear)}")
-    undefined = [f"{c.axis} ({c.difference.reason})" for c in headlines if c.outcome == "undefined"]
-    if undefined:
-        parts.append(f"undefined in {', '.join(undefined)}")
-    return f"On the other axes, against {against}: {'; '.join(parts)}."
-
-
-def _cost_figure(cost: Cost) -> str:
-    return f"{spaced(cost.measure)} {estimate_text(cost.difference, '+.3f', frame=', {}')}"
-
-
-def _what_to_ship(verdict: Verdict) -> str:
-    chosen = verdict.recommended
-    if chosen is None:
-        return f"No checkpoint is recommended: {missing_text(verdict.reason)}"
-    return f"Ship {chosen.name}: {why_text(chosen.name, chosen.why)}"
-
-
-def why_text(name: str, why: str) -> str:
-    """The reason for a checkpoint after its name has been said; a reason may start with the name again."""
-    rest = why.removeprefix(f"{name} ")
-    return sentence(why if rest == why else f"it {rest}")
-
-
-def _naive_choices(verdict: Verdict) -> str | None:
-    picked = [(label, key) for key, label in _CHOICES if verdict.alternatives.get(key)]
-    shipped = verdict.recommended.name if verdict.recommended is not None else None
-    same = [label for label, key in picked if verdict.alternatives[key] == shipped]
-    parts = [_naive_choice(verdict, key, label) for label, key in picked if label not in same]
-    if same:
-        alike = f"Picking by {' alone or by '.join(same)} alone would have found the same checkpoint."
-        parts = [alike, *parts]
-    return " ".join(parts) or None
-
-
-def _naive_choice(verdict: Verdict, key: str, label: str) -> str:
-    name, cost = verdict.alternatives[key], verdict.alternative_costs.get(key)
-    text = f"Picking by {label} alone would have shipped {name}"
-    if not cost:
-        return f"{text}."
-    shipped = verdict.recommended.name if verdict.recommended is not None else None
-    rest = cost_text(cost, name, shipped)
-    return f"{text}{f'; against {shipped}' if rest != cost else ''}: {sentence(rest)}"
-
-
-def cost_text(cost: str, name: str | None, recommended: str | None) -> str:
-    """A naive choice's cost without the "A against B: " that the sentence or the table already says."""
-    return cost.removeprefix(f"{name} against {recommended}: ")
 
 
 # Verdicts that rest on less.

@@ -30,6 +30,8 @@ class TrainingFile:
     """The `--template` that renders as training did, with the framework installed."""
     max_length: int | None
     """Tokens after which rows were cut."""
+    base_model: str | None = None
+    """The model that training started from, a hub id or a folder."""
     data: tuple[str, ...] = ()
     """Names of the training data, as the framework knows them."""
     prepared: str | None = None
@@ -85,6 +87,7 @@ def _llamafactory(path: Path, settings: Mapping[str, Any]) -> TrainingFile | Non
         path=path,
         template=f"llamafactory:{template}" if isinstance(template, str) and template else None,
         max_length=_positive(settings.get("cutoff_len")),
+        base_model=_text(settings.get("model_name_or_path")),
         data=tuple(name.strip() for name in names.split(",")) if isinstance(names, str) else (),
         prepared=_text(settings.get("tokenized_path")),
     )
@@ -100,6 +103,7 @@ def _axolotl(path: Path, settings: Mapping[str, Any]) -> TrainingFile | None:
         path=path,
         template=f"axolotl:{path if path.suffix in ('.yaml', '.yml') else 'CONFIG'}",
         max_length=_positive(settings.get("sequence_len")),
+        base_model=_text(settings.get("base_model")),
         data=named,
         prepared=_text(settings.get("dataset_prepared_path")),
     )

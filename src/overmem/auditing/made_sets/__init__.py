@@ -1,0 +1,1 @@
+"""Sets of problems that an audit makes: from answers that models wrote, and beside the task."""

@@ -1,0 +1,215 @@
+"""The worst of several attacks: chosen on one half of the examples, read on the other, both ways.
+
+The highest of several noisy figures is too high. Each half's figure here is of the attack that the other
+half chose, so where nothing was memorized it is 0.5 (AUROC) or at most 1% (recall) on average, however many
+attacks are tried.
+
+Shape suffixes: A attacks, D draws, H two halves, M members, K non-members, N examples of one set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from overmem.records import Estimate
+from overmem.stats.arrays import FloatArray
+from overmem.stats.intervals import auroc_interval, clopper_pearson
+from overmem.stats.roc import FPR, auroc_D, tpr_at_fpr_D
+
+BoolArray = npt.NDArray[np.bool_]
+Scores = Mapping[str, tuple[FloatArray, FloatArray]]
+"""Scores of members and of non-members under each attack, higher for "more likely a member"; no NaN."""
+TIE = 1e-6
+"""Weight of the AUROC where two attacks find equally many members."""
+WIDEN = 1.1
+"""Standard errors of the worst AUROC in those of one attack's: each half chooses for the other, so their
+readings are correlated. At most this in simulations of 6 attacks (tests/axes/privacy/test_worst_case.py)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Halves:
+    """Which examples are of the first half; the others are of the second."""
+
+    member_M: BoolArray
+    nonmember_K: BoolArray
+
+    @classmethod
+    def of_ids(cls, member_ids: Sequence[str], nonmember_ids: Sequence[str]) -> Halves:
+        """Halves by the hash of the ids, so that order, seed and checkpoint change nothing."""
+        return cls(member_M=_first_half(member_ids), nonmember_K=_first_half(nonmember_ids))
+
+    @property
+    def fewest_nonmembers(self) -> int:
+        """Non-members of the smaller half."""
+        return int(min(self.nonmember_K.sum(), (~self.nonmember_K).sum()))
+
+    @property
+    def fewest(self) -> int:
+        """Examples of the smallest of the four parts."""
+        return min(self.fewest_nonmembers, int(self.member_M.sum()), int((~self.member_M).sum()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorstCase:
+    """One figure of the worst attack, and which attack each half was read with."""
+
+    estimate: Estimate
+    attacks: tuple[str, ...]
+    """Read on the first half and on the second; one name where both are the same."""
+    false_alarms: Estimate | None = None
+    """Of a recall: the share of unseen non-members that its thresholds flag."""
+
+
+def allowed_false_alarms(n_nonmembers: int, fpr: float = FPR) -> int:
+    """Most non-members that may be flagged; -1 where there are too few to know a threshold.
+
+    A threshold above all but k of n non-members flags (k + 1) / (n + 1) of unseen ones on average, so k is
+    the largest number for which that is at most `fpr`: none below 199, one from 199 on at 1%.
+    """
+    return math.floor(fpr * (n_nonmembers + 1) * (1 + 1e-9)) - 1
+
+
+def worst_auroc_D(
+    scores: Scores, halves: Halves, counts_D_M: FloatArray, counts_D_K: FloatArray
+) -> FloatArray:
+    """Mean of both halves' AUROC, each of the attack with the highest AUROC on the other half.
+
+    Args:
+        scores: of every attack, at least one.
+        halves: of the examples.
+        counts_D_M: how often each member is counted.
+        counts_D_K: the same for non-members.
+    """
+    auroc_A_H_D = _aurocs(scores, halves, counts_D_M, counts_D_K)
+    return np.asarray(_read(auroc_A_H_D, _choose(auroc_A_H_D)).mean(axis=0))
+
+
+def worst_recall_D(
+    scores: Scores, halves: Halves, counts_D_M: FloatArray, counts_D_K: FloatArray
+) -> FloatArray:
+    """Share of members found at 1% false alarms, each half's by the attack that finds most of the other.
+
+    The threshold is each half's own; see `allowed_false_alarms`.
+
+    Args:
+        scores: of every attack, at least one.
+        halves: of the examples, of 99 non-members or more each.
+        counts_D_M: how often each member is counted.
+        counts_D_K: the same for non-members.
+    """
+    recall_A_H_D = _recalls(scores, halves, counts_D_M, counts_D_K)
+    auroc_A_H_D = _aurocs(scores, halves, counts_D_M, counts_D_K)
+    read_H_D = _read(recall_A_H_D, _choose(recall_A_H_D + TIE * auroc_A_H_D))
+    weight_H_D = np.stack([counts_D_M[:, side].sum(axis=1) for side in (halves.member_M, ~halves.member_M)])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((weight_H_D * read_H_D).sum(axis=0) / weight_H_D.sum(axis=0))
+
+
+def worst_auroc(scores: Scores, halves: Halves) -> WorstCase:
+    """The worst attack's AUROC with a 95% interval for that of the attacks chosen; see `worst_auroc_D`."""
+    counts = _once_each(halves)
+    auroc_A_H_D = _aurocs(scores, halves, *counts)
+    chosen_H_D = _choose(auroc_A_H_D)
+    value = float(_read(auroc_A_H_D, chosen_H_D).mean())
+    members, nonmembers = (side.shape[1] for side in counts)
+    low, high = auroc_interval(value, members, nonmembers, widen=WIDEN)
+    estimate = Estimate(value, low, high, min(members, nonmembers))
+    return WorstCase(estimate=estimate, attacks=_names(scores, chosen_H_D))
+
+
+def worst_recall(scores: Scores, halves: Halves) -> WorstCase:
+    """The share of members found, with Clopper and Pearson's interval; see `worst_recall_D`.
+
+    Given attacks and thresholds, which no member of the half that is read has chosen, the members found are
+    a count of independent hits. The interval is that of the share found at these thresholds; how many
+    non-members the thresholds may flag is beside it.
+    """
+    counts = _once_each(halves)
+    recall_A_H_D = _recalls(scores, halves, *counts)
+    chosen_H_D = _choose(recall_A_H_D + TIE * _aurocs(scores, halves, *counts))
+    value, members = float(worst_recall_D(scores, halves, *counts)[0]), len(halves.member_M)
+    found = round(value * members)
+    return WorstCase(
+        estimate=Estimate(value, *clopper_pearson(found, members), members),
+        attacks=_names(scores, chosen_H_D),
+        false_alarms=_false_alarms(halves),
+    )
+
+
+def _false_alarms(halves: Halves) -> Estimate:
+    """The share of unseen non-members that the two thresholds flag, on average, with a 95% interval.
+
+    Each threshold is the score of a non-member of its half, so the share above it has a beta distribution
+    whatever the scores are, and Clopper and Pearson's limits are quantiles of such.
+    """
+    sizes = [int(side.sum()) for side in (halves.nonmember_K, ~halves.nonmember_K)]
+    ranks, n = sum(allowed_false_alarms(size) + 1 for size in sizes), sum(sizes)
+    low, high = clopper_pearson(ranks, n)[0], clopper_pearson(ranks - 1, n)[1]
+    return Estimate(ranks / (n + len(sizes)), low, high, n)
+
+
+def _aurocs(scores: Scores, halves: Halves, counts_D_M: FloatArray, counts_D_K: FloatArray) -> FloatArray:
+    return np.stack(
+        [
+            [
+                auroc_D(member_M[m], nonmember_K[k], counts_D_M[:, m], counts_D_K[:, k])
+                for m, k in _sides(halves)
+            ]
+            for member_M, nonmember_K in scores.values()
+        ]
+    )
+
+
+def _recalls(scores: Scores, halves: Halves, counts_D_M: FloatArray, counts_D_K: FloatArray) -> FloatArray:
+    return np.stack(
+        [
+            [
+                tpr_at_fpr_D(
+                    member_M[m],
+                    nonmember_K[k],
+                    counts_D_M[:, m],
+                    counts_D_K[:, k],
+                    # Half a non-member more, so that a draw of a few less is allowed as many.
+                    fpr=(allowed_false_alarms(int(k.sum())) + 0.5) / int(k.sum()),
+                )
+                for m, k in _sides(halves)
+            ]
+            for member_M, nonmember_K in scores.values()
+        ]
+    )
+
+
+def _sides(halves: Halves) -> tuple[tuple[BoolArray, BoolArray], ...]:
+    return (halves.member_M, halves.nonmember_K), (~halves.member_M, ~halves.nonmember_K)
+
+
+def _choose(figure_A_H_D: FloatArray) -> npt.NDArray[np.int64]:
+    """Position of the attack that each half is read with: the best on the other half."""
+    best_H_D = np.argmax(np.nan_to_num(figure_A_H_D, nan=-1.0), axis=0)
+    return np.asarray(best_H_D[::-1])
+
+
+def _read(figure_A_H_D: FloatArray, chosen_H_D: npt.NDArray[np.int64]) -> FloatArray:
+    return np.asarray(np.take_along_axis(figure_A_H_D, chosen_H_D[None], axis=0)[0])
+
+
+def _names(scores: Scores, chosen_H_D: npt.NDArray[np.int64]) -> tuple[str, ...]:
+    names = list(scores)
+    return tuple(dict.fromkeys(names[int(position)] for position in chosen_H_D[:, 0]))
+
+
+def _once_each(halves: Halves) -> tuple[FloatArray, FloatArray]:
+    return np.ones((1, len(halves.member_M))), np.ones((1, len(halves.nonmember_K)))
+
+
+def _first_half(ids: Sequence[str]) -> BoolArray:
+    order = sorted(range(len(ids)), key=lambda i: hashlib.sha256(f"attack/{ids[i]}".encode()).digest())
+    first_N = np.zeros(len(ids), dtype=bool)
+    first_N[order[: (len(ids) + 1) // 2]] = True
+    return first_N

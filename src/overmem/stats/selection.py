@@ -1,0 +1,113 @@
+"""Which checkpoint to ship, chosen on posterior draws of the true curves.
+
+The most accurate of a noisy curve is the luckiest. So accuracy is the mean over the draws, and the lowest
+NLL decides only where the draws say that hardly any accuracy is lost by it.
+
+Shape suffixes: C checkpoints (or points of several runs), D draws, S stages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from overmem.rule import Rule
+from overmem.stats.arrays import BoolArray, FloatArray, IntArray
+from overmem.stats.moments import Moments
+from overmem.stats.posterior import Curves, draw_curves, fit_prior
+from overmem.stats.stage_rule import (
+    FIT,
+    LEARNING,
+    OVER_MEMORIZED,
+    OVERFIT,
+    UNSTABLE,
+    stage_codes,
+    stage_shares,
+)
+
+MOST_LOST = 1 / 6
+"""Share of the accuracy margin that may be lost, in expectation, for a lower NLL: 0.5 points at 3."""
+BEST_FIRST = (FIT, LEARNING, UNSTABLE, OVER_MEMORIZED, OVERFIT)
+"""Stages from the one to ship to the one not to; the last two are never shipped."""
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The checkpoint to ship, and what it was chosen from."""
+
+    pick: int
+    """Its position."""
+    most_accurate: int
+    """The eligible one with the highest mean accuracy over the draws; often the same."""
+    eligible_C: BoolArray
+    accuracy_C: FloatArray
+    """Mean accuracy over the draws, in [0, 1], higher is better."""
+    expected_loss: float
+    """Accuracy expected to be lost by the pick against `most_accurate`, at least 0."""
+    most_lost: float
+    """What may be lost at most, for a lower NLL."""
+
+
+def choose(curves: Curves, shares_C_S: FloatArray, rule: Rule) -> Choice:
+    """Choose the checkpoint to ship from draws of the true curves.
+
+    Eligible is what is most probably not inflated (neither over-memorized nor overfit) and not clearly
+    unstable, that is below the confidence threshold. Of the eligible the highest mean accuracy; the lowest
+    NLL decides among those whose expected loss against it, E[max(A_best - A_c, 0)], is at most a sixth of
+    the accuracy margin and whose most probable stage is no worse.
+
+    Args:
+        curves: draws of the true curves.
+        shares_C_S: probability of each stage of each checkpoint; where several runs are pooled, on each
+            run's own curve.
+        rule: thresholds; its margin and its confidence threshold count.
+
+    Returns:
+        The choice; the earliest of equals. The first checkpoint of a run can be neither inflated nor
+        unstable, so one is always eligible.
+
+    Source: docs/definitions.md, Recommendation; arXiv 2508.04117 section 7.1.
+    """
+    eligible_C = eligible_mask(shares_C_S, rule)
+    accuracy_C, nll_C = curves.accuracy_D_C.mean(axis=0), curves.nll_D_C.mean(axis=0)
+    best = int(np.where(eligible_C, accuracy_C, -np.inf).argmax())
+    loss_C = np.maximum(curves.accuracy_D_C[:, [best]] - curves.accuracy_D_C, 0.0).mean(axis=0)
+    rank_C = np.argsort(BEST_FIRST)[shares_C_S.argmax(axis=1)]
+    most_lost = MOST_LOST * rule.accuracy_margin
+    close_C = (loss_C <= most_lost + _ROUNDING) & (rank_C <= rank_C[best])
+    pick = int(np.where(eligible_C & close_C, nll_C, np.inf).argmin())
+    return Choice(
+        pick=pick,
+        most_accurate=best,
+        eligible_C=eligible_C,
+        accuracy_C=accuracy_C,
+        expected_loss=float(loss_C[pick]),
+        most_lost=most_lost,
+    )
+
+
+def eligible_mask(shares_C_S: FloatArray, rule: Rule) -> BoolArray:
+    """Mark what may be shipped: most probably not inflated, and not clearly unstable.
+
+    Args:
+        shares_C_S: probability of each stage of each checkpoint.
+        rule: thresholds; at its confidence threshold `unstable` is clear.
+    """
+    inflated_C = np.isin(shares_C_S.argmax(axis=1), (OVER_MEMORIZED, OVERFIT))
+    return np.asarray(~inflated_C & (shares_C_S[:, UNSTABLE] < rule.confidence_threshold))
+
+
+def choose_checkpoint(moments: Moments, steps_C: IntArray, rule: Rule) -> Choice:
+    """Choose the checkpoint of one run to ship, from its measured curves.
+
+    Args:
+        moments: measured curves with the covariance of their errors.
+        steps_C: optimizer steps, increasing.
+        rule: thresholds, number of draws and their seed.
+    """
+    fitted = fit_prior(moments, steps_C)
+    curves = draw_curves(fitted, moments, rule.resamples, np.random.default_rng(rule.seed))
+    codes_D_C = stage_codes(curves.accuracy_D_C, curves.nll_D_C, steps_C, rule)
+    return choose(curves, stage_shares(codes_D_C), rule)

@@ -1,0 +1,1 @@
+"""A verdict in plain sentences, made from its record alone."""

@@ -335,6 +335,43 @@ class JudgedReferences:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PartFigures:
+    """Accuracy and NLL at the last checkpoint, on a part of val."""
+
+    part: str
+    """`judged`, `left out`, `renumbered`, or `other` (judged and not renumbered)."""
+    accuracy: Estimate
+    nll_nats: Estimate
+    """Nats per token, lower is better."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanVal:
+    """Whether val is free of training problems: a premise of every verdict."""
+
+    checked: bool
+    """Whether val was compared with all of the training data."""
+    measured: int
+    """Val problems measured at every checkpoint, those left out counted."""
+    left_out: int
+    """Of them, how many the verdict does without."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Measured problems that training had, by kind: copy, reworded, renumbered, followed."""
+    templates: int = 0
+    """Groups of val problems that share a template."""
+    in_templates: int = 0
+    """Problems in such a group."""
+    followers: tuple[str, ...] = ()
+    """Ids of val problems whose NLL moved with train's, though no training problem has their text."""
+    parts: tuple[PartFigures, ...] = ()
+    """What was left out, and what is renumbered, beside the rest."""
+    premise: str = ""
+    """In a sentence, what the verdict takes for granted or does without."""
+    refused: str | None = None
+    """Why no verdict is given: too much of val was trained on, or too little is left."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdict(NotebookView):
     """The conclusion about a run, carrying the evidence it rests on."""
 
@@ -361,6 +398,8 @@ class Verdict(NotebookView):
     """The verdict in plain sentences, made from this record only."""
     references: JudgedReferences | None = None
     """What the perplexity was read on; None without an audit."""
+    clean_val: CleanVal | None = None
+    """What training had of val; None without an audit."""
     privacy: tuple[Privacy, ...] = ()
     """Of the checkpoints that a reader may ship: recommended, the other picks and the last, in their order;
     empty where no training data were measured."""

@@ -58,6 +58,8 @@ OTHER = {
     "columns": ("prompt=q,answer=a b", "prompt=q,answer=a b"),
     "max_new_tokens": (77, 77),
     "base_model": ("org/base", "org/base"),
+    "strict_overlap": (True, True),
+    "allow_overlap": (True, True),
     "base_row": (False, False),
     "device": ("cpu", "cpu"),
     "dtype": ("bfloat16", "bfloat16"),

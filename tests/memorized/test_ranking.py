@@ -1,6 +1,6 @@
 """Ranked training rows of an audited run, and the training data without them.
 
-Covers: overmem.memorized.clean_data, overmem.cli.data
+Covers: overmem.memorized.clean_data
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ import pytest
 
 from overmem.monitor.problem_set import choose_problems, fit
 from overmem.records import Example
+from overmem.tasks.sources import load_examples
 
 
 def test_subsets_are_the_audit_s_and_the_answered_come_first():
@@ -46,3 +47,12 @@ def test_problems_without_an_answer_are_read_but_not_asked():
     assert chosen.grader == "math" and chosen.answers == 32 and len(chosen.val) == 64
     assert all(example.answer is not None for example in chosen.val[:32])
     assert any(example.answer is None for example in chosen.val[32:])
+
+
+def test_training_problems_are_taken_out_of_val_as_an_audit_would(caplog):
+    train = list(load_examples("wordmath:train[:80]").examples)
+    val = [*load_examples("facts:val[:40]").examples, *train[:4]]
+    found = choose_problems(val, train, limit=100, answers=0, grader=None, seed=0)
+    assert {e.id for e in found.val} == {e.id for e in val[:40]} and len(found.train) == 80
+    assert "4 of 44 val problems are training problems" in caplog.text
+    assert len(choose_problems(val, None, limit=100, answers=0, grader=None, seed=0).val) == 44

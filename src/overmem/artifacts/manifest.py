@@ -7,10 +7,10 @@ written; `to_dict` gives back what was read, key by key.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from overmem.artifacts.jobs import Job
+from overmem.artifacts.jobs import BASE_ANSWERS, Job
 from overmem.artifacts.store import MANIFEST_SCHEMA, Store, settings_key
 from overmem.records import to_plain
 from overmem.serialization import from_plain
@@ -119,6 +119,8 @@ class Manifest:
     """Val was asked as plain text past the tokenizer's chat template."""
     base_left_out: str | None = None
     """Why the model that the fine-tune started from was not measured."""
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Ids of problems that training had, by set: no reader sees their rows. See `overmem.contamination`."""
     until_decided: Mapping[str, Any] | None = None
     """How far an audit that stops once it is decided has come."""
     skipped: Mapping[str, str] = field(default_factory=dict)
@@ -167,6 +169,15 @@ class Manifest:
             raise KeyError(name)
         return found
 
+    def left_out_of(self, set_name: str) -> tuple[str, ...]:
+        """Ids of a set's problems whose rows are not read; answers to val go with their problems."""
+        asked = set_name.removeprefix(BASE_ANSWERS)
+        return self.left_out.get("val" if asked == "answers" else asked, ())
+
+    def with_all_problems(self) -> Self:
+        """The same with nothing left out."""
+        return replace(self, left_out={})
+
     def all_have(self, job: Job) -> bool:
         """Whether a job was done at every checkpoint."""
         return all(checkpoint.has(job) for checkpoint in self.checkpoints)
@@ -182,7 +193,7 @@ class Manifest:
     def to_dict(self) -> dict[str, Any]:
         """The `overmem.manifest/1` record; what an audit had no use for is left out."""
         plain = to_plain(self)
-        unused = [name for name in _LEFT_OUT if plain[name] in (None, False)]
+        unused = [name for name in _LEFT_OUT if plain[name] in (None, False, {})]
         splits = {
             name: {key: value for key, value in found.items() if value is not None}
             for name, found in plain["splits"].items()
@@ -201,7 +212,7 @@ class Manifest:
         return from_plain(cls, record, what="the manifest is damaged", next_step=again)
 
 
-_LEFT_OUT = ("engine", "leaves_out_chat_template", "base_left_out", "until_decided")
+_LEFT_OUT = ("engine", "leaves_out_chat_template", "base_left_out", "left_out", "until_decided")
 """Parts that are written only where they say something."""
 
 

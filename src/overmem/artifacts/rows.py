@@ -29,7 +29,7 @@ def read_job(
     job: Job,
     columns: Sequence[str] | None = None,
 ) -> pl.DataFrame:
-    """The rows of one job at one checkpoint, sorted by example (and sample).
+    """The rows of one job at one checkpoint, sorted by example (and sample); problems left out are not there.
 
     Args:
         store: the run's artifacts.
@@ -41,6 +41,7 @@ def read_job(
     split = manifest.splits[job.data]
     table = store.read_rows(model.name, job.table, model.row_keys[str(job)], columns)
     keep = pl.DataFrame({"example_id": split.example_ids, "example_sha": split.example_shas})
+    keep = keep.filter(~pl.col("example_id").is_in(list(manifest.left_out_of(job.set))))
     found = table.filter(pl.col("split") == job.set).join(keep, on=["example_id", "example_sha"], how="semi")
     return found.sort("example_id", "sample") if "sample" in found.columns else found.sort("example_id")
 

@@ -21,6 +21,7 @@ from overmem.auditing.planning.plan import Plan
 from overmem.auditing.problems import Problems
 from overmem.auditing.session import Session
 from overmem.axes import all_axes
+from overmem.contamination.record import write_contamination
 from overmem.models.scoring import TEMPERATURES
 from overmem.records import Checkpoint
 
@@ -115,6 +116,7 @@ class ManifestWriter:
             },
             leaves_out_chat_template=session.leaves_out_chat_template,
             base_left_out=self._base_left_out(),
+            left_out=self._left_out(),
             until_decided=self.until_decided,
             skipped=dict(skipped),
             gone=tuple(self._gone()),
@@ -122,6 +124,7 @@ class ManifestWriter:
             carried=tuple(self._earlier[name] for name in pending if name in self._earlier),
         )
         self._write_texts()
+        write_contamination(session.store, session.contamination)
         write_manifest(session.store, manifest)
         return manifest
 
@@ -184,6 +187,12 @@ class ManifestWriter:
             of_val = ("val", "answers", f"{BASE_ANSWERS}val")
             earlier = {name: found for name, found in earlier.items() if found.set not in of_val}
         return earlier
+
+    def _left_out(self) -> dict[str, tuple[str, ...]]:
+        """Ids that no reader sees, those of an earlier sitting's other sets too."""
+        earlier = self.previous.left_out if self.previous else {}
+        kept = {name: ids for name, ids in earlier.items() if name not in self.session.problems}
+        return {**kept, **self.session.left_out}
 
     def _gone(self) -> list[str]:
         """Checkpoints that an earlier sitting measured and that are no longer in the run's folder."""

@@ -96,6 +96,10 @@ class AuditOptions(Strict):
     step 0."""
     base_row: bool = True
     """Measure the base model as step 0, where it is known. It is scored and asked on val and the OOD sets."""
+    strict_overlap: bool = False
+    """Leave renumbered problems out of the verdict, too. Copies and rewordings always are."""
+    allow_overlap: bool = False
+    """Give a verdict however many val problems training had. Without, it is refused above a fifth."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
     dtype: str = "auto"

@@ -60,6 +60,8 @@ class Problems:
     """Asks and judges the problems by itself, from the texts alone: `rendered` then has no tokens."""
     allow_code_execution: bool = False
     """The grader `code` may run what models write."""
+    drawn_from: tuple[Example, ...] = ()
+    """All of the training data, of which `examples` are a few; empty for other sets."""
     warnings: tuple[str, ...] = ()
     """What speaks against the tokens being those of training."""
 
@@ -133,9 +135,8 @@ def load_problems(options: AuditOptions, tokenizer: Any) -> dict[str, Problems]:
         # As many as val, and at random, unless all are asked for; training data may be huge.
         most = None if options.all_train else len(val.examples)
         few = [train.examples[i] for i in subset([e.id for e in train.examples], most, options.seed)]
-        found.append(
-            problems_of("train", "clean", options.train, train.shape, grader, few, options, tokenizer)
-        )
+        drawn = problems_of("train", "clean", options.train, train.shape, grader, few, options, tokenizer)
+        found.append(replace(drawn, drawn_from=train.examples))
     sets = {kind for name in options.axes for kind in all_axes()[name].sets}
     if "canaries" in sets and options.canaries is not None:
         found += _canaries(Path(options.canaries), options, tokenizer)

@@ -29,6 +29,7 @@ from overmem.auditing.resolve import resolve_options
 from overmem.auditing.session import Progress, Session
 from overmem.auditing.until_decided import measure_until_decided
 from overmem.checkpoints import open_run
+from overmem.contamination.policy import said_of_contamination
 from overmem.records import Checkpoint, NotebookView, Run
 from overmem.verdict.key_checkpoints import key_checkpoints
 
@@ -108,9 +109,12 @@ def measure(
     with _open_executor(run, options, out, progress, ray, workers) as executor:
         skipped = dict(run.skipped)
         plan = executor.plan(skipped)
+        session = executor.session
+        said = said_of_contamination(session.contamination, session.left_out)
+        plan = replace(plan, data=(*plan.data, *said))
         if on_plan is not None:
             on_plan(plan)
-        with executor.session.store.locked():
+        with session.store.locked():
             return _measure(executor, plan, skipped)
 
 
@@ -124,6 +128,8 @@ def _measure(executor: Executor, plan: Plan, skipped: dict[str, str]) -> Audit:
         plan = plan.beyond_core(int((manifest.until_decided or {}).get("problems") or manifest.val.n))
     else:
         manifest = _measure_core(executor, plan, manifest_writer, skipped)
+    executor.session.hear_rows(manifest)
+    manifest = manifest_writer.write(skipped, [])
     if plan.rest or plan.later:
         manifest = _measure_rest(executor, plan, manifest_writer, skipped, manifest)
     return Audit(store, manifest)

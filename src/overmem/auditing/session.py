@@ -13,13 +13,18 @@ from typing import Any
 import polars as pl
 
 from overmem.artifacts.jobs import Job, JobKind, data_key, on_base
+from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.store import Store, settings_key
 from overmem.auditing.compute_rows import RECALL_TOKENS, WORK, Tools, keep_base_predictions
 from overmem.auditing.options import AuditOptions
-from overmem.auditing.problems import RETENTION, Problems
+from overmem.auditing.problems import OOD, REFERENCES, RETENTION, Problems
 from overmem.auditing.resolve import read_recipe
 from overmem.auditing.run_files.named_base import named_base
+from overmem.axes import CORE
 from overmem.checkpoints import fingerprint_weights
+from overmem.contamination.check import check_sets
+from overmem.contamination.policy import problems_left_out
+from overmem.contamination.record import Contamination, read_contamination
 from overmem.errors import DataError, OvermemError, RunError
 from overmem.models.batches import CHUNK_BATCHES, SCORED_TOKENS, plan_batches, plan_chunks
 from overmem.models.divergence import COMPARED_TOKENS, BasePredictions
@@ -32,6 +37,7 @@ from overmem.models.scoring import TEMPERATURES
 from overmem.models.stop_tokens import end_of_completion, stop_ids
 from overmem.records import Checkpoint, Run
 from overmem.rendering.rendered import check_all_fit, check_vocab
+from overmem.verdict.clean_val import add_followers
 
 Progress = Callable[[str, str, int, int], None]
 """Called with (checkpoint, work, problems done, problems in all) after every batch."""
@@ -170,6 +176,32 @@ class Session:
             for row in rows_of_one
         ]
         self.store.append_rows(checkpoint.name, job.table, rows)
+
+    @cached_property
+    def contamination(self) -> Contamination:
+        """What val and the other sets have of the training data, by their texts."""
+        val, train = self.problems["val"], self.problems.get("train")
+        return check_sets(
+            val.examples,
+            None if train is None else train.drawn_from,
+            {name: p.examples for name, p in self.problems.items() if name.startswith((OOD, REFERENCES))},
+            fingerprint=val.fingerprint,
+            earlier=read_contamination(self.store),
+        )
+
+    @cached_property
+    def left_out(self) -> dict[str, tuple[str, ...]]:
+        """Ids of problems that training had, by set, which no reader of this audit sees."""
+        val = self.problems["val"]
+        limits = [self.options.limit_of(axis) for axis in CORE]
+        most = None if None in limits else max(n for n in limits if n is not None)
+        measured = [val.examples[i].id for i in val.chosen(most, self.options.seed)]
+        return problems_left_out(self.contamination, measured, strict=self.options.strict_overlap)
+
+    def hear_rows(self, manifest: Manifest) -> None:
+        """Add to the overlap what the rows of a finished core say of it; what is left out follows."""
+        self.contamination = add_followers(self.store, manifest, self.contamination)
+        self.__dict__.pop("left_out", None)
 
     def add_problems(self, problems: Problems) -> None:
         """Add a set of problems to the audit, or put it in the place of one of its name."""

@@ -85,13 +85,15 @@ def _look(session: Session, manifest: Manifest, n: int, n_all: int) -> Look:
     core = read_core(session.store, manifest)
     problems = session.problems[VAL_ANSWERS.data]
     first = {problems.examples[i].id for i in problems.chosen(n, session.options.seed)}
+    left_out = set(manifest.left_out_of(VAL_ANSWERS.set))
+    skipped = sum(problems.examples[i].id in left_out for i in problems.chosen(n_all, session.options.seed))
     seen = [position for position, name in enumerate(core.ids) if name in first]
     return look_at(
         np.array([checkpoint.step for checkpoint in manifest.checkpoints]),
         core.correct_C_N[:, seen],
         core.nll_nats_C_N[:, seen],
         core.n_tokens_N[seen],
-        n_all=n_all,
+        n_all=n_all - skipped,
         rule=session.options.rule,
     )
 

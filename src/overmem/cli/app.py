@@ -46,7 +46,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "diagnose",
         "A gate for CI: exit code 0 if the checkpoint passes, 1 if it fails, 2 if it cannot be told.",
     ),
-    "data": ("data", "Training data: the rows that a run memorized, and the data without them."),
+    "data": (
+        "data",
+        "Data: val against training data, the rows that a run memorized, and the data without them.",
+    ),
     "sweep": (
         "sweep",
         "Train, audit and diagnose every cell of a sweep, resumably. Exit code 1: some cells failed.",

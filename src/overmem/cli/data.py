@@ -10,14 +10,50 @@ import typer
 from overmem.cli.app import SETTINGS
 from overmem.cli.options import Json, RunArg
 from overmem.cli.screen import console, print_json, say
+from overmem.errors import DataError
 
 data = typer.Typer(
-    help="Training data: the rows that a run memorized, and the data without them.",
+    help="Data: val against training data, the rows that a run memorized, and the data without them.",
     no_args_is_help=True,
     **SETTINGS,
 )
 
 Checkpoint = Annotated[str | None, typer.Option(help="At which checkpoint; the last by default.")]
+
+
+@data.command()
+def check(
+    val: Annotated[str, typer.Option(help="Problems that decide, a source as for `overmem audit`.")],
+    train: Annotated[str | None, typer.Option(help="All training data.")] = None,
+    ood: Annotated[
+        list[str] | None, typer.Option(help="NAME=SOURCE: problems of another distribution; repeatable.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(help="prompt=COLUMN,completion=COLUMN,answer=COLUMN of val and train."),
+    ] = None,
+    strict_overlap: Annotated[bool, typer.Option(help="Renumbered problems count as leaks, too.")] = False,
+    json_: Json = False,
+) -> None:
+    """Find val problems that training has, copied, reworded or renumbered. Exit code 1: too many."""
+    from overmem.cli.views.overlap import render_overlap
+    from overmem.contamination.check import check_sets
+    from overmem.contamination.policy import leaked_ids, refusal
+    from overmem.tasks.sources import load_examples
+
+    examples = load_examples(val, columns).examples
+    record = check_sets(
+        examples,
+        None if train is None else load_examples(train, columns).examples,
+        {f"ood/{name}": load_examples(source).examples for name, source in _named(ood or []).items()},
+    )
+    refused = refusal(len(leaked_ids(record, "val", strict_overlap)), len(examples))
+    if json_:
+        print_json({**record.to_dict(), "refused": refused})
+    else:
+        render_overlap(record, refused, console())
+    if refused is not None:
+        raise typer.Exit(1)
 
 
 @data.command()
@@ -60,3 +96,18 @@ def clean(
     from overmem.memorized.clean_data import clean_training_data
 
     say(console(), clean_training_data(run, out, share=share, checkpoint=checkpoint).words)
+
+
+def _named(given: list[str]) -> dict[str, str]:
+    """`NAME=SOURCE` as a mapping."""
+    found = {}
+    for text in given:
+        name, sign, source = text.partition("=")
+        if not (name and sign and source) or name in found:
+            raise DataError(
+                "an OOD set needs a name of its own",
+                got=text,
+                expected="--ood NAME=SOURCE, such as --ood svamp=svamp.json",
+            )
+        found[name] = source
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from overmem.artifacts.rows import subset
+from overmem.contamination.check import check_sets
+from overmem.contamination.policy import problems_left_out
 from overmem.errors import DataError
 from overmem.grading.choose import choose_grader, gradable
 from overmem.grading.grade import check_gradable, grade
@@ -26,6 +29,7 @@ from overmem.tasks.sources import load_examples
 from overmem.verdict.judge import MIN_PROBLEMS
 from overmem.verdict.live import Point, TokenRow
 
+log = logging.getLogger("overmem.monitor")
 Data = str | Sequence[Example]
 """A source in overmem's grammar, or the examples themselves."""
 BATCH_TOKENS = 4096
@@ -91,6 +95,8 @@ def choose_problems(
             expected=f"0, or at least {MIN_PROBLEMS}",
         )
     examples, own_grader = _examples(val, "val")
+    trained = _examples(train, "train")[0] if train is not None else None
+    examples = _clean(examples, trained)
     can_be_graded = gradable(grader or own_grader, examples)
     graded = [example for example, can in zip(examples, can_be_graded, strict=True) if can]
     asked = _subset(graded, min(answers, len(graded)), seed) if answers else []
@@ -106,11 +112,22 @@ def choose_problems(
         check_gradable(grader or own_grader, asked, allow_code_execution=allow_code_execution)
     return Problems(
         val=(*asked, *rest),
-        train=tuple(_subset(_examples(train, "train")[0], limit, seed)) if train is not None else (),
+        train=tuple(_subset(trained, limit, seed)) if trained is not None else (),
         answers=len(asked),
         grader=grader or own_grader,
         allow_code_execution=allow_code_execution,
     )
+
+
+def _clean(val: tuple[Example, ...], train: tuple[Example, ...] | None) -> tuple[Example, ...]:
+    """Val without the problems that an audit would leave out, since training has them."""
+    record = check_sets(val, train, {})
+    left_out = problems_left_out(record, [example.id for example in val]).get("val", ())
+    if left_out:
+        log.warning(
+            "%d of %d val problems are training problems and are not measured", len(left_out), len(val)
+        )
+    return tuple(example for example in val if example.id not in set(left_out))
 
 
 def fit(problems: Problems, readings: int, seed: int) -> Problems:

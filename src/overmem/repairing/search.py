@@ -63,7 +63,14 @@ def score_all(setup: RepairSetup, plan: RepairPlan, progress: Progress | None = 
     _check_unchanged(setup, session)
     whole = Run(path=setup.run.path, checkpoints=setup.trained)
     folder = setup.work / "models"
-    trials = Trials(whole, session, folder, few=plan.few, base_model=setup.search.base_model)
+    trials = Trials(
+        whole,
+        session,
+        folder,
+        few=plan.few,
+        base_model=setup.search.base_model,
+        left_out=setup.manifest.left_out_of("val"),
+    )
     trials.try_all(plan.candidates)
     if plan.more:
         trials.refine()

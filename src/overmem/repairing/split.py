@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
 from overmem.artifacts.store import Store
@@ -51,7 +51,11 @@ def measure_on(
     """
     run = Run(path=setup.run.path, checkpoints=tuple(checkpoints))
     done = measure(run, options, out=setup.work / split, progress=progress)
-    places = [MeasuredCheckpoint(done.store, done.manifest, checkpoint.name) for checkpoint in checkpoints]
+    manifest = done.manifest
+    if options.val == setup.manifest.val.source:
+        # The training data are named in the run's audit, and not in those of a repair.
+        manifest = replace(manifest, left_out=setup.manifest.left_out)
+    places = [MeasuredCheckpoint(done.store, manifest, checkpoint.name) for checkpoint in checkpoints]
     return OnSplit([measure_axes(item, axes) for item in align_evidence(places)], places)
 
 

@@ -30,7 +30,16 @@ MOST_GREEDY = 6
 class Trials:
     """Candidates with their NLL on the search split, nats per token."""
 
-    def __init__(self, run: Run, session: Session, folder: Path, *, few: int, base_model: str | None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        session: Session,
+        folder: Path,
+        *,
+        few: int,
+        base_model: str | None,
+        left_out: Sequence[str] = (),
+    ) -> None:
         """Prepare to try candidates.
 
         Args:
@@ -39,7 +48,9 @@ class Trials:
             folder: where merged models and scores are kept.
             few: how many models stay.
             base_model: of adapters, when it has moved.
+            left_out: ids of val problems that training had.
         """
+        self._left_out = frozenset(left_out)
         self.session, self.folder, self.few, self.base_model = session, folder, few, base_model
         self.nll: dict[Candidate, float] = {}
         self.failed: dict[str, str] = {}
@@ -120,6 +131,7 @@ class Trials:
         session.do(VAL_SCORES, checkpoint, limit)
         problems = session.problems[VAL_SCORES.data]
         chosen = [problems.examples[i].id for i in problems.chosen(limit, session.options.seed)]
+        chosen = [name for name in chosen if name not in self._left_out]
         key = session.row_key(VAL_SCORES, checkpoint)
         rows = session.store.read_rows(checkpoint.name, "likelihood", key, ("nll_nats", "n_tokens"))
         rows = rows.filter(pl.col("split") == "val", pl.col("example_id").is_in(chosen))
@@ -139,8 +151,10 @@ class Trials:
     def _key(self, candidate: Candidate) -> str:
         prints = [self.session.fingerprint(self._checkpoints[name]) for name in candidate.checkpoints]
         problems = self.session.problems[VAL_SCORES.data]
+        left_out = {"left_out": sorted(self._left_out)} if self._left_out else {}
         return settings_key(
             {
+                **left_out,
                 "weights": list(zip(prints, candidate.weights, strict=True)),
                 "problems": problems.fingerprint,
                 "limit": self.session.options.limit_of("likelihood"),

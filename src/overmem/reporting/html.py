@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from overmem.artifacts.manifest import Manifest
+from overmem.contamination.record import Contamination
 from overmem.formatting import spaced
 from overmem.records import VERDICT_SCHEMA, Cost, Repair, Verdict
 from overmem.reporting import provenance, view
@@ -22,6 +23,7 @@ from overmem.reporting.figures.curves import dynamics_table
 from overmem.reporting.figures.dynamics import figure_variants
 from overmem.reporting.figures.forest import cost_table, forest_figure, forest_rows, forest_words
 from overmem.reporting.figures.theme import Figure
+from overmem.reporting.overlap import overlap_part
 from overmem.reporting.view import Values
 from overmem.verdict.words.choice import missing_text, why_text
 from overmem.verdict.words.narrative import headline
@@ -38,6 +40,7 @@ def render_report(
     repair: Repair | None = None,
     repair_is_old: bool = False,
     exhibits: Exhibits | None = None,
+    contamination: Contamination | None = None,
     run: str | None = None,
 ) -> str:
     """The self-contained HTML report of one verdict.
@@ -49,6 +52,7 @@ def render_report(
         repair: the record; likewise.
         repair_is_old: whether one was left out, being of another audit.
         exhibits: what the rows show beside a verdict on at least one checkpoint; likewise.
+        contamination: what training had of val, by the texts; likewise.
         run: the run's folder as it was named, for the commands; the title by default.
     """
     page = _Page(title)
@@ -68,6 +72,7 @@ def render_report(
             **_repair_part(repair, page),
             "repair_is_old": repair_is_old,
             "exhibits": _exhibits(exhibits, page, places) if exhibits is not None else None,
+            "overlap": overlap_part(verdict, contamination),
             "rows_lost": audited and bool(verdict.checkpoints) and exhibits is None,
             "dynamics_csv": page.link("dynamics", dynamics_table(verdict)),
             **_measured_part(verdict, manifest, run or title),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from overmem.artifacts.manifest import Manifest
+from overmem.contamination.record import Contamination
 from overmem.records import Repair, Verdict, to_plain
 from overmem.reporting import provenance
 from overmem.reporting.downloads import Table
@@ -31,7 +32,13 @@ _FROM_MANIFEST = (
 
 
 def json_report(
-    verdict: Verdict, manifest: Manifest | None, repair: Repair | None, exhibits: Exhibits | None, *, run: str
+    verdict: Verdict,
+    manifest: Manifest | None,
+    repair: Repair | None,
+    exhibits: Exhibits | None,
+    *,
+    contamination: Contamination | None = None,
+    run: str,
 ) -> str:
     """The records and the exhibits' data as one JSON object of schema `overmem.report/1`.
 
@@ -42,6 +49,7 @@ def json_report(
         manifest: of its audit, if there was one.
         repair: the record, if there is one.
         exhibits: what the rows show, if they are there.
+        contamination: what training had of val, by the texts, if it was compared.
         run: the run's folder as it was named.
     """
     record = {
@@ -49,6 +57,7 @@ def json_report(
         "run": run,
         "verdict": verdict.to_dict(),
         "repair": None if repair is None else repair.to_dict(),
+        "contamination": None if contamination is None else contamination.to_dict(),
         "exhibits": None if exhibits is None else _exhibits(exhibits),
         "measured": None if manifest is None else _measured(verdict, manifest, run),
     }

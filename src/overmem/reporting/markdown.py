@@ -116,6 +116,9 @@ def _measured(verdict: Verdict, manifest: Manifest | None, run: str) -> Iterable
     sets = ", ".join(f"{_plain(name)} {n:,}" for name, n, _, _ in provenance.sizes(manifest))
     yield f"Measured on {sets} problems. {_plain(provenance.settings_line(verdict, manifest))}.  "
     yield f"{_plain(provenance.versions_line(manifest))}.  "
+    if verdict.clean_val is not None:
+        premise = verdict.clean_val.premise
+        yield f"{_plain(premise[:1].upper() + premise[1:])}.  "
     if manifest.config:
         yield " · ".join(_code(command) for command in provenance.commands(verdict, manifest, run))
 

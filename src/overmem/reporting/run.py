@@ -12,6 +12,7 @@ from overmem.artifacts.evidence import Evidence, MeasuredCheckpoint, align_evide
 from overmem.artifacts.jobs import Job
 from overmem.artifacts.manifest import Manifest, read_manifest
 from overmem.artifacts.store import TEXTS, Store, write_text_atomic
+from overmem.contamination.record import Contamination, read_contamination
 from overmem.errors import RunError
 from overmem.memorized.ranking import MemorizedRows, rank_training_rows
 from overmem.records import REPAIR_SCHEMA, VERDICT_SCHEMA, Repair, Verdict
@@ -45,6 +46,7 @@ class Saved:
     repair_is_old: bool
     """Whether there is a repair, of an audit of other weights or problems."""
     exhibits: Exhibits | None
+    contamination: Contamination | None = None
 
 
 def report(run: str | Path, *, out: str | Path | None = None, format: str = "html") -> Path:
@@ -94,13 +96,21 @@ def render(run: str | Path, *, format: str = "html") -> str:
     if format == "md":
         return markdown_report(saved.verdict, saved.manifest, saved.repair, title=saved.title, run=saved.run)
     if format == "json":
-        return json_report(saved.verdict, saved.manifest, saved.repair, saved.exhibits, run=saved.run)
+        return json_report(
+            saved.verdict,
+            saved.manifest,
+            saved.repair,
+            saved.exhibits,
+            contamination=saved.contamination,
+            run=saved.run,
+        )
     return render_report(
         saved.verdict,
         manifest=saved.manifest,
         repair=saved.repair,
         repair_is_old=saved.repair_is_old,
         exhibits=saved.exhibits,
+        contamination=saved.contamination,
         run=saved.run,
         title=saved.title,
     )
@@ -136,6 +146,7 @@ def read_saved(run: str | Path, *, with_exhibits: bool = True) -> Saved:
         manifest=manifest,
         repair=repair,
         repair_is_old=repair is None and store.has_record("repair"),
+        contamination=read_contamination(store) if manifest is not None else None,
         exhibits=read_exhibits(store, manifest, verdict, home) if has_rows and manifest is not None else None,
     )
 

@@ -33,6 +33,7 @@ from overmem.stats.intervals import nll_estimate
 from overmem.stats.moments import measure_curves
 from overmem.stats.style_shift import detect_style_shift, untested
 from overmem.verdict.base_model import compare_with_base
+from overmem.verdict.clean_val import examine_val, overlap_notes
 from overmem.verdict.costs import measure_costs
 from overmem.verdict.judge import judge_by
 from overmem.verdict.logged import read_logged
@@ -107,6 +108,7 @@ def judge_store(store: Store, rule: Rule) -> Verdict:
     checkpoints = manifest.checkpoints
     _require(manifest, store)
     core = read_core(store, manifest)
+    clean_val = examine_val(store, manifest)
     verdict = judge_by(
         rule,
         [checkpoint.step for checkpoint in checkpoints],
@@ -115,6 +117,7 @@ def judge_store(store: Store, rule: Rule) -> Verdict:
         core.n_tokens_N,
         names=[checkpoint.name for checkpoint in checkpoints],
         epochs=[checkpoint.epoch for checkpoint in checkpoints],
+        refused=clean_val.refused,
     )
     references = judged_references(store, manifest)
     verdict = dataclasses.replace(
@@ -122,9 +125,11 @@ def judge_store(store: Store, rule: Rule) -> Verdict:
         severity=explain_severity(store, manifest, verdict, core.ids),
         checkpoints=_with_train_nll(store, manifest, verdict),
         references=references,
+        clean_val=clean_val,
         notes=(
             *verdict.notes,
-            *_notes(manifest, len(core.ids)),
+            *overlap_notes(clean_val, checkpoints[-1].name),
+            *_notes(manifest, clean_val.measured),
             *baseline_note(verdict, majority_baseline_accuracy(store, manifest, core.ids)),
             *truncation_notes(store, manifest, core.ids),
             *_style_shift_note(references),
@@ -155,13 +160,18 @@ def judged_references(store: Store, manifest: Manifest) -> JudgedReferences:
     elif not store.has_texts():
         found = untested("the texts of the problems were not kept")
     else:
-        texts = store.read_texts()
+        texts = store.read_texts().filter(~_left_out(manifest))
         found = detect_style_shift(
             *(texts.filter(set=name)["completion"].to_list() for name in ("train", "val"))
         )
     return JudgedReferences(
         source=source, told_apart=found.auroc, other_hand=found.other_hand, telling=found.telling
     )
+
+
+def _left_out(manifest: Manifest) -> pl.Expr:
+    """Texts of val problems that training had, whose style is training's."""
+    return (pl.col("set") == "val") & pl.col("example_id").is_in(list(manifest.left_out_of("val")))
 
 
 def explain_severity(store: Store, manifest: Manifest, verdict: Verdict, ids: Sequence[str]) -> Severity:

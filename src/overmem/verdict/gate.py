@@ -53,7 +53,8 @@ def check_verdict(verdict: Verdict, fail_on: Sequence[str] | None = None, checkp
         checkpoint: `last`, `recommended`, or a name.
 
     Raises:
-        RunError: an unknown stage or checkpoint, or none is recommended.
+        RunError: an unknown stage or checkpoint, none is recommended, or the verdict was refused because too
+            much of val was trained on.
     """
     if fail_on is None:
         fail_on = (*FAIL_ON, "unstable") if checkpoint == "recommended" else FAIL_ON
@@ -65,8 +66,13 @@ def check_verdict(verdict: Verdict, fail_on: Sequence[str] | None = None, checkp
             got=", ".join(unknown) or "none",
             expected=f"some of {', '.join(known)}",
         )
+    clean = verdict.clean_val
+    if clean is not None and clean.refused and UNDETERMINED not in fail_on:
+        raise RunError("no stage can be told: val is not clean", got=clean.refused)
     found = _find(verdict, checkpoint)
     what = f"{found.name} is {found.stage} ({certainty_text(found.leaning, found.confidence)})"
+    if clean is not None and clean.left_out:
+        what += f", on {clean.measured - clean.left_out} clean problems ({clean.left_out} left out)"
     failed = found.stage in fail_on
     return Gate(
         passed=not failed, reason=f"{what}; {'fails' if failed else 'passes'} on {', '.join(fail_on)}"

@@ -101,6 +101,7 @@ def judge_by(
     *,
     names: Sequence[str] | None = None,
     epochs: Sequence[float | None] | None = None,
+    refused: str | None = None,
 ) -> Verdict:
     """`judge` with its thresholds as one object.
 
@@ -112,6 +113,7 @@ def judge_by(
         n_tokens_N: of each problem.
         names: of the checkpoints.
         epochs: of the checkpoints.
+        refused: why no stage may rest on these rows, whatever they say.
 
     Raises:
         OvermemError: see `judge`.
@@ -120,7 +122,7 @@ def judge_by(
     check_labels(names, epochs, rows.steps_C)
     moments = measure_seeds(rows.correct_S_C_N, rows.nll_nats_S_C_N, rows.n_tokens_N)
     labels = tuple(names) if names is not None else tuple(f"checkpoint-{step}" for step in rows.steps_C)
-    return _conclude(moments, rows.steps_C, labels, epochs or (None,) * len(labels), rule)
+    return _conclude(moments, rows.steps_C, labels, epochs or (None,) * len(labels), rule, refused)
 
 
 def stage_codes_of(curves: Curves, steps_C: IntArray, rule: Rule) -> IntArray:
@@ -134,15 +136,18 @@ def _conclude(
     names: tuple[str, ...],
     epochs: Sequence[float | None],
     rule: Rule,
+    refused: str | None,
 ) -> Verdict:
     """Draw curves, apply the rule and fill the record."""
     fitted = fit_prior(moments, steps_C)
     curves = draw_curves(fitted, moments, rule.resamples, np.random.default_rng(rule.seed))
     codes_D_C = stage_codes_of(curves, steps_C, rule)
     shares_C_S = stage_rule.stage_shares(codes_D_C)
-    missing = missing_evidence(moments)
+    missing = refused or missing_evidence(moments)
     given_C = (shares_C_S.max(axis=1) >= rule.confidence_threshold) & (missing is None)
-    settle = _problems_to_settle(fitted, moments, curves, steps_C, given_C, rule)
+    settle: list[int | None] = [None] * steps_C.size
+    if refused is None:
+        settle = _problems_to_settle(fitted, moments, curves, steps_C, given_C, rule)
     summaries = tuple(
         _summarise(
             moments, c, names[c], int(steps_C[c]), epochs[c], shares_C_S[c], bool(given_C[c]), settle[c]

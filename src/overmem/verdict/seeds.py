@@ -21,6 +21,7 @@ from overmem.errors import ArtifactError, RunError
 from overmem.records import Cost, Verdict
 from overmem.rule import DEFAULT_RULE, Rule
 from overmem.stats.arrays import FloatArray
+from overmem.verdict.clean_val import examine_val
 from overmem.verdict.costs import axis_warnings, compare_measured, measure_axes
 from overmem.verdict.diagnose import judge_store, open_audit
 from overmem.verdict.judge import judge_by
@@ -51,8 +52,10 @@ def diagnose_seeds(runs: Sequence[str | Path], rule: Rule = DEFAULT_RULE) -> Ver
     severity = dataclasses.replace(verdict.severity, reason="of several seeds; see each seed's own verdict")
     said = f"{len(runs)} seeds of one recipe, judged as one: {', '.join(map(str, runs))}"
     costs, warnings = _costs(audits, rule)
+    found = [examine_val(*audit) for audit in audits]
+    premises = dict.fromkeys(item.premise for item in found if item.left_out or not item.checked)
     verdict = dataclasses.replace(
-        verdict, severity=severity, costs=costs, notes=(said, *verdict.notes, *warnings)
+        verdict, severity=severity, costs=costs, notes=(said, *verdict.notes, *premises, *warnings)
     )
     return dataclasses.replace(verdict, words=plain_words(verdict))
 
@@ -71,6 +74,8 @@ class Seeds:
     correct_S_C_N: FloatArray
     nll_nats_S_C_N: FloatArray
     n_tokens_N: FloatArray
+    refused: str | None = None
+    """Why no stage may rest on these problems; see `overmem.verdict.clean_val`."""
     baseline: float = 0.0
     """Accuracy of one answer for all problems; see `overmem.verdict.warnings.majority_baseline`."""
 
@@ -84,6 +89,7 @@ class Seeds:
             self.n_tokens_N,
             names=self.names,
             epochs=self.epochs,
+            refused=self.refused,
         )
         return dataclasses.replace(verdict, notes=(*verdict.notes, *baseline_note(verdict, self.baseline)))
 
@@ -123,6 +129,7 @@ def read_seeds(audits: Sequence[tuple[Store, Manifest]]) -> Seeds:
         correct_S_C_N=np.stack([core.correct_C_N[:, at] for core, at in zip(cores, chosen, strict=True)]),
         nll_nats_S_C_N=np.stack([core.nll_nats_C_N[:, at] for core, at in zip(cores, chosen, strict=True)]),
         n_tokens_N=cores[0].n_tokens_N[chosen[0]],
+        refused=next((why for audit in audits if (why := examine_val(*audit).refused)), None),
         baseline=majority_baseline_accuracy(*audits[0], ids),
     )
 

@@ -19,7 +19,7 @@ def manifest(**config: Any) -> Manifest:
 def test_markdown_is_short_and_holds_the_verdict(run: Path) -> None:
     text = render(run, format="md")
     assert text.startswith("## overmem: my run\n")
-    assert "**Over-memorized**" in text and "**Ship checkpoint-300.**" in text
+    assert "**Over-memorized**" in text and "**Ship checkpoint-300 (" in text
     assert "Accuracy" in text and "Perplexity is inflated" in text
     assert "| checkpoint-600 (last) | 600 | over-memorized |" in text
     assert len(text.splitlines()) < 60

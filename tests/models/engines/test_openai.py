@@ -342,7 +342,7 @@ def test_adapters_by_name_and_what_needs_token_ids_stays_here(tmp_path, tokenize
         done = overmem.audit(
             run, val=str(val_file), train=str(val_file), axes=axes, engine=server.engine, **QUICK
         )
-        assert {body["model"] for body in server.requests} == set(served)
+        assert {body["model"] for body in server.requests} == {*served, "base"}
     keys = done.manifest.checkpoints[-1].row_keys
     here = overmem.audit(
         run, val=str(val_file), train=str(val_file), axes=axes, out=tmp_path / "here", **QUICK

@@ -177,7 +177,8 @@ class VllmEngine:
         """Start vLLM unless it holds what the checkpoint needs."""
         adapted = checkpoint.kind == "adapter"
         holds = (checkpoint.kind, self.host.base_of(checkpoint) if adapted else str(checkpoint.path))
-        if self._llm is not None and self._holds == holds:
+        # Without an adapter in the request, vLLM answers as the base model that the adapters are on.
+        if self._llm is not None and self._holds in (holds, ("adapter", holds[1])):
             return
         self.close()
         arguments = {

@@ -15,7 +15,7 @@ from overmem.reporting.html import render_report
 from overmem.reporting.markdown import markdown_report
 from overmem.reporting.view import cell_text, reasons, share_text, tiles
 from overmem.verdict.gate import check_verdict
-from overmem.verdict.words.narrative import headline
+from overmem.verdict.words.headline import headline
 from tests.helpers.verdicts import make_verdict
 
 

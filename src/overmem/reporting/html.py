@@ -26,7 +26,7 @@ from overmem.reporting.figures.theme import Figure
 from overmem.reporting.overlap import overlap_part
 from overmem.reporting.view import Values
 from overmem.verdict.words.choice import missing_text, why_text
-from overmem.verdict.words.narrative import headline
+from overmem.verdict.words.headline import headline
 
 TABLE_ROWS = 64
 """Figures with up to this many rows of data also show them as a table."""

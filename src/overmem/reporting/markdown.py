@@ -11,7 +11,7 @@ from overmem.formatting import DASH, accuracy_text, estimate_text, signed, space
 from overmem.records import Cost, Repair, Verdict
 from overmem.reporting import provenance, view
 from overmem.reporting.exhibits.build import compared_checkpoints
-from overmem.verdict.words.narrative import headline
+from overmem.verdict.words.headline import headline
 
 Record = Mapping[str, Any]
 

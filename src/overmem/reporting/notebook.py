@@ -17,7 +17,7 @@ from overmem.formatting import (
     stage_text,
 )
 from overmem.records import CheckpointSummary, Repair, Run, Verdict
-from overmem.verdict.words.narrative import headline
+from overmem.verdict.words.headline import headline
 
 
 def html_view(record: Any) -> str:

@@ -33,7 +33,7 @@ from overmem.reporting.figures.theme import STAGE_CODES
 from overmem.stats.intervals import critical_value, wilson_interval
 from overmem.verdict.words.axes import INFLATED
 from overmem.verdict.words.choice import difference_words
-from overmem.verdict.words.narrative import lowest_nll, peak_accuracy
+from overmem.verdict.words.extremes import lowest_nll, peak_accuracy
 
 Values = dict[str, Any]
 """What a part of the template is filled with."""

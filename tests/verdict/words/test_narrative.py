@@ -1,4 +1,7 @@
-"""The verdict in words: every stage, every undefined figure, and nothing that is not in the record."""
+"""The verdict in words: every stage, every undefined figure, and nothing that is not in the record.
+
+Covers: overmem.verdict.words.extremes, overmem.verdict.words.headline, overmem.verdict.words.logged
+"""
 
 import math
 import re
@@ -7,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from overmem.records import CheckpointSummary, Estimate, Onset, Recommendation, Severity, Verdict
-from overmem.verdict.words.narrative import headline, plain_words
+from overmem.verdict.words.headline import headline
+from overmem.verdict.words.narrative import plain_words
 
 UNMEASURED = Estimate(math.nan, math.nan, math.nan, 0, "no grader was given")
 

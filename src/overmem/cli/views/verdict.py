@@ -20,7 +20,8 @@ from overmem.cli.views.choice import render_base, render_trade
 from overmem.cli.views.tables import STAGE_STYLES, render_costs
 from overmem.formatting import confidence_text, estimate_parts
 from overmem.records import BaseModel, CheckpointSummary, Verdict
-from overmem.verdict.words.narrative import headline, plain_words
+from overmem.verdict.words.headline import headline
+from overmem.verdict.words.narrative import plain_words
 
 ROWS = 20
 """Checkpoints up to this number are all shown."""

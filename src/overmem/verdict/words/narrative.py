@@ -7,13 +7,9 @@ terminal can never say different things. Undefined figures are called undefined,
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 from overmem.formatting import (
     accuracy_text,
-    certainty_text,
     confidence_text,
     estimate_text,
     number,
@@ -29,77 +25,13 @@ from overmem.verdict.words.choice import (
     naive_words,
     privacy_words,
     ship_words,
-    shipped_stage,
     trade_words,
 )
+from overmem.verdict.words.extremes import lowest_nll, peak_accuracy, place
+from overmem.verdict.words.headline import INSUFFICIENT, headline
+from overmem.verdict.words.logged import words_from_log, words_without_checkpoints
 
-INSUFFICIENT = "insufficient evidence"
 CONFIDENCE_NEEDED = 0.8
-
-_MEANINGS = {
-    "learning": "Accuracy is still rising to its peak.",
-    "fit": "Accuracy is at its best and perplexity is not inflated.",
-    "over-memorized": "Accuracy holds, but perplexity is inflated.",
-    "overfit": "Accuracy has fallen and perplexity is inflated.",
-    "unstable": "Accuracy has fallen, though perplexity is not inflated.",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Headline:
-    """What every view of a verdict says first."""
-
-    stage: str
-    """Of the last checkpoint; `insufficient evidence` where none can be given."""
-    confidence: str
-    """How sure that is, or what it leans to."""
-    meaning: str
-    """The stage in a sentence; empty where none is given."""
-    ship: str
-    """Name of the checkpoint to ship, or `none yet`."""
-    ship_stage: str
-    """Its stage and how sure that is; empty where none is shipped."""
-
-    @property
-    def line(self) -> str:
-        """Stage and confidence in one line."""
-        return f"{self.stage}, {self.confidence}"
-
-    @property
-    def shipped(self) -> str:
-        """The checkpoint to ship with its stage."""
-        return f"{self.ship} ({self.ship_stage})" if self.ship_stage else self.ship
-
-    @property
-    def detail(self) -> str:
-        """How sure the stage is and what it means."""
-        return f"{self.confidence}. {self.meaning}" if self.meaning else self.confidence
-
-
-def headline(verdict: Verdict) -> Headline:
-    """The stage of the last checkpoint, how sure it is, and what to ship.
-
-    Terminal, page, Markdown, notebook and the words all take it from here.
-    """
-    chosen = verdict.recommended
-    ship = chosen.name if chosen is not None else "none yet"
-    shipped = shipped_stage(chosen) if chosen is not None else ""
-    last = verdict.checkpoints[-1] if verdict.checkpoints else None
-    leaning, logged = last.leaning if last is not None else None, verdict.evidence == "logged"
-    stage, confidence = verdict.stage, certainty_text(None, verdict.confidence)
-    if stage == "undetermined" and logged:
-        confidence = (f"leans {leaning}, " if leaning else "") + "read from the training log alone"
-    elif stage == "undetermined" and (last is None or leaning is None or verdict.recommended is None):
-        stage, confidence = INSUFFICIENT, "no stage can be given"
-    elif stage == "undetermined" and last is not None:
-        confidence = certainty_text(leaning, last.confidence)
-    return Headline(
-        stage=stage,
-        confidence=confidence,
-        meaning=_MEANINGS.get(stage, ""),
-        ship=ship,
-        ship_stage=shipped,
-    )
 
 
 def plain_words(verdict: Verdict) -> tuple[str, ...]:
@@ -117,9 +49,9 @@ def plain_words(verdict: Verdict) -> tuple[str, ...]:
         One string for each point made; a point may take two short sentences.
     """
     if not verdict.checkpoints:
-        return _words_without_checkpoints(verdict)
+        return words_without_checkpoints(verdict)
     if verdict.evidence == "logged":
-        return _words_from_log(verdict)
+        return words_from_log(verdict)
     points = (
         _first_sentence(verdict),
         _since_when(verdict),
@@ -136,40 +68,17 @@ def plain_words(verdict: Verdict) -> tuple[str, ...]:
     return tuple(point for point in points if point)
 
 
-def _place(summary: CheckpointSummary) -> str:
-    named = re.search(rf"(?<!\d){summary.step}(?!\d)", summary.name)
-    return summary.name if named else f"{summary.name} (step {summary.step})"
-
-
-# The extremes that the rule compares with.
-
-
-def peak_accuracy(checkpoints: Sequence[CheckpointSummary]) -> CheckpointSummary | None:
-    """The checkpoint with the highest measured accuracy, the earliest of equals; None when unmeasured."""
-    measured = [summary for summary in checkpoints if math.isfinite(summary.accuracy.value)]
-    return max(measured, key=lambda summary: summary.accuracy.value, default=None)
-
-
-def lowest_nll(checkpoints: Sequence[CheckpointSummary]) -> CheckpointSummary | None:
-    """The checkpoint with the lowest measured NLL, the earliest of equals; None when unmeasured."""
-    measured = [summary for summary in checkpoints if math.isfinite(summary.nll_nats.value)]
-    return min(measured, key=lambda summary: summary.nll_nats.value, default=None)
-
-
-# The sentences.
-
-
 def _first_sentence(verdict: Verdict) -> str:
     last, first = verdict.checkpoints[-1], headline(verdict)
     if verdict.stage != "undetermined":
         what = f"{first.stage} ({first.confidence})"
-        return f"The last checkpoint, {_place(last)}, is {what}: {_meaning(verdict)}."
+        return f"The last checkpoint, {place(last)}, is {what}: {_meaning(verdict)}."
     if first.stage == INSUFFICIENT:
         missing = missing_text(verdict.reason)
-        return f"There is not enough evidence for a verdict on the last checkpoint, {_place(last)}: {missing}"
+        return f"There is not enough evidence for a verdict on the last checkpoint, {place(last)}: {missing}"
     needed = percent(verdict.thresholds.get("confidence_threshold", CONFIDENCE_NEEDED), 0)
     text = (
-        f"The stage of the last checkpoint, {_place(last)}, is {first.stage}: it leans {last.leaning} "
+        f"The stage of the last checkpoint, {place(last)}, is {first.stage}: it leans {last.leaning} "
         f"({confidence_text(last.confidence)}), below the {needed} needed to say so."
     )
     return f"{text} {_what_would_settle(last)}"
@@ -215,7 +124,7 @@ def _since_when(verdict: Verdict) -> str | None:
         odds = f"; the probability that it does is {chance}" if chance != "none" else ""
         return f"The run does not end over-memorized or overfit{odds}."
     where = next(
-        (_place(summary) for summary in verdict.checkpoints if summary.step == onset.step),
+        (place(summary) for summary in verdict.checkpoints if summary.step == onset.step),
         f"step {onset.step}",
     )
     if onset.low is None or onset.high is None:
@@ -242,7 +151,7 @@ def _accuracy_sentence(verdict: Verdict) -> str:
     text = f"Its accuracy is {accuracy_text(last.accuracy)} on {last.accuracy.n:,} problems"
     if peak is last:
         return f"{text}, the highest of the run."
-    text += f", against {accuracy_text(peak.accuracy)} at the peak, {_place(peak)}"
+    text += f", against {accuracy_text(peak.accuracy)} at the peak, {place(peak)}"
     margin = verdict.thresholds.get("accuracy_margin")
     return f"{text}; up to {points_text(margin)} less counts as equal." if margin is not None else f"{text}."
 
@@ -257,7 +166,7 @@ def _perplexity_sentence(verdict: Verdict) -> str:
     ratio = number(last.perplexity.value / lowest.perplexity.value, 2)
     limit = verdict.thresholds.get("perplexity_ratio")
     rule = f" ({limit:.2f} counts as inflated)" if limit is not None else ""
-    return f"{text}, {ratio} times the lowest{rule}: {estimate_text(lowest.perplexity)} at {_place(lowest)}."
+    return f"{text}, {ratio} times the lowest{rule}: {estimate_text(lowest.perplexity)} at {place(lowest)}."
 
 
 def _references_sentence(verdict: Verdict) -> str | None:
@@ -293,65 +202,3 @@ def _references_apart(verdict: Verdict) -> str | None:
     if not parts:
         return None
     return f"NLL against {verdict.costs[0].against}, nats a token: {'; '.join(parts)}."
-
-
-# Verdicts that rest on less.
-
-
-def _words_without_checkpoints(verdict: Verdict) -> tuple[str, ...]:
-    return (
-        "No checkpoint of this run was measured, so there is no verdict.",
-        f"What is missing: {missing_text(verdict.reason)}",
-        "No checkpoint is recommended.",
-    )
-
-
-def _words_from_log(verdict: Verdict) -> tuple[str, ...]:
-    last, lowest = verdict.checkpoints[-1], lowest_nll(verdict.checkpoints)
-    points = [
-        "No stage can be given with confidence: this run was never audited, and its training log has no "
-        "graded answers and no figures for single problems."
-    ]
-    why = sentence(last.perplexity.reason or "no eval_loss was logged")
-    if lowest is None:
-        points.append(
-            f"Its perplexity is undefined: {sentence(last.perplexity.reason or 'no eval_loss was logged')}"
-        )
-    elif not math.isfinite(last.perplexity.value):
-        points.append(
-            f"By eval_loss alone, perplexity was lowest, {estimate_text(lowest.perplexity)}, at "
-            f"{_place(lowest)}; at the last checkpoint it is undefined: {why}"
-        )
-    else:
-        points += _logged_curve(verdict, last, lowest)
-    points.append(f"No checkpoint is recommended: {sentence(verdict.reason or 'the run was not audited')}")
-    return tuple(points)
-
-
-def _logged_curve(verdict: Verdict, last: CheckpointSummary, lowest: CheckpointSummary) -> list[str]:
-    least = estimate_text(lowest.perplexity)
-    if last is lowest:
-        return [
-            f"By eval_loss alone, perplexity is lowest, {least}, at the last point, {_place(last)}: "
-            "nothing in the log points to over-memorization, and nothing rules it out."
-        ]
-    ratio = last.perplexity.value / lowest.perplexity.value
-    curve = (
-        f"By eval_loss alone, perplexity was lowest, {least}, at {_place(lowest)}, "
-        f"and is {estimate_text(last.perplexity)} at the last, {_place(last)}: {number(ratio, 2)} times the "
-        "lowest."
-    )
-    if last.leaning not in INFLATED:
-        return [curve, f"That leans {last.leaning}." if last.leaning else "One point is not a trend."]
-    since = last.step
-    for summary in reversed(verdict.checkpoints):
-        if math.isfinite(summary.nll_nats.value) and summary.leaning not in INFLATED:
-            break
-        since = summary.step
-    limit = verdict.thresholds.get("perplexity_ratio")
-    rule = f"at least {limit:.2f} times the lowest" if limit is not None else "inflated"
-    return [
-        curve,
-        f"It has been {rule} since step {since}: over-memorized if accuracy held, overfit if accuracy fell; "
-        "the log cannot tell which.",
-    ]

@@ -1,4 +1,8 @@
-"""Records as plain values: undefined figures are null with a reason, and come back undefined."""
+"""Records as plain values: undefined figures are null with a reason, and come back undefined.
+
+Covers: overmem.records.comparisons, overmem.records.inputs, overmem.records.notebook_view,
+overmem.records.repair, overmem.records.verdict
+"""
 
 import json
 import math

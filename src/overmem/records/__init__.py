@@ -1,0 +1,61 @@
+"""The nouns: what overmem reads, measures and concludes, as frozen records.
+
+Nothing here computes, reads files or imports torch. Undefined numbers are NaN in memory; on disk
+they become null beside a `reason`.
+"""
+
+from overmem.records.comparisons import AgainstBase, BaseModel, Cost, Privacy, Trade, Use
+from overmem.records.inputs import Checkpoint, Conversation, Example, Message, Run, TrainedTokens
+from overmem.records.notebook_view import NotebookView
+from overmem.records.plain import Estimate, finite_or_none, none_to_nan, to_plain
+from overmem.records.repair import REPAIR_SCHEMA, Attempt, Proof, Repair, Retraining, Temperature
+from overmem.records.verdict import (
+    STAGES,
+    VERDICT_SCHEMA,
+    CheckpointSummary,
+    CleanVal,
+    JudgedReferences,
+    Onset,
+    PartFigures,
+    Recommendation,
+    Severity,
+    Stage,
+    Verdict,
+)
+
+__all__ = [
+    "REPAIR_SCHEMA",
+    "STAGES",
+    "VERDICT_SCHEMA",
+    "AgainstBase",
+    "Attempt",
+    "BaseModel",
+    "Checkpoint",
+    "CheckpointSummary",
+    "CleanVal",
+    "Conversation",
+    "Cost",
+    "Estimate",
+    "Example",
+    "JudgedReferences",
+    "Message",
+    "NotebookView",
+    "Onset",
+    "PartFigures",
+    "Privacy",
+    "Proof",
+    "Recommendation",
+    "Repair",
+    "Retraining",
+    "Run",
+    "Severity",
+    "Stage",
+    "Temperature",
+    "Trade",
+    "TrainedTokens",
+    "Use",
+    "Verdict",
+    "finite_or_none",
+    "none_to_nan",
+    "to_plain",
+]

@@ -1,0 +1,111 @@
+"""One model against another: differences on every axis, what is shipped against what is more accurate."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from overmem.records.plain import Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """One measure of a model against a reference's: paired difference, 95% interval."""
+
+    axis: str
+    measure: str
+    against: str
+    """Name of the reference."""
+    difference: Estimate
+    direction: Literal["higher", "lower", "context"]
+    """Which way is better; `context` is neither."""
+    value: float = math.nan
+    """The measure itself at the checkpoint."""
+    reference_value: float = math.nan
+    headline: bool = False
+    """Whether it is its axis's headline; the family that Holm's adjustment runs over."""
+    p: float = math.nan
+    """Two-sided, of this difference alone."""
+    p_holm: float = math.nan
+    """Adjusted over the axes' headlines; undefined for the other measures."""
+
+    @property
+    def outcome(self) -> str:
+        """`better`, `worse`, `changed`, `no clear difference` or `undefined`.
+
+        By the 95% interval and, for a headline, by the p adjusted over the axes as well.
+        """
+        low, high = self.difference.low, self.difference.high
+        if not (math.isfinite(low) and math.isfinite(high)):
+            return "undefined"
+        if low <= 0 <= high or self.p_holm > 0.05:
+            return "no clear difference"
+        if self.direction == "context":
+            return "changed"
+        return "better" if (low > 0) == (self.direction == "higher") else "worse"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Privacy:
+    """How well one checkpoint tells which problems were trained on: the worst attack's figures."""
+
+    checkpoint: str
+    auroc: Estimate
+    """Of the worst attack, chosen on one half of the problems and read on the other; 0.5 is best."""
+    auroc_attacks: tuple[str, ...]
+    """That were chosen: one, or one for each half."""
+    recall: Estimate
+    """Share of the training problems found at about 1% false alarms; n counts training problems."""
+    recall_attacks: tuple[str, ...]
+    false_alarms: Estimate | None = None
+    """Share of other problems that are flagged with them; None where there is no recall."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """What one use of a model would ship: the recommended checkpoint or the most accurate one."""
+
+    name: str
+    ships: str | None
+    """A checkpoint; None where nothing measured decides."""
+    why: str
+    """The figures that decide, or what was not measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trade:
+    """The most accurate checkpoint beside the one to ship: what each gives up."""
+
+    shipped: str
+    most_accurate: str
+    differences: tuple[Cost, ...]
+    """Most accurate minus shipped, paired, on every axis measured at both."""
+    uses: tuple[Use, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgainstBase:
+    """One checkpoint against the model that the fine-tune started from."""
+
+    checkpoint: str
+    outcome: str
+    """`better`, `better, and worse elsewhere`, `form only`, `no better`, `no better, and worse elsewhere`,
+    `worse`, or `undefined`."""
+    differences: tuple[Cost, ...]
+    """Checkpoint minus base model, paired, on every axis measured at both."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseModel:
+    """The model that the fine-tune started from, as step 0."""
+
+    name: str
+    """Folder or hub id."""
+    in_run: bool
+    """Whether it is a checkpoint of the run, and so part of the rule's curves."""
+    accuracy: Estimate
+    nll_nats: Estimate
+    perplexity: Estimate
+    comparisons: tuple[AgainstBase, ...]
+    """Of the checkpoint to ship, then of the last where that is another."""

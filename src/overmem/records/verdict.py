@@ -1,0 +1,188 @@
+"""What is concluded of a run: the record `overmem.verdict/1`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from overmem.records.comparisons import BaseModel, Cost, Privacy, Trade
+from overmem.records.notebook_view import NotebookView
+from overmem.records.plain import Estimate, to_plain
+from overmem.serialization import from_plain
+
+Stage = Literal["learning", "fit", "over-memorized", "overfit", "unstable", "undetermined"]
+STAGES: tuple[str, ...] = ("learning", "fit", "over-memorized", "overfit", "unstable")
+VERDICT_SCHEMA = "overmem.verdict/1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointSummary:
+    """What was measured on one checkpoint and the stage it was given."""
+
+    name: str
+    step: int
+    stage: str
+    """One of STAGES, or `undetermined`."""
+    confidence: float
+    """Probability of `stage` (of `leaning` when undetermined), in [0, 1]; calibrated."""
+    leaning: str | None
+    """The most probable stage when `stage` is undetermined, else None."""
+    accuracy: Estimate
+    nll_nats: Estimate
+    perplexity: Estimate
+    stage_probabilities: Mapping[str, float] = field(default_factory=dict)
+    """Probability of each of the five stages; sums to 1."""
+    problems_to_settle: int | None = None
+    """When undetermined: about how many problems would bring the confidence to the threshold."""
+    train_nll_nats: Estimate | None = None
+    """NLL on the train subset, when it was measured."""
+    epoch: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Onset:
+    """First checkpoint from which all are over-memorized or overfit; None when there is none."""
+
+    step: int | None
+    low: int | None
+    high: int | None
+    probability: float = math.nan
+    """Probability that the run ends over-memorized or overfit at all."""
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Severity:
+    """How far the last checkpoint is inflated over the one with the lowest val NLL."""
+
+    excess_nll_nats: Estimate
+    """NLL(last) - NLL(lowest), nats per token; 0 is best."""
+    perplexity_ratio: float
+    """P(last) / P(lowest); 1 is best."""
+    own_path_share: float = math.nan
+    """Share of the excess on tokens that are not the last checkpoint's own top-1 choice."""
+    temperature_recovers_share: float = math.nan
+    """Share of the excess that one temperature, fitted on half of val, takes back on the other half."""
+    reason: str | None = None
+    """Why a share is undefined."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommendation:
+    """The checkpoint to ship, and why."""
+
+    name: str
+    step: int
+    why: str
+    stage: str = "undetermined"
+    """Its stage: one of STAGES, or `undetermined`."""
+    leaning: str | None = None
+    """The most probable stage when `stage` is undetermined, else None."""
+    confidence: float = math.nan
+    """Probability of the stage, or of the leaning, in [0, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedReferences:
+    """The references whose perplexity the rule reads: are they written in the style of training?"""
+
+    source: str
+    """Of val, as written in the configuration."""
+    told_apart: Estimate
+    """AUROC of a classifier that sees only the wording, val's references against training ones; 0.5 is one
+    style. Undefined with a reason where it was not tested."""
+    other_hand: bool | None
+    """Whether they are clearly in another style; None when that was not tested."""
+    telling: tuple[str, ...] = ()
+    """The words whose shares differ most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartFigures:
+    """Accuracy and NLL at the last checkpoint, on a part of val."""
+
+    part: str
+    """`judged`, `left out`, `renumbered`, or `other` (judged and not renumbered)."""
+    accuracy: Estimate
+    nll_nats: Estimate
+    """Nats per token, lower is better."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanVal:
+    """Whether val is free of training problems: a premise of every verdict."""
+
+    checked: bool
+    """Whether val was compared with all of the training data."""
+    measured: int
+    """Val problems measured at every checkpoint, those left out counted."""
+    left_out: int
+    """Of them, how many the verdict does without."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Measured problems that training had, by kind: copy, reworded, renumbered, followed."""
+    templates: int = 0
+    """Groups of val problems that share a template."""
+    in_templates: int = 0
+    """Problems in such a group."""
+    followers: tuple[str, ...] = ()
+    """Ids of val problems whose NLL moved with train's, though no training problem has their text."""
+    parts: tuple[PartFigures, ...] = ()
+    """What was left out, and what is renumbered, beside the rest."""
+    premise: str = ""
+    """In a sentence, what the verdict takes for granted or does without."""
+    refused: str | None = None
+    """Why no verdict is given: too much of val was trained on, or too little is left."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict(NotebookView):
+    """The conclusion about a run, carrying the evidence it rests on."""
+
+    stage: str
+    """Stage of the last checkpoint."""
+    confidence: float
+    checkpoints: tuple[CheckpointSummary, ...]
+    onset: Onset
+    severity: Severity
+    recommended: Recommendation | None
+    """None when the evidence does not allow one; `reason` then says what is missing."""
+    alternatives: Mapping[str, str | None]
+    """What `lowest_perplexity` alone and `highest_accuracy` alone would have picked."""
+    alternative_costs: Mapping[str, str] = field(default_factory=dict)
+    """What each naive choice would have cost against the recommended one, in words."""
+    costs: tuple[Cost, ...] = ()
+    trade: Trade | None = None
+    """The most accurate checkpoint beside the one to ship; None where they are the same."""
+    base: BaseModel | None = None
+    """The model that the fine-tune started from; None where it was not measured."""
+    thresholds: Mapping[str, float | int] = field(default_factory=dict)
+    evidence: Literal["full", "logged"] = "full"
+    words: tuple[str, ...] = ()
+    """The verdict in plain sentences, made from this record only."""
+    references: JudgedReferences | None = None
+    """What the perplexity was read on; None without an audit."""
+    clean_val: CleanVal | None = None
+    """What training had of val; None without an audit."""
+    privacy: tuple[Privacy, ...] = ()
+    """Of the checkpoints that a reader may ship: recommended, the other picks and the last, in their order;
+    empty where no training data were measured."""
+    reason: str | None = None
+    """What is missing, when the evidence is insufficient."""
+    notes: tuple[str, ...] = ()
+    """Warnings a reader must see (skipped checkpoints, what `eval_loss` may hide)."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The `overmem.verdict/1` record: undefined figures are null, estimates are objects."""
+        return {"schema": VERDICT_SCHEMA, **to_plain(self)}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Verdict:
+        """Inverse of `to_dict`; keys that this version does not know are ignored.
+
+        Raises:
+            ArtifactError: another schema, or a field that is missing or of another type.
+        """
+        again = "run `overmem diagnose` again to rewrite verdict.json"
+        return from_plain(cls, record, what="verdict.json", next_step=again, schema=VERDICT_SCHEMA)

@@ -31,6 +31,7 @@ from overmem.reporting.downloads import Cell
 from overmem.reporting.figures.curves import measured
 from overmem.reporting.figures.theme import STAGE_CODES
 from overmem.stats.intervals import critical_value, wilson_interval
+from overmem.verdict.base_model import SKILLS
 from overmem.verdict.words.axes import INFLATED
 from overmem.verdict.words.choice import difference_words
 from overmem.verdict.words.extremes import lowest_nll, peak_accuracy
@@ -189,13 +190,13 @@ def base_row(verdict: Verdict) -> list[tuple[str, str]]:
 
 
 def against_base(verdict: Verdict) -> list[Values]:
-    """The checkpoint to ship and the last one against the base model."""
+    """The checkpoint to ship and the last one against the base model: headlines, and each skill in full."""
     found = verdict.base.comparisons if verdict.base is not None else ()
     return [
         {
             "checkpoint": item.checkpoint,
             "outcome": item.outcome,
-            "rows": [cost_row(cost) for cost in item.differences],
+            "rows": [cost_row(cost) for cost in item.differences if cost.headline or cost.axis in SKILLS],
         }
         for item in found
     ]

@@ -440,3 +440,13 @@ def test_a_base_model_that_breaks_while_loading_is_left_out(tmp_path, files, tok
     )
     assert len(done.manifest.checkpoints) == 2 and done.manifest.base is None
     assert "cannot be loaded" in done.manifest.base_left_out
+
+
+def test_how_many_problems_were_measured_is_kept_beside_how_many_there_are(pico_run, files):
+    given = {"val": files["val"], "grader": "none", "axes": ("likelihood",)}
+    few = overmem.audit(pico_run, **given, limit=3).manifest.val
+    assert few.measured == 3 < few.n
+    more = overmem.audit(pico_run, **given, limit=4).manifest.val
+    assert more.measured == 4
+    # What an earlier sitting measured stays measured.
+    assert overmem.audit(pico_run, **given, limit=2).manifest.val.measured == 4

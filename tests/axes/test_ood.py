@@ -121,3 +121,19 @@ def test_doubling_or_shuffling_the_problems_changes_nothing():
     for change in (doubled, pl.DataFrame.reverse):
         changed = found({job: change(table) for job, table in ROWS.items()})
         assert {name: measure.value() for name, measure in changed.items()} == pytest.approx(once)
+
+
+def test_the_base_model_is_asked_and_scored_where_it_can_be():
+    given = {"sets": ("val", "ood/steps"), "graded": frozenset({"val", "ood/steps"})}
+    own = (Job("score", "ood/steps"), Job("greedy", "ood/steps"))
+    assert jobs(Available(**given, has_base=True)) == own
+    assert jobs(Available(**given, base_row=True)) == own
+    base = tuple(Job(job.kind, job.set, model="base") for job in own)
+    assert jobs(Available(**given, has_base=True, base_row=True)) == own + base
+    assert jobs(Available(**given, has_base=True, base_row=True, base_answers=False)) == (*own, base[0])
+
+
+def test_row_0_is_not_measured_on_training_data():
+    available = Available(sets=("val", "train"), has_base=True, base_row=True)
+    val, train = Job("score", "val"), Job("score", "train")
+    assert available.with_base_row((val, train)) == (val, train, Job("score", "val", model="base"))

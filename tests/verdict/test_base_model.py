@@ -60,6 +60,28 @@ def test_without_answers_likelihood_alone_speaks():
     assert name_outcome([]) == "undefined"
 
 
+def test_a_loss_that_chance_explains_among_many_sets_is_not_called_one():
+    """One set of ten with p of about 0.02: adjusted over them it is no loss, alone it is."""
+    many = compare_measured([few_lost(10)], [few_lost(10, lost=0)], against="the base model")
+    alone = [cost for cost in many if cost.measure == "accuracy_0"]
+    assert 0.005 < alone[0].p < 0.05
+    assert not losses_elsewhere(many)
+    assert [cost.measure for cost in losses_elsewhere(alone)] == ["accuracy_0"]
+
+
+def few_lost(sets, lost=8):
+    """Accuracies on sets of 100 problems: of the first, some lost and one won; of the others, two and two."""
+    found = {}
+    for number in range(sets):
+        correct = np.arange(100) % 2 * 1.0
+        gone, won = (lost, 1) if number == 0 else (2, 2)
+        if lost:
+            correct[1 : 1 + 2 * gone : 2], correct[0 : 2 * won : 2] = 0.0, 1.0
+        name = f"accuracy_{number}"
+        found[name] = mean_measure(name, "higher", f"ood/{number}", correct)
+    return {"ood": found}
+
+
 def test_three_sets_without_a_change_are_rarely_called_a_loss():
     """At most one run in twenty, however many sets there are: p is adjusted over them."""
     rng, called = np.random.default_rng(5), 0

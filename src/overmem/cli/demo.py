@@ -14,12 +14,12 @@ from overmem.cli.screen import console
 from overmem.records import Repair, Verdict
 
 LIMITS = {
-    "calibration": 100,
-    "diversity": 100,
-    "ood": 100,
-    "recall": 100,
-    "retention": 60,
-    "robustness": 100,
+    "calibration": 60,
+    "diversity": 60,
+    "ood": 60,
+    "recall": 60,
+    "retention": 40,
+    "robustness": 60,
 }
 """Problems of the axes that write many answers, so that the demo stays short."""
 CONFIRM = "wordmath:test[:400]"

@@ -20,20 +20,21 @@ from overmem.verdict.trade import speaks_for_shipped
 
 _CHOICES = (("lowest_perplexity", "lowest perplexity"), ("highest_accuracy", "highest accuracy"))
 _OUTCOMES = {
-    "better": "is better at its task than the base model",
-    "better, and worse elsewhere": "is better at its task than the base model, and worse beside it",
+    "better": "is better at its task than {base}",
+    "better, and worse elsewhere": "is better at its task than {base}, and worse beside it",
     "form only": (
-        "is no better at its task than the base model: its references have become likelier, its answers not "
+        "is no better at its task than {base}: its references have become likelier, its answers not "
         "clearly righter, so what is sure to be learned is their form"
     ),
     "form only, and worse elsewhere": (
-        "is no better at its task than the base model and worse beside it: only its references have become "
-        "likelier"
+        "is no better at its task than {base} and worse beside it: only its references have become likelier"
     ),
-    "no better": "is no better than the base model",
-    "no better, and worse elsewhere": "is no better at its task than the base model, and worse beside it",
-    "worse": "is worse at its task than the base model",
+    "no better": "is no better than {base}",
+    "no better, and worse elsewhere": "is no better at its task than {base}, and worse beside it",
+    "worse": "is worse at its task than {base}",
 }
+
+UNKNOWN = "cannot be told from {base}"
 
 
 def missing_text(reason: str | None) -> str:
@@ -124,15 +125,13 @@ def base_words(verdict: Verdict) -> str | None:
     base = verdict.base
     if base is None or not base.comparisons:
         return None
-    had = f" ({accuracy_text(base.accuracy)})" if math.isfinite(base.accuracy.value) else ""
+    known = math.isfinite(base.accuracy.value)
+    named = f"the base model ({accuracy_text(base.accuracy)})" if known else "the base model"
     first, *others = base.comparisons
-    text = f"{first.checkpoint} {_OUTCOMES.get(first.outcome, 'cannot be told from the base model')}{had}"
-    text = f"{text}: {_base_figures(first)}."
-    for item in others:
-        if item.outcome != first.outcome:
-            said = _OUTCOMES.get(item.outcome, "cannot be told from the base model")
-            text += f" {item.checkpoint} {said}: {_base_figures(item)}."
-    return text
+    return " ".join(
+        f"{item.checkpoint} {_OUTCOMES.get(item.outcome, UNKNOWN).format(base=named)}: {_base_figures(item)}."
+        for item in (first, *(item for item in others if item.outcome != first.outcome))
+    )
 
 
 def _base_figures(item: AgainstBase) -> str:

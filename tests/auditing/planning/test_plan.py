@@ -25,3 +25,10 @@ def test_an_axis_on_too_few_problems_is_left_out_and_says_so():
     assert left.jobs == () and "10 problems" in left.why_not
     tight = {item.axis: item for item in fit_budget(plan, 50).axes}["accuracy"]
     assert tight.n == 50 and tight.cut_from == 100
+
+
+def test_canaries_and_their_candidates_are_measured_whole_whatever_the_limit():
+    jobs = (Job("score", "val"), Job("score", "canaries"), Job("score", "canary_candidates"))
+    item = AxisPlan(axis="privacy", tells="", jobs=jobs, n=100, checkpoints=1, limit=100, seconds=10.0)
+    cut = fit_budget(Plan(axes=(item,)), 5.0)
+    assert [cut.limits[job] for job in jobs] == [50, None, None]

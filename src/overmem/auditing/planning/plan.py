@@ -17,10 +17,12 @@ from overmem.auditing.options import AuditOptions
 from overmem.auditing.problems import Problems, said_of
 from overmem.axes import CORE, all_axes
 from overmem.axes.axis import Available, Axis
+from overmem.axes.privacy.exposure import CANARY_SCORES, CANDIDATE_SCORES
 from overmem.errors import DataError, RunError
 from overmem.records import Checkpoint
 from overmem.verdict.sequential import FIRST_LOOK, look_sizes
 
+CANARY_JOBS = (CANARY_SCORES, CANDIDATE_SCORES)
 FEWEST = 20
 """An axis on fewer problems says nothing and is left out."""
 
@@ -261,11 +263,13 @@ def _cut(item: AxisPlan, share: float) -> AxisPlan:
 
 
 def _with_limits(plan: Plan) -> Plan:
+    """Most problems of each job. Canaries and candidates are never cut: a rank needs all of them."""
     limits: dict[Job, int | None] = {}
     for item in plan.axes:
         for job in item.jobs:
             known = limits.get(job, 0)
-            limits[job] = None if known is None or item.limit is None else max(known, item.limit)
+            wanted = None if job in CANARY_JOBS else item.limit
+            limits[job] = None if known is None or wanted is None else max(known, wanted)
     return replace(plan, limits=limits)
 
 

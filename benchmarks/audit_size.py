@@ -4,7 +4,7 @@ Two random bf16 checkpoints are audited (likelihood and answers to a few problem
 a memory control group below the size of one checkpoint. Weights are mapped from the files, so pages that
 do not fit are dropped and read again: slow, but it ends, with the same rows. Needs root and cgroup v1.
 
-    python benchmarks/audit_size.py [--gb 2.2] [--limit-gb 1.5]
+    python -m benchmarks.audit_size [--gb 2.2] [--limit-gb 1.5]
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from merge import measure, write_checkpoint
+from benchmarks.merge import measure, write_checkpoint
 
 import overmem.verdict.diagnose
 
@@ -48,8 +48,8 @@ def forget(run):
 def rows_of(out):
     store, manifest = overmem.verdict.diagnose.open_audit(out)
     return {
-        (record["name"], table): store.read_rows(record["name"], table).sort("example_id", "split")
-        for record in manifest["checkpoints"]
+        (record.name, table): store.read_rows(record.name, table).sort("example_id", "split")
+        for record in manifest.checkpoints
         for table in ("likelihood", "generations")
     }
 

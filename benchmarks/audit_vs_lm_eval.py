@@ -6,13 +6,13 @@ the best batch size of those tried on the first checkpoint, and a process a chec
 audit is one process. The audit runs before and after lm-eval. Steady state is the time inside the answering
 calls alone.
 
-    python benchmarks/audit_vs_lm_eval.py prepare --run RUN --data GSM8K_TEST.jsonl   (or with --shots 5)
-    python benchmarks/audit_vs_lm_eval.py compare --kind full --rounds 1   (or with --dtype bfloat16)
-    python benchmarks/audit_vs_lm_eval.py compare --kind adapter --rounds 1
-    python benchmarks/audit_vs_lm_eval.py samples --problems 20 --rounds 2
-    python benchmarks/audit_vs_lm_eval.py continuous --problems 64 --rounds 2
-    python benchmarks/audit_vs_lm_eval.py shared --problems 48 --rounds 2
-    python benchmarks/audit_vs_lm_eval.py floor
+    python -m benchmarks.audit_vs_lm_eval prepare --run RUN --data GSM8K_TEST.jsonl   (or with --shots 5)
+    python -m benchmarks.audit_vs_lm_eval compare --kind full --rounds 1   (or with --dtype bfloat16)
+    python -m benchmarks.audit_vs_lm_eval compare --kind adapter --rounds 1
+    python -m benchmarks.audit_vs_lm_eval samples --problems 20 --rounds 2
+    python -m benchmarks.audit_vs_lm_eval continuous --problems 64 --rounds 2
+    python -m benchmarks.audit_vs_lm_eval shared --problems 48 --rounds 2
+    python -m benchmarks.audit_vs_lm_eval floor
 """
 
 from __future__ import annotations
@@ -117,9 +117,9 @@ def audit_once(kind, dtype):
         max_new_tokens=settings()["tokens"],
     )  # fmt: skip
     texts = {
-        record["name"]: {
+        record.name: {
             row["example_id"]: row["text"]
-            for row in audit.store.read_rows(record["name"], "generations").to_dicts()
+            for row in audit.store.read_rows(record.name, "generations").to_dicts()
         }
         for record in audit.manifest.checkpoints
     }

@@ -10,9 +10,9 @@ after nll. `table` prints every method against nll or another, at the last check
 over seeds, and the paired differences with 95% t intervals over seeds. It gathers what was measured in
 benchmarks/bakeoff_results.json, from which another machine goes on.
 
-    OMP_NUM_THREADS=1 python benchmarks/bakeoff.py run --methods nll mar --seeds 0 1 2 3 4
-    python benchmarks/bakeoff.py table
-    python benchmarks/bakeoff.py table --against focal-1
+    OMP_NUM_THREADS=1 python -m benchmarks.bakeoff run --methods nll mar --seeds 0 1 2 3 4
+    python -m benchmarks.bakeoff table
+    python -m benchmarks.bakeoff table --against focal-1
 """
 
 from __future__ import annotations
@@ -60,6 +60,8 @@ METHODS = {
 AVERAGES = {f"nll-{family}": family for family in ("pair", "soup", "ema")}
 """Made of the checkpoints of nll's run."""
 STEPS = PROBLEMS // 8 * 12
+KEPT = 50
+"""Steps between the checkpoints of nll's run that are kept."""
 LIMITS = {
     "likelihood": 400,
     "accuracy": 400,
@@ -78,7 +80,7 @@ def train_one(method, rate, seed, out):
     last = path / f"checkpoint-{STEPS}"
     if not (last / "trainer_state.json").is_file():
         shutil.rmtree(path, ignore_errors=True)
-        keep = 50 if method == "nll" else STEPS
+        keep = KEPT if method == "nll" else STEPS
         overrides = {
             "seed": seed,
             "output": str(path),

@@ -1,6 +1,6 @@
 """What becomes of PiSSA and OLoRA adapters that are saved as they are: by PEFT alone, and in an audit.
 
-    python benchmarks/changed_base.py
+    python -m benchmarks.changed_base
 
 The organism with an adapter of rank 16 at random factors, 8 problems of wordmath, fp32.
 """

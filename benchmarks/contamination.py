@@ -1,6 +1,6 @@
 """What the contamination check finds of planted leaks, and what it flags where nothing was planted.
 
-    python benchmarks/contamination.py --data ../shared/data --seeds 4 --out results.json
+    python -m benchmarks.contamination --data ../shared/data --seeds 4 --out results.json
 
 Four tasks (GSM8K, SVAMP, MATH-500, wordmath), four rules (copy, renumber, reword, translate), so many rows
 of train a seed, rule and task put into val. GSM8K keeps its own split; of SVAMP and MATH-500 a random 30% is
@@ -12,13 +12,12 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-from planted_leaks import EXPECTED, RULES, plant
+from benchmarks.planted_leaks import EXPECTED, RULES, plant
 
 from overmem.contamination.kinds import find_overlap, read_sets
 from overmem.records import Example
@@ -27,14 +26,15 @@ from overmem.tasks.sources import load_examples
 Split = tuple[list[Example], list[Example]]
 
 
-def tasks(data: Path, seed: int) -> dict[str, Split]:
-    """Val and train of each task."""
-    return {
-        "gsm8k": (_load(f"gsm8k:{data}/gsm8k/test.jsonl"), _load(f"gsm8k:{data}/gsm8k/train.jsonl")),
-        "svamp": _halves(_load(f"svamp:{data}/svamp/SVAMP.json"), seed),
-        "math500": _halves(_load(f"math500:{data}/math500/test.jsonl"), seed),
-        "wordmath": (_load("wordmath:val"), _load("wordmath:train")),
+def task(name: str, data: Path, seed: int) -> Split:
+    """Val and train of a task."""
+    tasks: dict[str, Callable[[], Split]] = {
+        "gsm8k": lambda: (_load(f"gsm8k:{data}/gsm8k/test.jsonl"), _load(f"gsm8k:{data}/gsm8k/train.jsonl")),
+        "svamp": lambda: _halves(_load(f"svamp:{data}/svamp/SVAMP.json"), seed),
+        "math500": lambda: _halves(_load(f"math500:{data}/math500/test.jsonl"), seed),
+        "wordmath": lambda: (_load("wordmath:val"), _load("wordmath:train")),
     }
+    return tasks[name]()
 
 
 def _load(source: str) -> list[Example]:
@@ -95,9 +95,8 @@ def main() -> None:
     asked = parser.parse_args()
     results: dict[str, list[dict[str, object]]] = {}
     for seed in range(asked.seeds):
-        every = tasks(asked.data, seed)
         for name in asked.tasks.split(","):
-            found = measure(every[name], asked.each, seed)
+            found = measure(task(name, asked.data, seed), asked.each, seed)
             results.setdefault(name, []).append(found)
             print(seed, name, {k: v for k, v in found.items() if k not in ("missed", "flagged")}, flush=True)
             if asked.out:

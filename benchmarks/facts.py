@@ -13,7 +13,7 @@ thing after the other, each until nine of ten tokens are right, while what came 
 Then come lessons: questions of `facts:train[2000:7000]` and what the world is, among all of these. The sweep
 fine-tunes the model on questions of which it has seen none, and the rule judges five seeds as one run.
 
-    OMP_NUM_THREADS=1 python benchmarks/facts.py
+    OMP_NUM_THREADS=1 python -m benchmarks.facts
     overmem sweep benchmarks/facts.yaml
 """
 
@@ -219,7 +219,7 @@ def steps_on(model, documents, shares, steps, last_rate):
         yield {k: (right[own].sum() / counted[own].sum()).item() for k, own in of_kind.items()}
 
 
-if __name__ == "__main__":
+def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -227,3 +227,7 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     make_base(asked.out, asked.seed)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,7 +5,7 @@ The rivals are their whole pipelines, run in environments of their own: LLaMA-Fa
 two turns with and without a system message, and OpenAI messages. The tokenizer's own chat template stands
 beside, to show what a difference looks like.
 
-    python benchmarks/framework_tokens.py TOKENIZER --llamafactory /envs/lf/bin/python \
+    python -m benchmarks.framework_tokens TOKENIZER --llamafactory /envs/lf/bin/python \
         --axolotl /envs/axolotl/bin/python
 
 Exit code 1 where a row rendered by the framework's own code is not the one it prepared.

@@ -8,9 +8,9 @@ in docs/grading.md.
 
 Two errors are counted for each kind: false right, a wrong answer that counts as right, and false wrong.
 
-    python benchmarks/grading.py                        # today's code against the rest
-    python benchmarks/grading.py --before dad3809       # and against another commit of this repository
-    python benchmarks/grading.py --speed ../shared/data/gsm8k/test.jsonl
+    python -m benchmarks.grading                        # today's code against the rest
+    python -m benchmarks.grading --before dad3809       # and against another commit of this repository
+    python -m benchmarks.grading --speed ../shared/data/gsm8k/test.jsonl
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ the completion's positions through the head, and also computes entropy, sigma, t
 temperatures. `whole` is ours with every batch going through the model at once, as before a CPU's cache
 was thought of. Rounds alternate; the median ratio is what counts.
 
-    python benchmarks/likelihood.py MODEL SOURCE [--kind chat] [--rounds 5] [--dtype bfloat16]
+    python -m benchmarks.likelihood MODEL SOURCE [--kind chat] [--rounds 5] [--dtype bfloat16]
 """
 
 from __future__ import annotations

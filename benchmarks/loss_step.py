@@ -5,7 +5,7 @@ figure is the median of its steps, and the median ratio over rounds is what coun
 the processor time (with OMP_NUM_THREADS=1) is the steadier of the two clocks. Peak memory is the resident
 set of a fresh process for each trainer. Prints Markdown rows.
 
-    OMP_NUM_THREADS=1 python benchmarks/loss_step.py [--model NAME] [--loss mar] [--rounds 120] [--steps 4]
+    OMP_NUM_THREADS=1 python -m benchmarks.loss_step [--model NAME] [--loss mar] [--rounds 120] [--steps 4]
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def build(loss, options, folder):
         overrides["model.attn_implementation"] = None
     recipe = overmem.load_recipe("organism-fast", overrides)
     recipe.training.update(
-        per_device_train_batch_size=options.rows, max_steps=options.steps, save_strategy="no"
+        per_device_train_batch_size=options.rows, max_steps=options.steps, save_strategy="steps", save_steps=10**6
     )
     model, tokenizer = load_model(recipe.model)
     data = tokenized(f"wordmath:train[:{options.rows * options.steps}]", tokenizer, recipe, None)

@@ -8,10 +8,10 @@ Then models are retrained without the listed tenth, and without a random tenth. 
 (20 models); the proof is set 1 (40 models), which had no part in the choice. Everything done is kept in
 --out, so the command can be stopped and repeated.
 
-    OMP_NUM_THREADS=1 python benchmarks/memorized_rows.py halves     # an hour on one idle core
-    OMP_NUM_THREADS=1 python benchmarks/memorized_rows.py ordinary
-    OMP_NUM_THREADS=1 python benchmarks/memorized_rows.py retrain --sets 1
-    OMP_NUM_THREADS=1 python benchmarks/memorized_rows.py report
+    OMP_NUM_THREADS=1 python -m benchmarks.memorized_rows halves     # an hour on one idle core
+    OMP_NUM_THREADS=1 python -m benchmarks.memorized_rows ordinary
+    OMP_NUM_THREADS=1 python -m benchmarks.memorized_rows retrain --sets 1
+    OMP_NUM_THREADS=1 python -m benchmarks.memorized_rows report
 
 Shape suffixes: R models, N rows.
 """
@@ -54,6 +54,7 @@ KINDS = {"wrong": 13, "style": 26, "exchanged": 12, "duplicate": 10}
 """Rows of each kind; those of `duplicate` are there twice more."""
 VAL, TEST = "wordmath:val[:256]", "wordmath:test[:200]"
 SEEDS, ARMS = range(5), ("listed", "random")
+EPOCHS = 10
 
 
 def make_rows(number):
@@ -99,7 +100,7 @@ def fine_tune(data, out, seed, *, every_epoch=False):
             "monitor": False,
             "save_base": every_epoch,
             "training.learning_rate": 8e-4,
-            "training.num_train_epochs": 10,
+            "training.num_train_epochs": EPOCHS,
             "training.save_only_model": True,
             **often,
         },

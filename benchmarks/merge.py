@@ -11,7 +11,7 @@ keep. Both are sums over a process and its children, read every 20 ms. mergekit 
 memory until it is full, 5 GB as it comes; a second command gives it smaller ones, written in a thread. (Of
 its other options, --lazy-unpickle is for pickles and --low-cpu-memory for accelerators.)
 
-    python benchmarks/merge.py --mergekit PATH/TO/mergekit-yaml [--gb 0.5 2.2] [--rounds 3]
+    python -m benchmarks.merge --mergekit PATH/TO/mergekit-yaml [--gb 0.5 2.2] [--rounds 3]
 
 Prints Markdown rows. The last column says how an output differs from that of `overmem.merge`.
 """

@@ -4,7 +4,7 @@ Both trainers get the same recipe, model and data; runs alternate between them i
 the median ratio of processor (and wall) times over the rounds, which holds everything the monitor does, and
 the monitor's own clock over the rest of the run's wall time, which has less noise: `max_cost` bounds it.
 
-    OMP_NUM_THREADS=1 python benchmarks/monitor.py [--recipe organism-fast] [--epochs 11] [--rounds 2]
+    OMP_NUM_THREADS=1 python -m benchmarks.monitor [--recipe organism-fast] [--epochs 11] [--rounds 2]
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ own code on its default subset of the audit's val, one after another as in train
 the first reading beyond the confidence threshold; the audit's is that of `overmem diagnose` on all its
 problems. The runs are only read. Prints one Markdown row a run.
 
-    OMP_NUM_THREADS=1 python benchmarks/monitor_onset.py runs/organism/organism-fast-{0,1,2,3,4}
+    OMP_NUM_THREADS=1 python -m benchmarks.monitor_onset runs/organism/organism-fast-{0,1,2,3,4}
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from pathlib import Path
 
 import torch
 
-from overmem.artifacts.store import MANIFEST_SCHEMA
+from overmem.artifacts.manifest import read_manifest
+from overmem.auditing.options import saved_options
 from overmem.checkpoints import open_run
 from overmem.cli.progress import quiet_libraries
 from overmem.models.loading import ModelHost
 from overmem.models.preserving_state import preserving_state
 from overmem.monitor.problem_set import choose_problems, measure, prepare_problem_set
-from overmem.rendering.template import Template
 from overmem.rule import Rule
 from overmem.verdict.diagnose import find_store, judge_store
 from overmem.verdict.live import read_points
@@ -32,11 +32,11 @@ HEAD = (
 )
 
 
-def watch(run, config, limit, answers):
+def watch(run, saved, limit, answers):
     """The monitor's readings, had it been there."""
     host = ModelHost(run, device=torch.device("cpu"), dtype=torch.float32)
     problems = choose_problems(
-        config["val"], config["train"], limit=limit, answers=answers, grader=config["grader"], seed=0
+        saved.val, saved.train, limit=limit, answers=answers, grader=saved.grader, seed=0
     )
     panel, points, readings = None, [], []
     for checkpoint in run.checkpoints:
@@ -44,7 +44,7 @@ def watch(run, config, limit, answers):
             continue
         model = host.load(checkpoint)
         panel = panel or prepare_problem_set(
-            problems, host.tokenizer(), Template(**config["template"]), model
+            problems, host.tokenizer(), saved.template, model
         )
         with preserving_state(model):
             points.append(measure(panel, model, checkpoint.step, checkpoint.epoch)[0])
@@ -62,9 +62,9 @@ def main():
     print(HEAD)
     for path in options.runs:
         store, run = find_store(path), open_run(path)
-        manifest = store.read_record("manifest", MANIFEST_SCHEMA)
-        full = judge_store(store)
-        readings = watch(run, manifest["config"], options.limit, options.answers)
+        manifest = read_manifest(store)
+        full = judge_store(store, Rule())
+        readings = watch(run, saved_options(manifest), options.limit, options.answers)
         steps = [reading.step for reading in readings]
         onset = next((reading.step for reading in readings if reading.onset), None)
         both = [None if step is None else steps.index(step) for step in (onset, full.onset.step)]
@@ -76,7 +76,7 @@ def main():
         )
         print(
             f"| {path.name} | {full.onset.step} ({full.onset.low} to {full.onset.high}) "
-            f"| {manifest['splits']['val']['n']} | {onset} | {options.limit} | {options.answers} "
+            f"| {manifest.val.n} | {onset} | {options.limit} | {options.answers} "
             f"| {'yes' if near else 'no'} | {told} |",
             flush=True,
         )

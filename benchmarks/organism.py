@@ -3,7 +3,7 @@
 Each seed trains on its own 1,600 problems and is measured on the same 400 test problems. Prints one
 Markdown row a seed; a run that exists is continued, so the command can be stopped and repeated.
 
-    python benchmarks/organism.py organism-fast --seeds 0 1 2 3 4 --out runs/organism
+    python -m benchmarks.organism organism-fast --seeds 0 1 2 3 4 --out runs/organism
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ HEAD = (
     "| train / test NLL | last stage (confidence) | onset | recommended | stages |\n" + "| --- " * 13 + "|"
 )
 
+TEST = "wordmath:test[:400]"
+
 
 def run_seed(name, seed, out, problems):
     recipe = overmem.load_recipe(
@@ -28,7 +30,7 @@ def run_seed(name, seed, out, problems):
             "seed": seed,
             "output": str(out / f"{name}-{seed}"),
             "data.train": f"wordmath:train[{seed * problems}:{(seed + 1) * problems}]",
-            "data.val": "wordmath:test[:400]",
+            "data.val": TEST,
         },
     )
     path = train(recipe, resume=True)

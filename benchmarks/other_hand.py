@@ -4,7 +4,7 @@ Each seed trains on 800 problems of its own for five epochs at a small rate and 
 hand's references (`wordmath:val_other_hand`) are of the same problems and are never trained on. The rule then
 judges the same answers twice. Seeds are judged one by one and as one run. A run that exists is continued.
 
-    python benchmarks/other_hand.py --seeds 0 1 2 3 4
+    python -m benchmarks.other_hand --seeds 0 1 2 3 4
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ def measured(audit):
     records = audit.manifest.checkpoints
     correct, scores = [], {hand: [] for hand in HANDS}
     for record in records:
-        written = audit.store.read_rows(record["name"], "generations").filter(split="val").sort("example_id")
+        written = audit.store.read_rows(record.name, "generations").filter(split="val").sort("example_id")
         correct.append(written["correct"].to_numpy())
-        likelihood = audit.store.read_rows(record["name"], "likelihood")
+        likelihood = audit.store.read_rows(record.name, "likelihood")
         for hand, split in HANDS.items():
             scored = likelihood.filter(split=split).sort("example_id")
             assert scored["example_id"].to_list() == written["example_id"].to_list()
             scores[hand].append(scored.select("nll_nats", "n_tokens").to_numpy())
-    return [record["step"] for record in records], np.array(correct, float), scores
+    return [record.step for record in records], np.array(correct, float), scores
 
 
 def said(steps, correct, scores):

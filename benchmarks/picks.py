@@ -6,8 +6,8 @@ one's among those whose perplexity is within 1.05 times the lowest: what over-me
 accuracy. Each is measured on every axis on `wordmath:test`. `table` prints the paired differences with 95% t
 intervals over seeds: of the rule's pick from the others, and of the last from `matched`.
 
-    OMP_NUM_THREADS=1 python benchmarks/picks.py run RUN... --out runs/picks
-    python benchmarks/picks.py table --out runs/picks
+    OMP_NUM_THREADS=1 python -m benchmarks.picks run RUN... --out runs/picks
+    python -m benchmarks.picks table --out runs/picks
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from bakeoff import HEADLINES, LIMITS, describe, measures_of
+from benchmarks.bakeoff import HEADLINES, LIMITS, describe, measures_of
 
 import overmem
 from overmem.artifacts.store import write_text_atomic

@@ -1,6 +1,6 @@
 """Is `overmem plan` right? Forecast an audit, do it, and compare seconds and memory.
 
-    python benchmarks/plan.py RUN [--axes all] [--limit 60] [--max-new-tokens 64] [--dtype float32]
+    python -m benchmarks.plan RUN [--axes all] [--limit 60] [--max-new-tokens 64] [--dtype float32]
 
 RUN is copied first, without what was measured on it. Forecast and audit run in a process each; seconds are
 those of the work, without the imports, and memory is the peak over what the process held before it. What the

@@ -3,7 +3,7 @@
 Each seed trains on its own 200 problems for 8 epochs and is measured on the same 200 of val. Prints one
 Markdown row a seed and checkpoint; a run that exists is continued, so it can be stopped and repeated.
 
-    OMP_NUM_THREADS=1 python benchmarks/privacy_attacks.py --seeds 0 1 2 3 4 --out runs/privacy
+    OMP_NUM_THREADS=1 python -m benchmarks.privacy_attacks --seeds 0 1 2 3 4 --out runs/privacy
 """
 
 from __future__ import annotations

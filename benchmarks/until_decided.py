@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 from benchmarks.calibration.generators import HELD_OUT, TUNING
 
+from overmem.artifacts.manifest import read_manifest
 from overmem.artifacts.rows import read_core, subset
-from overmem.artifacts.store import MANIFEST_SCHEMA
 from overmem.records import STAGES
 from overmem.rule import Rule
 from overmem.stats import stage_rule as rules
@@ -162,10 +162,10 @@ def replay(folders, seed, orders):
     for order in range(seed, seed + orders):
         for folder in folders:
             store = find_store(folder)
-            manifest = store.read_record("manifest", MANIFEST_SCHEMA)
+            manifest = read_manifest(store)
             core = read_core(store, manifest)
             record = compare(
-                np.array([checkpoint["step"] for checkpoint in manifest["checkpoints"]]),
+                np.array([checkpoint.step for checkpoint in manifest.checkpoints]),
                 core.correct_C_N,
                 core.nll_nats_C_N,
                 core.n_tokens_N,

@@ -4,7 +4,7 @@ For every generator, number of problems and number of checkpoints: simulate runs
 give every checkpoint a stage by the package's posterior and by the plain percentile bootstrap, and
 compare confidence with truth. Writes `cells.csv`, `results.json`, `table.md` and a plot.
 
-    OMP_NUM_THREADS=1 python benchmarks/calibration/run.py --runs 100 --seed 2026
+    OMP_NUM_THREADS=1 python -m benchmarks.calibration.run --runs 100 --seed 2026
 
 Shape suffixes: C checkpoints, N problems, D draws, J judgements (one checkpoint of one run).
 """
@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from generators import HELD_OUT, STRESS, TUNING, Generator, Simulated
+from benchmarks.calibration.generators import HELD_OUT, STRESS, TUNING, Generator, Simulated
 
 from overmem.rule import Rule
 from overmem.stats import stage_rule as rules

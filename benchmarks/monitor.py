@@ -84,16 +84,16 @@ def main():
                 took = round_of(pair[watched][0])
                 times[watched].append(took)
                 if watched:
-                    spent = monitor.spending.seconds
+                    spent = monitor.time_budget.seconds
                     shares.append(spent / (took[0] - spent))
                     steps = [reading.step for reading in monitor.readings]
-                    print(f"measured at steps {steps}, {monitor.spending.skipped} skipped", flush=True)
+                    print(f"measured at steps {steps}, {monitor.time_budget.skipped} skipped", flush=True)
     assert monitor.off is None
     walls, cpus = (
         [on[i] / off[i] for on, off in zip(times[True], times[False], strict=True)] for i in (0, 1)
     )
-    sizes = f"{len(monitor._panel.val)} + {len(monitor._panel.train)}"
-    due, examples = len(steps) + monitor.spending.skipped, len(pair[True][0].train_dataset)
+    sizes = f"{len(monitor._problem_set.val)} + {len(monitor._problem_set.train)}"
+    due, examples = len(steps) + monitor.time_budget.skipped, len(pair[True][0].train_dataset)
     print(HEAD)
     print(
         f"| {options.recipe} | {examples} | {recipe.training['num_train_epochs']} | {sizes} "

@@ -51,8 +51,18 @@ def test_undetermined_fails_only_when_it_is_listed():
     nll = rng.gamma(4, 0.25, (3, 20)) * 20
     unclear = judge([1, 2, 3], correct, nll, np.full(20, 20.0), resamples=300)
     assert unclear.checkpoints[-1].stage == "undetermined"
-    assert check_verdict(unclear, ("over-memorized", "overfit")).passed
     assert not check_verdict(unclear, ("undetermined",)).passed
+    with pytest.raises(RunError, match="no stage can be told"):  # of 20 problems none is given
+        check_verdict(unclear)
+    judged = replace(unclear, reason=None)  # as on enough problems that settle nothing
+    assert check_verdict(judged, ("over-memorized", "overfit")).passed
+
+
+def test_what_rests_on_logs_alone_never_passes_nor_fails(memorized):
+    logged = replace(memorized, evidence="logged")
+    for stages in (None, ("undetermined",), ("fit",)):
+        with pytest.raises(RunError, match="only the log"):
+            check_verdict(logged, stages)
 
 
 def test_what_does_not_exist_is_refused(memorized):

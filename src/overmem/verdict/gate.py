@@ -53,8 +53,9 @@ def check_verdict(verdict: Verdict, fail_on: Sequence[str] | None = None, checkp
         checkpoint: `last`, `recommended`, or a name.
 
     Raises:
-        RunError: an unknown stage or checkpoint, none is recommended, or the verdict was refused because too
-            much of val was trained on.
+        RunError: an unknown stage or checkpoint, none is recommended, or nothing was judged: a verdict from
+            logs alone; or one whose evidence is insufficient or whose val is not clean, unless `undetermined`
+            fails, which is then the answer.
     """
     if fail_on is None:
         fail_on = (*FAIL_ON, "unstable") if checkpoint == "recommended" else FAIL_ON
@@ -66,9 +67,17 @@ def check_verdict(verdict: Verdict, fail_on: Sequence[str] | None = None, checkp
             got=", ".join(unknown) or "none",
             expected=f"some of {', '.join(known)}",
         )
+    if verdict.evidence == "logged":
+        raise RunError(
+            "no stage can be told: there are no rows, only the log of the training",
+            expected="an audited run",
+            next_step="overmem audit RUN --val FILE",
+        )
     clean = verdict.clean_val
     if clean is not None and clean.refused and UNDETERMINED not in fail_on:
         raise RunError("no stage can be told: val is not clean", got=clean.refused)
+    if verdict.reason is not None and UNDETERMINED not in fail_on:
+        raise RunError("no stage can be told", got=verdict.reason)
     found = _find(verdict, checkpoint)
     what = f"{found.name} is {found.stage} ({certainty_text(found.leaning, found.confidence)})"
     if clean is not None and clean.left_out:

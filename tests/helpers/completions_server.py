@@ -24,7 +24,8 @@ EXTENDED = {
 
 
 class CompletionsServer:
-    """Serves checkpoints by name; `faults` maps the number of a completion request to what goes wrong."""
+    """Serves checkpoints by name; `faults` maps the number of a completion request to what goes wrong,
+    by name or as a function that spoils the answer."""
 
     def __init__(
         self, models, tokenizer, *, port=0, takes_ids=True, extended=True, logprobs=True, adds=0, key=None
@@ -117,6 +118,8 @@ class CompletionsServer:
         if body["model"] not in self.models:
             return handler.answer(404, {"error": {"message": f"no model {body['model']}"}})
         content = self._write(body)
+        if callable(fault):
+            fault(content)
         if fault == "abort":
             content["choices"][0]["finish_reason"] = "abort"
         if fault == "full":

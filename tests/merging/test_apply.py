@@ -82,8 +82,15 @@ def test_the_output_is_an_ordinary_folder_that_says_how_it_was_made(tmp_path, to
     assert record["schema"] == "overmem.merge/1" and record["overmem_version"] == overmem.__version__
     assert record["inputs"] == [{"path": str(a), "weight": 0.5}, {"path": str(b), "weight": 0.5}]
     card = (out / "README.md").read_text()
-    assert "`pair`" in card and "checkpoint-2` | 0.5" in card and overmem.__version__ in card
+    assert "`pair`" in card and "checkpoint-2 | 0.5" in card and overmem.__version__ in card
     assert [f.name for f in out.parent.iterdir()] == ["out"]
+
+
+def test_names_cannot_change_the_card(tmp_path, tokenizer):
+    one, two = saved_pair(tmp_path, tokenizer, make_pico)
+    named = two.rename(tmp_path / "b |`c`\n# <d>")
+    card = (overmem.merge([one, named], tmp_path / "out") / "README.md").read_text()
+    assert r"/b \|\`c\` \# &lt;d&gt; | 0.5 |" in card
 
 
 @pytest.mark.parametrize("maker", ["tied", "untied"])

@@ -5,6 +5,7 @@ overmem.repairing.plan, overmem.repairing.record, overmem.repairing.search, over
 overmem.repairing.split, overmem.repairing.trials
 """
 
+import dataclasses
 import json
 import math
 import re
@@ -25,6 +26,7 @@ from overmem.cli import main
 from overmem.errors import DataError, MergeError, RunError
 from overmem.recipe.base_model import ORGANISM
 from overmem.rendering.template import Template
+from overmem.repairing.output import proof_section
 from overmem.repairing.plan import plan_repair
 from overmem.repairing.setup import prepare_repair
 from overmem.repairing.temperature import fit_temperature
@@ -120,6 +122,12 @@ def test_the_mean_that_takes_the_noise_out_is_found_proved_and_written(run):
     assert saved["schema"] == "overmem.repair/1" and saved["winner"] == found.winner
     assert saved == json.loads((found.model / "repair.json").read_text())
     assert not (run / "overmem" / "repair" / "models").exists()
+
+
+def test_names_cannot_change_the_proof(run):
+    found = overmem.repair(run, **WIDE)
+    section = proof_section(dataclasses.replace(found, before="a | b\n# c", words=("<i> *d*",)))
+    assert r"| a \| b \# c | this model |" in section and r"&lt;i&gt; \*d\*" in section
 
 
 def test_search_and_proof_rest_on_different_problems(run, noisy_run):

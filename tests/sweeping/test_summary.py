@@ -84,6 +84,6 @@ def test_too_few_problems_recommend_nothing():
 
 def test_the_table_has_a_row_a_point():
     table = points_table([make_family(learning_rates(), Rule())])
-    assert table.shape[0] == 18 and table["configuration"].n_unique() == 3
-    first = table.row(0, named=True)
+    assert len(table.rows) == 18 and len({row[1] for row in table.rows}) == 3
+    first = dict(zip(table.columns, table.rows[0], strict=True))
     assert first[RATE] == 1e-4 and first["epoch"] == 1.0 and first["accuracy"] == pytest.approx(0.295)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from importlib import import_module
 from textwrap import shorten
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from overmem.cli.screen import visible_streams
 from overmem.errors import OvermemError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -110,11 +112,16 @@ def root() -> None:
 def main() -> None:
     """Run the command line; a user's error prints one message and exits with code 2."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    try:
-        app(standalone_mode=True)
-    except OvermemError as error:
-        print(f"overmem: {error}", file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:
-        print(f"overmem: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
-        sys.exit(2)
+    with visible_streams():
+        try:
+            app(standalone_mode=True)
+        except OvermemError as error:
+            print(f"overmem: {error}", file=sys.stderr)
+            sys.exit(2)
+        except OSError as error:
+            print(f"overmem: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
+            sys.exit(2)
+        except Exception:
+            # A fault of ours. Python itself would print it too late, past the streams that make it safe.
+            traceback.print_exc()
+            sys.exit(1)

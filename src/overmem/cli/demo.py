@@ -123,4 +123,4 @@ def _what_to_ship(repaired: Repair) -> str:
 
 
 def _say(screen: Console, text: str) -> None:
-    screen.print(text, markup=False)
+    screen.print(text)

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from overmem.auditing.session import Progress as AuditProgress
+from overmem.cli.screen import say, visible_streams
 from overmem.records import Run
 from overmem.verdict.live import Reading
 
@@ -47,12 +48,12 @@ class _Lines:
         now = time.monotonic() - self.start
         if final or now - self.last >= QUIET_SECONDS:
             self.last = now
-            self.console.print(f"[{now:5.0f} s] {text}", markup=False, soft_wrap=True)
+            say(self.console, f"[{now:5.0f} s] {text}")
 
 
 def _bar(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
@@ -114,7 +115,7 @@ def training_progress(console: Console) -> Iterator[TrainingView]:
         yield TrainingView(_Lines(console, time.monotonic()))
         return
     bar = _bar(console)
-    with Live(bar, console=console) as live:
+    with Live(bar, console=console) as live, visible_streams():
         yield _LiveTrainingView(bar, live)
 
 
@@ -151,7 +152,7 @@ def audit_progress(console: Console, run: Run, at_once: int = 1) -> Iterator[Aud
 
         yield say
         return
-    with _bar(console) as bar:
+    with _bar(console) as bar, visible_streams():
         whole = bar.add_task("checkpoints", total=len(order))
         tasks: dict[str, TaskID] = {}
 
@@ -184,7 +185,7 @@ def model_progress(console: Console, doing: str) -> Iterator[AuditProgress]:
 
         yield say
         return
-    with _bar(console) as bar:
+    with _bar(console) as bar, visible_streams():
         task = bar.add_task("", visible=False)
 
         def draw(model: str, work: str, done: int, total: int) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from overmem.cli.options import AllowCodeExecution, Json, Out, Plan, RunArg, parse_weights, takes_rule
 from overmem.cli.screen import console, print_json, say
@@ -97,7 +96,7 @@ def repair(
         if plan:
             raise typer.Exit
 
-    with model_progress(Console(stderr=True, highlight=False) if json_ else screen, "repair") as progress:
+    with model_progress(console(stderr=True) if json_ else screen, "repair") as progress:
         found = run_repair(
             run,
             audit=audit,

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from overmem.cli.options import Json, Ray, Workers
 from overmem.cli.screen import console, print_json, say
@@ -39,7 +38,7 @@ def sweep(
     from overmem.sweeping.run import sweep as run_sweep
 
     quiet_libraries()
-    screen = Console(stderr=True, highlight=False) if json_ else console()
+    screen = console(stderr=json_)
     if plan:
         from overmem.records import to_plain
         from overmem.sweeping.plan import plan_sweep

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import overmem
+from overmem.formatting import markdown
 from overmem.merging.checks import label
 from overmem.merging.plan import MergePlan
 
@@ -73,7 +74,8 @@ def render_card(plan: MergePlan, details: Mapping[str, Any]) -> str:
     """A model card that says how the weights were made."""
     library = "peft" if plan.kind == "adapter" else "transformers"
     rows = "\n".join(
-        f"| `{label(path)}` | {weight:.6g} |" for path, weight in zip(plan.inputs, plan.weights, strict=True)
+        f"| {markdown(label(path))} | {weight:.6g} |"
+        for path, weight in zip(plan.inputs, plan.weights, strict=True)
     )
     return f"""---
 library_name: {library}

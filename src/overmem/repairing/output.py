@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from overmem.errors import MergeError
-from overmem.formatting import estimate_text, spaced
+from overmem.formatting import estimate_text, markdown, spaced
 from overmem.merging.apply import atomic_folder
 from overmem.records import Checkpoint, Cost, Repair
 
@@ -87,15 +87,16 @@ def proof_section(repair: Repair) -> str:
     """The proof as Markdown."""
     costs = repair.proof.differences if repair.proof is not None else ()
     rows = "\n".join(_row(cost) for cost in costs if cost.headline)
-    words = "\n\n".join(repair.words)
+    words = "\n\n".join(map(markdown, repair.words))
+    before = markdown(repair.before)
     return f"""## Proof
 
 {words}
 
-Chosen on {repair.n_search} problems, proved on {repair.n_confirm} others; {repair.before} against this model,
+Chosen on {repair.n_search} problems, proved on {repair.n_confirm} others; {before} against this model,
 paired differences with 95% intervals over problems. Every measure is in `repair.json`.
 
-| axis | measure | {repair.before} | this model | difference |
+| axis | measure | {before} | this model | difference |
 | --- | --- | --- | --- | --- |
 {rows}
 """
@@ -103,8 +104,8 @@ paired differences with 95% intervals over problems. Every measure is in `repair
 
 def _row(cost: Cost) -> str:
     cells = (
-        cost.axis,
-        spaced(cost.measure),
+        markdown(cost.axis),
+        markdown(spaced(cost.measure)),
         _number(cost.reference_value),
         _number(cost.value),
         estimate_text(cost.difference, "+.3f"),

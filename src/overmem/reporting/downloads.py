@@ -11,7 +11,11 @@ from urllib.parse import quote
 
 Cell = str | int | float | bool | None
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_LEFT_OFF = "\\s\\x00-\\x1f\ufeff\u200b-\u200f\u2060'\"`\u2018-\u201f"
+"""What may stand before a formula: spaces, control characters, byte order marks and quotes."""
+_FORMULA = re.compile(f"[{_LEFT_OFF}]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+"""How a text begins that a spreadsheet may run; full-width signs count too."""
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +27,13 @@ class Table:
 
 
 def csv_text(table: Table) -> str:
-    """The table as CSV after RFC 4180; undefined numbers are empty, figures keep six digits."""
+    """The table as CSV after RFC 4180; undefined numbers are empty, figures keep six digits.
+
+    Texts that a spreadsheet would run as a formula begin with a quote, column names too.
+    """
     stream = io.StringIO()
     writer = csv.writer(stream)
-    writer.writerow(table.columns)
+    writer.writerow(map(_cell, table.columns))
     writer.writerows([_cell(cell) for cell in row] for row in table.rows)
     return stream.getvalue()
 
@@ -50,5 +57,4 @@ def _cell(value: Cell) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     text = str(value)
-    # A spreadsheet would run what begins like this; a quote in front keeps it text.
-    return f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA) else text
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from overmem.artifacts.manifest import Manifest
-from overmem.formatting import DASH, accuracy_text, estimate_text, signed, spaced, stage_text, visible
+from overmem.formatting import DASH, accuracy_text, estimate_text, markdown, signed, spaced, stage_text
 from overmem.records import Cost, Repair, Verdict
 from overmem.reporting import provenance, view
 from overmem.reporting.exhibits.build import compared_checkpoints
@@ -32,36 +32,31 @@ def markdown_report(
         Markdown; what comes from the run is escaped.
     """
     first, reasons = headline(verdict), view.reasons(verdict)
-    lines = [f"## overmem: {_plain(title)}", ""]
-    lines += [f"**{_plain(first.stage.capitalize())}** ({_plain(first.detail.rstrip('.'))}).", ""]
-    lines += [f"**Ship{'' if verdict.recommended else ':'} {_plain(first.shipped)}.**", ""]
-    lines += [f"- {_plain(what)}: {_plain(figures)}." for what, figures in reasons]
+    lines = [f"## overmem: {markdown(title)}", ""]
+    lines += [f"**{markdown(first.stage.capitalize())}** ({markdown(first.detail.rstrip('.'))}).", ""]
+    lines += [f"**Ship{'' if verdict.recommended else ':'} {markdown(first.shipped)}.**", ""]
+    lines += [f"- {markdown(what)}: {markdown(figures)}." for what, figures in reasons]
     if not reasons:
-        lines += [f"- {_plain(words)}" for words in verdict.words[:2]]
-    lines += [f"- {_plain(note)}" for note in verdict.notes]
+        lines += [f"- {markdown(words)}" for words in verdict.words[:2]]
+    lines += [f"- {markdown(note)}" for note in verdict.notes]
     lines += ["", *_checkpoints(verdict)]
     if verdict.trade is not None:
         trade = verdict.trade
         about = (
             f"The most accurate checkpoint, {trade.most_accurate}, beside the one to ship, {trade.shipped}"
         )
-        lines += ["", f"{_plain(about)}:", ""]
+        lines += ["", f"{markdown(about)}:", ""]
         lines += _differences(trade.differences, trade.most_accurate, trade.shipped)
-        lines += [
-            "",
-            *(
-                f"- For {use.name}: {_plain(use.ships or 'neither is clearly better')} ({_plain(use.why)})"
-                for use in trade.uses
-            ),
-        ]
+        ships = ((use, use.ships or "neither is clearly better") for use in trade.uses)
+        lines += ["", *(f"- {markdown(f'For {use.name}: {what} ({use.why})')}" for use, what in ships)]
     for item in verdict.base.comparisons if verdict.base is not None else ():
-        lines += ["", f"{_plain(item.checkpoint)} against the base model: {item.outcome}.", ""]
+        lines += ["", f"{markdown(item.checkpoint)} against the base model: {markdown(item.outcome)}.", ""]
         lines += _differences(item.differences, item.checkpoint, "base model")
     if verdict.costs:
         against, found = view.by_reference(verdict.costs)[0]
         last = verdict.checkpoints[-1].name
         how = "paired, 95% intervals over problems, readings adjusted over the axes (Holm)"
-        lines += ["", f"{_plain(last)} against {_plain(against)}, {how}:", ""]
+        lines += ["", f"{markdown(last)} against {markdown(against)}, {how}:", ""]
         lines += _differences(found, last, against)
     lines += _repair(repair) if repair is not None else []
     lines += ["", *_measured(verdict, manifest, run)]
@@ -78,14 +73,14 @@ def _checkpoints(verdict: Verdict) -> Iterable[str]:
     yield "| --- | ---: | --- | ---: | ---: |"
     for item in shown:
         found = by_name[item.name]
-        stage = _plain(stage_text(found.stage, found.leaning))
+        stage = markdown(stage_text(found.stage, found.leaning))
         figures = f"{accuracy_text(found.accuracy, DASH)} | {estimate_text(found.perplexity, to=DASH)}"
-        yield f"| {_plain(item.label)} | {found.step} | {stage} | {figures} |"
+        yield f"| {markdown(item.label)} | {found.step} | {stage} | {figures} |"
 
 
 def _differences(costs: Sequence[Cost], left: str, right: str) -> Iterable[str]:
     """Each axis's headline as a row."""
-    yield f"| axis | measure | {_plain(left)} | {_plain(right)} | difference | n | reading |"
+    yield f"| axis | measure | {markdown(left)} | {markdown(right)} | difference | n | reading |"
     yield "| --- | --- | ---: | ---: | ---: | ---: | --- |"
     for cost in costs:
         if cost.headline:
@@ -93,14 +88,14 @@ def _differences(costs: Sequence[Cost], left: str, right: str) -> Iterable[str]:
             values = [
                 f"{x:.3f}" if math.isfinite(x) else "undefined" for x in (cost.value, cost.reference_value)
             ]
-            about = f"{_plain(cost.axis)} | {_plain(spaced(cost.measure))} | {' | '.join(values)}"
-            reading = found.reason or cost.outcome
+            about = f"{markdown(cost.axis)} | {markdown(spaced(cost.measure))} | {' | '.join(values)}"
+            reading = markdown(found.reason or cost.outcome)
             yield f"| {about} | {estimate_text(found, signed)} | {found.n} | {reading} |"
 
 
 def _repair(repair: Repair) -> Iterable[str]:
     yield ""
-    yield from (f"- {_plain(words)}" for words in repair.words)
+    yield from (f"- {markdown(words)}" for words in repair.words)
     found = view.repair_differences(repair)
     if found:
         against, costs = found[0]
@@ -113,12 +108,12 @@ def _measured(verdict: Verdict, manifest: Manifest | None, run: str) -> Iterable
     if manifest is None:
         yield "Read from the training log alone: nothing was measured."
         return
-    sets = ", ".join(f"{_plain(name)} {n:,}" for name, n, _, _ in provenance.sizes(manifest))
-    yield f"Measured on {sets} problems. {_plain(provenance.settings_line(verdict, manifest))}.  "
-    yield f"{_plain(provenance.versions_line(manifest))}.  "
+    sets = ", ".join(f"{markdown(name)} {n:,}" for name, n, _, _ in provenance.sizes(manifest))
+    yield f"Measured on {sets} problems. {markdown(provenance.settings_line(verdict, manifest))}.  "
+    yield f"{markdown(provenance.versions_line(manifest))}.  "
     if verdict.clean_val is not None:
         premise = verdict.clean_val.premise
-        yield f"{_plain(premise[:1].upper() + premise[1:])}.  "
+        yield f"{markdown(premise[:1].upper() + premise[1:])}.  "
     if manifest.config:
         yield " · ".join(_code(command) for command in provenance.commands(verdict, manifest, run))
 
@@ -130,12 +125,3 @@ def _code(text: str) -> str:
         fence += "`"
     pad = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{fence}{pad}{' '.join(text.split(chr(10)))}{pad}{fence}"
-
-
-def _plain(text: object) -> str:
-    """Text that Markdown shows as it is: no tags, tables, links or emphasis of its own."""
-    out = visible(str(text)).replace("\\", "\\\\")
-    for character in "`*_[]|#":
-        out = out.replace(character, f"\\{character}")
-    out = out.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return " ".join(out.split())

@@ -20,6 +20,7 @@ from overmem.auditing.session import Progress
 from overmem.errors import OvermemError, RunError
 from overmem.recipe.schema import RECIPE_NAME, load_recipe
 from overmem.records import Run
+from overmem.reporting.downloads import csv_text
 from overmem.sweeping.cells import Cell, make_cells, varied_keys
 from overmem.sweeping.config import Sweep, check_sweep, load_sweep
 from overmem.sweeping.confirm import confirm_tasks, confirmed
@@ -93,7 +94,7 @@ def sweep(
             result = _conclude(asked, cells, workforce)
         Store(folder).write_record("sweep", result.to_dict())
         if result.families:
-            write_text_atomic(folder / "points.csv", points_table(result.families).write_csv())
+            write_text_atomic(folder / "points.csv", csv_text(points_table(result.families)))
         write_sweep_report(result, folder / "report.html", title=folder.name)
     return result
 

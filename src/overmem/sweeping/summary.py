@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from overmem.records import STAGES, Verdict
+from overmem.reporting.downloads import Cell, Table
 from overmem.rule import Rule
 from overmem.stats.arrays import FloatArray
 from overmem.stats.intervals import perplexity
@@ -162,13 +162,13 @@ def pooled_curves(moments: Moments, rule: Rule) -> Curves:
     )
 
 
-def points_table(families: Sequence[Family]) -> pl.DataFrame:
+def points_table(families: Sequence[Family]) -> Table:
     """All points as a table: settings, step, epoch, each measure with its interval, stage and confidence."""
-    rows = []
+    rows = list[dict[str, Cell]]()
     for family in families:
         settings = {group.name: group.settings for group in family.groups}
         for point in family.points:
-            row: dict[str, Any] = {"model": family.model, "configuration": point.group}
+            row: dict[str, Cell] = {"model": family.model, "configuration": point.group}
             row |= {key: _plain(value) for key, value in settings[point.group].items()}
             row |= {"checkpoint": point.checkpoint, "step": point.step, "epoch": point.epoch}
             row |= {"stage": point.stage, "leaning": point.leaning, "confidence": point.confidence}
@@ -176,7 +176,8 @@ def points_table(families: Sequence[Family]) -> pl.DataFrame:
                 found = getattr(point, name)
                 row |= {name: found.value, f"{name}_low_95": found.low, f"{name}_high_95": found.high}
             rows.append(row | {"perplexity_ratio": point.perplexity_ratio, "problems": point.accuracy.n})
-    return pl.DataFrame(rows, infer_schema_length=None)
+    columns = tuple(dict.fromkeys(key for row in rows for key in row))
+    return Table(columns=columns, rows=tuple(tuple(row.get(key) for key in columns) for row in rows))
 
 
 def _on(seeds: Seeds, ids: Sequence[str]) -> tuple[FloatArray, FloatArray, FloatArray]:

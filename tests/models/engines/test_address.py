@@ -2,7 +2,7 @@
 
 import pytest
 
-from overmem.errors import EngineError
+from overmem.errors import EngineError, RunError
 from overmem.models.engines.address import parse_engine
 from overmem.models.engines.transport import RetryPolicy, Server
 
@@ -23,6 +23,26 @@ def test_addresses(name, url):
     assert address.url == url
     assert address.text_only == name.startswith("openai-text")
     assert parse_engine("hf") is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        "ftp://h/v1",
+        "http://",
+        "http://h/v1?key=1",
+        "http://h/a b",
+        "http://h/\x1b]0;",
+        "http://h/\xe9",
+        f"http://{'a' * 64}/v1",
+        "http://a b/v1",
+        "http://h:99999/v1",
+    ],
+)
+def test_what_is_no_address_is_refused(url):
+    with pytest.raises(RunError, match="the engine's URL cannot be"):
+        parse_engine(f"openai:{url}")
 
 
 def test_a_key_may_end_in_a_line_break_and_is_never_shown(monkeypatch):

@@ -1,12 +1,8 @@
-"""The dialects of servers: what is asked, and how answers are read."""
+"""The dialects of servers: what is asked."""
 
 import json
-import math
 
-import pytest
-
-from overmem.models.engines.dialect import DIALECTS, CompletionRequest, read_answer, request_body
-from overmem.models.engines.transport import Retryable
+from overmem.models.engines.dialect import DIALECTS, CompletionRequest, request_body
 
 QUESTION = CompletionRequest(
     ids=(1, 2, 3),
@@ -17,11 +13,6 @@ QUESTION = CompletionRequest(
     stop_ids=(0, 8),
     stop_texts=("</s>", "<|im_end|>"),
 )
-
-
-def completion(text="7", reason="stop", usage=None, logprobs=None):
-    choice = {"text": text, "finish_reason": reason, "logprobs": logprobs}
-    return {"choices": [choice], "usage": usage}
 
 
 def test_every_dialect_asks_for_the_whole_distribution_and_our_stops():
@@ -42,46 +33,3 @@ def test_every_dialect_asks_for_the_whole_distribution_and_our_stops():
             # OpenAI's own API refuses any field that it does not know.
             known = {"model", "prompt", "max_tokens", "seed", "temperature", "top_p", "stop", "stream"}
             assert set(body) == known
-
-
-def test_answers_are_cut_at_the_first_stop_and_say_whether_they_ended():
-    used = {"prompt_tokens": 3, "completion_tokens": 4}
-    answer = read_answer(completion(" 7", usage=used), QUESTION.stop_texts)
-    assert (answer.text, answer.n_tokens, answer.finished, answer.prompt_tokens) == (" 7", 4, True, 3)
-    assert math.isnan(answer.mean_logprob)
-    assert not read_answer(completion(reason="length"), QUESTION.stop_texts).finished
-    cut = read_answer(completion("7<|im_end|>\n</s>", reason="length"), QUESTION.stop_texts)
-    assert cut.text == "7" and cut.finished and cut.n_tokens == -1 and cut.prompt_tokens is None
-
-
-@pytest.mark.parametrize(
-    ("logprobs", "mean"),
-    [
-        ({"token_logprobs": [-1.0, -3.0]}, -2.0),
-        ({"content": [{"logprob": -1.0}, {"logprob": -2.0}]}, -1.5),
-        ({"token_logprobs": [-1.0, None]}, None),
-        ({"token_logprobs": []}, None),
-        ({"content": [{}]}, None),
-        ([], None),
-    ],
-)
-def test_log_probabilities_in_the_ways_that_servers_give_them(logprobs, mean):
-    found = read_answer(completion(logprobs=logprobs), ()).mean_logprob
-    assert math.isnan(found) if mean is None else found == pytest.approx(mean)
-
-
-@pytest.mark.parametrize(
-    "broken",
-    [
-        {},
-        {"choices": []},
-        {"choices": "no"},
-        {"choices": [{"message": {"content": "chat"}}]},
-        completion(text=None),
-        completion(reason="abort"),
-        completion(reason=None),
-    ],
-)
-def test_what_is_no_answer_is_asked_for_again(broken):
-    with pytest.raises(Retryable):
-        read_answer(broken, ())

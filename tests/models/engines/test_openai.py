@@ -216,6 +216,33 @@ def test_a_stalled_server_does_not_outlive_the_first_failure(pico_run, val_file,
     assert time.monotonic() - start < 3
 
 
+def spoiled(**changes):
+    return lambda content: content["choices"][0].update(changes)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda content: content.update(model="checkpoint-100"), "another model, 'checkpoint-100'"),
+        (lambda content: content["choices"].append(content["choices"][0]), "2 choices"),
+        (lambda content: content["usage"].update(completion_tokens=10**400), "a count that is none"),
+        (spoiled(text="\ud800"), "half a character"),
+        (spoiled(logprobs={"token_logprobs": [0.7]}), "above 0: 0.7"),
+        (spoiled(finish_reason="because"), "unknown finish_reason, 'because'"),
+    ],
+)
+def test_a_wrong_answer_is_one_message_and_rows_that_were_saved_stay(pico_run, val_file, server, spoil, said):
+    settings = QUICK | {"val": str(val_file), "engine": server.engine, "engine_concurrency": 1}
+    server.faults = {2 + 12 + i: spoil for i in range(40)}
+    with pytest.raises(EngineError, match=rf"no usable answer[\s\S]*{said}[\s\S]*3 attempts"):
+        overmem.audit(pico_run, **settings)
+    store = Store.of_run(pico_run)
+    assert [len(store.read_rows(name, "generations")) for name in NAMES] == [12, 0, 0]
+    server.faults = {}
+    assert len(overmem.audit(pico_run, **settings).manifest.checkpoints) == 3
+    assert len(store.read_rows(NAMES[-1], "generations")) == 12
+
+
 def test_names_that_are_not_served(pico_run, val_file, tokenizer):
     with CompletionsServer(models(pico_run, NAMES[:1]), tokenizer) as one:
         with pytest.raises(EngineError, match=r"none of the checkpoints[\s\S]*got: +checkpoint-10\n"):

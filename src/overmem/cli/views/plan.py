@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 def render_plan(plan: Plan, console: Console) -> None:
     """Print what the data were read as, and what an audit will do, on how many problems, and for how long."""
     for line in plan.data:
-        console.print(
-            line, style="yellow" if line.startswith("warning") else None, markup=False, soft_wrap=True
-        )
+        console.print(line, style="yellow" if line.startswith("warning") else None, soft_wrap=True)
     table = plain_table("axis", "what it tells", numbers=("problems", "checkpoints", "about"))
     for item in plan.axes:
         if not item.jobs:

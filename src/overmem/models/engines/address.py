@@ -75,7 +75,9 @@ def parse_engine(name: str) -> Address | InProcess | None:
         port = parts.port
     except ValueError as error:
         raise RunError("the engine's URL cannot be read", got=error) from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    host = parts.hostname or ""
+    usable = parts.scheme in ("http", "https") and not (parts.query or parts.fragment)
+    if not (usable and _is_host(host) and _is_visible_ascii(parts.path)):
         raise RunError(
             "the engine's URL cannot be used", got=_redacted(url), expected="http://HOST:PORT[/v1]"
         )
@@ -87,7 +89,7 @@ def parse_engine(name: str) -> Address | InProcess | None:
         )
     return Address(
         secure=parts.scheme == "https",
-        host=parts.hostname,
+        host=host,
         port=port,
         path=parts.path.rstrip("/") or "/v1",
         text_only=kind == "openai-text",
@@ -129,6 +131,19 @@ def check_template(template: str | None) -> None:
             expected=f"a template with {', '.join(FIELDS[:-1])} or {FIELDS[-1]}",
             next_step="serve each checkpoint under its own name",
         )
+
+
+def _is_host(name: str) -> bool:
+    """Whether it can be looked up; a part of more than 63 characters, for one, cannot."""
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        return False
+    return bool(name) and name.isprintable() and " " not in name
+
+
+def _is_visible_ascii(path: str) -> bool:
+    return path.isascii() and path.isprintable() and " " not in path
 
 
 def _redacted(text: str) -> str:

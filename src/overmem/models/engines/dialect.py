@@ -1,4 +1,4 @@
-"""How completions are asked for and read: the ways in which servers differ, as pure functions.
+"""How completions are asked for: the ways in which servers differ, as pure functions.
 
 All of them take `prompt`, `max_tokens` and `seed`. They differ in whether a prompt may be token ids, and in
 how one says that an answer ends at given tokens and is drawn from the whole distribution. The latter
@@ -9,12 +9,8 @@ generation_config.json, or have defaults of their own.
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-
-from overmem.models.engines.transport import Retryable
 
 MOST_STOPS = 4
 """Stop strings that OpenAI's API allows."""
@@ -59,20 +55,6 @@ class CompletionRequest:
     """The same tokens as text."""
 
 
-@dataclass(frozen=True)
-class ServedAnswer:
-    """One answer of a server."""
-
-    text: str
-    n_tokens: int
-    """As the server counts; -1 when it does not say."""
-    finished: bool
-    mean_logprob: float
-    """Nats; NaN when the server gives no log-probabilities."""
-    prompt_tokens: int | None
-    """Tokens the server says the prompt had."""
-
-
 def request_body(dialect: Dialect, model: str, request: CompletionRequest) -> dict[str, Any]:
     """The JSON that asks for one answer."""
     body: dict[str, Any] = {
@@ -114,48 +96,3 @@ def request_body(dialect: Dialect, model: str, request: CompletionRequest) -> di
             "skip_special_tokens": True,
         }
     return body
-
-
-def read_answer(answer: Mapping[str, Any], stop_texts: Sequence[str]) -> ServedAnswer:
-    """The one choice of a completion, cut at its first stop.
-
-    Raises:
-        Unusable: it is not a completion, or was broken off.
-    """
-    try:
-        choice = answer["choices"][0]
-        text, reason = choice["text"], choice.get("finish_reason")
-        if not isinstance(text, str):
-            raise TypeError
-    except (KeyError, IndexError, TypeError, AttributeError):
-        raise Retryable(f"JSON that is no completion: {str(dict(answer))[:120]}") from None
-    if reason is None or reason in ("abort", "error", "content_filter"):
-        raise Retryable(f"an answer that was broken off (finish_reason {reason})")
-    usage = answer.get("usage")
-    usage = usage if isinstance(usage, Mapping) else {}
-    cut = min((at for stop in stop_texts if (at := text.find(stop)) >= 0), default=None)
-    return ServedAnswer(
-        text=text[:cut],
-        n_tokens=_count(usage.get("completion_tokens"), -1),
-        finished=reason != "length" or cut is not None,
-        mean_logprob=_mean_logprob(choice.get("logprobs")),
-        prompt_tokens=_count(usage.get("prompt_tokens"), None),
-    )
-
-
-def _count(value: Any, otherwise: Any) -> Any:
-    return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
-
-
-def _mean_logprob(given: Any) -> float:
-    """Of the tokens written: OpenAI's list of numbers, or llama.cpp's list of records."""
-    if not isinstance(given, Mapping):
-        return math.nan
-    found = given.get("token_logprobs")
-    if found is None and isinstance(given.get("content"), list):
-        found = [token.get("logprob") for token in given["content"] if isinstance(token, Mapping)]
-    if not isinstance(found, list) or not found:
-        return math.nan
-    if not all(isinstance(value, int | float) and math.isfinite(value) for value in found):
-        return math.nan
-    return math.fsum(found) / len(found)

@@ -10,21 +10,15 @@ number, so that more samples, a restart or another order change nothing that is 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from overmem.errors import CheckpointError, EngineError
 from overmem.models.engines.address import Address
-from overmem.models.engines.dialect import (
-    DIALECTS,
-    CompletionRequest,
-    Dialect,
-    ServedAnswer,
-    read_answer,
-    request_body,
-)
+from overmem.models.engines.answers import ServedAnswer, read_answer, read_models
+from overmem.models.engines.dialect import DIALECTS, CompletionRequest, Dialect, request_body
 from overmem.models.engines.protocol import check_uncut
 from overmem.models.engines.transport import Refused, RetryPolicy, Server
 from overmem.models.sampling import Sampling, seed_of
@@ -67,7 +61,8 @@ class OpenAiEngine:
         """
         self.server = Server(address, retry_policy)
         self.template, self.on_demand, self.concurrency = template, on_demand, concurrency
-        self._served: list[str] = []
+        self._served: dict[str, str] = {}
+        """Names of the models served, by themselves and by the folder that they name."""
         self._dialect: Dialect | None = None
 
     @property
@@ -88,7 +83,7 @@ class OpenAiEngine:
         Raises:
             EngineError: no answer, none of the checkpoints is served, or no request is taken.
         """
-        self._served = [] if self.on_demand else self._list_models()
+        self._served = {} if self.on_demand else self._list_models()
         names = {checkpoint.name: self._model_name(checkpoint) for checkpoint in checkpoints}
         if not any(names.values()):
             raise EngineError(
@@ -167,9 +162,7 @@ class OpenAiEngine:
     ) -> ServedAnswer:
         body = request_body(dialect, model, request)
         try:
-            answer = self.server.ask(
-                "/completions", body, lambda found: read_answer(found, request.stop_texts)
-            )
+            answer = self.server.ask("/completions", body, lambda found: read_answer(found, model, request))
         except Refused as refusal:
             raise self._refused(refusal, model) from None
         wrong = self._prompt_mismatch(answer, request)
@@ -206,7 +199,7 @@ class OpenAiEngine:
             answer = self.server.ask(
                 "/completions",
                 body,
-                lambda found: read_answer(found, request.stop_texts),
+                lambda found: read_answer(found, model, request),
                 # Without a list of models this is the first that is asked of the server.
                 FIRST_ATTEMPTS if self.on_demand else None,
             )
@@ -237,19 +230,18 @@ class OpenAiEngine:
             stop_texts=tuple(text for stop in stops if (text := str(tokenizer.decode([stop])))),
         )
 
-    def _list_models(self) -> list[str]:
-        """Names of the models served.
+    def _list_models(self) -> dict[str, str]:
+        """Names of the models served, by themselves and by the folder that they name.
 
         Without such a list a server may answer as one model whatever name it is given, as llama.cpp does.
         """
         try:
-            listed: Any = self.server.ask("/models", attempts=FIRST_ATTEMPTS)
+            names = self.server.ask("/models", read=read_models, attempts=FIRST_ATTEMPTS)
         except Refused as refusal:
             raise self._refused(refusal, "/models") from None
-        records = listed.get("data")
-        if not isinstance(records, list):
-            records = []
-        return [str(record["id"]) for record in records if isinstance(record, Mapping) and "id" in record]
+        # vLLM names a model as it was typed, which may be another way to the same folder.
+        folders = {os.path.realpath(name): name for name in names if "/" in name}
+        return folders | {name: name for name in names}
 
     def _possible_names(self, checkpoint: Checkpoint) -> list[str]:
         """What the server may call a checkpoint, the likeliest last."""
@@ -267,14 +259,10 @@ class OpenAiEngine:
         if self.on_demand:
             return names[-1]
         found = next((name for name in reversed(names) if name in self._served), None)
-        if found is None and self.template is None:
-            # vLLM names a model as it was typed, which may be another way to the same folder.
-            same = (n for n in self._served if "/" in n and Path(n).resolve() == checkpoint.path.resolve())
-            found = next(same, None)
-        return found
+        return None if found is None else self._served[found]
 
     def _served_models_text(self) -> str:
-        names = self._served
+        names = list(dict.fromkeys(self._served.values()))
         more = f" and {len(names) - 8} more" if len(names) > 8 else ""
         return (self.server.redacted(", ".join(names[:8])) or "no model") + more
 

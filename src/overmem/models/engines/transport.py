@@ -1,28 +1,27 @@
-"""JSON over HTTP to a server that may stall, fail or vanish: timeouts, retries, and many requests at once.
-
-Only the standard library is used. Which HTTP client huggingface_hub brings along changes with its version,
-and none ends a request that another thread waits for: with httpx that takes its asynchronous client, which
-makes a sixth of the requests a second (16 at once, 2 cores).
-"""
+"""JSON over HTTP to a server that may stall, fail or vanish: retries, and many requests at once."""
 
 from __future__ import annotations
 
 import http.client
 import json
+import math
 import os
 import random
-import socket
+import reprlib
 import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from overmem.errors import EngineError
+from overmem.formatting import bytes_text
 from overmem.models.engines.address import Address
+from overmem.models.engines.exchange import Exchange, Response, TooLarge
 
 KEYS = ("OVERMEM_API_KEY", "OPENAI_API_KEY")
 """Environment variables that hold the server's key, the first that is set; never saved or shown."""
@@ -30,6 +29,10 @@ TRANSIENT_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 """Statuses after which the same request may succeed."""
 LONGEST_WAIT_SECONDS = 300.0
 """Most that is waited before one retry, whatever the server asks for."""
+INVALID_ATTEMPTS = 3
+"""For answers that came whole and are none: a server that is wrong twice is seldom right the third time."""
+SHOWN = 400
+"""Characters of a server's text that a message shows."""
 
 T = TypeVar("T")
 
@@ -50,6 +53,10 @@ class Retryable(Exception):
         self.wait_seconds = wait_seconds
 
 
+class Invalid(Retryable):
+    """An answer that came whole and cannot be what was asked for; asked again `INVALID_ATTEMPTS` times."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RetryPolicy:
     """How long a request is waited for, and how often it is made again."""
@@ -60,6 +67,8 @@ class RetryPolicy:
     """With the waits below, about a minute of a server that is away."""
     first_wait_seconds: float = 0.5
     """Before the second attempt; doubled before each further one."""
+    most_bytes: int = 16 << 20
+    """Of one answer: log-probabilities of 50,000 tokens have room."""
 
     def wait_seconds(self, attempt: int) -> float:
         """Before the attempt after this one (counted from 1), with jitter so that requests spread out."""
@@ -81,7 +90,7 @@ class Server:
         self._tls = ssl.create_default_context() if address.secure else None
         self._stopped = threading.Event()
         self._lock = threading.Lock()
-        self._open: set[http.client.HTTPConnection] = set()
+        self._open: set[Exchange] = set()
 
     def ask(
         self,
@@ -107,7 +116,8 @@ class Server:
             try:
                 return read(self._once(path, body))
             except Retryable as failure:
-                if attempt == most or self._stopped.is_set():
+                last = min(most, INVALID_ATTEMPTS) if isinstance(failure, Invalid) else most
+                if attempt >= last or self._stopped.is_set():
                     raise self._no_answer_error(path, attempt, failure) from None
                 asked_for = failure.wait_seconds
                 pause = self.retry_policy.wait_seconds(attempt)
@@ -140,36 +150,42 @@ class Server:
                 raise
 
     def redacted(self, text: object) -> str:
-        """A text of the server's for people: one short line, without the key."""
-        line = " ".join(str(text).split())
+        """What the server sent, for people: one short line, without the key."""
+        line = text if isinstance(text, str) else brief(text)
         if self._key is not None:
             line = line.replace(self._key, "***")
-        return line if len(line) <= 400 else line[:400] + "..."
+        line = " ".join(line[: 10 * SHOWN].split())
+        return line if len(line) <= SHOWN else line[:SHOWN] + "..."
 
     def _once(self, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
         """One attempt: the JSON object of a 200 answer."""
-        status, headers, content = self._exchange(path, body)
-        if status in TRANSIENT_STATUSES:
-            raise Retryable(f"status {status}: {self._message(content)}", _retry_after(headers))
-        if status != 200:
-            raise Refused(status, self._message(content))
+        response = self._exchange(path, body)
+        if response.status in TRANSIENT_STATUSES:
+            reason = f"status {response.status}: {self._message(response)}"
+            raise Retryable(reason, _retry_after(response.headers))
+        if response.status != 200:
+            raise Refused(response.status, self._message(response))
+        packed = response.headers.get("content-encoding", "identity")
+        if packed != "identity":
+            raise Invalid(f"an answer that is compressed ({packed}), which was not asked for")
         try:
-            answer = json.loads(content)
-        except ValueError:
-            raise Retryable(
-                f"{len(content)} bytes that are not JSON: {self.redacted(content[:80])}"
-            ) from None
+            answer = decode(response.content)
+        except ValueError as error:
+            start = self.redacted(response.content.decode(errors="replace"))[:120]
+            raise Invalid(f"{len(response.content)} bytes that are not JSON ({error}): {start}") from None
         if not isinstance(answer, dict):
-            raise Retryable(f"JSON, but no object: {self.redacted(content[:80])}")
+            raise Invalid(f"JSON, but no object: {self.redacted(answer)}")
         return answer
 
-    def _exchange(self, path: str, body: Mapping[str, Any] | None) -> tuple[int, Mapping[str, str], bytes]:
-        deadline = time.monotonic() + self.retry_policy.timeout_seconds
-        connection = self._connection()
+    def _exchange(self, path: str, body: Mapping[str, Any] | None) -> Response:
+        policy = self.retry_policy
+        exchange = Exchange(
+            self.address, self._tls, timeout_seconds=policy.timeout_seconds, most_bytes=policy.most_bytes
+        )
         with self._lock:
-            self._open.add(connection)
+            self._open.add(exchange)
         try:
-            # Hung up before it was registered: the request must not be left to wait.
+            # Stopped before it was registered: the request must not be left to wait.
             if self._stopped.is_set():
                 raise Retryable("stopped")
             headers = {"Accept": "application/json", "Connection": "close"}
@@ -178,54 +194,44 @@ class Server:
             sent = None if body is None else json.dumps(body).encode()
             if sent is not None:
                 headers["Content-Type"] = "application/json"
-            method = "GET" if body is None else "POST"
-            connection.request(method, self.address.path + path, body=sent, headers=headers)
-            response = connection.getresponse()
-            return response.status, dict(response.headers), _read(response, deadline)
+            return exchange.send(path, headers, sent)
         except TimeoutError:
-            raise Retryable(f"no answer within {self.retry_policy.timeout_seconds:g} s") from None
+            raise Retryable(f"no answer within {policy.timeout_seconds:g} s") from None
+        except TooLarge:
+            raise Invalid(f"an answer of more than {bytes_text(policy.most_bytes)}") from None
         except ssl.SSLCertVerificationError as error:
             raise Refused(0, f"its certificate is not trusted: {error.verify_message}") from None
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:
             raise Retryable(f"{type(error).__name__}: {error}".rstrip(": ")) from None
         finally:
-            connection.close()
             with self._lock:
-                self._open.discard(connection)
-
-    def _connection(self) -> http.client.HTTPConnection:
-        host, port, seconds = self.address.host, self.address.port, self.retry_policy.timeout_seconds
-        if self._tls is not None:
-            return http.client.HTTPSConnection(host, port, timeout=seconds, context=self._tls)
-        return http.client.HTTPConnection(host, port, timeout=seconds)
+                self._open.discard(exchange)
 
     def _abort_requests(self) -> None:
         """End all waiting, for an answer or for the next attempt."""
         self._stopped.set()
         with self._lock:
-            for connection in self._open:
-                # A plain close would leave the other thread waiting for bytes.
-                sock = connection.sock
-                if sock is not None:
-                    try:
-                        sock.shutdown(socket.SHUT_RDWR)
-                    except OSError:
-                        continue
+            for exchange in self._open:
+                exchange.abort()
 
-    def _message(self, content: bytes) -> str:
-        """What an error answer says, in any of the ways that servers say it."""
+    def _message(self, response: Response) -> str:
+        """What an answer that is no 200 says, in any of the ways that servers say it."""
         try:
-            said: Any = json.loads(content)
+            said = decode(response.content)
             for key in ("error", "message", "detail"):
                 said = said[key] if isinstance(said, dict) and said.get(key) else said
         except ValueError:
-            said = content.decode(errors="replace")
+            said = response.content.decode(errors="replace")
+        elsewhere = response.headers.get("location") if 300 <= response.status < 400 else None
+        if elsewhere is not None:
+            said = f"it sends the request on to {elsewhere}, which is not followed"
         return self.redacted(said) or "no reason given"
 
     def _no_answer_error(self, path: str, attempts: int, failure: Retryable) -> EngineError:
+        came = isinstance(failure, Invalid)
         return EngineError(
-            f"the engine at {self.address.url} does not answer",
-            got=f"{self.redacted(failure)} ({path}, {attempts} attempts)",
+            f"the engine at {self.address.url} " + ("gives no usable answer" if came else "does not answer"),
+            got=f"{self.redacted(str(failure))} ({path}, {attempts} attempts)",
             expected="an OpenAI-compatible server that answers",
             next_step="see to the server, then run the same command again: finished rows are kept",
         )
@@ -244,30 +250,38 @@ def _key() -> str | None:
     return key
 
 
-def _read(response: http.client.HTTPResponse, deadline: float) -> bytes:
-    """The whole body; a server that sends it drop by drop runs into the deadline too."""
-    parts = []
-    while part := response.read1(1 << 16):
-        parts.append(part)
-        if time.monotonic() > deadline:
-            raise TimeoutError
-    content = b"".join(parts)
-    length = response.headers.get("Content-Length")
-    if length is not None and length.isdigit() and len(content) != int(length):
-        raise Retryable(f"{len(content)} of {length} bytes")
-    return content
+def decode(content: bytes) -> Any:
+    """JSON as RFC 8259 has it, in UTF-8, without NaN and Infinity, which Python would take.
+
+    Raises:
+        ValueError: it is none, is nested too deeply, or has a number of too many digits.
+    """
+    try:
+        return json.loads(content.decode("utf-8-sig"), parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def brief(value: object) -> str:
+    """A value of any size and depth in one short text."""
+    writer = reprlib.Repr()
+    writer.maxlevel, writer.maxstring, writer.maxother = 3, SHOWN, SHOWN
+    return writer.repr(value)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that the server asks to wait; it may say so in seconds or as a date."""
-    said = next((value for name, value in headers.items() if name.lower() == "retry-after"), None)
+    said = headers.get("retry-after")
     if said is None:
         return None
-    try:
-        return float(said)
-    except ValueError:
-        pass
-    try:
+    with suppress(ValueError):
+        seconds = float(said)
+        return None if math.isnan(seconds) else seconds
+    # A date that no calendar has fails in many ways.
+    with suppress(ValueError, TypeError, IndexError, OverflowError, OSError):
         return parsedate_to_datetime(said).timestamp() - time.time()
-    except ValueError:
-        return None
+    return None

@@ -228,10 +228,6 @@ class Store:
         """Remove a record that no longer describes what was measured."""
         (self.root / f"{name}.json").unlink(missing_ok=True)
 
-    def modified(self, name: str) -> float:
-        """When a record was written last, in seconds since the epoch."""
-        return (self.root / f"{name}.json").stat().st_mtime
-
     def has_record(self, name: str) -> bool:
         """Whether `name.json` exists."""
         return (self.root / f"{name}.json").is_file()
@@ -292,6 +288,12 @@ class Store:
             return
         updated = pl.DataFrame(new, schema=SCHEMAS[rows]).sort(IDENTITY[rows])
         _write_parquet(updated, self.root / checkpoint / f"{rows}.parquet", rows)
+        shutil.rmtree(self._parts(checkpoint, rows), ignore_errors=True)
+
+    def drop_rows(self, checkpoint: str, rows: Rows, row_key: str) -> None:
+        """Remove the rows of a checkpoint that were made with these settings, as if never measured."""
+        table = self.read_rows(checkpoint, rows).filter(pl.col("row_key") != row_key)
+        _write_parquet(table.sort(IDENTITY[rows]), self.root / checkpoint / f"{rows}.parquet", rows)
         shutil.rmtree(self._parts(checkpoint, rows), ignore_errors=True)
 
     def write_texts(self, table: pl.DataFrame) -> None:

@@ -80,12 +80,16 @@ def check(
         float | None,
         typer.Option(help="Also fail where it finds a larger share of the training data at 1% false alarms."),
     ] = None,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Compare every byte of the weights with the audit, not sampled blocks."),
+    ] = False,
 ) -> None:
     """A gate for CI: exit code 0 if the checkpoint passes, 1 if it fails, 2 if it cannot be told."""
     from overmem.verdict.diagnose import diagnose as run_diagnosis
     from overmem.verdict.gate import all_of, check_privacy, check_verdict, refuse_stale
 
-    refuse_stale(run)
+    refuse_stale(run, full=full)
     verdict = run_diagnosis(run, rule, save=False)
     stages = None if fail_on is None else tuple(filter(None, fail_on.split(",")))
     gate = check_verdict(verdict, stages, checkpoint)

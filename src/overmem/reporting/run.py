@@ -22,7 +22,7 @@ from overmem.reporting.html import render_report
 from overmem.reporting.json_report import json_report
 from overmem.reporting.markdown import markdown_report
 from overmem.reporting.provenance import audit_command
-from overmem.verdict.diagnose import diagnose
+from overmem.verdict.diagnose import diagnose, note_changes
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -134,6 +134,8 @@ def read_saved(run: str | Path, *, with_exhibits: bool = True) -> Saved:
         diagnose(run_path)
     verdict = Verdict.from_dict(store.read_record("verdict", VERDICT_SCHEMA))
     manifest = read_manifest(store) if store.has_record("manifest") else None
+    if manifest is not None:
+        verdict = note_changes(verdict, run_path, store)
     # An artifact folder inside its run stands for the run.
     home = run_path.parent if store.root == run_path and run_path.name == "overmem" else run_path
     repair = _read_repair(store, manifest)

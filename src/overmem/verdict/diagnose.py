@@ -73,12 +73,20 @@ def diagnose(audit: HasStore | str | Path, rule: Rule = DEFAULT_RULE, *, save: b
         verdict = read_logged(Path(audit), rule)
     else:
         verdict = judge_store(store, rule)
-        if isinstance(audit, str | Path) and (changed := staleness_notes(Path(audit), store)):
-            verdict = dataclasses.replace(verdict, notes=(*verdict.notes, *changed))
-            verdict = dataclasses.replace(verdict, words=plain_words(verdict))
+        if isinstance(audit, str | Path):
+            verdict = note_changes(verdict, Path(audit), store)
     if save:
         store.write_record("verdict", verdict.to_dict())
     return verdict
+
+
+def note_changes(verdict: Verdict, run_path: Path, store: Store) -> Verdict:
+    """A verdict that says what of the run's folder changed since its audit."""
+    changed = [note for note in staleness_notes(run_path, store) if note not in verdict.notes]
+    if not changed:
+        return verdict
+    verdict = dataclasses.replace(verdict, notes=(*verdict.notes, *changed))
+    return dataclasses.replace(verdict, words=plain_words(verdict))
 
 
 def find_store(run_path: Path) -> Store:

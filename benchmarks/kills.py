@@ -33,6 +33,7 @@ import yaml
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
 
 import overmem
+from overmem.recipe.schema import check_recipe
 from overmem.rule import Rule
 
 STEPS = (10, 20, 30)
@@ -95,11 +96,9 @@ def clean(home: Path, place: Path) -> object:
 
 def train(home: Path, place: Path) -> object:
     """Two epochs, resumed where there is something to resume."""
-    recipe = yaml.safe_load((home / "recipe.yaml").read_text()) | {"output": str(place / "run")}
-    path = place / "recipe.yaml"
-    path.write_text(yaml.safe_dump(recipe))
+    written = yaml.safe_load((home / "recipe.yaml").read_text()) | {"output": str(place / "run")}
     resume = any(place.glob("run/checkpoint-*"))
-    return overmem.train(path, resume=resume)
+    return overmem.train(check_recipe(written, "recipe.yaml"), resume=resume)
 
 
 def sweep(home: Path, place: Path) -> object:

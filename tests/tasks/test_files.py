@@ -384,7 +384,7 @@ def test_a_row_of_fifty_megabytes_is_refused_at_once(tmp_path, name):
     where = {"a.csv": "line 3", "a.json": "row 1", "a.parquet": "row 1"}.get(name, "line 2")
     with pytest.raises(DataError, match=rf"{name}, {where}\b.* is too long[\s\S]*50\.0 MiB") as error:
         read_examples(path)
-    assert "at most 8 MiB" in str(error.value) and len(str(error.value)) < 500
+    assert "at most 4 MiB" in str(error.value) and len(str(error.value)) < 500
     assert time.monotonic() - began < 10
 
 

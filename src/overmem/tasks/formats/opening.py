@@ -18,9 +18,9 @@ from overmem.errors import DataError
 COMPRESSIONS = (".gz", ".zst")
 """Endings of compressed text; the ending before it names the format."""
 
-MOST_ROW_BYTES = 8 * 2**20
-"""Of one row: some two million tokens, more than any context. Longer ones would hang whatever reads them."""
-_MOST_COUNTED = 128 * MOST_ROW_BYTES
+MOST_ROW_BYTES = 4 * 2**20
+"""Of one row: some million tokens. Tokenizing as much takes up to 20 seconds, and longer ones would hang."""
+_MOST_COUNTED = 256 * MOST_ROW_BYTES
 """How far the end of a longer line is looked for, to say its size."""
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _GZIP_MAGIC, _ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"

@@ -118,6 +118,19 @@ def test_what_the_trainer_deletes_while_it_is_measured_stands(pico_run, val_file
     assert not done.skipped and len(done.manifest.checkpoints) == 3
 
 
+def test_what_was_written_anew_and_deleted_right_after_loading_is_not_what_was_fingerprinted(
+    pico_run, val_file, tokenizer, when
+):
+    def act():
+        rewrite(pico_run / "checkpoint-10", tokenizer)
+        shutil.rmtree(pico_run / "checkpoint-10")
+
+    when("load", "checkpoint-10", act)
+    done = overmem.audit(pico_run, val=str(val_file), **SETTINGS)
+    assert "changed while it was measured" in done.skipped["checkpoint-10"]
+    assert not row_keys(pico_run, "checkpoint-10")
+
+
 def test_new_times_alone_are_no_change(pico_run, val_file, when):
     when("score", "checkpoint-20", lambda: os.utime(pico_run / "checkpoint-20" / "model.safetensors", (1, 1)))
     assert not overmem.audit(pico_run, val=str(val_file), **SETTINGS).skipped
@@ -135,6 +148,13 @@ def test_an_audit_of_an_older_overmem_is_not_measured_again(pico_run, val_file, 
     done = overmem.audit(pico_run, val=str(val_file), **SETTINGS)
     assert [dict(checkpoint.row_keys) for checkpoint in done.manifest.checkpoints] == keys
     assert all(checkpoint.folders for checkpoint in read_manifest(done.store).checkpoints)
+
+
+def test_what_a_killed_audit_kept_of_its_base_model_is_removed_by_any_later_one(pico_run, val_file):
+    kept = Store(pico_run / "overmem").base_predictions
+    kept.mkdir(parents=True)
+    overmem.audit(pico_run, val=str(val_file), **SETTINGS)
+    assert not kept.exists()
 
 
 def test_changes_that_no_sampled_block_shows_are_seen_by_the_times_of_the_inode(

@@ -133,6 +133,7 @@ def _measure(executor: Executor, plan: Plan, skipped: dict[str, str]) -> Audit:
     manifest = manifest_writer.write(skipped, [])
     if plan.rest or plan.later:
         manifest = _measure_rest(executor, plan, manifest_writer, skipped, manifest)
+    store.remove_base_predictions()  # of this audit, or of one that was killed
     return Audit(store, manifest)
 
 
@@ -222,7 +223,6 @@ def _measure_rest(
     for checkpoint in _do_all(executor, items, skipped):
         manifest_writer.add(checkpoint, own)
         manifest_writer.write(skipped, [])
-    session.store.remove_base_predictions()
     return manifest_writer.write(skipped, [])
 
 

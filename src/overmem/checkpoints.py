@@ -8,7 +8,6 @@ module looks at file headers only; it imports neither torch nor transformers.
 from __future__ import annotations
 
 import filecmp
-import hashlib
 import json
 import math
 import re
@@ -183,17 +182,6 @@ def check_json(file: Path) -> None:
 def read_trainer_state(folder: Path) -> dict[str, Any]:
     """The checkpoint's `trainer_state.json`, or an empty dict when there is none or it is damaged."""
     return read_json_or_empty(folder / "trainer_state.json")
-
-
-def fingerprint_weights(folder: Path) -> str:
-    """sha256 over a checkpoint's weight files and its configuration, in a fixed order."""
-    digest = hashlib.sha256()
-    names = ("config.json", "generation_config.json", ADAPTER_CONFIG)
-    configs = [folder / name for name in names if (folder / name).is_file()]
-    for file in [*configs, *stored_weights(folder)]:
-        with file.open("rb") as handle:
-            digest.update(hashlib.file_digest(handle, "sha256").digest())
-    return digest.hexdigest()
 
 
 def stored_weights(folder: Path) -> list[Path]:

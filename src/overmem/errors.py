@@ -55,6 +55,10 @@ class CheckpointError(OvermemError, ValueError):
     """One checkpoint that cannot be loaded; the others still can."""
 
 
+class WeightsChangedError(CheckpointError):
+    """A checkpoint whose files changed while it was measured; the others stand."""
+
+
 class DataError(OvermemError, ValueError):
     """A data file, row or prompt that cannot be used."""
 

@@ -28,6 +28,7 @@ CHECKPOINT = {
     "epoch": 0.5,
     "kind": "full",
     "weights": "w",
+    "folders": [{"folder": ".", "full": "w", "sampled": "s"}],
     "row_keys": {"score val": "k1", "greedy val": "k2"},
     "settings": {"score val": "s1", "greedy val": "s2"},
 }
@@ -70,11 +71,16 @@ def test_what_is_read_is_written_again_byte_for_byte(tmp_path, left_out):
 def test_what_an_older_overmem_did_not_write_is_empty():
     newer = ("carried", "gone", "pending", "cut", "skipped", "base", *OPTIONAL)
     old = {name: value for name, value in RECORD.items() if name not in newer}
-    old["checkpoints"] = [{name: value for name, value in CHECKPOINT.items() if name != "settings"}]
+    old["checkpoints"] = [
+        {name: value for name, value in CHECKPOINT.items() if name not in ("settings", "folders")}
+    ]
     old["splits"] = {"val": {k: v for k, v in SPLIT.items() if k not in ("answers", "max_new_tokens")}}
     found = Manifest.from_dict(old)
     assert (found.gone, found.carried, found.base, found.cut) == ((), (), None, {})
-    assert found.checkpoints[0].settings == {} and found.val.max_new_tokens is None
+    assert (found.checkpoints[0].settings, found.checkpoints[0].folders) == (
+        {},
+        (),
+    ) and found.val.max_new_tokens is None
 
 
 def test_what_readers_ask_for():

@@ -7,7 +7,7 @@ import pytest
 
 from overmem.auditing.executor import WorkItem
 from overmem.auditing.ray_executor import RayExecutor, Worker
-from overmem.errors import CheckpointError, DataError, RunError, WorkerError
+from overmem.errors import CheckpointError, DataError, RunError, WeightsChangedError, WorkerError
 from overmem.records import Checkpoint
 from overmem.workers import ray_pool
 from overmem.workers.ray_pool import RayPool
@@ -46,7 +46,8 @@ class FakeRay:
     def call(self, name, worker, given):
         reference = object()
         work = given[0].checkpoint.name if name == "do" else name
-        self.results[reference] = [] if name == "drain" else self.script(work, worker)
+        found = [] if name == "drain" else self.script(work, worker)
+        self.results[reference] = "weights" if name == "do" and found is None else found
         return reference
 
     def wait(self, references, num_returns, timeout):
@@ -75,7 +76,7 @@ def items(*names):
 def crew(script, workers=2):
     ray = FakeRay(script)
     pool = RayPool(ray, Worker, None, resources={"num_cpus": 1}, workers=workers, on_update=lambda *_: None)
-    return ray, RayExecutor(None, pool)
+    return ray, RayExecutor(SimpleNamespace(fingerprint=lambda _: "weights"), pool)
 
 
 def test_every_item_is_done_once_and_a_broken_checkpoint_keeps_nobody_from_work():
@@ -85,6 +86,15 @@ def test_every_item_is_done_once_and_a_broken_checkpoint_keeps_nobody_from_work(
     assert done == {"a": None, "b": broken, "c": None, "d": None}
     # The same workers do what comes later.
     assert [c.name for c, _ in found.do(items("e"))] == ["e"]
+
+
+def test_a_checkpoint_that_the_driver_sees_with_other_weights_is_named():
+    _, found = crew(lambda work, _: "other weights" if work == "b" else None)
+    errors = {checkpoint.name: error for checkpoint, error in found.do(items("a", "b"))}
+    assert errors["a"] is None
+    assert isinstance(errors["b"], WeightsChangedError) and "b changed while it was measured" in str(
+        errors["b"]
+    )
 
 
 def test_the_work_of_a_lost_worker_is_taken_up_by_another():

@@ -7,13 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 
 from overmem.artifacts.store import Store
 from overmem.auditing.options import AuditOptions
-from overmem.auditing.watch import settled_run, watch
+from overmem.auditing.watch import Watched, watch
 from overmem.errors import RunError
 from tests.conftest import make_pico, save_checkpoint
 
@@ -69,11 +68,40 @@ def test_a_half_written_checkpoint_waits_until_it_is_whole(tmp_path, tokenizer, 
 
 
 def test_a_folder_that_still_changes_is_left_alone(pico_run):
+    # Copies keep times that are old, or in the future; what counts is what was seen to change.
     for file in pico_run.rglob("*"):
-        os.utime(file, (time.time() - 60, time.time() - 60))
-    os.utime(pico_run / "checkpoint-100" / "trainer_state.json")
-    assert [c.name for c in settled_run(pico_run, 10).checkpoints] == ["checkpoint-10", "checkpoint-20"]
-    assert settled_run(pico_run.parent / "none", 10) is None
+        os.utime(file, (1, 1) if "checkpoint-10/" in str(file) else (4e9, 4e9))
+    now = [0.0]
+    watched = Watched(pico_run, 10, lambda: now[0])
+    assert watched.settled_run() is None and watched.unsettled
+    now[0] = 9.0
+    file = pico_run / "checkpoint-100" / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    os.utime(file, (1, 1))
+    assert watched.settled_run() is None
+    now[0] = 10.0
+    assert [c.name for c in watched.settled_run().checkpoints] == ["checkpoint-10", "checkpoint-20"]
+    (pico_run / "checkpoint-20" / "optimizer.pt").write_bytes(b"x")
+    now[0] = 19.0
+    assert [c.name for c in watched.settled_run().checkpoints] == ["checkpoint-10", "checkpoint-100"]
+    now[0] = 29.0
+    assert len(watched.settled_run().checkpoints) == 3 and not watched.unsettled
+    assert Watched(pico_run.parent / "none", 10).settled_run() is None
+
+
+def test_a_checkpoint_that_is_written_again_is_measured_again(tmp_path, tokenizer, val_file):
+    run = tmp_path / "run"
+
+    def again():
+        make_pico(tokenizer, seed=99).save_pretrained(run / "checkpoint-10")
+
+    trainer = Trainer(saves(run, tokenizer, 10), again, lambda: None)
+    updates = list(watch(run, options(val_file), sleep=trainer, **FAST))
+    assert [update.new for update in updates] == [("checkpoint-10",), ("checkpoint-10",)]
+    first, second = (update.audit.manifest.checkpoint("checkpoint-10").weights for update in updates)
+    assert first != second
 
 
 def test_what_the_trainer_deletes_is_said_and_its_rows_are_kept(tmp_path, tokenizer, val_file):

@@ -237,10 +237,27 @@ def test_a_merge_that_is_stopped_leaves_no_output(tmp_path, tokenizer, how):
     child.communicate()
     assert child.returncode != 0 and not out.exists()
     left = [path.name for path in out.parent.iterdir()]
-    # Nothing runs after SIGKILL: its hidden folder stays, under a name no run reader takes.
-    assert all(name.startswith(".merged.") for name in left) and (how == signal.SIGKILL or not left)
+    # Nothing runs after SIGKILL: its hidden folder stays, under a name no run reader takes, until the next.
+    assert all(name.startswith(".merged.") for name in left) and len(left) == (how == signal.SIGKILL)
     overmem.merge([a, b], out)
     load(out)
+    assert [path.name for path in out.parent.iterdir()] == ["merged"]
+    assert not list(out.glob(".*"))
+
+
+def test_a_merge_does_not_clear_what_a_living_one_makes(tmp_path, tokenizer):
+    a, b = saved_pair(tmp_path, tokenizer, make_pico)
+    out = tmp_path / "outputs" / "merged"
+    child = subprocess.Popen(
+        [sys.executable, "-c", SLOW.replace("0.05", "30"), str(a), str(b), str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    child.stdout.readline()
+    overmem.merge([a, b], out)
+    assert len(list(out.parent.glob(".merged.*.tmp/model.safetensors"))) == 1
+    child.kill()
+    child.communicate()
 
 
 def test_a_disk_that_fills_up_leaves_nothing(tmp_path, tokenizer, monkeypatch):

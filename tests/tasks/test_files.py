@@ -5,8 +5,10 @@ Covers: overmem.tasks.fields
 
 from __future__ import annotations
 
+import gzip
 import json
 import string
+import time
 from pathlib import Path
 from typing import Any
 
@@ -359,3 +361,51 @@ def test_rows_of_later_files_are_named_by_their_file(tmp_path: Path) -> None:
     folder = shards(tmp_path / "d", "a.jsonl", "b.jsonl")
     (folder / "b.jsonl").write_text('{"prompt": "q"}\n')
     assert "b.jsonl, row 0 (line 1) lacks the field `completion`" in error_of(folder)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.csv", "a.txt", "a.json", "a.parquet"])
+def test_a_row_of_fifty_megabytes_is_refused_at_once(tmp_path, name):
+    long = "na " * (50 * 2**20 // 3)
+    rows = [{"prompt": "Q:", "completion": "A"}, {"prompt": "Q:", "completion": long}]
+    path = tmp_path / name
+    if name == "a.parquet":
+        polars.DataFrame(rows).write_parquet(path)
+    elif name == "a.json":
+        path.write_text(json.dumps(rows))
+    elif name == "a.txt":
+        path.write_text(f"short\n{long}\n")
+    elif name == "a.csv":
+        path.write_text(f"prompt,completion\nQ:,A\nQ:,{long}\n")
+    else:
+        opened = gzip.open if name.endswith(".gz") else open
+        with opened(path, "wt") as file:
+            file.write("".join(json.dumps(row) + "\n" for row in rows))
+    began = time.monotonic()
+    where = {"a.csv": "line 3", "a.json": "row 1", "a.parquet": "row 1"}.get(name, "line 2")
+    with pytest.raises(DataError, match=rf"{name}, {where}\b.* is too long[\s\S]*50\.0 MiB") as error:
+        read_examples(path)
+    assert "at most 4 MiB" in str(error.value) and len(str(error.value)) < 500
+    assert time.monotonic() - began < 10
+
+
+def test_long_rows_that_a_context_can_hold_are_read(tmp_path):
+    path = tmp_path / "a.jsonl"
+    rows = [{"prompt": "Q: é" * 700_000, "completion": "A"}, {"prompt": "Q:", "completion": "B"}]
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    examples, _ = read_examples(path)
+    assert [len(example.prompt) for example in examples] == [2_800_000, 2]
+
+
+def test_a_quoted_field_of_many_lines_is_one_row(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('prompt,completion\nQ:,"' + "a line\n" * 2_000_000 + '"\n')
+    with pytest.raises(DataError, match="too long"):
+        read_examples(path)
+
+
+def test_parts_of_a_row_are_counted_together(tmp_path):
+    path = tmp_path / "a.json"
+    turns = [{"role": "user", "content": "na " * 1_000_000}] * 4
+    path.write_text(json.dumps([{"messages": [*turns, {"role": "assistant", "content": "A"}]}]))
+    with pytest.raises(DataError, match="row 0 is too long"):
+        read_examples(path)

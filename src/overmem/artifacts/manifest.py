@@ -48,6 +48,18 @@ class MeasuredSet:
         return self.n if self.most_measured is None else self.most_measured
 
 
+@dataclass(frozen=True, kw_only=True)
+class FolderFingerprint:
+    """The content of one folder that weights were read from; see `overmem.fingerprints`."""
+
+    folder: str
+    """Its path; `.` is the checkpoint's own folder."""
+    full: str
+    """Of every byte."""
+    sampled: str
+    """Of sampled blocks."""
+
+
 class _Rows:
     """The rows of one model, by job."""
 
@@ -69,7 +81,10 @@ class CheckpointRows(_Rows):
     kind: str = "full"
     """`full` or `adapter`."""
     weights: str
-    """Fingerprint."""
+    """Fingerprint of every byte."""
+    folders: tuple[FolderFingerprint, ...] = ()
+    """What it was taken of: the checkpoint's folder, then its base model's under an adapter, where that is a
+    folder. Empty where an older overmem noted none."""
     row_keys: Mapping[str, str] = field(default_factory=dict)
     """Key of the rows of each job, by the job's text."""
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -84,6 +99,7 @@ class BaseRows(_Rows):
     model: str
     """Folder or hub id."""
     weights: str
+    folders: tuple[FolderFingerprint, ...] = ()
     row_keys: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -198,6 +214,9 @@ class Manifest:
             name: {key: value for key, value in found.items() if value is not None}
             for name, found in plain["splits"].items()
         }
+        for model in (plain["base"], *plain["checkpoints"], *plain["carried"]):
+            if model is not None and not model["folders"]:
+                del model["folders"]
         kept = {name: value for name, value in plain.items() if name not in unused}
         return {"schema": MANIFEST_SCHEMA, **kept, "splits": splits}
 

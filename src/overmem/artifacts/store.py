@@ -29,11 +29,11 @@ from typing import Any, Literal
 
 import polars as pl
 
+from overmem.artifacts.temporary import LOCK_NAME, clear_leftovers, temporary_beside
 from overmem.errors import ArtifactError, OvermemError
 
 Rows = Literal["likelihood", "generations", "continuations", "divergences"]
 
-LOCK_NAME = ".lock"
 BASE_PREDICTIONS = ".base_predictions"
 """Folder of what the base model predicts, large and there only while an audit compares with it."""
 MANIFEST_SCHEMA = "overmem.manifest/1"
@@ -113,7 +113,7 @@ def settings_key(settings: Mapping[str, Any]) -> str:
 def write_text_atomic(path: Path, text: str) -> None:
     """Write a whole text file or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_beside(path)
     try:
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)
@@ -228,10 +228,6 @@ class Store:
         """Remove a record that no longer describes what was measured."""
         (self.root / f"{name}.json").unlink(missing_ok=True)
 
-    def modified(self, name: str) -> float:
-        """When a record was written last, in seconds since the epoch."""
-        return (self.root / f"{name}.json").stat().st_mtime
-
     def has_record(self, name: str) -> bool:
         """Whether `name.json` exists."""
         return (self.root / f"{name}.json").is_file()
@@ -271,9 +267,7 @@ class Store:
 
     def compact_parts(self, checkpoint: str, rows: Rows) -> None:
         """Merge finished batches into the checkpoint's one Parquet file, sorted by identity."""
-        for left in (self.root / checkpoint).glob(f".{rows}.parquet.*.tmp"):
-            # A process was killed while it wrote; only one at a time works at a checkpoint.
-            left.unlink(missing_ok=True)
+        clear_leftovers(self.root / checkpoint / f"{rows}.parquet")
         parts = self._parts(checkpoint, rows)
         if not parts.is_dir():
             return
@@ -292,6 +286,12 @@ class Store:
             return
         updated = pl.DataFrame(new, schema=SCHEMAS[rows]).sort(IDENTITY[rows])
         _write_parquet(updated, self.root / checkpoint / f"{rows}.parquet", rows)
+        shutil.rmtree(self._parts(checkpoint, rows), ignore_errors=True)
+
+    def drop_rows(self, checkpoint: str, rows: Rows, row_key: str) -> None:
+        """Remove the rows of a checkpoint that were made with these settings, as if never measured."""
+        table = self.read_rows(checkpoint, rows).filter(pl.col("row_key") != row_key)
+        _write_parquet(table.sort(IDENTITY[rows]), self.root / checkpoint / f"{rows}.parquet", rows)
         shutil.rmtree(self._parts(checkpoint, rows), ignore_errors=True)
 
     def write_texts(self, table: pl.DataFrame) -> None:
@@ -371,7 +371,7 @@ def _write_parquet(table: pl.DataFrame, path: Path, rows: Rows) -> None:
 
 def _write_table(table: pl.DataFrame, path: Path, schema: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_beside(path)
     try:
         table.write_parquet(temporary, metadata={"schema": schema})
         os.replace(temporary, path)

@@ -65,6 +65,7 @@ class ManifestWriter:
             epoch=checkpoint.epoch,
             kind=checkpoint.kind,
             weights=weights,
+            folders=self.session.weights.folders(checkpoint),
             row_keys={**(known.row_keys if known else {}), **self._row_keys(checkpoint, done)},
             settings={**(known.settings if known else {}), **self._settings(done)},
         )
@@ -77,6 +78,7 @@ class ManifestWriter:
             name=base.name,
             model=str(base.path),
             weights=weights,
+            folders=self.session.weights.folders(base, in_run=self.session.base_in_run),
             row_keys={**(known.row_keys if known else {}), **self._row_keys(base, jobs)},
             settings={**(known.settings if known else {}), **self._settings(jobs)},
         )

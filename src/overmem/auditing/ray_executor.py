@@ -17,7 +17,7 @@ from overmem.auditing.options import AuditOptions
 from overmem.auditing.planning.plan import Plan
 from overmem.auditing.planning.timing import make_timed_plan
 from overmem.auditing.session import Progress, Session
-from overmem.errors import CheckpointError, OvermemError, RunError
+from overmem.errors import CheckpointError, OvermemError, RunError, WeightsChangedError
 from overmem.records import Checkpoint, Run
 from overmem.workers.ray_pool import (
     RayPool,
@@ -58,13 +58,13 @@ class Worker:
         except (OvermemError, OSError) as error:
             return error
 
-    def do(self, item: WorkItem) -> Exception | None:
-        """Do an item; returns what kept it from being done."""
+    def do(self, item: WorkItem) -> Exception | str:
+        """Do an item; returns the fingerprint of what was measured, or what kept it from being done."""
         try:
             run_item(self.session, item)
+            return self.session.fingerprint(item.checkpoint)
         except (OvermemError, OSError) as error:
             return error
-        return None
 
 
 def _open(setup: WorkerSetup, progress: Progress) -> Session:
@@ -98,10 +98,21 @@ class RayExecutor:
         """See `Executor`."""
         by_name = {item.checkpoint.name: item for item in items}
         tasks = [(name, lambda worker, item=item: worker.do.remote(item)) for name, item in by_name.items()]
-        for name, error in self._pool.run(tasks):
-            if error is not None and not isinstance(error, CheckpointError):
-                raise error
-            yield by_name[name].checkpoint, error
+        for name, found in self._pool.run(tasks):
+            checkpoint = by_name[name].checkpoint
+            if isinstance(found, Exception) and not isinstance(found, CheckpointError):
+                raise found
+            yield checkpoint, found if isinstance(found, CheckpointError) else self._named(checkpoint, found)
+
+    def _named(self, checkpoint: Checkpoint, measured: str) -> CheckpointError | None:
+        """What is wrong if the driver sees other weights than those that a worker measured."""
+        if self.session.fingerprint(checkpoint) == measured:
+            return None
+        return WeightsChangedError(
+            f"{checkpoint.name} changed while it was measured",
+            got=f"other files in {checkpoint.path} than its worker saw",
+            next_step="run `overmem audit` again when its files are still",
+        )
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from overmem.auditing.session import Progress, Session
 from overmem.auditing.until_decided import measure_until_decided
 from overmem.checkpoints import open_run
 from overmem.contamination.policy import said_of_contamination
+from overmem.errors import WeightsChangedError
 from overmem.records import Checkpoint, NotebookView, Run
 from overmem.verdict.key_checkpoints import key_checkpoints
 
@@ -132,6 +133,7 @@ def _measure(executor: Executor, plan: Plan, skipped: dict[str, str]) -> Audit:
     manifest = manifest_writer.write(skipped, [])
     if plan.rest or plan.later:
         manifest = _measure_rest(executor, plan, manifest_writer, skipped, manifest)
+    store.remove_base_predictions()  # of this audit, or of one that was killed
     return Audit(store, manifest)
 
 
@@ -218,23 +220,32 @@ def _measure_rest(
         for checkpoint in session.run.checkpoints
         if checkpoint.name in names
     ]
-    for checkpoint in _do_all(executor, items):
+    for checkpoint in _do_all(executor, items, skipped):
         manifest_writer.add(checkpoint, own)
         manifest_writer.write(skipped, [])
-    session.store.remove_base_predictions()
     return manifest_writer.write(skipped, [])
 
 
-def _do_all(executor: Executor, items: Sequence[WorkItem]) -> Iterator[Checkpoint]:
-    """Do items, and yield the checkpoint of each as it is done; only the base model may fail."""
+def _do_all(
+    executor: Executor, items: Sequence[WorkItem], skipped: dict[str, str] | None = None
+) -> Iterator[Checkpoint]:
+    """Do items, and yield the checkpoint of each as it is done; the base model may fail.
+
+    Args:
+        executor: does them.
+        items: at most one a checkpoint.
+        skipped: gains checkpoints whose files changed meanwhile: their rows are of other weights.
+    """
     session = executor.session
     for checkpoint, error in executor.do(items):
         if error is None:
             yield checkpoint
-        elif checkpoint != session.base or session.base_in_run:
-            raise error
-        else:
+        elif checkpoint == session.base and not session.base_in_run:
             session.lose_base(error)
+        elif isinstance(error, WeightsChangedError) and skipped is not None:
+            skipped[checkpoint.name] = str(error)
+        else:
+            raise error
 
 
 def _problems_from_answers(session: Session, plan: Plan, manifest: Manifest) -> dict[Job, Problems]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,18 +13,18 @@ import polars as pl
 
 from overmem.artifacts.jobs import Job, JobKind, data_key, on_base
 from overmem.artifacts.manifest import Manifest
-from overmem.artifacts.store import Store, settings_key
+from overmem.artifacts.store import Rows, Store, settings_key
 from overmem.auditing.compute_rows import RECALL_TOKENS, WORK, Tools, keep_base_predictions
+from overmem.auditing.measured_weights import MeasuredWeights
 from overmem.auditing.options import AuditOptions
 from overmem.auditing.problems import OOD, REFERENCES, RETENTION, Problems
 from overmem.auditing.resolve import read_recipe
 from overmem.auditing.run_files.named_base import named_base
 from overmem.axes import CORE
-from overmem.checkpoints import fingerprint_weights
 from overmem.contamination.check import check_sets
 from overmem.contamination.policy import problems_left_out
 from overmem.contamination.record import Contamination, read_contamination
-from overmem.errors import DataError, OvermemError, RunError
+from overmem.errors import DataError, OvermemError, RunError, WeightsChangedError
 from overmem.models.batches import CHUNK_BATCHES, SCORED_TOKENS, plan_batches, plan_chunks
 from overmem.models.divergence import COMPARED_TOKENS, BasePredictions
 from overmem.models.engines.hf import HfEngine
@@ -72,7 +71,9 @@ class Session:
     _loaded: Checkpoint | None = None
     _checked: set[tuple[str, str, int, int | None]] = field(default_factory=set)
     """Sets that were checked, by what the check depends on."""
-    _weights: dict[str, str] = field(default_factory=dict)
+    _weights: MeasuredWeights | None = None
+    _unconfirmed: dict[str, set[tuple[Rows, str]]] = field(default_factory=dict)
+    """Table and key of rows that were saved since the weights were last compared, by checkpoint."""
     _ends: dict[str, int | None] = field(default_factory=dict)
     """End-of-turn tokens, by set."""
 
@@ -143,6 +144,9 @@ class Session:
             job: what to do.
             checkpoint: on which weights.
             limit: most problems.
+
+        Raises:
+            WeightsChangedError: the weights changed meanwhile; what was measured on them is dropped.
         """
         missing, n = self.missing(job, checkpoint, limit)
         self.progress(checkpoint.name, str(job), n - len(missing), n)
@@ -153,6 +157,7 @@ class Session:
             self._do_batch(job, checkpoint, batch)
             left -= len(batch)
             self.progress(checkpoint.name, str(job), n - left, n)
+        self._confirm(checkpoint)
         self.store.compact_parts(checkpoint.name, job.table)
 
     def _predict_as_base(self, job: Job, limit: int | None, missing: Sequence[int]) -> None:
@@ -169,13 +174,36 @@ class Session:
         problems = self.problems[job.data]
         model = self._model_for(job, checkpoint)
         found = WORK[job.kind](model, problems, batch, self._tools(job, checkpoint))
-        identity = {"row_key": self.row_key(job, checkpoint), "split": job.set}
+        key = self.row_key(job, checkpoint)
+        identity = {"row_key": key, "split": job.set}
         rows = [
             {**identity, "example_id": problems.examples[i].id, "example_sha": problems.shas[i], **row}
             for i, rows_of_one in zip(batch, found, strict=True)
             for row in rows_of_one
         ]
+        self._unconfirmed.setdefault(checkpoint.name, set()).add((job.table, key))
         self.store.append_rows(checkpoint.name, job.table, rows)
+
+    def _confirm(self, checkpoint: Checkpoint) -> None:
+        """Let rows stand that were saved since the last time, if the weights are still what names them.
+
+        Raises:
+            WeightsChangedError: they are not; the rows are dropped.
+        """
+        if checkpoint.name not in self._unconfirmed:
+            return
+        try:
+            self.weights.check_unchanged(checkpoint, may_be_gone=True)
+        except WeightsChangedError:
+            self._drop_unconfirmed(checkpoint)
+            raise
+        del self._unconfirmed[checkpoint.name]
+
+    def _drop_unconfirmed(self, checkpoint: Checkpoint) -> None:
+        for table, key in self._unconfirmed.pop(checkpoint.name, ()):
+            self.store.drop_rows(checkpoint.name, table, key)
+        self.release()
+        self.host.forget()
 
     @cached_property
     def contamination(self) -> Contamination:
@@ -315,7 +343,13 @@ class Session:
         if self._loaded != checkpoint:
             # Let go of the last model before the next is loaded, or both are in memory.
             self._current, self._loaded, self.at = None, None, checkpoint
+            self.fingerprint(checkpoint)
             self._current = self.host.load(checkpoint)
+            try:
+                self.weights.check_unchanged(checkpoint)
+            except WeightsChangedError:
+                self._drop_unconfirmed(checkpoint)
+                raise
             self._loaded = checkpoint
         rows, context = embedding_rows(self._current), context_length(self._current)
         # All sets at once, so that none fails late; the base model scores what its jobs name, nothing else.
@@ -430,25 +464,16 @@ class Session:
             settings |= {"temperature": self.options.temperature, "seed": self.options.seed}
         return settings
 
+    @property
+    def weights(self) -> MeasuredWeights:
+        """The content of the weights that are measured."""
+        if self._weights is None:
+            self._weights = MeasuredWeights(self.host.base_of)
+        return self._weights
+
     def fingerprint(self, checkpoint: Checkpoint) -> str:
         """Of a checkpoint's weights and, under an adapter, of its base model's."""
-        if checkpoint.name not in self._weights:
-            self._weights[checkpoint.name] = self._fingerprint(checkpoint)
-        return self._weights[checkpoint.name]
-
-    def _fingerprint(self, checkpoint: Checkpoint) -> str:
-        if checkpoint.kind == "adapter":
-            own = fingerprint_weights(checkpoint.path)
-            base = self._path_fingerprint(self.host.base_of(checkpoint))
-            return hashlib.sha256(f"{own}/{base}".encode()).hexdigest()
-        return self._path_fingerprint(str(checkpoint.path))
-
-    def _path_fingerprint(self, name: str) -> str:
-        known = f"path:{name}"
-        if known not in self._weights:
-            folder = Path(name)
-            self._weights[known] = fingerprint_weights(folder) if folder.is_dir() else name
-        return self._weights[known]
+        return self.weights.fingerprint(checkpoint)
 
     def regrade(self, checkpoint: Checkpoint) -> None:
         """Grade saved answers again, without the model: grader or answers may have changed."""

@@ -1,7 +1,8 @@
 """Follow a run folder in which another tool is saving checkpoints, and measure each as it lands.
 
-A checkpoint counts as saved once its weights are whole and nothing in its folder has changed for a while,
-since trainers write into the final folder file by file.
+A checkpoint counts as saved once its weights are whole and nothing in its folder has changed while it was
+looked at for so long, since trainers write into the final folder file by file. Times say nothing of that:
+rsync and `cp -p` keep those of their source, which may be old or in the future.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from overmem.auditing.resolve import resolve_options
 from overmem.auditing.run import Audit, measure
 from overmem.auditing.session import Progress
 from overmem.checkpoints import open_run
-from overmem.errors import RunError
+from overmem.errors import CheckpointError, RunError
+from overmem.fingerprints import sampled_fingerprint
 from overmem.records import Checkpoint, Run
 
 SETTLE_SECONDS = 10.0
 """Without a change for so long, a folder is taken to be whole."""
+Content = tuple[tuple[tuple[str, int], ...], str]
+"""Names and sizes of a checkpoint's files, and the sampled fingerprint of its weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +55,7 @@ def watch(
         path: run folder; it may still be empty, or not there yet.
         options: what to measure and how.
         every: seconds between looks.
-        settle: seconds without a change after which a checkpoint is taken to be whole.
+        settle: seconds that a checkpoint is seen without a change before it is taken to be whole.
         idle_minutes: stop when nothing new came for so long; None goes on until it is interrupted.
         out: artifact folder; `PATH/overmem` by default.
         progress: told after every batch.
@@ -66,37 +70,73 @@ def watch(
     for name, value in (("every", every), ("idle", idle_minutes)):
         if value is not None and not value > 0:
             raise RunError(f"{name} must be above 0", got=value)
-    measured: tuple[str, ...] = ()
+    watched = Watched(Path(path), settle)
+    measured: dict[str, str] = {}
     quiet_since = time.monotonic()
     while True:
-        run = settled_run(Path(path), settle)
+        run = watched.settled_run()
         names = () if run is None else tuple(checkpoint.name for checkpoint in run.checkpoints)
-        new = tuple(name for name in names if name not in measured)
+        weights = {name: watched.weights(name) for name in names}
+        new = tuple(name for name in names if measured.get(name) != weights[name])
         if run is not None and new:
             done = measure(run, resolve_options(run, options), out=out, progress=progress)
             yield Update(audit=done, new=new, gone=tuple(name for name in measured if name not in names))
-            measured = names
+            measured = weights
             quiet_since = time.monotonic()
             continue
         if idle_minutes is not None and time.monotonic() - quiet_since > 60 * idle_minutes:
             return
-        sleep(every)
+        sleep(min(every, settle) if watched.unsettled and settle > 0 else every)
 
 
-def settled_run(path: Path, settle: float) -> Run | None:
-    """The checkpoints that are whole and no longer change; None while there is none."""
-    if not path.is_dir():
-        return None
-    try:
-        run = open_run(path)
-    except RunError:
-        return None
-    now = time.time()
-    kept = tuple(c for c in run.checkpoints if now - last_change(c, path) >= settle)
-    return Run(path=run.path, checkpoints=kept) if kept else None
+class Watched:
+    """A folder that is looked at again and again, and since when its checkpoints are as they are."""
+
+    def __init__(self, path: Path, settle: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Nothing was looked at yet.
+
+        Args:
+            path: run folder.
+            settle: seconds without a change.
+            clock: seconds; for tests.
+        """
+        self.path, self.settle, self._clock = path, settle, clock
+        self.unsettled = False
+        """At the last look, some checkpoint was not yet seen unchanged for long enough."""
+        self._since: dict[str, tuple[Content, float]] = {}
+
+    def settled_run(self) -> Run | None:
+        """Look: the checkpoints that are whole and no longer change; None while there is none."""
+        self.unsettled = False
+        if not self.path.is_dir():
+            return None
+        try:
+            run = open_run(self.path)
+        except RunError:
+            return None
+        kept = tuple(checkpoint for checkpoint in run.checkpoints if self._is_settled(checkpoint))
+        self.unsettled = len(kept) < len(run.checkpoints)
+        return Run(path=run.path, checkpoints=kept) if kept else None
+
+    def weights(self, name: str) -> str:
+        """The sampled fingerprint of a checkpoint's weights at the last look."""
+        return self._since[name][0][1]
+
+    def _is_settled(self, checkpoint: Checkpoint) -> bool:
+        now = self._clock()
+        try:
+            content = _content(checkpoint, self.path)
+        except (CheckpointError, OSError):  # being written, or deleted
+            self._since.pop(checkpoint.name, None)
+            return False
+        seen, since = self._since.get(checkpoint.name, (None, now))
+        if seen != content:
+            since = now
+        self._since[checkpoint.name] = (content, since)
+        return now - since >= self.settle
 
 
-def last_change(checkpoint: Checkpoint, root: Path) -> float:
-    """When a file of the checkpoint was last written, seconds since the epoch."""
+def _content(checkpoint: Checkpoint, root: Path) -> Content:
     files = checkpoint.path.iterdir() if checkpoint.path == root else checkpoint.path.rglob("*")
-    return max((file.stat().st_mtime for file in files if file.is_file()), default=0.0)
+    sizes = sorted((file.name, file.stat().st_size) for file in files if file.is_file())
+    return tuple(sizes), sampled_fingerprint(checkpoint.path)

@@ -22,17 +22,24 @@ def diagnose(
 ) -> None:
     """Name each checkpoint's stage with its confidence, and recommend one."""
     from overmem.verdict.diagnose import diagnose as run_diagnosis
+    from overmem.verdict.diagnose import find_store, save_verdict
     from overmem.verdict.seeds import diagnose_seeds
 
-    verdict = run_diagnosis(runs[0], rule) if len(runs) == 1 else diagnose_seeds(runs, rule)
+    one = len(runs) == 1
+    verdict = run_diagnosis(runs[0], rule, save=False) if one else diagnose_seeds(runs, rule)
     if json_:
         print_json(verdict.to_dict())
         return
     from overmem.cli.views.verdict import render_verdict
 
     render_verdict(verdict, console())
-    if len(runs) == 1:
+    if not one:
+        return
+    unsaved = save_verdict(verdict, find_store(runs[0]))
+    if unsaved is None:
         say(console(), f"\nnext: overmem report {runs[0]}")
+    else:
+        say(console(), f"\nnot saved: {unsaved}\nnext: overmem report {runs[0]} --out report.html")
 
 
 @takes_rule(
@@ -80,12 +87,16 @@ def check(
         float | None,
         typer.Option(help="Also fail where it finds a larger share of the training data at 1% false alarms."),
     ] = None,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Compare every byte of the weights with the audit, not sampled blocks."),
+    ] = False,
 ) -> None:
     """A gate for CI: exit code 0 if the checkpoint passes, 1 if it fails, 2 if it cannot be told."""
     from overmem.verdict.diagnose import diagnose as run_diagnosis
     from overmem.verdict.gate import all_of, check_privacy, check_verdict, refuse_stale
 
-    refuse_stale(run)
+    refuse_stale(run, full=full)
     verdict = run_diagnosis(run, rule, save=False)
     stages = None if fail_on is None else tuple(filter(None, fail_on.split(",")))
     gate = check_verdict(verdict, stages, checkpoint)

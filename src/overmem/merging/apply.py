@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from overmem.artifacts.temporary import clear_leftovers, held, temporary_beside
 from overmem.checkpoints import ADAPTER_CONFIG
 from overmem.errors import MergeError
 from overmem.merging.card import copy_config_and_tokenizer, write_record
@@ -36,7 +37,8 @@ def apply_plan(
     """Write the merged model.
 
     It is made in a hidden folder beside `out` and renamed at the end, so `out` never holds half a
-    model, whatever stops the merge. Only a kill that Python cannot see leaves the hidden one behind.
+    model, whatever stops the merge. Only a kill that Python cannot see leaves the hidden one behind, and the
+    next merge to the same place removes it.
 
     Args:
         plan: from `plan_merge`.
@@ -82,14 +84,15 @@ def atomic_folder(out: Path, n_bytes: int) -> Iterator[Path]:
         raise MergeError("the output folder exists", got=out, next_step="name another one, or remove it")
     out = Path(os.path.abspath(out))
     out.parent.mkdir(parents=True, exist_ok=True)
+    clear_leftovers(out)
     free = shutil.disk_usage(out.parent).free
     if free < n_bytes:
         raise _disk_full(out, f"{free / 1e9:.1f} GB free, {n_bytes / 1e9:.1f} GB needed")
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = temporary_beside(out)
     temporary.mkdir()
     try:
-        yield temporary
+        with held(temporary):
+            yield temporary
         os.replace(temporary, out)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):

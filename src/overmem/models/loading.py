@@ -217,6 +217,11 @@ class ModelHost:
             self._starts = InitialFactors(self._base)
         return self._base
 
+    def forget(self) -> None:
+        """Keep nothing of what was loaded."""
+        self._release_base()
+        self._configs.clear()
+
     def _release_base(self) -> None:
         """Forget the base model and the adapter on it."""
         self._base, self._base_name, self._rows = None, None, None

@@ -8,6 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
+from overmem.artifacts.temporary import temporary_beside
 from overmem.errors import RecipeError
 from overmem.recipe.schema import ModelRecipe
 
@@ -54,8 +55,7 @@ def convert_gguf(name: str, gguf_file: str) -> Path:
             delattr(model, mark) if mark in model.__dict__ else setattr(model, mark, None)
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = temporary_beside(target)
     model.save_pretrained(temporary)
     tokenizer.save_pretrained(temporary)
     try:

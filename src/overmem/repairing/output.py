@@ -8,10 +8,14 @@ import os
 import shutil
 from pathlib import Path
 
+from overmem.artifacts.store import write_text_atomic
 from overmem.errors import MergeError
 from overmem.formatting import estimate_text, markdown, spaced
 from overmem.merging.apply import atomic_folder
 from overmem.records import Checkpoint, Cost, Repair
+
+PROOF = "## Proof"
+"""Heading of what is added to a model card."""
 
 
 def refuse_existing(out: Path | None) -> None:
@@ -42,7 +46,8 @@ def settle(repaired: Repair, model: Checkpoint | None, target: Path, *, replace:
         add_proof(model.path, repaired)
         save_model(model.path, target, replace=replace)
     elif replace:
-        shutil.rmtree(target, ignore_errors=True)
+        for folder in (target, _set_aside(target)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def save_model(model: Path, out: Path, *, replace: bool) -> None:
@@ -54,7 +59,7 @@ def save_model(model: Path, out: Path, *, replace: bool) -> None:
         replace: whether an earlier one is replaced; it is removed only when the new one is there.
     """
     n_bytes = sum(file.stat().st_size for file in model.rglob("*") if file.is_file())
-    old = out.with_name(f".{out.name}.old")
+    old = _set_aside(out)
     if replace and out.exists():
         shutil.rmtree(old, ignore_errors=True)
         os.replace(out, old)
@@ -68,6 +73,11 @@ def save_model(model: Path, out: Path, *, replace: bool) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def _set_aside(out: Path) -> Path:
+    """Where an earlier model is until the new one is there."""
+    return out.with_name(f".{out.name}.old")
+
+
 def add_proof(model: Path, repair: Repair) -> None:
     """Append the proof to the model card and save the record beside it as `repair.json`.
 
@@ -76,9 +86,9 @@ def add_proof(model: Path, repair: Repair) -> None:
         repair: what was proved.
     """
     card = model / "README.md"
-    card.write_text(
-        f"{card.read_text(encoding='utf-8').rstrip()}\n\n{proof_section(repair)}", encoding="utf-8"
-    )
+    # A repair that was killed here has written one already.
+    text = card.read_text(encoding="utf-8").partition(f"\n{PROOF}\n")[0].rstrip()
+    write_text_atomic(card, f"{text}\n\n{proof_section(repair)}")
     record = json.dumps(repair.to_dict(), indent=1, allow_nan=False)
     (model / "repair.json").write_text(f"{record}\n", encoding="utf-8")
 
@@ -89,7 +99,7 @@ def proof_section(repair: Repair) -> str:
     rows = "\n".join(_row(cost) for cost in costs if cost.headline)
     words = "\n\n".join(map(markdown, repair.words))
     before = markdown(repair.before)
-    return f"""## Proof
+    return f"""{PROOF}
 
 {words}
 

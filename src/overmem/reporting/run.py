@@ -13,7 +13,7 @@ from overmem.artifacts.jobs import Job
 from overmem.artifacts.manifest import Manifest, read_manifest
 from overmem.artifacts.store import TEXTS, Store, write_text_atomic
 from overmem.contamination.record import Contamination, read_contamination
-from overmem.errors import RunError
+from overmem.errors import ArtifactError, RunError
 from overmem.memorized.ranking import MemorizedRows, rank_training_rows
 from overmem.records import REPAIR_SCHEMA, VERDICT_SCHEMA, Repair, Verdict
 from overmem.reporting.exhibits.build import JOBS, Exhibits, build_exhibits, compared_checkpoints
@@ -22,7 +22,7 @@ from overmem.reporting.html import render_report
 from overmem.reporting.json_report import json_report
 from overmem.reporting.markdown import markdown_report
 from overmem.reporting.provenance import audit_command
-from overmem.verdict.diagnose import diagnose
+from overmem.verdict.diagnose import READ_ONLY, diagnose, note_changes
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -66,7 +66,16 @@ def report(run: str | Path, *, out: str | Path | None = None, format: str = "htm
     """
     text = render(run, format=format)
     target = Path(out) if out is not None else Store.of_run(Path(run)).root / f"report.{format}"
-    write_text_atomic(target, text)
+    try:
+        write_text_atomic(target, text)
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
+        raise ArtifactError(
+            "the report cannot be written",
+            got=f"{target} ({error.strerror})",
+            next_step=f"name another place: --out report.{format}",
+        ) from None
     return target
 
 
@@ -130,10 +139,13 @@ def read_saved(run: str | Path, *, with_exhibits: bool = True) -> Saved:
     if not run_path.is_dir():
         raise RunError("the run folder does not exist", got=run_path, next_step="check the path")
     store = Store.of_run(run_path)
-    if not store.has_record("verdict"):
-        diagnose(run_path)
-    verdict = Verdict.from_dict(store.read_record("verdict", VERDICT_SCHEMA))
+    if store.has_record("verdict"):
+        verdict = Verdict.from_dict(store.read_record("verdict", VERDICT_SCHEMA))
+    else:
+        verdict = diagnose(run_path, save=False)
     manifest = read_manifest(store) if store.has_record("manifest") else None
+    if manifest is not None:
+        verdict = note_changes(verdict, run_path, store)
     # An artifact folder inside its run stands for the run.
     home = run_path.parent if store.root == run_path and run_path.name == "overmem" else run_path
     repair = _read_repair(store, manifest)

@@ -15,6 +15,7 @@ from overmem.errors import DataError
 from overmem.records import Example
 from overmem.rendering.trained_tokens import is_tokenized
 from overmem.tasks.columns import ROLES, check_columns, fields_of, has_content, named_row, refuse_media
+from overmem.tasks.formats.opening import MOST_ROW_BYTES, oversized_row
 from overmem.tasks.known_datasets import KNOWN, KnownDataset, recognise_dataset
 from overmem.tasks.preferences import LEFT_OUT, MARKS, is_bad_answer
 from overmem.tasks.rows import answer_source, as_turns, read_row
@@ -103,6 +104,7 @@ def examples_from_rows(
         where = f"{source}, {row_name}"
         if not isinstance(row, Mapping):
             raise DataError(f"{where} is not a record", got=type(row).__name__, expected="named fields")
+        refuse_oversized(row, where)
         if reading is None and columns is None and is_tokenized(row):
             return _tokenized(chain([(row_name, row)], rows), source)
         reading = reading or _choose_reading(row, where, known, columns)
@@ -116,6 +118,27 @@ def examples_from_rows(
         raise DataError(f"{source} has no row to learn", got=left_out[0], expected="at least one example")
     said = (*notes, *_said_of_columns(found.unused, reading), *left_out)
     return _in_one_form(found.examples), _describe(found, reading, said)
+
+
+def refuse_oversized(row: Row, where: str) -> None:
+    """Refuse a row that nothing could read to its end, before anything tries.
+
+    Raises:
+        DataError: its texts, keys and numbers are more than `MOST_ROW_BYTES` in all.
+    """
+    size, left = 0, [row]
+    while left and size <= MOST_ROW_BYTES:
+        value: Any = left.pop()
+        if isinstance(value, str):
+            # Four bytes a character at most: only long texts are encoded to be counted.
+            size += len(value) if len(value) < MOST_ROW_BYTES // 4 else len(value.encode(errors="replace"))
+        elif isinstance(value, Mapping):
+            left.extend(value.values())
+        elif isinstance(value, list | tuple):
+            size += len(value)
+            left.extend(item for item in value if not isinstance(item, int | float))
+    if size > MOST_ROW_BYTES:
+        raise oversized_row(where, size)
 
 
 @dataclass

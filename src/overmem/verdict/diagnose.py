@@ -9,6 +9,7 @@ Shape suffixes: C checkpoints, N problems, T tokens, G temperatures.
 from __future__ import annotations
 
 import dataclasses
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -43,6 +44,9 @@ from overmem.verdict.warnings.staleness import staleness_notes
 from overmem.verdict.warnings.truncation import truncation_notes
 from overmem.verdict.words.narrative import plain_words
 
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""What writing into a folder that may only be read fails with."""
+
 
 class HasStore(Protocol):
     """An `overmem.auditing.run.Audit`, named by what is needed of it."""
@@ -73,12 +77,31 @@ def diagnose(audit: HasStore | str | Path, rule: Rule = DEFAULT_RULE, *, save: b
         verdict = read_logged(Path(audit), rule)
     else:
         verdict = judge_store(store, rule)
-        if isinstance(audit, str | Path) and (changed := staleness_notes(Path(audit), store)):
-            verdict = dataclasses.replace(verdict, notes=(*verdict.notes, *changed))
-            verdict = dataclasses.replace(verdict, words=plain_words(verdict))
-    if save:
-        store.write_record("verdict", verdict.to_dict())
+        if isinstance(audit, str | Path):
+            verdict = note_changes(verdict, Path(audit), store)
+    if save and (why := save_verdict(verdict, store)) is not None:
+        raise ArtifactError("the verdict cannot be saved", got=why, next_step="pass save=False to do without")
     return verdict
+
+
+def save_verdict(verdict: Verdict, store: Store) -> str | None:
+    """Write `verdict.json`; returns why not where the folder may only be read."""
+    try:
+        store.write_record("verdict", verdict.to_dict())
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
+        return f"{store.root} cannot be written to ({error.strerror})"
+    return None
+
+
+def note_changes(verdict: Verdict, run_path: Path, store: Store) -> Verdict:
+    """A verdict that says what of the run's folder changed since its audit."""
+    changed = [note for note in staleness_notes(run_path, store) if note not in verdict.notes]
+    if not changed:
+        return verdict
+    verdict = dataclasses.replace(verdict, notes=(*verdict.notes, *changed))
+    return dataclasses.replace(verdict, words=plain_words(verdict))
 
 
 def find_store(run_path: Path) -> Store:

@@ -25,14 +25,18 @@ class Gate:
     reason: str
 
 
-def refuse_stale(run_path: Path) -> None:
+def refuse_stale(run_path: Path, *, full: bool = False) -> None:
     """Refuse to judge a run whose folder is not what was audited.
 
+    Args:
+        run_path: the run's folder.
+        full: read every byte of the weights; see `overmem.fingerprints` for what sampled blocks can miss.
+
     Raises:
-        RunError: checkpoints were added, or written anew.
+        RunError: checkpoints were added, or hold other weights.
     """
     store = Store.of_run(run_path)
-    changed = staleness_notes(run_path, store) if store.has_record("manifest") else ()
+    changed = staleness_notes(run_path, store, full=full) if store.has_record("manifest") else ()
     if changed:
         raise RunError("the run's folder changed since it was audited", got="; ".join(changed))
 

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 import overmem
+from overmem.artifacts.manifest import read_manifest
 from overmem.artifacts.store import Store
 from overmem.cli.app import app
 from overmem.errors import ArtifactError, DataError, OvermemError
@@ -22,6 +23,7 @@ from overmem.rule import Rule
 from overmem.tasks.sources import Example
 from overmem.verdict.seeds import diagnose_seeds
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
+from tests.helpers.adapters import foreign_checkpoint
 
 GRADER = "regex:([a-z])"
 
@@ -90,13 +92,89 @@ def test_a_folder_that_changed_since_its_audit_is_said_and_not_passed(pico_run, 
     assert code == 2 and "changed since it was audited" in output
     audit(pico_run, val)
     assert check(pico_run) in (0, 1)
-    weights = pico_run / "checkpoint-900" / "model.safetensors"
-    later = os.stat(pico_run / "overmem" / "manifest.json").st_mtime + 10
-    os.utime(weights, (later, later))
-    assert "checkpoint-900 was written anew after the audit" in said(pico_run)
-    assert check(pico_run) == 2
-    # The artifact folder alone holds no checkpoints to compare with.
-    assert "audit` again" not in said(pico_run / "overmem")
+    (pico_run / "checkpoint-900" / "optimizer.pt").write_bytes(b"x")
+    assert check(pico_run) in (0, 1)
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_content_is_compared_and_times_are_not(pico_run, val, tokenizer, tmp_path, older):
+    audit(pico_run, val)
+    if older:
+        forget_folders(pico_run)
+    file = pico_run / "checkpoint-20" / "model.safetensors"
+    content, times = file.read_bytes(), (file.stat().st_atime_ns, file.stat().st_mtime_ns)
+    for at in (0, 4e9):
+        os.utime(file, (at, at))
+        assert "audit` again" not in said(pico_run) and check(pico_run) in (0, 1)
+    make_pico(tokenizer, seed=9).save_pretrained(tmp_path / "other")
+    file.write_bytes((tmp_path / "other" / "model.safetensors").read_bytes())
+    os.utime(file, ns=times)
+    assert "checkpoint-20 holds other weights than when it was audited: run" in said(pico_run)
+    for place in (pico_run, pico_run / "overmem"):
+        code, output = call("check", place)
+        assert code == 2 and "checkpoint-20 holds other weights" in output
+    overmem.report(pico_run, format="json")
+    assert "holds other weights" in (pico_run / "overmem" / "report.json").read_text()
+    # An artifact folder elsewhere holds no checkpoints to compare with.
+    shutil.copytree(pico_run / "overmem", tmp_path / "elsewhere")
+    assert "audit` again" not in said(tmp_path / "elsewhere")
+    file.write_bytes(content)
+    assert "audit` again" not in said(pico_run) and check(pico_run) in (0, 1)
+    file.unlink()
+    assert check(pico_run) in (0, 1)
+
+
+def forget_folders(run):
+    """Make a manifest one of an older overmem."""
+    path = run / "overmem" / "manifest.json"
+    record = json.loads(path.read_text())
+    for model in (*record["checkpoints"], record["base"]):
+        if model is not None:
+            del model["folders"]
+    path.write_text(json.dumps(record))
+
+
+def test_a_report_says_what_changed_after_the_verdict_was_saved(pico_run, val, tokenizer):
+    audit(pico_run, val)
+    overmem.diagnose(pico_run)
+    assert "other weights" not in overmem.report(pico_run, format="md").read_text()
+    make_pico(tokenizer, seed=9).save_pretrained(pico_run / "checkpoint-20")
+    assert "checkpoint-20 holds other weights" in overmem.report(pico_run, format="md").read_text()
+
+
+def test_full_sees_what_sampled_blocks_miss(pico_run, val, monkeypatch):
+    from overmem.verdict.warnings import staleness
+
+    audit(pico_run, val)
+    file = pico_run / "checkpoint-20" / "model.safetensors"
+    noted = {c.name: c.folders[0].sampled for c in read_manifest(Store(pico_run / "overmem")).checkpoints}
+    monkeypatch.setattr(staleness, "sampled_fingerprint", lambda folder: noted[folder.name])
+    content = bytearray(file.read_bytes())
+    content[-100] ^= 1
+    file.write_bytes(content)
+    assert check(pico_run) in (0, 1)
+    assert check(pico_run, "--full") == 2
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_the_base_model_under_adapters_is_compared_where_it_is_there(tmp_path, base, val, tokenizer, older):
+    for step in (10, 20):
+        foreign_checkpoint(tmp_path / "run", base, step, tokenizer)
+    audit(tmp_path / "run", val)
+    if older:
+        forget_folders(tmp_path / "run")
+    assert check(tmp_path / "run") in (0, 1)
+    make_pico(tokenizer, seed=9).save_pretrained(base)
+    code, output = call("check", tmp_path / "run")
+    assert code == 2 and "other weights than when it was audited" in output
+    shutil.rmtree(base)
+    if older:
+        assert (
+            "cannot be compared with the audit, whose base model is no longer there"
+            in call("check", tmp_path / "run")[1]
+        )
+    else:
+        assert check(tmp_path / "run") in (0, 1)
 
 
 def test_check_saves_nothing_and_takes_the_thresholds(pico_run, val):

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from overmem.errors import DataError
-from overmem.tasks.formats.opening import empty_file, read_lines, shorten
+from overmem.tasks.formats.opening import MOST_ROW_BYTES, empty_file, oversized_row, read_lines, shorten
 
 DELIMITERS = {",": "a comma", "\t": "a tab", ";": "a semicolon", "|": "a bar"}
 """What may part columns, and its name in messages; the one that finds most columns in the header is taken."""
-_MAX_FIELD_CHARS = 1 << 30
 
 
 def csv_rows(path: Path) -> Iterator[tuple[str, Any]]:
@@ -29,8 +28,8 @@ def csv_rows(path: Path) -> Iterator[tuple[str, Any]]:
     Raises:
         DataError: no header, no rows, a column without a name or twice, or a row of another length.
     """
-    csv.field_size_limit(_MAX_FIELD_CHARS)  # 131,072 by default, and reasoning is longer
-    lines = read_lines(path)
+    csv.field_size_limit(MOST_ROW_BYTES)  # 131,072 by default, and reasoning is longer
+    lines = read_lines(path, MOST_ROW_BYTES)
     first = next(lines, "")
     if not first.strip():
         raise empty_file(path)
@@ -71,6 +70,8 @@ def _rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
         except StopIteration:
             return
         except csv.Error as error:
+            if "field larger than field limit" in str(error):
+                raise oversized_row(f"{path}, line {reader.line_num}") from None
             raise DataError(
                 f"{path}, line {reader.line_num} is not CSV ({error})",
                 expected='fields with a quote or a line break in them as "..."',

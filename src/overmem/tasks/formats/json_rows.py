@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from overmem.errors import DataError
-from overmem.tasks.formats.opening import empty_file, read_lines, read_text, shorten
+from overmem.tasks.formats.opening import MOST_ROW_BYTES, empty_file, read_lines, read_text, shorten
 
 _FIELDS_OF_ROWS = {"messages", "conversations", "conversation", "chosen", "rejected", "tools", "images"}
 """Lists of records inside one row: no wrapper around rows."""
@@ -16,13 +16,13 @@ _FIELDS_OF_ROWS = {"messages", "conversations", "conversation", "chosen", "rejec
 
 def jsonl_rows(path: Path) -> Iterator[tuple[str, Any]]:
     """One JSON record a line; blank lines are passed over."""
-    yield from _records(path, read_lines(path))
+    yield from _records(path, read_lines(path, MOST_ROW_BYTES))
 
 
 def text_rows(path: Path) -> Iterator[tuple[str, Any]]:
     """One document a line, as the column `text`, as `datasets` reads `.txt`; blank lines are passed over."""
     index = 0
-    for number, line in enumerate(read_lines(path), start=1):
+    for number, line in enumerate(read_lines(path, MOST_ROW_BYTES), start=1):
         if line.strip():
             yield f"row {index} (line {number})", {"text": line.rstrip("\r\n")}
             index += 1

@@ -18,6 +18,10 @@ from overmem.errors import DataError
 COMPRESSIONS = (".gz", ".zst")
 """Endings of compressed text; the ending before it names the format."""
 
+MOST_ROW_BYTES = 4 * 2**20
+"""Of one row: some million tokens. Tokenizing as much takes up to 20 seconds, and longer ones would hang."""
+_MOST_COUNTED = 256 * MOST_ROW_BYTES
+"""How far the end of a longer line is looked for, to say its size."""
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _GZIP_MAGIC, _ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
@@ -30,16 +34,24 @@ def format_suffix(path: Path) -> str:
     return Path(name).suffix
 
 
-def read_lines(path: Path) -> Iterator[str]:
+def read_lines(path: Path, most_bytes: int = -1) -> Iterator[str]:
     r"""Yield the lines of a text file with their ends; only `\n` ends one, and a byte order mark is left out.
 
+    Args:
+        path: the file.
+        most_bytes: the longest line that may be; -1 for any.
+
     Raises:
-        DataError: the file cannot be opened or decompressed, or is not UTF-8 text.
+        DataError: the file cannot be opened or decompressed, is not UTF-8 text, or has a longer line.
     """
     try:
         with _open(path) as stream:
-            read = 0
-            for line in stream:
+            read = number = 0
+            while line := stream.readline(most_bytes + 1 if most_bytes >= 0 else -1):
+                number += 1
+                if len(line) > most_bytes >= 0:
+                    rest = _rest_of_line(stream)
+                    raise oversized_row(f"{path}, line {number}", None if rest is None else len(line) + rest)
                 if read == 0:
                     _check_start(path, line)
                     line = line.removeprefix(codecs.BOM_UTF8)
@@ -69,6 +81,27 @@ def read_text(path: Path) -> str:
 def empty_file(path: Path) -> DataError:
     """The error of a file without a row."""
     return DataError(f"{path} is empty", expected="at least one example")
+
+
+def oversized_row(where: str, n_bytes: int | None = None) -> DataError:
+    """The error of a row that is too long to be one, of so many bytes where that is known."""
+    size = "more" if n_bytes is None else f"{n_bytes / 2**20:,.1f} MiB"
+    return DataError(
+        f"{where} is too long to be one row",
+        got=size,
+        expected=f"at most {MOST_ROW_BYTES / 2**20:.0f} MiB",
+        next_step="split it, or drop it or its long column; in JSONL every record ends with a line break",
+    )
+
+
+def _rest_of_line(stream: IO[bytes]) -> int | None:
+    counted = 0
+    while counted < _MOST_COUNTED:
+        piece = stream.readline(2**20)
+        counted += len(piece)
+        if not piece or piece.endswith(b"\n"):
+            return counted
+    return None
 
 
 def shorten(text: str, limit: int = 100) -> str:

@@ -1,50 +1,116 @@
-"""What of a run's folder changed since its audit, seen from names and times alone."""
+"""What of a run's folder changed since its audit: which checkpoints, and the content of their weights."""
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
-from overmem.artifacts.manifest import read_manifest
-from overmem.artifacts.store import Store
-from overmem.checkpoints import stored_weights
+from overmem.artifacts.manifest import BaseRows, FolderFingerprint, Manifest, MeasuredModel, read_manifest
+from overmem.artifacts.store import Store, read_json_or_empty
+from overmem.checkpoints import ADAPTER_CONFIG, has_weights, stored_weights
 from overmem.errors import CheckpointError
+from overmem.fingerprints import full_fingerprint, sampled_fingerprint
 
 _FOLDER = re.compile(r"checkpoint-\d+")
+CHANGED = "holds other weights than when it was audited"
+UNKNOWN = "cannot be compared with the audit, whose base model is no longer there"
+
+Fingerprint = Callable[[Path], str]
 
 
-def staleness_notes(run_path: Path, store: Store) -> tuple[str, ...]:
-    """Checkpoints that were added or written anew after the audit, a sentence for each kind.
+def staleness_notes(run_path: Path, store: Store, *, full: bool = False) -> tuple[str, ...]:
+    """Checkpoints that were added or hold other weights than the audit measured, a sentence for each kind.
 
     Args:
-        run_path: the run's folder; an artifact folder by itself holds no checkpoints, and has no changes.
+        run_path: the run's folder; an artifact folder in its run stands for the run, one elsewhere holds no
+            checkpoints and has no changes.
         store: the run's artifacts, with a manifest.
+        full: read every byte of the weights, not only sampled blocks. Where an older overmem noted no sampled
+            ones, every byte is read in any case.
     """
+    home = run_path.parent if run_path == store.root and run_path.name == "overmem" else run_path
     manifest = read_manifest(store)
     measured = {checkpoint.name for checkpoint in manifest.checkpoints}
     seen = measured | set(manifest.skipped) | set(manifest.pending)
-    here = [path for path in run_path.glob("checkpoint-*") if path.is_dir() and _FOLDER.fullmatch(path.name)]
-    at = store.modified("manifest")
-    added = [path.name for path in here if path.name not in seen and _weights(path)]
-    rewritten = [
-        path.name
-        for path in here
-        if path.name in measured and any(file.stat().st_mtime > at for file in _weights(path))
-    ]
-    kinds = (
-        (added, "is in the folder and not in the audit"),
-        (rewritten, "was written anew after the audit"),
+    here = [path for path in home.glob("checkpoint-*") if path.is_dir() and _FOLDER.fullmatch(path.name)]
+    kinds: dict[str, dict[str, None]] = {
+        "is in the folder and not in the audit": {},
+        CHANGED: {},
+        UNKNOWN: {},
+    }
+    kinds["is in the folder and not in the audit"] = {
+        path.name: None for path in here if path.name not in seen and _is_whole(path)
+    }
+    for name, said in _differences(home, manifest, full):
+        kinds[said][name] = None
+    return tuple(
+        f"{_names(list(names))} {said}: run `overmem audit` again" for said, names in kinds.items() if names
     )
-    return tuple(f"{_names(names)} {said}: run `overmem audit` again" for names, said in kinds if names)
 
 
-def _weights(folder: Path) -> list[Path]:
+def _differences(home: Path, manifest: Manifest, full: bool) -> Iterator[tuple[str, str]]:
+    """What is not as it was measured, and what is to be said of it."""
+    # Adapters share their base model, which is read once.
+    read_all, read_some = cache(full_fingerprint), cache(sampled_fingerprint)
+    for model, path in _models(home, manifest):
+        if not has_weights(path):
+            continue  # deleted since, which changes nothing that was measured
+        if not model.folders:
+            said = _of_older(model, path, manifest, read_all)
+            if said is not None:
+                yield model.name if path.is_relative_to(home) else f"the base model {path}", said
+        for found in model.folders:
+            place = path if found.folder == "." else Path(found.folder)
+            if has_weights(place) and not _is_same(place, found, read_all if full else read_some, full):
+                yield model.name if found.folder == "." else f"the base model {place}", CHANGED
+
+
+def _models(home: Path, manifest: Manifest) -> Iterator[tuple[MeasuredModel, Path]]:
+    """What was measured and where it lies."""
+    for checkpoint in manifest.checkpoints:
+        yield checkpoint, home if checkpoint.name == "final" else home / checkpoint.name
+    base = manifest.base
+    if base is not None and base.name not in {checkpoint.name for checkpoint in manifest.checkpoints}:
+        yield base, Path(base.model)
+
+
+def _is_same(place: Path, found: FolderFingerprint, read: Fingerprint, full: bool) -> bool:
     try:
-        return stored_weights(folder)
+        return read(place) == (found.full if full else found.sampled)
     except CheckpointError:
-        return []  # being written
+        return False
+
+
+def _of_older(model: MeasuredModel, path: Path, manifest: Manifest, read: Fingerprint) -> str | None:
+    """The same of what an older overmem measured, which noted one fingerprint; None where it stands."""
+    try:
+        own = read(path)
+        if isinstance(model, BaseRows) or model.kind != "adapter":
+            return None if own == model.weights else CHANGED
+        named = read_json_or_empty(path / ADAPTER_CONFIG).get("base_model_name_or_path")
+        base = Path(str(manifest.config.get("base_model") or named))
+        of_base = read(base) if base.is_dir() else str(base)
+    except CheckpointError:
+        return CHANGED
+    if hashlib.sha256(f"{own}/{of_base}".encode()).hexdigest() == model.weights:
+        return None
+    return CHANGED if base.is_dir() else UNKNOWN
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        return bool(stored_weights(folder))
+    except CheckpointError:
+        return False  # being written
 
 
 def _names(names: list[str]) -> str:
-    ordered = sorted(names, key=lambda name: int(name.rpartition("-")[2]))
+    ordered = sorted(names, key=_step) if all(_FOLDER.fullmatch(name) for name in names) else names
     return ordered[0] if len(names) == 1 else f"each of {', '.join(ordered)}"
+
+
+def _step(name: str) -> int:
+    return int(name.rpartition("-")[2])

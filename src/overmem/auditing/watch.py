@@ -69,7 +69,7 @@ def watch(
     measured: tuple[str, ...] = ()
     quiet_since = time.monotonic()
     while True:
-        run = settled_run(Path(path), settle)
+        run = settled_run(Path(path), settle, allow_pickle=options.allow_pickle)
         names = () if run is None else tuple(checkpoint.name for checkpoint in run.checkpoints)
         new = tuple(name for name in names if name not in measured)
         if run is not None and new:
@@ -83,12 +83,12 @@ def watch(
         sleep(every)
 
 
-def settled_run(path: Path, settle: float) -> Run | None:
+def settled_run(path: Path, settle: float, *, allow_pickle: bool = False) -> Run | None:
     """The checkpoints that are whole and no longer change; None while there is none."""
     if not path.is_dir():
         return None
     try:
-        run = open_run(path)
+        run = open_run(path, allow_pickle=allow_pickle)
     except RunError:
         return None
     now = time.time()

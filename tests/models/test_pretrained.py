@@ -18,21 +18,8 @@ from overmem.models.pretrained import (
     read_tokenizer,
 )
 from tests.conftest import make_pico, save_checkpoint
+from tests.helpers.planted import change, plant_model, plant_tokenizer
 from tests.helpers.processes import ALONE
-
-PLANTED = """
-from pathlib import Path
-Path({mark!r}).touch()
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-class Config(LlamaConfig):
-    model_type = "planted"
-class Model(LlamaForCausalLM):
-    config_class = Config
-class Tokenizer(PreTrainedTokenizerFast):
-    pass
-"""
-AUTO_MAP = {"AutoConfig": "planted.Config", "AutoModelForCausalLM": "planted.Model"}
-TOKENIZER = {"auto_map": {"AutoTokenizer": ["planted.Tokenizer", None]}, "tokenizer_class": "Tokenizer"}
 
 
 @pytest.fixture
@@ -41,16 +28,11 @@ def folder(tmp_path: Path, tokenizer) -> Path:
     return tmp_path / "model"
 
 
-def change(path: Path, **values) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
-
-
 def plant(folder: Path) -> Path:
     """Code beside the weights, without which transformers cannot read them; the mark it leaves when run."""
     mark = folder.parent / "ran"
-    (folder / "planted.py").write_text(PLANTED.format(mark=str(mark)))
-    change(folder / "config.json", model_type="planted", auto_map=AUTO_MAP)
-    change(folder / "tokenizer_config.json", **TOKENIZER)
+    plant_model(folder, mark)
+    plant_tokenizer(folder, mark)
     return mark
 
 

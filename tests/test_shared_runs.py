@@ -62,7 +62,8 @@ class Shared:
     def __init__(self, folder: Path, audited: Path, tokenizer) -> None:
         self.run, self.mark = folder / "run", folder / "ran"
         shutil.copytree(audited, self.run)
-        plant_code(self.run, self.mark)
+        for name in ("planted", "json", "sympy", "math_verify", "multiprocessing"):
+            plant_code(self.run, self.mark, f"{name}.py")
         for step in STEPS:
             plant_known(self.run / f"checkpoint-{step}", self.mark)
         self._pickled()

@@ -262,7 +262,7 @@ def connected(address: str, workers: int | None) -> Iterator[Any]:
 def _outside_the_current_folder() -> AbstractContextManager[None]:
     """Elsewhere, unless Python looks in the current folder here, too: Ray puts it on its workers' path.
 
-    It may be a run that somebody else shared. Workers go there later, for relative names (`SharedFolder.join`).
+    It may be a run that somebody else shared. Workers go there later, for relative names.
     """
     return nullcontext() if {"", os.getcwd()} & set(sys.path) else chdir(Path(__file__).parents[2])
 

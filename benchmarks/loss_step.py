@@ -59,7 +59,10 @@ def build(loss, options, folder):
         overrides["model.attn_implementation"] = None
     recipe = overmem.load_recipe("organism-fast", overrides)
     recipe.training.update(
-        per_device_train_batch_size=options.rows, max_steps=options.steps, save_strategy="steps", save_steps=10**6
+        per_device_train_batch_size=options.rows,
+        max_steps=options.steps,
+        save_strategy="steps",
+        save_steps=10**6,
     )
     model, tokenizer = load_model(recipe.model)
     data = tokenized(f"wordmath:train[:{options.rows * options.steps}]", tokenizer, recipe, None)

@@ -43,9 +43,7 @@ def watch(run, saved, limit, answers):
         if checkpoint.step == 0:
             continue
         model = host.load(checkpoint)
-        panel = panel or prepare_problem_set(
-            problems, host.tokenizer(), saved.template, model
-        )
+        panel = panel or prepare_problem_set(problems, host.tokenizer(), saved.template, model)
         with preserving_state(model):
             points.append(measure(panel, model, checkpoint.step, checkpoint.epoch)[0])
         readings.append(read_points(points, panel.n_tokens, Rule()))

@@ -16,7 +16,13 @@ import pytest
 from tests.helpers.paths import ROOT, SRC
 
 TESTS = ROOT / "tests"
-OF_THE_REPOSITORY = {"test_architecture.py", "test_benchmarks.py", "test_docs.py", "test_mirror.py"}
+OF_THE_REPOSITORY = {
+    "test_architecture.py",
+    "test_benchmarks.py",
+    "test_docs.py",
+    "test_mirror.py",
+    "test_shared_runs.py",
+}
 """What these test is no module of the package."""
 
 

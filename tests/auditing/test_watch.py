@@ -72,7 +72,7 @@ def test_a_folder_that_still_changes_is_left_alone(pico_run):
     for file in pico_run.rglob("*"):
         os.utime(file, (1, 1) if "checkpoint-10/" in str(file) else (4e9, 4e9))
     now = [0.0]
-    watched = Watched(pico_run, 10, lambda: now[0])
+    watched = Watched(pico_run, 10, clock=lambda: now[0])
     assert watched.settled_run() is None and watched.unsettled
     now[0] = 9.0
     file = pico_run / "checkpoint-100" / "model.safetensors"

@@ -352,9 +352,8 @@ def test_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "number = 3\n"
     )
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
     before = list(sys.path)
-    prefix = "python:my_overmem_grader:"
+    prefix = "python:my_overmem_grader.py:"
     assert grade("5", problem("5"), prefix + "yes") == Grade(None, True)
     assert sys.path == before
     assert [grade("a" * n, problem(None), prefix + "score").correct for n in (4, 5)] == [False, True]
@@ -378,7 +377,7 @@ def test_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("", "unknown"),
         ("regex:", "unknown"),
         ("regex:(", "does not compile"),
-        ("python:os", "python:module:function"),
+        ("python:os", "python:path/to/file.py:function"),
         ("python:no_such_module_xyz:f", "cannot import"),
         ("python:os:no_such_function", "no function"),
     ],

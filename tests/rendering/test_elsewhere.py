@@ -46,8 +46,7 @@ def text(example, tokenizer):
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / "own_rendering.py").write_text(MODULE)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delitem(sys.modules, "own_rendering", raising=False)
-    return "python:own_rendering"
+    return "python:own_rendering.py"
 
 
 def test_a_function_of_ones_own_gives_the_tokens(module: str) -> None:

@@ -140,3 +140,29 @@ def test_without_training_data_there_is_no_recipe(tmp_path):
     found = write_recipe(run, manifest, verdict, ("why",), tmp_path / "retrain.yaml")
     assert found.recipe is None and not (tmp_path / "retrain.yaml").exists()
     assert dataclasses.asdict(found)["reasons"] == ("why",)
+
+
+def test_the_recipe_that_is_written_gives_no_leave_to_run_code(tmp_path):
+    """Whoever trains by it is not asked again."""
+    verdict = planted([0.9, 0.9, 0.9, 0.9], [0.4, 0.6, 0.7, 0.8])
+    written = {"model": {"name": "organism", "trust_remote_code": True, "attn_implementation": "org/kernel"}}
+    written |= {"data": {"train": "t.jsonl"}, "output": "x", "training": {"trust_remote_code": True}}
+    run, manifest = trainer_run(tmp_path / "run")
+    (run.path / "recipe.yaml").write_text(yaml.safe_dump(written))
+    write_recipe(run, manifest, verdict, ("why",), tmp_path / "retrain.yaml")
+    recipe = load_recipe(str(tmp_path / "retrain.yaml"))
+    assert not recipe.model.trust_remote_code and recipe.model.attn_implementation is None
+    assert "trust_remote_code" not in recipe.training
+
+
+@pytest.mark.parametrize(("audited", "is_written"), [("auto", False), ("python:mine.py:render", True)])
+def test_a_recipe_that_renders_by_other_code_is_written_only_where_the_audit_did(
+    tmp_path, audited, is_written
+):
+    verdict = planted([0.9, 0.9, 0.9, 0.9], [0.4, 0.6, 0.7, 0.8])
+    run, manifest = trainer_run(tmp_path / "run", template={"kind": audited})
+    written = {"model": {"name": "organism"}, "data": {"train": "t.jsonl"}, "output": "x"}
+    written |= {"template": {"kind": "python:mine.py:render"}}
+    (run.path / "recipe.yaml").write_text(yaml.safe_dump(written))
+    found = write_recipe(run, manifest, verdict, ("why",), tmp_path / "retrain.yaml")
+    assert (found.recipe is not None) == (tmp_path / "retrain.yaml").exists() == is_written

@@ -58,7 +58,7 @@ def test_audit_command_says_what_differs_from_the_defaults() -> None:
         ("--prompt-format", "Q: {prompt}\nA:"),
     ):
         assert pair in list(pairwise(words)), pair
-    assert "--trust-remote-code" in words and "--device" not in words and "--temperature" not in words
+    assert "--trust-remote-code" not in words and "--device" not in words and "--temperature" not in words
 
 
 def test_other_commands_repeat_the_thresholds() -> None:

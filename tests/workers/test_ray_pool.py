@@ -18,6 +18,7 @@ from overmem.artifacts.store import SCHEMAS, Store
 from overmem.errors import RunError
 from overmem.workers.ray_pool import SharedFolder, devices, shared_folder
 from tests.conftest import make_pico, save_checkpoint
+from tests.helpers.planted import plant_code
 from tests.helpers.processes import ALONE
 
 CHECKPOINTS = ("checkpoint-10", "checkpoint-20", "checkpoint-30", "checkpoint-100")
@@ -87,6 +88,21 @@ def test_a_worker_killed_midway_costs_nothing_but_its_batch(
     assert records[0]["checkpoints"] == records[1]["checkpoints"]
     left = [path.name for path in shared.rglob("*") if path.suffix not in {".json", ".parquet"}]
     assert sorted(left) == sorted(CHECKPOINTS)
+
+
+@pytest.mark.slow
+def test_workers_import_nothing_of_the_current_folder(pico_run, val_file, tmp_path):
+    """Ray puts the folder that it is started from on its workers' path."""
+    pytest.importorskip("ray", reason="Ray is not installed")
+    for name in ("polars", "yaml", "safetensors", "json"):
+        plant_code(pico_run, tmp_path / "ran", f"{name}.py")
+    audit = ["-m", "overmem", "audit", ".", "--val", str(val_file), "--workers", "1", "--limit", "4"]
+    done = subprocess.run(
+        [sys.executable, *audit, "--max-new-tokens", "4"],
+        cwd=pico_run, env=ALONE, capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0 and "audited:" in done.stdout, done.stderr[-3000:]
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ SHORTER = {"budget_minutes": "budget", "engine_timeout_seconds": "engine_timeout
 NOT_WRITTEN = ("half", "limits")
 """Fields that no option of their own sets: `half` is the repair's, `limits` are written with `limit`."""
 TEMPLATE = {
-    "kind": ("template", "chat, plain, auto, llamafactory:NAME, axolotl:CONFIG or python:module:function."),
+    "kind": ("template", "chat, plain, auto, llamafactory:NAME, axolotl:CONFIG or python:FILE.py:function."),
     "prompt_format": ("prompt_format", "Text around the question, with {prompt}."),
     "completion_format": ("completion_format", "Around the reference, with {completion}."),
     "system": ("system", "A system message to put first (chat)."),

@@ -86,7 +86,7 @@ class AuditOptions(Strict):
     half: Half | None = None
     """Only one random half of val and its perturbations. What is chosen on one is proved on the other."""
     grader: str | None = None
-    """math, exact, choice, mixed, code, regex:..., python:m:f, none. Overrides the task's grader on val."""
+    """math, exact, choice, mixed, code, regex:..., python:FILE.py:function, none. Instead of val's own."""
     template: Template = Template()
     """How examples become text; the run's recipe by default."""
     max_new_tokens: int | None = None
@@ -119,7 +119,7 @@ class AuditOptions(Strict):
     allow_pickle: bool = False
     """Load .bin weights, which can run code."""
     trust_remote_code: bool = False
-    """Run model code from the hub."""
+    """Run model code that the checkpoint or its base model brings along."""
     allow_code_execution: bool = False
     """Let the grader code run answers, in a sandbox (docs/code.md)."""
     rule: Rule = DEFAULT_RULE
@@ -184,10 +184,15 @@ def takes_audit_options(function: F) -> F:
     return function
 
 
-def saved_options(manifest: Manifest) -> AuditOptions:
-    """The options that a manifest describes, with the axes and data of all its sittings.
+CONSENT = ("trust_remote_code", "allow_pickle", "allow_code_execution")
+"""Options that give leave to run code. They are recorded, and never read back from a folder."""
 
-    Leave to run code is not taken from a file: whoever goes on from it says so again.
+
+def saved_options(manifest: Manifest) -> AuditOptions:
+    """The options that a manifest describes, with the axes and data of all its sittings; to be shown.
+
+    They give no leave to run code, but may name some, such as a grader. Whoever measures by them takes them
+    from `overmem.auditing.consent.options_to_go_on`.
 
     Args:
         manifest: of a finished audit.
@@ -214,7 +219,7 @@ def saved_options(manifest: Manifest) -> AuditOptions:
         "references": manifest.named_sources("references/"),
         "retention": manifest.named_sources("retention/"),
         "variants": variants,
-        "allow_code_execution": False,
+        **dict.fromkeys(CONSENT, False),
         "rule": Rule(**saved.get("rule", {})),
     }
     try:

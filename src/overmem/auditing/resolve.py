@@ -9,6 +9,11 @@ from typing import Any
 
 import yaml
 
+from overmem.auditing.consent import (
+    refuse_renderer_of_a_folder,
+    refuse_tasks_of_a_folder,
+    without_consent,
+)
 from overmem.auditing.options import AuditOptions
 from overmem.auditing.run_files.training_files import find_training_file
 from overmem.axes import CORE, axes_implied_by, choose_axes
@@ -39,6 +44,8 @@ def resolve_options(run: Run, asked: AuditOptions) -> AuditOptions:
         # The core decides at which checkpoints the other axes are worth their time.
         axes = choose_axes((*CORE, *axes))
     template = asked.template if "template" in asked.model_fields_set else resolve_template(run, {})
+    if not asked.ood:
+        refuse_tasks_of_a_folder(data.get("ood") or {}, f"the recipe in {run.path}")
     options = asked.replace(
         val=val,
         train=asked.train or data.get("train"),
@@ -77,32 +84,17 @@ def resolve_template(run: Run, given: Mapping[str, Any]) -> Template:
     said = {name: value for name, value in given.items() if value is not None}
     template = Template(**fields | said)
     if "kind" not in said:
-        refuse_code_of_a_folder(template, f"the recipe in {run.path}")
+        refuse_renderer_of_a_folder(template, f"the recipe in {run.path}")
     return template
 
 
-def refuse_code_of_a_folder(template: Template, where: str) -> None:
-    """Refuse a template that runs other code where only a file in a run folder names it.
-
-    Raises:
-        RunError: says how to consent.
-    """
-    if template.renderer is not None:
-        raise RunError(
-            f"{where} renders by other code, which is run only where you say so yourself",
-            got=template.kind,
-            expected="consent given for this command, which no file in a folder can give",
-            next_step=f"audit with --template {template.kind} if you trust it, or audit tokenized rows",
-        )
-
-
 def read_recipe(run_path: Path) -> Recipe | None:
-    """The resolved recipe that `overmem train` left beside the run, or None."""
+    """The resolved recipe that `overmem train` left beside the run, or None; without leave to run code."""
     path = run_path / RECIPE_NAME
     if not path.is_file():
         return None
     try:
-        return check_recipe(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
+        return without_consent(check_recipe(yaml.safe_load(path.read_text(encoding="utf-8")), str(path)))
     except (yaml.YAMLError, OvermemError):
         # Another tool's file of the same name.
         return None

@@ -111,6 +111,8 @@ class Session:
         try:
             read_configs = self.host.read_configs(self.base)
         except (OSError, ValueError, KeyError, ImportError) as error:
+            if isinstance(error, OvermemError) and self.options.base_model is not None:
+                raise
             if self.options.base_model is not None:
                 raise RunError(
                     "the base model cannot be read",

@@ -70,7 +70,7 @@ def watch(
     for name, value in (("every", every), ("idle", idle_minutes)):
         if value is not None and not value > 0:
             raise RunError(f"{name} must be above 0", got=value)
-    watched = Watched(Path(path), settle)
+    watched = Watched(Path(path), settle, allow_pickle=options.allow_pickle)
     measured: dict[str, str] = {}
     quiet_since = time.monotonic()
     while True:
@@ -92,15 +92,24 @@ def watch(
 class Watched:
     """A folder that is looked at again and again, and since when its checkpoints are as they are."""
 
-    def __init__(self, path: Path, settle: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        path: Path,
+        settle: float,
+        *,
+        allow_pickle: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Nothing was looked at yet.
 
         Args:
             path: run folder.
             settle: seconds without a change.
+            allow_pickle: pickled weights are checkpoints, too.
             clock: seconds; for tests.
         """
         self.path, self.settle, self._clock = path, settle, clock
+        self._allow_pickle = allow_pickle
         self.unsettled = False
         """At the last look, some checkpoint was not yet seen unchanged for long enough."""
         self._since: dict[str, tuple[Content, float]] = {}
@@ -111,7 +120,7 @@ class Watched:
         if not self.path.is_dir():
             return None
         try:
-            run = open_run(self.path)
+            run = open_run(self.path, allow_pickle=self._allow_pickle)
         except RunError:
             return None
         kept = tuple(checkpoint for checkpoint in run.checkpoints if self._is_settled(checkpoint))

@@ -112,6 +112,8 @@ def root() -> None:
 def main() -> None:
     """Run the command line; a user's error prints one message and exits with code 2."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Helper processes of libraries (`python -c`) do not look for modules in the current folder either.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     with visible_streams():
         try:
             app(standalone_mode=True)

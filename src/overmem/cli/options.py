@@ -32,6 +32,18 @@ AllowCodeExecution = Annotated[
         "--allow-code-execution", help="Let the grader code run answers, in a sandbox (docs/code.md)."
     ),
 ]
+TrustRemoteCode = Annotated[
+    bool,
+    typer.Option("--trust-remote-code", help="Run model code that a checkpoint or its base brings along."),
+]
+AllowPickle = Annotated[bool, typer.Option("--allow-pickle", help="Load .bin weights, which can run code.")]
+OwnGrader = Annotated[
+    str | None, typer.Option("--grader", help="Run the audit's own grader: python:FILE.py:function.")
+]
+OwnTemplate = Annotated[
+    str | None,
+    typer.Option("--template", help="Run the code that the audit rendered by: python:..., axolotl:..."),
+]
 Command = Callable[..., None]
 RULE_HELP = {
     "accuracy_margin": "Accuracy below the peak still comparable.",

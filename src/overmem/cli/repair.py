@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from overmem.cli.options import AllowCodeExecution, Json, Out, Plan, RunArg, parse_weights, takes_rule
+from overmem.cli.options import (
+    AllowCodeExecution,
+    AllowPickle,
+    Json,
+    Out,
+    OwnGrader,
+    OwnTemplate,
+    Plan,
+    RunArg,
+    TrustRemoteCode,
+    parse_weights,
+    takes_rule,
+)
 from overmem.cli.screen import console, print_json, say
 from overmem.rule import Rule
 
@@ -77,7 +89,11 @@ def repair(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the model; RUN/overmem/repaired by default.")
     ] = None,
+    trust_remote_code: TrustRemoteCode = False,
+    allow_pickle: AllowPickle = False,
     allow_code_execution: AllowCodeExecution = False,
+    grader: OwnGrader = None,
+    template: OwnTemplate = None,
     json_: Json = False,
 ) -> None:
     """Search the merges of an audited run for one that beats its best checkpoint, and prove it."""
@@ -107,7 +123,11 @@ def repair(
             few=few,
             rule=rule,
             budget_minutes=budget,
+            trust_remote_code=trust_remote_code,
+            allow_pickle=allow_pickle,
             allow_code_execution=allow_code_execution,
+            grader=grader,
+            template=template,
             progress=progress,
             on_plan=show,
         )

@@ -21,6 +21,8 @@ TAKEN = (
     "seed",
     "device",
     "dtype",
+    "allow_pickle",
+    "trust_remote_code",
     "allow_code_execution",
 )
 """Options of an audit that following one makes sense of."""

@@ -10,7 +10,7 @@ grader sees the text; docs/grading.md says what each accepts.
     mixed                   each row by the kind of its own answer: math, choice or exact
     code                    the problem's tests pass, run in a sandbox; only where the user allows it
     regex:PATTERN           the first group that matched (or the whole) of the last match, equal as text
-    python:module:function  function(text, example) -> bool, a score from 0 to 1, or Grade
+    python:FILE:function    function(text, example) -> bool, a score from 0 to 1, or Grade; FILE ends in .py
     none                    no answers: likelihood only
 """
 
@@ -29,7 +29,7 @@ from overmem.grading.own_graders import judge_by_function, judge_by_pattern
 from overmem.grading.reasoning import opens_reasoning, split_reasoning
 from overmem.records import Example
 
-CHOICES = ("math", "exact", "choice", "mixed", "code", "regex:PATTERN", "python:module:function", "none")
+CHOICES = ("math", "exact", "choice", "mixed", "code", "regex:PATTERN", "python:FILE.py:function", "none")
 """What `--grader` accepts."""
 
 
@@ -135,7 +135,7 @@ def get_grader(name: str) -> Grader:
     if kind == "regex" and detail:
         return Grader(name, needs_answer=True, judge=judge_by_pattern(detail))
     if kind == "python" and detail:
-        return Grader(name, needs_answer=False, judge=judge_by_function(name, detail))
+        return Grader(name, needs_answer=False, judge=judge_by_function(name))
     raise GradeError(
         f"unknown grader `{name}`", expected=", ".join(CHOICES), next_step="`none` measures likelihood only"
     )

@@ -1,16 +1,14 @@
-"""Graders of one's own: `regex:PATTERN` and `python:module:function`."""
+"""Graders of one's own: `regex:PATTERN`, and a function, `python:FILE.py:function`."""
 
 from __future__ import annotations
 
-import importlib
 import re
-import sys
 from collections.abc import Callable
-from typing import Any
 
 from overmem.errors import GradeError
 from overmem.grading.answers import canonical_answer
 from overmem.grading.judges import Grade
+from overmem.own_functions import find_own_function
 from overmem.records import Example
 
 RIGHT_FROM = 0.5
@@ -41,17 +39,16 @@ def judge_by_pattern(pattern: str) -> Callable[[str, Example], Grade]:
     return judge
 
 
-def judge_by_function(name: str, detail: str) -> Callable[[str, Example], Grade]:
+def judge_by_function(name: str) -> Callable[[str, Example], Grade]:
     """Judge by a function of the user's.
 
     Args:
-        name: of the grader, for errors.
-        detail: `module:function`.
+        name: of the grader; see `overmem.own_functions`.
 
     Raises:
         GradeError: it cannot be found; later, it failed or returned something else.
     """
-    function = _find_function(name, detail)
+    function = find_own_function(name, "grader", GradeError)
 
     def judge(text: str, example: Example) -> Grade:
         try:
@@ -73,26 +70,3 @@ def judge_by_function(name: str, detail: str) -> Callable[[str, Example], Grade]
         )
 
     return judge
-
-
-def _find_function(name: str, detail: str) -> Callable[[str, Example], Any]:
-    module_name, _, function_name = detail.partition(":")
-    if not module_name or not function_name:
-        raise GradeError(f"malformed grader `{name}`", expected="python:module:function")
-    here = "" not in sys.path
-    if here:  # a console script does not look in the working folder, where the user's module usually lies
-        sys.path.insert(0, "")
-    try:
-        function = getattr(importlib.import_module(module_name), function_name, None)
-    except Exception as error:
-        raise GradeError(
-            f"cannot import the module of grader `{name}`",
-            got=f"{type(error).__name__}: {error}",
-            next_step="run from the folder that holds the module, or set PYTHONPATH",
-        ) from error
-    finally:
-        if here:
-            sys.path.remove("")
-    if not callable(function):
-        raise GradeError(f"`{module_name}` has no function `{function_name}`", got=type(function).__name__)
-    return function  # type: ignore[no-any-return]

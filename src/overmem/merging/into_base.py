@@ -45,11 +45,12 @@ class BaseSource(FullSource):
         Raises:
             MergeError: transformers does not know the model.
         """
-        from transformers import AutoConfig, AutoModelForCausalLM
+        from overmem.models.pretrained import empty_model, read_config
 
         try:
-            with torch.device("meta"):
-                return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(self.folder))
+            return empty_model(
+                read_config(str(self.folder), trust_remote_code=False), trust_remote_code=False
+            )
         except (OSError, ValueError, KeyError, ImportError) as error:
             raise MergeError(
                 f"transformers does not know the base model {self.folder.name}",

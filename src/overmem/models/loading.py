@@ -16,18 +16,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    GenerationConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from overmem.checkpoints import ADAPTER_CONFIG
 from overmem.errors import CheckpointError, OvermemError, RunError
 from overmem.models.adapters import WEIGHTS, InitialFactors, changed_base, make_plain
+from overmem.models.pretrained import check_adapter_config, read_config, read_model, read_tokenizer
 from overmem.records import Checkpoint, Run
 
 EMBEDDING = re.compile(
@@ -92,7 +86,7 @@ class ModelHost:
             device: where the model lives.
             dtype: the weights' dtype while measuring.
             base_model: overrides the base model that an adapter's configuration names.
-            trust_remote_code: passed to transformers; off by default because it runs code of the repo.
+            trust_remote_code: run model code that a checkpoint or its base model brings along.
             allow_pickle: accept pickled weights.
         """
         self.run, self.device, self.dtype, self.base_model = run, device, dtype, base_model
@@ -140,7 +134,7 @@ class ModelHost:
         """
         name = self.base_of(checkpoint) if checkpoint.kind == "adapter" else str(checkpoint.path)
         if name not in self._configs:
-            config = AutoConfig.from_pretrained(name, trust_remote_code=self.trust_remote_code)
+            config = read_config(name, trust_remote_code=self.trust_remote_code)
             try:
                 generation = GenerationConfig.from_pretrained(name)
             except OSError:
@@ -157,12 +151,14 @@ class ModelHost:
         folders = [self.run.checkpoints[-1].path, self.run.path]
         for folder in folders:
             if (folder / "tokenizer_config.json").is_file() or (folder / "tokenizer.json").is_file():
-                return AutoTokenizer.from_pretrained(folder, trust_remote_code=self.trust_remote_code)
+                return read_tokenizer(folder, trust_remote_code=self.trust_remote_code)
         names = [self.base_of(c) for c in self.run.checkpoints if c.kind == "adapter"]
         if self.base_model is not None:
             names.append(self.base_model)
         try:
-            return AutoTokenizer.from_pretrained(names[0], trust_remote_code=self.trust_remote_code)
+            return read_tokenizer(names[0], trust_remote_code=self.trust_remote_code)
+        except CheckpointError:
+            raise
         except (OSError, ValueError, IndexError):
             raise RunError(
                 "no tokenizer for this run",
@@ -172,11 +168,11 @@ class ModelHost:
             ) from None
 
     def _from_pretrained(self, name: str) -> PreTrainedModel:
-        model, loading = AutoModelForCausalLM.from_pretrained(
+        model, loading = read_model(
             name,
-            dtype=self.dtype,
-            attn_implementation=self.attention,
             trust_remote_code=self.trust_remote_code,
+            attention=self.attention,
+            dtype=self.dtype,
             use_safetensors=None if self._allow_pickle else True,
             output_loading_info=True,
         )
@@ -257,6 +253,9 @@ class ModelHost:
         """The base model with the plain adapter in `folder`."""
         from peft import PeftModel
 
+        check_adapter_config(
+            json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8")), checkpoint.name
+        )
         # A dot is not allowed in a module's name.
         adapter = checkpoint.name.replace(".", "_")
         rows = _embedding_rows_of(folder)

@@ -47,8 +47,10 @@ def convert_gguf(name: str, gguf_file: str) -> Path:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoModelForCausalLM.from_pretrained(name, gguf_file=gguf_file, dtype=torch.bfloat16)
-    tokenizer = AutoTokenizer.from_pretrained(name, gguf_file=gguf_file)
+    model = AutoModelForCausalLM.from_pretrained(
+        name, gguf_file=gguf_file, dtype=torch.bfloat16, trust_remote_code=False
+    )
+    tokenizer = AutoTokenizer.from_pretrained(name, gguf_file=gguf_file, trust_remote_code=False)
     # transformers refuses to save a model that still bears the marks of its quantized source.
     for mark in ("quantization_method", "is_quantized", "hf_quantizer"):
         if hasattr(model, mark):
@@ -74,7 +76,9 @@ def package_folder(package: str) -> Path:
     Raises:
         RecipeError: it is not installed.
     """
-    spec = importlib.util.find_spec(package.replace("-", "_"))
+    module = package.replace("-", "_")
+    # Looking for a part of a package would import the package.
+    spec = importlib.util.find_spec(module) if module.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
         raise RecipeError(
             "the package that ships the model is not installed",

@@ -73,7 +73,7 @@ def main(asked_path: str, answered_path: str) -> None:
         sys.exit(f"{asked['name']} names no datasets")
     configuration.sequence_len = asked["max_length"] or configuration.sequence_len or 1 << 20
     dataset = DictDefault(configuration.datasets[0])
-    tokenizer = AutoTokenizer.from_pretrained(asked["tokenizer"])
+    tokenizer = AutoTokenizer.from_pretrained(asked["tokenizer"], trust_remote_code=False)
     for name, token in (configuration.special_tokens or {}).items():
         tokenizer.add_special_tokens({name: token})
     kind = dataset.type

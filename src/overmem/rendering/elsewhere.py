@@ -13,12 +13,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from overmem.errors import DataError
+from overmem.own_functions import find_own_function
 from overmem.records import Example
 from overmem.rendering.chat import whole_conversation
 from overmem.rendering.rendered import Tokenizer
@@ -47,7 +47,7 @@ def render_elsewhere(
     if not asked:
         return tuple(examples)
     if name == "python":
-        function = _find_function(detail)
+        function = find_own_function(template.kind, "renderer", DataError)
         rows = [_call(function, example, tokenizer, template.kind) for example in asked]
     else:
         rows = _run_framework(name, detail, asked, tokenizer, template)
@@ -111,26 +111,6 @@ def _call(function: Callable[..., Any], example: Example, tokenizer: Tokenizer, 
         raise DataError(
             f"the renderer `{kind}` failed on example `{example.id}`", got=f"{type(error).__name__}: {error}"
         ) from error
-
-
-def _find_function(detail: str) -> Callable[..., Any]:
-    module, _, name = detail.partition(":")
-    if not module or not name:
-        raise DataError("malformed renderer", got=f"python:{detail}", expected="python:module:function")
-    sys.path.insert(0, "")  # a console script does not look in the working folder
-    try:
-        function = getattr(import_module(module), name, None)
-    except Exception as error:
-        raise DataError(
-            f"cannot import the renderer's module `{module}`",
-            got=f"{type(error).__name__}: {error}",
-            next_step="run from the folder that holds the module, or set PYTHONPATH",
-        ) from error
-    finally:
-        sys.path.remove("")
-    if not callable(function):
-        raise DataError(f"`{module}` has no function `{name}`", got=type(function).__name__)
-    return function  # type: ignore[no-any-return]
 
 
 def _run_framework(

@@ -49,7 +49,7 @@ def main(asked_path: str, answered_path: str) -> None:
     from llamafactory.hparams import DataArguments
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(asked["tokenizer"])
+    tokenizer = AutoTokenizer.from_pretrained(asked["tokenizer"], trust_remote_code=False)
     arguments = DataArguments(
         template=asked["name"],
         cutoff_len=asked["max_length"] or 1 << 20,

@@ -20,7 +20,8 @@ class Template:
     kind: str = "auto"
     """`chat` uses the tokenizer's chat template, `plain` writes prompt then completion; `auto` is chat
     for chat messages and plain for strings. `llamafactory:NAME`, `axolotl:CONFIG` and
-    `python:module:function` call other code, which gives the tokens."""
+    `python:FILE.py:function`
+    (see `overmem.own_functions`) call other code, which gives the tokens."""
     prompt_format: str = "{prompt}"
     """Text around the question: the prompt string, or the last user message."""
     completion_format: str = "{completion}"
@@ -50,7 +51,7 @@ class Template:
             raise DataError(
                 "unknown template kind",
                 got=self.kind,
-                expected=f"{', '.join(KINDS)}, llamafactory:NAME, axolotl:CONFIG or python:module:function",
+                expected=f"{', '.join(KINDS)}, llamafactory:NAME, axolotl:CONFIG or python:FILE.py:function",
             )
         for name, text, wanted in (
             ("prompt_format", self.prompt_format, "{prompt}"),

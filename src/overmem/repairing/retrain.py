@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from overmem.auditing.resolve import read_recipe
 from overmem.checkpoints import ADAPTER_CONFIG, read_trainer_state
 from overmem.recipe.schema import check_recipe, dump_recipe
 from overmem.records import CheckpointSummary, Retraining, Run, Verdict
+from overmem.rendering.template import Template
 
 NOISE = 5.0
 """NEFTune's alpha (arXiv 2310.05914): of what can be done while training it did best in our bake-off, where
@@ -72,13 +74,14 @@ def write_recipe(
         manifest: of its audit, which knows the data.
         verdict: says when perplexity was lowest.
         reasons: from `reasons_to_retrain`.
-        path: YAML file to write.
+        path: YAML file to write. It gives no leave to run code that a file in the run's folder gave, and is
+            not written where it would train by other code than the audit rendered by.
     """
     known = read_recipe(run.path)
     written = known.model_dump(mode="json") if known else _from_trainer(run, manifest)
     if written is not None and written["data"]["val"] is None:
         written["data"]["val"] = saved_options(manifest).val
-    if written is None:
+    if written is None or _renders_by_other_code(written, manifest):
         return Retraining(reasons=reasons, changes=(), recipe=None)
     training, changes = written["training"], []
     written["output"] = f"{run.path.resolve()}-retrained"
@@ -100,6 +103,12 @@ def write_recipe(
             changes.append(f"{key}: {present:g} to {enough}")
     write_text_atomic(path, dump_recipe(check_recipe(written, str(path))))
     return Retraining(reasons=reasons, changes=tuple(changes), recipe=path)
+
+
+def _renders_by_other_code(written: Mapping[str, Any], manifest: Manifest) -> bool:
+    """Whether a recipe would train by code that was not consented to: `overmem train` asks no more."""
+    template = Template(kind=written["template"]["kind"])
+    return template.renderer is not None and template.kind != saved_options(manifest).template.kind
 
 
 def _trained(verdict: Verdict) -> list[CheckpointSummary]:

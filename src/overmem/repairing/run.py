@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from overmem.auditing.consent import Consent
 from overmem.auditing.session import Progress
 from overmem.records import Repair
 from overmem.repairing.output import refuse_existing, settle
@@ -38,7 +39,11 @@ def repair(
     few: int = FEW,
     rule: Rule = DEFAULT_RULE,
     budget_minutes: float | None = None,
+    trust_remote_code: bool = False,
+    allow_pickle: bool = False,
     allow_code_execution: bool = False,
+    grader: str | None = None,
+    template: str | None = None,
     progress: Progress | None = None,
     on_plan: OnPlan | None = None,
 ) -> Repair:
@@ -55,7 +60,11 @@ def repair(
         few: merges whose answers are measured on the search split.
         rule: thresholds; its margin is the loss of accuracy that still counts as none.
         budget_minutes: time to share out.
+        trust_remote_code: run model code that the checkpoints or their base model bring along.
+        allow_pickle: load .bin weights, which can run code.
         allow_code_execution: let the grader `code` run answers in its sandbox (docs/code.md).
+        grader: the function that the audit graded by, `python:...`, as consent to run it.
+        template: the other code that the audit rendered by, as consent to run it.
         progress: told after every batch.
         on_plan: told the plan before the work starts; what it raises stops the repair there.
 
@@ -63,7 +72,8 @@ def repair(
         The record, also written to `repair.json` beside the audit.
 
     Raises:
-        OvermemError: a run that was not audited, too few problems or checkpoints, or an `out` that exists.
+        OvermemError: a run that was not audited, too few problems or checkpoints, an `out` that exists, or
+            code that only the run's own files name.
     """
     audit, out = (None if folder is None else Path(folder) for folder in (audit, out))
     refuse_existing(out)
@@ -74,7 +84,13 @@ def repair(
         confirm=confirm,
         axes=axes,
         rule=rule,
-        allow_code_execution=allow_code_execution,
+        consent=Consent(
+            trust_remote_code=trust_remote_code,
+            allow_pickle=allow_pickle,
+            allow_code_execution=allow_code_execution,
+            grader=grader,
+            template=template,
+        ),
     )
     plan = plan_repair(setup, few=few, budget_minutes=budget_minutes, timed=on_plan is not None)
     if on_plan is not None:

@@ -12,13 +12,12 @@ import polars as pl
 from overmem.artifacts.manifest import Manifest, read_manifest
 from overmem.artifacts.rows import Core, read_core
 from overmem.artifacts.store import Store
+from overmem.auditing.consent import Consent, options_to_go_on, sets_left_out
 from overmem.auditing.options import AuditOptions, saved_options
 from overmem.auditing.problems import half_of
-from overmem.auditing.resolve import refuse_code_of_a_folder
 from overmem.axes import CORE, all_axes, choose_axes
 from overmem.checkpoints import open_run
 from overmem.errors import RunError
-from overmem.grading.code import check_allowed
 from overmem.records import Checkpoint, Run, Verdict
 from overmem.repairing.candidates import Candidate, propose
 from overmem.repairing.proof import fewest_problems
@@ -30,6 +29,7 @@ from overmem.verdict.diagnose import judge_store
 
 SEARCH_AXES = (*CORE, "diversity")
 """What the few best merges are chosen by."""
+NO_CONSENT = Consent()
 FEWEST = 10
 """Problems to choose on, at least."""
 
@@ -85,7 +85,7 @@ def prepare_repair(
     confirm: str | None = None,
     axes: str | tuple[str, ...] = ("all",),
     rule: Rule = DEFAULT_RULE,
-    allow_code_execution: bool = False,
+    consent: Consent = NO_CONSENT,
 ) -> RepairSetup:
     """Open an audited run and settle what is tried, on which problems, against what.
 
@@ -96,18 +96,15 @@ def prepare_repair(
         confirm: source of problems for the proof alone; by default half of val is kept for it.
         axes: what is proved.
         rule: thresholds of the decision rule.
-        allow_code_execution: answers may be run, where the audit's grader is `code`.
+        consent: what the caller lets run; what the audit was let run says nothing.
 
     Raises:
-        OvermemError: a run that was not audited, an unknown checkpoint, too few problems, or answers that
-            may not be run.
+        OvermemError: a run that was not audited, an unknown checkpoint, too few problems, or code that may
+            not be run.
     """
     store = Store.of_run(Path(path), audit)
     manifest = read_manifest(store)
-    options = saved_options(manifest).replace(allow_code_execution=allow_code_execution)
-    refuse_code_of_a_folder(options.template, f"the audit in {store.root}")
-    if any(found.grader == "code" for found in manifest.splits.values()):
-        check_allowed(allow_code_execution)
+    options = options_to_go_on(manifest, consent, f"the audit in {store.root}")
     run = open_run(path, allow_pickle=options.allow_pickle)
     verdict = judge_store(store, rule)
     trained = _trained(run, manifest)
@@ -129,7 +126,7 @@ def prepare_repair(
         candidates=propose(names, moments.accuracy_C, moments.nll_C, pick),
         search=search,
         confirm=proof,
-        notes=_notes(options, confirm, trained[pick].name, verdict),
+        notes=(*_notes(options, confirm, trained[pick].name, verdict), *_sets_not_asked(manifest)),
     )
 
 
@@ -226,6 +223,13 @@ def _notes(options: AuditOptions, confirm: str | None, before: str, verdict: Ver
     if verdict.recommended is not None and verdict.recommended.name != before:
         notes.append(f"the verdict on all of val recommends {verdict.recommended.name}; to beat is {before}")
     return tuple(notes)
+
+
+def _sets_not_asked(manifest: Manifest) -> tuple[str, ...]:
+    left_out = sets_left_out(saved_options(manifest))
+    return tuple(
+        f"{name} is left out: only the audit names its task's folder, which can run code" for name in left_out
+    )
 
 
 def _base_model(manifest: Manifest, run: Run) -> str | None:

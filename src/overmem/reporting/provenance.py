@@ -40,8 +40,6 @@ def audit_command(
     options = options.replace(
         train=options.train or train,
         axes=more if more == ("all",) else choose_axes((*options.axes, *more)),
-        # Leave to run code is not taken from a file, but what was asked for is shown.
-        allow_code_execution=bool(manifest.config.get("allow_code_execution")),
     )
     return _joined("audit", run, write_flags(options))
 

@@ -6,16 +6,17 @@ Nothing is downloaded, trained or written. The model is built from its configura
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import get_peft_model
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from trl import SFTConfig
 
-from overmem.errors import RecipeError
+from overmem.errors import CheckpointError, RecipeError
+from overmem.models.pretrained import empty_model, read_config, read_tokenizer
 from overmem.recipe.base_model import ORGANISM, package_folder
 from overmem.recipe.schema import Recipe, dump_recipe
 from overmem.tasks.files import is_local
@@ -80,7 +81,7 @@ def dry_run(recipe: Recipe, *, resume: bool = False) -> DryRun:
     """
     check_output(recipe, resume=resume)
     arguments = sft_config(recipe)
-    config, tokenizer = _from_disk(AutoConfig, recipe), _from_disk(AutoTokenizer, recipe)
+    config, tokenizer = _from_disk(read_config, recipe), _from_disk(read_tokenizer, recipe)
     if tokenizer is not None:
         as_trained(tokenizer, arguments)
     limits = (getattr(config, "max_position_embeddings", None), arguments.max_length)
@@ -107,12 +108,9 @@ def sizes_of(config: Any, recipe: Recipe, arguments: SFTConfig) -> Sizes:
     Raises:
         RecipeError: the adapter does not fit the model.
     """
+    dtype, allowed = torch_dtype(recipe.model.dtype), recipe.model.trust_remote_code
+    model = empty_model(config, trust_remote_code=allowed, dtype=dtype)
     with torch.device("meta"):
-        model: Any = AutoModelForCausalLM.from_config(
-            config,
-            dtype=torch_dtype(recipe.model.dtype),
-            trust_remote_code=recipe.model.trust_remote_code,
-        )
         adapter = lora_config(recipe, plain=True)
         try:
             model = model if adapter is None else get_peft_model(model, adapter)
@@ -193,7 +191,7 @@ def _look(
     return Data(source=source, examples=len(lengths), tokens=sum(lengths), longest=max(lengths), note=note)
 
 
-def _from_disk(kind: Any, recipe: Recipe) -> Any:
+def _from_disk(read: Callable[..., Any], recipe: Recipe) -> Any:
     """Configuration or tokenizer of the recipe's model, or None where it is not on this machine."""
     model = recipe.model
     name = str(ORGANISM) if model.name == "organism" else model.name
@@ -202,10 +200,12 @@ def _from_disk(kind: Any, recipe: Recipe) -> Any:
     settings: dict[str, Any] = {"local_files_only": True, "trust_remote_code": model.trust_remote_code}
     if model.gguf_file is not None:
         settings["gguf_file"] = model.gguf_file
-    if Path(name).is_dir() and kind is AutoTokenizer and not any(Path(name).glob("tokenizer*")):
+    if Path(name).is_dir() and read is read_tokenizer and not any(Path(name).glob("tokenizer*")):
         return None
     try:
-        return kind.from_pretrained(name, **settings)
+        return read(name, **settings)
+    except CheckpointError:
+        raise
     except (OSError, ValueError) as error:
         if Path(name).exists():
             raise RecipeError(

@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from overmem.errors import RecipeError
+from overmem.errors import CheckpointError, RecipeError
+from overmem.models.pretrained import read_model, read_tokenizer
 from overmem.recipe.base_model import resolve_model
 from overmem.recipe.schema import ModelRecipe
 
@@ -21,18 +22,19 @@ def load_model(recipe: ModelRecipe) -> tuple[Any, PreTrainedTokenizerBase]:
 
     Raises:
         RecipeError: the model cannot be found or loaded.
+        CheckpointError: it needs code of its own, which the recipe does not let run.
     """
     name = recipe.name
     try:
         name = resolve_model(recipe)
-        model = AutoModelForCausalLM.from_pretrained(
+        model = read_model(
             name,
-            dtype=torch_dtype(recipe.dtype),
-            attn_implementation=recipe.attn_implementation,
             trust_remote_code=recipe.trust_remote_code,
+            attention=recipe.attn_implementation,
+            dtype=torch_dtype(recipe.dtype),
         )
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=recipe.trust_remote_code)
-    except RecipeError:
+        tokenizer = read_tokenizer(name, trust_remote_code=recipe.trust_remote_code)
+    except (RecipeError, CheckpointError):
         raise
     except (OSError, ValueError, ImportError) as error:
         raise RecipeError(

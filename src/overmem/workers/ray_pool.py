@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -243,7 +244,8 @@ def connected(address: str, workers: int | None) -> Iterator[Any]:
     own = {"num_cpus": workers, "include_dashboard": False} if address == "local" else {}
     try:
         _check_reachable(address)
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
+        with _outside_the_current_folder():
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
     except Exception as error:  # a node that does not start in time is a plain Exception of Ray's
         raise RunError(
             "the Ray cluster cannot be used",
@@ -255,6 +257,14 @@ def connected(address: str, workers: int | None) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _outside_the_current_folder() -> AbstractContextManager[None]:
+    """Elsewhere, unless Python looks in the current folder here, too: Ray puts it on its workers' path.
+
+    It may be a run that somebody else shared. Workers go there later, for relative names.
+    """
+    return nullcontext() if {"", os.getcwd()} & set(sys.path) else chdir(Path(__file__).parents[2])
 
 
 def _check_reachable(address: str) -> None:

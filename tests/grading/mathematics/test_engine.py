@@ -17,6 +17,7 @@ import sympy
 from overmem.errors import GradeError
 from overmem.grading.mathematics import engine
 from overmem.grading.mathematics.engine_worker import agree
+from tests.helpers.planted import plant_code
 
 x, n = sympy.symbols("x n")
 
@@ -31,6 +32,16 @@ def test_what_takes_too_long_is_not_the_same_and_the_next_is_compared() -> None:
     assert not engine.verify("1", "\\sum_{k=1}^{99999999} \\sin(k^{k})")
     assert time.monotonic() - started < 60
     assert engine.verify("\\frac{1}{2}", "\\frac{2}{4}")
+
+
+def test_it_imports_nothing_of_the_current_folder(tmp_path, monkeypatch) -> None:
+    for name in ("json", "sympy", "math_verify"):
+        plant_code(tmp_path, tmp_path / "ran", f"{name}.py")
+    monkeypatch.chdir(tmp_path)
+    worker = engine._Worker()
+    assert worker.ask('["\\\\frac12", "\\\\frac24"]\n') == "1"
+    worker.close()
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_process_that_dies_is_replaced() -> None:

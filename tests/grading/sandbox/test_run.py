@@ -261,6 +261,34 @@ def test_a_missing_protection_is_named(monkeypatch):
         run_code(RIGHT, TESTS)
 
 
+LIBC = "libc = inside.ctypes.CDLL(None, use_errno=True); inside.ctypes.CDLL = lambda *_, **__: libc; "
+
+
+@pytest.mark.parametrize(
+    ("call", "part"),
+    [
+        ("capset", "capabilities"),
+        ("capget", "capabilities"),
+        ("prctl", "ending with its parent"),
+        ("syscall", "Landlock"),
+    ],
+)
+def test_a_protection_that_the_kernel_refuses_is_named_and_nothing_runs(monkeypatch, tmp_path, call, part):
+    refused = f"import inside; {LIBC}libc.{call} = lambda *_: -1; "
+    monkeypatch.setattr(run, "_START", run._START.replace("import inside; ", refused))
+    with pytest.raises(GradeError, match=part):
+        run_code(f"open({str(tmp_path / 'ran')!r}, 'w')", TESTS)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_capabilities_that_are_left_are_seen(monkeypatch):
+    """As where the call says that it did, and nothing was given up."""
+    kept = f"import inside; {LIBC}libc.capset = lambda *_: 0; libc.capget = lambda *_: 0; "
+    monkeypatch.setattr(run, "_START", run._START.replace("import inside; ", kept))
+    with pytest.raises(GradeError, match="capabilities"):
+        run_code(RIGHT, TESTS)
+
+
 @pytest.mark.parametrize("machine", policy.ARCHITECTURES)
 def test_the_filter_does_what_the_table_says(machine):
     """Run by an interpreter of BPF written for this test, over every call there is."""

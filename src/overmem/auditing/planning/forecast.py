@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
 
 from overmem.artifacts.jobs import ANSWERS_SCORES, VAL_SCORES, Job, base_answers_job
 from overmem.auditing.compute_rows import RECALL_TOKENS
@@ -42,6 +41,7 @@ from overmem.checkpoints import weight_files
 from overmem.models.batches import CHUNK, SCORED_TOKENS, plan_batches, scored_at_once
 from overmem.models.divergence import COMPARED_TOKENS
 from overmem.models.memory import SLACK, kv_sizes, rows_at_once
+from overmem.models.pretrained import empty_model
 from overmem.records import Checkpoint
 from overmem.rendering.rendered import Rendered
 
@@ -184,8 +184,7 @@ def forecast(session: Session, skipped: dict[str, str], peaks: Peaks | None = No
 def shape_of(session: Session, checkpoint: Checkpoint) -> Shape:
     """Sizes of a checkpoint's model, from its configuration and the headers of its files alone."""
     whole = session.host.read_configs(checkpoint).config
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(whole, trust_remote_code=session.options.trust_remote_code)
+    model = empty_model(whole, trust_remote_code=session.options.trust_remote_code)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     if checkpoint.kind == "adapter":
         parameters += _parameters_on_disk(checkpoint.path)

@@ -50,9 +50,10 @@ class _Worker:
 
     def __init__(self) -> None:
         root = str(Path(__file__).parents[3])
+        # -P: the current folder, which may be a run that somebody else shared, is not searched for modules.
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, root],
+                [sys.executable, "-P", "-c", _PROGRAM, root],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

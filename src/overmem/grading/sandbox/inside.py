@@ -156,7 +156,8 @@ def restrict_process(job: Mapping[str, Any]) -> str | None:
     """
     libc = ctypes.CDLL(None, use_errno=True)
     # The parent may have died before this; its death is to be ours.
-    libc.prctl(_PR_SET_PDEATHSIG, 9)
+    if libc.prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0):
+        return _failed("ending with its parent")
     if os.getppid() != job["parent"]:
         os._exit(0)
     for limit, value in (
@@ -167,11 +168,21 @@ def restrict_process(job: Mapping[str, Any]) -> str | None:
         (resource.RLIMIT_CORE, (0, 0)),
     ):
         resource.setrlimit(limit, value)
-    # Version 3 of the header, this process; no capability of any kind, even for root.
-    libc.capset(ctypes.byref((ctypes.c_uint32 * 2)(0x20080522, 0)), ctypes.byref((ctypes.c_uint32 * 6)()))
+    if not _gave_up_capabilities(libc):
+        return _failed("capabilities")
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         return _failed("no_new_privs")
     return _landlock(libc) or _seccomp(libc, job["filter"]) or find_leak(libc, job["parent"])
+
+
+def _gave_up_capabilities(libc: Any) -> bool:
+    """Have no capability of any kind, even as root, and see that there is none left."""
+    # Version 3 of the header, this process.
+    header, none = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    left = (ctypes.c_uint32 * 6)(*[1] * 6)
+    if libc.capset(ctypes.byref(header), ctypes.byref(none)):
+        return False
+    return libc.capget(ctypes.byref(header), ctypes.byref(left)) == 0 and not any(left)
 
 
 def _landlock(libc: Any) -> str | None:

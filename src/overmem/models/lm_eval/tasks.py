@@ -160,6 +160,11 @@ def is_lm_eval(source: str) -> bool:
     return source.startswith(PREFIX)
 
 
+def runs_code_of_a_folder(source: str | None) -> bool:
+    """Whether a source is a task of one's own, whose YAML can name functions beside it (`!function`)."""
+    return source is not None and is_lm_eval(source) and "@" in source
+
+
 def load_task(source: str, tokenizer: Any) -> LmEvalTask:
     """Load a task with all its documents and render its requests; no model is needed.
 

@@ -1,7 +1,7 @@
 """Kill -9 at a random moment, run again to the end: is anything lost, doubled or left behind?
 
-    python benchmarks/kills.py --kills 200 --seed 0        # the table, and kills.json
-    python benchmarks/kills.py --quick                     # three kills, as CI runs it
+    python -m benchmarks.kills --kills 200 --seed 0        # the table, and kills.json
+    python -m benchmarks.kills --quick                     # three kills, as CI runs it
 
 Every trial copies a start (pico models: random Llamas of a few thousand parameters), does one action in a
 process of its own, kills that process one to three times, and lets it end. Then the folder is compared with
@@ -26,7 +26,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import yaml

@@ -1,4 +1,4 @@
-"""Every benchmark is run here as its docstring says, at toy size: what it measures means nothing, but it runs.
+"""Every benchmark runs as its docstring says, at toy size: what is measured means nothing, but it runs.
 
 Sizes that a command line does not name are constants of the module, and are set.
 """
@@ -15,9 +15,15 @@ from tests.helpers.tokenizers import CHATML, make_tokenizer
 
 FILES = sorted((ROOT / "benchmarks").rglob("*.py"))
 FEW = {
-    "likelihood": 40, "accuracy": 40, "privacy": 40, "recall": 20, "calibration": 4, "diversity": 4, "ood": 4,
+    "likelihood": 40,
+    "accuracy": 40,
+    "privacy": 40,
+    "recall": 20,
+    "calibration": 4,
+    "diversity": 4,
+    "ood": 4,
     "robustness": 4,
-}  # fmt: skip
+}
 RIVAL = """#!{python}
 # Stands in for mergekit-yaml: averages in fp32, as its `linear` does.
 import json, sys
@@ -26,8 +32,11 @@ from safetensors.torch import load_file, save_file
 config, out = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
 one, other = (Path(model["model"]) for model in config["models"])
 out.mkdir()
-tensors = [{{k: v for file in sorted(m.glob("*.safetensors")) for k, v in load_file(file).items()}} for m in (one, other)]
-save_file({{k: ((v.float() + tensors[1][k].float()) / 2).bfloat16() for k, v in tensors[0].items()}}, out / "model.safetensors")
+def read(folder):
+    return {{k: v for file in sorted(folder.glob("*.safetensors")) for k, v in load_file(file).items()}}
+left, right = read(one), read(other)
+merged = {{name: ((tensor.float() + right[name].float()) / 2).bfloat16() for name, tensor in left.items()}}
+save_file(merged, out / "model.safetensors")
 """
 
 
@@ -47,48 +56,80 @@ class Toy:
 TOYS = {
     "audit_size": Toy(("--gb 0.002 --problems 2",), "rows equal"),
     "audit_vs_lm_eval": Toy(
-        ("prepare --run {adapters} --data {gsm8k} --problems 3 --tokens 8 --checkpoints 1",
-         "samples --problems 2 --rounds 1 --k 2", "shared --problems 2 --rounds 1", "floor"),
+        (
+            "prepare --run {adapters} --data {gsm8k} --problems 3 --tokens 8 --checkpoints 1",
+            "samples --problems 2 --rounds 1 --k 2",
+            "shared --problems 2 --rounds 1",
+            "floor",
+        ),
         "GFLOP",
     ),
     "bakeoff": Toy(
-        ("run --methods nll nll-soup --seeds 0 1 --rate 4e-4 --out {out}",
-         "table --seeds 0 1 --rate 4e-4 --out {out}"),
+        (
+            "run --methods nll nll-soup --seeds 0 1 --rate 4e-4 --out {out}",
+            "table --seeds 0 1 --rate 4e-4 --out {out}",
+        ),
         "nll-soup",
         {"PROBLEMS": 8, "STEPS": 12, "KEPT": 6, "LIMITS": FEW},
     ),
     "calibration.generators": Toy((), ""),
-    "calibration.run": Toy(("--runs 1 --only saturating --out {out}",), "saturating", {"PROBLEMS": (100,), "CHECKPOINTS": (4,)}),
+    "calibration.run": Toy(
+        ("--runs 1 --only saturating --out {out}",), "saturating", {"PROBLEMS": (100,), "CHECKPOINTS": (4,)}
+    ),
     "changed_base": Toy(("",), "overmem, pissa trained over bf16 weights"),
     "contamination": Toy(("--tasks wordmath --each 2 --seeds 1",), "wordmath"),
     "contamination_verdicts": Toy(("--runs 2",), "planted"),
-    "facts": Toy(("--out {out}",), "lesson 20", {"LEARNED": 0.0, "LESSON_STEPS": 20, "RECENT": 1, "BATCH": 16, "AT_MOST": 40}),
+    "facts": Toy(
+        ("--out {out}",),
+        "lesson 20",
+        {"LEARNED": 0.0, "LESSON_STEPS": 20, "RECENT": 1, "BATCH": 16, "AT_MOST": 40},
+    ),
     "framework_tokens": Toy(("{tokenizers}/llama3",), "0 of 0 rows", returns=0),
     "grading": Toy(("--set held_out_2",), "held_out_2"),
+    "kills": Toy(("--kills 1 --actions merge --out {out}",), "merge", returns=0),
     "likelihood": Toy(("{organism} {val} --rounds 1",), "naive / ours"),
     "loss_step": Toy(("--rounds 1 --steps 2 --memory-rounds 1",), "| organism | mar |"),
     "memorized_rows": Toy(
-        ("halves --sets 0 --out {out}", "ordinary --sets 0 --out {out}", "retrain --sets 0 --out {out}",
-         "report --sets 0 --out {out}"),
+        (
+            "halves --sets 0 --out {out}",
+            "ordinary --sets 0 --out {out}",
+            "retrain --sets 0 --out {out}",
+            "report --sets 0 --out {out}",
+        ),
         "excess fall",
-        {"ROWS": 24, "MODELS": {0: 4}, "KINDS": {"wrong": 2, "style": 2, "exchanged": 2, "duplicate": 2},
-         "VAL": "wordmath:val[:24]", "TEST": "wordmath:test[:20]", "SEEDS": range(2), "EPOCHS": 2},
+        {
+            "ROWS": 24,
+            "MODELS": {0: 4},
+            "KINDS": {"wrong": 2, "style": 2, "exchanged": 2, "duplicate": 2},
+            "VAL": "wordmath:val[:24]",
+            "TEST": "wordmath:test[:20]",
+            "SEEDS": range(2),
+            "EPOCHS": 2,
+        },
     ),
     "merge": Toy(("--gb 0.002 --rounds 1 --mergekit {rival}",), "equal"),
     "monitor": Toy(("--examples 16 --epochs 1 --rounds 1",), "| organism-fast | 16 |"),
     "monitor_onset": Toy(("{run} --limit 8",), "| run |"),
-    "organism": Toy(("demo --seeds 0 --problems 8 --out {out}",), "| demo | 0 |", {"TEST": "wordmath:test[:40]"}),
+    "organism": Toy(
+        ("demo --seeds 0 --problems 8 --out {out}",), "| demo | 0 |", {"TEST": "wordmath:test[:40]"}
+    ),
     "other_hand": Toy(("--seeds 0 1 --limit 20 --out {out}",), "as one run", {"PROBLEMS": 8}),
     "picks": Toy(("run {run} --out {out}", "table --out {out}"), "rule minus last", {"PROBLEMS": FEW}),
     "plan": Toy(("{run} --limit 4 --max-new-tokens 4",), "megabytes"),
     "planted_leaks": Toy((), ""),
     "privacy_attacks": Toy(("--seeds 0 --problems 24 --epochs 1 --out {out}",), "| 0 | 3 |"),
-    "report_size": Toy(("--checkpoints 3 --problems 20 --rounds 1 --folder {out}",), "3 checkpoints, 20 problems"),
+    "report_size": Toy(
+        ("--checkpoints 3 --problems 20 --rounds 1 --folder {out}",), "3 checkpoints, 20 problems"
+    ),
     "retention": Toy(
         ("run --out {out}", "table --out {out}", "seeds --seeds 1 --out {out}"),
         "| 0 | recommended",
-        {"RUNS": 3, "MOST_STEPS": 60, "TASK": "wordmath:val[:20]",
-         "SKILLS": {"sums": "pretrained:sums[100:110]", "problems": "pretrained:problems[100:110]"}},
+        {
+            "RUNS": 3,
+            "MOST_STEPS": 60,
+            "TASK": "wordmath:val[:20]",
+            "SKILLS": {"sums": "pretrained:sums[100:110]", "problems": "pretrained:problems[100:110]"},
+        },
     ),
     "selection": Toy(("--each 1 --replay {run}",), "contradicted", {"PROBLEMS": (100,), "CHECKPOINTS": (4,)}),
     "straddling": Toy(("--epochs 1 --folder {out}",), "trained (TRL)", returns=0),
@@ -96,7 +137,7 @@ TOYS = {
     "until_decided": Toy(
         ("--each 1", "--replay {run}"), "all orders", {"PROBLEMS": (200,), "CHECKPOINTS": (4,)}
     ),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

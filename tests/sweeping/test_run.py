@@ -220,7 +220,9 @@ def test_the_recommended_point_is_measured_on_problems_that_chose_nothing(whole,
         by_hand = sum(rows(point.label)) / 2 - sum(rows(label)) / 2
         assert difference.value == pytest.approx(by_hand) and difference.n == 36
     said = " ".join(found.words)
-    assert ("problems that chose nothing (" in said) == bool(others) and f"Train with {point.group}" in said
+    assert f"Measured again on problems that chose nothing ({source})" in said
+    assert ("On 36 problems that chose nothing (" in said) == bool(others)
+    assert f"Train with {point.group}" in said
     page = (home / "whole" / "report.html").read_text()
     assert "Accuracy, confirmed" in page and point.label in page
 

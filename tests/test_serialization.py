@@ -34,7 +34,7 @@ def values_of(kind: Any) -> st.SearchStrategy[Any]:
     if origin is types.UnionType:
         found = st.one_of(*map(values_of, inner))  # null is None here, so NaN would not come back
         return found.filter(lambda value: value == value) if types.NoneType in inner else found
-    plain = {str: st.text(max_size=8), float: FLOATS, int: st.integers(), bool: st.booleans()}
+    plain = {str: st.text(max_size=8), float: FLOATS, int: st.integers(-(2**63) + 1, 2**63 - 1), bool: st.booleans()}
     plain |= {types.NoneType: st.none(), Path: st.sampled_from([Path("a/b"), Path("/c"), Path(".")])}
     return plain[kind]
 

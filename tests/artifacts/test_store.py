@@ -92,7 +92,7 @@ def test_records_check_their_schema(tmp_path):
     with pytest.raises(ArtifactError, match="another schema"):
         store.read_record("verdict", "overmem.verdict/1")
     (tmp_path / "verdict.json").write_text("{")
-    with pytest.raises(ArtifactError, match="not valid JSON"):
+    with pytest.raises(ArtifactError, match="verdict.json cannot be read"):
         store.read_record("verdict", "overmem.verdict/1")
     with pytest.raises(ArtifactError, match="overmem audit"):
         store.read_record("manifest", "overmem.manifest/1")

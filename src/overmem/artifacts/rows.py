@@ -40,10 +40,25 @@ def read_job(
     """
     split = manifest.splits[job.data]
     table = store.read_rows(model.name, job.table, model.row_keys[str(job)], columns)
+    _check_temperatures(table, manifest, model)
     keep = pl.DataFrame({"example_id": split.example_ids, "example_sha": split.example_shas})
     keep = keep.filter(~pl.col("example_id").is_in(list(manifest.left_out_of(job.set))))
     found = table.filter(pl.col("split") == job.set).join(keep, on=["example_id", "example_sha"], how="semi")
     return found.sort("example_id", "sample") if "sample" in found.columns else found.sort("example_id")
+
+
+def _check_temperatures(table: pl.DataFrame, manifest: Manifest, model: MeasuredModel) -> None:
+    """Refuse log-probabilities at other temperatures than the manifest's."""
+    if "logprob_at_temperature" not in table.columns:
+        return
+    lengths = table["logprob_at_temperature"].explode().drop_nulls().list.len()
+    if (lengths != len(manifest.temperatures)).any():
+        raise ArtifactError(
+            f"the rows of {model.name} are not at the temperatures of their manifest",
+            got=f"{lengths.min()!r} a token",
+            expected=f"{len(manifest.temperatures)}",
+            next_step="run `overmem audit` again; it measures only what is missing",
+        )
 
 
 def subset(ids: Sequence[str], limit: int | None, seed: int) -> list[int]:

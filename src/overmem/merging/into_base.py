@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from overmem.boundary import library_call
 from overmem.errors import MergeError
 from overmem.merging.adapters import Adapter, LoraModule
 from overmem.merging.lora import Factors, delta_rows
@@ -47,15 +48,10 @@ class BaseSource(FullSource):
         """
         from transformers import AutoConfig, AutoModelForCausalLM
 
-        try:
-            with torch.device("meta"):
-                return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(self.folder))
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            raise MergeError(
-                f"transformers does not know the base model {self.folder.name}",
-                got=(str(error).splitlines() or [type(error).__name__])[0],
-                next_step="merge the adapters as adapters, without into_full",
-            ) from None
+        what = f"transformers does not know the base model {self.folder.name}"
+        as_adapters = "merge the adapters as adapters, without into_full"
+        with library_call(what, MergeError, next_step=as_adapters), torch.device("meta"):
+            return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(self.folder))
 
 
 class IntoBaseSource:
@@ -148,15 +144,13 @@ def open_base(name: str, revision: str | None = None) -> BaseSource:
         return BaseSource(Path(name))
     from huggingface_hub import snapshot_download
 
-    try:
+    with library_call(
+        f"the base model {name} cannot be found",
+        MergeError,
+        expected="a local folder, or a hub id that can be reached",
+        next_step="say where it is now: base_model=... (on the command line --base-model)",
+    ):
         folder = snapshot_download(name, revision=revision, allow_patterns=list(BASE_FILES))
-    except (OSError, ValueError) as error:
-        raise MergeError(
-            "the base model cannot be found",
-            got=f"{name} ({(str(error).splitlines() or [''])[0]})",
-            expected="a local folder, or a hub id that can be reached",
-            next_step="say where it is now: base_model=... (on the command line --base-model)",
-        ) from None
     return BaseSource(Path(folder))
 
 

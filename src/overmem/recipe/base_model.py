@@ -8,6 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
+from overmem.boundary import library_call
 from overmem.errors import RecipeError
 from overmem.recipe.schema import ModelRecipe
 
@@ -46,8 +47,9 @@ def convert_gguf(name: str, gguf_file: str) -> Path:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoModelForCausalLM.from_pretrained(name, gguf_file=gguf_file, dtype=torch.bfloat16)
-    tokenizer = AutoTokenizer.from_pretrained(name, gguf_file=gguf_file)
+    with library_call(f"{name}/{gguf_file} cannot be read", RecipeError, next_step="fetch it again"):
+        model = AutoModelForCausalLM.from_pretrained(name, gguf_file=gguf_file, dtype=torch.bfloat16)
+        tokenizer = AutoTokenizer.from_pretrained(name, gguf_file=gguf_file)
     # transformers refuses to save a model that still bears the marks of its quantized source.
     for mark in ("quantization_method", "is_quantized", "hf_quantizer"):
         if hasattr(model, mark):

@@ -15,7 +15,9 @@ from peft import get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from trl import SFTConfig
 
+from overmem.boundary import library_call
 from overmem.errors import RecipeError
+from overmem.models.pretrained import read_config, read_tokenizer
 from overmem.recipe.base_model import ORGANISM, package_folder
 from overmem.recipe.schema import Recipe, dump_recipe
 from overmem.tasks.files import is_local
@@ -107,17 +109,16 @@ def sizes_of(config: Any, recipe: Recipe, arguments: SFTConfig) -> Sizes:
     Raises:
         RecipeError: the adapter does not fit the model.
     """
-    with torch.device("meta"):
+    what = f"{recipe.model.name} has no model in transformers, or its configuration is impossible"
+    with library_call(what, RecipeError), torch.device("meta"):
         model: Any = AutoModelForCausalLM.from_config(
             config,
             dtype=torch_dtype(recipe.model.dtype),
             trust_remote_code=recipe.model.trust_remote_code,
         )
-        adapter = lora_config(recipe, plain=True)
-        try:
-            model = model if adapter is None else get_peft_model(model, adapter)
-        except ValueError as error:
-            raise RecipeError("the lora section does not fit the model", got=error) from None
+    adapter = lora_config(recipe, plain=True)
+    with library_call("the lora section does not fit the model", RecipeError), torch.device("meta"):
+        model = model if adapter is None else get_peft_model(model, adapter)
     weights = list(model.parameters())
     trained = [weight for weight in weights if weight.requires_grad]
     gradients = sum(weight.numel() * weight.element_size() for weight in trained)
@@ -204,11 +205,10 @@ def _from_disk(kind: Any, recipe: Recipe) -> Any:
         settings["gguf_file"] = model.gguf_file
     if Path(name).is_dir() and kind is AutoTokenizer and not any(Path(name).glob("tokenizer*")):
         return None
+    read = read_tokenizer if kind is AutoTokenizer else read_config
     try:
-        return kind.from_pretrained(name, **settings)
-    except (OSError, ValueError) as error:
+        return read(name, RecipeError, **settings)
+    except RecipeError:
         if Path(name).exists():
-            raise RecipeError(
-                "the model cannot be read", got=f"{name} ({(str(error).splitlines() or [''])[0]})"
-            ) from None
+            raise
         return None

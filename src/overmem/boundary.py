@@ -7,6 +7,7 @@ the end of the process and of memory pass through.
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +52,26 @@ def library_call(
 
 
 @contextmanager
+def unprinted_panics() -> Iterator[None]:
+    """Keep standard error silent in the block, where Rust prints a stack of calls before Python sees its panic.
+
+    For a short call, since other threads are silent as well.
+    """
+    try:
+        kept = os.dup(2)
+    except OSError:  # no standard error
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+@contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Say in one message that the disk is full while the block writes to it.
 
@@ -78,7 +99,7 @@ def disk_full(path: Path | None, got: str) -> StorageError:
         got: how full it is.
     """
     return StorageError(
-        "the disk is full; what was saved before stays whole, and nothing is half-written",
+        "the disk is full; what was saved before stays",
         got=got if path is None else f"{got} at {path.parent}",
         next_step="free some space, or name an output folder on another disk; then run it again",
     )

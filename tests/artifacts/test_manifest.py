@@ -108,3 +108,27 @@ def test_the_key_follows_weights_and_problems_and_nothing_else():
 def test_a_damaged_manifest_is_one_message(damage):
     with pytest.raises(ArtifactError, match=r"the manifest is damaged[\s\S]*audit"):
         Manifest.from_dict(json.loads(json.dumps({**RECORD, **damage})))
+
+
+OTHER = CHECKPOINT | {"name": "checkpoint-20"}
+DISAGREEING = {
+    "no val": {"splits": {"train": SPLIT}},
+    "more fingerprints than ids": {"splits": {"val": SPLIT | {"example_ids": ["p0"]}}},
+    "a negative number": {"splits": {"val": SPLIT | {"n": -1}}},
+    "a name twice": {"checkpoints": [CHECKPOINT, CHECKPOINT]},
+    "a name outside the folder": {"checkpoints": [CHECKPOINT | {"name": "../../other"}]},
+    "no name": {"checkpoints": [CHECKPOINT | {"name": ""}]},
+    "rows of unknown problems": {"checkpoints": [OTHER | {"row_keys": {"score train": "k"}}]},
+    "rows of unknown work": {"carried": [OTHER | {"row_keys": {"sing val": "k"}}]},
+    "a step of 400 digits": {"checkpoints": [CHECKPOINT | {"step": 10**400}]},
+    "a cut without numbers": {"cut": {"diversity": {}}},
+    "a stop without a word": {"until_decided": {"looks": []}},
+    "an engine without a url": {"engine": {"kind": "openai"}},
+    "a limit in words": {"config": {"limit": "all"}},
+}
+
+
+@pytest.mark.parametrize("name", DISAGREEING)
+def test_parts_that_do_not_agree_are_one_message(name):
+    with pytest.raises(ArtifactError, match=r"^the manifest is damaged: [\s\S]*run `overmem audit` again"):
+        Manifest.from_dict(RECORD | DISAGREEING[name])

@@ -1,6 +1,6 @@
 """The command line as a user types it, in processes of its own.
 
-Covers: overmem, overmem.__main__, overmem.cli.audit, overmem.cli.diagnose, overmem.cli.options,
+Covers: overmem, overmem.__main__, overmem.cli, overmem.cli.audit, overmem.cli.diagnose, overmem.cli.options,
 overmem.cli.report, overmem.cli.screen
 """
 

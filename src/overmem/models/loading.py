@@ -138,15 +138,22 @@ class ModelHost:
         return self._configs[name]
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
-        """The run's tokenizer: from a checkpoint, else the root, else the base model.
+        """The run's tokenizer: from a checkpoint, the last first, else the root, else the base model.
+
+        A run's checkpoints share one: where that of the last cannot be read, another's will do.
 
         Raises:
-            RunError: none of them has one.
+            RunError: none of them has one, or none can be read.
         """
-        folders = [self.run.checkpoints[-1].path, self.run.path]
-        for folder in folders:
+        failed: list[RunError] = []
+        for folder in [*(checkpoint.path for checkpoint in reversed(self.run.checkpoints)), self.run.path]:
             if (folder / "tokenizer_config.json").is_file() or (folder / "tokenizer.json").is_file():
-                return read_tokenizer(folder, RunError, trust_remote_code=self.trust_remote_code)
+                try:
+                    return read_tokenizer(folder, RunError, trust_remote_code=self.trust_remote_code)
+                except RunError as error:
+                    failed.append(error)
+        if failed:
+            raise failed[0]
         names = [self.base_of(c) for c in self.run.checkpoints if c.kind == "adapter"]
         if self.base_model is not None:
             names.append(self.base_model)

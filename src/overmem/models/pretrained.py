@@ -11,7 +11,7 @@ from typing import Any
 from accelerate.utils.memory import should_reduce_batch_size
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from overmem.boundary import library_call
+from overmem.boundary import library_call, unprinted_panics
 from overmem.errors import CheckpointError, OvermemError
 
 COPY = "copy it again, or save it with save_pretrained"
@@ -64,8 +64,9 @@ def read_tokenizer(
     """
     with library_call(f"the tokenizer of {_short(name)} cannot be read", error, next_step=next_step):
         tokenizer = AutoTokenizer.from_pretrained(name, **settings)
-        for text in _TRIED:
-            tokenizer.decode(tokenizer(text)["input_ids"])
+        with unprinted_panics():
+            for text in _TRIED:
+                tokenizer.decode(tokenizer(text)["input_ids"])
         return tokenizer
 
 

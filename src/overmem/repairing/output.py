@@ -8,6 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
+from overmem.artifacts.store import write_text_atomic
 from overmem.errors import MergeError
 from overmem.formatting import estimate_text, spaced
 from overmem.merging.apply import atomic_folder
@@ -76,11 +77,9 @@ def add_proof(model: Path, repair: Repair) -> None:
         repair: what was proved.
     """
     card = model / "README.md"
-    card.write_text(
-        f"{card.read_text(encoding='utf-8').rstrip()}\n\n{proof_section(repair)}", encoding="utf-8"
-    )
+    write_text_atomic(card, f"{card.read_text(encoding='utf-8').rstrip()}\n\n{proof_section(repair)}")
     record = json.dumps(repair.to_dict(), indent=1, allow_nan=False)
-    (model / "repair.json").write_text(f"{record}\n", encoding="utf-8")
+    write_text_atomic(model / "repair.json", f"{record}\n")
 
 
 def proof_section(repair: Repair) -> str:

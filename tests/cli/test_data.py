@@ -93,3 +93,10 @@ def test_it_needs_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["0", "False"]
+
+
+def test_token_ids_have_no_text_to_compare(tmp_path):
+    rows = tmp_path / "tokens.jsonl"
+    rows.write_text('{"input_ids": [1, 2, 3], "labels": [-100, 2, 3]}\n' * 3)
+    refused = run("--val", str(rows), "--train", str(rows))
+    assert isinstance(refused.exception, DataError) and "tokenized" in str(refused.exception)

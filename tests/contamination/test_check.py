@@ -12,6 +12,7 @@ from overmem.contamination.check import check_sets
 from overmem.contamination.policy import (
     counts_text,
     leaked_ids,
+    overlap_line,
     problems_left_out,
     refusal,
     said_of_contamination,
@@ -82,6 +83,41 @@ def test_rows_without_prompts_are_compared_by_their_references():
     rows = [Example(f"e{i}", "", e.completion) for i, e in enumerate(TRAIN[:40])]
     assert check_sets(rows[:10], rows[10:], {}).of("val", "train").counts.get("copy") is None
     assert check_sets(rows[:10], rows[5:], {}).of("val", "train").counts["copy"] == 5
+
+
+def test_a_question_within_a_conversation_of_training_is_found_and_named_by_its_row():
+    turns = ({"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello."})
+    talk = Example("talk", (*turns, {"role": "user", "content": LEAKED[0].prompt}), LEAKED[0].completion)
+    first = Example("first", ({"role": "user", "content": LEAKED[1].prompt}, *turns[1:], turns[0]), "Bye.")
+    found = check_sets(LEAKED[:2], [*CLEAN, talk, first], {}).of("val", "train").found
+    assert [(item.id, item.other, item.kind) for item in found] == [
+        ("l0", "talk", "copy"),
+        ("l1", "first", "copy"),
+    ]
+
+
+def test_a_problem_that_training_has_with_many_solutions_is_a_copy():
+    sampled = [Example(f"s{i}", LEAKED[0].prompt, f"Solution {i}.") for i in range(60)]
+    assert check_sets(LEAKED[:1], [*TRAIN[100:300], *sampled], {}).of("val", "train").counts == {"copy": 1}
+
+
+def test_an_earlier_record_speaks_of_the_same_sets_alone():
+    val = [*CLEAN, *LEAKED]
+    first = check_sets(val, TRAIN, {"ood/x": LEAKED, "ood/y": CLEAN[:40]}, fingerprint="f")
+    others = renamed(load_examples("facts:test[:6]").examples, "l")  # of the same ids
+    again = check_sets(val, None, {"ood/x": others, "ood/y": CLEAN[:40]}, fingerprint="f", earlier=first)
+    left_out = problems_left_out(again, [e.id for e in val])
+    assert left_out == {"val": tuple(e.id for e in LEAKED)}
+    said = said_of_contamination(again, left_out)
+    assert any(line.startswith("warning: ood/x was not compared with training data") for line in said)
+    assert check_sets(CLEAN, None, {}, fingerprint="g", earlier=first).not_checked
+    changed = check_sets(val, TRAIN[50:], {}, fingerprint="f", earlier=first)
+    assert "copy" not in changed.of("val", "train").counts
+
+
+def test_problems_without_words_are_counted():
+    found = check_sets([*CLEAN[:3], Example("none", "...", "!!!")], TRAIN, {}).of("val", "train")
+    assert found.unread == 1 and "1 have no words to compare" in overlap_line(found)
 
 
 def test_renumbered_problems_stay_unless_strict():

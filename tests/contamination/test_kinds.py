@@ -5,11 +5,12 @@ Covers: overmem.contamination.pairs
 
 import math
 
+import numpy as np
 import polars as pl
 import pytest
 
 from overmem.contamination.kinds import find_overlap, read_sets
-from overmem.contamination.pairs import similar_pairs, word_bits
+from overmem.contamination.pairs import _candidates, similar_pairs, word_bits
 from overmem.records import Example
 from overmem.tasks.sources import load_examples
 from tests.helpers.paths import ROOT
@@ -63,6 +64,43 @@ def test_other_words_with_the_same_numbers_are_a_rewording():
     assert kind_of(reworded, answer="72.0") == ("reworded", "0")
     # With another answer it is another question on one story.
     assert kind_of(reworded, answer="7")[0] != "reworded"
+
+
+def test_other_signs_are_one_problem_only_where_an_answer_tells_so():
+    train = [*TRAIN, Example("sign", "Is A | B true?", "t", "yes"), Example("sum", "2 + 3 * 4?", "t", "14")]
+    assert kind_of("Is A & B true?", "v", "yes", train) == ("renumbered", "sign")
+    assert kind_of("(2 + 3) * 4?", "v", "20", train) == ("renumbered", "sum")
+    assert kind_of("2 + (3 * 4)?", "v", "14", train) == ("reworded", "sum")
+
+
+def test_a_problem_within_a_longer_text_is_found_and_a_question_on_a_shared_passage_is_not():
+    words = load_examples("facts:train[:300]").examples
+    longer = Example("long", "", f"Question: {TRAIN[0].prompt}\nAnswer: {TRAIN[0].completion}")
+    assert kind_of(TRAIN[0].prompt, "v", None, [*words, longer]) == ("reworded", "long")
+    passage = (
+        "The lighthouse keeper at Skelling wrote daily of gulls, storms, passing trawlers and the slow decay "
+        "of the northern stairwell, until a fire in the oil store ended his diary in the autumn."
+    )
+    asked = Example("other", f"{passage} Was the diary ended by a flood of the harbour?", "No.", "no")
+    found = kind_of(f"{passage} Did the keeper mention trawlers and decay?", "So.", "no", [*words, asked])
+    assert found[0] in (None, "renumbered")
+
+
+def test_rows_that_training_repeats_hide_no_rewording():
+    reworded = (
+        "In April Natalia sold 48 clips; then she sold 24 additional clips in May. What number of clips did "
+        "Natalia sell over both months, and how much was the bazaar charged?"
+    )
+    assert kind_of(reworded, answer="72", train=TRAIN * 80)[0] == "reworded"
+
+
+def test_numbers_that_all_problems_have_pair_none_of_them():
+    rng = np.random.default_rng(0)
+    names = ["".join(chr(97 + c) for c in rng.integers(0, 26, 6)) for _ in range(3000)]
+    rows = [Example(str(i), f"{name}? (1) (2) (3) (4)", "x") for i, name in enumerate(names)]
+    left, right = read_sets([rows[:500], rows[500:]])
+    numbers = (left.asked_signatures, right.asked_signatures)
+    assert _candidates([], [numbers]).height == 0
 
 
 def test_other_numbers_in_the_same_words_are_renumbered_with_another_name_too():

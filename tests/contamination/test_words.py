@@ -2,7 +2,14 @@
 
 import pytest
 
-from overmem.contamination.words import problem_texts, read_words, signatures
+from overmem.contamination.words import (
+    exact_forms,
+    problem_texts,
+    read_words,
+    signatures,
+    silent_prompts,
+    with_each_turn,
+)
 from overmem.records import Example
 
 
@@ -72,5 +79,52 @@ def test_what_is_asked_are_the_turns_without_the_system_message():
 
 def test_a_prompt_that_asks_nothing_of_its_own_is_read_with_its_reference():
     rows = [example("Continue:", f"text {i}") for i in range(5)] + [example("Why?", "so"), example("", "x")]
-    assert problem_texts(rows)[0] == "Continue:\ntext 0"
-    assert problem_texts(rows)[-2:] == ["Why?", "\nx"]
+    texts = problem_texts(rows, silent_prompts([rows]))
+    assert texts[0] == "Continue:\ntext 0" and texts[-2:] == ["Why?", "\nx"]
+
+
+def test_every_question_of_a_conversation_is_a_text_of_its_row():
+    turns = tuple(
+        {"role": role, "content": text}
+        for role, text in (("user", "How many?"), ("assistant", "Two."), ("user", "And then?"))
+    )
+    rows = [example("Why?"), Example("1", turns, "Three.", "3")]
+    found, owners = with_each_turn(rows)
+    assert owners == [0, 1, 1, 1]
+    assert problem_texts(found) == ["Why?", "How many?\nAnd then?", "How many?", "And then?"]
+    assert [(item.completion, item.answer) for item in found[2:]] == [("Two.", None), ("Three.", "3")]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("(2 + 3) * 4?", "2 + 3 * 4?"),
+        ("Solve 2-x=5", "Solve 2x=5"),
+        ("Is ([)] balanced?", "Is [()] balanced?"),
+        ("What is 10\u00b2?", "What is 102?"),
+        ("Evaluate 5! + 3", "Evaluate 5 + 3"),
+        ("Is .5 larger?", "Is 5 larger?"),
+        ("Is A \u222a B empty?", "Is A \u2229 B empty?"),
+        (r"A \leftarrow B", r"A \rightarrow B"),
+        ("No. #####\n#..#", "No. ##.##\n####"),
+        ("What does \U0001f600 mean?", "What does \U0001f602 mean?"),
+    ],
+)
+def test_texts_that_differ_in_a_sign_are_no_copies(one, other):
+    first, second = exact_forms([one, other])
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("It is  SO, he said.", "it is so, he said"),
+        ("Which is red\u00adder\u200b?", "Which is redder?"),
+        ("\u201cHow\u201d many: 1,200?", "'How' many: 1200"),
+        ("What is 3+4 = ?", "What is 3 + 4 =?"),
+        (r"Find $x$.", r"Find \(x\)"),
+    ],
+)
+def test_spellings_of_one_text_are_copies(one, other):
+    first, second = exact_forms([one, other])
+    assert first == second

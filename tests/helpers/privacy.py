@@ -84,7 +84,7 @@ def saved_set(name, rows, source):
     )
 
 
-def write_audit(folder, rng, gains, *, source="train.jsonl"):
+def write_audit(folder, rng, gains, *, source="train.jsonl", config=None):
     """An audited run without models; rows become easier by `gains[step][set]`, nats a token of each row.
 
     Returns its folder, its store and its manifest.
@@ -117,6 +117,6 @@ def write_audit(folder, rng, gains, *, source="train.jsonl"):
         "train": saved_set("train", sets["train"], source),
         "val": saved_set("val", sets["val"], "val.jsonl"),
     }
-    manifest = Manifest(splits=splits, checkpoints=tuple(checkpoints))
+    manifest = Manifest(splits=splits, checkpoints=tuple(checkpoints), config=config or {})
     write_manifest(store, manifest)
     return folder, store, manifest

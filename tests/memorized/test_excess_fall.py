@@ -31,9 +31,16 @@ def test_a_row_that_goes_as_val_goes_has_no_excess():
 def test_the_highest_tenth_carries_its_sum():
     excess = np.concatenate([np.full(10, 9.0), np.full(90, 1.0), np.full(3, -5.0)])
     assert n_top(103, 0.1) == 11 and n_top(5, 0.1) == 1 and n_top(100, 0.1) == 10
-    found = top_share(excess)
+    val = np.linspace(-0.1, 0.1, 50)
+    found = top_share(excess, val)
     assert found.value == pytest.approx(91 / 180) and found.n == 103
     assert found.low < found.value < found.high
-    assert top_share(excess, seed=0) == found
-    nothing = top_share(np.full(10, -1.0))
-    assert np.isnan(nothing.value) and nothing.reason
+    assert top_share(excess, val, seed=0) == found
+
+
+def test_of_noise_alone_no_share_is_told():
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        nothing = top_share(rng.normal(size=100), rng.normal(size=100))
+        assert np.isnan(nothing.value) and "no further" in nothing.reason
+    assert np.isfinite(top_share(rng.normal(1.0, size=100), rng.normal(size=100)).value)

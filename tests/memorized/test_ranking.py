@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
@@ -15,10 +16,11 @@ from overmem.cli.app import app
 from overmem.errors import DataError, RunError
 from overmem.memorized.clean_data import clean_training_data, without_duplicates
 from overmem.memorized.ranking import rank_training_rows
-from overmem.records import Example
+from overmem.records import Conversation, Example
 from tests.helpers.privacy import write_audit
 
-N = 60
+N, N_VAL = 60, 45
+COLUMNS = {"columns": "prompt=ask,completion=reply"}
 PLANTED = (3, 17, 41, 50, 58, 59)
 
 
@@ -31,7 +33,7 @@ def gains_of(rng):
     return {
         step: {
             "train": shared[step] + more.get(step, 0.0) + rng.normal(0, 0.01, N),
-            "val": shared[step] + rng.normal(0, 0.01, N),
+            "val": shared[step] + rng.normal(0, 0.01, N_VAL),
         }
         for step in shared
     }
@@ -42,15 +44,16 @@ def run(tmp_path_factory):
     rng = np.random.default_rng(0)
     folder = tmp_path_factory.mktemp("run")
     rows = [
-        {"id": f"t{i:04d}", "question": f"How many are {i} ?", "answer": f"it is {i} #### {i}", "by": "hand"}
+        {"id": f"t{i:04d}", "ask": f"How many are {i} ?", "reply": f"so t{i:04d} apples", "by": "hand"}
         for i in range(N)
     ]
-    # A row that is there once more, and one that was not measured.
-    rows.insert(5, {**rows[20], "id": "again", "question": "How  many are 20 ?"})
-    rows.append({"id": "new", "question": "How many are 99 ?", "answer": "it is 99 #### 99", "by": "hand"})
+    # Two rows that are there once more, one of them memorized, and one that was not measured.
+    rows.insert(5, {**rows[20], "id": "again", "ask": "How  many are 20 ?"})
+    rows.insert(0, {**rows[3], "id": "twin"})
+    rows.append({"id": "new", "ask": "How many are 99 ?", "reply": "so t0099 apples", "by": "hand"})
     source = folder / "train.jsonl"
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return (*write_audit(folder, rng, gains_of(rng), source=str(source)), rows)
+    return (*write_audit(folder, rng, gains_of(rng), source=str(source), config=COLUMNS), rows)
 
 
 def test_the_planted_rows_come_first(run):
@@ -94,11 +97,13 @@ def test_clean_data_are_the_records_as_they_were_without_listed_rows_and_duplica
     found = clean_training_data(folder, out)
     listed = {f"t{i:04d}" for i in PLANTED}
     # Of the two that are the same but for white space the first stays.
-    expected = [row for row in rows if row["id"] not in {*listed, "t0020"}]
+    expected = [row for row in rows if row["id"] not in {*listed, "twin", "t0020"}]
     assert [json.loads(line) for line in out.read_text().splitlines()] == expected
-    assert (found.n, found.memorized, found.duplicates) == (len(expected), 6, 1)
-    assert "only 60 of 62 rows were measured" in found.words and "--all-train" in found.words
-    assert clean_training_data(folder, out, share=0).memorized == 0
+    assert (found.n, found.memorized, found.duplicates) == (len(expected), 7, 1)
+    assert "only 60 of 63 rows were measured" in found.words and "--all-train" in found.words
+    assert clean_training_data(folder, tmp_path / "all.jsonl", share=0).memorized == 0
+    with pytest.raises(RunError, match="exists already"):
+        clean_training_data(folder, folder / "train.jsonl")
 
 
 def test_clean_refuses_what_it_cannot_do_and_writes_nothing(run, tmp_path):
@@ -109,18 +114,41 @@ def test_clean_refuses_what_it_cannot_do_and_writes_nothing(run, tmp_path):
             clean_training_data(folder, out, share=share)
     source = folder / "train.jsonl"
     kept = source.read_text()
-    source.write_text("".join(kept.splitlines(keepends=True)[:30]))
-    try:
-        with pytest.raises(DataError, match="no longer those that were audited"):
-            clean_training_data(folder, out)
-    finally:
-        source.write_text(kept)
+    lines = kept.splitlines(keepends=True)
+    fewer, others = lines[:30], [line.replace("so t00", "so t01") for line in lines]
+    for now in (fewer, others):
+        source.write_text("".join(now))
+        try:
+            with pytest.raises(DataError, match="no longer those that were audited"):
+                clean_training_data(folder, out)
+        finally:
+            source.write_text(kept)
     assert not out.exists()
 
 
 def test_duplicates_differ_in_white_space_at_most():
     one, same, other = Example("1", "a  b", "c"), Example("2", "a b ", "c\n"), Example("3", "a b", "C")
     assert [example.id for example in without_duplicates([one, same, other])] == ["1", "3"]
+    inside, after = (Example("1", "q", f"for i in x:\n    a()\n{indent}b()") for indent in ("    ", ""))
+    assert len(without_duplicates([inside, after])) == 2
+    tools = Conversation(tools=({"name": "add"},))
+    assert len(without_duplicates([one, Example("2", "a b", "c", chat=tools)])) == 2
+
+
+def test_a_row_that_json_cannot_hold_is_named(run, tmp_path):
+    folder, *_ = run
+    rows = pl.read_ndjson(folder / "train.jsonl").with_columns(day=pl.date(2026, 1, 1))
+    kept = (folder / "train.jsonl").read_bytes()
+    rows.write_parquet(folder / "train.jsonl.parquet")
+    manifest = folder / "overmem" / "manifest.json"
+    before = manifest.read_text()
+    manifest.write_text(before.replace("train.jsonl", "train.jsonl.parquet"))
+    try:
+        with pytest.raises(DataError, match="cannot be written as JSON"):
+            clean_training_data(folder, tmp_path / "clean.jsonl")
+    finally:
+        manifest.write_text(before)
+    assert (folder / "train.jsonl").read_bytes() == kept
 
 
 def call(*arguments):
@@ -142,6 +170,6 @@ def test_the_commands_list_write_and_clean(run, tmp_path):
     record = json.loads(call("data", "memorized", folder, "--json").output)
     assert record["schema"] == "overmem.memorized/1" and len(record["rows"]) == 10
     cleaned = call("data", "clean", folder, "--out", out)
-    assert "6 memorized rows and 1 duplicates left out" in " ".join(cleaned.output.split())
+    assert "7 memorized rows and 1 duplicates left out" in " ".join(cleaned.output.split())
     wrong = call("data", "clean", folder, "--out", out, "--share", "2")
     assert isinstance(wrong.exception, RunError)  # `overmem.cli.app.main` prints it and exits with 2

@@ -37,11 +37,22 @@ def test_intervals_cover_and_p_values_are_uniform_without_an_effect():
 
 
 def test_nothing_varying_gives_no_interval_and_undefined_gives_its_reason():
-    found = difference([measure([1, 1, 1])], [measure([0, 0, 0])])
-    assert found.estimate.value == 1.0 and math.isnan(found.estimate.low) and found.estimate.reason
+    found = difference([measure([0.5, 0.5, 0.5])], [measure([0, 0, 0])])
+    assert found.estimate.value == 0.5 and math.isnan(found.estimate.low) and found.estimate.reason
     lacking = undefined("m", "higher", "val", 3, "no samples")
     assert difference([lacking], [measure([1, 0, 1])]).estimate.reason == "no samples"
     assert math.isnan(difference([measure([1.0])], [measure([0.0])]).estimate.low)
+
+
+def test_all_problems_moved_is_a_clear_difference_as_the_sign_test_has_it():
+    found = difference([measure([1] * 10)], [measure([0] * 10)])
+    share = 0.6915  # Clopper and Pearson's lower limit for 10 of 10, from their table
+    assert (found.estimate.value, found.estimate.high) == (1.0, 1.0)
+    assert found.estimate.low == pytest.approx(2 * share - 1, abs=1e-3) and found.p == 2 / 2**10
+    turned = difference([measure([0] * 10)], [measure([1] * 10)]).estimate
+    assert (turned.low, turned.high) == (-1.0, -found.estimate.low)
+    few = difference([measure([1] * 5)], [measure([0] * 5)])
+    assert few.estimate.low < 0 and few.p > 0.05
 
 
 def test_draws_count_every_population_to_its_size_and_are_shared_by_name():

@@ -55,9 +55,19 @@ def test_each_planted_fine_tune_is_named(name, tuned, expected, lost):
 
 def test_without_answers_likelihood_alone_speaks():
     sides = [{"likelihood": model(0.3, nll, (0.6, 0.5, 0.5))["likelihood"]} for nll in (0.5, 1.2)]
-    assert name_outcome(compare_measured([sides[0]], [sides[1]], against="the base model")) == "better"
-    assert name_outcome(compare_measured([sides[1]], [sides[0]], against="the base model")) == "worse"
+    assert name_outcome(compare_measured([sides[0]], [sides[1]], against="the base model")) == "likelier"
+    assert name_outcome(compare_measured([sides[1]], [sides[0]], against="the base model")) == "less likely"
     assert name_outcome([]) == "undefined"
+
+
+def test_a_skill_that_is_lost_whole_is_lost():
+    """Every problem of a set fails, and so no draw varies: that is no reason to see nothing."""
+    [before, after] = [
+        {"ood": {"accuracy_arc": mean_measure("accuracy_arc", "higher", "ood/arc", np.full(40, share))}}
+        for share in (1.0, 0.0)
+    ]
+    lost = losses_elsewhere(compare_measured([after], [before], against="the base model"))
+    assert [cost.measure for cost in lost] == ["accuracy_arc"]
 
 
 def test_a_loss_that_chance_explains_among_many_sets_is_not_called_one():

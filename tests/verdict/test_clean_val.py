@@ -89,7 +89,27 @@ def test_val_that_is_train_gives_no_verdict_unless_allowed(pico_run, data, endin
         check_verdict(verdict, ("over-memorized", "overfit"))
     allowed = overmem.diagnose(overmem.audit(pico_run, val=train, train=train, allow_overlap=True, **FEW))
     assert allowed.clean_val.refused is None and "insufficient" not in (allowed.reason or "")
-    assert any("they are judged too" in note for note in allowed.notes) or allowed.clean_val.left_out == 0
+    assert any("60 copies of 60), and they are judged too" in note for note in allowed.notes)
+    gate = check_verdict(allowed, ("overfit",))
+    assert "on 60 problems, 60 of which training had" in gate.reason
+
+
+def test_what_is_left_out_of_other_sets_is_said(pico_run, data, tmp_path, ending):
+    val, train = data
+    rows = load_examples("wordmath:train[:5]").examples
+    clean = load_examples("facts:test[:10]").examples
+    some = write(tmp_path / "o.jsonl", [(f"o{i}", e) for i, e in enumerate([*rows, *clean])])
+    every = write(tmp_path / "e.jsonl", [(f"e{i}", e) for i, e in enumerate(rows)])
+    done = overmem.audit(
+        pico_run, val=val, train=train, ood={"some": some, "every": every}, axes=("ood",), **FEW
+    )
+    verdict = overmem.diagnose(done)
+    assert {(item.set, item.left_out, item.n) for item in verdict.clean_val.elsewhere} == {
+        ("ood/some", 5, 15),
+        ("ood/every", 5, 5),
+    }
+    assert "5 of 15 problems of ood/some are left out, since training had them" in verdict.notes
+    assert any("all 5 problems of ood/every are left out" in note for note in verdict.notes)
 
 
 def test_an_audit_of_an_older_overmem_is_checked_by_auditing_again_which_loads_no_model(
@@ -156,6 +176,11 @@ def test_a_leak_in_other_words_is_heard_in_the_rows(tmp_path):
     store, manifest = rows_by_hand(tmp_path, names, lambda name, c: path(rng, name in leaked, c))
     record = add_followers(store, manifest, Contamination(val="f", n_val=60))
     assert {item.id for item in record.followers} == leaked and record.certain_from == 0.7
+    # Asked again, with those already left out: the same, as is what an audit without train keeps.
+    sitting = dataclasses.replace(manifest, left_out={"val": tuple(sorted(leaked))})
+    assert add_followers(store, sitting, record) == record
+    unscored = [dataclasses.replace(item, row_keys={str(VAL_SCORES): "k"}) for item in manifest.checkpoints]
+    assert add_followers(store, dataclasses.replace(manifest, checkpoints=tuple(unscored)), record) == record
     last_is_lowest = dataclasses.replace(manifest, checkpoints=manifest.checkpoints[:2])
     assert add_followers(store, last_is_lowest, record).followers == ()
 

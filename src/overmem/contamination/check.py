@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from overmem.contamination.kinds import FEWEST_KEPT, KINDS, find_overlap, read_sets
 from overmem.contamination.pairs import SetWords
-from overmem.contamination.record import Contamination, Overlap, SetOverlap, SideBySide
-from overmem.contamination.words import problem_texts
+from overmem.contamination.record import NO_TRAIN, Contamination, Overlap, SetOverlap, SideBySide
+from overmem.contamination.words import silent_prompts, with_each_turn
 from overmem.records import Example
 
 SHOWN = 3
 """Pairs of each kind that are kept to be read."""
 SHOWN_LENGTH = 400
 """Characters of them."""
-NO_TRAIN = "no training data was given"
 
 
 def check_sets(
@@ -38,27 +38,57 @@ def check_sets(
 
     Returns:
         Val against train, against every OOD set and against itself; every other set against train. Where the
-        training data are not given and the earlier record compared this val with them, that record.
+        training data are not given, what the earlier record has of the same sets against them.
     """
-    if train is None and earlier is not None and (earlier.val, earlier.not_checked) == (fingerprint, None):
-        return earlier
     sets = {"val": val, **({} if train is None else {"train": train}), **others}
-    words = dict(zip(sets, read_sets(list(sets.values())), strict=True))
+    silent = silent_prompts([val, *others.values()])
+    turns, owners = with_each_turn(train or ())
+    read = read_sets([turns if name == "train" else sets[name] for name in sets], silent)
+    words = dict(zip(sets, read, strict=True))
     compared = [("val", "train")] if train is not None else []
     compared += [("val", name) for name in others if name.startswith("ood/")]
     compared += [(name, "train") for name in others if train is not None]
-    answers = {name: [example.answer for example in examples] for name, examples in sets.items()}
+    answers = {name: [e.answer for e in (turns if name == "train" else sets[name])] for name in sets}
     found = []
     for left, right in compared:
         pairs = find_overlap(words[left], words[right], answers[left], answers[right])
-        found.append(_set_overlap(sets, left, right, list(pairs.iter_rows())))
+        of = owners if right == "train" else range(len(sets[right]))
+        found.append(_set_overlap(sets, words, left, right, [(i, j, of[j], k) for i, j, k in pairs.rows()]))
+    twice = [(i, j, j, kind) for i, j, kind in _twice(words["val"])]
+    known = _known_of_train(sets, earlier, fingerprint) if train is None else []
+    has_val = train is not None or any(item.set == "val" for item in known)
     return Contamination(
         val=fingerprint,
         n_val=len(val),
-        not_checked=NO_TRAIN if train is None else None,
-        sets=(*found, _set_overlap(sets, "val", "val", _twice(words["val"]))),
+        not_checked=None if has_val else NO_TRAIN,
+        sets=(*known, *found, _set_overlap(sets, words, "val", "val", twice)),
+        followers=earlier.followers if earlier is not None and known else (),
+        certain_from=earlier.certain_from if earlier is not None and known else None,
         groups=tuple(tuple(val[i].id for i in places) for places in template_groups(words["val"])),
     )
+
+
+def _known_of_train(
+    sets: Mapping[str, Sequence[Example]], earlier: Contamination | None, val: str
+) -> list[SetOverlap]:
+    """What an earlier record has of these very sets against the training data; of another val, nothing."""
+    if earlier is None or earlier.val != val:
+        return []
+    return [
+        item
+        for item in earlier.sets
+        if item.against == "train"
+        and item.set in sets
+        and (item.set == "val" or item.fingerprint == _fingerprint(sets[item.set]))
+    ]
+
+
+def _fingerprint(examples: Sequence[Example]) -> str:
+    """Of what is compared of a set, and of its ids, by which problems are left out."""
+    digest = hashlib.sha256()
+    for example in examples:
+        digest.update(repr((example.id, example.prompt, example.completion, example.answer)).encode())
+    return digest.hexdigest()[:16]
 
 
 def template_groups(words: SetWords) -> list[list[int]]:
@@ -79,20 +109,34 @@ def _twice(words: SetWords) -> list[tuple[int, int, str]]:
 
 
 def _set_overlap(
-    sets: Mapping[str, Sequence[Example]], name: str, against: str, pairs: Sequence[tuple[int, int, str]]
+    sets: Mapping[str, Sequence[Example]],
+    words: Mapping[str, SetWords],
+    name: str,
+    against: str,
+    pairs: Sequence[tuple[int, int, int, str]],
 ) -> SetOverlap:
+    """A comparison as it is kept.
+
+    Args:
+        sets: the examples.
+        words: what was compared of them.
+        name: of the set that is asked about.
+        against: the other.
+        pairs: position on the left, of the text on the right, and of its example; and the kind.
+    """
     left, right = sets[name], sets[against]
-    shown = [pair for kind in KINDS for pair in [p for p in pairs if p[2] == kind][:SHOWN]]
-    texts = [problem_texts([left[i]]) + problem_texts([right[j]]) for i, j, _ in shown]
+    shown = [pair for kind in KINDS for pair in [p for p in pairs if p[3] == kind][:SHOWN]]
     return SetOverlap(
         set=name,
         against=against,
         n=len(left),
         n_against=len(right),
-        found=tuple(Overlap(id=left[i].id, other=right[j].id, kind=kind) for i, j, kind in pairs),
+        unread=len(left) - len(words[name].asked_signatures),
+        fingerprint=_fingerprint(left),
+        found=tuple(Overlap(id=left[i].id, other=right[of].id, kind=kind) for i, _, of, kind in pairs),
         examples=tuple(
-            SideBySide(kind=kind, text=_short(text), other=_short(other))
-            for (_, _, kind), (text, other) in zip(shown, texts, strict=True)
+            SideBySide(kind=kind, text=_short(words[name].texts[i]), other=_short(words[against].texts[j]))
+            for i, j, _, kind in shown
         ),
     )
 

@@ -31,6 +31,10 @@ class SetWords:
 
     n: int
     """Problems."""
+    texts: Sequence[str]
+    """What is compared of each."""
+    exact: pl.Series
+    """Of each, equal where one is a copy of another; see `overmem.contamination.words.exact_forms`."""
     asked: pl.DataFrame
     """Words of what is asked; `text` is the position in the set."""
     references: pl.DataFrame
@@ -52,7 +56,9 @@ def similar_pairs(left: SetWords, right: SetWords) -> pl.DataFrame:
         the words that both have; `same_numbers`: whether all numbers of both problems are the same;
         `same_figures`: whether those of their references are, too; `figure_bits`: of the numbers and names
         that both have in problem or reference; `numbers`: how many the left problem has; `names_lost`: names
-        of the right problem that the left one has not.
+        of the right problem that the left one has not; `figures_missing`: numbers and names of the left one
+        that the right one has not; `left_rest` and `right_rest`: bits of words that the other has not;
+        `inside_order` and `inside_placed`: share of the left one's that the right one has.
     """
     n = left.n + right.n
     asked = left.asked, right.asked
@@ -68,17 +74,24 @@ def similar_pairs(left: SetWords, right: SetWords) -> pl.DataFrame:
     ones = _map(asked, lambda table: _placed(table).with_columns(bits=1.0))
     found = pairs
     for table in (
-        _shared(pairs, _weighed(asked, rarities[0]), "alike", "bits"),
-        _shared(pairs, _weighed(neighbours, rarities[1]), "in_order", None),
-        _shared(pairs, ones, "placed", None),
-        _shared(pairs, _weighed(figures, figure_bits), None, "figure_bits"),
+        _shared(pairs, _weighed(asked, rarities[0])).rename({"of_both": "alike"}).drop("inside"),
+        _shared(pairs, _weighed(neighbours, rarities[1])).select(
+            "left", "right", in_order="of_both", inside_order="inside"
+        ),
+        _shared(pairs, ones).select("left", "right", placed="of_both", inside_placed="inside"),
+        _shared(pairs, _weighed(figures, figure_bits)).select("left", "right", figure_bits="bits"),
     ):
         found = found.join(table, on=["left", "right"])
     for name, sides in (("same_numbers", numbers), ("same_figures", all_numbers)):
         found = _with_equal(found, sides, name)
-    found = found.join(_names_lost(pairs, asked), on=["left", "right"], how="left")
+    found = found.join(_lacking(pairs, asked, ("name",), "names_lost"), on=["left", "right"], how="left")
+    turned = pairs.select(left="right", right="left")
+    missing = _lacking(turned, (asked[1], asked[0]), MASKED, "figures_missing")
+    found = found.join(missing, left_on=["left", "right"], right_on=["right", "left"], how="left")
     count = numbers[0].select(pl.col("count").alias("numbers"), left="text")
-    return found.join(count, on="left", how="left").with_columns(pl.col("numbers", "names_lost").fill_null(0))
+    return found.join(count, on="left", how="left").with_columns(
+        pl.col("numbers", "names_lost", "figures_missing").fill_null(0)
+    )
 
 
 def _unique_figures(words: SetWords) -> pl.DataFrame:
@@ -151,8 +164,9 @@ def _candidates(worded: Iterable[tuple[Sides, pl.DataFrame]], numbered: Sequence
         there = right.join(leads.select("item").unique(), on="item", how="semi").select("item", right="text")
         found.append(leads.join(there.unique(), on="item").select("right", "bits", left="text"))
     for left, right in numbered:
-        led = left.filter(pl.col("count") > 1).join(right.select("numbers", right="text"), on="numbers")
-        led = led.filter(pl.len().over("text") <= RARE)
+        # Before the join: numbers that all problems share would pair every left one with every right one.
+        few = right.filter(pl.len().over("numbers") <= RARE).select("numbers", right="text")
+        led = left.filter(pl.col("count") > 1).join(few, on="numbers")
         found.append(led.select("right", pl.col("count").cast(pl.Float64).alias("bits") * 5, left="text"))
     ranked = pl.concat(found).group_by("left", "right").agg(pl.col("bits").sum())
     ranked = ranked.sort("left", "bits", "right", descending=[False, True, False])
@@ -174,8 +188,11 @@ def _weighed(sides: Sides, rarity: pl.DataFrame) -> Sides:
     return _map(sides, lambda side: side.select("text", "item").unique().join(rarity, on="item"))
 
 
-def _shared(pairs: pl.DataFrame, sides: Sides, share: str | None, bits: str | None) -> pl.DataFrame:
-    """Weight that both of each pair have, in all and as a share of both."""
+def _shared(pairs: pl.DataFrame, sides: Sides) -> pl.DataFrame:
+    """Weight that both of each pair have: `bits`; `of_both` (Dice); `inside`, as a share of the left one's.
+
+    `left_rest` and `right_rest` are what the other has not.
+    """
     left, right = (side.unique(["text", "item"]) for side in sides)
     mine = pairs.join(left.select("item", "bits", left="text"), on="left")
     common = mine.join(right.select("item", right="text"), on=["right", "item"])
@@ -187,17 +204,28 @@ def _shared(pairs: pl.DataFrame, sides: Sides, share: str | None, bits: str | No
         found = found.join(total.rename({"text": name}), on=name, how="left")
     found = found.with_columns(pl.col("bits", "of_left", "of_right").fill_null(0.0))
     whole = pl.col("of_left") + pl.col("of_right")
-    dice = pl.when(whole > 0).then(2 * pl.col("bits") / whole).otherwise(1.0)
-    named = [dice.alias(share)] if share else []
-    return found.select("left", "right", *named, *([pl.col("bits").alias(bits)] if bits else []))
+    return found.select(
+        "left",
+        "right",
+        "bits",
+        pl.when(whole > 0).then(2 * pl.col("bits") / whole).otherwise(1.0).alias("of_both"),
+        pl.when(pl.col("of_left") > 0)
+        .then(pl.col("bits") / pl.col("of_left"))
+        .otherwise(1.0)
+        .alias("inside"),
+        (pl.col("of_left") - pl.col("bits")).alias("left_rest"),
+        (pl.col("of_right") - pl.col("bits")).alias("right_rest"),
+    )
 
 
-def _names_lost(pairs: pl.DataFrame, asked: Sides) -> pl.DataFrame:
-    """How many names of the right problem the left one has not."""
-    mine, theirs = (side.filter(pl.col("kind") == "name").select("text", "item").unique() for side in asked)
+def _lacking(pairs: pl.DataFrame, asked: Sides, kinds: Sequence[str], name: str) -> pl.DataFrame:
+    """How many words of some kinds the right problem has and the left one has not."""
+    mine, theirs = (
+        side.filter(pl.col("kind").is_in(kinds)).select("text", "item").unique() for side in asked
+    )
     named = pairs.join(theirs, left_on="right", right_on="text")
     lost = named.join(mine, left_on=["left", "item"], right_on=["text", "item"], how="anti")
-    return lost.group_by("left", "right").agg(pl.len().alias("names_lost"))
+    return lost.group_by("left", "right").agg(pl.len().alias(name))
 
 
 def _with_equal(pairs: pl.DataFrame, numbers: Sides, name: str) -> pl.DataFrame:

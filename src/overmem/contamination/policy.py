@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from overmem.contamination.kinds import KINDS
-from overmem.contamination.record import Contamination, SetOverlap
+from overmem.contamination.record import NO_TRAIN, Contamination, SetOverlap
 from overmem.formatting import percent
 
 LEAKS = ("copy", "reworded")
@@ -103,7 +103,8 @@ def overlap_line(item: SetOverlap) -> str:
     """One comparison in a line."""
     if item.against == item.set:
         return f"{item.set} against itself: {item.n:,} problems, {len(item.found):,} of them twice"
-    return f"{item.set} against {item.against} ({item.n_against:,}): {counts_text(item.counts)} of {item.n:,}"
+    said = f"{item.set} against {item.against} ({item.n_against:,}): {counts_text(item.counts)} of {item.n:,}"
+    return f"{said}; {item.unread:,} have no words to compare" if item.unread else said
 
 
 def said_of_contamination(record: Contamination, left_out: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -120,6 +121,12 @@ def said_of_contamination(record: Contamination, left_out: Mapping[str, tuple[st
         ]
     else:
         head = []
+    compared = {item.set for item in record.sets if item.against == "train"}
+    others = {item.against for item in record.sets if item.against.startswith("ood/")} - compared
+    if record.not_checked is None and others:
+        head.append(
+            f"warning: {', '.join(sorted(others))} was not compared with training data: {NO_TRAIN} (--train)"
+        )
     lines = [
         f"overlap: {overlap_line(item)}" for item in record.sets if item.against != item.set or item.found
     ]

@@ -11,6 +11,7 @@ from overmem.records import to_plain
 from overmem.serialization import from_plain
 
 CONTAMINATION_SCHEMA = "overmem.contamination/1"
+NO_TRAIN = "no training data was given"
 NAME = "contamination"
 """Of the record among the artifacts."""
 
@@ -46,6 +47,10 @@ class SetOverlap:
     n: int
     """Problems of the set."""
     n_against: int
+    unread: int = 0
+    """Problems of it without a word to compare."""
+    fingerprint: str = ""
+    """Of the set."""
     found: tuple[Overlap, ...] = ()
     """At most one a problem, in the order of the set."""
     examples: tuple[SideBySide, ...] = ()

@@ -7,11 +7,12 @@ word is its number.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import polars as pl
 
-from overmem.records import Example
+from overmem.records import Conversation, Example, Message
 
 _TO_TWENTY = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven"),
@@ -33,7 +34,7 @@ SHARED_PROMPT = 0.2
 """From this share of a set on, a prompt that is the same in all of them asks nothing of its own."""
 
 _SHIFT = 1 << 32
-_SPACING = r"\\(?:left|right|displaystyle|quad|qquad|text|mathrm|,|!|;|:| )"
+_SPACING = r"\\(?:(?:left|right|displaystyle|quad|qquad|text|mathrm)(?:\b|_)|[,!;: ])"
 _SIGNS = r"[-+*/=<>^%\x{d7}\x{f7}\x{221a}\x{2264}\x{2265}\x{2260}]"
 _WORD = rf"\d+(?:\.\d+)?|[\p{{Han}}\p{{Hiragana}}\p{{Katakana}}\p{{Thai}}]|\p{{L}}[\p{{L}}\p{{M}}]*|{_SIGNS}"
 
@@ -97,31 +98,79 @@ def signatures(words: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def problem_texts(examples: Sequence[Example]) -> list[str]:
+def silent_prompts(sets: Iterable[Sequence[Example]]) -> frozenset[str]:
+    """Prompts that ask nothing of their own, as in data to be continued: over a fifth of a set share them.
+
+    Args:
+        sets: those that are asked about. Training data are none of them: they may hold many answers to one
+            problem.
+    """
+    silent = {""}
+    for examples in sets:
+        prompts = pl.Series("prompt", map(_asked, examples), dtype=pl.String)
+        counts = prompts.value_counts(name="n")
+        shared = counts.filter((pl.col("n") > 1) & (pl.col("n") > SHARED_PROMPT * len(prompts)))
+        silent |= set(shared["prompt"].to_list())
+    return frozenset(silent)
+
+
+def problem_texts(examples: Sequence[Example], silent: frozenset[str] = frozenset({""})) -> list[str]:
     """What each problem asks: the user's turns, with the reference where they ask nothing of their own.
 
     Args:
         examples: one set.
+        silent: prompts that ask nothing of their own.
 
     Returns:
-        One text a problem. A prompt that over a fifth of the set share (or that is empty) is joined with its
-        reference, as in data to be continued.
+        One text a problem.
     """
-    prompts = [_asked(example) for example in examples]
-    counts = pl.Series("prompt", prompts, dtype=pl.String).value_counts(name="n")
-    shared = counts.filter((pl.col("n") > 1) & (pl.col("n") > SHARED_PROMPT * len(prompts)))
-    silent = {"", *shared["prompt"].to_list()}
+    prompts = map(_asked, examples)
     return [
         f"{prompt}\n{example.completion}" if prompt in silent else prompt
         for prompt, example in zip(prompts, examples, strict=True)
     ]
 
 
+def with_each_turn(examples: Sequence[Example]) -> tuple[list[Example], list[int]]:
+    """Conversations of several questions, and each of the questions alone with what followed it.
+
+    Args:
+        examples: training data, which may have a problem as one turn of many.
+
+    Returns:
+        The examples and then the turns, and the position of the example that each is of.
+    """
+    found, owners = list(examples), list(range(len(examples)))
+    for position, example in enumerate(examples):
+        if isinstance(example.prompt, str):
+            continue
+        asked = [i for i, turn in enumerate(example.prompt) if turn.get("role") == "user"]
+        for i in asked if len(asked) > 1 else ():
+            is_last = i == asked[-1]
+            found.append(
+                replace(
+                    example,
+                    prompt=(example.prompt[i],),
+                    completion=example.completion if is_last else _reply(example.prompt, i),
+                    answer=example.answer if is_last else None,
+                    chat=Conversation(),
+                )
+            )
+            owners.append(position)
+    return found, owners
+
+
+def _reply(turns: Sequence[Message], asked: int) -> str:
+    after = turns[asked + 1] if asked + 1 < len(turns) else {}
+    return _content(after.get("content"))
+
+
 def _asked(example: Example) -> str:
-    """The prompt as text, without system messages."""
+    """The prompt as text: the user's turns of a conversation, or all but system messages without any."""
     if isinstance(example.prompt, str):
         return example.prompt.strip()
-    turns = [turn for turn in example.prompt if turn.get("role") != "system"]
+    turns = [turn for turn in example.prompt if turn.get("role") == "user"]
+    turns = turns or [turn for turn in example.prompt if turn.get("role") != "system"]
     return "\n".join(_content(turn.get("content")) for turn in turns).strip()
 
 
@@ -149,11 +198,39 @@ def _kind(word: pl.Expr, has_small: pl.Expr) -> pl.Expr:
     )
 
 
+def exact_forms(texts: Sequence[str]) -> pl.Series:
+    """A hash of each text, equal for copies: but for case, white space, quotes and closing punctuation.
+
+    Every other sign counts, since `5!` is not `5` and a union is not an intersection.
+    """
+    text = pl.col("of")
+    exact = (
+        _unseen(text.str.normalize("NFC"))
+        .str.replace_all(r"[\"'`\x{b4}\x{ab}\x{bb}\x{2018}-\x{201e}]", "")
+        .str.replace_all(r"\\[()\[\]]|\$", " ")
+        .str.replace_all(_SPACING, " ")
+        .str.replace_all(r"(\d),(\d\d\d)\b", "$1$2")
+        .str.replace_all(r"(\d),(\d\d\d)\b", "$1$2")
+        .str.replace_all(r"(\p{L}\p{L}|[?.\s])!+(\s|$)", "$1 ")
+        .str.replace_all(r"[.,;:?]+(\s|$)", " ")
+        .str.replace_all(rf"\s*({_SIGNS}|[()\[\]{{}}|&!])\s*", "$1")
+        .str.replace_all(r"\s+", " ")
+        .str.strip_chars()
+        .str.to_lowercase()
+    )
+    table = pl.DataFrame({"of": texts}, schema={"of": pl.String})
+    return table.select(exact.hash().alias("exact"))["exact"]
+
+
+def _unseen(text: pl.Expr) -> pl.Expr:
+    """Without characters that nobody sees (soft hyphens, zero-width spaces), and with one kind of dash."""
+    return text.str.replace_all(r"\p{Cf}", "").str.replace_all(r"[\x{2010}-\x{2014}\x{2212}]", "-")
+
+
 def _normalised(text: pl.Expr) -> pl.Expr:
     """Unicode in one form, thousands without separators, LaTeX without spacing, hyphens apart from minus."""
     return (
-        text.str.normalize("NFKC")
-        .str.replace_all(r"[\x{2010}-\x{2014}\x{2212}]", "-")
+        _unseen(text.str.normalize("NFKC"))
         .str.replace_all(r"(?i)['`\x{2019}\x{2bc}]s\b", "")
         .str.replace_all(_SPACING, " ")
         .str.replace_all(r"(\d),(\d\d\d)\b", "$1$2")

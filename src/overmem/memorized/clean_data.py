@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +58,13 @@ def clean_training_data(
         checkpoint: at which they were memorized; the last by default.
 
     Raises:
-        OvermemError: no audit with training data, data that cannot be read again, or a share out of range.
+        OvermemError: no audit with training data, data that cannot be read again or are others now, a
+            share out of range, or a file that is there.
     """
+    if Path(out).exists():
+        raise RunError(
+            "what would be written exists already", got=out, next_step="name a file that is not there"
+        )
     if not 0 <= share < 1:
         raise RunError("the share of rows to leave out is out of range", got=share, expected="0 up to 1")
     store = Store.of_run(Path(run))
@@ -67,18 +73,13 @@ def clean_training_data(
     source = manifest.splits["train"].source
     examples = load_examples(source, manifest.config.get("columns")).examples
     listed = set(ranked.highest(share)["example_id"]) if share else set()
-    if lost := set(ranked.table["example_id"]) - {example.id for example in examples}:
-        raise DataError(
-            "the training data are no longer those that were audited",
-            got=f"{len(lost)} audited rows are not in {source}",
-            next_step="run `overmem audit` again",
-        )
-    kept = [example for example in examples if example.id not in listed]
+    _check_same(store, examples, set(ranked.table["example_id"]), source)
+    gone = {_content(example) for example in examples if example.id in listed}
+    kept = [example for example in examples if _content(example) not in gone]
     single = without_duplicates(kept)
     if not single:
         raise RunError("no row would be left", got=f"--share {share}", expected="a smaller share")
-    records = (json.dumps(_record(example), ensure_ascii=False) for example in single)
-    write_text_atomic(Path(out), "".join(f"{line}\n" for line in records))
+    write_text_atomic(Path(out), "".join(f"{_line(example)}\n" for example in single))
     return CleanData(
         out=Path(out),
         n=len(single),
@@ -90,15 +91,60 @@ def clean_training_data(
 
 
 def without_duplicates(examples: Iterable[Example]) -> Sequence[Example]:
-    """The first of all examples whose prompt and completion are the same, but for white space."""
-    first: dict[tuple[str, str], Example] = {}
+    """The first of all examples of one content: the same but for white space within and around lines."""
+    first: dict[tuple[str, str, str], Example] = {}
     for example in examples:
-        first.setdefault((_plain(str(example.prompt)), _plain(example.completion)), example)
+        first.setdefault(_content(example), example)
     return list(first.values())
 
 
+def _content(example: Example) -> tuple[str, str, str]:
+    return _plain(str(example.prompt)), _plain(example.completion), str(example.chat)
+
+
 def _plain(text: str) -> str:
-    return " ".join(text.split())
+    """A text without what white space does not mean: indentation stays, which code means."""
+    lines = (re.sub(r"(?<=\S)\s+", " ", line.rstrip()) for line in text.strip().splitlines())
+    return "\n".join(filter(None, lines))
+
+
+def _check_same(store: Store, examples: Sequence[Example], measured: set[str], source: str) -> None:
+    """Refuse data that are not those that were audited: ids of other rows would name the wrong ones.
+
+    Raises:
+        DataError: an audited row is not there, or has another completion.
+    """
+    texts = store.read_texts().filter(set="train")
+    audited = dict(zip(texts["example_id"], texts["completion"], strict=True))
+    now = {example.id: "".join(example.completion.split()) for example in examples}
+    others = [
+        name
+        for name in measured
+        if name not in now or now[name] not in "".join(str(audited.get(name, "")).split())
+    ]
+    if others:
+        raise DataError(
+            "the training data are no longer those that were audited",
+            got=f"{len(others)} audited rows are not in {source}, or have another text there",
+            next_step="run `overmem audit` again",
+        )
+
+
+def _line(example: Example) -> str:
+    """A row as a line of JSON.
+
+    Raises:
+        DataError: it holds what JSON does not have.
+    """
+    try:
+        return json.dumps(_record(example), ensure_ascii=False)
+    except TypeError as error:
+        raise DataError(
+            "a row cannot be written as JSON",
+            got=f"row `{example.id}`: {error}",
+            expected="texts, numbers, lists and objects",
+            next_step="turn its column into text, or leave out the rows of: overmem data memorized RUN --csv",
+        ) from None
 
 
 def _record(example: Example) -> Any:

@@ -34,12 +34,18 @@ class MemorizedRows:
     table: pl.DataFrame
     """example_id, excess (nats per token; 0 is nothing), nll_before, nll, n_tokens, and verbatim: whether
     each token of the second half is the model's first choice, so that greedy decoding writes it."""
-    n_val: int
+    val_excess_K: FloatArray
+    """The excess of val rows, which nothing can be remembered of."""
+
+    @property
+    def n_val(self) -> int:
+        """Val rows that the training rows are compared with."""
+        return len(self.val_excess_K)
 
     @cached_property
     def carried(self) -> Estimate:
         """Share of all rows' excess that the highest tenth carries."""
-        return top_share(self.table["excess"].to_numpy())
+        return top_share(self.table["excess"].to_numpy(), self.val_excess_K)
 
     def highest(self, share: float = TOP) -> pl.DataFrame:
         """The highest share of the rows, rounded up."""
@@ -49,12 +55,13 @@ class MemorizedRows:
     def words(self) -> str:
         """What the list says, in a sentence."""
         few = self.highest()
-        said = f"Of {len(self.table):,} training rows at {self.checkpoint}, the highest {len(few):,} "
+        said = f"Of {len(self.table):,} training rows at {self.checkpoint}, "
         if self.carried.reason is not None:
-            return f"{said}carry nothing: {self.carried.reason}."
+            return f"{said}none can be called memorized: {self.carried.reason}."
         low, high = (f"{end:.0%}" for end in (self.carried.low, self.carried.high))
         return (
-            f"{said}carry {self.carried.value:.0%} ({low} to {high}) of what was memorized; "
+            f"{said}the highest {len(few):,} carry {self.carried.value:.0%} ({low} to {high}) of what was "
+            "memorized; "
             f"{int(few['verbatim'].sum()):,} of them are written word for word after their first half, "
             f"{int(self.table['verbatim'].sum()):,} of all."
         )
@@ -125,7 +132,7 @@ def rank_training_rows(store: Store, manifest: Manifest, checkpoint: str | None 
         checkpoint=wanted,
         before=tuple(trained[position] for position in before),
         table=table.sort(["excess", "example_id"], descending=[True, False]),
-        n_val=len(val[0]),
+        val_excess_K=excess_fall(val_nll_C_K, val_nll_C_K, at),
     )
 
 

@@ -90,8 +90,8 @@ class AgainstBase:
 
     checkpoint: str
     outcome: str
-    """`better`, `better, and worse elsewhere`, `form only`, `no better`, `no better, and worse elsewhere`,
-    `worse`, or `undefined`."""
+    """`better`, `form only`, `no better`, `worse`, or `undefined`; `likelier`, `less likely` or `no likelier`
+    where answers were not compared; `, and worse elsewhere` may follow."""
     differences: tuple[Cost, ...]
     """Checkpoint minus base model, paired, on every axis measured at both."""
 

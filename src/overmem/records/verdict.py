@@ -111,6 +111,17 @@ class PartFigures:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """Problems of a set beside val that training had, and that no axis is read on."""
+
+    set: str
+    """`ood/NAME` or `references/NAME`."""
+    left_out: int
+    n: int
+    """Problems of the set."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CleanVal:
     """Whether val is free of training problems: a premise of every verdict."""
 
@@ -130,8 +141,12 @@ class CleanVal:
     """Ids of val problems whose NLL moved with train's, though no training problem has their text."""
     parts: tuple[PartFigures, ...] = ()
     """What was left out, and what is renumbered, beside the rest."""
+    elsewhere: tuple[LeftOut, ...] = ()
+    """What is left out of other sets."""
     premise: str = ""
     """In a sentence, what the verdict takes for granted or does without."""
+    to_be_said: bool = False
+    """Whether the premise belongs beside every verdict: val was not compared, or training had some of it."""
     refused: str | None = None
     """Why no verdict is given: too much of val was trained on, or too little is left."""
 

@@ -64,7 +64,8 @@ def difference(
         seed: of the draws.
 
     Returns:
-        Estimate and p; NaN with a reason where a side is undefined or nothing varies.
+        Estimate and p; NaN with a reason where a side is undefined or nothing varies, unless every problem
+        moved from one end of a share to the other (see `_all_moved`).
     """
     n = min(measure.problems for measure in (*left, *right))
     reason = next((m.reason for m in (*left, *right) if m.reason is not None), None)
@@ -76,12 +77,25 @@ def difference(
     together = len(left) == len(right)
     difference_D = bootstrap(left, draws, seed, 1) - bootstrap(right, draws, seed, 1 if together else 2)
     difference_D = difference_D[np.isfinite(difference_D)]
+    if len(difference_D) and np.ptp(difference_D) < 1e-12 and abs(abs(value) - 1) < 1e-9:
+        return _all_moved(value, n)
     if not len(difference_D) or np.ptp(difference_D) < 1e-12:
         return Difference(estimate=Estimate(value, math.nan, math.nan, n, NO_SPREAD), p=math.nan)
     low, high = np.percentile(difference_D, [2.5, 97.5])
     tail = 1 + min((difference_D <= 0).sum(), (difference_D >= 0).sum())
     p = min(1.0, 2 * float(tail) / (len(difference_D) + 1))
     return Difference(estimate=Estimate(value, min(float(low), value), max(float(high), value), n), p=p)
+
+
+def _all_moved(value: float, n: int) -> Difference:
+    """The difference where each of n problems moved from 0 to 1, or from 1 to 0: no draw varies.
+
+    At least 0.025 ** (1 / n) of all problems move so (Clopper and Pearson's limit for n of n), and no other
+    moves by more than 1 the other way. p is that of the sign test.
+    """
+    least = 2 * 0.025 ** (1 / n) - 1
+    low, high = sorted((value * least, value))
+    return Difference(estimate=Estimate(value, low, high, n), p=2.0 ** (1 - n))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -220,7 +220,8 @@ def _read_named(
     """Read a row by the columns that a person named; what they left out is left out."""
     if is_bad_answer(row):
         return None
-    return read_row(named_row(row, columns, where), default_id, where, reader=reader)
+    found = read_row(named_row(row, columns, where), default_id, where, reader=reader)
+    return None if found is None else replace(found, row=row)
 
 
 def _in_one_form(examples: list[Example]) -> list[Example]:

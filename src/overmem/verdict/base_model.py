@@ -20,6 +20,8 @@ from overmem.verdict.costs import compare_places
 BASE = "the base model"
 """What a difference from it is called."""
 BETTER, WORSE, NO_BETTER, FORM_ONLY = "better", "worse", "no better", "form only"
+UNASKED = {"better": "likelier", "worse": "less likely", "no clear difference": "no likelier"}
+"""By likelihood alone, where the answers of one side are not known."""
 ELSEWHERE = ", and worse elsewhere"
 """Follows an outcome where a skill beside the task was lost."""
 UNDEFINED = "undefined"
@@ -87,19 +89,19 @@ def name_outcome(differences: Sequence[Cost]) -> str:
     Returns:
         `better` or `worse` by accuracy on the task; where that is not clear, `form only` if the references
         became likelier, else `no better`; with `, and worse elsewhere` if the headline of
-        such an axis or the accuracy on an OOD set is worse, p adjusted over them (Holm).
+        such an axis or the accuracy on an OOD set is worse, p adjusted over them (Holm). Without accuracy
+        `likelier`, `less likely` or `no likelier`, of the references; `undefined` without either.
     """
     by_axis = {cost.axis: cost for cost in differences if cost.headline}
     task, likelihood = by_axis.get("accuracy"), by_axis.get("likelihood")
     if task is None or not math.isfinite(task.difference.value):
-        outcome = likelihood.outcome if likelihood is not None else UNDEFINED
-        outcome = NO_BETTER if outcome == "no clear difference" else outcome
+        outcome = UNDEFINED if likelihood is None else UNASKED.get(likelihood.outcome, UNDEFINED)
     elif task.outcome in (BETTER, WORSE):
         outcome = task.outcome
     else:
         outcome = FORM_ONLY if likelihood is not None and likelihood.outcome == BETTER else NO_BETTER
     lost = losses_elsewhere(differences)
-    return f"{outcome}{ELSEWHERE}" if lost and outcome in (BETTER, NO_BETTER, FORM_ONLY) else outcome
+    return f"{outcome}{ELSEWHERE}" if lost and outcome not in (WORSE, UNDEFINED) else outcome
 
 
 def losses_elsewhere(differences: Sequence[Cost]) -> list[Cost]:

@@ -16,10 +16,10 @@ from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.rows import Core, read_core, read_job
 from overmem.artifacts.store import Store
 from overmem.contamination.followers import find_followers, nll_change
-from overmem.contamination.policy import counts_text, leaked_ids, refusal
+from overmem.contamination.policy import counts_text, leaked_ids, problems_left_out, refusal
 from overmem.contamination.record import Contamination, Follower, read_contamination
 from overmem.formatting import estimate_text
-from overmem.records import CleanVal, PartFigures
+from overmem.records import CleanVal, LeftOut, PartFigures
 from overmem.stats.arrays import FloatArray
 from overmem.stats.intervals import accuracy_estimate, nll_estimate
 from overmem.stats.moments import measure_curves
@@ -42,12 +42,16 @@ def add_followers(store: Store, manifest: Manifest, record: Contamination) -> Co
         record: of the texts.
 
     Returns:
-        The record with its followers; as it was, without any, where train was not scored, the last checkpoint
-        has the lowest NLL, or the two sets did not part.
+        The record with its followers; as it was where train was not scored; without any where the last
+        checkpoint has the lowest NLL, or the two sets did not part.
     """
-    record = dataclasses.replace(record, followers=(), certain_from=None)
     if not all(manifest.all_have(job) for job in (TRAIN_SCORES, VAL_SCORES)):
         return record
+    record = dataclasses.replace(record, followers=(), certain_from=None)
+    # Those of an earlier sitting are asked again: what they say must not hang on their being left out.
+    every, strict = manifest.with_all_problems(), bool(manifest.config.get("strict_overlap"))
+    measured = read_job(store, every, manifest.checkpoints[-1], VAL_SCORES, ("n_tokens",))["example_id"]
+    manifest = dataclasses.replace(manifest, left_out=problems_left_out(record, measured, strict=strict))
     columns = ("n_tokens", "nll_nats")
     tables = [read_job(store, manifest, c, VAL_SCORES, columns) for c in manifest.checkpoints]
     shared = set.intersection(*(set(table["example_id"]) for table in tables))
@@ -89,7 +93,7 @@ def examine_val(store: Store, manifest: Manifest) -> CleanVal:
     record = read_contamination(store)
     if record is None or record.val != manifest.val.fingerprint:
         premise = f"val was not compared with training data by this audit; {AGAIN}"
-        return CleanVal(checked=False, measured=len(core.ids), left_out=0, premise=premise)
+        return CleanVal(checked=False, measured=len(core.ids), left_out=0, premise=premise, to_be_said=True)
     leaked = leaked_ids(record, "val", bool(manifest.config.get("strict_overlap")))
     every = {**_renumbered(record), **leaked_ids(record, "val", strict=False)}
     measured = set(core.ids)
@@ -106,7 +110,13 @@ def examine_val(store: Store, manifest: Manifest) -> CleanVal:
         in_templates=sum(n for n in groups if n > 1),
         followers=tuple(item.id for item in record.followers if item.id in measured),
         parts=_parts(core, left_out, set(_renumbered(record)) - left_out),
+        elsewhere=tuple(
+            LeftOut(set=name, left_out=len(ids), n=manifest.splits[name].n)
+            for name, ids in manifest.left_out.items()
+            if name != "val" and name in manifest.splits
+        ),
         premise=_premise(record, len(left_out), len(measured), kinds),
+        to_be_said=record.not_checked is not None or bool(left_out) or any(k != "renumbered" for k in kinds),
         refused=None if manifest.config.get("allow_overlap") else refused,
     )
 
@@ -118,8 +128,13 @@ def overlap_notes(found: CleanVal, last: str) -> list[str]:
         found: of the audit.
         last: name of the last checkpoint.
     """
-    said = bool(found.left_out) or not found.checked
-    notes = [found.premise] if said else []
+    notes = [found.premise] if found.to_be_said else []
+    notes += [
+        f"all {item.n} problems of {item.set} are left out, since training had them: it is not compared"
+        if item.left_out == item.n
+        else f"{item.left_out} of {item.n} problems of {item.set} are left out, since training had them"
+        for item in found.elsewhere
+    ]
     if found.followers:
         names = ", ".join(found.followers[:NAMED]) + (", ..." if len(found.followers) > NAMED else "")
         notes.append(

@@ -73,6 +73,8 @@ def check_verdict(verdict: Verdict, fail_on: Sequence[str] | None = None, checkp
     what = f"{found.name} is {found.stage} ({certainty_text(found.leaning, found.confidence)})"
     if clean is not None and clean.left_out:
         what += f", on {clean.measured - clean.left_out} clean problems ({clean.left_out} left out)"
+    elif clean is not None and (had := sum(n for kind, n in clean.counts.items() if kind != "renumbered")):
+        what += f", on {clean.measured} problems, {had} of which training had"
     failed = found.stage in fail_on
     return Gate(
         passed=not failed, reason=f"{what}; {'fails' if failed else 'passes'} on {', '.join(fail_on)}"

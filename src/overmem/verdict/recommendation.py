@@ -42,7 +42,10 @@ def advise(moments: Moments, choice: Choice, steps: Sequence[int], names: Sequen
     pick = choice.pick
     picks = {
         "lowest_perplexity": int(moments.nll_C.argmin()),
-        "highest_accuracy": int(moments.accuracy_C.argmax()),
+        # Of several that are equal, the one to ship.
+        "highest_accuracy": pick
+        if moments.accuracy_C[pick] == moments.accuracy_C.max()
+        else int(moments.accuracy_C.argmax()),
     }
     return Advice(
         recommended=Recommendation(name=names[pick], step=int(steps[pick]), why=_why(moments, choice, names)),

@@ -53,7 +53,7 @@ def diagnose_seeds(runs: Sequence[str | Path], rule: Rule = DEFAULT_RULE) -> Ver
     said = f"{len(runs)} seeds of one recipe, judged as one: {', '.join(map(str, runs))}"
     costs, warnings = _costs(audits, rule)
     found = [examine_val(*audit) for audit in audits]
-    premises = dict.fromkeys(item.premise for item in found if item.left_out or not item.checked)
+    premises = dict.fromkeys(item.premise for item in found if item.to_be_said)
     verdict = dataclasses.replace(
         verdict, severity=severity, costs=costs, notes=(said, *verdict.notes, *premises, *warnings)
     )

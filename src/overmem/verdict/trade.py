@@ -33,10 +33,13 @@ def measure_trade(store: Store, manifest: Manifest, verdict: Verdict, *, seed: i
         seed: of the bootstrap draws.
 
     Returns:
-        None where nothing is recommended, or where it is the most accurate.
+        None where nothing is recommended, or where no other is more accurate.
     """
     most_accurate = verdict.alternatives.get("highest_accuracy")
-    if verdict.recommended is None or most_accurate in (None, verdict.recommended.name):
+    accuracy = {summary.name: summary.accuracy.value for summary in verdict.checkpoints}
+    if verdict.recommended is None or most_accurate is None:
+        return None
+    if accuracy[most_accurate] <= accuracy[verdict.recommended.name]:
         return None
     shipped, other = (
         MeasuredCheckpoint(store, manifest, str(name)) for name in (verdict.recommended.name, most_accurate)
@@ -64,5 +67,5 @@ def _use(name: str, axes: Sequence[str], differences: Sequence[Cost], shipped: s
 
 
 def speaks_for_shipped(trade: Trade) -> list[Cost]:
-    """Headlines other than likelihood in which the most accurate checkpoint is clearly worse."""
-    return [c for c in trade.differences if c.headline and c.axis != "likelihood" and c.outcome == "worse"]
+    """Measures beside likelihood in which the most accurate checkpoint is clearly worse."""
+    return [c for c in trade.differences if c.axis != "likelihood" and c.outcome == "worse"]

@@ -43,4 +43,10 @@ def test_the_measure_is_the_mean_and_counts_as_a_draw_does():
     assert measure.value() == pytest.approx((2.0 + 0.0) / 2)
     counts = {CANARIES: np.array([[2.0, 0.0], [1.0, 1.0]]), CANDIDATES: np.array([[3.0, 0, 0], [1.0, 1, 1]])}
     assert measure.statistic(counts) == pytest.approx([2.0, 1.0])
+    middle = exposure_measures(
+        Evidence(rows={CANARY_SCORES: rows([5.0]), CANDIDATE_SCORES: rows([4.0, 6.0, 8.0])}, texts={})
+    )[0]
+    drawn = {CANARIES: np.ones((3, 1)), CANDIDATES: np.array([[3.0, 0, 0], [0.0, 2, 1], [1.0, 1, 1]])}
+    # Candidates above it: 3, 0 and 1 of 3.
+    assert middle.statistic(drawn) == pytest.approx([0.0, 2.0, 1.0])
     assert exposure_measures(Evidence(rows={CANARY_SCORES: rows([2.0])}, texts={})) == ()

@@ -80,14 +80,19 @@ def worst_auroc_D(
 ) -> FloatArray:
     """Mean of both halves' AUROC, each of the attack with the highest AUROC on the other half.
 
+    Attacks are chosen once, on the examples as they are, and not again in every draw: else the choice's own
+    noise makes the interval of a difference about a third too wide.
+
     Args:
         scores: of every attack, at least one.
         halves: of the examples.
         counts_D_M: how often each member is counted.
         counts_D_K: the same for non-members.
     """
+    chosen_H_1 = _choose(_aurocs(scores, halves, *_once_each(halves)))
     auroc_A_H_D = _aurocs(scores, halves, counts_D_M, counts_D_K)
-    return np.asarray(_read(auroc_A_H_D, _choose(auroc_A_H_D)).mean(axis=0))
+    chosen_H_D = np.broadcast_to(chosen_H_1, auroc_A_H_D.shape[1:])
+    return np.asarray(_read(auroc_A_H_D, chosen_H_D).mean(axis=0))
 
 
 def worst_recall_D(
@@ -95,7 +100,7 @@ def worst_recall_D(
 ) -> FloatArray:
     """Share of members found at 1% false alarms, each half's by the attack that finds most of the other.
 
-    The threshold is each half's own; see `allowed_false_alarms`.
+    The threshold is each half's own; see `allowed_false_alarms`. Attacks are chosen once, as for AUROC.
 
     Args:
         scores: of every attack, at least one.
@@ -103,9 +108,10 @@ def worst_recall_D(
         counts_D_M: how often each member is counted.
         counts_D_K: the same for non-members.
     """
+    counts = _once_each(halves)
+    chosen_H_1 = _choose(_recalls(scores, halves, *counts) + TIE * _aurocs(scores, halves, *counts))
     recall_A_H_D = _recalls(scores, halves, counts_D_M, counts_D_K)
-    auroc_A_H_D = _aurocs(scores, halves, counts_D_M, counts_D_K)
-    read_H_D = _read(recall_A_H_D, _choose(recall_A_H_D + TIE * auroc_A_H_D))
+    read_H_D = _read(recall_A_H_D, np.broadcast_to(chosen_H_1, recall_A_H_D.shape[1:]))
     weight_H_D = np.stack([counts_D_M[:, side].sum(axis=1) for side in (halves.member_M, ~halves.member_M)])
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray((weight_H_D * read_H_D).sum(axis=0) / weight_H_D.sum(axis=0))

@@ -15,7 +15,7 @@ from overmem.formatting import (
     stage_text,
 )
 from overmem.records import AgainstBase, Cost, Recommendation, Verdict
-from overmem.verdict.base_model import losses_elsewhere
+from overmem.verdict.base_model import ELSEWHERE, losses_elsewhere
 from overmem.verdict.trade import speaks_for_shipped
 
 _CHOICES = (("lowest_perplexity", "lowest perplexity"), ("highest_accuracy", "highest accuracy"))
@@ -32,6 +32,9 @@ _OUTCOMES = {
     "no better": "is no better than {base}",
     "no better, and worse elsewhere": "is no better at its task than {base}, and worse beside it",
     "worse": "is worse at its task than {base}",
+    "likelier": "finds the references likelier than {base}; its answers could not be compared",
+    "less likely": "finds the references less likely than {base}; its answers could not be compared",
+    "no likelier": "finds the references no likelier than {base}; its answers could not be compared",
 }
 
 UNKNOWN = "cannot be told from {base}"
@@ -129,9 +132,16 @@ def base_words(verdict: Verdict) -> str | None:
     named = f"the base model ({accuracy_text(base.accuracy)})" if known else "the base model"
     first, *others = base.comparisons
     return " ".join(
-        f"{item.checkpoint} {_OUTCOMES.get(item.outcome, UNKNOWN).format(base=named)}: {_base_figures(item)}."
+        f"{item.checkpoint} {_outcome_text(item.outcome).format(base=named)}: {_base_figures(item)}."
         for item in (first, *(item for item in others if item.outcome != first.outcome))
     )
+
+
+def _outcome_text(outcome: str) -> str:
+    if outcome in _OUTCOMES:
+        return _OUTCOMES[outcome]
+    alone = outcome.removesuffix(ELSEWHERE)
+    return f"{_OUTCOMES[alone]}; it is worse elsewhere" if alone in _OUTCOMES else UNKNOWN
 
 
 def _base_figures(item: AgainstBase) -> str:

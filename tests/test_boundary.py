@@ -1,4 +1,4 @@
-"""The boundary: what a library raises is one error of ours, and what is no fault of the input passes through."""
+"""What a library raises is one error of ours, and what is no fault of the input passes through."""
 
 import errno
 import sys

@@ -53,7 +53,7 @@ def library_call(
 
 @contextmanager
 def unprinted_panics() -> Iterator[None]:
-    """Keep standard error silent in the block, where Rust prints a stack of calls before Python sees its panic.
+    """Keep standard error silent in the block: Rust prints a stack of calls before Python sees its panic.
 
     For a short call, since other threads are silent as well.
     """

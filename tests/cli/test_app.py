@@ -149,17 +149,18 @@ def test_a_chat_template_that_is_left_out_is_said(pico_run, val_file):
 
 
 def test_ctrl_c_during_the_start_is_one_line(tmp_path):
-    # Torch is imported for seconds; in its place something that says when it is.
-    (tmp_path / "torch.py").write_text("import sys, time\nprint('here', flush=True)\ntime.sleep(60)\n")
+    # Libraries are imported for seconds; in place of the first one that says when it is.
+    (tmp_path / "typer.py").write_text("import sys, time\nprint('here', flush=True)\ntime.sleep(60)\n")
     command = [sys.executable, "-m", "overmem", "audit", tmp_path, "--val", "v.jsonl"]
     paths = os.pathsep.join([str(tmp_path), str(SRC)])
     started = subprocess.Popen(
         list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=os.environ | {"PYTHONPATH": paths},
     )  # fmt: skip
-    assert started.stdout is not None and started.stdout.readline() == "here\n"
-    started.send_signal(signal.SIGINT)
-    _, said = started.communicate(timeout=60)
+    with started:
+        assert started.stdout is not None and started.stdout.readline() == "here\n"
+        started.send_signal(signal.SIGINT)
+        _, said = started.communicate(timeout=60)
     assert started.returncode == 130 and said == "overmem: interrupted; what was saved stays\n"
 
 

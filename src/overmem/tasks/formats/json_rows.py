@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,6 @@ from overmem.errors import DataError
 from overmem.parsing import ParseError, parse_json
 from overmem.tasks.formats.opening import empty_file, read_lines, read_text, shorten
 
-_HALF = re.compile(r"\\u[dD][89a-fA-F]")
-"""Escapes of halves of characters, which are whole in pairs."""
 _FIELDS_OF_ROWS = {"messages", "conversations", "conversation", "chosen", "rejected", "tools", "images"}
 """Lists of records inside one row: no wrapper around rows."""
 
@@ -49,7 +45,7 @@ def json_rows(path: Path, key: str | None) -> tuple[Iterator[tuple[str, Any]], s
     """
     text = read_text(path)
     try:
-        held = _checked(text)
+        held = parse_json(text)
     except ParseError as error:
         if error.text_after and key is None:  # a record a line under a .json name
             return _records(path, iter(text.split("\n"))), ""
@@ -63,22 +59,6 @@ def json_rows(path: Path, key: str | None) -> tuple[Iterator[tuple[str, Any]], s
     if not isinstance(held, list) or key is not None:
         held, note = _unwrap(path, held, key)
     return ((f"row {index}", record) for index, record in enumerate(held)), note
-
-
-def _checked(text: str) -> Any:
-    """The value of a JSON text, whose own texts can be tokenized.
-
-    Raises:
-        ParseError: no JSON, or half of a character: an escape of the first or second half of a pair alone.
-    """
-    found = parse_json(text)
-    if _HALF.search(text):
-        try:
-            json.dumps(found, ensure_ascii=False).encode()
-        except UnicodeEncodeError as error:
-            half = error.object[error.start]
-            raise ParseError(f"it holds \\u{ord(half):04x}, which is half of a character") from None
-    return found
 
 
 def _unwrap(path: Path, held: object, key: str | None) -> tuple[list[Any], str]:
@@ -116,7 +96,7 @@ def _records(path: Path, lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
         if not line.strip():
             continue
         try:
-            record = _checked(line)
+            record = parse_json(line)
         except ParseError as error:
             raise DataError(
                 f"{path}, line {number} is not JSON ({error})",

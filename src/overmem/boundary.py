@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import errno
 import os
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from overmem.errors import CheckpointError, OvermemError, StorageError
 
+E = TypeVar("E", bound=BaseException)
 HEADINGS = ("Error(s) in loading state_dict", "Validation error for field", "GenerationConfig is invalid")
 """Beginnings of first lines that say only that something is wrong; the line below says what."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -89,6 +92,26 @@ def writing(path: Path) -> Iterator[None]:
         if _is_full(raised):
             raise _disk_full(path, raised) from raised
         raise
+
+
+def clear_frames(error: BaseException) -> None:
+    """Forget the variables of the calls that an error and its causes came from, which keep models alive."""
+    raised: BaseException | None = error
+    while raised is not None:
+        traceback.clear_frames(raised.__traceback__)
+        raised = raised.__cause__
+
+
+def without_calls(error: E) -> E:
+    """An error without the calls that it and its causes came from, once it is only a message.
+
+    Else the model that failed stays in memory for as long as the error, and the next is loaded beside it.
+    """
+    raised: BaseException | None = error
+    while raised is not None:
+        raised.__traceback__ = None
+        raised = raised.__cause__
+    return error
 
 
 def disk_full(path: Path | None, got: str) -> StorageError:

@@ -1,7 +1,9 @@
 """What transformers reads of a damaged checkpoint, and what it runs of an impossible one, is one message."""
 
 import functools
+import gc
 import json
+import weakref
 
 import pytest
 import torch
@@ -129,3 +131,25 @@ def test_a_checkpoint_that_fails_while_it_answers_is_skipped_by_name(pico_run, v
     monkeypatch.setattr(LlamaForCausalLM, "forward", fails)
     done = overmem.audit(pico_run, val=str(val_file), limit=2, max_new_tokens=2)
     assert list(done.skipped) == ["checkpoint-20"] and "in its cache" in done.skipped["checkpoint-20"]
+
+
+def test_a_model_that_failed_is_gone_before_the_next_is_loaded(pico_run, val_file, monkeypatch):
+    from transformers import LlamaForCausalLM
+
+    loaded, alive, load = [], [], ModelHost.load
+
+    def spy(self, checkpoint):
+        gc.collect()
+        alive.append([model() is not None for model in loaded])
+        model = load(self, checkpoint)
+        loaded.append(weakref.ref(model))
+        return model
+
+    def fails(self, *arguments, **inputs):
+        raise KeyError("always")
+
+    monkeypatch.setattr(ModelHost, "load", spy)
+    monkeypatch.setattr(LlamaForCausalLM, "forward", fails)
+    with pytest.raises(RunError, match="could be measured"):
+        overmem.audit(pico_run, val=str(val_file), limit=2, max_new_tokens=2)
+    assert alive == [[], [False], [False, False]]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import tempfile
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import torch
 from safetensors import safe_open
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from overmem.boundary import library_call
+from overmem.boundary import clear_frames, library_call
 from overmem.checkpoints import read_adapter_config
 from overmem.errors import CheckpointError, RunError
 from overmem.models.adapters import WEIGHTS, InitialFactors, changed_base, make_plain
@@ -236,10 +235,7 @@ class ModelHost:
                 return self._adapt(checkpoint, folder)
             except Exception as error:
                 # Half of an adapter may be on the base model, which the error's frames would keep in memory.
-                raised: BaseException | None = error
-                while raised is not None:
-                    traceback.clear_frames(raised.__traceback__)
-                    raised = raised.__cause__
+                clear_frames(error)
                 self._release_base()
                 raise
 

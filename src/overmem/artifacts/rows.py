@@ -37,7 +37,16 @@ def read_job(
         model: a checkpoint of the manifest, or its base model.
         job: what was done.
         columns: read only these beside the identity.
+
+    Raises:
+        ArtifactError: the manifest does not know the problems, or a file is damaged.
     """
+    if job.data not in manifest.splits:
+        raise ArtifactError(
+            f"the manifest in {store.root} has rows of `{job}` and not their problems",
+            got=", ".join(manifest.splits),
+            next_step="run `overmem audit` again; it measures only what is missing",
+        )
     split = manifest.splits[job.data]
     table = store.read_rows(model.name, job.table, model.row_keys[str(job)], columns)
     _check_temperatures(table, manifest, model)

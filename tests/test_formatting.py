@@ -1,6 +1,7 @@
 """Figures as text."""
 
 import math
+import shlex
 
 import pytest
 
@@ -12,6 +13,7 @@ from overmem.formatting import (
     certainty_text,
     confidence_text,
     estimate_text,
+    shell_word,
     signed,
     stage_text,
 )
@@ -74,3 +76,12 @@ def test_an_undetermined_stage_says_what_it_leans_to() -> None:
     assert certainty_text(None, 0.97) == "97% confidence"
     assert certainty_text("fit", 0.63) == "leans fit, 63% confidence"
     assert certainty_text("fit", math.nan) == "leans fit"
+
+
+@pytest.mark.parametrize(
+    "name", ["run", "run[1]", "a b", "-x", "it's", "*", "n\nl", "~", "$HOME", "a/b-c_1.2"]
+)
+def test_a_path_in_a_command_is_read_by_a_shell_as_it_is(name: str) -> None:
+    (word,) = shlex.split(shell_word(name))
+    assert word in (name, f"./{name}") and not word.startswith("-")
+    assert shell_word("runs/a-1") == "runs/a-1"

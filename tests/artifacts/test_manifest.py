@@ -130,7 +130,7 @@ DISAGREEING = {
 
 @pytest.mark.parametrize("name", DISAGREEING)
 def test_parts_that_do_not_agree_are_one_message(name):
-    with pytest.raises(ArtifactError, match=r"^the manifest is damaged: [\s\S]*run `overmem audit` again"):
+    with pytest.raises(ArtifactError, match=r"^the manifest is damaged: [\s\S]*move manifest\.json away"):
         Manifest.from_dict(RECORD | DISAGREEING[name])
 
 

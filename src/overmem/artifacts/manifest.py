@@ -146,7 +146,7 @@ class BaseRows(_Rows):
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
-_AGAIN = "run `overmem audit` again; it measures only what is missing"
+_AGAIN = "move manifest.json away and run `overmem audit` again; it measures only what is missing"
 MeasuredModel = CheckpointRows | BaseRows
 
 

@@ -9,6 +9,7 @@ import typer
 
 from overmem.cli.options import Json, RunArg, takes_rule
 from overmem.cli.screen import console, print_json, say
+from overmem.formatting import shell_word
 from overmem.rule import Rule
 
 
@@ -32,7 +33,7 @@ def diagnose(
 
     render_verdict(verdict, console())
     if len(runs) == 1:
-        say(console(), f"\nnext: overmem report {runs[0]}")
+        say(console(), f"\nnext: overmem report {shell_word(runs[0])}")
 
 
 @takes_rule(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 from overmem.boundary import reason
 from overmem.checkpoints import MAX_STEP
 from overmem.errors import RunError
+from overmem.formatting import shell_word
 from overmem.parsing import ParseError, finite_number, read_json
 from overmem.records import CheckpointSummary, Estimate, Onset, Severity, Verdict
 from overmem.rule import DEFAULT_RULE, Rule
@@ -277,7 +277,7 @@ def _severity(summaries: Sequence[CheckpointSummary]) -> Severity:
 
 
 def _audit_command(run: Path) -> str:
-    return f"overmem audit {shlex.quote(str(run))} --val VAL --train TRAIN"
+    return f"overmem audit {shell_word(run)} --val VAL --train TRAIN"
 
 
 def _reason(run: Path, key: str | None, key_note: str | None) -> str:

@@ -189,3 +189,47 @@ def test_folders_that_are_no_step_are_left_out(tmp_path):
     run = open_run(tmp_path)
     assert [c.name for c in run.checkpoints] == ["checkpoint-10"]
     assert set(run.skipped) == {"checkpoint-10-merged", "checkpoint-best"}
+
+
+@pytest.mark.parametrize("value", [10**400, 1e300, float("nan"), "x", [], {}, True, -3])
+def test_a_step_or_an_epoch_that_is_no_number_is_not_taken(tmp_path, value):
+    checkpoint(tmp_path, 7)
+    state = {"global_step": value, "epoch": value}
+    (tmp_path / "checkpoint-7" / "trainer_state.json").write_text(json.dumps(state))
+    found = open_run(tmp_path).checkpoints[0]
+    assert found.step == 7 and found.epoch in (None, value)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"[" * 100_000,
+        b"[]",
+        b'{"w": 3}',
+        b'{"w": {"dtype": "F32", "shape": [2], "data_offsets": ["a", 8]}}',
+        b'{"w": {"dtype": "F32", "shape": [-2], "data_offsets": [0, 8]}}',
+        b'{"w": {"dtype": 7, "shape": [2], "data_offsets": [0, 8]}}',
+        b'{"\xe9": {}}',
+    ],
+)
+def test_a_header_that_says_nothing_is_skipped_and_named(tmp_path, header):
+    checkpoint(tmp_path, 1)
+    folder = checkpoint(tmp_path, 2)
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(8))
+    assert "not a whole safetensors file" in open_run(tmp_path).skipped["checkpoint-2"]
+
+
+def test_an_index_names_no_file_outside_its_folder(tmp_path):
+    checkpoint(tmp_path, 1)
+    folder = checkpoint(tmp_path, 2)
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
+    index = {"weight_map": {"w": "../checkpoint-1/model.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert "is not a shard index" in open_run(tmp_path).skipped["checkpoint-2"]
+
+
+@pytest.mark.parametrize("setting", [{"r": "x"}, {"r": 10**400}, {"rank_pattern": []}, {"bias": 1}])
+def test_an_adapter_whose_settings_are_none_is_skipped_and_named(tmp_path, setting):
+    checkpoint(tmp_path, 1, adapter=True)
+    (checkpoint(tmp_path, 2, adapter=True) / "adapter_config.json").write_text(json.dumps(setting))
+    assert next(iter(setting)) in open_run(tmp_path).skipped["checkpoint-2"]

@@ -1,6 +1,7 @@
 """Figures as text."""
 
 import math
+import shlex
 import unicodedata
 
 import pytest
@@ -14,6 +15,7 @@ from overmem.formatting import (
     confidence_text,
     estimate_text,
     markdown,
+    shell_word,
     signed,
     stage_text,
     unseen,
@@ -96,3 +98,12 @@ def test_markdown_shows_a_text_as_it_is() -> None:
     assert markdown(hostile) == (
         r"a \| b \# c \`d\` \~\~e\~\~ \[f\](javascript:1) &lt;g&gt; \*h\* https:\//i www\.j \\x1b\[k"
     )
+
+
+@pytest.mark.parametrize(
+    "name", ["run", "run[1]", "a b", "-x", "it's", "*", "n\nl", "~", "$HOME", "a/b-c_1.2"]
+)
+def test_a_path_in_a_command_is_read_by_a_shell_as_it_is(name: str) -> None:
+    (word,) = shlex.split(shell_word(name))
+    assert word in (name, f"./{name}") and not word.startswith("-")
+    assert shell_word("runs/a-1") == "runs/a-1"

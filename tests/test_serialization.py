@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from overmem.errors import ArtifactError
 from overmem.records import Estimate, Repair, Verdict
+from overmem.serialization import FieldError, from_plain
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False) | st.just(math.nan)
 
@@ -34,7 +35,12 @@ def values_of(kind: Any) -> st.SearchStrategy[Any]:
     if origin is types.UnionType:
         found = st.one_of(*map(values_of, inner))  # null is None here, so NaN would not come back
         return found.filter(lambda value: value == value) if types.NoneType in inner else found
-    plain = {str: st.text(max_size=8), float: FLOATS, int: st.integers(), bool: st.booleans()}
+    plain = {
+        str: st.text(max_size=8),
+        float: FLOATS,
+        int: st.integers(-(2**63) + 1, 2**63 - 1),
+        bool: st.booleans(),
+    }
     plain |= {types.NoneType: st.none(), Path: st.sampled_from([Path("a/b"), Path("/c"), Path(".")])}
     return plain[kind]
 
@@ -115,3 +121,40 @@ def test_a_field_that_is_missing_is_named() -> None:
 def test_what_is_no_record_is_refused(record: Any) -> None:
     with pytest.raises(ArtifactError, match=r"(repair|verdict)\.json"):
         Repair.from_dict(record)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"confidence": math.nan}, "confidence"),
+        ({"confidence": 10**400}, "confidence"),
+        ({"confidence": math.inf}, "confidence"),
+        ({"onset": {"step": 10**400, "low": None, "high": None}}, "onset.step"),
+    ],
+)
+def test_numbers_that_overmem_never_writes_are_refused(change: dict[str, Any], field: str) -> None:
+    with pytest.raises(ArtifactError, match=rf"{field} cannot be read"):
+        Verdict.from_dict(written() | change)
+
+
+def test_a_record_whose_fields_do_not_agree_says_where() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Range:
+        low: int
+        high: int
+
+        def check_read(self) -> None:
+            if self.low > self.high:
+                raise FieldError("low", "is above `high`", self.low, f"{self.high} or less")
+
+    @dataclasses.dataclass(frozen=True)
+    class Ranges:
+        ranges: tuple[Any, ...]
+
+    Ranges.__annotations__["ranges"] = tuple[Range, ...]
+    plain = {"ranges": [{"low": 1, "high": 2}, {"low": 3, "high": 2}]}
+    with pytest.raises(ArtifactError, match=r"x: ranges\.1\.low is above `high`[\s\S]*2 or less"):
+        from_plain(Ranges, plain, what="x", next_step="n")
+    assert from_plain(Ranges, {"ranges": plain["ranges"][:1]}, what="x", next_step="n").ranges == (
+        Range(1, 2),
+    )

@@ -8,20 +8,34 @@ module looks at file headers only; it imports neither torch nor transformers.
 from __future__ import annotations
 
 import filecmp
-import json
-import math
 import re
 import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from overmem.artifacts.store import read_json_or_empty
+from overmem.boundary import reason
 from overmem.errors import CheckpointError, RunError
+from overmem.parsing import ParseError, finite_number, parse_json, read_json_object, read_json_or_empty
 from overmem.records import Checkpoint, Run
 
 ADAPTER_CONFIG = "adapter_config.json"
 PICKLED = ("pytorch_model*.bin", "adapter_model.bin", "*.pt", "*.pth")
+MAX_STEP = 2**53
+"""Optimizer steps; above it a number is none, and has no exact form as a float."""
+_ADAPTER_SETTINGS: tuple[tuple[str, Any, str], ...] = (
+    ("r", int, "a whole number"),
+    ("lora_alpha", int | float, "a number"),
+    ("rank_pattern", dict, "an object"),
+    ("alpha_pattern", dict, "an object"),
+    ("bias", str, "a text"),
+    ("base_model_name_or_path", str, "a text"),
+    ("init_lora_weights", bool | str, "true, false or a text"),
+)
+"""Settings that we compute with ourselves, and what PEFT writes there."""
+_LARGEST_SETTING = 2**31
+_LARGEST_HEADER = 100_000_000
+"""Bytes; safetensors itself refuses more."""
 NOT_WEIGHTS = {"optimizer.pt", "scheduler.pt", "scaler.pt", "training_args.bin"}
 
 
@@ -47,7 +61,7 @@ def open_run(path: str | Path, *, allow_pickle: bool = False) -> Run:
     for folder in [*sorted(root.glob("checkpoint-*")), root]:
         if not folder.is_dir() or (folder == root and not has_weights(root)):
             continue
-        if folder != root and not re.fullmatch(r"checkpoint-\d+", folder.name):
+        if folder != root and not re.fullmatch(r"checkpoint-\d{1,15}", folder.name):
             skipped[folder.name] = "its name is not checkpoint-<step>, so it is no step of the run"
             continue
         try:
@@ -84,7 +98,7 @@ def read_checkpoint(folder: Path, root: Path, *, allow_pickle: bool = False) -> 
     for file in files:
         check_safetensors(file)
     if (folder / ADAPTER_CONFIG).is_file():
-        check_json(folder / ADAPTER_CONFIG)
+        read_adapter_config(folder)
     state = read_trainer_state(folder)
     name = "final" if folder == root else folder.name
     return Checkpoint(
@@ -92,7 +106,7 @@ def read_checkpoint(folder: Path, root: Path, *, allow_pickle: bool = False) -> 
         step=_step(folder, root, state),
         path=folder,
         kind="adapter" if (folder / ADAPTER_CONFIG).is_file() else "full",
-        epoch=state.get("epoch"),
+        epoch=finite_number(state.get("epoch")),
     )
 
 
@@ -112,16 +126,16 @@ def weight_files(folder: Path) -> list[Path]:
         return [whole]
     if not index.is_file():
         return sorted(folder.glob("model*.safetensors"))
-    try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        shards = [folder / name for name in names]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    mapping = read_json_or_empty(index).get("weight_map")
+    found = list(mapping.values()) if isinstance(mapping, dict) else []
+    if not found or not all(isinstance(name, str) and Path(name).name == name for name in found):
         raise CheckpointError(
-            f"{index} is not a shard index",
-            got=error,
-            expected="a `weight_map` from tensors to file names",
+            f"{_short(index)} is not a shard index",
+            expected="a `weight_map` from tensors to names of files in the folder",
             next_step="copy the checkpoint again",
-        ) from None
+        )
+    names = sorted(set(found))
+    shards = [folder / name for name in names]
     missing = [shard.name for shard in shards if not shard.is_file()]
     if missing:
         raise CheckpointError(
@@ -139,22 +153,8 @@ def check_safetensors(file: Path) -> None:
         CheckpointError: the header is damaged or the file is shorter or longer than it says.
     """
     size = file.stat().st_size
-    try:
-        with file.open("rb") as handle:
-            (header_bytes,) = struct.unpack("<Q", handle.read(8))
-            if header_bytes > size - 8:
-                raise ValueError("header longer than the file")
-            header = json.loads(handle.read(header_bytes))
-            data_bytes = max(
-                (tensor["data_offsets"][1] for key, tensor in header.items() if key != "__metadata__"),
-                default=0,
-            )
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(
-            f"{_short(file)} is not a whole safetensors file",
-            got=f"{size} bytes ({error})",
-            next_step="copy the checkpoint again",
-        ) from None
+    header, header_bytes = read_header(file)
+    data_bytes = max((entry["data_offsets"][1] for entry in header.values()), default=0)
     expected = 8 + header_bytes + data_bytes
     if size != expected:
         raise CheckpointError(
@@ -165,18 +165,82 @@ def check_safetensors(file: Path) -> None:
         )
 
 
-def check_json(file: Path) -> None:
-    """Refuse a damaged JSON file.
+def read_header(file: Path) -> tuple[dict[str, Any], int]:
+    """The tensors that a safetensors file says it holds, and the bytes of its header.
 
     Raises:
-        CheckpointError: it cannot be read as an object.
+        CheckpointError: it is damaged.
+    """
+    size = file.stat().st_size
+    try:
+        with file.open("rb") as handle:
+            (header_bytes,) = struct.unpack("<Q", handle.read(8))
+            if header_bytes > min(size - 8, _LARGEST_HEADER):
+                raise ParseError("header longer than the file")
+            header = parse_json(handle.read(header_bytes).decode())
+        if not isinstance(header, dict):
+            raise ParseError("its header is no object")
+        header.pop("__metadata__", None)
+        for name, entry in header.items():
+            if not _is_tensor(entry):
+                raise ParseError(f"its header does not say what `{name:.80}` is")
+    except (struct.error, OSError, UnicodeDecodeError, ParseError) as error:
+        raise CheckpointError(
+            f"{_short(file)} is not a whole safetensors file",
+            got=f"{size} bytes ({reason(error)})",
+            next_step="copy the checkpoint again",
+        ) from None
+    return header, header_bytes
+
+
+def _is_tensor(entry: object) -> bool:
+    """Whether an entry of a header has a dtype, a shape and where its bytes begin and end."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("dtype"), str):
+        return False
+    shape, offsets = entry.get("shape"), entry.get("data_offsets")
+    sizes = [shape, offsets] if isinstance(shape, list) and isinstance(offsets, list) else [[None]]
+    whole = all(type(size) is int and 0 <= size < 2**63 for part in sizes for size in part)
+    return whole and isinstance(offsets, list) and len(offsets) == 2 and offsets[0] <= offsets[1]
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The object in a JSON file of a checkpoint, such as its configuration.
+
+    Raises:
+        CheckpointError: it is missing, or cannot be read as an object.
     """
     try:
-        whole = isinstance(json.loads(file.read_text(encoding="utf-8")), dict)
-    except (OSError, ValueError):
-        whole = False
-    if not whole:
-        raise CheckpointError(f"{_short(file)} is damaged", next_step="copy the checkpoint again")
+        return read_json_object(file)
+    except (OSError, ParseError) as error:
+        raise CheckpointError(
+            f"{_short(file)} is damaged",
+            got=reason(error),
+            expected="a JSON object",
+            next_step="copy the checkpoint again",
+        ) from None
+
+
+def read_adapter_config(folder: Path) -> dict[str, Any]:
+    """What PEFT wrote beside an adapter's weights.
+
+    Raises:
+        CheckpointError: it is damaged, or a setting that we compute with is of another kind.
+    """
+    config = read_object(folder / ADAPTER_CONFIG)
+    for name, kind, expected in _ADAPTER_SETTINGS:
+        found = config.get(name)
+        if found is not None and (not isinstance(found, kind) or abs(_number(found)) > _LARGEST_SETTING):
+            raise CheckpointError(
+                f"{folder.name}/{ADAPTER_CONFIG}: `{name}` cannot be read",
+                got=f"{found!r:.80}",
+                expected=expected,
+                next_step="copy the checkpoint again",
+            )
+    return config
+
+
+def _number(value: object) -> float:
+    return value if isinstance(value, int | float) else 0
 
 
 def read_trainer_state(folder: Path) -> dict[str, Any]:
@@ -201,8 +265,8 @@ def _pickled_files(folder: Path) -> list[Path]:
 
 
 def _step(folder: Path, root: Path, state: dict[str, Any]) -> int:
-    step = state.get("global_step")
-    if isinstance(step, int | float) and math.isfinite(step):
+    step = finite_number(state.get("global_step"))
+    if step is not None and 0 <= step <= MAX_STEP:
         return int(step)
     number = re.search(r"(\d+)$", folder.name)
     if folder != root and number:

@@ -85,3 +85,7 @@ class GradeError(OvermemError, ValueError):
 
 class MergeError(OvermemError, ValueError):
     """Checkpoints that cannot be merged, or not in the way that was asked for."""
+
+
+class StorageError(OvermemError, OSError):
+    """A disk that has no room left, or a folder that cannot be written to; what was saved before stays."""

@@ -1,4 +1,4 @@
-"""How figures are written, the same in the words, the report and the terminal.
+"""How figures and paths are written, the same in the words, the report and the terminal.
 
 An undefined figure is called undefined; a confidence never claims certainty.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -217,3 +218,12 @@ def sentence(text: str | None) -> str:
     """A text with its full stop."""
     text = (text or "").strip()
     return text if not text or text[-1] in ".!?" else f"{text}."
+
+
+def shell_word(path: object) -> str:
+    """A path as it is typed into a shell, so that a command which is shown can be copied.
+
+    Quoted where the shell would read a pattern or two words, and `./-x` where a command would read an option.
+    """
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)

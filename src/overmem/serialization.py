@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from overmem.errors import ArtifactError
+from overmem.parsing import finite_number
 
 T = TypeVar("T")
+_TOO_LARGE = 2**63
 
 
 def from_plain(kind: type[T], plain: Any, *, what: str, next_step: str, schema: str | None = None) -> T:
@@ -44,7 +46,7 @@ def from_plain(kind: type[T], plain: Any, *, what: str, next_step: str, schema: 
         )
     try:
         made: T = _read(kind, plain, "")
-    except _FieldError as error:
+    except FieldError as error:
         raise ArtifactError(
             f"{what}: {error.path or 'the record'} {error.problem}",
             got=error.got,
@@ -54,12 +56,38 @@ def from_plain(kind: type[T], plain: Any, *, what: str, next_step: str, schema: 
     return made
 
 
-class _FieldError(Exception):
-    """One field that cannot be read."""
+class FieldError(Exception):
+    """One field that cannot be read.
+
+    A record whose fields have to agree with one another has a method `check_read(self) -> None`, which raises
+    this; it is called when the record was read from a file.
+    """
 
     def __init__(self, path: str, problem: str, got: object, expected: str) -> None:
+        """Say what is wrong.
+
+        Args:
+            path: the field, such as `checkpoints.0.name`.
+            problem: what is wrong, as it follows the path: `cannot be read`.
+            got: what stands there.
+            expected: what should.
+        """
         super().__init__(path)
         self.path, self.problem, self.got, self.expected = path, problem, got, expected
+
+
+def check_plain(kind: type, plain: Any, path: str) -> None:
+    """Check a part of a record that is kept as it stands in the file.
+
+    Args:
+        kind: a dataclass with the fields that are read from it; others may be there.
+        plain: the part.
+        path: where it stands.
+
+    Raises:
+        FieldError: a field that is missing or of another type.
+    """
+    _read(kind, plain, path)
 
 
 def _read(kind: Any, value: Any, path: str) -> Any:
@@ -84,27 +112,40 @@ def _read(kind: Any, value: Any, path: str) -> Any:
         return Path(value)
     elif kind is Any or _is_plain(kind, value):
         return value
-    raise _FieldError(path, "cannot be read", f"{value!r:.80}", _name(kind))
+    raise FieldError(path, "cannot be read", f"{value!r:.80}", _name(kind))
 
 
 def _is_plain(kind: type, value: Any) -> bool:
-    """Whether it is a plain value of its type; a whole number will do for a float, true for neither."""
+    """Whether it is a plain value of its type; a whole number will do for a float, true for neither.
+
+    Numbers are finite, and whole ones have 64 bits: NaN and 10**400 are none that overmem writes.
+    """
     if isinstance(value, bool) or kind is bool:
         return isinstance(value, bool) and kind is bool
-    return isinstance(value, int | float if kind is float else kind)
+    if kind is float:
+        return finite_number(value) is not None
+    return isinstance(value, kind) and (not isinstance(value, int) or abs(value) < _TOO_LARGE)
 
 
 def _read_record(kind: type, value: Any, path: str) -> Any:
     if not isinstance(value, Mapping):
-        raise _FieldError(path, "cannot be read", f"{value!r:.80}", "an object")
+        raise FieldError(path, "cannot be read", f"{value!r:.80}", "an object")
     found = {}
     for field, hint in _fields(kind):
         place = f"{path}.{field.name}".lstrip(".")
         if field.name in value:
             found[field.name] = _read(hint, value[field.name], place)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise _FieldError(place, "is missing", None, _name(hint))
-    return kind(**found)
+            raise FieldError(place, "is missing", None, _name(hint))
+    made = kind(**found)
+    check = getattr(made, "check_read", None)
+    if check is not None:
+        try:
+            check()
+        except FieldError as error:
+            where = f"{path}.{error.path}".strip(".")
+            raise FieldError(where, error.problem, error.got, error.expected) from None
+    return made
 
 
 def _read_union(kinds: tuple[Any, ...], value: Any, path: str) -> Any:
@@ -113,10 +154,10 @@ def _read_union(kinds: tuple[Any, ...], value: Any, path: str) -> Any:
     for kind in (others := [kind for kind in kinds if kind is not types.NoneType]):
         try:
             return _read(kind, value, path)
-        except _FieldError as error:
+        except FieldError as error:
             if len(others) == 1:
-                raise _FieldError(error.path, error.problem, error.got, error.expected) from None
-    raise _FieldError(path, "cannot be read", f"{value!r:.80}", " or ".join(map(_name, kinds)))
+                raise FieldError(error.path, error.problem, error.got, error.expected) from None
+    raise FieldError(path, "cannot be read", f"{value!r:.80}", " or ".join(map(_name, kinds)))
 
 
 @cache

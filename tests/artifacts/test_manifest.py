@@ -6,6 +6,7 @@ import pytest
 
 from overmem.artifacts.jobs import TRAIN_SCORES, VAL_ANSWERS, VAL_SCORES
 from overmem.artifacts.manifest import Manifest, read_manifest, write_manifest
+from overmem.artifacts.rows import read_job
 from overmem.artifacts.store import MANIFEST_SCHEMA, Store
 from overmem.errors import ArtifactError
 
@@ -114,3 +115,35 @@ def test_the_key_follows_weights_and_problems_and_nothing_else():
 def test_a_damaged_manifest_is_one_message(damage):
     with pytest.raises(ArtifactError, match=r"the manifest is damaged[\s\S]*audit"):
         Manifest.from_dict(json.loads(json.dumps({**RECORD, **damage})))
+
+
+OTHER = CHECKPOINT | {"name": "checkpoint-20"}
+DISAGREEING = {
+    "no val": {"splits": {"train": SPLIT}},
+    "more fingerprints than ids": {"splits": {"val": SPLIT | {"example_ids": ["p0"]}}},
+    "a negative number": {"splits": {"val": SPLIT | {"n": -1}}},
+    "a name twice": {"checkpoints": [CHECKPOINT, CHECKPOINT]},
+    "a name outside the folder": {"checkpoints": [CHECKPOINT | {"name": "../../other"}]},
+    "no name": {"checkpoints": [CHECKPOINT | {"name": ""}]},
+    "rows of unknown work": {"carried": [OTHER | {"row_keys": {"sing val": "k"}}]},
+    "a step of 400 digits": {"checkpoints": [CHECKPOINT | {"step": 10**400}]},
+    "a cut without numbers": {"cut": {"diversity": {}}},
+    "a stop without a word": {"until_decided": {"looks": []}},
+    "an engine without a url": {"engine": {"kind": "openai"}},
+    "a limit in words": {"config": {"limit": "all"}},
+}
+
+
+@pytest.mark.parametrize("name", DISAGREEING)
+def test_parts_that_do_not_agree_are_one_message(name):
+    with pytest.raises(ArtifactError, match=r"^the manifest is damaged: [\s\S]*move manifest\.json away"):
+        Manifest.from_dict(RECORD | DISAGREEING[name])
+
+
+def test_rows_whose_problems_are_gone_are_one_message(tmp_path):
+    keys = {str(TRAIN_SCORES): "k", str(VAL_SCORES): "k", str(VAL_ANSWERS): "k"}
+    manifest = Manifest.from_dict(
+        RECORD | {"splits": {"val": SPLIT}, "checkpoints": [CHECKPOINT | {"row_keys": keys}]}
+    )
+    with pytest.raises(ArtifactError, match=r"rows of `score train` and not their problems"):
+        read_job(Store(tmp_path), manifest, manifest.checkpoints[0], TRAIN_SCORES)

@@ -1,12 +1,14 @@
+import errno
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import polars as pl
 import pytest
 
-from overmem.artifacts.store import SCHEMAS, Store, settings_key
-from overmem.errors import ArtifactError
+from overmem.artifacts.store import SCHEMAS, TEXT_SCHEMA, Store, settings_key
+from overmem.errors import ArtifactError, StorageError
 
 
 def row(example_id, key="k", value=1.0):
@@ -92,7 +94,7 @@ def test_records_check_their_schema(tmp_path):
     with pytest.raises(ArtifactError, match="another schema"):
         store.read_record("verdict", "overmem.verdict/1")
     (tmp_path / "verdict.json").write_text("{")
-    with pytest.raises(ArtifactError, match="not valid JSON"):
+    with pytest.raises(ArtifactError, match=r"verdict\.json cannot be read"):
         store.read_record("verdict", "overmem.verdict/1")
     with pytest.raises(ArtifactError, match="overmem audit"):
         store.read_record("manifest", "overmem.manifest/1")
@@ -124,3 +126,76 @@ def test_a_lock_ends_with_a_killed_process_and_leaves_no_file(tmp_path):
     with store.locked():
         pass
     assert not list(store.root.iterdir())
+
+
+LITERAL = [
+    "run[1]",
+    "run*",
+    "a?b",
+    "[!a]",
+    "~",
+    "p%20q",
+    "s3:",
+    "new\nline",
+    "h#x",
+    "-d",
+    "e\u0301",
+    "r\udce9",
+]
+
+
+@pytest.mark.parametrize("name", LITERAL)
+def test_a_folders_name_is_no_pattern(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    for other in ("run1", "run2", "aXb", "b", "x"):
+        Store(Path(other)).append_rows("c", "likelihood", [row("of another run")])
+    store = Store(Path(name))
+    store.append_rows("c", "likelihood", [row("a")])
+    store.compact_parts("c", "likelihood")
+    store.append_rows("c", "likelihood", [row("b")])
+    store.write_texts(pl.DataFrame([dict.fromkeys(TEXT_SCHEMA, name[:1])]))
+    assert store.read_rows("c", "likelihood")["example_id"].to_list() == ["a", "b"]
+    assert len(store.read_texts()) == 1
+
+
+DAMAGED = {
+    "another type": ({"nll_nats": pl.String}, "`nll_nats` is of another type"),
+    "no list": ({"logprob": pl.Float32}, "`logprob` is of another type"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_columns_of_another_type_are_one_message(tmp_path, name):
+    types, message = DAMAGED[name]
+    table = pl.DataFrame([row("a")], schema=SCHEMAS["likelihood"])
+    table = table.with_columns(pl.lit(None).cast(kind).alias(column) for column, kind in types.items())
+    (tmp_path / "c").mkdir()
+    table.write_parquet(tmp_path / "c" / "likelihood.parquet", metadata={"schema": "overmem.likelihood/1"})
+    with pytest.raises(ArtifactError, match=rf"{message}[\s\S]*move it away"):
+        Store(tmp_path).read_rows("c", "likelihood")
+
+
+@pytest.mark.parametrize("field", [{"nll_nats": None}, {"n_tokens": 3}, {"example_id": None}])
+def test_rows_without_a_figure_or_of_other_tokens_are_one_message(tmp_path, field):
+    Store(tmp_path).append_rows("c", "likelihood", [row("a"), row("b") | field])
+    with pytest.raises(ArtifactError, match=rf"{next(iter(field))}|a list in"):
+        Store(tmp_path).read_rows("c", "likelihood")
+
+
+def test_a_full_disk_is_one_message_and_leaves_no_file(tmp_path, monkeypatch):
+    def full(*arguments, **more):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store = Store(tmp_path)
+    store.append_rows("c", "likelihood", [row("a")])
+    for write in ("write_text", "write_bytes"):
+        monkeypatch.setattr(Path, write, full)
+    for work in (
+        lambda: store.append_rows("c", "likelihood", [row("b")]),
+        lambda: store.compact_parts("c", "likelihood"),
+        lambda: store.write_record("verdict", {"schema": "s"}),
+    ):
+        with pytest.raises(StorageError, match=r"disk is full[\s\S]*run it again"):
+            work()
+    assert store.read_rows("c", "likelihood")["example_id"].to_list() == ["a"]
+    assert not list(tmp_path.rglob("*.tmp"))

@@ -1,15 +1,18 @@
 """The command line as a user types it, in processes of its own.
 
-Covers: overmem, overmem.__main__, overmem.cli.audit, overmem.cli.options
+Covers: overmem, overmem.__main__, overmem.cli, overmem.cli.audit, overmem.cli.options
 """
 
 import json
+import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
 from tests.conftest import VAL_ROWS
+from tests.helpers.paths import SRC
 
 
 def overmem(*arguments, timeout=120):
@@ -142,3 +145,32 @@ def test_a_chat_template_that_is_left_out_is_said(pico_run, val_file):
     assert note in " ".join(done.stdout.split()), done.stderr
     # Whoever names the kind knows.
     assert note not in " ".join(overmem(*command, "--template", "plain").stdout.split())
+
+
+def test_ctrl_c_during_the_start_is_one_line(tmp_path):
+    # Libraries are imported for seconds; in place of the first one that says when it is.
+    (tmp_path / "typer.py").write_text("import sys, time\nprint('here', flush=True)\ntime.sleep(60)\n")
+    command = [sys.executable, "-m", "overmem", "audit", tmp_path, "--val", "v.jsonl"]
+    paths = os.pathsep.join([str(tmp_path), str(SRC)])
+    started = subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": paths},
+    )  # fmt: skip
+    with started:
+        assert started.stdout is not None and started.stdout.readline() == "here\n"
+        started.send_signal(signal.SIGINT)
+        _, said = started.communicate(timeout=60)
+    assert started.returncode == 130 and said == "overmem: interrupted; what was saved stays\n"
+
+
+def test_names_that_are_no_utf8_are_read_and_printed(tmp_path):
+    run = tmp_path / "r\udce9n"
+    folder = run / "checkpoint-20"
+    folder.mkdir(parents=True)
+    (run / "b\udce9d.yaml").write_text("base_model: x\ndatasets: [{path: y}]\n")
+    log = [{"step": step, "eval_loss": loss} for step, loss in ((10, 1.0), (20, 1.4))]
+    (folder / "trainer_state.json").write_text(json.dumps({"global_step": 20, "log_history": log}))
+    for command in (["diagnose", run], ["diagnose", run, "--json"], ["diagnose", run / "n\udce9"]):
+        done = overmem(*command)
+        assert "Traceback" not in done.stderr and r"\udce9" in done.stdout + done.stderr
+        assert done.returncode == (2 if command[1] != run else 0)

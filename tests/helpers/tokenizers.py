@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
+
+PANICS = json.dumps(
+    {
+        "version": "1.0",
+        "added_tokens": [],
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [{"SpecialToken": {"id": "of no vocabulary", "type_id": 0}}],
+            "pair": [],
+            "special_tokens": {},
+        },
+        "model": {"type": "WordLevel", "vocab": {"a": 0, "[U]": 1}, "unk_token": "[U]"},
+    }
+)
+"""A `tokenizer.json` that loads, and panics in Rust on the first text."""
 
 CHATML = (
     "{% for m in messages %}"

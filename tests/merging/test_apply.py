@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import overmem
-from overmem.errors import MergeError
+from overmem.errors import MergeError, StorageError
 from overmem.merging import plan_merge
 from tests.conftest import make_pico
 from tests.helpers.merging import MAKERS, assert_same, load, logits, save_model, saved_pair, weights_of
@@ -266,11 +266,11 @@ def test_a_disk_that_fills_up_leaves_nothing(tmp_path, tokenizer, monkeypatch):
     def full(done, total):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(MergeError, match=r"disk is full[\s\S]*another disk"):
+    with pytest.raises(StorageError, match=r"disk is full[\s\S]*another disk"):
         overmem.merge([a, b], tmp_path / "x" / "out", progress=full)
     assert not list((tmp_path / "x").iterdir())
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))
-    with pytest.raises(MergeError, match=r"GB free, 0.0 GB needed"):
+    with pytest.raises(StorageError, match=r"GB free, 0.0 GB needed"):
         overmem.merge([a, b], tmp_path / "x" / "out")
     assert not list((tmp_path / "x").iterdir())
 

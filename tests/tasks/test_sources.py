@@ -227,3 +227,27 @@ def test_a_lone_surrogate_is_one_message(tmp_path: Path) -> None:
 def test_a_procedural_split_is_named_once() -> None:
     with pytest.raises(DataError, match="its split once"):
         load_examples("wordmath:val#test")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "val[1].jsonl",
+        "val*.jsonl",
+        "v?l.jsonl",
+        "d[:2]",
+        "gsm8k:v.jsonl",
+        " v .jsonl",
+        "~.jsonl",
+        "v#x.jsonl",
+    ],
+)
+def test_what_is_there_under_the_whole_name_is_that(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    for other in ("val1.jsonl", "val2.jsonl", "v.jsonl"):
+        Path(other).write_text('{"prompt": "another", "completion": "b"}\n')
+    file = Path(name) if name.endswith(".jsonl") else Path(name, "x.jsonl")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text('{"prompt": "a", "completion": "b"}\n' * 3)
+    assert [example.prompt for example in load_examples(name).examples] == ["a"] * 3
+    assert len(load_examples(f"{name}[:2]").examples) == 2

@@ -140,7 +140,23 @@ def test_the_last_of_two_evaluations_at_a_step_counts(tmp_path: Path) -> None:
     assert verdict.checkpoints[-1].leaning == "fit"
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, "n/a", None])
+@pytest.mark.parametrize("field", ["eval_loss", "epoch", "loss"])
+@pytest.mark.parametrize("bad", [10**400, "x", [1], {}, math.nan, None])
+def test_whatever_stands_in_a_log_there_is_a_verdict_or_one_message(
+    tmp_path: Path, field: str, bad: object
+) -> None:
+    rows = [row | {field: bad} for row in evaluations(LOSSES)]
+    assert read_logged(write_run(tmp_path, rows)).stage == "undetermined"
+
+
+@pytest.mark.parametrize("bad", [10**400, 1e300, "x", [1], -1, True, None])
+def test_a_step_that_is_none_is_one_message(tmp_path: Path, bad: object) -> None:
+    rows = [row | {"step": bad} for row in evaluations(LOSSES)]
+    with pytest.raises(RunError, match="has no step"):
+        read_logged(write_run(tmp_path, rows))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, "n/a", None, [1], True])
 def test_a_loss_that_is_no_number_is_undefined(tmp_path: Path, bad: object) -> None:
     verdict = read_logged(write_run(tmp_path, evaluations({**LOSSES, 500: bad})))
     last = verdict.checkpoints[-1]

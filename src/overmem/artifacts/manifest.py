@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Self, get_args
 
-from overmem.artifacts.jobs import BASE_ANSWERS, Job
+from overmem.artifacts.jobs import BASE_ANSWERS, Job, JobKind
 from overmem.artifacts.store import MANIFEST_SCHEMA, Store, settings_key
+from overmem.errors import ArtifactError
 from overmem.records import to_plain
-from overmem.serialization import from_plain
+from overmem.serialization import FieldError, check_plain, from_plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,16 @@ class MeasuredSet:
     max_new_tokens: int | None = None
     """Longest answer that was allowed."""
 
+    def check_read(self) -> None:
+        """Refuse ids that are not one a fingerprint.
+
+        Raises:
+            FieldError: so it is.
+        """
+        if len(self.example_ids) != len(self.example_shas) or self.n < 0:
+            got = f"{len(self.example_ids)} ids, {len(self.example_shas)} fingerprints, n {self.n}"
+            raise FieldError("example_ids", "does not fit", got, "as many as `example_shas`")
+
     @property
     def measured(self) -> int:
         """Problems that were measured."""
@@ -58,6 +69,53 @@ class FolderFingerprint:
     """Of every byte."""
     sampled: str
     """Of sampled blocks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cut:
+    """What is read of an axis that the time budget cut."""
+
+    asked: int
+    measured: int
+    why: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stopping:
+    """What is read of an audit that stops once it is decided."""
+
+    decided: bool
+    problems: int
+    of: int
+    most_chance: float
+    looks: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _VllmEngine:
+    """What is read of vLLM in this process."""
+
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ServerEngine:
+    """What is read of a server."""
+
+    kind: str
+    url: str
+    prompts: str
+    logprobs: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Config:
+    """What is read of the options without `overmem.auditing.options`."""
+
+    limit: int | None = None
+    temperature: float = 0.0
+    seed: int = 0
+    samples: int = 0
 
 
 class _Rows:
@@ -104,6 +162,7 @@ class BaseRows(_Rows):
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
+_AGAIN = "move manifest.json away and run `overmem audit` again; it measures only what is missing"
 MeasuredModel = CheckpointRows | BaseRows
 
 
@@ -148,6 +207,40 @@ class Manifest:
     carried: tuple[CheckpointRows, ...] = ()
     """What an earlier sitting measured on pending checkpoints."""
 
+    def check_read(self) -> None:
+        """Refuse a manifest whose parts do not agree, or that names files outside its folder.
+
+        Raises:
+            FieldError: the first of them.
+        """
+        if "val" not in self.splits:
+            raise FieldError("splits.val", "is missing", None, "the problems that decide")
+        for name, cut in self.cut.items():
+            check_plain(_Cut, cut, f"cut.{name}")
+        if self.until_decided is not None:
+            check_plain(_Stopping, self.until_decided, "until_decided")
+        if self.engine is not None:
+            kind = _VllmEngine if self.engine.get("kind") == "vllm" else _ServerEngine
+            check_plain(kind, self.engine, "engine")
+        check_plain(_Config, self.config, "config")
+        names = [checkpoint.name for checkpoint in self.checkpoints]
+        for i, checkpoint in enumerate(self.checkpoints):
+            if names.index(checkpoint.name) != i:
+                raise FieldError(f"checkpoints.{i}.name", "stands there twice", checkpoint.name, "names")
+            self._check_rows(checkpoint, f"checkpoints.{i}")
+        for i, checkpoint in enumerate(self.carried):
+            self._check_rows(checkpoint, f"carried.{i}")
+        if self.base is not None:
+            self._check_rows(self.base, "base")
+
+    def _check_rows(self, model: MeasuredModel, path: str) -> None:
+        """Refuse a name that is none of a folder, and rows of no known work."""
+        if model.name in ("", ".", "..") or set(model.name) & {"/", "\\", "\0"}:
+            raise FieldError(f"{path}.name", "cannot be read", repr(model.name), "the name of a folder")
+        for job in model.row_keys:
+            if job.partition(" ")[0] not in get_args(JobKind):
+                raise FieldError(f"{path}.row_keys", "names unknown work", repr(job), "such as `score val`")
+
     @property
     def val(self) -> MeasuredSet:
         """The problems that decide."""
@@ -160,7 +253,15 @@ class Manifest:
 
     @property
     def sample_temperature(self) -> float:
-        """At which several answers to one problem were drawn."""
+        """At which several answers to one problem were drawn.
+
+        Raises:
+            ArtifactError: the manifest does not say.
+        """
+        if "temperature" not in self.config:
+            raise ArtifactError(
+                "the manifest does not say at which temperature answers were drawn", next_step=_AGAIN
+            )
         return float(self.config["temperature"])
 
     @property
@@ -227,8 +328,7 @@ class Manifest:
         Raises:
             ArtifactError: a part is missing or of another kind.
         """
-        again = "run `overmem audit` again; it measures only what is missing"
-        return from_plain(cls, record, what="the manifest is damaged", next_step=again)
+        return from_plain(cls, record, what="the manifest is damaged", next_step=_AGAIN)
 
 
 _LEFT_OUT = ("engine", "leaves_out_chat_template", "base_left_out", "left_out", "until_decided")

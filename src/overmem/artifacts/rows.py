@@ -37,13 +37,37 @@ def read_job(
         model: a checkpoint of the manifest, or its base model.
         job: what was done.
         columns: read only these beside the identity.
+
+    Raises:
+        ArtifactError: the manifest does not know the problems, or a file is damaged.
     """
+    if job.data not in manifest.splits:
+        raise ArtifactError(
+            f"the manifest in {store.root} has rows of `{job}` and not their problems",
+            got=", ".join(manifest.splits),
+            next_step="run `overmem audit` again; it measures only what is missing",
+        )
     split = manifest.splits[job.data]
     table = store.read_rows(model.name, job.table, model.row_keys[str(job)], columns)
+    _check_temperatures(table, manifest, model)
     keep = pl.DataFrame({"example_id": split.example_ids, "example_sha": split.example_shas})
     keep = keep.filter(~pl.col("example_id").is_in(list(manifest.left_out_of(job.set))))
     found = table.filter(pl.col("split") == job.set).join(keep, on=["example_id", "example_sha"], how="semi")
     return found.sort("example_id", "sample") if "sample" in found.columns else found.sort("example_id")
+
+
+def _check_temperatures(table: pl.DataFrame, manifest: Manifest, model: MeasuredModel) -> None:
+    """Refuse log-probabilities at other temperatures than the manifest's."""
+    if "logprob_at_temperature" not in table.columns:
+        return
+    lengths = table["logprob_at_temperature"].explode().drop_nulls().list.len()
+    if (lengths != len(manifest.temperatures)).any():
+        raise ArtifactError(
+            f"the rows of {model.name} are not at the temperatures of their manifest",
+            got=f"{lengths.min()!r} a token",
+            expected=f"{len(manifest.temperatures)}",
+            next_step="run `overmem audit` again; it measures only what is missing",
+        )
 
 
 def subset(ids: Sequence[str], limit: int | None, seed: int) -> list[int]:

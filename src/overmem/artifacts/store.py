@@ -18,6 +18,7 @@ them, so a killed audit resumes and changed settings never mix with old rows.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -30,7 +31,9 @@ from typing import Any, Literal
 import polars as pl
 
 from overmem.artifacts.temporary import LOCK_NAME, clear_leftovers, temporary_beside
+from overmem.boundary import library_call, reason, writing
 from overmem.errors import ArtifactError, OvermemError
+from overmem.parsing import ParseError, read_json, read_json_or_empty
 
 Rows = Literal["likelihood", "generations", "continuations", "divergences"]
 
@@ -100,6 +103,11 @@ SCHEMAS: dict[Rows, dict[str, Any]] = {
 }
 
 
+_NEVER_EMPTY = {*IDENTITY["generations"], "n_tokens", "nll_nats"}
+_A_TOKEN = ("logprob", "entropy", "is_top1", "top1_logprob", "mu", "sigma", "logprob_at_temperature")
+"""Lists with a value for each of a row's `n_tokens`, where they are there."""
+_AGAIN = "move it away; the audit computes its rows again"
+
 TEXTS = "texts.parquet"
 TEXT_SCHEMA = {name: pl.String for name in ("set", "example_id", "prompt", "completion", "answer")}
 
@@ -111,23 +119,26 @@ def settings_key(settings: Mapping[str, Any]) -> str:
 
 
 def write_text_atomic(path: Path, text: str) -> None:
-    """Write a whole text file or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_beside(path)
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write a whole text file or nothing; what UTF-8 has no form for, such as a name on disk, is escaped."""
+    with _whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
-def read_json_or_empty(path: Path) -> dict[str, Any]:
-    """A JSON object that one can do without: empty where the file is missing, damaged or something else."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+@contextmanager
+def _whole_file(path: Path) -> Iterator[Path]:
+    """A temporary file that becomes `path` when the block ends well, and vanishes when it does not.
+
+    Raises:
+        StorageError: the disk is full.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = temporary_beside(path)
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -143,7 +154,8 @@ def locked_folder(folder: Path, taken: OvermemError) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout  # reading artifacts needs no lock, and starts faster without
 
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder / LOCK_NAME):
+        folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK_NAME)
     try:
         lock.acquire(timeout=0)
@@ -205,14 +217,17 @@ class Store:
         """
         path = self.root / f"{name}.json"
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = read_json(path)
         except FileNotFoundError:
             raise ArtifactError(
                 f"no {name}.json in {self.root}", next_step="run `overmem audit` on the run first"
             ) from None
-        except ValueError as error:
+        except (ParseError, OSError) as error:
             raise ArtifactError(
-                f"{path} is not valid JSON", got=error, next_step="delete it and run the stage again"
+                f"{path} cannot be read",
+                got=reason(error),
+                expected="the JSON that overmem wrote",
+                next_step="move it away and run the stage again",
             ) from None
         if not isinstance(record, dict) or record.get("schema") != schema:
             got = record.get("schema") if isinstance(record, dict) else type(record).__name__
@@ -260,7 +275,6 @@ class Store:
     def append_rows(self, checkpoint: str, rows: Rows, batch: Sequence[Mapping[str, Any]]) -> None:
         """Save one batch at once, so that a kill loses at most the batch in flight."""
         parts = self._parts(checkpoint, rows)
-        parts.mkdir(parents=True, exist_ok=True)
         # Unique among processes, and sorted by time within one.
         name = f"{time.time_ns()}-{os.getpid()}.parquet"
         _write_parquet(pl.DataFrame(batch, schema=SCHEMAS[rows]), parts / name, rows)
@@ -313,7 +327,7 @@ class Store:
         """
         if not self.has_texts():
             raise ArtifactError(f"no {TEXTS} in {self.root}", next_step="run `overmem audit` again")
-        return _read_table(self.root / TEXTS, "overmem.texts/1", list(TEXT_SCHEMA))
+        return _read_table(self.root / TEXTS, "overmem.texts/1", TEXT_SCHEMA)
 
     def copy_missing_rows(self, other: Store, checkpoint: str) -> None:
         """Take over another store's rows of a checkpoint that this one lacks.
@@ -347,22 +361,50 @@ class Store:
 
 
 def _read_parquet(path: Path, rows: Rows, columns: list[str]) -> pl.DataFrame:
-    return _read_table(path, f"overmem.{rows}/1", columns)
-
-
-def _read_table(path: Path, wanted: str, columns: list[str]) -> pl.DataFrame:
-    try:
-        got = pl.read_parquet_metadata(path).get("schema")
-        table = pl.read_parquet(path, columns=columns) if got == wanted else None
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise ArtifactError(
-            f"{path} cannot be read", got=error, next_step="delete it; the audit computes its rows again"
-        ) from None
-    if table is None:
-        raise ArtifactError(
-            f"{path} has another schema", got=got, expected=wanted, next_step="delete it and audit again"
-        )
+    table = _read_table(path, f"overmem.{rows}/1", {name: SCHEMAS[rows][name] for name in columns})
+    _check_rows(table, path)
     return table
+
+
+def _read_table(path: Path, wanted: str, columns: Mapping[str, Any]) -> pl.DataFrame:
+    """The columns of a file, each of its type.
+
+    Polars is given the open file: in a name it would take brackets, `*`, `?` and `~` for a pattern.
+    """
+    with library_call(f"{path} cannot be read", ArtifactError, next_step=_AGAIN), path.open("rb") as file:
+        got = pl.read_parquet_metadata(file).get("schema")
+        file.seek(0)
+        table = pl.read_parquet(file, columns=list(columns)) if got == wanted else None
+    if table is None:
+        raise ArtifactError(f"{path} has another schema", got=got, expected=wanted, next_step=_AGAIN)
+    for name, kind in columns.items():
+        if table.schema[name] != kind:
+            raise ArtifactError(
+                f"{path}: the column `{name}` is of another type",
+                got=table.schema[name],
+                expected=kind() if isinstance(kind, type) else kind,
+                next_step=_AGAIN,
+            )
+    return table
+
+
+def _check_rows(table: pl.DataFrame, path: Path) -> None:
+    """Refuse rows without a name or a figure, and lists of a row that are not of its tokens."""
+    empty = [name for name in table.columns if name in _NEVER_EMPTY and table[name].null_count()]
+    if empty:
+        raise ArtifactError(f"{path}: the column `{empty[0]}` has empty fields", next_step=_AGAIN)
+    if "n_tokens" not in table.columns:
+        return
+    for name in set(_A_TOKEN) & set(table.columns):
+        given = table.filter(pl.col(name).is_not_null())
+        lengths = given[name].list.len()
+        if (lengths != given["n_tokens"]).any():
+            raise ArtifactError(
+                f"{path}: a list in `{name}` is not of the row's tokens",
+                got=f"{lengths.min()!r} to {lengths.max()!r} values",
+                expected="one a token, as `n_tokens` says",
+                next_step=_AGAIN,
+            )
 
 
 def _write_parquet(table: pl.DataFrame, path: Path, rows: Rows) -> None:
@@ -370,10 +412,8 @@ def _write_parquet(table: pl.DataFrame, path: Path, rows: Rows) -> None:
 
 
 def _write_table(table: pl.DataFrame, path: Path, schema: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_beside(path)
-    try:
-        table.write_parquet(temporary, metadata={"schema": schema})
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # By way of memory: where the disk is full, polars hides that in errors of several kinds.
+    content = io.BytesIO()
+    table.write_parquet(content, metadata={"schema": schema})
+    with _whole_file(path) as temporary:
+        temporary.write_bytes(content.getbuffer())

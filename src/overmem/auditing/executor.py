@@ -14,6 +14,7 @@ from overmem.auditing.planning.plan import Plan
 from overmem.auditing.planning.timing import make_timed_plan
 from overmem.auditing.problems import Problems
 from overmem.auditing.session import Session
+from overmem.boundary import without_calls
 from overmem.errors import CheckpointError
 from overmem.records import Checkpoint
 
@@ -64,7 +65,7 @@ class LocalExecutor:
             try:
                 run_item(self.session, item)
             except CheckpointError as error:
-                yield item.checkpoint, error
+                yield item.checkpoint, without_calls(error)
             else:
                 yield item.checkpoint, None
 

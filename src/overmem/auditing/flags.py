@@ -15,6 +15,7 @@ from typing import Any, Union, get_args, get_origin
 from overmem.auditing.options import AuditOptions, make_options
 from overmem.axes import CORE
 from overmem.errors import RunError
+from overmem.parsing import parse_json
 from overmem.records import Run
 from overmem.rendering.template import Template
 from overmem.rule import Rule
@@ -243,7 +244,7 @@ def _read_template(given: Mapping[str, Any]) -> dict[str, Any]:
     text = fields["chat_template_kwargs"]
     if isinstance(text, str):
         try:
-            fields["chat_template_kwargs"] = json.loads(text)
+            fields["chat_template_kwargs"] = parse_json(text)
         except ValueError:
             raise RunError(
                 "--chat-template-kwargs is not JSON", got=text, expected='such as {"enable_thinking": false}'

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from overmem.auditing.consent import (
     refuse_renderer_of_a_folder,
     refuse_tasks_of_a_folder,
@@ -19,6 +17,7 @@ from overmem.auditing.run_files.training_files import find_training_file
 from overmem.axes import CORE, axes_implied_by, choose_axes
 from overmem.errors import OvermemError, RunError
 from overmem.models.engines.address import Address, check_template, parse_engine
+from overmem.parsing import ParseError, read_yaml
 from overmem.recipe.canaries import CANDIDATES, FOLDER, INSERTED
 from overmem.recipe.schema import RECIPE_NAME, Recipe, check_recipe
 from overmem.records import Run
@@ -94,8 +93,8 @@ def read_recipe(run_path: Path) -> Recipe | None:
     if not path.is_file():
         return None
     try:
-        return without_consent(check_recipe(yaml.safe_load(path.read_text(encoding="utf-8")), str(path)))
-    except (yaml.YAMLError, OvermemError):
+        return without_consent(check_recipe(read_yaml(path), str(path)))
+    except (OSError, ParseError, OvermemError):
         # Another tool's file of the same name.
         return None
 

@@ -6,6 +6,7 @@ start at once.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -109,21 +110,34 @@ def root() -> None:
     """Find, explain and fix over-memorization in LLM fine-tuning."""
 
 
-def main() -> None:
-    """Run the command line; a user's error prints one message and exits with code 2."""
+def run() -> int:
+    """Run the command line; a user's error prints one message.
+
+    Returns:
+        The exit code: 2 after a user's error, `INTERRUPTED` after Ctrl-C.
+    """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Helper processes of libraries (`python -c`) do not look for modules in the current folder either.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A file's name may be no UTF-8, and a terminal may take less than UTF-8.
+            stream.reconfigure(errors="backslashreplace")
     with visible_streams():
         try:
-            app(standalone_mode=True)
+            app(standalone_mode=True, windows_expand_args=False)
+        except SystemExit as ended:
+            return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         except OvermemError as error:
             print(f"overmem: {error}", file=sys.stderr)
-            sys.exit(2)
+        except MemoryError as error:
+            print(f"overmem: the memory is used up {error}".rstrip(), file=sys.stderr)
         except OSError as error:
             print(f"overmem: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
-            sys.exit(2)
         except Exception:
             # A fault of ours. Python itself would print it too late, past the streams that make it safe.
             traceback.print_exc()
-            sys.exit(1)
+            return 1
+        else:
+            return 0
+    return 2

@@ -13,6 +13,7 @@ from overmem.checkpoints import open_run
 from overmem.cli import options
 from overmem.cli.options import takes_audit_flags
 from overmem.cli.screen import console, print_json, say
+from overmem.formatting import shell_word
 
 if TYPE_CHECKING:
     from overmem.auditing.run import Audit
@@ -96,7 +97,7 @@ def audit(
             workers=workers,
         )
     _say_measured(done, screen)
-    say(screen, f"next:    overmem diagnose {out or run}")
+    say(screen, f"next:    overmem diagnose {shell_word(out or run)}")
 
 
 def _say_measured(done: Audit, screen: Console) -> None:

@@ -12,6 +12,7 @@ from overmem.cli.app import SETTINGS
 from overmem.cli.options import Json, RunArg
 from overmem.cli.screen import console, print_json, say
 from overmem.errors import DataError
+from overmem.formatting import shell_word
 from overmem.records import Example
 
 data = typer.Typer(
@@ -101,7 +102,7 @@ def memorized(
         print_json(found.to_dict(rows))
         return
     render_memorized(found, texts, rows, console())
-    after = f"next: overmem data clean {run} --out clean.jsonl" if csv is None else f"rows: {csv}"
+    after = f"next: overmem data clean {shell_word(run)} --out clean.jsonl" if csv is None else f"rows: {csv}"
     say(console(), f"\n{after}")
 
 

@@ -9,6 +9,7 @@ import typer
 
 from overmem.cli.options import Json, RunArg, takes_rule
 from overmem.cli.screen import console, print_json, say
+from overmem.formatting import shell_word
 from overmem.rule import Rule
 
 
@@ -35,11 +36,11 @@ def diagnose(
     render_verdict(verdict, console())
     if not one:
         return
-    unsaved = save_verdict(verdict, find_store(runs[0]))
+    unsaved, named = save_verdict(verdict, find_store(runs[0])), shell_word(runs[0])
     if unsaved is None:
-        say(console(), f"\nnext: overmem report {runs[0]}")
+        say(console(), f"\nnext: overmem report {named}")
     else:
-        say(console(), f"\nnot saved: {unsaved}\nnext: overmem report {runs[0]} --out report.html")
+        say(console(), f"\nnot saved: {unsaved}\nnext: overmem report {named} --out report.html")
 
 
 @takes_rule(

@@ -10,7 +10,7 @@ from overmem.auditing.options import AuditOptions
 from overmem.auditing.session import Progress
 from overmem.auditing.watch import Update, watch
 from overmem.cli.screen import say
-from overmem.formatting import accuracy_text, certainty_text, estimate_text
+from overmem.formatting import accuracy_text, certainty_text, estimate_text, shell_word
 from overmem.records import Verdict
 from overmem.reporting.run import report
 from overmem.verdict.diagnose import diagnose
@@ -48,7 +48,7 @@ def follow(
                 say(screen, f"{name} was deleted and is no longer compared; see save_total_limit")
             say(screen, _news(update, out or path))
     except KeyboardInterrupt:
-        say(screen, f"stopped; what was measured is kept: overmem diagnose {out or path}")
+        say(screen, f"stopped; what was measured is kept: overmem diagnose {shell_word(out or path)}")
 
 
 def _news(update: Update, place: Path) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from overmem.cli.screen import console, say
+from overmem.formatting import shell_word
 
 
 def train(
@@ -45,4 +46,4 @@ def train(
         return
     with training_progress(console()) as progress:
         path = run_training(checked, resume=resume, progress=progress, watch=progress.watch)
-    say(console(), f"trained: {path}\nnext:    overmem audit {path}")
+    say(console(), f"trained: {path}\nnext:    overmem audit {shell_word(path)}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from overmem.checkpoints import ADAPTER_CONFIG, weight_files
+from overmem.checkpoints import read_adapter_config, weight_files
 from overmem.errors import MergeError
 from overmem.merging.lora import Factors
 from overmem.merging.storage import StoredTensor, read_headers
@@ -73,7 +72,7 @@ def read_adapter(folder: Path) -> Adapter:
     Raises:
         MergeError: it is no LoRA adapter, or one whose update cannot be read off its folder.
     """
-    config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+    config = read_adapter_config(folder)
     _check_kind(folder, config)
     found: dict[str, dict[str, Any]] = {}
     replaced: dict[str, StoredTensor] = {}

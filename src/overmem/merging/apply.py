@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 
 from overmem.artifacts.temporary import clear_leftovers, held, temporary_beside
+from overmem.boundary import disk_full, writing
 from overmem.checkpoints import ADAPTER_CONFIG
 from overmem.errors import MergeError
 from overmem.merging.card import copy_config_and_tokenizer, write_record
@@ -78,7 +78,8 @@ def atomic_folder(out: Path, n_bytes: int) -> Iterator[Path]:
         n_bytes: what it will hold, at most.
 
     Raises:
-        MergeError: `out` exists, or there is no room for it.
+        MergeError: `out` exists.
+        StorageError: there is no room for it.
     """
     if out.exists() or out.is_symlink():
         raise MergeError("the output folder exists", got=out, next_step="name another one, or remove it")
@@ -87,27 +88,16 @@ def atomic_folder(out: Path, n_bytes: int) -> Iterator[Path]:
     clear_leftovers(out)
     free = shutil.disk_usage(out.parent).free
     if free < n_bytes:
-        raise _disk_full(out, f"{free / 1e9:.1f} GB free, {n_bytes / 1e9:.1f} GB needed")
+        raise disk_full(out, f"{free / 1e9:.1f} GB free, {n_bytes / 1e9:.1f} GB needed")
     temporary = temporary_beside(out)
-    temporary.mkdir()
     try:
-        with held(temporary):
-            yield temporary
-        os.replace(temporary, out)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _disk_full(out, error.strerror) from None
-        raise
+        with writing(out):
+            temporary.mkdir()
+            with held(temporary):
+                yield temporary
+            os.replace(temporary, out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _disk_full(out: Path, got: object) -> MergeError:
-    return MergeError(
-        "the disk is full; nothing was left behind",
-        got=f"{got} at {out.parent}",
-        next_step="free some space, or name an output folder on another disk",
-    )
 
 
 def _write_full(plan: MergePlan, folder: Path, max_shard_bytes: int, report: MergeProgress) -> dict[str, Any]:

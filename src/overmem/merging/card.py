@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import overmem
+from overmem.artifacts.store import write_text_atomic
 from overmem.formatting import markdown
 from overmem.merging.checks import label
 from overmem.merging.plan import MergePlan
@@ -67,7 +68,7 @@ def write_record(plan: MergePlan, folder: Path, details: Mapping[str, Any]) -> N
         **details,
     }
     (folder / "merge.json").write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
-    (folder / "README.md").write_text(render_card(plan, details), encoding="utf-8")
+    write_text_atomic(folder / "README.md", render_card(plan, details))
 
 
 def render_card(plan: MergePlan, details: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from overmem.checkpoints import read_object
 from overmem.errors import MergeError
 from overmem.merging.adapters import Adapter
 from overmem.merging.sources import Source
@@ -111,7 +112,7 @@ def tokenizer_identity(folder: Path) -> dict[str, str]:
     """Digests of what decides the tokens, by file; a truncation or padding left by training does not."""
     file = folder / TOKENIZER_JSON
     if file.is_file():
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_object(file)
         kept = {key: value for key, value in content.items() if key not in ("truncation", "padding")}
         return {TOKENIZER_JSON: hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()}
     present = [folder / name for name in VOCABULARIES if (folder / name).is_file()]

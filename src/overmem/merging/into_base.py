@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from overmem.boundary import library_call
 from overmem.errors import MergeError
 from overmem.merging.adapters import Adapter, LoraModule
 from overmem.merging.lora import Factors, delta_rows
@@ -47,16 +48,13 @@ class BaseSource(FullSource):
         """
         from overmem.models.pretrained import empty_model, read_config
 
-        try:
+        what = f"transformers does not know the base model {self.folder.name}"
+        as_adapters = "merge the adapters as adapters, without into_full"
+        with library_call(what, MergeError, next_step=as_adapters):
             return empty_model(
-                read_config(str(self.folder), trust_remote_code=False), trust_remote_code=False
+                read_config(self.folder, MergeError, trust_remote_code=False, next_step=as_adapters),
+                trust_remote_code=False,
             )
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            raise MergeError(
-                f"transformers does not know the base model {self.folder.name}",
-                got=(str(error).splitlines() or [type(error).__name__])[0],
-                next_step="merge the adapters as adapters, without into_full",
-            ) from None
 
 
 class IntoBaseSource:
@@ -149,15 +147,13 @@ def open_base(name: str, revision: str | None = None) -> BaseSource:
         return BaseSource(Path(name))
     from huggingface_hub import snapshot_download
 
-    try:
+    with library_call(
+        f"the base model {name} cannot be found",
+        MergeError,
+        expected="a local folder, or a hub id that can be reached",
+        next_step="say where it is now: base_model=... (on the command line --base-model)",
+    ):
         folder = snapshot_download(name, revision=revision, allow_patterns=list(BASE_FILES))
-    except (OSError, ValueError) as error:
-        raise MergeError(
-            "the base model cannot be found",
-            got=f"{name} ({(str(error).splitlines() or [''])[0]})",
-            expected="a local folder, or a hub id that can be reached",
-            next_step="say where it is now: base_model=... (on the command line --base-model)",
-        ) from None
     return BaseSource(Path(folder))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,10 +10,10 @@ import torch
 
 from overmem.checkpoints import (
     ADAPTER_CONFIG,
-    check_json,
     check_safetensors,
     has_weights,
     read_checkpoint,
+    read_object,
     weight_files,
 )
 from overmem.errors import MergeError
@@ -101,8 +100,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             expected=f"a model folder, or an adapter with {ADAPTER_CONFIG}",
             next_step="save the model with save_pretrained",
         )
-    check_json(file)
-    config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    config = read_object(file)
     if config.get("quantization_config"):
         raise MergeError(
             f"{folder.name} holds quantized weights, which have no average",

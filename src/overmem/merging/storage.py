@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from overmem.checkpoints import read_header
 from overmem.errors import MergeError
 
 SEGMENT_BYTES = 512 * 2**10
@@ -146,10 +147,7 @@ def write_shards(
 
 
 def _read_header(file: Path) -> dict[str, StoredTensor]:
-    with file.open("rb") as handle:
-        (n_header,) = struct.unpack("<Q", handle.read(8))
-        header = json.loads(handle.read(n_header))
-    header.pop("__metadata__", None)
+    header, n_header = read_header(file)
     unknown = sorted(name for name, entry in header.items() if entry["dtype"] not in DTYPES)
     if unknown:
         raise MergeError(

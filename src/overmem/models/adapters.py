@@ -23,7 +23,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from overmem.artifacts.store import write_text_atomic
-from overmem.checkpoints import ADAPTER_CONFIG
+from overmem.boundary import library_call
+from overmem.checkpoints import ADAPTER_CONFIG, read_adapter_config
 from overmem.errors import CheckpointError
 
 WEIGHTS = "adapter_model.safetensors"
@@ -131,8 +132,10 @@ def split_plain(
 
 def make_plain(folder: Path, out: Path, start: Mapping[str, Pair]) -> None:
     """Write the adapter in `folder` as a plain one into `out`, which may be the same folder."""
-    config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
-    tensors = plain_tensors(load_file(folder / WEIGHTS), start)
+    config = read_adapter_config(folder)
+    with library_call(f"{folder.name}/{WEIGHTS} cannot be read"):
+        saved = load_file(folder / WEIGHTS)
+    tensors = plain_tensors(saved, start)
     out.mkdir(parents=True, exist_ok=True)
     temporary = out / f".{WEIGHTS}.tmp"
     save_file(tensors, temporary, metadata={"format": "pt"})
@@ -154,7 +157,7 @@ class InitialFactors:
         Raises:
             CheckpointError: they cannot be taken again, or the adapter does not fit the base model.
         """
-        config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+        config = read_adapter_config(folder)
         start = changed_base(config)
         why = next((why for name, why in NOT_REPEATABLE.items() if (start or "").startswith(name)), None)
         if start is None or why is not None:
@@ -172,7 +175,10 @@ class InitialFactors:
     def _modules(self, folder: Path) -> Iterable[str]:
         from safetensors import safe_open
 
-        with safe_open(folder / WEIGHTS, framework="pt") as file:
+        with (
+            library_call(f"{folder.name}/{WEIGHTS} cannot be read"),
+            safe_open(folder / WEIGHTS, "pt") as file,
+        ):
             # Embeddings are left as they are by every such start.
             return sorted({_factor(name)[0] for name in file.keys() if "lora_A.weight" in name})  # noqa: SIM118
 

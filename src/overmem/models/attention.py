@@ -27,6 +27,7 @@ from transformers.masking_utils import sdpa_mask
 
 from overmem.models.kv_cache import cache_keyword, can_batch_continuously, unwrap_adapter
 from overmem.models.positions import changing_rotations
+from overmem.models.pretrained import run_model
 
 NAME = "overmem_answers"
 """Of this attention among those of transformers."""
@@ -94,7 +95,7 @@ def shared_prefix(model: Any, ids: Sequence[int]) -> Iterator[None]:
     if ids:
         prefix = DynamicCache()
         given = torch.tensor([list(ids)], device=device)
-        model(input_ids=given, use_cache=True, logits_to_keep=1, **{cache_keyword(model): prefix})
+        run_model(model, input_ids=given, use_cache=True, logits_to_keep=1, **{cache_keyword(model): prefix})
     before = base.config._attn_implementation
     token = _prefix.set(prefix)
     try:

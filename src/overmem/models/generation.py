@@ -23,6 +23,7 @@ from overmem.models.batches import CACHED_TOKENS, plan_batches
 from overmem.models.kv_cache import RowCache, cache_keyword, can_batch_continuously
 from overmem.models.memory import SLACK
 from overmem.models.positions import Group, group_prompts
+from overmem.models.pretrained import run_model
 from overmem.models.sampling import Sampling, choose
 from overmem.rendering.decoded import answer_text
 
@@ -142,7 +143,7 @@ def _write_group(
 def _reset_dynamic_rotations(model: Any) -> None:
     """Read one token: until a short text, `dynamic` rotations stay as the last long one stretched them."""
     one = torch.zeros(1, 1, dtype=torch.long, device=next(model.parameters()).device)
-    model(input_ids=one, use_cache=False)
+    run_model(model, input_ids=one, use_cache=False)
 
 
 def _uniforms(
@@ -265,7 +266,8 @@ class Batch:
             # Rows that are done are fed until they leave, and recall writes more than it compares: neither
             # needs right positions any more, but each may be past the last one that there is.
             position_R = position_R.clamp_max(self.positions - 1)
-        logits_R_V = self.model(
+        logits_R_V = run_model(
+            self.model,
             input_ids=self._next_R[:, None],
             attention_mask=(columns >= self._start_R[:, None]).long(),
             position_ids=position_R[:, None],
@@ -318,7 +320,8 @@ class Batch:
         mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=self.device)
         # Without a configuration no layer of the cache forgets what is outside its window.
         cache = DynamicCache() if self.continuous else DynamicCache(config=self.model.config)
-        logits = self.model(
+        logits = run_model(
+            self.model,
             input_ids=ids,
             attention_mask=mask,
             position_ids=self.shared + (mask.cumsum(-1) - 1).clamp_min(0),

@@ -6,29 +6,34 @@ is measured with them.
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from safetensors import safe_open
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from overmem.checkpoints import ADAPTER_CONFIG
-from overmem.errors import CheckpointError, OvermemError, RunError
+from overmem.boundary import clear_frames, library_call
+from overmem.checkpoints import read_adapter_config
+from overmem.errors import CheckpointError, RunError
 from overmem.models.adapters import WEIGHTS, InitialFactors, changed_base, make_plain
-from overmem.models.pretrained import check_adapter_config, read_config, read_model, read_tokenizer
+from overmem.models.pretrained import (
+    check_adapter_config,
+    check_ends,
+    read_config,
+    read_generation_config,
+    read_model,
+    read_tokenizer,
+)
 from overmem.records import Checkpoint, Run
 
 EMBEDDING = re.compile(
     r"\.(embed_tokens|lm_head|wte|word_embeddings|embed_in|embed_out)(\.base_layer)?\.weight$"
 )
 """Whole embeddings in an adapter's file."""
-MISFIT = "Error(s) in loading state_dict"
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -110,19 +115,12 @@ class ModelHost:
             CheckpointError: the weights hold NaN or do not fit their configuration.
             RunError: the base model of an adapter cannot be found.
         """
-        try:
-            if checkpoint.kind == "adapter":
-                model = self._load_adapter(checkpoint)
-            else:
-                # Two models might not fit; the base model under the adapters is measured after them.
-                self._release_base()
-                model = self._from_pretrained(str(checkpoint.path))
-        except OvermemError:
-            raise
-        except (RuntimeError, OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
-            raise CheckpointError(
-                f"{checkpoint.name} cannot be loaded", got=_first_useful_line(error)
-            ) from error
+        if checkpoint.kind == "adapter":
+            model = self._load_adapter(checkpoint)
+        else:
+            # Two models might not fit; the base model under the adapters is measured after them.
+            self._release_base()
+            model = self._from_pretrained(str(checkpoint.path), what=f"{checkpoint.name} cannot be loaded")
         _check_finite(model, checkpoint)
         return model.eval()
 
@@ -131,48 +129,60 @@ class ModelHost:
 
         Raises:
             RunError: the base model of an adapter is not known.
+            CheckpointError: a configuration that cannot be read.
         """
         name = self.base_of(checkpoint) if checkpoint.kind == "adapter" else str(checkpoint.path)
         if name not in self._configs:
             config = read_config(name, trust_remote_code=self.trust_remote_code)
-            try:
-                generation = GenerationConfig.from_pretrained(name)
-            except OSError:
-                generation = GenerationConfig.from_model_config(config)
-            self._configs[name] = ModelConfigs(config, generation)
+            self._configs[name] = ModelConfigs(config, read_generation_config(name, config))
         return self._configs[name]
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
-        """The run's tokenizer: from a checkpoint, else the root, else the base model.
+        """The run's tokenizer: from a checkpoint, the last first, else the root, else the base model.
+
+        A run's checkpoints share one: where that of the last cannot be read, another's will do.
 
         Raises:
-            RunError: none of them has one.
+            RunError: none of them has one, or none can be read.
         """
-        folders = [self.run.checkpoints[-1].path, self.run.path]
-        for folder in folders:
+        failed: list[RunError] = []
+        for folder in [*(checkpoint.path for checkpoint in reversed(self.run.checkpoints)), self.run.path]:
             if (folder / "tokenizer_config.json").is_file() or (folder / "tokenizer.json").is_file():
-                return read_tokenizer(folder, trust_remote_code=self.trust_remote_code)
+                try:
+                    return read_tokenizer(folder, RunError, trust_remote_code=self.trust_remote_code)
+                except RunError as error:
+                    failed.append(error)
+        if failed:
+            raise failed[0]
         names = [self.base_of(c) for c in self.run.checkpoints if c.kind == "adapter"]
         if self.base_model is not None:
             names.append(self.base_model)
         try:
-            return read_tokenizer(names[0], trust_remote_code=self.trust_remote_code)
-        except CheckpointError:
-            raise
-        except (OSError, ValueError, IndexError):
-            raise RunError(
-                "no tokenizer for this run",
-                got=f"none in {self.run.checkpoints[-1].name}, at the root or with the base model",
-                expected="tokenizer.json beside the weights",
-                next_step="save the tokenizer into the run folder, or pass --base-model",
-            ) from None
+            if names:
+                return read_tokenizer(names[0], RunError, trust_remote_code=self.trust_remote_code)
+            why = ""
+        except RunError as error:
+            why = f" ({error.got})"
+        raise RunError(
+            "no tokenizer for this run",
+            got=f"none in {self.run.checkpoints[-1].name}, at the root or with the base model{why}",
+            expected="tokenizer.json beside the weights",
+            next_step="save the tokenizer into the run folder, or pass --base-model",
+        ) from None
 
-    def _from_pretrained(self, name: str) -> PreTrainedModel:
+    def _from_pretrained(self, name: str, **said: Any) -> PreTrainedModel:
+        """A model on the device.
+
+        Args:
+            name: folder or hub id.
+            **said: how an error reads; see `overmem.models.pretrained.read_model`.
+        """
         model, loading = read_model(
             name,
-            trust_remote_code=self.trust_remote_code,
-            attention=self.attention,
+            **said,
             dtype=self.dtype,
+            attention=self.attention,
+            trust_remote_code=self.trust_remote_code,
             use_safetensors=None if self._allow_pickle else True,
             output_loading_info=True,
         )
@@ -183,15 +193,16 @@ class ModelHost:
                 got=f"no {min(loading['missing_keys'])}",
                 next_step="copy the checkpoint again",
             )
-        model.to(self.device)
+        check_ends(model.generation_config, name)
+        with library_call(f"{Path(name).name} cannot be put on {self.device}"):
+            model.to(self.device)
         return model
 
     def base_of(self, checkpoint: Checkpoint) -> str:
         """Name or path of the base model under an adapter checkpoint."""
         if self.base_model is not None:
             return self.base_model
-        config = json.loads((checkpoint.path / ADAPTER_CONFIG).read_text(encoding="utf-8"))
-        name = config.get("base_model_name_or_path")
+        name = read_adapter_config(checkpoint.path).get("base_model_name_or_path")
         if not name:
             raise RunError(
                 f"{checkpoint.name} does not say which base model it adapts",
@@ -230,7 +241,7 @@ class ModelHost:
                 return self._adapt(checkpoint, folder)
             except Exception as error:
                 # Half of an adapter may be on the base model, which the error's frames would keep in memory.
-                traceback.clear_frames(error.__traceback__)
+                clear_frames(error)
                 self._release_base()
                 raise
 
@@ -240,7 +251,7 @@ class ModelHost:
         Raises:
             OvermemError: its start cannot be taken again, or its base model cannot be found.
         """
-        config = json.loads((checkpoint.path / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+        config = read_adapter_config(checkpoint.path)
         if changed_base(config) is None:
             return checkpoint.path
         # PEFT would change the base model, and the next checkpoint would be measured over what is left.
@@ -253,23 +264,22 @@ class ModelHost:
         """The base model with the plain adapter in `folder`."""
         from peft import PeftModel
 
-        check_adapter_config(
-            json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8")), checkpoint.name
-        )
+        check_adapter_config(read_adapter_config(folder), checkpoint.name)
         # A dot is not allowed in a module's name.
         adapter = checkpoint.name.replace(".", "_")
         rows = _embedding_rows_of(folder)
         if self._adapted is not None and adapter != self._adapter and self._needs_fresh_base(folder, rows):
             self._release_base()
         base = self.base(checkpoint)
-        if self._adapted is None:
-            if rows not in (None, embedding_rows(base)):
-                base.resize_token_embeddings(rows, mean_resizing=False)
-            self._adapted = PeftModel.from_pretrained(base, str(folder), adapter_name=adapter)
-        elif adapter != self._adapter:
-            self._adapted.load_adapter(str(folder), adapter_name=adapter)
-            self._adapted.set_adapter(adapter)
-            self._adapted.delete_adapter(self._adapter)
+        with library_call(f"{checkpoint.name} cannot be loaded"):
+            if self._adapted is None:
+                if rows not in (None, embedding_rows(base)):
+                    base.resize_token_embeddings(rows, mean_resizing=False)
+                self._adapted = PeftModel.from_pretrained(base, str(folder), adapter_name=adapter)
+            elif adapter != self._adapter:
+                self._adapted.load_adapter(str(folder), adapter_name=adapter)
+                self._adapted.set_adapter(adapter)
+                self._adapted.delete_adapter(self._adapter)
         self._adapter, self._rows = adapter, rows
         _check_adapter(self._adapted, adapter, checkpoint, folder)
         return self._adapted
@@ -279,20 +289,18 @@ class ModelHost:
 
         PEFT writes biases, and the embeddings of a model that has other tokens, into the base model itself.
         """
-        config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+        config = read_adapter_config(folder)
         before = getattr(self._adapted.peft_config[self._adapter], "bias", "none")
         return rows != self._rows or {before, config.get("bias", "none")} != {"none"}
 
     def _load_base(self, name: str, checkpoint: Checkpoint) -> PreTrainedModel:
-        try:
-            return self._from_pretrained(name)
-        except OSError as error:
-            raise RunError(
-                f"the base model of {checkpoint.name} cannot be found",
-                got=f"{name} ({_first_useful_line(error)})",
-                expected="a local folder or a hub id that can be reached",
-                next_step="pass --base-model PATH to say where it is now",
-            ) from None
+        return self._from_pretrained(
+            name,
+            error=RunError,
+            what=f"{name}, the base model of {checkpoint.name}, cannot be found or loaded",
+            expected="a local folder or a hub id that can be reached",
+            next_step="pass --base-model PATH to say where it is now",
+        )
 
 
 def embedding_rows(model: Any) -> int:
@@ -303,7 +311,8 @@ def embedding_rows(model: Any) -> int:
 def context_length(model: Any) -> int | None:
     """Longest sequence the model was made for, in tokens, when its configuration says."""
     config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
-    return getattr(config, "max_position_embeddings", None)
+    found = getattr(config, "max_position_embeddings", None)
+    return found if isinstance(found, int) and found > 0 else None
 
 
 def _check_adapter(model: Any, adapter: str, checkpoint: Checkpoint, folder: Path) -> None:
@@ -330,15 +339,9 @@ def _embedding_rows_of(folder: Path) -> int | None:
     """Rows of the embeddings that an adapter brings along, for tokens that were added; None without."""
     if not (folder / WEIGHTS).is_file():
         return None
-    with safe_open(folder / WEIGHTS, framework="pt") as file:
+    with library_call(f"{folder.name}/{WEIGHTS} cannot be read"), safe_open(folder / WEIGHTS, "pt") as file:
         whole = [name for name in file.keys() if EMBEDDING.search(name)]  # noqa: SIM118
         return int(file.get_slice(whole[0]).get_shape()[0]) if whole else None
-
-
-def _first_useful_line(error: BaseException) -> str:
-    """The first line of an error, or the second where the first says only that there are such."""
-    lines = str(error).splitlines() or [type(error).__name__]
-    return lines[1].strip() if lines[0].startswith(MISFIT) and len(lines) > 1 else lines[0]
 
 
 def _check_finite(model: torch.nn.Module, checkpoint: Checkpoint) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 import torch
 
-from overmem.checkpoints import ADAPTER_CONFIG, read_checkpoint
+from overmem.checkpoints import ADAPTER_CONFIG, read_adapter_config, read_checkpoint
 from overmem.errors import CheckpointError
 from overmem.models.adapters import InitialFactors, changed_base, make_plain
 from overmem.models.loading import ModelHost
@@ -38,7 +37,7 @@ def plain_adapter(folder: str | Path, out: str | Path, *, base_model: str | None
         raise CheckpointError(
             "no adapter to make plain", got=folder, expected=f"a folder with {ADAPTER_CONFIG}"
         )
-    config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+    config = read_adapter_config(folder)
     if changed_base(config) is None:
         raise CheckpointError(f"{folder.name} is plain already", got=config.get("init_lora_weights"))
     if out.exists() and any(out.iterdir()):

@@ -1,5 +1,6 @@
-"""Configurations, tokenizers and models from a folder or the hub, without code that only their files name.
+"""What transformers and PEFT read and run for us; whatever they raise over a checkpoint is one error of ours.
 
+The only place that calls `from_pretrained`, and the forward pass, of a model that somebody else has saved.
 What transformers 5.24 and PEFT 0.21 would run or fetch because a file says so, and what becomes of it here:
 
     auto_map                       a class beside the weights: only with trust_remote_code, else refused;
@@ -21,52 +22,132 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils.memory import should_reduce_batch_size
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
-    PreTrainedTokenizerBase,
+    GenerationConfig,
     dynamic_module_utils,
 )
 
-from overmem.artifacts.store import read_json_or_empty
+from overmem.boundary import library_call, unprinted_panics
 from overmem.checkpoints import ADAPTER_CONFIG
-from overmem.errors import CheckpointError
+from overmem.errors import CheckpointError, OvermemError
+from overmem.parsing import read_json_or_empty
 
 LOADS_MODELS = ("XLORA", "SHADOW")
 """PEFT's kinds of adapters whose configuration names other models to load."""
+COPY = "copy it again, or save it with save_pretrained"
+_TRIED = ("Is it 7?\n", " a  \u00e9\u4e2d\U0001f642")
+"""Texts on which a tokenizer is tried: one that is damaged may load, and fail on the first text."""
 
 
-def read_config(name: str, *, trust_remote_code: bool, attention: str | None = None, **settings: Any) -> Any:
+def read_config(
+    name: str | Path,
+    error: type[OvermemError] = CheckpointError,
+    *,
+    trust_remote_code: bool,
+    attention: str | None = None,
+    next_step: str = COPY,
+    **settings: Any,
+) -> Any:
     """A model's configuration, with attention and experts as this machine computes them.
 
     Args:
         name: folder or hub id.
+        error: class of the error.
         trust_remote_code: the caller lets code run that the folder brings along.
         attention: how attention is computed; transformers' own choice by default.
-        settings: more for transformers.
+        next_step: what the user should do where it cannot be read.
+        **settings: for `AutoConfig.from_pretrained`.
 
     Raises:
+        OvermemError: of the class `error`.
         CheckpointError: it is made by code of its own, which may not run.
     """
-    with _without_asking(name):
+    what = f"the configuration of {_short(name)} cannot be read"
+    with library_call(what, error, next_step=next_step), _without_asking(name):
         config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code, **settings)
-    config._attn_implementation = attention
-    config._experts_implementation = None
-    return config
+        config._attn_implementation = attention
+        config._experts_implementation = None
+        return config
 
 
-def read_tokenizer(name: str | Path, *, trust_remote_code: bool, **settings: Any) -> PreTrainedTokenizerBase:
-    """A tokenizer; see `read_config`."""
-    with _without_asking(str(name)):
-        return AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code, **settings)
+def read_generation_config(name: str | Path, config: Any) -> Any:
+    """How a model's answers end, by its `generation_config.json`, else by its configuration.
+
+    Raises:
+        CheckpointError: it is there and cannot be read, or is refused by transformers.
+    """
+    with library_call(f"the generation configuration of {_short(name)} cannot be read", next_step=COPY):
+        try:
+            found = GenerationConfig.from_pretrained(name)
+        except OSError:
+            if (Path(name) / "generation_config.json").exists():
+                raise
+            found = GenerationConfig.from_model_config(config)
+    check_ends(found, name)
+    return found
 
 
-def read_model(name: str, *, trust_remote_code: bool, attention: str | None = None, **settings: Any) -> Any:
-    """A causal language model with its weights; see `read_config`."""
-    check_adapter_config(read_json_or_empty(Path(name) / ADAPTER_CONFIG), Path(name).name)
-    config = read_config(name, trust_remote_code=trust_remote_code, attention=attention)
-    with _without_asking(name):
+def read_tokenizer(
+    name: str | Path,
+    error: type[OvermemError] = CheckpointError,
+    *,
+    trust_remote_code: bool,
+    next_step: str = COPY,
+    **settings: Any,
+) -> Any:
+    """A tokenizer, tried on a short text; see `read_config`.
+
+    Raises:
+        OvermemError: of the class `error`.
+        CheckpointError: it is made by code of its own, which may not run.
+    """
+    what = f"the tokenizer of {_short(name)} cannot be read"
+    with library_call(what, error, next_step=next_step), _without_asking(name):
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code, **settings)
+        with unprinted_panics():
+            for text in _TRIED:
+                tokenizer.decode(tokenizer(text)["input_ids"])
+        return tokenizer
+
+
+def read_model(
+    name: str | Path,
+    error: type[OvermemError] = CheckpointError,
+    *,
+    trust_remote_code: bool,
+    attention: str | None = None,
+    what: str = "",
+    expected: str | None = None,
+    next_step: str = COPY,
+    **settings: Any,
+) -> Any:
+    """A causal LM and, where it was asked for, its loading information; see `read_config`.
+
+    Args:
+        name: folder or hub id.
+        error: class of the error.
+        trust_remote_code: see `read_config`.
+        attention: see `read_config`.
+        what: what cannot be done, in place of the usual words.
+        expected: what would have been accepted.
+        next_step: what the user should do where it cannot be read.
+        **settings: for `AutoModelForCausalLM.from_pretrained`.
+
+    Raises:
+        OvermemError: of the class `error`.
+        CheckpointError: it needs code of its own, or the folder is an adapter that names code.
+    """
+    check_adapter_config(read_json_or_empty(Path(name) / ADAPTER_CONFIG), _short(name))
+    what = what or f"{_short(name)} cannot be loaded"
+    with library_call(what, error, expected=expected, next_step=next_step), _without_asking(name):
+        # Without the boundary's own words, which would say less than `what`.
+        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
+        config._attn_implementation = attention
+        config._experts_implementation = None
         return AutoModelForCausalLM.from_pretrained(
             name,
             config=config,
@@ -81,6 +162,40 @@ def empty_model(config: Any, *, trust_remote_code: bool, **settings: Any) -> Any
     """The model of a configuration from `read_config`, on the `meta` device, without weights."""
     with _without_asking(str(config.name_or_path or config.model_type)), torch.device("meta"):
         return AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code, **settings)
+
+
+def run_model(model: Any, **inputs: Any) -> Any:
+    """The output of a forward pass.
+
+    Raises:
+        CheckpointError: the model's own code fails on it, as under an impossible configuration.
+        RuntimeError: it does not fit the device; see `overmem.models.memory.halve_until_it_fits`.
+    """
+    with library_call("the model fails in its forward pass", next_step="check its config.json, or " + COPY):
+        try:
+            return model(**inputs)
+        except Exception as error:
+            if not should_reduce_batch_size(error):
+                raise
+            too_large = error
+    raise too_large
+
+
+def check_ends(found: Any, name: str | Path) -> None:
+    """Refuse end-of-text ids that are no token ids.
+
+    Raises:
+        CheckpointError: an id that is no whole number.
+    """
+    ids = getattr(found, "eos_token_id", None)
+    for token in ids if isinstance(ids, list | tuple) else [ids]:
+        if token is not None and (not isinstance(token, int) or isinstance(token, bool) or token < 0):
+            raise CheckpointError(
+                f"`eos_token_id` of {_short(name)} is no token id",
+                got=f"{ids!r:.80}",
+                expected="a whole number, or a list of them",
+                next_step="correct its generation_config.json or config.json",
+            )
 
 
 def check_adapter_config(config: Mapping[str, Any], name: str) -> None:
@@ -106,7 +221,7 @@ def check_adapter_config(config: Mapping[str, Any], name: str) -> None:
 
 
 @contextmanager
-def _without_asking(name: str) -> Iterator[None]:
+def _without_asking(name: str | Path) -> Iterator[None]:
     """Code that may not run is refused with one message, and nobody is asked on the terminal."""
     before = dynamic_module_utils.TIME_OUT_REMOTE_CODE
     dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
@@ -125,3 +240,7 @@ def _without_asking(name: str) -> Iterator[None]:
         ) from None
     finally:
         dynamic_module_utils.TIME_OUT_REMOTE_CODE = before
+
+
+def _short(name: str | Path) -> str:
+    return Path(name).name or str(name)

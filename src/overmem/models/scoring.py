@@ -17,6 +17,7 @@ import torch
 
 from overmem.models.batches import logits_at_once, scored_at_once
 from overmem.models.memory import halve_until_it_fits
+from overmem.models.pretrained import run_model
 
 TEMPERATURES = (0.8, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5)
 """Grid on which NLL(T) is kept, for the temperature gap."""
@@ -120,8 +121,8 @@ def completion_logits(model: Any, batch: Sequence[TokenIds]) -> Iterator[tuple[t
     # Position t predicts token t + 1; the union of all completions' positions goes through the head.
     first = min(len(item.prompt_ids) for item in batch) - 1
     positions_K = torch.arange(first, longest - 1, device=device)
-    logits_B_K_V = model(
-        input_ids=ids_B_L, attention_mask=mask_B_L, logits_to_keep=positions_K, use_cache=False
+    logits_B_K_V = run_model(
+        model, input_ids=ids_B_L, attention_mask=mask_B_L, logits_to_keep=positions_K, use_cache=False
     ).logits
     for row, item in enumerate(batch):
         start, stop = len(item.prompt_ids) - 1 - first, len(sequences[row]) - 1 - first

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from overmem.artifacts.temporary import temporary_beside
+from overmem.boundary import library_call
 from overmem.errors import RecipeError
 from overmem.recipe.schema import ModelRecipe
 
@@ -47,10 +48,11 @@ def convert_gguf(name: str, gguf_file: str) -> Path:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoModelForCausalLM.from_pretrained(
-        name, gguf_file=gguf_file, dtype=torch.bfloat16, trust_remote_code=False
-    )
-    tokenizer = AutoTokenizer.from_pretrained(name, gguf_file=gguf_file, trust_remote_code=False)
+    with library_call(f"{name}/{gguf_file} cannot be read", RecipeError, next_step="fetch it again"):
+        model = AutoModelForCausalLM.from_pretrained(
+            name, gguf_file=gguf_file, dtype=torch.bfloat16, trust_remote_code=False
+        )
+        tokenizer = AutoTokenizer.from_pretrained(name, gguf_file=gguf_file, trust_remote_code=False)
     # transformers refuses to save a model that still bears the marks of its quantized source.
     for mark in ("quantization_method", "is_quantized", "hf_quantizer"):
         if hasattr(model, mark):

@@ -11,7 +11,9 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from overmem import parsing
 from overmem.errors import RecipeError
+from overmem.parsing import ParseError
 from overmem.recipe.methods import LORA_PLUS_RATIO, Method, lora_fields
 from overmem.rule import Rule
 from overmem.strict_model import Strict, wrong_fields
@@ -228,9 +230,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
         RecipeError: it is not YAML, or something else than keys and values.
     """
     try:
-        written = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{path} is not YAML", got=error) from None
+        written = parsing.read_yaml(path)
+    except ParseError as error:
+        raise RecipeError(
+            f"{path} is not YAML that can be read", got=error, expected="keys and values, each key once"
+        ) from None
     if not isinstance(written, dict):
         raise RecipeError(
             f"{path} holds no keys and values", got=type(written).__name__, expected="keys and values"
@@ -274,8 +278,8 @@ def parse_override(text: str) -> tuple[str, Any]:
         raise RecipeError("cannot read an override", got=text, expected="--set training.learning_rate=1e-3")
     typed = value.strip()
     try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError:
+        parsed = parsing.parse_yaml(value)
+    except ParseError:
         return key, value
     if isinstance(parsed, dict) and parsed:
         is_mapping = typed.startswith("{") and None not in parsed.values()

@@ -6,7 +6,6 @@ The tokenizer's own, a file that training had, or TRL's training template; with 
 from __future__ import annotations
 
 import copy
-import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from overmem.errors import DataError
+from overmem.parsing import read_json_object
 from overmem.records import Message
 from overmem.rendering.rendered import Tokenizer
 from overmem.rendering.template import Template
@@ -107,7 +107,7 @@ def _read_chat_template(path: str) -> str:
     try:
         if place.is_dir() and not file.is_file():  # folders of older versions of transformers
             file = place / "tokenizer_config.json"
-            return str(json.loads(file.read_text(encoding="utf-8"))["chat_template"])
+            return str(read_json_object(file)["chat_template"])
         return file.read_text(encoding="utf-8")
     except (OSError, ValueError, KeyError) as error:
         raise DataError(

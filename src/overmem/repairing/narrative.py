@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from overmem.formatting import cost_figure, estimate_text, percent, sentence
+from overmem.formatting import cost_figure, estimate_text, percent, sentence, shell_word
 from overmem.records import Attempt, Cost, Repair
 from overmem.stats.intervals import perplexity
 
@@ -98,4 +98,4 @@ def _retraining(repair: Repair) -> str:
     text = f"Retraining would do better than any merge: {'; '.join(found.reasons)}."
     if found.recipe is None:
         return f"{text} Train with a smaller learning rate and for fewer epochs."
-    return sentence(f"{text} Recipe ({'; '.join(found.changes)}): overmem train {found.recipe}")
+    return sentence(f"{text} Recipe ({'; '.join(found.changes)}): overmem train {shell_word(found.recipe)}")

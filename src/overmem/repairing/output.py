@@ -90,7 +90,7 @@ def add_proof(model: Path, repair: Repair) -> None:
     text = card.read_text(encoding="utf-8").partition(f"\n{PROOF}\n")[0].rstrip()
     write_text_atomic(card, f"{text}\n\n{proof_section(repair)}")
     record = json.dumps(repair.to_dict(), indent=1, allow_nan=False)
-    (model / "repair.json").write_text(f"{record}\n", encoding="utf-8")
+    write_text_atomic(model / "repair.json", f"{record}\n")
 
 
 def proof_section(repair: Repair) -> str:

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from trl import SFTConfig
 
 from overmem.artifacts.manifest import Manifest
-from overmem.artifacts.store import read_json_or_empty, write_text_atomic
+from overmem.artifacts.store import write_text_atomic
 from overmem.auditing.options import saved_options
 from overmem.auditing.resolve import read_recipe
 from overmem.checkpoints import ADAPTER_CONFIG, read_trainer_state
+from overmem.parsing import ParseError, parse_yaml, read_json_or_empty
 from overmem.recipe.schema import check_recipe, dump_recipe
 from overmem.records import CheckpointSummary, Retraining, Run, Verdict
 from overmem.rendering.template import Template
@@ -160,7 +160,7 @@ def _card(folder: Path) -> dict[str, Any]:
     """The metadata of a folder's model card, which TRL writes; transformers saves no base model's name."""
     try:
         parts = (folder / "README.md").read_text(encoding="utf-8").split("---")
-        found = yaml.safe_load(parts[1]) if len(parts) > 2 else None
-    except (OSError, ValueError, yaml.YAMLError):
+        found = parse_yaml(parts[1]) if len(parts) > 2 else None
+    except (OSError, UnicodeDecodeError, ParseError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -14,12 +14,13 @@ import numpy as np
 import polars as pl
 
 from overmem.artifacts.jobs import VAL_SCORES
-from overmem.artifacts.store import read_json_or_empty, settings_key, write_text_atomic
+from overmem.artifacts.store import settings_key, write_text_atomic
 from overmem.auditing.session import Session
 from overmem.checkpoints import ADAPTER_CONFIG
 from overmem.errors import CheckpointError, MergeError
 from overmem.merging import merge
 from overmem.merging.methods import greedy_soup, soup_weights
+from overmem.parsing import finite_number, read_json_or_empty
 from overmem.records import Checkpoint, Run
 from overmem.repairing.candidates import Candidate, distinct, finer, shortlist
 
@@ -56,7 +57,8 @@ class Trials:
         self.failed: dict[str, str] = {}
         self._checkpoints = {checkpoint.name: checkpoint for checkpoint in run.checkpoints}
         self._scores = folder.parent / "scores.json"
-        self._known: dict[str, float] = read_json_or_empty(self._scores)
+        found = read_json_or_empty(self._scores).items()
+        self._known = {name: nll for name, value in found if (nll := finite_number(value)) is not None}
 
     def try_all(self, candidates: Sequence[Candidate]) -> None:
         """Score each candidate that is new."""

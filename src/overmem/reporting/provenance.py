@@ -6,6 +6,7 @@ import shlex
 
 from overmem.artifacts.manifest import Manifest
 from overmem.axes import CORE, choose_axes
+from overmem.formatting import shell_word
 from overmem.records import Verdict
 from overmem.rule import Rule
 
@@ -83,5 +84,4 @@ def versions_line(manifest: Manifest) -> str:
 
 
 def _joined(command: str, run: str, words: list[str]) -> str:
-    place = f"./{run}" if run.startswith("-") else run
-    return shlex.join(["overmem", command, place, *words])
+    return f"overmem {command} {shell_word(run)} {shlex.join(words)}".rstrip()

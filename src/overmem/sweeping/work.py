@@ -15,12 +15,7 @@ from typing import Any
 import torch
 
 from overmem.artifacts.manifest import Manifest, read_manifest
-from overmem.artifacts.store import (
-    Store,
-    read_json_or_empty,
-    settings_key,
-    write_text_atomic,
-)
+from overmem.artifacts.store import Store, settings_key, write_text_atomic
 from overmem.auditing.resolve import resolve_options
 from overmem.auditing.run import measure
 from overmem.auditing.session import Progress
@@ -28,6 +23,7 @@ from overmem.axes import CORE
 from overmem.checkpoints import open_run
 from overmem.errors import OvermemError
 from overmem.monitor.retention import NOT_KEPT
+from overmem.parsing import read_json_or_empty
 from overmem.records import Run
 from overmem.reporting.run import report
 from overmem.sweeping.cells import Cell

@@ -7,11 +7,11 @@ names of roles, content in parts), the row as written is kept beside, so that a 
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from overmem.errors import DataError
+from overmem.parsing import parse_json
 from overmem.records import Conversation, Message
 from overmem.tasks.fields import read_text
 
@@ -92,7 +92,7 @@ def read_messages(value: object, where: str) -> tuple[Message, ...]:
     """A list of chat turns, each as role, content and whatever else it holds."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         with contextlib.suppress(ValueError):  # a list in a column of CSV
-            value = json.loads(value)
+            value = parse_json(value)
     if not isinstance(value, list | tuple):
         raise DataError(f"{where} is not a list of messages", got=type(value).__name__)
     return tuple(read_message(item, f"{where}[{index}]") for index, item in enumerate(value))
@@ -121,7 +121,7 @@ def read_message(value: object, where: str) -> Message:
 def _tool_calls(content: object, where: str) -> list[dict[str, Any]]:
     """The calls of a `function_call` turn: JSON with `name` and `arguments`, one or a list."""
     try:
-        calls = json.loads(content) if isinstance(content, str) else content
+        calls = parse_json(content) if isinstance(content, str) else content
     except ValueError:
         calls = None
     calls = calls if isinstance(calls, list) else [calls]
@@ -187,7 +187,7 @@ def _read_json(value: object, kind: type, where: str) -> Any:
     found = value
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
-            found = json.loads(value) if value.strip() else None
+            found = parse_json(value) if value.strip() else None
     if found is not None and not isinstance(found, kind):
         raise DataError(
             f"{where} cannot be read", got=repr(value)[:100], expected=f"a {kind.__name__}, or JSON of one"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from decimal import Decimal
 
 from overmem.errors import DataError
 from overmem.grading.answers import number_text
+from overmem.parsing import parse_json
 
 
 def read_text(value: object, where: str) -> str:
@@ -55,7 +55,7 @@ def _from_json(value: object, opening: str, where: str) -> object:
     if not isinstance(value, str) or not value.lstrip().startswith(opening):
         return value
     try:
-        return json.loads(value)
+        return parse_json(value)
     except ValueError as error:
         raise DataError(f"{where} is not JSON ({error})", got=value[:100]) from error
 

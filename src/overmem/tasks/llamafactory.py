@@ -6,13 +6,13 @@ or a preference row, and the readers take it from there.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from overmem.errors import DataError
+from overmem.parsing import ParseError, parse_json
 from overmem.tasks.columns import has_content
 from overmem.tasks.fields import read_text
 from overmem.tasks.formats.opening import read_text as text_of
@@ -212,8 +212,8 @@ def read_description(path: Path, name: str | None) -> Description:
 
 def _entries(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        held = json.loads(text_of(path))
-    except (ValueError, RecursionError) as error:
+        held = parse_json(text_of(path))
+    except ParseError as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path} is not JSON ({error})") from error

@@ -76,17 +76,18 @@ class LoadedData:
 
 
 def parse_source(source: str) -> Source:
-    """Take a source string apart without touching data (only file existence settles `:` and `#`).
+    """Take a source string apart without touching data; what is there under the whole name is that.
 
     Raises:
         DataError: empty, an unknown task, or a malformed slice.
     """
-    text = source.strip()
-    if not text:
+    if not source.strip():
         raise DataError("the data source is empty", expected=GRAMMAR, next_step="for example val.jsonl[:200]")
-    text, rows = _split_rows(text, source)
+    text, rows = _split_rows(source if is_there(source) else source.rstrip(), source)
+    if not is_there(text):
+        text = text.strip()
     head, colon, tail = text.partition(":")
-    task = head if colon and head in TASKS else None
+    task = head if colon and head in TASKS and not is_there(text) else None
     if task is not None:
         text = tail
     elif text.partition("#")[0] in TASKS:

@@ -15,6 +15,7 @@ import torch
 from peft import get_peft_model
 from trl import SFTConfig
 
+from overmem.boundary import library_call
 from overmem.errors import CheckpointError, RecipeError
 from overmem.models.pretrained import empty_model, read_config, read_tokenizer
 from overmem.recipe.base_model import ORGANISM, package_folder
@@ -109,13 +110,12 @@ def sizes_of(config: Any, recipe: Recipe, arguments: SFTConfig) -> Sizes:
         RecipeError: the adapter does not fit the model.
     """
     dtype, allowed = torch_dtype(recipe.model.dtype), recipe.model.trust_remote_code
-    model = empty_model(config, trust_remote_code=allowed, dtype=dtype)
-    with torch.device("meta"):
-        adapter = lora_config(recipe, plain=True)
-        try:
-            model = model if adapter is None else get_peft_model(model, adapter)
-        except ValueError as error:
-            raise RecipeError("the lora section does not fit the model", got=error) from None
+    what = f"{recipe.model.name} has no model in transformers, or its configuration is impossible"
+    with library_call(what, RecipeError):
+        model: Any = empty_model(config, trust_remote_code=allowed, dtype=dtype)
+    adapter = lora_config(recipe, plain=True)
+    with library_call("the lora section does not fit the model", RecipeError), torch.device("meta"):
+        model = model if adapter is None else get_peft_model(model, adapter)
     weights = list(model.parameters())
     trained = [weight for weight in weights if weight.requires_grad]
     gradients = sum(weight.numel() * weight.element_size() for weight in trained)
@@ -203,12 +203,10 @@ def _from_disk(read: Callable[..., Any], recipe: Recipe) -> Any:
     if Path(name).is_dir() and read is read_tokenizer and not any(Path(name).glob("tokenizer*")):
         return None
     try:
-        return read(name, **settings)
+        return read(name, RecipeError, **settings)
     except CheckpointError:
         raise
-    except (OSError, ValueError) as error:
+    except RecipeError:
         if Path(name).exists():
-            raise RecipeError(
-                "the model cannot be read", got=f"{name} ({(str(error).splitlines() or [''])[0]})"
-            ) from None
+            raise
         return None

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from overmem.errors import CheckpointError, RecipeError
+from overmem.boundary import library_call
+from overmem.errors import RecipeError
 from overmem.models.pretrained import read_model, read_tokenizer
 from overmem.recipe.base_model import resolve_model
 from overmem.recipe.schema import ModelRecipe
@@ -24,25 +25,25 @@ def load_model(recipe: ModelRecipe) -> tuple[Any, PreTrainedTokenizerBase]:
         RecipeError: the model cannot be found or loaded.
         CheckpointError: it needs code of its own, which the recipe does not let run.
     """
-    name = recipe.name
-    try:
-        name = resolve_model(recipe)
-        model = read_model(
-            name,
-            trust_remote_code=recipe.trust_remote_code,
-            attention=recipe.attn_implementation,
-            dtype=torch_dtype(recipe.dtype),
-        )
-        tokenizer = read_tokenizer(name, trust_remote_code=recipe.trust_remote_code)
-    except (RecipeError, CheckpointError):
-        raise
-    except (OSError, ValueError, ImportError) as error:
-        raise RecipeError(
-            "the model cannot be loaded",
-            got=f"{name} ({(str(error).splitlines() or [''])[0]})",
-            expected="a local folder, or a hub id that can be reached",
-            next_step="set model.name in the recipe, or pass --model",
-        ) from None
+    name = resolve_model(recipe)
+    another = "set model.name in the recipe, or pass --model"
+    model = read_model(
+        name,
+        RecipeError,
+        what=f"the model {name} cannot be loaded",
+        expected="a local folder, or a hub id that can be reached",
+        next_step=another,
+        dtype=torch_dtype(recipe.dtype),
+        attention=recipe.attn_implementation,
+        trust_remote_code=recipe.trust_remote_code,
+    )
+    tokenizer = read_tokenizer(
+        name, RecipeError, next_step=another, trust_remote_code=recipe.trust_remote_code
+    )
+    with library_call(
+        f"the generation configuration of {name} cannot be saved", RecipeError, next_step=another
+    ):
+        model.generation_config.validate(strict=True)  # or the first checkpoint fails
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return model, tokenizer

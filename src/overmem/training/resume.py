@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from transformers import TrainerState
+
+from overmem.boundary import library_call
 from overmem.checkpoints import check_safetensors, has_weights, read_trainer_state, weight_files
 from overmem.errors import CheckpointError, RunError
+from overmem.parsing import finite_number
 from overmem.recipe.schema import RECIPE_NAME, Recipe, load_recipe
 
 
@@ -18,6 +22,7 @@ def check_output(recipe: Recipe, *, resume: bool) -> Path | None:
         CheckpointError: the checkpoint to continue from is damaged.
     """
     output = Path(recipe.output)
+    _check_name(recipe.output)
     newest = newest_checkpoint(output)
     if newest is None and has_weights(output):
         raise RunError(
@@ -39,6 +44,20 @@ def check_output(recipe: Recipe, *, resume: bool) -> Path | None:
     return newest
 
 
+def _check_name(output: str) -> None:
+    """Refuse a name under which the libraries that save weights cannot write."""
+    try:
+        output.encode()
+    except UnicodeEncodeError:
+        output += "\0"
+    if "\0" in output:
+        raise RunError(
+            "the name of the output folder is no text in UTF-8",
+            got=ascii(output.rstrip("\0")),
+            next_step="pass --output for another folder",
+        )
+
+
 def _check_resumable(checkpoint: Path) -> None:
     """Refuse to go on from what is damaged, or with an optimizer and a learning rate that begin anew."""
     if not has_optimizer(checkpoint):
@@ -48,6 +67,8 @@ def _check_resumable(checkpoint: Path) -> None:
             expected="a checkpoint saved with its optimizer (training.save_only_model: false)",
             next_step="audit the run as it is, or train anew with --output for another folder",
         )
+    with library_call(f"{checkpoint}/trainer_state.json cannot be read", next_step=f"delete {checkpoint}"):
+        TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
     try:
         for file in weight_files(checkpoint):
             check_safetensors(file)
@@ -89,7 +110,8 @@ def is_trained(output: Path) -> bool:
     """Whether the newest whole checkpoint is that of the last step."""
     newest = newest_checkpoint(output)
     state = {} if newest is None else read_trainer_state(newest)
-    return bool(state.get("max_steps")) and state.get("global_step", 0) >= state["max_steps"]
+    most, done = (finite_number(state.get(name)) for name in ("max_steps", "global_step"))
+    return most is not None and done is not None and 0 < most <= done
 
 
 def has_optimizer(checkpoint: Path) -> bool:

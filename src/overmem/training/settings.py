@@ -10,6 +10,7 @@ import torch
 from peft import LoraConfig
 from trl import SFTConfig
 
+from overmem.boundary import library_call
 from overmem.errors import RecipeError
 from overmem.models.adapters import changed_base
 from overmem.recipe.methods import lora_fields
@@ -45,10 +46,8 @@ def sft_config(recipe: Recipe) -> SFTConfig:
             expected="a field of trl.SFTConfig (learning_rate, num_train_epochs, ...)",
         )
     _check_values(fields)
-    try:
+    with library_call("trl.SFTConfig refuses the training section", RecipeError):
         return SFTConfig(output_dir=recipe.output, seed=recipe.seed, **fields)
-    except (ValueError, TypeError, ImportError) as error:
-        raise RecipeError("trl.SFTConfig refuses the training section", got=error) from None
 
 
 def _check_values(fields: Mapping[str, Any]) -> None:
@@ -99,10 +98,8 @@ def lora_config(recipe: Recipe, *, plain: bool = False) -> LoraConfig | None:
         )
     if plain and changed_base(fields) is not None:
         fields["init_lora_weights"] = True
-    try:
+    with library_call("peft.LoraConfig refuses the lora section", RecipeError):
         return LoraConfig(**{"task_type": "CAUSAL_LM", "target_modules": "all-linear", **fields})
-    except (ValueError, TypeError) as error:
-        raise RecipeError("peft.LoraConfig refuses the lora section", got=error) from None
 
 
 def as_trained(tokenizer: Any, arguments: SFTConfig) -> None:

@@ -11,6 +11,7 @@ from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
 
 from overmem.artifacts.store import write_text_atomic
+from overmem.boundary import writing
 from overmem.errors import OvermemError, RecipeError
 from overmem.models.adapters import changed_base
 from overmem.monitor.callback import OverMemorizationMonitor
@@ -101,7 +102,8 @@ def train(
         remove_retained(output)
     if recipe.save_base and newest is None:
         # By all processes: where weights are sharded they are gathered here.
-        trainer.save_model(str(output / BASE))
+        with writing(output / BASE):
+            trainer.save_model(str(output / BASE))
         if first:
             trainer.state.save_to_json(str(output / BASE / "trainer_state.json"))
             if retention is not None:
@@ -111,7 +113,8 @@ def train(
         if canaries is not None:
             write_canaries(output, canaries)
     try:
-        trainer.train(resume_from_checkpoint=str(newest) if newest is not None else None)
+        with writing(output / "checkpoint"):
+            trainer.train(resume_from_checkpoint=str(newest) if newest is not None else None)
     except ImportError as error:  # of an optimizer, or a logger
         raise RecipeError("the recipe needs a package that is not installed", got=error) from error
     if first and retention is not None:

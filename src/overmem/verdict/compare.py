@@ -21,6 +21,7 @@ from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.store import Store
 from overmem.axes.accuracy import measures as accuracy_measures
 from overmem.errors import ArtifactError, RunError
+from overmem.formatting import shell_word
 from overmem.records import Cost, to_plain
 from overmem.rule import DEFAULT_RULE, Rule
 from overmem.stats.arrays import FloatArray
@@ -185,7 +186,7 @@ def _not_compared(
     missing: dict[str, str] = {}
     for jobs, (path, name) in zip(every, folders, strict=True):
         for job in set.union(*every) - jobs:
-            missing[str(job)] = f"overmem audit {path} --axes all --checkpoints {name}"
+            missing[str(job)] = f"overmem audit {shell_word(path)} --axes all --checkpoints {name}"
     heats = {place.manifest.sample_temperature for side in places for place in side}
     if len(heats) > 1 and "sample val" not in missing:
         said = ", ".join(f"{heat:g}" for heat in sorted(heats))

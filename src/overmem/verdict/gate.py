@@ -10,7 +10,7 @@ from overmem.artifacts.manifest import read_manifest
 from overmem.artifacts.store import Store
 from overmem.axes.privacy.at_checkpoints import measure_privacy
 from overmem.errors import RunError
-from overmem.formatting import certainty_text, estimate_text, joined
+from overmem.formatting import certainty_text, estimate_text, joined, shell_word
 from overmem.records import STAGES, CheckpointSummary, Estimate, Privacy, Verdict
 from overmem.verdict.warnings.staleness import staleness_notes
 
@@ -147,7 +147,7 @@ def _privacy_of(run_path: Path, name: str) -> Privacy:
         raise RunError(
             f"privacy was not measured at {name}",
             expected="likelihoods of val and of the training data",
-            next_step=f"run `overmem audit {run_path} --axes privacy --train TRAIN.jsonl`",
+            next_step=f"run `overmem audit {shell_word(run_path)} --axes privacy --train TRAIN.jsonl`",
         )
     return found[0]
 

@@ -7,16 +7,18 @@ checkpoint gets at most a leaning, and the verdict says which audit would settle
 
 from __future__ import annotations
 
-import json
 import math
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from overmem.boundary import reason
+from overmem.checkpoints import MAX_STEP
 from overmem.errors import RunError
+from overmem.formatting import shell_word
+from overmem.parsing import ParseError, finite_number, read_json
 from overmem.records import CheckpointSummary, Estimate, Onset, Severity, Verdict
 from overmem.rule import DEFAULT_RULE, Rule
 from overmem.stats.intervals import perplexity
@@ -24,7 +26,7 @@ from overmem.verdict.words.narrative import plain_words
 
 STATE_FILE = "trainer_state.json"
 
-_CHECKPOINT = re.compile(r"checkpoint-(\d+)")
+_CHECKPOINT = re.compile(r"checkpoint-(\d{1,15})")
 _ROUNDING = 1e-12
 _NO_INTERVAL = "no interval: the log holds one mean, not one figure a problem"
 _NO_ACCURACY = "the training log holds no graded answers"
@@ -110,13 +112,13 @@ def _newest_state(run: Path) -> tuple[Path, Mapping[str, Any]]:
 
 def _read_state(path: Path) -> Mapping[str, Any]:
     try:
-        state = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        state = read_json(path)
+    except (OSError, ParseError) as error:
         raise RunError(
             f"{path} cannot be read as JSON",
-            got=str(error),
+            got=reason(error),
             expected="the file that transformers.Trainer writes",
-            next_step=f"delete the damaged file, or measure the checkpoints: {_audit_command(path.parent)}",
+            next_step=f"move the file away, or measure the checkpoints: {_audit_command(path.parent)}",
         ) from error
     if not isinstance(state, dict) or not isinstance(state.get("log_history"), list):
         keys = ", ".join(sorted(state)[:8]) if isinstance(state, dict) else type(state).__name__
@@ -134,14 +136,16 @@ def _history(state: Mapping[str, Any], path: Path) -> list[Mapping[str, Any]]:
         if not isinstance(row, dict) or _step_of(row.get("step")) < 0:
             raise RunError(
                 f"row {number} of log_history in {path} has no step",
-                got=json.dumps(row)[:120],
+                got=f"{row!r:.120}",
                 expected='an object with an integer "step"',
             )
     return list(rows)
 
 
 def _step_of(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) and math.isfinite(value) and value >= 0 else -1
+    """A step of optimization; -1 for what is none."""
+    step = finite_number(value)
+    return int(step) if step is not None and 0 <= step <= MAX_STEP else -1
 
 
 def _checkpoint_folders(run: Path) -> dict[int, Path]:
@@ -186,9 +190,7 @@ def _match_by_step(
     logged = {
         _step_of(row["step"]): row for row in history if key is not None and key in row
     }  # last row wins
-    epochs = {
-        _step_of(row["step"]): row["epoch"] for row in history if isinstance(row.get("epoch"), int | float)
-    }
+    epochs = {_step_of(row["step"]): finite_number(row.get("epoch")) for row in history}
     return tuple(
         _point(step, saved.get(step), epochs.get(step), logged.get(step), key)
         for step in sorted(logged.keys() | saved.keys())
@@ -198,20 +200,18 @@ def _match_by_step(
 def _point(
     step: int, saved_as: str | None, epoch: float | None, row: Mapping[str, Any] | None, key: str | None
 ) -> LoggedPoint:
-    loss, reason = math.nan, "the log has no evaluation loss at this step"
+    loss, why = math.nan, "the log has no evaluation loss at this step"
     if row is not None and key is not None:
-        value = row[key]
-        if isinstance(value, int | float) and math.isfinite(value):
-            loss, reason = float(value), ""
-        else:
-            reason = f"{key} was logged as {value}"
+        value = finite_number(row[key])
+        loss = math.nan if value is None else value
+        why = f"{key} was logged as {row[key]!s:.80}" if value is None else ""
     return LoggedPoint(
         name=saved_as or f"step-{step} (not saved)",
         step=step,
         saved=saved_as is not None,
         epoch=epoch,
         eval_loss=loss,
-        reason=reason or None,
+        reason=why or None,
     )
 
 
@@ -244,8 +244,8 @@ def _leaning(point: LoggedPoint, lowest: LoggedPoint, rule: Rule) -> str | None:
     return "over-memorized" if point.step > lowest.step else "learning"
 
 
-def _undefined(reason: str) -> Estimate:
-    return Estimate(math.nan, math.nan, math.nan, 0, reason)
+def _undefined(why: str) -> Estimate:
+    return Estimate(math.nan, math.nan, math.nan, 0, why)
 
 
 def _logged_figure(point: LoggedPoint, value: float) -> Estimate:
@@ -277,7 +277,7 @@ def _severity(summaries: Sequence[CheckpointSummary]) -> Severity:
 
 
 def _audit_command(run: Path) -> str:
-    return f"overmem audit {shlex.quote(str(run))} --val VAL --train TRAIN"
+    return f"overmem audit {shell_word(run)} --val VAL --train TRAIN"
 
 
 def _reason(run: Path, key: str | None, key_note: str | None) -> str:
@@ -303,7 +303,7 @@ def _notes(
     unlogged = [point.step for point in points if point.saved and not math.isfinite(point.eval_loss)]
     if unlogged and key is not None:
         notes.append(f"On disk but without a finite evaluation loss in the log: {_steps_text(unlogged)}.")
-    train = [row for row in history if isinstance(row.get("loss"), int | float)]
+    train = [row for row in history if finite_number(row.get("loss")) is not None]
     if train:
         notes.append(
             f"The last training loss in the log is {train[-1]['loss']:.3f} at step {train[-1]['step']}: a "

@@ -37,6 +37,7 @@ from overmem.auditing.planning.pending_references import (
 from overmem.auditing.planning.plan import Plan, estimate, share_out
 from overmem.auditing.planning.timing import Timing, same_rate, score_rate, time_work, units
 from overmem.auditing.session import ANSWERS, Session
+from overmem.boundary import library_call
 from overmem.checkpoints import weight_files
 from overmem.models.batches import CHUNK, SCORED_TOKENS, plan_batches, scored_at_once
 from overmem.models.divergence import COMPARED_TOKENS
@@ -208,7 +209,7 @@ def _parameters_on_disk(folder: Path) -> int:
     total = 0
     for file in weight_files(folder):
         if file.suffix == ".safetensors":
-            with safe_open(file, framework="pt") as tensors:
+            with library_call(f"{file} cannot be read"), safe_open(file, framework="pt") as tensors:
                 shapes = [tensors.get_slice(name).get_shape() for name in tensors.keys()]  # noqa: SIM118
             total += sum(int(torch.Size(shape).numel()) for shape in shapes)
     return total

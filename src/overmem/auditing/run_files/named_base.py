@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from overmem.auditing.resolve import read_recipe
 from overmem.auditing.run_files.training_files import find_training_file
 from overmem.errors import OvermemError
+from overmem.parsing import read_json_or_empty
 from overmem.records import Run
 
 _CARD = re.compile(r"\A---\s*\n(?:.*\n)*?base_model:[ \t]*(?P<name>[^\s\[\]{}#'\"]+)[ \t]*\n")
@@ -54,11 +54,7 @@ def _names(run: Run) -> Iterator[str]:
 
 
 def _name_or_path(config: Path) -> str | None:
-    try:
-        found = json.loads(_read(config) or "{}")
-    except (ValueError, RecursionError):
-        return None
-    name = found.get("_name_or_path") if isinstance(found, dict) else None
+    name = read_json_or_empty(config).get("_name_or_path")
     return name if isinstance(name, str) and name.strip() else None
 
 

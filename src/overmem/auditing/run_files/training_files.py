@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from overmem.parsing import ParseError, parse_yaml
 
 _EMBEDDED = re.compile(r"axolotl version: `[^`]*`\s*```yaml\n(?P<text>.*?)\n```", re.DOTALL)
 """Axolotl's configuration in the model card that it writes."""
@@ -70,8 +70,8 @@ def _settings(run_path: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
             if file.name == "README.md":
                 match = _EMBEDDED.search(text)
                 text = match["text"] if match else ""
-            found = yaml.safe_load(text)
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
+            found = parse_yaml(text)
+        except (OSError, UnicodeDecodeError, ParseError):
             continue  # no configuration of theirs
         if isinstance(found, Mapping):
             yield file, found

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from overmem.errors import RunError
+from overmem.parsing import parse_json
 
 FIELDS = ("{name}", "{path}", "{step}")
 """What a template of model names may hold; without any, all checkpoints would be one model."""
@@ -112,7 +112,7 @@ def _arguments(text: str) -> dict[str, Any]:
                 "an argument of vLLM that is not the engine's", got=part, next_step=RESERVED_ARGUMENTS[name]
             )
         try:
-            found[name] = json.loads(value)
+            found[name] = parse_json(value)
         except ValueError:
             found[name] = value
     return found

@@ -8,10 +8,13 @@ checked by its length; a text whose tokens do not add up is not shown.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from overmem.boundary import library_call, unprinted_panics
+from overmem.errors import DataError
 from overmem.rendering.rendered import common_prefix_length
 
 if TYPE_CHECKING:
@@ -24,16 +27,21 @@ def load_tokenizer(folders: Sequence[Path]) -> Tokenizer | None:
     Args:
         folders: where a run may keep it: its checkpoints, then the run folder.
     """
-    paths = [folder / "tokenizer.json" for folder in folders]
-    path = next((path for path in paths if path.is_file()), None)
-    if path is None:
-        return None
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
+    for folder in folders:
+        path = folder / "tokenizer.json"
+        if not path.is_file():
+            continue
+        with suppress(DataError), library_call(f"{path} cannot be read", DataError):
+            # By its text: libraries in Rust open no name that is not UTF-8.
+            tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+            tokenizer.no_truncation()
+            tokenizer.no_padding()
+            with unprinted_panics():
+                tokenizer.encode("Is it 7?")
+            return tokenizer
+    return None
 
 
 def completion_tokens(tokenizer: Tokenizer, prompt: str, completion: str, n_tokens: int) -> list[str] | None:

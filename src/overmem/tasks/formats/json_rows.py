@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from overmem.errors import DataError
+from overmem.parsing import ParseError, parse_json
 from overmem.tasks.formats.opening import MOST_ROW_BYTES, empty_file, read_lines, read_text, shorten
 
 _FIELDS_OF_ROWS = {"messages", "conversations", "conversation", "chosen", "rejected", "tools", "images"}
@@ -45,11 +45,11 @@ def json_rows(path: Path, key: str | None) -> tuple[Iterator[tuple[str, Any]], s
     """
     text = read_text(path)
     try:
-        held = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        if getattr(error, "msg", "") == "Extra data" and key is None:  # a record a line under a .json name
+        held = parse_json(text)
+    except ParseError as error:
+        if error.text_after and key is None:  # a record a line under a .json name
             return _records(path, iter(text.split("\n"))), ""
-        line = getattr(error, "lineno", None)
+        line = error.line
         raise DataError(
             f"{path}{'' if line is None else f', line {line}'} is not JSON ({error})",
             got=None if line is None else shorten(text.split("\n")[line - 1]),
@@ -96,8 +96,8 @@ def _records(path: Path, lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            record = parse_json(line)
+        except ParseError as error:
             raise DataError(
                 f"{path}, line {number} is not JSON ({error})",
                 got=shorten(line.rstrip()),

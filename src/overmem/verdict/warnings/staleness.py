@@ -9,10 +9,11 @@ from functools import cache
 from pathlib import Path
 
 from overmem.artifacts.manifest import BaseRows, FolderFingerprint, Manifest, MeasuredModel, read_manifest
-from overmem.artifacts.store import Store, read_json_or_empty
+from overmem.artifacts.store import Store
 from overmem.checkpoints import ADAPTER_CONFIG, has_weights, stored_weights
 from overmem.errors import CheckpointError
 from overmem.fingerprints import full_fingerprint, sampled_fingerprint
+from overmem.parsing import read_json_or_empty
 
 _FOLDER = re.compile(r"checkpoint-\d+")
 CHANGED = "holds other weights than when it was audited"

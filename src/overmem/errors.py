@@ -59,6 +59,10 @@ class WeightsChangedError(CheckpointError):
     """A checkpoint whose files changed while it was measured; the others stand."""
 
 
+class ConsentError(CheckpointError):
+    """A model or adapter whose files would run or load what only this command's consent may."""
+
+
 class DataError(OvermemError, ValueError):
     """A data file, row or prompt that cannot be used."""
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 
 MAX_DEPTH = 100
 """Lists and objects inside one another; what people and tools write has less than ten."""
@@ -109,8 +109,10 @@ def parse_yaml(text: str) -> Any:
         ParseError: not YAML; a tag that asks for an object; a key twice; nested too deep; or aliases that
             stand for too much.
     """
+    import yaml
+
     try:
-        return yaml.load(text, Loader=_PlainLoader)
+        return yaml.load(text, Loader=_plain_loader())
     except RecursionError:
         raise ParseError(_too_deep()) from None
     except ParseError:
@@ -132,61 +134,72 @@ def read_yaml(path: Path) -> Any:
     return parse_yaml(_text(path, MAX_YAML_BYTES))
 
 
-class _PlainLoader(yaml.SafeLoader):
-    """Reads maps, lists, texts, numbers, true, false and null."""
-
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
-        self._depth = 0
-        self._sizes: dict[int, int] = {}
-        """Values under a node, aliases counted each time."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        is_alias = self.check_event(yaml.AliasEvent)
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise ParseError(_too_deep())
-        found = super().compose_node(parent, index)
-        self._depth -= 1
-        if is_alias and id(found) not in self._sizes:
-            raise ParseError("an alias stands inside what it is an alias of")
-        if not is_alias:
-            self._sizes[id(found)] = 1 + sum(self._sizes[id(child)] for child in _children(found))
-        if self._sizes[id(found)] > MAX_YAML_NODES:
-            raise ParseError(f"it stands for more than {MAX_YAML_NODES:,} values, by aliases of aliases")
-        return found
-
-    def compose_mapping_node(self, anchor: Any) -> Any:
-        found = super().compose_mapping_node(anchor)
-        seen: set[str] = set()
-        for key, _ in found.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise ParseError(
-                    f"the key `{key.value}` stands there again in line {key.start_mark.line + 1}"
-                )
-            seen.add(str(key.value))
-        return found
-
-
 def _refuse_tag(loader: Any, node: Any) -> Any:
     raise ParseError(f"the tag {node.tag} asks for an object, in line {node.start_mark.line + 1}")
 
 
 _KINDS = ("null", "bool", "int", "float", "str", "seq", "map")
-_PlainLoader.yaml_constructors = {
-    f"tag:yaml.org,2002:{kind}": yaml.SafeLoader.yaml_constructors[f"tag:yaml.org,2002:{kind}"]
-    for kind in _KINDS
-} | {None: _refuse_tag}
-_PlainLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in found if not tag.endswith(":timestamp")]
-    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+
+
+@cache
+def _plain_loader() -> Any:
+    """A loader that reads maps, lists, texts, numbers, true, false and null.
+
+    Made when it is first used: importing overmem imports nothing that a module of the current folder could stand
+    for, until that folder is off the path (`python -m overmem`).
+    """
+    import yaml
+
+    class PlainLoader(yaml.SafeLoader):
+        """Reads maps, lists, texts, numbers, true, false and null."""
+
+        def __init__(self, stream: str) -> None:
+            super().__init__(stream)
+            self._depth = 0
+            self._sizes: dict[int, int] = {}
+            """Values under a node, aliases counted each time."""
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            is_alias = self.check_event(yaml.AliasEvent)
+            self._depth += 1
+            if self._depth > MAX_DEPTH:
+                raise ParseError(_too_deep())
+            found = super().compose_node(parent, index)
+            self._depth -= 1
+            if is_alias and id(found) not in self._sizes:
+                raise ParseError("an alias stands inside what it is an alias of")
+            if not is_alias:
+                self._sizes[id(found)] = 1 + sum(self._sizes[id(child)] for child in _children(found))
+            if self._sizes[id(found)] > MAX_YAML_NODES:
+                raise ParseError(f"it stands for more than {MAX_YAML_NODES:,} values, by aliases of aliases")
+            return found
+
+        def compose_mapping_node(self, anchor: Any) -> Any:
+            found = super().compose_mapping_node(anchor)
+            seen: set[str] = set()
+            for key, _ in found.value:
+                if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                    raise ParseError(
+                        f"the key `{key.value}` stands there again in line {key.start_mark.line + 1}"
+                    )
+                seen.add(str(key.value))
+            return found
+
+    PlainLoader.yaml_constructors = {
+        f"tag:yaml.org,2002:{kind}": yaml.SafeLoader.yaml_constructors[f"tag:yaml.org,2002:{kind}"]
+        for kind in _KINDS
+    } | {None: _refuse_tag}
+    PlainLoader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in found if not tag.endswith(":timestamp")]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    return PlainLoader
 
 
 def _children(node: Any) -> Iterator[Any]:
-    if isinstance(node, yaml.SequenceNode):
+    if node.id == "sequence":
         yield from node.value
-    elif isinstance(node, yaml.MappingNode):
+    elif node.id == "mapping":
         for pair in node.value:
             yield from pair
 

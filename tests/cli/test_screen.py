@@ -37,8 +37,8 @@ PLANTS = (
     "\x85",
 )
 PLANT = "".join(PLANTS) + "[red]:skull:"
-NAME = PLANT.translate({ord("/"): None, ord("["): "("})
-"""What a folder may be called; `[` would be a pattern to some readers of files."""
+NAME = PLANT.translate({ord("/"): None, ord("\\"): None})
+"""What a folder may be called."""
 OWN = re.compile(r"\x1b\[(?:\d+(?:;\d+)*)?m|\x1b\[\?25[lh]|\x1b\[\d?[AKG]|\r(?=\x1b\[2K|\n)")
 """What rich writes by itself: styles, the cursor, a line that is drawn again."""
 

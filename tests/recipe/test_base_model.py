@@ -31,14 +31,16 @@ def gguf(tmp_path, monkeypatch, tokenizer):
     (tmp_path / "model" / "tiny.Q8_0.gguf").write_bytes(b"GGUF")
     loaded = []
 
-    def load(name, gguf_file, dtype):
+    def load(name, gguf_file, dtype, trust_remote_code):
         loaded.append((name, gguf_file))
         model = make_pico(tokenizer, seed=0).to(dtype)
         model.is_quantized, model.config.quantization_config = True, {"quant_method": "gguf"}
         return model
 
     monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", load)
-    monkeypatch.setattr(AutoTokenizer, "from_pretrained", lambda name, gguf_file: tokenizer)
+    monkeypatch.setattr(
+        AutoTokenizer, "from_pretrained", lambda name, gguf_file, trust_remote_code: tokenizer
+    )
     return tmp_path / "model", loaded
 
 

@@ -24,7 +24,7 @@ from overmem.axes import CORE
 from overmem.contamination.check import check_sets
 from overmem.contamination.policy import problems_left_out
 from overmem.contamination.record import Contamination, read_contamination
-from overmem.errors import DataError, OvermemError, RunError, WeightsChangedError
+from overmem.errors import ConsentError, DataError, OvermemError, RunError, WeightsChangedError
 from overmem.models.batches import CHUNK_BATCHES, SCORED_TOKENS, plan_batches, plan_chunks
 from overmem.models.divergence import COMPARED_TOKENS, BasePredictions
 from overmem.models.engines.hf import HfEngine
@@ -111,7 +111,7 @@ class Session:
         try:
             read_configs = self.host.read_configs(self.base)
         except (OSError, ValueError, KeyError, ImportError) as error:
-            if isinstance(error, OvermemError) and self.options.base_model is not None:
+            if isinstance(error, ConsentError) and self.options.base_model is not None:
                 raise
             if self.options.base_model is not None:
                 raise RunError(

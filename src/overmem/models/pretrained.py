@@ -33,7 +33,7 @@ from transformers import (
 
 from overmem.boundary import library_call, unprinted_panics
 from overmem.checkpoints import ADAPTER_CONFIG
-from overmem.errors import CheckpointError, OvermemError
+from overmem.errors import CheckpointError, ConsentError, OvermemError
 from overmem.parsing import read_json_or_empty
 
 LOADS_MODELS = ("XLORA", "SHADOW")
@@ -212,7 +212,7 @@ def check_adapter_config(config: Mapping[str, Any], name: str) -> None:
     key = next((key for key in ("megatron_config",) if config.get(key)), None)
     if kind not in LOADS_MODELS and key is None:
         return
-    raise CheckpointError(
+    raise ConsentError(
         f"the adapter in {name} names what to load beside it, which is not done on a file's word",
         got=f"peft_type {kind}" if key is None else f"{key} {config[key]!r}"[:200],
         expected="an adapter that changes weights (LoRA and its kin)",
@@ -231,7 +231,7 @@ def _without_asking(name: str | Path) -> Iterator[None]:
         # transformers has no class for it, and names the argument in every such message.
         if "trust_remote_code" not in str(error):
             raise
-        raise CheckpointError(
+        raise ConsentError(
             f"{Path(name).name} is a model with code of its own, which is run only where you say so yourself",
             got=name,
             expected="a model that transformers knows, or consent given for this command",

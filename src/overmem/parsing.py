@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-
 MAX_DEPTH = 100
 """Lists and objects inside one another; what people and tools write has less than ten."""
 MAX_BYTES = 1 << 30
@@ -145,8 +144,8 @@ _KINDS = ("null", "bool", "int", "float", "str", "seq", "map")
 def _plain_loader() -> Any:
     """A loader that reads maps, lists, texts, numbers, true, false and null.
 
-    Made when it is first used: importing overmem imports nothing that a module of the current folder could stand
-    for, until that folder is off the path (`python -m overmem`).
+    Made when it is first used: importing overmem imports nothing that the current folder could stand in
+    for, until it is off the path (`python -m overmem`).
     """
     import yaml
 

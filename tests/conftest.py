@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -20,6 +21,12 @@ VAL_ROWS = [
     }
     for i in range(12)
 ]
+
+
+def pytest_collection_modifyitems(items):
+    """Files with the most slow tests come first, so that no process is left alone with one at the end."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 def pytest_runtest_setup(item):

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import pytest
 
+from overmem.artifacts.manifest import Manifest
 from overmem.records import AgainstBase, BaseModel, Estimate, Recommendation, Trade
-from overmem.verdict.trade import USES, _use, speaks_for_shipped
+from overmem.verdict.trade import USES, _use, measure_trade, speaks_for_shipped
 from tests.verdict.words.test_axes import cost
 from tests.verdict.words.test_narrative import text, verdict
 
@@ -48,6 +49,33 @@ def trade(*more):
 )
 def test_each_use_goes_by_the_headlines_of_its_axes(more, ships):
     assert [use.ships for use in trade(*more).uses] == ships
+
+
+def test_the_trade_is_the_more_accurate_one_minus_the_one_to_ship(monkeypatch):
+    taken = []
+
+    def compare(left, right, **_):
+        taken.append((left.name, right.name))
+        return ()
+
+    monkeypatch.setattr("overmem.verdict.trade.compare_places", compare)
+    first = verdict()
+    names = [summary.name for summary in first.checkpoints]
+    shipped, other = names[0], names[-1]
+
+    def of(accuracies):
+        points = tuple(
+            replace(summary, accuracy=Estimate(accuracies.get(summary.name, 0.1), 0.0, 1.0, 100))
+            for summary in first.checkpoints
+        )
+        recommended = Recommendation(name=shipped, step=1, why="")
+        return replace(
+            first, checkpoints=points, recommended=recommended, alternatives={"highest_accuracy": other}
+        )
+
+    assert measure_trade(None, Manifest(splits={}, checkpoints=()), of({shipped: 0.5, other: 0.5})) is None
+    found = measure_trade(None, Manifest(splits={}, checkpoints=()), of({shipped: 0.5, other: 0.6}))
+    assert (found.shipped, found.most_accurate) == (shipped, other) and taken == [(other, shipped)]
 
 
 def test_a_use_says_what_decided_or_what_was_not_measured():

@@ -33,6 +33,8 @@ ALIKE_WITHOUT_NUMBERS = 0.75
 """The same where the problems have fewer than two numbers."""
 INSIDE = 0.9
 """Least share of a problem's neighbouring words, and of its placed numbers, that a longer text has of it."""
+LEFT_OVER = 10.0
+"""Most bits of words of a problem that a longer text with all of it may lack."""
 PLACED = 0.5
 """Least share of numbers beside the same words: a rewording, not the same numbers in other places."""
 IN_ORDER = 0.8
@@ -171,7 +173,7 @@ def _telling(pairs: pl.DataFrame, answers: Sequence[str | None]) -> pl.Series:
 def _contained(pairs: pl.DataFrame, need: float) -> pl.DataFrame:
     """All of a problem within a longer text: its figures, and its words in their order."""
     inside = (
-        (pl.col("left_rest") <= MORE_BITS)
+        (pl.col("left_rest") <= LEFT_OVER)
         & (pl.col("inside_order") >= INSIDE)
         & (pl.col("inside_placed") >= INSIDE)
         & (pl.col("figures_missing") == 0)

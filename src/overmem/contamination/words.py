@@ -208,9 +208,7 @@ def exact_forms(texts: Sequence[str]) -> pl.Series:
         _unseen(text.str.normalize("NFC"))
         .str.replace_all(r"[\"'`\x{b4}\x{ab}\x{bb}\x{2018}-\x{201e}]", "")
         .str.replace_all(r"\\[()\[\]]|\$", " ")
-        .str.replace_all(_SPACING, " ")
-        .str.replace_all(r"(\d),(\d\d\d)\b", "$1$2")
-        .str.replace_all(r"(\d),(\d\d\d)\b", "$1$2")
+        .pipe(_unspaced)
         .str.replace_all(r"(\p{L}\p{L}|[?.\s])!+(\s|$)", "$1 ")
         .str.replace_all(r"[.,;:?]+(\s|$)", " ")
         .str.replace_all(rf"\s*({_SIGNS}|[()\[\]{{}}|&!])\s*", "$1")
@@ -227,14 +225,20 @@ def _unseen(text: pl.Expr) -> pl.Expr:
     return text.str.replace_all(r"\p{Cf}", "").str.replace_all(r"[\x{2010}-\x{2014}\x{2212}]", "-")
 
 
+def _unspaced(text: pl.Expr) -> pl.Expr:
+    """Without LaTeX spacing, and thousands without separators (twice, since two of them share a digit)."""
+    spaced = text.str.replace_all(_SPACING, " ")
+    for _ in range(2):
+        spaced = spaced.str.replace_all(r"(\d),(\d\d\d)\b", "$1$2")
+    return spaced
+
+
 def _normalised(text: pl.Expr) -> pl.Expr:
     """Unicode in one form, thousands without separators, LaTeX without spacing, hyphens apart from minus."""
     return (
         _unseen(text.str.normalize("NFKC"))
         .str.replace_all(r"(?i)['`\x{2019}\x{2bc}]s\b", "")
-        .str.replace_all(_SPACING, " ")
-        .str.replace_all(r"(\d),(\d\d\d)\b", "$1$2")
-        .str.replace_all(r"(\d),(\d\d\d)\b", "$1$2")
+        .pipe(_unspaced)
         .str.replace_all(r"-(\s*[\d\\(])", "\x00$1")
         .str.replace_all("-", " ")
         .str.replace_all("\x00", "-")

@@ -37,6 +37,20 @@ def draw(rng, kind, size):
     return {str(a): (members[:, a], others[:, a]) for a in range(ATTACKS)}
 
 
+def test_attacks_are_chosen_once_and_not_in_every_draw():
+    """A draw in which another attack would be the best one is read with the attack of all examples."""
+    rng = np.random.default_rng(5)
+    one, other = draw(rng, "all", 200)["0"], draw(rng, "all", 200)["1"]
+    scores = {"one": (one[0] + 0.2, one[1]), "other": other}
+    halves = halves_of(200, 200)
+    assert worst_auroc(scores, halves).attacks == ("one",)
+    # Members that `one` finds least are drawn, so that `other` would be chosen anew.
+    counts = (one[0] < np.median(one[0]))[None] * 2.0, np.ones((1, 200))
+    alone = worst_auroc_D({"one": scores["one"]}, halves, *counts)
+    assert worst_auroc_D({"other": other}, halves, *counts) > alone
+    assert worst_auroc_D(scores, halves, *counts) == pytest.approx(alone)
+
+
 def test_halves_are_halves_of_the_ids_whatever_their_order():
     ids = [f"train-{i}" for i in range(101)]
     first = dict(zip(ids, Halves.of_ids(ids, ids).member_M, strict=True))

@@ -89,10 +89,8 @@ def worst_auroc_D(
         counts_D_M: how often each member is counted.
         counts_D_K: the same for non-members.
     """
-    chosen_H_1 = _choose(_aurocs(scores, halves, *_once_each(halves)))
     auroc_A_H_D = _aurocs(scores, halves, counts_D_M, counts_D_K)
-    chosen_H_D = np.broadcast_to(chosen_H_1, auroc_A_H_D.shape[1:])
-    return np.asarray(_read(auroc_A_H_D, chosen_H_D).mean(axis=0))
+    return np.asarray(_read(auroc_A_H_D, _chosen_by_auroc(scores, halves)).mean(axis=0))
 
 
 def worst_recall_D(
@@ -108,10 +106,8 @@ def worst_recall_D(
         counts_D_M: how often each member is counted.
         counts_D_K: the same for non-members.
     """
-    counts = _once_each(halves)
-    chosen_H_1 = _choose(_recalls(scores, halves, *counts) + TIE * _aurocs(scores, halves, *counts))
     recall_A_H_D = _recalls(scores, halves, counts_D_M, counts_D_K)
-    read_H_D = _read(recall_A_H_D, np.broadcast_to(chosen_H_1, recall_A_H_D.shape[1:]))
+    read_H_D = _read(recall_A_H_D, _chosen_by_recall(scores, halves))
     weight_H_D = np.stack([counts_D_M[:, side].sum(axis=1) for side in (halves.member_M, ~halves.member_M)])
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray((weight_H_D * read_H_D).sum(axis=0) / weight_H_D.sum(axis=0))
@@ -120,13 +116,11 @@ def worst_recall_D(
 def worst_auroc(scores: Scores, halves: Halves) -> WorstCase:
     """The worst attack's AUROC with a 95% interval for that of the attacks chosen; see `worst_auroc_D`."""
     counts = _once_each(halves)
-    auroc_A_H_D = _aurocs(scores, halves, *counts)
-    chosen_H_D = _choose(auroc_A_H_D)
-    value = float(_read(auroc_A_H_D, chosen_H_D).mean())
+    value = float(worst_auroc_D(scores, halves, *counts)[0])
     members, nonmembers = (side.shape[1] for side in counts)
     low, high = auroc_interval(value, members, nonmembers, widen=WIDEN)
     estimate = Estimate(value, low, high, min(members, nonmembers))
-    return WorstCase(estimate=estimate, attacks=_names(scores, chosen_H_D))
+    return WorstCase(estimate=estimate, attacks=_names(scores, _chosen_by_auroc(scores, halves)))
 
 
 def worst_recall(scores: Scores, halves: Halves) -> WorstCase:
@@ -136,14 +130,11 @@ def worst_recall(scores: Scores, halves: Halves) -> WorstCase:
     a count of independent hits. The interval is that of the share found at these thresholds; how many
     non-members the thresholds may flag is beside it.
     """
-    counts = _once_each(halves)
-    recall_A_H_D = _recalls(scores, halves, *counts)
-    chosen_H_D = _choose(recall_A_H_D + TIE * _aurocs(scores, halves, *counts))
-    value, members = float(worst_recall_D(scores, halves, *counts)[0]), len(halves.member_M)
+    value, members = float(worst_recall_D(scores, halves, *_once_each(halves))[0]), len(halves.member_M)
     found = round(value * members)
     return WorstCase(
         estimate=Estimate(value, *clopper_pearson(found, members), members),
-        attacks=_names(scores, chosen_H_D),
+        attacks=_names(scores, _chosen_by_recall(scores, halves)),
         false_alarms=_false_alarms(halves),
     )
 
@@ -195,19 +186,28 @@ def _sides(halves: Halves) -> tuple[tuple[BoolArray, BoolArray], ...]:
     return (halves.member_M, halves.nonmember_K), (~halves.member_M, ~halves.nonmember_K)
 
 
-def _choose(figure_A_H_D: FloatArray) -> npt.NDArray[np.int64]:
+def _chosen_by_auroc(scores: Scores, halves: Halves) -> npt.NDArray[np.int64]:
+    return _choose(_aurocs(scores, halves, *_once_each(halves)))
+
+
+def _chosen_by_recall(scores: Scores, halves: Halves) -> npt.NDArray[np.int64]:
+    counts = _once_each(halves)
+    return _choose(_recalls(scores, halves, *counts) + TIE * _aurocs(scores, halves, *counts))
+
+
+def _choose(figure_A_H_1: FloatArray) -> npt.NDArray[np.int64]:
     """Position of the attack that each half is read with: the best on the other half."""
-    best_H_D = np.argmax(np.nan_to_num(figure_A_H_D, nan=-1.0), axis=0)
-    return np.asarray(best_H_D[::-1])
+    best_H = np.argmax(np.nan_to_num(figure_A_H_1[..., 0], nan=-1.0), axis=0)
+    return np.asarray(best_H[::-1])
 
 
-def _read(figure_A_H_D: FloatArray, chosen_H_D: npt.NDArray[np.int64]) -> FloatArray:
-    return np.asarray(np.take_along_axis(figure_A_H_D, chosen_H_D[None], axis=0)[0])
+def _read(figure_A_H_D: FloatArray, chosen_H: npt.NDArray[np.int64]) -> FloatArray:
+    return figure_A_H_D[chosen_H, np.arange(len(chosen_H))]
 
 
-def _names(scores: Scores, chosen_H_D: npt.NDArray[np.int64]) -> tuple[str, ...]:
+def _names(scores: Scores, chosen_H: npt.NDArray[np.int64]) -> tuple[str, ...]:
     names = list(scores)
-    return tuple(dict.fromkeys(names[int(position)] for position in chosen_H_D[:, 0]))
+    return tuple(dict.fromkeys(names[int(position)] for position in chosen_H))
 
 
 def _once_each(halves: Halves) -> tuple[FloatArray, FloatArray]:

@@ -64,9 +64,11 @@ def test_what_is_no_function_is_named(planted, name, part):
             find_own_function(name, "grader", GradeError)
 
 
-@pytest.mark.parametrize("how", [["-m", "overmem"], ["-c", "from overmem.cli import main; main()"]])
+@pytest.mark.parametrize(
+    "how", [["-m", "overmem"], ["-Omovermem"], ["-c", "from overmem.cli import main; main()"]]
+)
 def test_the_command_line_imports_nothing_of_the_current_folder(planted, how):
-    for name in ("typer", "yaml", "polars", "planted_grader"):
+    for name in ("typer", "yaml", "polars", "json", "typing", "dataclasses", "planted_grader"):
         (planted / f"{name}.py").write_text(PLANTED)
     given = ["data", "check", "--val", "none.jsonl"]
     # As the console script: its own folder comes first on the path, not the current one.

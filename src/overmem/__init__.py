@@ -6,6 +6,13 @@ Names are loaded on first use, so that `import overmem` and the torch-free stage
 
 from __future__ import annotations
 
+import sys
+
+# `python -m overmem` puts the current folder first on the path, and the console script does not. It may be a
+# run that somebody else shared, so it is taken off before anything is imported that could lie there.
+if sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)].endswith("overmem") and not sys.flags.safe_path:
+    del sys.path[0]
+
 from importlib import import_module
 from typing import Any
 

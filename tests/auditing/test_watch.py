@@ -5,8 +5,6 @@ Covers: overmem.cli.follow, overmem.cli.watch
 
 import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 
@@ -15,6 +13,7 @@ from overmem.auditing.options import AuditOptions
 from overmem.auditing.watch import Watched, watch
 from overmem.errors import RunError
 from tests.conftest import make_pico, save_checkpoint
+from tests.helpers.command import run_command as overmem
 
 FAST = {"settle": 0.0, "every": 0.01, "idle_minutes": 0.01}
 
@@ -126,10 +125,6 @@ def test_bad_options_end_it_at_once(pico_run, val_file):
 
 @pytest.mark.slow
 def test_watch_and_check_as_a_user_types_them(pico_run, val_file):
-    def overmem(*arguments):
-        command = [sys.executable, "-m", "overmem", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120)
-
     settings = ["--limit", 6, "--settle", 0, "--every", 0.1, "--idle", 0.02, "--max-new-tokens", 4]
     done = overmem("watch", pico_run, "--val", val_file, *settings)
     assert done.returncode == 0, done.stderr

@@ -12,17 +12,24 @@ import sys
 import pytest
 
 from tests.conftest import VAL_ROWS
+from tests.helpers.command import run_command as overmem
 from tests.helpers.paths import SRC
-
-
-def overmem(*arguments, timeout=120):
-    command = [sys.executable, "-m", "overmem", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout)
 
 
 @pytest.mark.slow
 def test_the_flow_as_a_user_types_it(pico_run, val_file):
-    done = overmem("audit", pico_run, "--val", val_file, "--train", val_file, "--limit", 6)
+    command = [
+        sys.executable,
+        "-m",
+        "overmem",
+        "audit",
+        str(pico_run),
+        "--val",
+        str(val_file),
+        "--limit",
+        "6",
+    ]
+    done = subprocess.run([*command, "--train", str(val_file)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert f"overmem diagnose {pico_run}" in done.stdout.replace("\n", "")
     done = overmem("diagnose", pico_run)

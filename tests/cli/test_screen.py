@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from overmem.cli.progress import audit_progress, model_progress, training_progre
 from overmem.cli.screen import Screen, VisibleStream, console, print_json, say, visible_streams
 from overmem.formatting import unseen
 from overmem.records import Checkpoint, Run
+from tests.helpers.command import run_command
 from tests.helpers.synthetic import write_run
 
 PLANTS = (
@@ -163,10 +163,8 @@ def planted(tmp_path_factory):
 def overmem(*arguments, cwd=None):
     """A command in a terminal, as far as it can tell."""
     environment = os.environ | {"FORCE_COLOR": "1", "COLUMNS": "80", "TERM": "xterm-256color"}
-    command = [sys.executable, "-m", "overmem", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, timeout=120, env=environment, cwd=cwd)
-    # Not by universal newlines: a carriage return is what is looked for.
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
+    done = run_command(*arguments, env=environment, cwd=cwd)
+    return done.returncode, done.stdout, done.stderr
 
 
 COMMANDS = {

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from overmem.artifacts.temporary import temporary_beside
-from overmem.boundary import library_call
+from overmem.boundary import library_call, writing
 from overmem.errors import RecipeError
 from overmem.recipe.schema import ModelRecipe
 
@@ -60,8 +60,9 @@ def convert_gguf(name: str, gguf_file: str) -> Path:
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     temporary = temporary_beside(target)
-    model.save_pretrained(temporary)
-    tokenizer.save_pretrained(temporary)
+    with writing(target):
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
     try:
         os.replace(temporary, target)
     except OSError:

@@ -5,8 +5,6 @@ overmem.cli.views.plan
 """
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -20,6 +18,7 @@ from overmem.auditing.resolve import resolve_options
 from overmem.cli.views.plan import pending_text
 from overmem.models.loading import ModelHost
 from tests.conftest import make_pico, save_checkpoint
+from tests.helpers.command import run_command
 
 
 @pytest.fixture
@@ -151,11 +150,11 @@ def test_the_shape_is_that_of_the_loaded_model(session, tmp_path, tokenizer, val
 
 @pytest.mark.slow
 def test_the_command(pico_run, val_file):
-    command = [sys.executable, "-m", "overmem", "plan", str(pico_run), "--val", str(val_file)]
-    command += ["--max-new-tokens", "8", "--devices", "2"]
-    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    command = ["plan", pico_run, "--val", val_file, "--max-new-tokens", 8, "--devices", 2]
+    done = run_command(*command, "--json")
+    assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)
     assert [axis["axis"] for axis in record["axes"]] == ["likelihood", "accuracy"]
     assert record["seconds_on_devices"] <= record["seconds"] and record["memory_bytes"]["total"] > 0
-    refused = subprocess.run([*command, "--device-tflops", "100"], capture_output=True, text=True)
+    refused = run_command(*command, "--device-tflops", 100)
     assert refused.returncode == 2 and "--device-gbps" in refused.stderr

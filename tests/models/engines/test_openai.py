@@ -7,8 +7,6 @@ import dataclasses
 import json
 import os
 import socket
-import subprocess
-import sys
 import threading
 import time
 
@@ -25,6 +23,7 @@ from overmem.models.engines.openai import prompt_text
 from overmem.models.engines.transport import RetryPolicy
 from overmem.models.loading import ModelHost
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
+from tests.helpers.command import run_command
 from tests.helpers.completions_server import CompletionsServer
 
 NAMES = ("checkpoint-10", "checkpoint-20", "checkpoint-100")
@@ -197,9 +196,8 @@ def free_port():
 
 @pytest.mark.slow
 def test_a_dead_server_is_one_message_and_nothing_is_written(pico_run, val_file):
-    command = [sys.executable, "-m", "overmem", "audit", str(pico_run), "--val", str(val_file)]
     engine = f"openai:http://127.0.0.1:{free_port()}"
-    done = subprocess.run([*command, "--engine", engine], capture_output=True, text=True)
+    done = run_command("audit", pico_run, "--val", val_file, "--engine", engine)
     assert done.returncode == 2
     assert done.stderr.startswith(f"overmem: the engine at {engine.removeprefix('openai:')}/v1 does not")
     assert "got:" in done.stderr and "next:" in done.stderr and "Traceback" not in done.stderr

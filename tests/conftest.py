@@ -9,6 +9,7 @@ from pathlib import Path
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("POLARS_MAX_THREADS", "1")  # as many processes as cores are at it
 
 import pytest
 

@@ -4,7 +4,7 @@ import pytest
 
 from overmem.errors import RecipeError
 from overmem.recipe.schema import load_recipe
-from overmem.training.settings import sft_config
+from overmem.training.settings import as_trained, sft_config
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,11 @@ def test_a_length_may_be_none_and_a_whole_number_a_float():
     recipe = load_recipe("organism-fast", {"output": "x"})
     recipe.training.update({"max_length": None, "num_train_epochs": 2, "max_steps": 5.0})
     assert sft_config(recipe).max_length is None
+
+
+def test_a_template_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "chat.jinja").write_bytes(b"\xe9")
+    recipe = load_recipe("organism-fast", {"output": "x"})
+    recipe.training["chat_template_path"] = str(tmp_path / "chat.jinja")
+    with pytest.raises(RecipeError, match=r"chat_template_path cannot be read[\s\S]*no UTF-8"):
+        as_trained(None, sft_config(recipe))

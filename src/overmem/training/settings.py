@@ -13,7 +13,7 @@ from trl import SFTConfig
 from overmem.boundary import library_call
 from overmem.errors import RecipeError
 from overmem.models.adapters import changed_base
-from overmem.parsing import finite_number
+from overmem.parsing import ParseError, finite_number, read_whole_text
 from overmem.recipe.methods import lora_fields
 from overmem.recipe.schema import Recipe
 from overmem.training.loading import AUTO, has_bf16
@@ -129,4 +129,7 @@ def as_trained(tokenizer: Any, arguments: SFTConfig) -> None:
                 got=path,
                 expected="a Jinja template as a file; another model's template can be saved as one",
             )
-        tokenizer.chat_template = path.read_text(encoding="utf-8")
+        try:
+            tokenizer.chat_template = read_whole_text(path)
+        except (OSError, ParseError) as error:
+            raise RecipeError("training.chat_template_path cannot be read", got=error) from None

@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from overmem.errors import ArtifactError
 from tests.fuzz.kinds import Plan
 
 DIAGNOSE = ["diagnose", "run", "--resamples", "200"]
@@ -58,8 +59,6 @@ def _left(*_: Any, **__: Any) -> None:
 
 
 def _refused_after_a_loss(*_: Any, **__: Any) -> None:
-    from overmem.errors import ArtifactError
-
     Path("run/overmem/verdict.json").unlink()
     raise ArtifactError("no", got="nothing")
 
@@ -73,7 +72,7 @@ PLANTED: dict[str, tuple[Plan, str]] = {
     "loser": (_planted(_READ, _refused_after_a_loss), "lost"),
     "sleeper": (_planted(_READ, lambda *_, **__: time.sleep(60)), "over time"),
     "escape": (_planted(_WRITE, lambda *_, **__: os.write(1, b"\x1b[2J")), "escape"),
-    "wordless": (_planted(_READ, _raise(OSError(5, "no"))), "message"),
+    "wordless": (_planted(_READ, _raise(ArtifactError("no"))), "message"),
     "exit": (_planted(_READ, lambda *_, **__: sys.exit(3)), "exit code"),
     "abort": (_planted(_READ, lambda *_, **__: os.abort()), "exit code"),
     "plan": (lambda rng: [str(1 / 0)], "not made"),

@@ -17,6 +17,7 @@ from tests.helpers.paths import ROOT, SRC
 
 TESTS = ROOT / "tests"
 OF_THE_REPOSITORY = {
+    "fuzz/test_fuzz.py",
     "test_architecture.py",
     "test_benchmarks.py",
     "test_docs.py",

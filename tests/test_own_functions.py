@@ -78,3 +78,22 @@ def test_the_command_line_imports_nothing_of_the_current_folder(planted, how):
     )
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert not (planted / "ran").exists()
+
+
+LEAVING = """
+import sys
+class Mute(Exception):
+    def __str__(self): raise Mute
+def leave(text, example): sys.exit(3)
+def mute(text, example): raise Mute
+"""
+
+
+def test_a_function_that_ends_the_process_or_has_no_words_fails_like_any_other(planted):
+    (planted / "own.py").write_text(LEAVING)
+    for function, said in (("leave", "SystemExit: 3"), ("mute", "Mute")):
+        with pytest.raises(GradeError, match=rf"failed on row[\s\S]*got: +{said}\n"):
+            grade("anything", "42", f"python:own.py:{function}")
+    (planted / "script.py").write_text("import sys\nsys.exit(3)\n")
+    with pytest.raises(GradeError, match=r"cannot import[\s\S]*SystemExit: 3"):
+        find_own_function("python:script.py:judge", "grader", GradeError)

@@ -1,7 +1,9 @@
 """JSON and YAML of others: what is meant is read, and whatever else may stand there is refused at once."""
 
 import json
+import os
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -14,6 +16,7 @@ from overmem.parsing import (
     finite_number,
     parse_json,
     parse_yaml,
+    read_json,
     read_json_object,
     read_json_or_empty,
     read_yaml,
@@ -109,3 +112,17 @@ def test_files(tmp_path):
 def test_what_is_no_finite_number_is_none(value):
     assert finite_number(value) is None
     assert finite_number(3) == 3.0 and finite_number(-0.5) == -0.5
+
+
+@pytest.mark.parametrize("read", [read_json, read_yaml])
+def test_a_pipe_is_refused_and_not_waited_for_but_for_the_shells_own(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ParseError, match="not a file"):
+        read(tmp_path / "pipe")
+    with pytest.raises(ParseError, match="null byte"):
+        read(tmp_path / "a\0b")
+    end, start = os.pipe()
+    os.write(start, b"[1]")
+    os.close(start)
+    assert read(Path(f"/dev/fd/{end}")) == [1]
+    os.close(end)

@@ -1,7 +1,9 @@
 """A run that somebody shared runs nothing of theirs, whichever command opens it."""
 
 import json
+import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -10,9 +12,14 @@ import yaml
 from transformers.integrations import hub_kernels
 
 import overmem
+from overmem.auditing.run_files.named_base import named_base
+from overmem.auditing.run_files.training_files import find_training_file
 from overmem.cli import main
+from overmem.errors import DataError
 from overmem.grading.grade import get_grader
 from overmem.recipe.schema import dump_recipe
+from overmem.rendering.chat_template import chat_template_text
+from overmem.rendering.template import Template
 from overmem.sweeping.cells import make_cells
 from overmem.sweeping.run import open_sweep
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
@@ -243,3 +250,32 @@ def test_it_runs_where_the_command_says_so(shared, call, named, words, option):
     assert not shared.mark.exists()
     call(*words, *option)
     assert shared.mark.exists()
+
+
+@pytest.fixture
+def in_time():
+    """Ends a test that waits for the other end of a pipe."""
+
+    def end(*_):
+        raise TimeoutError("it waits for the other end of the pipe")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("file", ["checkpoint-20/model.safetensors", "README.md", "train.yaml", "chat.jinja"])
+def test_a_pipe_among_the_files_is_not_waited_for(tmp_path, tokenizer, in_time, file):
+    run = tmp_path / "run"
+    for step in STEPS[:2]:
+        save_checkpoint(run / f"checkpoint-{step}", make_pico(tokenizer, seed=step), tokenizer, step)
+    (run / file).unlink(missing_ok=True)
+    os.mkfifo(run / file)
+    opened = overmem.open_run(run)
+    assert set(opened.skipped) == ({"checkpoint-20"} if "20" in file else set())
+    assert find_training_file(run) is None and named_base(opened) is None
+    if file == "chat.jinja":
+        with pytest.raises(DataError, match=r"cannot read the chat template[\s\S]*not a file"):
+            chat_template_text(tokenizer, Template(kind="chat", chat_template=str(run / file)))

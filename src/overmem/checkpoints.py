@@ -173,6 +173,8 @@ def read_header(file: Path) -> tuple[dict[str, Any], int]:
     """
     size = file.stat().st_size
     try:
+        if not file.is_file():
+            raise ParseError("it is a folder, a pipe or a device")
         with file.open("rb") as handle:
             (header_bytes,) = struct.unpack("<Q", handle.read(8))
             if header_bytes > min(size - 8, _LARGEST_HEADER):

@@ -19,6 +19,8 @@ from typing import Any
 from overmem.errors import OvermemError
 
 PREFIX = "python:"
+FAULTS = (Exception, SystemExit)
+"""What the user's code may raise and is told of: a function that ends the process ends no audit."""
 EXPECTED = "python:path/to/file.py:function, or python:module:function"
 
 
@@ -44,16 +46,24 @@ def find_own_function(name: str, what: str, error: type[OvermemError]) -> Callab
     try:
         module = _run_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
         found = getattr(module, function, None)
-    except Exception as problem:
+    except FAULTS as problem:
         raise error(
             f"cannot import the {'file' if place.endswith('.py') else 'module'} of {what} `{name}`",
-            got=f"{type(problem).__name__}: {problem}",
+            got=said_by(problem),
             expected=EXPECTED,
             next_step=_next_step(place, function),
         ) from problem
     if not callable(found):
         raise error(f"`{place}` has no function `{function}`", got=type(found).__name__)
     return found  # type: ignore[no-any-return]
+
+
+def said_by(fault: BaseException) -> str:
+    """What an error of the user's code says, with its kind; the kind alone where its text cannot be had."""
+    try:
+        return f"{type(fault).__name__}: {fault}"
+    except FAULTS:
+        return type(fault).__name__
 
 
 def _run_file(path: Path) -> ModuleType:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import stat
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -67,7 +68,7 @@ def read_json(path: Path) -> Any:
         ParseError: as `parse_json`, or the file is too large.
         OSError: it cannot be opened.
     """
-    return parse_json(_text(path, MAX_BYTES))
+    return parse_json(read_whole_text(path, MAX_BYTES))
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
@@ -130,7 +131,7 @@ def read_yaml(path: Path) -> Any:
         ParseError: as `parse_yaml`, or the file is too large or no UTF-8.
         OSError: it cannot be opened.
     """
-    return parse_yaml(_text(path, MAX_YAML_BYTES))
+    return parse_yaml(read_whole_text(path, MAX_YAML_BYTES))
 
 
 def _refuse_tag(loader: Any, node: Any) -> Any:
@@ -203,10 +204,27 @@ def _children(node: Any) -> Iterator[Any]:
             yield from pair
 
 
-def _text(path: Path, limit: int) -> str:
-    size = path.stat().st_size
-    if size > limit:
-        raise ParseError(f"it has {size:,} bytes, more than {limit:,}")
+def read_whole_text(path: Path, most_bytes: int = MAX_YAML_BYTES) -> str:
+    """The text of a file that anything may stand in place of.
+
+    Args:
+        path: the file.
+        most_bytes: of it.
+
+    Raises:
+        ParseError: it is no ordinary file, too large or no UTF-8.
+        OSError: it cannot be opened.
+    """
+    try:
+        known = path.stat()
+    except ValueError as error:  # a NUL in its name, which came from another file
+        raise ParseError(str(error)) from None
+    size = known.st_size
+    # Reading a pipe waits for a writer, a device may have no end; the shell's own pipes lie under /dev/fd.
+    if not (stat.S_ISREG(known.st_mode) or stat.S_ISDIR(known.st_mode)) and path.parent.name != "fd":
+        raise ParseError("it is a pipe, a socket or a device, not a file")
+    if size > most_bytes:
+        raise ParseError(f"it has {size:,} bytes, more than {most_bytes:,}")
     try:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:

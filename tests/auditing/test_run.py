@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 import overmem
 from overmem.artifacts.store import Store
-from overmem.errors import DataError, RunError
+from overmem.errors import ArtifactError, DataError, RunError
 from overmem.models.loading import ModelHost
 from tests.conftest import make_pico, save_checkpoint
 
@@ -289,6 +289,16 @@ def test_an_adapter_of_another_model_is_refused(tmp_path, tokenizer, val_file):
         adapted.save_pretrained(run / f"checkpoint-{step}")
     with pytest.raises(RunError, match="does not fit its base model"):
         overmem.audit(run, val=str(val_file))
+
+
+@pytest.mark.parametrize("damaged", ["manifest.json", "texts.parquet"])
+def test_an_audit_that_is_refused_leaves_the_verdict(pico_run, val_file, damaged):
+    overmem.diagnose(overmem.audit(pico_run, val=str(val_file), limit=4))
+    before = (pico_run / "overmem" / "verdict.json").read_bytes()
+    (pico_run / "overmem" / damaged).write_bytes(b"\xff")
+    with pytest.raises(ArtifactError, match=damaged):
+        overmem.audit(pico_run, val=str(val_file), limit=4)
+    assert (pico_run / "overmem" / "verdict.json").read_bytes() == before
 
 
 def test_a_new_audit_forgets_the_old_verdict_and_a_stopped_one_says_so(pico_run, val_file, monkeypatch):

@@ -1,6 +1,6 @@
 """Every axis end to end on pico models: planned, measured, resumed, compared, and bad input refused.
 
-Covers: overmem.artifacts.evidence, overmem.artifacts.jobs, overmem.artifacts.rows,
+Covers: overmem.artifacts.jobs, overmem.artifacts.rows,
 overmem.auditing.compute_rows, overmem.axes, overmem.axes.accuracy, overmem.axes.axis,
 overmem.axes.likelihood, overmem.verdict.compare, overmem.verdict.costs,
 overmem.verdict.seeds

@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+from overmem.cli.app import run
 from tests.conftest import VAL_ROWS
 from tests.helpers.command import run_command as overmem
 from tests.helpers.paths import SRC
@@ -181,3 +182,19 @@ def test_names_that_are_no_utf8_are_read_and_printed(tmp_path):
         done = overmem(*command)
         assert "Traceback" not in done.stderr and r"\udce9" in done.stdout + done.stderr
         assert done.returncode == (2 if command[1] != run else 0)
+
+
+def test_what_the_disk_says_is_one_message_with_a_next_step(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["overmem", "report", "x"])
+    for error, named in (
+        (OSError(5, "Input/output error"), "a file cannot be read or written"),
+        (PermissionError(13, "Permission denied", "/a/b"), "/a/b cannot be used"),
+    ):
+
+        def fail(*_, error=error, **__):
+            raise error
+
+        monkeypatch.setattr("overmem.reporting.run.print_or_write", fail)
+        assert run() == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"overmem: {named}\n  got: ") and error.strerror in said and "  next: " in said

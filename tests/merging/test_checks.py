@@ -143,6 +143,9 @@ def test_adapters_that_do_not_fit_together_are_refused(tmp_path, tokenizer):
     refused(r"dtypes that differ[\s\S]*F32 and BF16", [a, b])
     save_file({k: v for k, v in load_file(file).items() if "layers.1.mlp.up_proj.lora_B" not in k}, file)
     refused(r"is not whole[\s\S]*no B for model.layers.1.mlp.up_proj", [a, b])
+    adapted = "base_model.model.model.layers.0.mlp.up_proj.lora_"
+    save_file({f"{adapted}A.weight": torch.zeros(()), f"{adapted}B.weight": torch.zeros(4, 4, 1, 1)}, file)
+    refused(r"a convolution[\s\S]*shapes \[\] and \[4, 4, 1, 1\] for", [a, b])
     save_file({"base_model.model.lm_head.weight": torch.zeros(715, 16)}, file)
     refused(r"holds no LoRA tensors", [a, b])
     # What one adapter replaces and the other does not has an average in full weights only.

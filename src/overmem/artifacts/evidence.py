@@ -16,7 +16,8 @@ import polars as pl
 from overmem.artifacts.jobs import EARLY_TRAIN, EARLY_VAL, Job, JobKind, on_base
 from overmem.artifacts.manifest import CheckpointRows, Manifest, MeasuredModel
 from overmem.artifacts.rows import read_job, subset
-from overmem.artifacts.store import Store
+from overmem.artifacts.store import TEXTS, Store
+from overmem.errors import ArtifactError
 
 IDENTITY = ["example_id", "example_sha", "sample"]
 
@@ -141,7 +142,7 @@ def align_evidence(
     return [
         Evidence(
             rows=rows,
-            texts=_texts(place),
+            texts=_texts(place, rows),
             temperatures=place.manifest.temperatures,
             sources={name: split.source for name, split in place.manifest.splits.items()},
         )
@@ -197,6 +198,21 @@ def _known_jobs(manifest: Manifest) -> set[Job]:
     return found
 
 
-def _texts(place: MeasuredCheckpoint) -> dict[str, pl.DataFrame]:
+def _texts(place: MeasuredCheckpoint, rows: Mapping[Job, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """The texts of each set; those of every problem that has rows must be there."""
     table = place.store.read_texts()
-    return {str(name): part.drop("set") for (name,), part in table.partition_by("set", as_dict=True).items()}
+    found = {str(name): part.drop("set") for (name,), part in table.partition_by("set", as_dict=True).items()}
+    for job, measured in rows.items():
+        if job.data != job.set or job.set not in place.manifest.splits:
+            continue  # what an audit asks of itself, and other words for the same problems
+        own = found.get(job.set, table.clear())
+        if job.kind == "score":
+            own = own.filter(pl.col("completion").is_not_null())
+        lacking = set(measured["example_id"]) - set(own["example_id"])
+        if lacking:
+            raise ArtifactError(
+                f"{place.store.root / TEXTS} lacks the texts of {job.set}",
+                got=f"none of {min(lacking)!r}, which has rows",
+                next_step="run `overmem audit` again, as before: it writes them anew",
+            )
+    return found

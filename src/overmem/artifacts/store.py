@@ -103,7 +103,7 @@ SCHEMAS: dict[Rows, dict[str, Any]] = {
 }
 
 
-_NEVER_EMPTY = {*IDENTITY["generations"], "n_tokens", "nll_nats"}
+_NEVER_EMPTY = {*IDENTITY["generations"], "n_tokens", "nll_nats", "set", "prompt"}
 _A_TOKEN = ("logprob", "entropy", "is_top1", "top1_logprob", "mu", "sigma", "logprob_at_temperature")
 """Lists with a value for each of a row's `n_tokens`, where they are there."""
 _AGAIN = "move it away; the audit computes its rows again"
@@ -327,7 +327,9 @@ class Store:
         """
         if not self.has_texts():
             raise ArtifactError(f"no {TEXTS} in {self.root}", next_step="run `overmem audit` again")
-        return _read_table(self.root / TEXTS, "overmem.texts/1", TEXT_SCHEMA)
+        table = _read_table(self.root / TEXTS, "overmem.texts/1", TEXT_SCHEMA)
+        _check_rows(table, self.root / TEXTS)
+        return table
 
     def copy_missing_rows(self, other: Store, checkpoint: str) -> None:
         """Take over another store's rows of a checkpoint that this one lacks.

@@ -121,7 +121,6 @@ def measure(
 
 def _measure(executor: Executor, plan: Plan, skipped: dict[str, str]) -> Audit:
     store = executor.session.store
-    store.remove_record("verdict")
     previous = read_manifest(store) if store.has_record("manifest") else None
     manifest_writer = ManifestWriter(executor.session, plan, previous)
     if plan.until_decided:

@@ -17,8 +17,9 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from overmem.boundary import reason
 from overmem.cli.screen import visible_streams
-from overmem.errors import OvermemError
+from overmem.errors import OvermemError, StorageError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("train", "Fine-tune as a recipe says, with checkpoints in the ordinary Hugging Face layout."),
@@ -133,7 +134,7 @@ def run() -> int:
         except MemoryError as error:
             print(f"overmem: the memory is used up {error}".rstrip(), file=sys.stderr)
         except OSError as error:
-            print(f"overmem: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
+            print(f"overmem: {_of_disk(error)}", file=sys.stderr)
         except Exception:
             # A fault of ours. Python itself would print it too late, past the streams that make it safe.
             traceback.print_exc()
@@ -141,3 +142,12 @@ def run() -> int:
         else:
             return 0
     return 2
+
+
+def _of_disk(error: OSError) -> StorageError:
+    """What the disk or the network said, where no reader of the file put it in its own words."""
+    return StorageError(
+        "a file cannot be read or written" if error.filename is None else f"{error.filename} cannot be used",
+        got=reason(error),
+        next_step="check that it is an ordinary file or folder, and who may read and write it",
+    )

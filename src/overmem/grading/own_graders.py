@@ -8,7 +8,7 @@ from collections.abc import Callable
 from overmem.errors import GradeError
 from overmem.grading.answers import canonical_answer
 from overmem.grading.judges import Grade
-from overmem.own_functions import find_own_function
+from overmem.own_functions import FAULTS, find_own_function, said_by
 from overmem.records import Example
 
 RIGHT_FROM = 0.5
@@ -53,10 +53,10 @@ def judge_by_function(name: str) -> Callable[[str, Example], Grade]:
     def judge(text: str, example: Example) -> Grade:
         try:
             result = function(text, example)
-        except Exception as error:
+        except FAULTS as error:
             raise GradeError(
                 f"the grader `{name}` failed on row `{example.id}`",
-                got=f"{type(error).__name__}: {error}",
+                got=said_by(error),
                 next_step="make the function return False for text it cannot read",
             ) from error
         if isinstance(result, Grade):

@@ -124,6 +124,12 @@ def _module(folder: Path, config: Mapping[str, Any], name: str, parts: dict[str,
             got=f"no {' or '.join(sorted(lacking)).upper()} for {name}",
             next_step="copy the checkpoint again",
         )
+    if any(len(parts[key].shape) != 2 for key in "ab"):
+        raise MergeError(
+            f"{folder.name} adapts a convolution, which is not supported",
+            got=f"shapes {' and '.join(str(list(parts[key].shape)) for key in 'ab')} for {name}",
+            expected="two matrices",
+        )
     rank, scale = scaling(config, name)
     held = parts["a"].shape[0]
     if held != rank or parts["b"].shape[1] != rank:
@@ -132,6 +138,4 @@ def _module(folder: Path, config: Mapping[str, Any], name: str, parts: dict[str,
             got=f"rank {held} for {name}",
             expected=f"rank {rank}",
         )
-    if any(len(parts[key].shape) != 2 for key in "ab"):
-        raise MergeError(f"{folder.name} adapts a convolution, which is not supported", got=name)
     return LoraModule(scale=scale, **parts)

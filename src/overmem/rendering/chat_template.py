@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from overmem.errors import DataError
-from overmem.parsing import read_json_object
+from overmem.parsing import read_json_object, read_whole_text
 from overmem.records import Message
 from overmem.rendering.rendered import Tokenizer
 from overmem.rendering.template import Template
@@ -108,7 +108,7 @@ def _read_chat_template(path: str) -> str:
         if place.is_dir() and not file.is_file():  # folders of older versions of transformers
             file = place / "tokenizer_config.json"
             return str(read_json_object(file)["chat_template"])
-        return file.read_text(encoding="utf-8")
+        return read_whole_text(file)
     except (OSError, ValueError, KeyError) as error:
         raise DataError(
             f"cannot read the chat template {file}",

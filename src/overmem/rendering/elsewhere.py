@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from overmem.errors import DataError
-from overmem.own_functions import find_own_function
+from overmem.own_functions import FAULTS, find_own_function, said_by
 from overmem.records import Example
 from overmem.rendering.chat import whole_conversation
 from overmem.rendering.rendered import Tokenizer
@@ -107,9 +107,9 @@ def _with_tokens(example: Example, row: Any, kind: str) -> Example:
 def _call(function: Callable[..., Any], example: Example, tokenizer: Tokenizer, kind: str) -> Any:
     try:
         return function(example, tokenizer)
-    except Exception as error:
+    except FAULTS as error:
         raise DataError(
-            f"the renderer `{kind}` failed on example `{example.id}`", got=f"{type(error).__name__}: {error}"
+            f"the renderer `{kind}` failed on example `{example.id}`", got=said_by(error)
         ) from error
 
 

@@ -216,7 +216,9 @@ def _entries(path: Path) -> dict[str, dict[str, Any]]:
     except ParseError as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path} is not JSON ({error})") from error
+        raise DataError(
+            f"{path} is not JSON ({error})", expected="the file in which LLaMA-Factory describes data sets"
+        ) from error
     places = {"file_name", "hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name"}
     found = held if isinstance(held, dict) else {}
     entries = {

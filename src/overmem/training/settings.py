@@ -13,6 +13,7 @@ from trl import SFTConfig
 from overmem.boundary import library_call
 from overmem.errors import RecipeError
 from overmem.models.adapters import changed_base
+from overmem.parsing import ParseError, finite_number, read_whole_text
 from overmem.recipe.methods import lora_fields
 from overmem.recipe.schema import Recipe
 from overmem.training.loading import AUTO, has_bf16
@@ -54,10 +55,14 @@ def _check_values(fields: Mapping[str, Any]) -> None:
     """Refuse what `SFTConfig` takes without a word and fails on later, or trains without a trace."""
     known = SFTConfig.__dataclass_fields__
     for key, value in fields.items():
-        default = known[key].default
-        number = isinstance(default, int | float) and not isinstance(default, bool)
-        if number and isinstance(value, str):
-            raise RecipeError(f"training.{key} is a text", got=repr(value), expected="a number")
+        kind = str(known[key].type)
+        is_number = isinstance(known[key].default, int | float) and "bool" not in kind
+        if not is_number or (value is None and "None" in kind):
+            continue
+        found = finite_number(value)
+        if found is None or ("int" in kind and found % 1):
+            expected = "a whole number" if "int" in kind else "a number"
+            raise RecipeError(f"training.{key} cannot be used", got=f"{value!r:.80}", expected=expected)
     for key in ("per_device_train_batch_size", "gradient_accumulation_steps"):
         if fields.get(key, 1) < 1:
             raise RecipeError(f"training.{key} is below 1", got=fields[key], expected="1 or more")
@@ -124,4 +129,7 @@ def as_trained(tokenizer: Any, arguments: SFTConfig) -> None:
                 got=path,
                 expected="a Jinja template as a file; another model's template can be saved as one",
             )
-        tokenizer.chat_template = path.read_text(encoding="utf-8")
+        try:
+            tokenizer.chat_template = read_whole_text(path)
+        except (OSError, ParseError) as error:
+            raise RecipeError("training.chat_template_path cannot be read", got=error) from None

@@ -9,13 +9,11 @@ from pathlib import Path
 from overmem.auditing.resolve import read_recipe
 from overmem.auditing.run_files.training_files import find_training_file
 from overmem.errors import OvermemError
-from overmem.parsing import read_json_or_empty
+from overmem.parsing import ParseError, read_json_or_empty, read_whole_text
 from overmem.records import Run
 
 _CARD = re.compile(r"\A---\s*\n(?:.*\n)*?base_model:[ \t]*(?P<name>[^\s\[\]{}#'\"]+)[ \t]*\n")
 """The base model in the head of a model card, where there is one."""
-_LARGEST = 1 << 20
-"""Bytes of a file that is looked at."""
 
 
 def named_base(run: Run) -> str | None:
@@ -61,6 +59,6 @@ def _name_or_path(config: Path) -> str | None:
 def _read(path: Path) -> str:
     """A small text file; empty where it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8") if path.stat().st_size <= _LARGEST else ""
-    except (OSError, UnicodeDecodeError):
+        return read_whole_text(path)
+    except (OSError, ParseError):
         return ""

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from overmem.parsing import ParseError, parse_yaml
+from overmem.parsing import ParseError, parse_yaml, read_whole_text
 
 _EMBEDDED = re.compile(r"axolotl version: `[^`]*`\s*```yaml\n(?P<text>.*?)\n```", re.DOTALL)
 """Axolotl's configuration in the model card that it writes."""
-_LARGEST = 1 << 20
-"""Bytes of a file that is looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +62,12 @@ def _settings(run_path: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     files = sorted(file for kind in ("*.yaml", "*.yml", "README.md") for file in run_path.glob(kind))
     for file in files:
         try:
-            if file.stat().st_size > _LARGEST:
-                continue
-            text = file.read_text(encoding="utf-8")
+            text = read_whole_text(file)
             if file.name == "README.md":
                 match = _EMBEDDED.search(text)
                 text = match["text"] if match else ""
             found = parse_yaml(text)
-        except (OSError, UnicodeDecodeError, ParseError):
+        except (OSError, ParseError):
             continue  # no configuration of theirs
         if isinstance(found, Mapping):
             yield file, found

@@ -77,7 +77,7 @@ def audit(
     """
     asked = make_options(options)
     if not isinstance(run, Run):
-        run = open_run(run, allow_pickle=asked.allow_pickle)
+        run = open_run(run, allow_pickle=asked.allow_pickle, checkpoints_glob=asked.checkpoints_glob)
     folder = None if out is None else Path(out)
     return measure(run, resolve_options(run, asked), out=folder, progress=progress, ray=ray, workers=workers)
 

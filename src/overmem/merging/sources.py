@@ -70,7 +70,7 @@ def read_input(path: Path) -> Checkpoint:
     if not path.is_dir():
         raise MergeError("the checkpoint folder does not exist", got=path, next_step="check the path")
     check_weights(path)
-    checkpoint = read_checkpoint(path, path.parent)
+    checkpoint = read_checkpoint(path)
     if checkpoint.kind == "full":
         read_config(path)
     return checkpoint

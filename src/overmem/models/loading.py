@@ -146,7 +146,7 @@ class ModelHost:
             RunError: none of them has one, or none can be read.
         """
         failed: list[RunError] = []
-        for folder in [*(checkpoint.path for checkpoint in reversed(self.run.checkpoints)), self.run.path]:
+        for folder in self._folders():
             if (folder / "tokenizer_config.json").is_file() or (folder / "tokenizer.json").is_file():
                 try:
                     return read_tokenizer(folder, RunError, trust_remote_code=self.trust_remote_code)
@@ -169,6 +169,14 @@ class ModelHost:
             expected="tokenizer.json beside the weights",
             next_step="save the tokenizer into the run folder, or pass --base-model",
         ) from None
+
+    def _folders(self) -> dict[Path, None]:
+        """Where the run's tokenizer may be: each checkpoint, the last first, and the folders above it."""
+        found: dict[Path, None] = {}
+        for checkpoint in reversed(self.run.checkpoints):
+            above = [folder for folder in checkpoint.path.parents if folder.is_relative_to(self.run.path)]
+            found |= dict.fromkeys(folder for folder in (checkpoint.path, *above) if folder != self.run.path)
+        return found | {self.run.path: None}
 
     def _from_pretrained(self, name: str, **said: Any) -> PreTrainedModel:
         """A model on the device.

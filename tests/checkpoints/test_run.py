@@ -1,6 +1,6 @@
 """Runs as folders, from headers of files: which checkpoints, in what order, and why others are left out.
 
-Covers: overmem.checkpoints.reading, overmem.checkpoints.safetensors_files
+Covers: overmem.checkpoints.reading
 """
 
 import json

@@ -13,11 +13,18 @@ from overmem.checkpoints.reading import (
     read_checkpoint,
     read_object,
     read_trainer_state,
+    require_config,
     stored_weights,
     weight_files,
 )
 from overmem.checkpoints.run import open_run
-from overmem.checkpoints.safetensors_files import check_safetensors, plain_name, read_header, wrapped_names
+from overmem.checkpoints.safetensors_files import (
+    check_safetensors,
+    plain_name,
+    read_header,
+    wrapped_names,
+    wrapped_prefixes,
+)
 
 __all__ = [
     "ADAPTER_CONFIG",
@@ -36,7 +43,9 @@ __all__ = [
     "read_number",
     "read_object",
     "read_trainer_state",
+    "require_config",
     "stored_weights",
     "weight_files",
     "wrapped_names",
+    "wrapped_prefixes",
 ]

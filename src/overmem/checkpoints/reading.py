@@ -66,7 +66,7 @@ def read_checkpoint(folder: Path, *, allow_pickle: bool = False) -> Checkpoint:
     if is_adapter:
         read_adapter_config(folder)
     else:
-        _require_config(folder)
+        require_config(folder)
     state, number = read_trainer_state(folder), read_number(folder.name)
     step = finite_number(state.get("global_step"))
     return Checkpoint(
@@ -90,7 +90,7 @@ def _refuse_dangling(folder: Path) -> None:
         )
 
 
-def _require_config(folder: Path) -> None:
+def require_config(folder: Path) -> None:
     """Refuse full weights of which nothing says what model they are.
 
     Raises:

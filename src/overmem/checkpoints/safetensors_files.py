@@ -19,11 +19,14 @@ from overmem.parsing import ParseError, parse_json
 _LARGEST_HEADER = 100_000_000
 """Bytes; safetensors itself refuses more."""
 _LFS = b"version https://git-lfs.github.com/spec/"
-_WRAPPERS = re.compile(
-    r"^(?:module\.)+|(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
+WRAPPERS = (
+    r"_orig_mod\.",
+    r"_fsdp_wrapped_module\.",
+    r"_checkpoint_wrapped_module\.",
+    r"^(?:module\.)+",
 )
-"""What a tensor's name gains where the model was saved inside a wrapper: DDP and DeepSpeed (`module.`, in
-front), torch.compile, FSDP and activation checkpointing (anywhere)."""
+"""What a tensor's name gains where a model was saved inside a wrapper, in the order in which it is taken off:
+torch.compile, FSDP and activation checkpointing anywhere, DDP and DeepSpeed in front."""
 
 
 def check_safetensors(file: Path) -> None:
@@ -49,7 +52,7 @@ def check_safetensors(file: Path) -> None:
 
 def _refuse_empty(file: Path, header: dict[str, Any]) -> None:
     """ZeRO-3 leaves an empty tensor in place of every parameter that it does not gather."""
-    empty = sorted(name for name, entry in header.items() if 0 in entry["shape"])
+    empty = sorted(name for name, entry in header.items() if entry["shape"] == [0])
     if not empty:
         return
     folder = file.parent
@@ -100,7 +103,22 @@ def read_header(file: Path) -> tuple[dict[str, Any], int]:
 
 def plain_name(name: str) -> str:
     """A tensor's name without the wrappers that the model was saved in: `_orig_mod.lm_head.weight`."""
-    return _WRAPPERS.sub("", name)
+    for wrapper in WRAPPERS:
+        name = re.sub(wrapper, "", name)
+    return name
+
+
+def wrapped_prefixes(files: Iterable[Path]) -> dict[str, str]:
+    """Beginnings of wrapped names as patterns, and what they are without the wrappers; see `wrapped_names`.
+
+    transformers applies a pattern once to a name, so each takes off all that there is, the longest first.
+    """
+    found = {}
+    for name, plain in wrapped_names(files).items():
+        # Up to the dot after which both names are the same.
+        end = next(i for i in range(len(name)) if plain.endswith(name[i:]) and name[i - 1] == ".")
+        found["^" + re.escape(name[:end])] = plain[: len(plain) - len(name) + end]
+    return dict(sorted(found.items(), key=lambda item: -len(item[0])))
 
 
 def wrapped_names(files: Iterable[Path]) -> dict[str, str]:

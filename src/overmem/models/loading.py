@@ -17,9 +17,9 @@ from safetensors import safe_open
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from overmem.boundary import clear_frames, library_call
-from overmem.checkpoints import read_adapter_config
+from overmem.checkpoints import read_adapter_config, weight_files, wrapped_names
 from overmem.errors import CheckpointError, RunError
-from overmem.models.adapters import WEIGHTS, InitialFactors, changed_base, make_plain
+from overmem.models.adapters import WEIGHTS, InitialFactors, changed_base, make_plain, unwrap
 from overmem.models.pretrained import (
     check_adapter_config,
     check_ends,
@@ -254,14 +254,17 @@ class ModelHost:
                 raise
 
     def plain_folder(self, checkpoint: Checkpoint, out: Path) -> Path:
-        """A folder with the adapter as LoRA over the base model as it is on disk: its own, or `out`.
+        """A folder with the adapter as PEFT reads it over the base model as it is on disk: its own, or `out`.
 
         Raises:
             OvermemError: its start cannot be taken again, or its base model cannot be found.
         """
         config = read_adapter_config(checkpoint.path)
         if changed_base(config) is None:
-            return checkpoint.path
+            if not (names := wrapped_names(weight_files(checkpoint.path))):
+                return checkpoint.path
+            unwrap(checkpoint.path, out, names)
+            return out
         # PEFT would change the base model, and the next checkpoint would be measured over what is left.
         self.base(checkpoint)
         assert self._starts is not None

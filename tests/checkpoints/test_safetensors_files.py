@@ -1,4 +1,4 @@
-"""Weights that were saved inside a wrapper of torch.compile, FSDP or DDP are read: models, adapters, merges."""
+"""Weights that were saved inside a wrapper of torch.compile, FSDP or DDP are read, and merged."""
 
 import pytest
 import torch

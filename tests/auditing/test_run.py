@@ -14,7 +14,9 @@ from safetensors.torch import load_file, save_file
 
 import overmem
 from overmem.artifacts.store import Store
-from overmem.errors import DataError, RunError
+from overmem.auditing.session import Session
+from overmem.errors import CheckpointError, DataError, OvermemError, RunError
+from overmem.models import loading
 from overmem.models.loading import ModelHost
 from tests.conftest import make_pico, save_checkpoint
 
@@ -51,6 +53,45 @@ def test_nothing_is_computed_twice(pico_run, val_file, monkeypatch):
     assert table(pico_run, "checkpoint-10", "likelihood").equals(before)
     # A smaller limit asks for rows that are there.
     overmem.audit(pico_run, val=str(val_file), limit=5)
+
+
+@pytest.mark.parametrize("kind", [KeyError, RecursionError, ZeroDivisionError, ImportError])
+def test_no_exception_of_a_library_ends_an_audit(pico_run, val_file, monkeypatch, kind):
+    whole = loading._check_finite
+
+    def fails(model, checkpoint):
+        if checkpoint.name == "checkpoint-20":
+            raise kind("of a library")
+        whole(model, checkpoint)
+
+    monkeypatch.setattr(loading, "_check_finite", fails)
+    done = overmem.audit(pico_run, val=str(val_file), limit=2, axes="likelihood")
+    assert [c.name for c in done.manifest.checkpoints] == ["checkpoint-10", "checkpoint-100"]
+    assert "checkpoint-20 cannot be loaded" in done.skipped["checkpoint-20"]
+    assert "of a library" in done.skipped["checkpoint-20"]
+
+
+def test_a_checkpoint_that_fails_at_the_other_axes_is_skipped_while_others_do_not(
+    pico_run, val_file, monkeypatch
+):
+    asked = {"axes": "likelihood,accuracy,diversity", "samples": 2, "checkpoints": "all", "limit": 2}
+    asked |= {"max_new_tokens": 4, "grader": "exact", "val": str(val_file)}
+    does_batch = Session._do_batch
+    failing = {"checkpoint-20"}
+
+    def fails(session, job, checkpoint, batch):
+        if job.kind == "sample" and checkpoint.name in failing:
+            raise CheckpointError(f"{checkpoint.name} fails in its forward pass")
+        does_batch(session, job, checkpoint, batch)
+
+    monkeypatch.setattr(Session, "_do_batch", fails)
+    done = overmem.audit(pico_run, **asked)
+    assert [c.name for c in done.manifest.checkpoints] == ["checkpoint-10", "checkpoint-100"]
+    assert done.skipped == {"checkpoint-20": "checkpoint-20 fails in its forward pass"}
+    # What fails everywhere is no fault of one checkpoint, and the core stands.
+    failing |= {"checkpoint-10", "checkpoint-100"}
+    with pytest.raises(OvermemError, match="fails in its forward pass"):
+        overmem.audit(pico_run, **asked, out=pico_run.parent / "other")
 
 
 def test_a_larger_limit_adds_rows_and_changed_weights_do_not_mix(pico_run, val_file, tokenizer):

@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import overmem
+from overmem.errors import CheckpointError
 from overmem.models.loading import ModelHost
 from tests.conftest import make_pico, save_checkpoint
 from tests.helpers.adapters import foreign_checkpoint, logits
@@ -46,3 +47,13 @@ def test_a_wrapped_adapter_is_the_adapter(tmp_path, tokenizer, base):
     run = overmem.open_run(tmp_path / "run")
     host = ModelHost(run, device=torch.device("cpu"), dtype=torch.float32)
     torch.testing.assert_close(logits(host.load(run.checkpoints[0])), expected, atol=1e-6, rtol=0)
+
+
+def test_a_merge_refuses_what_zero_3_left_empty(tmp_path, tokenizer):
+    for step in (1, 2):
+        save_checkpoint(tmp_path / f"checkpoint-{step}", make_pico(tokenizer, seed=step), tokenizer, step)
+        file = tmp_path / f"checkpoint-{step}" / "model.safetensors"
+        save_file({name: torch.empty(0) for name in load_file(file)}, file, metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"tensors without a value[\s\S]*stage3_gather"):
+        overmem.merge([tmp_path / "checkpoint-1", tmp_path / "checkpoint-2"], tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()

@@ -20,7 +20,7 @@ from tests.helpers.safetensors_files import safetensors
         ("lit_model.pth.lora", "litgpt merge_lora {0}"),
         ("mp_rank_00/model_optim_rng.pt", "swift export --mcore_model {0}"),
         ("context/model.yaml", "export_ckpt"),
-        ("__0_0.distcp", "dcp_to_torch {0}"),
+        ("__0_0.distcp", "convert {0} with its framework's script"),
         ("0000100_adapters.safetensors", "mlx_lm.fuse --model BASE --adapter-path {0}"),
         ("model-q4.gguf", "converted from"),
         ("hf_model_0001_0.pt", "save_pretrained"),

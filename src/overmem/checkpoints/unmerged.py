@@ -100,8 +100,9 @@ STATES = (
         what="a distributed checkpoint of PyTorch (DCP)",
         patterns=("*.distcp", ".metadata", "*/*.distcp", "*/*/*.distcp"),
         cure=lambda _, found: (
-            "convert it to safetensors with the script of its framework, from "
-            f"`python -m torch.distributed.checkpoint.format_utils dcp_to_torch {found.parent} OUT.pt` on"
+            f"convert {found.parent} with its framework's script (torchtitan: "
+            "scripts/checkpoint_conversion/convert_to_hf.py; NeMo RL: examples/converters/"
+            "convert_dcp_to_hf.py), or train with whole weights saved (NeMo AutoModel: save_consolidated)"
         ),
     ),
     State(

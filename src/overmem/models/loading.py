@@ -115,14 +115,17 @@ class ModelHost:
             CheckpointError: the weights hold NaN or do not fit their configuration.
             RunError: the base model of an adapter cannot be found.
         """
-        if checkpoint.kind == "adapter":
-            model = self._load_adapter(checkpoint)
-        else:
-            # Two models might not fit; the base model under the adapters is measured after them.
-            self._release_base()
-            model = self._from_pretrained(str(checkpoint.path), what=f"{checkpoint.name} cannot be loaded")
-        _check_finite(model, checkpoint)
-        return model.eval()
+        with library_call(f"{checkpoint.name} cannot be loaded"):
+            if checkpoint.kind == "adapter":
+                model = self._load_adapter(checkpoint)
+            else:
+                # Two models might not fit; the base model under the adapters is measured after them.
+                self._release_base()
+                model = self._from_pretrained(
+                    str(checkpoint.path), what=f"{checkpoint.name} cannot be loaded"
+                )
+            _check_finite(model, checkpoint)
+            return model.eval()
 
     def read_configs(self, checkpoint: Checkpoint) -> ModelConfigs:
         """The configurations that `load` would leave on the model, without loading it.

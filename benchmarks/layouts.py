@@ -329,10 +329,10 @@ LAYOUTS = (
         finds={"step_500": (500, 1), "step_1000": (1000, 2)},
     ),
     Layout(
-        name="Accelerate's automatic naming: `checkpoints/checkpoint_N` from 0",
+        name="Accelerate's automatic naming: `checkpoints/checkpoint_N` from 0, the first save",
         source=ACCELERATE,
-        parts=two("checkpoints/checkpoint_1", "checkpoints/checkpoint_2"),
-        finds={"checkpoint_1": (1, 1), "checkpoint_2": (2, 2)},
+        parts=two("checkpoints/checkpoint_0", "checkpoints/checkpoint_1"),
+        finds={"checkpoint_0": (1, 1), "checkpoint_1": (2, 2)},
     ),
     Layout(
         name="torch.compile: `_orig_mod.` in front",
@@ -375,6 +375,22 @@ LAYOUTS = (
         source=AUTOMODEL,
         parts={"epoch_0_step_10/model/__0_0.distcp": file(), "epoch_0_step_10/model/.metadata": file()},
         says="framework's script",
+    ),
+    Layout(
+        name="prime-rl: `weights/step_N` beside `checkpoints/step_N` with the trainer's state",
+        source="https://github.com/PrimeIntellect-ai/prime-rl",
+        parts={
+            **two("weights/step_10", "weights/step_20"),
+            "checkpoints/step_10/trainer/__0_0.distcp": file(),
+            "checkpoints/step_20/trainer/__0_0.distcp": file(),
+        },
+        finds={"step_10": (10, 1), "step_20": (20, 2)},
+    ),
+    Layout(
+        name="Adapters without a step, two in a folder",
+        source=PEFT,
+        parts=two("math", "chat", adapter),
+        says="name one of them, such as RUN/chat",
     ),
     Layout(
         name="OpenRLHF: `global_stepN_hf`",

@@ -5,6 +5,7 @@ Covers: overmem.auditing.executor, overmem.auditing.manifest_writer
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -15,9 +16,11 @@ from safetensors.torch import load_file, save_file
 import overmem
 from overmem.artifacts.store import Store
 from overmem.auditing.session import Session
+from overmem.auditing.watch import Watched
 from overmem.errors import CheckpointError, DataError, OvermemError, RunError
 from overmem.models import loading
 from overmem.models.loading import ModelHost
+from overmem.verdict.warnings.staleness import staleness_notes
 from tests.conftest import make_pico, save_checkpoint
 
 
@@ -53,6 +56,37 @@ def test_nothing_is_computed_twice(pico_run, val_file, monkeypatch):
     assert table(pico_run, "checkpoint-10", "likelihood").equals(before)
     # A smaller limit asks for rows that are there.
     overmem.audit(pico_run, val=str(val_file), limit=5)
+
+
+@pytest.mark.parametrize(
+    ("place", "pattern", "names"),
+    [
+        ("v0-20260116-162510/checkpoint-{}", None, "checkpoint-{}"),
+        ("global_step_{}/actor/huggingface", None, "global_step_{}"),
+        ("seed3/mine-{}/hf", "seed3/*/hf", "mine-{}"),
+    ],
+)
+def test_what_is_audited_is_what_is_diagnosed_and_watched(
+    pico_run, val_file, tokenizer, place, pattern, names
+):
+    run = pico_run.parent / "elsewhere"
+    for step in (10, 20, 100):
+        shutil.copytree(pico_run / f"checkpoint-{step}", run / place.format(step))
+        (run / place.format(step) / "trainer_state.json").unlink()
+    expected = [names.format(step) for step in (10, 20, 100)]
+    asked = {"val": str(val_file), "limit": 2, "max_new_tokens": 4, "checkpoints_glob": pattern}
+    done = overmem.audit(run, **asked)
+    assert [c.name for c in done.manifest.checkpoints] == expected and not done.skipped
+    assert done.store.root == run / "overmem"
+    watched = Watched(run, 0.0, checkpoints_glob=pattern).settled_run()
+    assert watched is not None and [c.name for c in watched.checkpoints] == expected
+    assert [c.name for c in overmem.diagnose(run).checkpoints] == expected
+    assert staleness_notes(run, done.store) == ()
+    make_pico(tokenizer, seed=5).save_pretrained(run / place.format(20))
+    shutil.copytree(run / place.format(10), run / place.format(30))
+    notes = " ".join(staleness_notes(run, done.store))
+    assert f"{names.format(20)} holds other weights" in notes
+    assert f"{names.format(30)} is in the folder and not in the audit" in notes
 
 
 @pytest.mark.parametrize("kind", [KeyError, RecursionError, ZeroDivisionError, ImportError])
@@ -356,7 +390,6 @@ def test_generation_stops_at_the_templates_end_of_turn(tmp_path, tokenizer):
 
     from overmem.auditing.options import AuditOptions
     from overmem.auditing.problems import load_problems
-    from overmem.auditing.session import Session
     from overmem.rendering.template import Template
 
     chat = AutoTokenizer.from_pretrained(tokenizer.name_or_path)

@@ -12,7 +12,7 @@ import pytest
 
 from overmem.checkpoints import find_folders, open_run, read_number
 from overmem.checkpoints.names import is_named
-from overmem.errors import RunError
+from overmem.errors import NoCheckpointError, RunError
 from tests.helpers.safetensors_files import safetensors
 
 
@@ -129,6 +129,30 @@ def test_several_runs_are_asked_about(tmp_path):
     with pytest.raises(RunError, match="holds 2 runs") as error:
         open_run(tmp_path)
     assert str(tmp_path / "v1-20250102-120000") in str(error.value)
+
+
+def test_a_model_at_the_root_beside_one_called_final(tmp_path):
+    model(tmp_path / "step_10", 1)
+    model(tmp_path / "final", 2)
+    model(tmp_path, 3)
+    assert steps(tmp_path) == {"step_10": 10, "final": 11, "root": 12}
+
+
+def test_a_model_below_is_no_run(tmp_path):
+    model(tmp_path / "base", 1)
+    with pytest.raises(NoCheckpointError, match="only models without a step") as error:
+        open_run(tmp_path)
+    assert str(tmp_path / "base") in str(error.value)
+    model(tmp_path / "v0" / "checkpoint-10", 2)
+    assert open_run(tmp_path).home == tmp_path / "v0"
+
+
+def test_states_and_weights_of_the_same_steps_lie_beside_each_other(tmp_path):
+    model(tmp_path / "weights" / "step_10", 1)
+    (tmp_path / "checkpoints" / "step_10").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "step_10" / "__0_0.distcp").write_bytes(b"x")
+    run = open_run(tmp_path)
+    assert [c.path for c in run.checkpoints] == [tmp_path / "weights" / "step_10"] and not run.skipped
 
 
 def test_several_adapters_are_asked_about(tmp_path):

@@ -89,11 +89,10 @@ def find_folders(root: Path, pattern: str | None = None) -> Layout:
     left_out: dict[str, str] = {}
     folders = _revisions(root) or list(_in(home, left_out))
     if not any(found.number is not None for found in folders):
-        for name in _INSIDE:
-            if (home / name).is_dir():
-                folders += _in(home / name, left_out)
+        folders += _inside(home, left_out)
     if _holds_weights(home) or (find_state(home) is not None and not folders):
-        folders.append(StepFolder(name=FINAL, folder=home, path=home))
+        taken = FINAL in {found.name for found in folders}
+        folders.append(StepFolder(name="root" if taken else FINAL, folder=home, path=home))
     folders.sort(key=lambda found: (found.number is None, found.number or 0, found.name))
     return Layout(home=home, folders=tuple(folders), left_out=left_out)
 
@@ -127,6 +126,25 @@ def _in(home: Path, left_out: dict[str, str]) -> Iterator[StepFolder]:
             )
 
 
+def _inside(home: Path, left_out: dict[str, str]) -> list[StepFolder]:
+    """The checkpoints in a folder for them; of several (weights, trainer states) one that can be read."""
+    found = []
+    for name in _INSIDE:
+        notes: dict[str, str] = {}
+        if folders := list(_in(home / name, notes)):
+            found.append((folders, notes))
+    found.sort(key=lambda one: not any(_holds_weights(folder.path) for folder in one[0]))
+    if not found:
+        return []
+    left_out |= found[0][1]
+    return found[0][0]
+
+
+def models_below(folder: Path) -> list[Path]:
+    """Folders with weights that no run names, a few levels down."""
+    return [] if _holds_weights(folder) else [found for found in _below(folder) if found != folder]
+
+
 def _home(root: Path) -> Path:
     """The folder of the run: `root`, or the only run below it.
 
@@ -136,7 +154,7 @@ def _home(root: Path) -> Path:
     snapshot = _main_snapshot(root)
     if snapshot is not None:
         return snapshot
-    if _is_run(root):
+    if _holds_weights(root) or _is_run(root):
         return root
     runs: list[Path] = []
     level, seen = [root], 0
@@ -147,6 +165,7 @@ def _home(root: Path) -> Path:
         level = [child for child in children if child not in runs]
         if seen > _MOST_FOLDERS:
             break
+        level = level[:_MOST_FOLDERS]
     if len(runs) > 1:
         raise RunError(
             f"{root} holds {len(runs)} runs",
@@ -159,12 +178,16 @@ def _home(root: Path) -> Path:
 
 
 def _is_run(folder: Path) -> bool:
-    """Whether a folder holds checkpoints or a model."""
+    """Whether a folder holds checkpoints, or what is to become one; a model alone is none."""
     state = find_state(folder)
-    if _holds_weights(folder) or (state is not None and state[1].parent == folder):
+    if state is not None and state[1].parent == folder:
         return True
-    names = [child.name for child in _children(folder, links=True)]
-    return any(read_number(name) or is_named(name) for name in names)
+    return any(_has_steps(place) for place in (folder, *(folder / name for name in _INSIDE)))
+
+
+def _has_steps(folder: Path) -> bool:
+    children = _children(folder, links=True)
+    return any(read_number(child.name) or (is_named(child.name) and _below(child)) for child in children)
 
 
 def _is_optimizer(folder: Path) -> bool:

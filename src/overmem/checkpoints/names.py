@@ -2,8 +2,9 @@
 
 The names that frameworks give, without regard to case; anything else is found with `--checkpoints-glob`:
 
-    checkpoint-300, ckpt_300      HF Trainer and what is built on it (TRL, Axolotl, LLaMA-Factory, ms-swift)
+    checkpoint-300, ckpt-300      HF Trainer and what is built on it (TRL, Axolotl, LLaMA-Factory, ms-swift)
     step_300, step-000300         Accelerate's scripts, LitGPT, torchtitan, prime-rl
+    checkpoint_3                  Accelerate's automatic naming: the fourth save
     global_step_300               verl, SkyRL; global_step300_hf: OpenRLHF
     iter_0000300                  Megatron
     epoch_2                       torchtune, Accelerate's scripts: counted from 0

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from overmem.boundary import reason
-from overmem.checkpoints.layouts import FINAL, StepFolder, find_folders
+from overmem.checkpoints.layouts import FINAL, StepFolder, find_folders, models_below
 from overmem.checkpoints.reading import (
     ADAPTER_CONFIG,
     MAX_STEP,
@@ -96,8 +96,9 @@ def _steps(found: Sequence[tuple[StepFolder, Checkpoint]]) -> list[Checkpoint]:
         )
     repeated = by_state and _repeats(noted.values()) and not _repeats(f.number for f, _ in numbered)
     taken = {} if repeated or (not by_state and units == {"epoch"}) else noted
-    # Epochs are counted from 0, and a checkpoint is of the end of its epoch.
-    first = int(units == {"epoch"} and any(folder.number == 0 for folder, _ in numbered))
+    # Epochs, and the saves that Accelerate numbers, are counted from 0, which is none of an untrained model.
+    counted = units == {"epoch"} or all(folder.name.startswith("checkpoint_") for folder, _ in numbered)
+    first = int(counted and any(folder.number == 0 for folder, _ in numbered))
     steps = []
     for folder, checkpoint in numbered:
         number = (folder.number or 0) + first
@@ -189,6 +190,13 @@ def _no_checkpoints(root: Path, skipped: Mapping[str, str]) -> RunError:
     if skipped:
         details = "\n".join(f"  - {name}: {why}" for name, why in skipped.items())
         return NoCheckpointError(f"no checkpoint in {root} can be read\n{details}")
+    if models := models_below(root):
+        return NoCheckpointError(
+            f"no checkpoints in {root}, only models without a step",
+            got=", ".join(str(model.relative_to(root)) for model in models[:8]),
+            expected="checkpoint-<step>/ folders with *.safetensors, or a model at the root",
+            next_step=f"name one of them, such as {models[0]}",
+        )
     return NoCheckpointError(
         f"no checkpoints in {root}",
         got=", ".join(sorted(child.name for child in root.iterdir())[:8]) or "an empty folder",

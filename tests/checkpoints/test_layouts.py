@@ -2,7 +2,7 @@
 
 The layouts of frameworks are in `benchmarks/layouts.py`; here is what no naming of theirs settles.
 
-Covers: overmem.checkpoints.names
+Covers: overmem.checkpoints.names, overmem.checkpoints.folders, overmem.checkpoints.patterns
 """
 
 import json
@@ -136,6 +136,21 @@ def test_a_model_at_the_root_beside_one_called_final(tmp_path):
     model(tmp_path / "final", 2)
     model(tmp_path, 3)
     assert steps(tmp_path) == {"step_10": 10, "final": 11, "root": 12}
+
+
+def test_whole_weights_are_taken_before_shards_of_the_same(tmp_path):
+    model(tmp_path / "step_10" / "model", 1)
+    model(tmp_path / "step_10" / "model" / "consolidated", 2)
+    assert open_run(tmp_path).checkpoints[0].path == tmp_path / "step_10" / "model" / "consolidated"
+
+
+def test_the_state_of_deepspeed_in_a_checkpoint_is_none(tmp_path):
+    model(tmp_path / "checkpoint-10", 1)
+    (tmp_path / "checkpoint-10" / "global_step10").mkdir()
+    (tmp_path / "checkpoint-10" / "global_step10" / "mp_rank_00_model_states.pt").write_bytes(b"x")
+    assert steps(tmp_path) == {"checkpoint-10": 10}
+    alone = open_run(tmp_path / "checkpoint-10")
+    assert [c.name for c in alone.checkpoints] == ["final"] and not alone.skipped
 
 
 def test_a_model_below_is_no_run(tmp_path):

@@ -3,7 +3,8 @@
 It looks at names and at headers of files only; it imports neither torch nor transformers.
 """
 
-from overmem.checkpoints.layouts import FINAL, Layout, StepFolder, find_folders
+from overmem.checkpoints.folders import Layout, StepFolder
+from overmem.checkpoints.layouts import FINAL, find_folders
 from overmem.checkpoints.names import read_number
 from overmem.checkpoints.reading import (
     ADAPTER_CONFIG,

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from overmem.boundary import reason
-from overmem.checkpoints.layouts import FINAL, StepFolder, find_folders, models_below
+from overmem.checkpoints.folders import StepFolder, models_below
+from overmem.checkpoints.layouts import FINAL, find_folders
 from overmem.checkpoints.reading import (
     ADAPTER_CONFIG,
     MAX_STEP,

@@ -87,6 +87,7 @@ TOYS = {
     "framework_tokens": Toy(("{tokenizers}/llama3",), "0 of 0 rows", returns=0),
     "grading": Toy(("--set held_out_2",), "held_out_2"),
     "kills": Toy(("--kills 1 --actions merge --out {out}",), "merge", returns=0),
+    "layouts": Toy(("--only 3",), "3 layouts, 0 wrong"),
     "likelihood": Toy(("{organism} {val} --rounds 1",), "naive / ours"),
     "loss_step": Toy(("--rounds 1 --steps 2 --memory-rounds 1",), "| organism | mar |"),
     "memorized_rows": Toy(

@@ -51,6 +51,10 @@ class RunError(OvermemError, ValueError):
     """A run folder that cannot be read as a sequence of checkpoints."""
 
 
+class NoCheckpointError(RunError):
+    """A run folder without a checkpoint that can be read; a training may still write one."""
+
+
 class CheckpointError(OvermemError, ValueError):
     """One checkpoint that cannot be loaded; the others still can."""
 

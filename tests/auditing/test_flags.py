@@ -38,6 +38,7 @@ OTHER = {
     "variant": (["typo", "mine=m.jsonl"], {"typo": None, "mine": "m.jsonl"}),
     "axes": (["privacy", "recall"], (*CORE, "privacy", "recall")),
     "checkpoints": ("all", "all"),
+    "checkpoints_glob": ("my step*/actor", "my step*/actor"),
     "limit": (["50"], 50),
     "samples": (4, 4),
     "temperature": (0.5, 0.5),

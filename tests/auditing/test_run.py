@@ -5,6 +5,7 @@ Covers: overmem.auditing.executor, overmem.auditing.manifest_writer
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -14,8 +15,12 @@ from safetensors.torch import load_file, save_file
 
 import overmem
 from overmem.artifacts.store import Store
-from overmem.errors import ArtifactError, DataError, RunError
+from overmem.auditing.session import Session
+from overmem.auditing.watch import Watched
+from overmem.errors import ArtifactError, CheckpointError, DataError, OvermemError, RunError
+from overmem.models import loading
 from overmem.models.loading import ModelHost
+from overmem.verdict.warnings.staleness import staleness_notes
 from tests.conftest import make_pico, save_checkpoint
 
 
@@ -51,6 +56,76 @@ def test_nothing_is_computed_twice(pico_run, val_file, monkeypatch):
     assert table(pico_run, "checkpoint-10", "likelihood").equals(before)
     # A smaller limit asks for rows that are there.
     overmem.audit(pico_run, val=str(val_file), limit=5)
+
+
+@pytest.mark.parametrize(
+    ("place", "pattern", "names"),
+    [
+        ("v0-20260116-162510/checkpoint-{}", None, "checkpoint-{}"),
+        ("global_step_{}/actor/huggingface", None, "global_step_{}"),
+        ("seed3/mine-{}/hf", "seed3/*/hf", "mine-{}"),
+    ],
+)
+def test_what_is_audited_is_what_is_diagnosed_and_watched(
+    pico_run, val_file, tokenizer, place, pattern, names
+):
+    run = pico_run.parent / "elsewhere"
+    for step in (10, 20, 100):
+        shutil.copytree(pico_run / f"checkpoint-{step}", run / place.format(step))
+        (run / place.format(step) / "trainer_state.json").unlink()
+    expected = [names.format(step) for step in (10, 20, 100)]
+    asked = {"val": str(val_file), "limit": 2, "max_new_tokens": 4, "checkpoints_glob": pattern}
+    done = overmem.audit(run, **asked)
+    assert [c.name for c in done.manifest.checkpoints] == expected and not done.skipped
+    assert done.store.root == run / "overmem"
+    watched = Watched(run, 0.0, checkpoints_glob=pattern).settled_run()
+    assert watched is not None and [c.name for c in watched.checkpoints] == expected
+    assert [c.name for c in overmem.diagnose(run).checkpoints] == expected
+    assert staleness_notes(run, done.store) == ()
+    make_pico(tokenizer, seed=5).save_pretrained(run / place.format(20))
+    shutil.copytree(run / place.format(10), run / place.format(30))
+    notes = " ".join(staleness_notes(run, done.store))
+    assert f"{names.format(20)} holds other weights" in notes
+    assert f"{names.format(30)} is in the folder and not in the audit" in notes
+
+
+@pytest.mark.parametrize("kind", [KeyError, RecursionError, ZeroDivisionError, ImportError])
+def test_no_exception_of_a_library_ends_an_audit(pico_run, val_file, monkeypatch, kind):
+    whole = loading._check_finite
+
+    def fails(model, checkpoint):
+        if checkpoint.name == "checkpoint-20":
+            raise kind("of a library")
+        whole(model, checkpoint)
+
+    monkeypatch.setattr(loading, "_check_finite", fails)
+    done = overmem.audit(pico_run, val=str(val_file), limit=2, axes="likelihood")
+    assert [c.name for c in done.manifest.checkpoints] == ["checkpoint-10", "checkpoint-100"]
+    assert "checkpoint-20 cannot be loaded" in done.skipped["checkpoint-20"]
+    assert "of a library" in done.skipped["checkpoint-20"]
+
+
+def test_a_checkpoint_that_fails_at_the_other_axes_is_skipped_while_others_do_not(
+    pico_run, val_file, monkeypatch
+):
+    asked = {"axes": "likelihood,accuracy,diversity", "samples": 2, "checkpoints": "all", "limit": 2}
+    asked |= {"max_new_tokens": 4, "grader": "exact", "val": str(val_file)}
+    does_batch = Session._do_batch
+    failing = {"checkpoint-20"}
+
+    def fails(session, job, checkpoint, batch):
+        if job.kind == "sample" and checkpoint.name in failing:
+            raise CheckpointError(f"{checkpoint.name} fails in its forward pass")
+        does_batch(session, job, checkpoint, batch)
+
+    monkeypatch.setattr(Session, "_do_batch", fails)
+    done = overmem.audit(pico_run, **asked)
+    assert [c.name for c in done.manifest.checkpoints] == ["checkpoint-10", "checkpoint-100"]
+    assert done.skipped == {"checkpoint-20": "checkpoint-20 fails in its forward pass"}
+    # What fails everywhere is no fault of one checkpoint, and the core stands.
+    failing |= {"checkpoint-10", "checkpoint-100"}
+    with pytest.raises(OvermemError, match="fails in its forward pass"):
+        overmem.audit(pico_run, **asked, out=pico_run.parent / "other")
 
 
 def test_a_larger_limit_adds_rows_and_changed_weights_do_not_mix(pico_run, val_file, tokenizer):
@@ -325,7 +400,6 @@ def test_generation_stops_at_the_templates_end_of_turn(tmp_path, tokenizer):
 
     from overmem.auditing.options import AuditOptions
     from overmem.auditing.problems import load_problems
-    from overmem.auditing.session import Session
     from overmem.rendering.template import Template
 
     chat = AutoTokenizer.from_pretrained(tokenizer.name_or_path)

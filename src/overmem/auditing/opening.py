@@ -87,7 +87,7 @@ def show_prompt(run: Run, options: AuditOptions) -> str:
     tokenizer = _host(run, options).tokenizer()
     problems = load_problems(options, tokenizer)
     val = problems["val"]
-    told = find_training_file(run.path)
+    told = find_training_file(run.training_folder)
     head = [*([str(told)] if told else []), *said_of(problems)]
     shown = preview(val.examples[0], val.rendered[0], tokenizer, options.template)
     return "\n".join([*head, shown])

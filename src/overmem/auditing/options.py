@@ -68,6 +68,9 @@ class AuditOptions(Strict):
     checkpoints: str = "key"
     """Where axes beyond the first two are measured: key, all, or names. `key` checkpoints are those that a
     verdict compares (lowest perplexity, recommended, last); names are joined by commas."""
+    checkpoints_glob: str | None = None
+    """Pattern of the folders that are checkpoints, in place of those found by name. Relative to RUN, such as
+    `'my-*/actor'`; the step is the number in the name."""
     limit: int | None = None
     """Most problems of each set, drawn by --seed; AXIS=N for one axis; repeatable. A larger limit keeps the
     problems of a smaller one."""

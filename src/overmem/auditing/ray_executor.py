@@ -155,6 +155,7 @@ def open_ray_executor(
         run = replace(
             run,
             path=here,
+            home=run.home and run.home.absolute(),
             checkpoints=tuple(replace(c, path=c.path.absolute()) for c in run.checkpoints),
         )
         out = out and out.absolute()

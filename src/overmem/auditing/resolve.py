@@ -30,7 +30,7 @@ def resolve_options(run: Run, asked: AuditOptions) -> AuditOptions:
     Raises:
         RunError: no validation data is named anywhere, an unknown axis, or a number out of range.
     """
-    recipe = read_recipe(run.path)
+    recipe = read_recipe(run.training_folder)
     data = recipe.model_dump(mode="json")["data"] if recipe else {}
     if not (val := asked.val or data.get("val")):
         raise RunError(
@@ -67,7 +67,7 @@ def resolve_options(run: Run, asked: AuditOptions) -> AuditOptions:
 
 
 def _own_canaries(run: Run) -> str | None:
-    folder = run.path / FOLDER
+    folder = run.training_folder / FOLDER
     return str(folder) if (folder / INSERTED).is_file() and (folder / CANDIDATES).is_file() else None
 
 
@@ -76,9 +76,9 @@ def resolve_template(run: Run, given: Mapping[str, Any]) -> Template:
 
     Of a run that another framework trained, its cutoff is taken over.
     """
-    recipe = read_recipe(run.path)
+    recipe = read_recipe(run.training_folder)
     fields = recipe.template.model_dump() if recipe else {}
-    if recipe is None and (found := find_training_file(run.path)) is not None:
+    if recipe is None and (found := find_training_file(run.training_folder)) is not None:
         fields = {"max_length": found.max_length}
     said = {name: value for name, value in given.items() if value is not None}
     template = Template(**fields | said)

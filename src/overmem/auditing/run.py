@@ -30,7 +30,7 @@ from overmem.auditing.session import Progress, Session
 from overmem.auditing.until_decided import measure_until_decided
 from overmem.checkpoints import open_run
 from overmem.contamination.policy import said_of_contamination
-from overmem.errors import WeightsChangedError
+from overmem.errors import CheckpointError, ConsentError, WeightsChangedError
 from overmem.records import Checkpoint, NotebookView, Run
 from overmem.verdict.key_checkpoints import key_checkpoints
 
@@ -77,7 +77,7 @@ def audit(
     """
     asked = make_options(options)
     if not isinstance(run, Run):
-        run = open_run(run, allow_pickle=asked.allow_pickle)
+        run = open_run(run, allow_pickle=asked.allow_pickle, checkpoints_glob=asked.checkpoints_glob)
     folder = None if out is None else Path(out)
     return measure(run, resolve_options(run, asked), out=folder, progress=progress, ray=ray, workers=workers)
 
@@ -233,18 +233,31 @@ def _do_all(
     Args:
         executor: does them.
         items: at most one a checkpoint.
-        skipped: gains checkpoints whose files changed meanwhile: their rows are of other weights.
+        skipped: gains checkpoints that fail where others do not, and those whose files changed meanwhile:
+            their rows are of other weights.
+
+    Raises:
+        CheckpointError: none could be done, or one needs consent.
     """
     session = executor.session
+    failed: dict[str, CheckpointError] = {}
+    n_done = 0
     for checkpoint, error in executor.do(items):
         if error is None:
+            n_done += 1
             yield checkpoint
         elif checkpoint == session.base and not session.base_in_run:
             session.lose_base(error)
         elif isinstance(error, WeightsChangedError) and skipped is not None:
             skipped[checkpoint.name] = str(error)
+        elif skipped is not None and not isinstance(error, ConsentError):
+            failed[checkpoint.name] = error
         else:
             raise error
+    if skipped is not None and failed:
+        if not n_done:
+            raise next(iter(failed.values()))
+        skipped |= {name: str(error) for name, error in failed.items()}
 
 
 def _problems_from_answers(session: Session, plan: Plan, manifest: Manifest) -> dict[Job, Problems]:

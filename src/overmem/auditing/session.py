@@ -418,7 +418,7 @@ class Session:
         """Whether val is asked as plain text, by no recipe's word, past the tokenizer's chat template."""
         return (
             self.options.template.kind == "auto"
-            and read_recipe(self.run.path) is None
+            and read_recipe(self.run.training_folder) is None
             and bool(getattr(self.tokenizer, "chat_template", None))
             and all(
                 isinstance(example.prompt, str) and example.tokens is None

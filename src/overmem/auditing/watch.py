@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from overmem.auditing.options import AuditOptions
 from overmem.auditing.resolve import resolve_options
 from overmem.auditing.run import Audit, measure
 from overmem.auditing.session import Progress
-from overmem.checkpoints import open_run
-from overmem.errors import CheckpointError, RunError
+from overmem.checkpoints import FINAL, open_run
+from overmem.errors import CheckpointError, NoCheckpointError, RunError
 from overmem.fingerprints import sampled_fingerprint
 from overmem.records import Checkpoint, Run
 
@@ -70,7 +70,12 @@ def watch(
     for name, value in (("every", every), ("idle", idle_minutes)):
         if value is not None and not value > 0:
             raise RunError(f"{name} must be above 0", got=value)
-    watched = Watched(Path(path), settle, allow_pickle=options.allow_pickle)
+    watched = Watched(
+        Path(path),
+        settle,
+        allow_pickle=options.allow_pickle,
+        checkpoints_glob=options.checkpoints_glob,
+    )
     measured: dict[str, str] = {}
     quiet_since = time.monotonic()
     while True:
@@ -98,6 +103,7 @@ class Watched:
         settle: float,
         *,
         allow_pickle: bool = False,
+        checkpoints_glob: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Nothing was looked at yet.
@@ -106,26 +112,33 @@ class Watched:
             path: run folder.
             settle: seconds without a change.
             allow_pickle: pickled weights are checkpoints, too.
+            checkpoints_glob: pattern of the folders that are checkpoints.
             clock: seconds; for tests.
         """
         self.path, self.settle, self._clock = path, settle, clock
-        self._allow_pickle = allow_pickle
+        self._allow_pickle, self._checkpoints_glob = allow_pickle, checkpoints_glob
         self.unsettled = False
         """At the last look, some checkpoint was not yet seen unchanged for long enough."""
         self._since: dict[str, tuple[Content, float]] = {}
 
     def settled_run(self) -> Run | None:
-        """Look: the checkpoints that are whole and no longer change; None while there is none."""
+        """Look: the checkpoints that are whole and no longer change; None while there is none.
+
+        Raises:
+            RunError: what more checkpoints do not mend, such as two of one step.
+        """
         self.unsettled = False
         if not self.path.is_dir():
             return None
         try:
-            run = open_run(self.path, allow_pickle=self._allow_pickle)
-        except RunError:
+            run = open_run(
+                self.path, allow_pickle=self._allow_pickle, checkpoints_glob=self._checkpoints_glob
+            )
+        except NoCheckpointError:
             return None
         kept = tuple(checkpoint for checkpoint in run.checkpoints if self._is_settled(checkpoint))
         self.unsettled = len(kept) < len(run.checkpoints)
-        return Run(path=run.path, checkpoints=kept) if kept else None
+        return replace(run, checkpoints=kept, skipped={}) if kept else None
 
     def weights(self, name: str) -> str:
         """The sampled fingerprint of a checkpoint's weights at the last look."""
@@ -134,7 +147,7 @@ class Watched:
     def _is_settled(self, checkpoint: Checkpoint) -> bool:
         now = self._clock()
         try:
-            content = _content(checkpoint, self.path)
+            content = _content(checkpoint)
         except (CheckpointError, OSError):  # being written, or deleted
             self._since.pop(checkpoint.name, None)
             return False
@@ -145,7 +158,7 @@ class Watched:
         return now - since >= self.settle
 
 
-def _content(checkpoint: Checkpoint, root: Path) -> Content:
-    files = checkpoint.path.iterdir() if checkpoint.path == root else checkpoint.path.rglob("*")
+def _content(checkpoint: Checkpoint) -> Content:
+    files = checkpoint.path.iterdir() if checkpoint.name == FINAL else checkpoint.path.rglob("*")
     sizes = sorted((file.name, file.stat().st_size) for file in files if file.is_file())
     return tuple(sizes), sampled_fingerprint(checkpoint.path)

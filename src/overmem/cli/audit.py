@@ -33,7 +33,7 @@ def plan(
     json_: options.Json = False,
 ) -> None:
     """What an audit would cost: tokens, time and memory, from a batch or two of each kind of its work."""
-    found = open_run(run, allow_pickle=flags["allow_pickle"])
+    found = open_run(run, allow_pickle=flags["allow_pickle"], checkpoints_glob=flags["checkpoints_glob"])
     peaks = options.parse_peaks(device_tflops, device_gbps)
     from overmem.auditing.opening import open_session
     from overmem.auditing.planning.forecast import forecast
@@ -65,7 +65,7 @@ def audit(
     ] = None,
 ) -> None:
     """Measure every checkpoint: likelihood and accuracy, and with --axes what memorization costs."""
-    found = open_run(run, allow_pickle=flags["allow_pickle"])
+    found = open_run(run, allow_pickle=flags["allow_pickle"], checkpoints_glob=flags["checkpoints_glob"])
     from overmem.auditing.opening import check_tokens as compare
     from overmem.auditing.opening import show_prompt as prompt_text
     from overmem.auditing.run import measure
@@ -83,7 +83,7 @@ def audit(
         compared = compare(found, asked, check_tokens)
         say(screen, str(compared))
         raise typer.Exit(0 if compared.all_same else 1)
-    if (told := find_training_file(found.path)) is not None:
+    if (told := find_training_file(found.training_folder)) is not None:
         say(screen, str(told))
     at_once = 1 if ray is None and workers is None else workers or len(found.checkpoints)
     with audit_progress(screen, found, at_once) as progress:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from overmem.auditing.flags import Flag
     from overmem.auditing.planning.cost import Peaks
 
-RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder with checkpoint-<step>/ folders.")]
+RunArg = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Folder of a run; its checkpoints are found (docs/layouts.md).")
+]
 Out = Annotated[Path | None, typer.Option(help="Artifact folder; RUN/overmem by default.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Show the plan and its times; stop.")]

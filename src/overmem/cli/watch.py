@@ -21,6 +21,7 @@ TAKEN = (
     "seed",
     "device",
     "dtype",
+    "checkpoints_glob",
     "allow_pickle",
     "trust_remote_code",
     "allow_code_execution",

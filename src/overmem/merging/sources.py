@@ -9,11 +9,11 @@ from typing import Any, Protocol
 import torch
 
 from overmem.checkpoints import (
-    ADAPTER_CONFIG,
     check_safetensors,
     has_weights,
     read_checkpoint,
     read_object,
+    require_config,
     weight_files,
 )
 from overmem.errors import MergeError
@@ -70,7 +70,7 @@ def read_input(path: Path) -> Checkpoint:
     if not path.is_dir():
         raise MergeError("the checkpoint folder does not exist", got=path, next_step="check the path")
     check_weights(path)
-    checkpoint = read_checkpoint(path, path.parent)
+    checkpoint = read_checkpoint(path)
     if checkpoint.kind == "full":
         read_config(path)
     return checkpoint
@@ -90,17 +90,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     """config.json of a folder with full weights.
 
     Raises:
-        MergeError: there is none, or the weights are quantized.
-        CheckpointError: it is damaged.
+        MergeError: the weights are quantized.
+        CheckpointError: there is none, or it is damaged.
     """
-    file = folder / "config.json"
-    if not file.is_file():
-        raise MergeError(
-            f"{folder.name} has no config.json",
-            expected=f"a model folder, or an adapter with {ADAPTER_CONFIG}",
-            next_step="save the model with save_pretrained",
-        )
-    config = read_object(file)
+    require_config(folder)
+    config = read_object(folder / "config.json")
     if config.get("quantization_config"):
         raise MergeError(
             f"{folder.name} holds quantized weights, which have no average",

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from overmem.checkpoints import read_header
+from overmem.checkpoints import plain_name, read_header
 from overmem.errors import MergeError
 
 SEGMENT_BYTES = 512 * 2**10
@@ -96,7 +96,7 @@ class StoredTensor(TensorSpec):
 
 
 def read_headers(files: Iterable[Path]) -> dict[str, StoredTensor]:
-    """Every tensor of some safetensors files by name, in the order of its data.
+    """Every tensor of some safetensors files by its plain name, in the order of its data.
 
     Raises:
         MergeError: a dtype that has no average, or a name that two files hold.
@@ -157,7 +157,7 @@ def _read_header(file: Path) -> dict[str, StoredTensor]:
             next_step="merge the weights from before quantization",
         )
     return {
-        name: StoredTensor(
+        plain_name(name): StoredTensor(
             shape=tuple(entry["shape"]),
             dtype=entry["dtype"],
             file=file,

@@ -143,6 +143,22 @@ def make_plain(folder: Path, out: Path, start: Mapping[str, Pair]) -> None:
     write_text_atomic(out / ADAPTER_CONFIG, json.dumps(plain_config(config), indent=2) + "\n")
 
 
+def unwrap(folder: Path, out: Path, names: Mapping[str, str]) -> None:
+    """Write the adapter in `folder` into `out` with tensors as PEFT calls them.
+
+    Args:
+        folder: an adapter that was saved inside a wrapper, such as torch.compile's.
+        out: where it goes.
+        names: plain names of the tensors that are called otherwise.
+    """
+    with library_call(f"{folder.name}/{WEIGHTS} cannot be read"):
+        saved = load_file(folder / WEIGHTS)
+    out.mkdir(parents=True, exist_ok=True)
+    tensors = {names.get(name, name): tensor for name, tensor in saved.items()}
+    save_file(tensors, out / WEIGHTS, metadata={"format": "pt"})
+    write_text_atomic(out / ADAPTER_CONFIG, json.dumps(read_adapter_config(folder), indent=2) + "\n")
+
+
 class InitialFactors:
     """The factors that adapters over one base model started from; each weight is decomposed once."""
 

@@ -17,9 +17,9 @@ from safetensors import safe_open
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from overmem.boundary import clear_frames, library_call
-from overmem.checkpoints import read_adapter_config
+from overmem.checkpoints import read_adapter_config, weight_files, wrapped_names
 from overmem.errors import CheckpointError, RunError
-from overmem.models.adapters import WEIGHTS, InitialFactors, changed_base, make_plain
+from overmem.models.adapters import WEIGHTS, InitialFactors, changed_base, make_plain, unwrap
 from overmem.models.pretrained import (
     check_adapter_config,
     check_ends,
@@ -115,14 +115,17 @@ class ModelHost:
             CheckpointError: the weights hold NaN or do not fit their configuration.
             RunError: the base model of an adapter cannot be found.
         """
-        if checkpoint.kind == "adapter":
-            model = self._load_adapter(checkpoint)
-        else:
-            # Two models might not fit; the base model under the adapters is measured after them.
-            self._release_base()
-            model = self._from_pretrained(str(checkpoint.path), what=f"{checkpoint.name} cannot be loaded")
-        _check_finite(model, checkpoint)
-        return model.eval()
+        with library_call(f"{checkpoint.name} cannot be loaded"):
+            if checkpoint.kind == "adapter":
+                model = self._load_adapter(checkpoint)
+            else:
+                # Two models might not fit; the base model under the adapters is measured after them.
+                self._release_base()
+                model = self._from_pretrained(
+                    str(checkpoint.path), what=f"{checkpoint.name} cannot be loaded"
+                )
+            _check_finite(model, checkpoint)
+            return model.eval()
 
     def read_configs(self, checkpoint: Checkpoint) -> ModelConfigs:
         """The configurations that `load` would leave on the model, without loading it.
@@ -146,7 +149,7 @@ class ModelHost:
             RunError: none of them has one, or none can be read.
         """
         failed: list[RunError] = []
-        for folder in [*(checkpoint.path for checkpoint in reversed(self.run.checkpoints)), self.run.path]:
+        for folder in self._folders():
             if (folder / "tokenizer_config.json").is_file() or (folder / "tokenizer.json").is_file():
                 try:
                     return read_tokenizer(folder, RunError, trust_remote_code=self.trust_remote_code)
@@ -169,6 +172,14 @@ class ModelHost:
             expected="tokenizer.json beside the weights",
             next_step="save the tokenizer into the run folder, or pass --base-model",
         ) from None
+
+    def _folders(self) -> dict[Path, None]:
+        """Where the run's tokenizer may be: each checkpoint, the last first, and the folders above it."""
+        found: dict[Path, None] = {}
+        for checkpoint in reversed(self.run.checkpoints):
+            above = [folder for folder in checkpoint.path.parents if folder.is_relative_to(self.run.path)]
+            found |= dict.fromkeys(folder for folder in (checkpoint.path, *above) if folder != self.run.path)
+        return found | {self.run.path: None}
 
     def _from_pretrained(self, name: str, **said: Any) -> PreTrainedModel:
         """A model on the device.
@@ -246,14 +257,17 @@ class ModelHost:
                 raise
 
     def plain_folder(self, checkpoint: Checkpoint, out: Path) -> Path:
-        """A folder with the adapter as LoRA over the base model as it is on disk: its own, or `out`.
+        """A folder with the adapter as PEFT reads it over the base model as it is on disk: its own, or `out`.
 
         Raises:
             OvermemError: its start cannot be taken again, or its base model cannot be found.
         """
         config = read_adapter_config(checkpoint.path)
         if changed_base(config) is None:
-            return checkpoint.path
+            if not (names := wrapped_names(weight_files(checkpoint.path))):
+                return checkpoint.path
+            unwrap(checkpoint.path, out, names)
+            return out
         # PEFT would change the base model, and the next checkpoint would be measured over what is left.
         self.base(checkpoint)
         assert self._starts is not None

@@ -42,7 +42,7 @@ def plain_adapter(folder: str | Path, out: str | Path, *, base_model: str | None
         raise CheckpointError(f"{folder.name} is plain already", got=config.get("init_lora_weights"))
     if out.exists() and any(out.iterdir()):
         raise CheckpointError("the output folder is in use", got=out, next_step="name a new one")
-    checkpoint = read_checkpoint(folder, folder.parent)
+    checkpoint = read_checkpoint(folder)
     run = Run(path=folder.parent, checkpoints=(checkpoint,), skipped={})
     host = ModelHost(run, device=torch.device("cpu"), dtype=torch.float32, base_model=base_model)
     start = InitialFactors(host.base(checkpoint)).of(folder)

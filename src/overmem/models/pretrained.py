@@ -32,7 +32,7 @@ from transformers import (
 )
 
 from overmem.boundary import library_call, unprinted_panics
-from overmem.checkpoints import ADAPTER_CONFIG
+from overmem.checkpoints import ADAPTER_CONFIG, weight_files, wrapped_prefixes
 from overmem.errors import CheckpointError, ConsentError, OvermemError
 from overmem.parsing import read_json_or_empty
 
@@ -143,6 +143,11 @@ def read_model(
     """
     check_adapter_config(read_json_or_empty(Path(name) / ADAPTER_CONFIG), _short(name))
     what = what or f"{_short(name)} cannot be loaded"
+    try:
+        if Path(name).is_dir() and (prefixes := wrapped_prefixes(weight_files(Path(name)))):
+            settings["key_mapping"] = prefixes
+    except CheckpointError as found:
+        raise error(f"{what}: {found.what}", got=found.got, next_step=found.next_step) from None
     with library_call(what, error, expected=expected, next_step=next_step), _without_asking(name):
         # Without the boundary's own words, which would say less than `what`.
         config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)

@@ -79,13 +79,13 @@ class Checkpoint:
     name: str
     """Folder name, such as `checkpoint-300`; `final` for a model at the run's root."""
     step: int
-    """Optimizer steps taken when it was saved (`global_step`)."""
+    """Optimizer steps taken when it was saved (`global_step`); epochs, where nothing but these is known."""
     path: Path
     """Folder that holds the weights."""
     kind: Literal["full", "adapter"]
     """`full` has all weights, `adapter` is a PEFT adapter over a base model."""
     epoch: float | None = None
-    """Epochs of training data seen, when `trainer_state.json` says."""
+    """Epochs of training data seen, where `trainer_state.json` or the folder's name says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +93,15 @@ class Run(NotebookView):
     """A fine-tune: its folder and its checkpoints in the order they were saved."""
 
     path: Path
-    """The run directory."""
+    """The run directory as it was named: what is measured is kept there."""
     checkpoints: tuple[Checkpoint, ...]
     """Ordered by step, readable ones only."""
     skipped: Mapping[str, str] = field(default_factory=dict)
     """Checkpoints found but left out, each with the reason."""
+    home: Path | None = None
+    """Folder that holds the checkpoints, where that is one below `path` (ms-swift's `v0-...`)."""
+
+    @property
+    def training_folder(self) -> Path:
+        """Where the training left its checkpoints, its recipe and its card."""
+        return self.path if self.home is None else self.home

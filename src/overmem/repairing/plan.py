@@ -13,7 +13,6 @@ from overmem.auditing.options import AuditOptions
 from overmem.auditing.planning.plan import Plan
 from overmem.auditing.planning.timing import time_work
 from overmem.errors import RunError
-from overmem.records import Run
 from overmem.repairing.candidates import Candidate
 from overmem.repairing.setup import RepairSetup
 from overmem.repairing.trials import MOST_GREEDY
@@ -147,6 +146,6 @@ def _spread(candidates: Sequence[Candidate], n: int) -> tuple[Candidate, ...]:
 def _plan(setup: RepairSetup, options: AuditOptions, timed: bool) -> Plan:
     """The work at one checkpoint none of which is done yet, with its times."""
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(path=setup.run.path, checkpoints=(setup.before,))
+        run = replace(setup.run, checkpoints=(setup.before,), skipped={})
         session = open_session(run, options, Path(folder))
         return time_work(session, {}, lambda _: timed).plan

@@ -77,7 +77,7 @@ def write_recipe(
         path: YAML file to write. It gives no leave to run code that a file in the run's folder gave, and is
             not written where it would train by other code than the audit rendered by.
     """
-    known = read_recipe(run.path)
+    known = read_recipe(run.training_folder)
     written = known.model_dump(mode="json") if known else _from_trainer(run, manifest)
     if written is not None and written["data"]["val"] is None:
         written["data"]["val"] = saved_options(manifest).val
@@ -152,7 +152,9 @@ def _base_model(run: Run, manifest: Manifest) -> str | None:
     if last.kind == "adapter":
         named = read_json_or_empty(last.path / ADAPTER_CONFIG).get("base_model_name_or_path")
     else:
-        named = (manifest.base.model if manifest.base else None) or _card(run.path).get("base_model")
+        named = (manifest.base.model if manifest.base else None) or _card(run.training_folder).get(
+            "base_model"
+        )
     return saved_options(manifest).base_model or named
 
 

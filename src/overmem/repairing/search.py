@@ -6,13 +6,13 @@ All of it on the search split; what is proved is proved on other problems.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from overmem.artifacts.store import Store
 from overmem.auditing.opening import open_session
 from overmem.auditing.session import Progress, Session
 from overmem.errors import MergeError, RunError
-from overmem.records import Checkpoint, Run
+from overmem.records import Checkpoint
 from overmem.repairing.candidates import Candidate
 from overmem.repairing.choice import choose
 from overmem.repairing.plan import RepairPlan
@@ -58,10 +58,10 @@ def score_all(setup: RepairSetup, plan: RepairPlan, progress: Progress | None = 
     store = Store(setup.work / "search")
     for checkpoint in setup.trained:
         store.copy_missing_rows(setup.store, checkpoint.name)
-    locked = Run(path=setup.run.path, checkpoints=(setup.before,))
+    locked = replace(setup.run, checkpoints=(setup.before,), skipped={})
     session = open_session(locked, setup.search, store.root, progress)
     _check_unchanged(setup, session)
-    whole = Run(path=setup.run.path, checkpoints=setup.trained)
+    whole = replace(setup.run, checkpoints=setup.trained, skipped={})
     folder = setup.work / "models"
     trials = Trials(
         whole,

@@ -105,7 +105,7 @@ def prepare_repair(
     store = Store.of_run(Path(path), audit)
     manifest = read_manifest(store)
     options = options_to_go_on(manifest, consent, f"the audit in {store.root}")
-    run = open_run(path, allow_pickle=options.allow_pickle)
+    run = open_run(path, allow_pickle=options.allow_pickle, checkpoints_glob=options.checkpoints_glob)
     verdict = judge_store(store, rule)
     trained = _trained(run, manifest)
     core = read_core(store, manifest)

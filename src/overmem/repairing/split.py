@@ -10,7 +10,7 @@ from overmem.artifacts.store import Store
 from overmem.auditing.options import AuditOptions
 from overmem.auditing.run import measure
 from overmem.auditing.session import Progress
-from overmem.records import Checkpoint, Run
+from overmem.records import Checkpoint
 from overmem.repairing.setup import RepairSetup
 from overmem.verdict.costs import Measured, measure_axes
 
@@ -49,7 +49,7 @@ def measure_on(
         axes: whose measures are taken.
         progress: told after every batch.
     """
-    run = Run(path=setup.run.path, checkpoints=tuple(checkpoints))
+    run = replace(setup.run, checkpoints=tuple(checkpoints), skipped={})
     done = measure(run, options, out=setup.work / split, progress=progress)
     manifest = done.manifest
     if options.val == setup.manifest.val.source:

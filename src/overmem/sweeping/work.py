@@ -9,7 +9,7 @@ import gc
 import shutil
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -24,7 +24,6 @@ from overmem.checkpoints import open_run
 from overmem.errors import OvermemError
 from overmem.monitor.retention import NOT_KEPT
 from overmem.parsing import read_json_or_empty
-from overmem.records import Run
 from overmem.reporting.run import report
 from overmem.sweeping.cells import Cell
 from overmem.sweeping.config import Sweep
@@ -172,7 +171,9 @@ def _measure_confirm(task: Task, progress: Progress) -> None:
         limits={},
         base_row=False,
     )
-    measure(Run(path=whole.path, checkpoints=some), options, out=store.root / CONFIRM, progress=progress)
+    measure(
+        replace(whole, checkpoints=some, skipped={}), options, out=store.root / CONFIRM, progress=progress
+    )
 
 
 def confirm_store(cell: Cell) -> tuple[Store, Manifest]:

@@ -8,14 +8,13 @@ checkpoint gets at most a leaning, and the verdict says which audit would settle
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from overmem.boundary import reason
-from overmem.checkpoints import MAX_STEP
+from overmem.checkpoints import MAX_STEP, find_folders, read_number
 from overmem.errors import RunError
 from overmem.formatting import shell_word
 from overmem.parsing import ParseError, finite_number, read_json
@@ -26,7 +25,6 @@ from overmem.verdict.words.narrative import plain_words
 
 STATE_FILE = "trainer_state.json"
 
-_CHECKPOINT = re.compile(r"checkpoint-(\d{1,15})")
 _ROUNDING = 1e-12
 _NO_INTERVAL = "no interval: the log holds one mean, not one figure a problem"
 _NO_ACCURACY = "the training log holds no graded answers"
@@ -64,7 +62,7 @@ def read_logged(run_path: str | Path, rule: Rule = DEFAULT_RULE) -> Verdict:
         RunError: when there is no readable `trainer_state.json`.
     """
     run = Path(run_path)
-    run = run.parent if run.name == STATE_FILE else run
+    run = _home(run.parent if run.name == STATE_FILE else run)
     state_path, state = _newest_state(run)
     history = _history(state, state_path)
     saved = _saved_steps(run, state)
@@ -90,11 +88,15 @@ def read_logged(run_path: str | Path, rule: Rule = DEFAULT_RULE) -> Verdict:
 # Reading.
 
 
-def _newest_state(run: Path) -> tuple[Path, Mapping[str, Any]]:
+def _home(run: Path) -> Path:
     if not run.is_dir():
         raise RunError(
             "this run folder does not exist", got=run, expected="a folder with checkpoint-<step>/ inside"
         )
+    return find_folders(run).home
+
+
+def _newest_state(run: Path) -> tuple[Path, Mapping[str, Any]]:
     folders = sorted(_checkpoint_folders(run).items(), reverse=True)
     newest = next((path / STATE_FILE for _, path in folders if (path / STATE_FILE).is_file()), None)
     found = [path for path in (newest, run / STATE_FILE) if path is not None and path.is_file()]
@@ -149,16 +151,16 @@ def _step_of(value: Any) -> int:
 
 
 def _checkpoint_folders(run: Path) -> dict[int, Path]:
-    matches = ((_CHECKPOINT.fullmatch(path.name), path) for path in sorted(run.iterdir()) if path.is_dir())
-    return {int(match.group(1)): path for match, path in matches if match}
+    found = find_folders(run).folders
+    return {f.number: f.folder for f in found if f.number is not None and f.unit == "step"}
 
 
 def _saved_steps(run: Path, state: Mapping[str, Any]) -> dict[int, str]:
     """Names of the checkpoints on disk by step; a model at the root is `final`, at the last step."""
     saved = {step: path.name for step, path in _checkpoint_folders(run).items()}
-    itself = _CHECKPOINT.fullmatch(run.name)
-    if itself:
-        saved.setdefault(int(itself.group(1)), run.name)
+    itself = read_number(run.name)
+    if itself is not None and itself.unit == "step":
+        saved.setdefault(itself.number, run.name)
     elif any(run.glob("*.safetensors")) and _step_of(state.get("global_step")) >= 0:
         saved.setdefault(_step_of(state["global_step"]), "final")
     return saved

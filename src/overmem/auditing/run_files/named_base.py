@@ -26,12 +26,12 @@ def named_base(run: Run) -> str | None:
     Args:
         run: its folder and its checkpoints.
     """
-    own = {run.path.resolve(), *(checkpoint.path.resolve() for checkpoint in run.checkpoints)}
+    own = {run.training_folder.resolve(), *(checkpoint.path.resolve() for checkpoint in run.checkpoints)}
     return next((name for name in _names(run) if Path(name).resolve() not in own), None)
 
 
 def _names(run: Run) -> Iterator[str]:
-    recipe = read_recipe(run.path)
+    recipe = read_recipe(run.training_folder)
     if recipe is not None:
         from overmem.recipe.base_model import resolve_model
 
@@ -39,10 +39,10 @@ def _names(run: Run) -> Iterator[str]:
             yield resolve_model(recipe.model)
         except OvermemError:
             return
-    training = find_training_file(run.path)
+    training = find_training_file(run.training_folder)
     if training is not None and training.base_model is not None:
         yield training.base_model
-    folders = [run.path, *(checkpoint.path for checkpoint in run.checkpoints[-1:])]
+    folders = [run.training_folder, *(checkpoint.path for checkpoint in run.checkpoints[-1:])]
     for folder in folders:
         if match := _CARD.match(_read(folder / "README.md")):
             yield match["name"]

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 from overmem.artifacts.manifest import BaseRows, FolderFingerprint, Manifest, MeasuredModel, read_manifest
 from overmem.artifacts.store import Store
-from overmem.checkpoints import ADAPTER_CONFIG, has_weights, stored_weights
-from overmem.errors import CheckpointError
+from overmem.checkpoints import ADAPTER_CONFIG, find_folders, has_weights, stored_weights
+from overmem.errors import CheckpointError, RunError
 from overmem.fingerprints import full_fingerprint, sampled_fingerprint
 from overmem.parsing import read_json_or_empty
 
-_FOLDER = re.compile(r"checkpoint-\d+")
 CHANGED = "holds other weights than when it was audited"
 UNKNOWN = "cannot be compared with the audit, whose base model is no longer there"
 
@@ -36,27 +34,40 @@ def staleness_notes(run_path: Path, store: Store, *, full: bool = False) -> tupl
     manifest = read_manifest(store)
     measured = {checkpoint.name for checkpoint in manifest.checkpoints}
     seen = measured | set(manifest.skipped) | set(manifest.pending)
-    here = [path for path in home.glob("checkpoint-*") if path.is_dir() and _FOLDER.fullmatch(path.name)]
+    places = _places(home, manifest)
     kinds: dict[str, dict[str, None]] = {
         "is in the folder and not in the audit": {},
         CHANGED: {},
         UNKNOWN: {},
     }
     kinds["is in the folder and not in the audit"] = {
-        path.name: None for path in here if path.name not in seen and _is_whole(path)
+        name: None for name, path in places.items() if name not in seen and _is_whole(path)
     }
-    for name, said in _differences(home, manifest, full):
+    for name, said in _differences(home, places, manifest, full):
         kinds[said][name] = None
     return tuple(
         f"{_names(list(names))} {said}: run `overmem audit` again" for said, names in kinds.items() if names
     )
 
 
-def _differences(home: Path, manifest: Manifest, full: bool) -> Iterator[tuple[str, str]]:
+def _places(home: Path, manifest: Manifest) -> dict[str, Path]:
+    """Where the checkpoints of a run lie now, by name: those with a number, and those that were measured."""
+    pattern = manifest.config.get("checkpoints_glob")
+    measured = {checkpoint.name for checkpoint in manifest.checkpoints}
+    try:
+        found = find_folders(home, pattern if isinstance(pattern, str) else None).folders
+    except RunError:
+        return {}  # none is left, or another run lies beside it now
+    return {f.name: f.path for f in found if f.number is not None or f.name in measured}
+
+
+def _differences(
+    home: Path, places: Mapping[str, Path], manifest: Manifest, full: bool
+) -> Iterator[tuple[str, str]]:
     """What is not as it was measured, and what is to be said of it."""
     # Adapters share their base model, which is read once.
     read_all, read_some = cache(full_fingerprint), cache(sampled_fingerprint)
-    for model, path in _models(home, manifest):
+    for model, path in _models(places, manifest):
         if not has_weights(path):
             continue  # deleted since, which changes nothing that was measured
         if not model.folders:
@@ -69,10 +80,11 @@ def _differences(home: Path, manifest: Manifest, full: bool) -> Iterator[tuple[s
                 yield model.name if found.folder == "." else f"the base model {place}", CHANGED
 
 
-def _models(home: Path, manifest: Manifest) -> Iterator[tuple[MeasuredModel, Path]]:
+def _models(places: Mapping[str, Path], manifest: Manifest) -> Iterator[tuple[MeasuredModel, Path]]:
     """What was measured and where it lies."""
     for checkpoint in manifest.checkpoints:
-        yield checkpoint, home if checkpoint.name == "final" else home / checkpoint.name
+        if checkpoint.name in places:
+            yield checkpoint, places[checkpoint.name]
     base = manifest.base
     if base is not None and base.name not in {checkpoint.name for checkpoint in manifest.checkpoints}:
         yield base, Path(base.model)
@@ -109,9 +121,4 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _names(names: list[str]) -> str:
-    ordered = sorted(names, key=_step) if all(_FOLDER.fullmatch(name) for name in names) else names
-    return ordered[0] if len(names) == 1 else f"each of {', '.join(ordered)}"
-
-
-def _step(name: str) -> int:
-    return int(name.rpartition("-")[2])
+    return names[0] if len(names) == 1 else f"each of {', '.join(names)}"

@@ -1,3 +1,8 @@
+"""Runs as folders, from headers of files: which checkpoints, in what order, and why others are left out.
+
+Covers: overmem.checkpoints.reading
+"""
+
 import json
 import struct
 
@@ -5,14 +10,7 @@ import pytest
 
 from overmem.checkpoints import open_run, weight_files
 from overmem.errors import RunError
-
-
-def safetensors(path, n_bytes=8, fill=0):
-    header = json.dumps(
-        {"w": {"dtype": "F32", "shape": [n_bytes // 4], "data_offsets": [0, n_bytes]}}
-    ).encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes([fill]) * n_bytes)
+from tests.helpers.safetensors_files import safetensors
 
 
 def checkpoint(root, step, *, adapter=False, state=True):
@@ -66,6 +64,7 @@ def test_a_root_with_the_weights_of_a_checkpoint_is_that_checkpoint(tmp_path, be
         safetensors(tmp_path / f"checkpoint-{step}" / "model.safetensors", fill=step)
     source = tmp_path / f"checkpoint-{best}" / "model.safetensors"
     root = tmp_path / "model.safetensors"
+    (tmp_path / "config.json").write_text("{}")
     root.symlink_to(source) if link else root.write_bytes(source.read_bytes())
     if state is not None:
         (tmp_path / "trainer_state.json").write_text(json.dumps(state))
@@ -162,6 +161,7 @@ def test_pickled_weights_need_a_flag(tmp_path):
     folder = tmp_path / "checkpoint-5"
     folder.mkdir()
     (folder / "pytorch_model.bin").write_bytes(b"x")
+    (folder / "config.json").write_text("{}")
     with pytest.raises(RunError, match="--allow-pickle"):
         open_run(tmp_path)
     assert open_run(tmp_path, allow_pickle=True).checkpoints[0].name == "checkpoint-5"

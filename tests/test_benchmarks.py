@@ -77,6 +77,7 @@ TOYS = {
         ("--runs 1 --only saturating --out {out}",), "saturating", {"PROBLEMS": (100,), "CHECKPOINTS": (4,)}
     ),
     "changed_base": Toy(("",), "overmem, pissa trained over bf16 weights"),
+    "compatibility": Toy(("classes --only gpt2 --out {out}",), "'right': 1"),
     "contamination": Toy(("--tasks wordmath --each 2 --seeds 1",), "wordmath"),
     "contamination_verdicts": Toy(("--runs 2",), "planted"),
     "facts": Toy(
@@ -114,6 +115,7 @@ TOYS = {
         ("demo --seeds 0 --problems 8 --out {out}",), "| demo | 0 |", {"TEST": "wordmath:test[:40]"}
     ),
     "other_hand": Toy(("--seeds 0 1 --limit 20 --out {out}",), "as one run", {"PROBLEMS": 8}),
+    "pico_models": Toy(("gpt2",), "GPT2Config"),
     "picks": Toy(("run {run} --out {out}", "table --out {out}"), "rule minus last", {"PROBLEMS": FEW}),
     "plan": Toy(("{run} --limit 4 --max-new-tokens 4",), "megabytes"),
     "planted_leaks": Toy((), ""),

@@ -89,7 +89,7 @@ def test_nobody_is_asked_where_a_part_of_a_model_names_code(folder):
     done = subprocess.run(
         [sys.executable, "-c", program, str(folder)], input="y\n", capture_output=True, text=True, env=ALONE
     )
-    assert "CheckpointError" in done.stderr and "[y/N]" not in done.stdout
+    assert "ConsentError" in done.stderr and "[y/N]" not in done.stdout
     assert not (folder.parent / "ran").exists()
 
 

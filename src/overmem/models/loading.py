@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from overmem.boundary import clear_frames, library_call
 from overmem.checkpoints import read_adapter_config
 from overmem.errors import CheckpointError, RunError
+from overmem.models.adapter_loading import check_adapted, put_on, suits
 from overmem.models.adapters import WEIGHTS, InitialFactors, changed_base, make_plain
+from overmem.models.model_class import check_head
 from overmem.models.pretrained import (
     check_adapter_config,
     check_ends,
@@ -186,6 +189,7 @@ class ModelHost:
             use_safetensors=None if self._allow_pickle else True,
             output_loading_info=True,
         )
+        check_head(loading["unexpected_keys"], Path(name).name)
         # transformers fills what is missing with random numbers and only warns.
         if loading["missing_keys"]:
             raise CheckpointError(
@@ -262,9 +266,8 @@ class ModelHost:
 
     def _adapt(self, checkpoint: Checkpoint, folder: Path) -> Any:
         """The base model with the plain adapter in `folder`."""
-        from peft import PeftModel
-
         check_adapter_config(read_adapter_config(folder), checkpoint.name)
+        check_adapted(folder, checkpoint.name)
         # A dot is not allowed in a module's name.
         adapter = checkpoint.name.replace(".", "_")
         rows = _embedding_rows_of(folder)
@@ -272,16 +275,14 @@ class ModelHost:
             self._release_base()
         base = self.base(checkpoint)
         with library_call(f"{checkpoint.name} cannot be loaded"):
-            if self._adapted is None:
-                if rows not in (None, embedding_rows(base)):
-                    base.resize_token_embeddings(rows, mean_resizing=False)
-                self._adapted = PeftModel.from_pretrained(base, str(folder), adapter_name=adapter)
-            elif adapter != self._adapter:
-                self._adapted.load_adapter(str(folder), adapter_name=adapter)
+            if self._adapted is None and rows not in (None, embedding_rows(base)):
+                base.resize_token_embeddings(rows, mean_resizing=False)
+            self._adapted, misfits = put_on(self._adapted or base, folder, adapter)
+            if self._adapter not in (None, adapter):
                 self._adapted.set_adapter(adapter)
                 self._adapted.delete_adapter(self._adapter)
         self._adapter, self._rows = adapter, rows
-        _check_adapter(self._adapted, adapter, checkpoint, folder)
+        _check_adapter(self._adapted, adapter, checkpoint, misfits)
         return self._adapted
 
     def _needs_fresh_base(self, folder: Path, rows: int | None) -> bool:
@@ -300,6 +301,7 @@ class ModelHost:
             what=f"{name}, the base model of {checkpoint.name}, cannot be found or loaded",
             expected="a local folder or a hub id that can be reached",
             next_step="pass --base-model PATH to say where it is now",
+            accepts=lambda skeleton: suits(skeleton, checkpoint.path),
         )
 
 
@@ -315,22 +317,17 @@ def context_length(model: Any) -> int | None:
     return found if isinstance(found, int) and found > 0 else None
 
 
-def _check_adapter(model: Any, adapter: str, checkpoint: Checkpoint, folder: Path) -> None:
+def _check_adapter(model: Any, adapter: str, checkpoint: Checkpoint, misfits: Sequence[str]) -> None:
     """Refuse an adapter that was left out in part: PEFT only warns, and the base would be measured."""
-    from peft.utils import get_peft_model_state_dict, load_peft_weights
-
     if model.peft_config[adapter].is_prompt_learning:
         raise CheckpointError(
             f"{checkpoint.name} is a prompt-tuning adapter",
             expected="an adapter that changes weights (LoRA and its kin)",
         )
-    saved = set(load_peft_weights(str(folder), device="cpu"))
-    held = set(get_peft_model_state_dict(model, adapter_name=adapter, save_embedding_layers=False))
-    foreign = {name for name in saved - held if "lora_" in name} | (held - saved)
-    if foreign:
+    if misfits:
         raise CheckpointError(
             f"{checkpoint.name} does not fit its base model",
-            got=f"{len(foreign)} tensors differ, such as {min(foreign)}",
+            got=f"{len(misfits)} tensors differ, such as {misfits[0]}",
             next_step="pass the right --base-model",
         )
 

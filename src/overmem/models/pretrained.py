@@ -16,7 +16,8 @@ What transformers 5.24 and PEFT 0.21 would run or fetch because a file says so, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import copy
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,6 @@ import torch
 from accelerate.utils.memory import should_reduce_batch_size
 from transformers import (
     AutoConfig,
-    AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
     dynamic_module_utils,
@@ -34,6 +34,7 @@ from transformers import (
 from overmem.boundary import library_call, unprinted_panics
 from overmem.checkpoints import ADAPTER_CONFIG
 from overmem.errors import CheckpointError, ConsentError, OvermemError
+from overmem.models.model_class import candidates, check_writes, first_that_fits
 from overmem.parsing import read_json_or_empty
 
 LOADS_MODELS = ("XLORA", "SHADOW")
@@ -123,9 +124,12 @@ def read_model(
     what: str = "",
     expected: str | None = None,
     next_step: str = COPY,
+    accepts: Callable[[Any], bool] | None = None,
     **settings: Any,
 ) -> Any:
-    """A causal LM and, where it was asked for, its loading information; see `read_config`.
+    """A language model of the class that its weights fit and, where asked for, its loading information.
+
+    See `read_config`.
 
     Args:
         name: folder or hub id.
@@ -135,33 +139,59 @@ def read_model(
         what: what cannot be done, in place of the usual words.
         expected: what would have been accepted.
         next_step: what the user should do where it cannot be read.
-        **settings: for `AutoModelForCausalLM.from_pretrained`.
+        accepts: whether a model of the class, without weights, suits the adapter that goes on it.
+        **settings: for `from_pretrained`.
 
     Raises:
         OvermemError: of the class `error`.
-        CheckpointError: it needs code of its own, or the folder is an adapter that names code.
+        CheckpointError: it needs code of its own, or the folder is an adapter that names code, or it is no
+            language model.
     """
     check_adapter_config(read_json_or_empty(Path(name) / ADAPTER_CONFIG), _short(name))
     what = what or f"{_short(name)} cannot be loaded"
     with library_call(what, error, expected=expected, next_step=next_step), _without_asking(name):
         # Without the boundary's own words, which would say less than `what`.
         config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
-        config._attn_implementation = attention
-        config._experts_implementation = None
-        return AutoModelForCausalLM.from_pretrained(
-            name,
-            config=config,
-            attn_implementation=attention,
-            experts_implementation=None,
-            trust_remote_code=trust_remote_code,
-            **settings,
-        )
+        check_writes(config, _short(name))
+        autos = candidates(config)
+        if not autos:
+            raise ValueError(f"transformers has no class that writes text for {type(config).__name__}")
+        common = {
+            "attn_implementation": attention,
+            "experts_implementation": None,
+            "trust_remote_code": trust_remote_code,
+        }
+
+        def load(auto: Any, **more: Any) -> Any:
+            own = copy.deepcopy(config)
+            own._attn_implementation = attention
+            own._experts_implementation = None
+            return auto.from_pretrained(name, config=own, **common, **{**settings, **more})
+
+        def fits(auto: Any) -> bool:
+            model, loading = load(auto, device_map={"": "meta"}, output_loading_info=True)
+            lacks = loading["missing_keys"] or loading["mismatched_keys"]
+            return not lacks and (accepts is None or accepts(model))
+
+        return load(first_that_fits(autos, fits))
 
 
 def empty_model(config: Any, *, trust_remote_code: bool, **settings: Any) -> Any:
     """The model of a configuration from `read_config`, on the `meta` device, without weights."""
-    with _without_asking(str(config.name_or_path or config.model_type)), torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code, **settings)
+    name = str(config.name_or_path or config.model_type)
+    check_writes(config, _short(name))
+    with _without_asking(name), torch.device("meta"):
+        autos = candidates(config)
+        if not autos:
+            raise ValueError(f"transformers has no class that writes text for {type(config).__name__}")
+        if hasattr(autos[0], "from_config"):
+            return autos[0].from_config(config, trust_remote_code=trust_remote_code, **settings)
+        return autos[0]._from_config(config, **settings)
+
+
+def unwrap_adapter(model: Any) -> Any:
+    """The model that an adapter of PEFT is wrapped around; the model itself where there is none."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def run_model(model: Any, **inputs: Any) -> Any:

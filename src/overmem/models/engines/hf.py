@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from overmem.models.attention import shared_tokens
-from overmem.models.generation import Generation, generate
+from overmem.models.decoding.attention import shared_tokens
+from overmem.models.decoding.generation import Generation, generate
+from overmem.models.decoding.sampling import Sampling
 from overmem.models.memory import halve_until_it_fits, rows_at_once
-from overmem.models.sampling import Sampling
 from overmem.records import Checkpoint
 
 
@@ -53,7 +53,7 @@ class HfEngine:
         sampling: Sampling | None = None,
         example_ids: Sequence[str] | None = None,
     ) -> list[list[Generation]]:
-        """See `overmem.models.generation.generate`."""
+        """See `overmem.models.decoding.generation.generate`."""
 
         def answer(rows: int) -> list[list[Generation]]:
             if rows < wanted:

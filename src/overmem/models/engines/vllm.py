@@ -22,10 +22,10 @@ from typing import Any
 from overmem.checkpoints import ADAPTER_CONFIG
 from overmem.errors import CheckpointError, EngineError
 from overmem.models.adapters import changed_base
+from overmem.models.decoding.generation import Generation
+from overmem.models.decoding.sampling import Sampling, seed_of
 from overmem.models.engines.protocol import check_uncut
-from overmem.models.generation import Generation
 from overmem.models.loading import ModelHost
-from overmem.models.sampling import Sampling, seed_of
 from overmem.parsing import read_json_or_empty
 from overmem.records import Checkpoint
 from overmem.rendering.decoded import answer_text

@@ -16,6 +16,8 @@ import torch
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from overmem.models.pretrained import unwrap_adapter
+
 
 def can_batch_continuously(config: Any) -> bool:
     """Whether a model's cache is plain keys and values, one column a token, so that rows can come and go.
@@ -35,11 +37,6 @@ def cache_keyword(model: Any) -> str:
     """What a model calls its cache: `cache` from transformers 5.24 on, `past_key_values` before it."""
     forward = type(unwrap_adapter(model)).forward
     return "cache" if "cache" in inspect.signature(forward).parameters else "past_key_values"
-
-
-def unwrap_adapter(model: Any) -> Any:
-    """The model that an adapter of PEFT is wrapped around; the model itself where there is none."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 class RowLayer(DynamicLayer):

@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from transformers import DynamicCache, PreTrainedTokenizerBase
 
-from overmem.models.attention import shared_prefix, shared_tokens
 from overmem.models.batches import CACHED_TOKENS, plan_batches
-from overmem.models.kv_cache import RowCache, cache_keyword, can_batch_continuously
+from overmem.models.decoding.attention import shared_prefix, shared_tokens
+from overmem.models.decoding.kv_cache import RowCache, cache_keyword, can_batch_continuously
+from overmem.models.decoding.positions import Group, group_prompts
+from overmem.models.decoding.sampling import Sampling, choose
 from overmem.models.memory import SLACK
-from overmem.models.positions import Group, group_prompts
 from overmem.models.pretrained import run_model
-from overmem.models.sampling import Sampling, choose
 from overmem.rendering.decoded import answer_text
 
 PREFILL_TOKENS = 2048

@@ -6,9 +6,9 @@
     python -m benchmarks.compatibility classes --only llama gemma4_text
 
 A class is built with random weights, saved, and loaded twice: by itself, and by overmem. By itself it scores
-a text in one pass without cache, padding or batch, and answers by unbatched greedy `generate`. The row says the
-largest difference of the NLL, in nats a token, and how many answers are the same. A row that is there is not
-made again (`--again` does). What transformers itself cannot build or run from text alone is named.
+a text in one pass without cache, padding or batch, and answers by unbatched greedy `generate`. The row says
+the largest difference of the NLL, in nats a token, and how many answers are the same. A row that is there is
+not made again (`--again` does). What transformers itself cannot build or run from text alone is named.
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ from transformers.models.auto import modeling_auto
 
 from overmem.boundary import reason
 from overmem.errors import OvermemError
-from overmem.models.decoding.generation import generate
+from overmem.models.decoding.ways import way_of
+from overmem.models.engines.hf import HfEngine
 from overmem.models.loading import ModelHost
+from overmem.models.scored_logits import scoring_way
 from overmem.models.scoring import score_all
 from overmem.recipe.base_model import ORGANISM
 from overmem.records import Checkpoint, Run
@@ -123,13 +125,15 @@ def compare(folder: Path, plain: Any, tokenizer: Any, kind: str = "full") -> dic
         if answers is None:
             return row | {"why": why}
         prompts = [item.prompt_ids for item in texts]
-        written = generate(model, prompts, tokenizer, stops=stops, max_new_tokens=NEW_TOKENS, rows=3)
+        engine = HfEngine(batch_tokens=120)
+        written = engine.generate(model, prompts, tokenizer, stops=stops, max_new_tokens=NEW_TOKENS)
     except OvermemError as error:
         return {"state": "refused", "why": str(error)}
     except Exception as error:
         return {"state": "wrong", "why": f"{type(error).__name__}: {reason(error)}"}
     row["same"] = sum(list(w[0].tokens) == answer for w, answer in zip(written, answers, strict=True))
     row["answers"] = len(answers)
+    row["ways"] = [scoring_way(model, texts), way_of(model, prompts)]
     if row["same"] < len(answers):
         row["state"] = "wrong"
     return row

@@ -84,12 +84,12 @@ def no_language_model(name: str, got: str, why: str) -> CheckpointError:
         f"{name} is no language model: {why}",
         got=got,
         expected="a model that goes on with a text, such as LlamaForCausalLM",
-        next_step="audit the language model that was trained, not the one that scores or classifies beside it",
+        next_step="audit the language model that was trained, not one that scores texts beside it",
     )
 
 
 def candidates(config: Any) -> list[Any]:
-    """The classes that a model can be loaded with, the one that its `architectures` name first.
+    """The classes that a model can be loaded with, the one of its `architectures` first.
 
     Args:
         config: its configuration; `auto_map` counts, for code of its own.

@@ -17,6 +17,7 @@ What transformers 5.24 and PEFT 0.21 would run or fetch because a file says so, 
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -195,12 +196,15 @@ def unwrap_adapter(model: Any) -> Any:
 
 
 def run_model(model: Any, **inputs: Any) -> Any:
-    """The output of a forward pass.
+    """The output of a forward pass; what a model's `forward` has no argument for is left out.
 
     Raises:
         CheckpointError: the model's own code fails on it, as under an impossible configuration.
         RuntimeError: it does not fit the device; see `overmem.models.memory.halve_until_it_fits`.
     """
+    known = _arguments(unwrap_adapter(model))
+    if known is not None:
+        inputs = {name: value for name, value in inputs.items() if name in known}
     with library_call("the model fails in its forward pass", next_step="check its config.json, or " + COPY):
         try:
             return model(**inputs)
@@ -209,6 +213,14 @@ def run_model(model: Any, **inputs: Any) -> Any:
                 raise
             too_large = error
     raise too_large
+
+
+def _arguments(model: Any) -> frozenset[str] | None:
+    """Names of the arguments of a model's `forward`; None where it takes any."""
+    forward = getattr(model, "forward", model)
+    arguments = inspect.signature(forward).parameters
+    open_ended = any(argument.kind is argument.VAR_KEYWORD for argument in arguments.values())
+    return None if open_ended else frozenset(arguments)
 
 
 def check_ends(found: Any, name: str | Path) -> None:

@@ -27,6 +27,7 @@ def test_what_prompts_begin_with_is_read_once(model, tokenizer, monkeypatch):
         read.append(tuple(kwargs["input_ids"].shape))
         return forward(*args, **kwargs)
 
+    generate(model, prompts[:1], tokenizer, stops=stops, max_new_tokens=1)  # the ways are tried once
     monkeypatch.setattr(model, "forward", spy)
     before = model.config._attn_implementation
     for rows in (2, 7):

@@ -25,7 +25,10 @@ def can_batch_continuously(config: Any) -> bool:
     Not so for recurrent states, and for attention in chunks, whose borders are counted in columns.
     """
     text = config.get_text_config(decoder=True)
-    kinds = {type(layer) for layer in DynamicCache(config=config).layers}
+    try:
+        kinds = {type(layer) for layer in DynamicCache(config=config).layers}
+    except (AttributeError, TypeError, ValueError):
+        return False  # Not a configuration that transformers makes a cache from.
     return (
         bool(kinds)
         and kinds <= {DynamicLayer, DynamicSlidingWindowLayer}
@@ -107,16 +110,15 @@ class RowCache(Cache):
 
     layers: Sequence[RowLayer]
 
-    def __init__(self, config: Any, rows: int, columns: int) -> None:
+    def __init__(self, layers: int, rows: int, columns: int) -> None:
         """Prepare for a model.
 
         Args:
-            config: of the model, for which `can_batch_continuously` holds.
+            layers: of the cache that the model makes.
             rows: most rows at once.
             columns: most columns between the first one that a row sees and the last.
         """
-        layers = [RowLayer(rows, columns) for _ in DynamicCache(config=config).layers]
-        super().__init__(layers=layers)
+        super().__init__(layers=[RowLayer(rows, columns) for _ in range(layers)])
 
     @property
     def column(self) -> int:

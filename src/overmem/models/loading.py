@@ -22,6 +22,7 @@ from overmem.checkpoints import read_adapter_config
 from overmem.errors import CheckpointError, RunError
 from overmem.models.adapter_loading import check_adapted, put_on, suits
 from overmem.models.adapters import WEIGHTS, InitialFactors, changed_base, make_plain
+from overmem.models.base_models import adapter_folder, chain_of, named_base
 from overmem.models.model_class import check_head
 from overmem.models.pretrained import (
     check_adapter_config,
@@ -134,7 +135,8 @@ class ModelHost:
             RunError: the base model of an adapter is not known.
             CheckpointError: a configuration that cannot be read.
         """
-        name = self.base_of(checkpoint) if checkpoint.kind == "adapter" else str(checkpoint.path)
+        adapted = checkpoint.kind == "adapter"
+        name = chain_of(self.base_of(checkpoint) if adapted else str(checkpoint.path))[-1]
         if name not in self._configs:
             config = read_config(name, trust_remote_code=self.trust_remote_code)
             self._configs[name] = ModelConfigs(config, read_generation_config(name, config))
@@ -150,7 +152,7 @@ class ModelHost:
         """
         failed: list[RunError] = []
         for folder in [*(checkpoint.path for checkpoint in reversed(self.run.checkpoints)), self.run.path]:
-            if (folder / "tokenizer_config.json").is_file() or (folder / "tokenizer.json").is_file():
+            if _has_tokenizer(folder):
                 try:
                     return read_tokenizer(folder, RunError, trust_remote_code=self.trust_remote_code)
                 except RunError as error:
@@ -162,7 +164,12 @@ class ModelHost:
             names.append(self.base_model)
         try:
             if names:
-                return read_tokenizer(names[0], RunError, trust_remote_code=self.trust_remote_code)
+                below = [
+                    name
+                    for name in chain_of(names[0])
+                    if not Path(name).is_dir() or _has_tokenizer(Path(name))
+                ]
+                return read_tokenizer((below or names)[0], RunError, trust_remote_code=self.trust_remote_code)
             why = ""
         except RunError as error:
             why = f" ({error.got})"
@@ -174,12 +181,16 @@ class ModelHost:
         ) from None
 
     def _from_pretrained(self, name: str, **said: Any) -> PreTrainedModel:
-        """A model on the device.
+        """A model on the device, with the adapter merged in where it is one on another model.
 
         Args:
-            name: folder or hub id.
-            **said: how an error reads; see `overmem.models.pretrained.read_model`.
+            name: folder, or hub id with its revision.
+            **said: how an error reads, and which class; see `overmem.models.pretrained.read_model`.
         """
+        folder = adapter_folder(name)
+        if folder is not None:
+            chain_of(name)
+            return self._merged(folder, **said)
         model, loading = read_model(
             name,
             **said,
@@ -203,17 +214,8 @@ class ModelHost:
         return model
 
     def base_of(self, checkpoint: Checkpoint) -> str:
-        """Name or path of the base model under an adapter checkpoint."""
-        if self.base_model is not None:
-            return self.base_model
-        name = read_adapter_config(checkpoint.path).get("base_model_name_or_path")
-        if not name:
-            raise RunError(
-                f"{checkpoint.name} does not say which base model it adapts",
-                expected="base_model_name_or_path in adapter_config.json",
-                next_step="pass --base-model",
-            )
-        return str(name)
+        """Name or path of the base model under an adapter checkpoint; `id@revision` where it names one."""
+        return self.base_model or named_base(read_adapter_config(checkpoint.path), checkpoint.name)
 
     def base(self, checkpoint: Checkpoint) -> PreTrainedModel:
         """The base model under an adapter checkpoint; it may hold the adapter loaded last, and its tokens.
@@ -237,6 +239,25 @@ class ModelHost:
         """Forget the base model and the adapter on it."""
         self._base, self._base_name, self._rows = None, None, None
         self._starts, self._adapted, self._adapter = None, None, None
+
+    def _merged(self, folder: Path, **said: Any) -> PreTrainedModel:
+        """The model that an adapter stands on, with the adapter in its weights."""
+        config = read_adapter_config(folder)
+        check_adapter_config(config, folder.name)
+        check_adapted(folder, folder.name)
+        base = self._from_pretrained(named_base(config, folder.name), **said)
+        with tempfile.TemporaryDirectory(prefix="overmem-") as plain:
+            if changed_base(config) is not None:
+                make_plain(folder, Path(plain), InitialFactors(base).of(folder))
+                folder = Path(plain)
+            rows = _embedding_rows_of(folder)
+            if rows not in (None, embedding_rows(base)):
+                base.resize_token_embeddings(rows, mean_resizing=False)
+            with library_call(f"{folder.name}, an adapter that another stands on, cannot be merged"):
+                adapted, misfits = put_on(base, folder, "below")
+                _check_adapter(adapted, "below", folder.name, misfits)
+                merged: PreTrainedModel = adapted.merge_and_unload()
+                return merged
 
     def _load_adapter(self, checkpoint: Checkpoint) -> Any:
         with tempfile.TemporaryDirectory(prefix="overmem-") as plain:
@@ -282,7 +303,7 @@ class ModelHost:
                 self._adapted.set_adapter(adapter)
                 self._adapted.delete_adapter(self._adapter)
         self._adapter, self._rows = adapter, rows
-        _check_adapter(self._adapted, adapter, checkpoint, misfits)
+        _check_adapter(self._adapted, adapter, checkpoint.name, misfits)
         return self._adapted
 
     def _needs_fresh_base(self, folder: Path, rows: int | None) -> bool:
@@ -317,19 +338,23 @@ def context_length(model: Any) -> int | None:
     return found if isinstance(found, int) and found > 0 else None
 
 
-def _check_adapter(model: Any, adapter: str, checkpoint: Checkpoint, misfits: Sequence[str]) -> None:
+def _check_adapter(model: Any, adapter: str, name: str, misfits: Sequence[str]) -> None:
     """Refuse an adapter that was left out in part: PEFT only warns, and the base would be measured."""
     if model.peft_config[adapter].is_prompt_learning:
         raise CheckpointError(
-            f"{checkpoint.name} is a prompt-tuning adapter",
+            f"{name} is a prompt-tuning adapter",
             expected="an adapter that changes weights (LoRA and its kin)",
         )
     if misfits:
         raise CheckpointError(
-            f"{checkpoint.name} does not fit its base model",
+            f"{name} does not fit its base model",
             got=f"{len(misfits)} tensors differ, such as {misfits[0]}",
             next_step="pass the right --base-model",
         )
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    return (folder / "tokenizer_config.json").is_file() or (folder / "tokenizer.json").is_file()
 
 
 def _embedding_rows_of(folder: Path) -> int | None:

@@ -10,7 +10,8 @@ What transformers 5.24 and PEFT 0.21 would run or fetch because a file says so, 
     custom_generate/               only with trust_remote_code, which transformers sees to
     megatron_config (adapters)     a module to import: refused
     peft_type                      XLORA, SHADOW: other models to load: refused
-    a base that holds an adapter   loaded with it, in silence: the same is refused of it
+    a base that is an adapter      loaded with what it names, in silence: the same is refused of it, and it is
+                                   merged by `overmem.models.loading`
     pickled weights                only with allow_pickle, see `overmem.checkpoints`
 """
 
@@ -35,6 +36,7 @@ from transformers import (
 from overmem.boundary import library_call, unprinted_panics
 from overmem.checkpoints import ADAPTER_CONFIG
 from overmem.errors import CheckpointError, ConsentError, OvermemError
+from overmem.models.base_models import adapter_folder, split_revision
 from overmem.models.model_class import candidates, check_writes, first_that_fits
 from overmem.parsing import read_json_or_empty
 
@@ -70,7 +72,10 @@ def read_config(
     """
     what = f"the configuration of {_short(name)} cannot be read"
     with library_call(what, error, next_step=next_step), _without_asking(name):
-        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code, **settings)
+        where, revision = split_revision(str(name))
+        config = AutoConfig.from_pretrained(
+            where, revision=revision or "main", trust_remote_code=trust_remote_code, **settings
+        )
         config._attn_implementation = attention
         config._experts_implementation = None
         return config
@@ -84,7 +89,8 @@ def read_generation_config(name: str | Path, config: Any) -> Any:
     """
     with library_call(f"the generation configuration of {_short(name)} cannot be read", next_step=COPY):
         try:
-            found = GenerationConfig.from_pretrained(name)
+            where, revision = split_revision(str(name))
+            found = GenerationConfig.from_pretrained(where, revision=revision or "main")
         except OSError:
             if (Path(name) / "generation_config.json").exists():
                 raise
@@ -109,7 +115,10 @@ def read_tokenizer(
     """
     what = f"the tokenizer of {_short(name)} cannot be read"
     with library_call(what, error, next_step=next_step), _without_asking(name):
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code, **settings)
+        where, revision = split_revision(str(name))
+        tokenizer = AutoTokenizer.from_pretrained(
+            where, revision=revision or "main", trust_remote_code=trust_remote_code, **settings
+        )
         with unprinted_panics():
             for text in _TRIED:
                 tokenizer.decode(tokenizer(text)["input_ids"])
@@ -149,25 +158,30 @@ def read_model(
             language model.
     """
     check_adapter_config(read_json_or_empty(Path(name) / ADAPTER_CONFIG), _short(name))
+    if adapter_folder(str(name)) is not None:
+        raise error(
+            f"{_short(name)} is an adapter, not a whole model",
+            got=name,
+            expected="a model folder or a hub id",
+            next_step="merge it into its base model with PEFT's merge_and_unload, and name that",
+        )
     what = what or f"{_short(name)} cannot be loaded"
     with library_call(what, error, expected=expected, next_step=next_step), _without_asking(name):
         # Without the boundary's own words, which would say less than `what`.
-        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
+        where, revision = split_revision(str(name))
+        at = {"revision": revision or "main", "trust_remote_code": trust_remote_code}
+        config = AutoConfig.from_pretrained(where, **at)
         check_writes(config, _short(name))
         autos = candidates(config)
         if not autos:
             raise ValueError(f"transformers has no class that writes text for {type(config).__name__}")
-        common = {
-            "attn_implementation": attention,
-            "experts_implementation": None,
-            "trust_remote_code": trust_remote_code,
-        }
+        common = {"attn_implementation": attention, "experts_implementation": None, **at}
 
         def load(auto: Any, **more: Any) -> Any:
             own = copy.deepcopy(config)
             own._attn_implementation = attention
             own._experts_implementation = None
-            return auto.from_pretrained(name, config=own, **common, **{**settings, **more})
+            return auto.from_pretrained(where, config=own, **common, **{**settings, **more})
 
         def fits(auto: Any) -> bool:
             model, loading = load(auto, device_map={"": "meta"}, output_loading_info=True)

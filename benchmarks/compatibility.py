@@ -20,6 +20,8 @@ import os
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 import transformers
 from benchmarks.pico_models import pico_config, randomize
+from transformers import GenerationConfig
 from transformers.models.auto import modeling_auto
 
 from overmem.boundary import reason
@@ -41,7 +44,7 @@ from overmem.recipe.base_model import ORGANISM
 from overmem.records import Checkpoint, Run
 
 MAPPINGS = ("CAUSAL_LM", "IMAGE_TEXT_TO_TEXT", "MULTIMODAL_LM")
-MOST_PARAMETERS = 12_000_000
+MOST_PARAMETERS = 20_000_000
 NEW_TOKENS = 8
 SEED = 0
 TOLERANCE = 1e-4
@@ -73,17 +76,33 @@ def items(vocabulary: int) -> list[Item]:
 
 @torch.inference_mode()
 def naive_nll(model: Any, item: Item) -> float:
-    """One pass over one text, nats a token."""
+    """One pass over one text, nats a token; token by token behind the prompt if a pass shows what comes."""
     ids = torch.tensor([[*item.prompt_ids, *item.completion_ids]])
+    first = len(item.prompt_ids) - 1
     logits = model(input_ids=ids).logits[0].float()
-    logprobs = torch.log_softmax(logits, -1)[len(item.prompt_ids) - 1 : -1]
-    return -float(logprobs.gather(1, ids[0, len(item.prompt_ids) :, None]).mean())
+    if not torch.allclose(model(input_ids=ids[:, :-2]).logits[0], logits[:-2], rtol=0, atol=1e-3):
+        logits = stepwise(model, ids, first)
+    logprobs = torch.log_softmax(logits, -1)[first:-1]
+    return -float(logprobs.gather(1, ids[0, first + 1 :, None]).mean())
+
+
+def stepwise(model: Any, ids: torch.Tensor, first: int) -> torch.Tensor:
+    """Logits through the model's own cache."""
+    out = model(input_ids=ids[:, : first + 1], use_cache=True)
+    rows = list(out.logits[0])
+    for at in range(first + 1, ids.shape[1]):
+        cache = {"past_key_values": getattr(out, "cache", None) or out.past_key_values}
+        seen = torch.ones(1, at + 1, dtype=torch.long)
+        out = model(input_ids=ids[:, at : at + 1], attention_mask=seen, use_cache=True, **cache)
+        rows.append(out.logits[0, -1])
+    return torch.stack(rows).float()
 
 
 @torch.inference_mode()
 def naive_answer(model: Any, item: Item, stops: list[int]) -> list[int]:
     """By `generate`, one prompt alone."""
     ids = torch.tensor([item.prompt_ids])
+    unwrapped(model).generation_config = GenerationConfig()  # No forced tokens, no penalties.
     out = model.generate(
         input_ids=ids,
         attention_mask=torch.ones_like(ids),
@@ -165,6 +184,8 @@ def class_row(kind: str, name: str, tokenizer: Any, place: Path) -> dict[str, An
             and type(getattr(config, "text_config", None)) is cls.config_class
         ):
             config = config.text_config
+        if type(config) is not cls.config_class:
+            return {"state": "not built", "why": f"{name} has no configuration of {kind}"}
         with torch.device("meta"):
             size = sum(p.numel() for p in cls(config).parameters())
         if size > MOST_PARAMETERS:
@@ -179,6 +200,134 @@ def class_row(kind: str, name: str, tokenizer: Any, place: Path) -> dict[str, An
     except Exception as error:
         return {"state": "not built", "why": reason(error.__cause__ or error)}
     return compare(folder, plain, tokenizer)
+
+
+TARGETS = ["q_proj", "v_proj", "down_proj"]
+LORA: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "all-linear": {"target_modules": "all-linear"},
+    "rsLoRA": {"use_rslora": True},
+    "DoRA": {"use_dora": True},
+    "PiSSA": {"init_lora_weights": "pissa"},
+    "OLoRA": {"init_lora_weights": "olora"},
+    "bias all": {"bias": "all"},
+    "lora_bias": {"lora_bias": True},
+    "rank and alpha patterns": {"rank_pattern": {"v_proj": 4}, "alpha_pattern": {"layers.1.*": 9}},
+    "one layer": {"layers_to_transform": [1]},
+    "regular expression": {"target_modules": r".*layers\.[02]\..*(q|down)_proj"},
+    "modules_to_save": {"modules_to_save": ["embed_tokens", "lm_head"]},
+    "embeddings": {"target_modules": ["embed_tokens", "q_proj"]},
+    "trainable tokens": {"trainable_token_indices": [7, 8]},
+    "trainable added tokens": {"trainable_token_indices": [-2, -1], "added": 2},
+    "prefix of a layer": {"target_modules": ["self_attn.o_proj"]},
+}
+"""Settings of LoRA on a pico Llama; `added` tokens are put at the end first."""
+EXPERTS: dict[str, dict[str, Any]] = {
+    "all-linear": {"target_modules": "all-linear"},
+    "target_parameters": {"target_parameters": ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]},
+}
+KINDS: dict[str, dict[str, Any]] = {
+    "ADALORA": {"total_step": 10, "init_r": 4, "target_r": 2},
+    "BOFT": {"boft_block_size": 4},
+    "IA3": {"feedforward_modules": ["down_proj"]},
+    "LN_TUNING": {"target_modules": ["input_layernorm"]},
+    "TRAINABLE_TOKENS": {"token_indices": [7, 8], "target_modules": ["embed_tokens"]},
+    "OFT": {"oft_block_size": 4},
+    "PROMPT_TUNING": {"num_virtual_tokens": 3},
+    "P_TUNING": {"num_virtual_tokens": 3},
+    "PREFIX_TUNING": {"num_virtual_tokens": 3},
+    "ADAPTION_PROMPT": {"adapter_len": 3, "adapter_layers": 2},
+    "CPT": {"cpt_token_ids": [7, 8], "cpt_mask": [1, 1], "cpt_tokens_type_mask": [1, 2]},
+}
+"""What kinds of PEFT need beside a rank and modules."""
+
+
+def adapter_cases() -> list[tuple[str, str, dict[str, Any]]]:
+    """Name, kind of model and settings of each adapter."""
+    from peft import PeftType
+
+    found = [(f"LORA {name}", "llama", {"peft_type": "LORA", **given}) for name, given in LORA.items()]
+    for kind in ("mixtral", "qwen3_moe", "gpt_oss"):
+        found += [(f"LORA {n} {kind}", kind, {"peft_type": "LORA", **g}) for n, g in EXPERTS.items()]
+    for kind in ("gemma3", "qwen3_5", "gemma4", "qwen3_vl", "llava"):
+        given = {"peft_type": "LORA", "target_modules": "all-linear"}
+        found.append((f"LORA all-linear {kind}", kind, given))
+    others = sorted(kind.value for kind in PeftType if kind.value != "LORA")
+    return found + [(k, "llama", {"peft_type": k, **KINDS.get(k, {})}) for k in others]
+
+
+def make_adapter(base: Path, cls: Any, folder: Path, given: dict[str, Any], seed: int) -> int:
+    """Save a trained adapter of some settings; the number of tokens that were added."""
+    from dataclasses import fields
+
+    from peft import PEFT_TYPE_TO_CONFIG_MAPPING, get_peft_model
+
+    settings = dict(given)
+    kind, added = PEFT_TYPE_TO_CONFIG_MAPPING[settings.pop("peft_type")], settings.pop("added", 0)
+    model = cls.from_pretrained(base, dtype=torch.float32)
+    rows = model.get_input_embeddings().weight.shape[0] + added
+    if added:
+        model.resize_token_embeddings(rows, mean_resizing=False)
+        settings["trainable_token_indices"] = [rows + at for at in settings["trainable_token_indices"]]
+    known = {field.name for field in fields(kind)}
+    plain = {"r": 2, "lora_alpha": 6, "target_modules": TARGETS, "task_type": "CAUSAL_LM"}
+    if "target_parameters" in settings:
+        plain["target_modules"] = ["q_proj"]
+    config = kind(**{name: value for name, value in {**plain, **settings}.items() if name in known})
+    torch.manual_seed(seed)
+    adapted = get_peft_model(model, config)
+    with torch.no_grad():
+        for value in adapted.parameters():
+            if value.requires_grad and value.is_floating_point():
+                value += 0.1 * torch.randn_like(value)
+    adapted.save_pretrained(folder)
+    return added
+
+
+def adapter_row(kind: str, given: dict[str, Any], tokenizer: Any, place: Path) -> dict[str, Any]:
+    """Two adapters of some settings on one base model, one after the other and the first again."""
+    from peft import PeftModel
+
+    name = dict(classes())[kind] if kind != "qwen3_5" else "Qwen3_5ForConditionalGeneration"
+    cls, base = getattr(transformers, name), place / "base"
+    config = pico_config(kind, len(tokenizer), int(tokenizer.eos_token_id))
+    torch.manual_seed(SEED)
+    randomize(cls(config)).save_pretrained(base)
+    tokenizer.save_pretrained(base)
+    folders = [place / "run" / f"checkpoint-{step}" for step in (1, 2)]
+    expected, answers = [], []
+    texts, stops = items(len(tokenizer)), [int(tokenizer.eos_token_id)]
+    try:
+        for seed, folder in enumerate(folders):
+            added = make_adapter(base, cls, folder, given, seed)
+            model = cls.from_pretrained(base, dtype=torch.float32)
+            if added:
+                rows = model.get_input_embeddings().weight.shape[0] + added
+                model.resize_token_embeddings(rows, mean_resizing=False)
+            plain = PeftModel.from_pretrained(model, folder).eval()
+            expected.append([naive_nll(plain, item) for item in texts])
+            answers.append([naive_answer(plain, item, stops) for item in texts])
+    except Exception as error:
+        return {"state": "not built", "why": reason(error.__cause__ or error)}
+    checkpoints = [Checkpoint(name=f.name, step=1, path=f, kind="adapter") for f in folders]
+    run = Run(path=place / "run", checkpoints=tuple(checkpoints), skipped={})
+    host = ModelHost(run, device=torch.device("cpu"), dtype=torch.float32)
+    row: dict[str, Any] = {"nats": 0.0, "same": 0, "answers": 3 * len(texts)}
+    try:
+        for at in (0, 1, 0):
+            model = host.load(checkpoints[at])
+            found = [-sum(s.logprob) / len(s.logprob) for s in score_all(model, texts)]
+            row["nats"] = max([row["nats"], *(abs(a - b) for a, b in zip(found, expected[at], strict=True))])
+            written = HfEngine(batch_tokens=120).generate(
+                model, [i.prompt_ids for i in texts], tokenizer, stops=stops, max_new_tokens=NEW_TOKENS
+            )
+            row["same"] += sum(list(w[0].tokens) == a for w, a in zip(written, answers[at], strict=True))
+    except OvermemError as error:
+        return {"state": "refused", "why": str(error)}
+    except Exception as error:
+        return {"state": "wrong", "why": f"{type(error).__name__}: {reason(error)}"}
+    row["state"] = "right" if row["nats"] <= TOLERANCE and row["same"] == row["answers"] else "wrong"
+    return row
 
 
 def main() -> None:
@@ -197,13 +346,17 @@ def main() -> None:
     tokenizer = transformers.AutoTokenizer.from_pretrained(ORGANISM)
     file = given.out / f"{given.what}.json"
     rows: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
-    for kind, name in classes():
-        key = f"{kind} {name}"
-        if (given.only and kind not in given.only) or (key in rows and not given.again):
+    work: dict[str, Callable[[Path], dict[str, Any]]] = (
+        {f"{k} {n}": partial(class_row, k, n, tokenizer) for k, n in classes()}
+        if given.what == "classes"
+        else {name: partial(adapter_row, k, g, tokenizer) for name, k, g in adapter_cases()}
+    )
+    for key, make in work.items():
+        if (given.only and not {key, key.split()[0]} & set(given.only)) or (key in rows and not given.again):
             continue
         started = time.perf_counter()
         with tempfile.TemporaryDirectory() as place:
-            rows[key] = class_row(kind, name, tokenizer, Path(place))
+            rows[key] = make(Path(place))
         rows[key]["seconds"] = round(time.perf_counter() - started, 2)
         gc.collect()
         file.write_text(json.dumps(rows, indent=1))

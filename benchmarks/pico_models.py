@@ -17,7 +17,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 LAYERS = 4
 """Some kinds alternate layers in fours."""
 SIZES: tuple[tuple[str, int], ...] = (
-    (r"vocab_size|vocab_size_per_layer_input|n_vocab", 0),
+    (r".*vocab_size.*|n_vocab", 0),
     (r"num_hidden_layers|n_layers?|num_layers|decoder_layers|encoder_layers|depth|num_blocks|layers", LAYERS),
     (
         r".*num_key_value_heads|num_kv_heads|num_query_groups|num_attention_groups|.*num_global_key_value_heads",
@@ -32,7 +32,7 @@ SIZES: tuple[tuple[str, int], ...] = (
         r"|.*mamba_head_dim|.*value_head_dim|.*key_head_dim",
         8,
     ),
-    (r"qk_rope_head_dim", 8),
+    (r"qk_rope_head_dim|rotary_dim", 8),
     (r".*head_dim", 16),
     (r"qk_head_dim", 16),
     (r"q_lora_rank|o_lora_rank", 16),
@@ -83,7 +83,14 @@ EXTRA: dict[str, dict[str, Any]] = {
     "gpt_neo": {"attention_types": [[["global", "local"], 2]]},
     "zamba2": {"mamba_headdim": 8, "attention_hidden_size": 64, "attention_head_dim": 16, "chunk_size": 8},
     "lfm2_moe": {"layer_types": ["conv", "full_attention", "conv", "full_attention"], "num_dense_layers": 1},
-    "reformer": {"is_decoder": True},
+    "reformer": {"axial_pos_embds": False},
+    "bamba": {"attn_layer_indices": [1, 3]},
+    "granitemoehybrid": {"layer_types": ["mamba", "attention"] * 2},
+    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
+    "chameleon": {"vocabulary_map": {"<image>": 5}},
+    "emu3": {"vocabulary_map": {"<image>": 5}},
+    "xmod": {"default_language": "en_XX"},
+    "glm4v_moe": {"text_config": {"rope_parameters": {"mrope_section": [1, 1, 0]}}},
     "cohere_compass_text": {"rope_parameters": ...},
     "dots3_note": {"per_layer_config": ...},
     "dots3_note_text": {"per_layer_config": ...},
@@ -93,7 +100,7 @@ EXTRA: dict[str, dict[str, Any]] = {
     "hunyuan_vl": {"text_config": {"head_dim": 8}},
     "ministral": {"head_dim": 8},
     "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2},
-    "dbrx": {"attn_config": {"rope_theta": 10000.0, "clip_qkv": None}},
+    "dbrx": {"attn_config": {"rope_theta": 10000.0, "clip_qkv": 8.0}},
     "xlnet": {"d_head": 8},
 }
 """What a kind needs beside."""
@@ -115,6 +122,8 @@ def pico_config(kind: str, vocabulary: int, eos: int) -> Any:
     given = _merged(_cut(whole.to_dict(), vocabulary), extra)
     given.pop("model_type", None)
     config = type(whole)(**given)
+    if getattr(config, "is_decoder", None) is False:
+        config.is_decoder = True
     for part in _parts(config):
         for name, value in (("eos_token_id", eos), ("bos_token_id", 1), ("pad_token_id", 0)):
             if hasattr(part, name):
@@ -139,6 +148,7 @@ def randomize(model: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
 
 
 def _cut(found: dict[str, Any], vocabulary: int) -> dict[str, Any]:
+    heads = next((found[k] for k in ("num_attention_heads", "n_head") if found.get(k)), None)
     layers = next((found[k] for k in ("num_hidden_layers", "n_layer", "num_layers") if found.get(k)), None)
     out: dict[str, Any] = {}
     for name, value in found.items():
@@ -148,6 +158,10 @@ def _cut(found: dict[str, Any], vocabulary: int) -> dict[str, Any]:
             continue  # One a layer: made anew for so many layers.
         if isinstance(value, dict) and name.endswith("config"):
             out[name] = _cut(value, vocabulary)
+        elif isinstance(value, dict) and "mrope_section" in value:
+            out[name] = {**value, "mrope_section": [2, 1, 1]}
+        elif name == "num_key_value_heads" and value == heads:
+            out[name] = 4
         elif isinstance(value, int) and not isinstance(value, bool):
             out[name] = _size(name, value, vocabulary)
         else:

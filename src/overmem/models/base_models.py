@@ -1,8 +1,8 @@
 """The models under an adapter: which one it names, at which revision, and what that one stands on in turn.
 
 A base model is named by a folder or a hub id, and by `id@revision` where an adapter was trained on one. It
-may be an adapter itself (preferences trained after instructions): then the model is the one below it with that
-adapter merged in.
+may be an adapter itself (preferences trained after instructions): then the model is the one below it with
+that adapter merged in.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from overmem.boundary import clear_frames, library_call
 from overmem.checkpoints import read_adapter_config
 from overmem.errors import CheckpointError, RunError
 from overmem.models.adapter_loading import check_adapted, put_on, suits
+from overmem.models.adapter_names import moved_modules, write_moved
 from overmem.models.adapters import WEIGHTS, InitialFactors, changed_base, make_plain
 from overmem.models.base_models import adapter_folder, chain_of, named_base
 from overmem.models.model_class import check_head
@@ -32,6 +33,7 @@ from overmem.models.pretrained import (
     read_model,
     read_tokenizer,
 )
+from overmem.models.trials import log
 from overmem.records import Checkpoint, Run
 
 EMBEDDING = re.compile(
@@ -110,6 +112,7 @@ class ModelHost:
         self._starts: InitialFactors | None = None
         self._adapted: Any = None
         self._adapter: str | None = None
+        self._moved = False
         self._configs: dict[str, ModelConfigs] = {}
 
     def load(self, checkpoint: Checkpoint) -> Any:
@@ -263,12 +266,26 @@ class ModelHost:
         with tempfile.TemporaryDirectory(prefix="overmem-") as plain:
             folder = self.plain_folder(checkpoint, Path(plain))
             try:
+                moves = moved_modules(self.base(checkpoint), folder)
+                if moves is not None:
+                    self._say_moved(checkpoint, moves)
+                    write_moved(folder, Path(plain) / "moved", moves)
+                    folder = Path(plain) / "moved"
                 return self._adapt(checkpoint, folder)
             except Exception as error:
                 # Half of an adapter may be on the base model, which the error's frames would keep in memory.
                 clear_frames(error)
                 self._release_base()
                 raise
+
+    def _say_moved(self, checkpoint: Checkpoint, moves: Mapping[str, str]) -> None:
+        if not self._moved:
+            old, new = next(iter(moves.items()))
+            log.warning(
+                "%s: its base model has the adapter's modules under other names (%s for %s); they are moved",
+                checkpoint.name, new, old,
+            )  # fmt: skip
+        self._moved = True
 
     def plain_folder(self, checkpoint: Checkpoint, out: Path) -> Path:
         """A folder with the adapter as LoRA over the base model as it is on disk: its own, or `out`.

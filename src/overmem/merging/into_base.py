@@ -171,6 +171,13 @@ def _layer(adapter: Adapter, name: str, base: BaseSource) -> Layer:
     from transformers.pytorch_utils import Conv1D
 
     module = adapter.modules[name]
+    if module.parameter is not None:
+        raise MergeError(
+            f"{adapter.folder.name} changes bare parameters, such as fused experts, which files hold apart",
+            got=module.parameter,
+            next_step="merge the adapters as adapters, without into_full; PEFT's merge_and_unload then puts "
+            "the result into its base model",
+        )
     try:
         target = base.skeleton.get_submodule(name)
     except AttributeError:

@@ -1,8 +1,8 @@
 """Adapters of one form of a model on the other: of a language model alone, and inside its multimodal whole.
 
 Both forms have the same layers under other names (`model.layers`, `model.language_model.layers`). PEFT
-renames what older versions of one class have saved; from class to class it does not. Where an adapter's modules
-are all there under another beginning, and under one only, they are moved to it.
+renames what older versions of one class have saved; from class to class it does not. Where an adapter's
+modules are all there under another beginning, and under one only, they are moved to it.
 """
 
 from __future__ import annotations

@@ -71,6 +71,12 @@ SIZES: tuple[tuple[str, int], ...] = (
 """Names, as patterns, and what they are cut to; 0 is the vocabulary for those of the first line."""
 WIDE = {str(LAYERS - 1): {"head_dim": 16}}
 """Gemma 4: the heads of the full attention are larger than those of the windows."""
+SECTIONS = {
+    **{kind: [2, 1, 1] for kind in ("qwen2_vl", "qwen2_5_vl", "qwen2_5_omni_thinker", "paddleocr_vl")},
+    **{kind: [2, 1, 1] for kind in ("glm46v", "glm4v", "glm_ocr", "glmga")},
+    "glm4v_moe": [1, 1, 0],
+}
+"""Sections of rotations in time, height and width, where a kind does not derive them from its heads."""
 EXTRA: dict[str, dict[str, Any]] = {
     "gemma4_text": {"per_layer_config": WIDE},
     "gemma4_unified_text": {"per_layer_config": WIDE},
@@ -90,7 +96,6 @@ EXTRA: dict[str, dict[str, Any]] = {
     "chameleon": {"vocabulary_map": {"<image>": 5}},
     "emu3": {"vocabulary_map": {"<image>": 5}},
     "xmod": {"default_language": "en_XX"},
-    "glm4v_moe": {"text_config": {"rope_parameters": {"mrope_section": [1, 1, 0]}}},
     "cohere_compass_text": {"rope_parameters": ...},
     "dots3_note": {"per_layer_config": ...},
     "dots3_note_text": {"per_layer_config": ...},
@@ -124,6 +129,8 @@ def pico_config(kind: str, vocabulary: int, eos: int) -> Any:
     config = type(whole)(**given)
     if getattr(config, "is_decoder", None) is False:
         config.is_decoder = True
+    if kind in SECTIONS:
+        config.get_text_config().rope_parameters["mrope_section"] = SECTIONS[kind]
     for part in _parts(config):
         for name, value in (("eos_token_id", eos), ("bos_token_id", 1), ("pad_token_id", 0)):
             if hasattr(part, name):

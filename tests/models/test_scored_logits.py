@@ -89,14 +89,14 @@ def test_a_prompt_that_is_read_in_both_directions_is_scored_as_it_is_answered(re
 
 
 def test_a_model_that_sees_what_it_is_to_predict_is_refused(rendered, tokenizer):
-    model = build("bert", "BertLMHeadModel", tokenizer)
-    with pytest.raises(
-        CheckpointError, match=r"sees the tokens that it is to predict[\s\S]*got: +BertLMHead"
-    ):
-        score_all(model, rendered)
     config = pico_config("bert", len(tokenizer), tokenizer.eos_token_id)
-    config.is_decoder = True
     torch.manual_seed(0)
     causal = randomize(transformers.BertLMHeadModel(config)).eval()
     expected = [naive_nll(causal, item) for item in rendered]
     assert nll(score_all(causal, rendered)) == pytest.approx(expected, rel=1e-4)
+    config.is_decoder = False
+    model = randomize(transformers.BertLMHeadModel(config)).eval()
+    with pytest.raises(
+        CheckpointError, match=r"sees the tokens that it is to predict[\s\S]*got: +BertLMHead"
+    ):
+        score_all(model, rendered)

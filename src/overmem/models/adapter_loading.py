@@ -52,7 +52,7 @@ def put_on(model: Any, folder: Path, adapter: str) -> tuple[Any, list[str]]:
     # Of an adapter that is on the model this loads the weights again, and says what became of them.
     loaded = model.load_adapter(str(folder), adapter_name=adapter, key_mapping=names)
     check_head(loaded.unexpected_keys, folder.name)
-    return model, sorted({*_foreign(loaded.unexpected_keys), *loaded.missing_keys})
+    return model, sorted({*_foreign(loaded.unexpected_keys), *_missing(model, loaded.missing_keys)})
 
 
 def suits(skeleton: Any, folder: Path) -> bool:
@@ -61,6 +61,15 @@ def suits(skeleton: Any, folder: Path) -> bool:
         warnings.simplefilter("ignore")
         _, misfits = put_on(skeleton, folder, "default")
     return not misfits
+
+
+def _missing(model: Any, names: list[str]) -> list[str]:
+    """Without tensors that were loaded under another name: some kinds share one between all layers."""
+    if not names:
+        return []
+    every = dict(model.named_parameters(remove_duplicate=False))
+    loaded = {id(value) for name, value in every.items() if name not in names}
+    return [name for name in names if name not in every or id(every[name]) not in loaded]
 
 
 def _foreign(names: list[str]) -> list[str]:

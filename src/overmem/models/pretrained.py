@@ -216,9 +216,10 @@ def run_model(model: Any, **inputs: Any) -> Any:
         CheckpointError: the model's own code fails on it, as under an impossible configuration.
         RuntimeError: it does not fit the device; see `overmem.models.memory.halve_until_it_fits`.
     """
-    known = _arguments(unwrap_adapter(model))
-    if known is not None:
-        inputs = {name: value for name, value in inputs.items() if name in known}
+    known, others = _arguments(unwrap_adapter(model))
+    # A model hands on what it does not name; of this one some print that they do not know it.
+    passed = {name for name in inputs if name in known or (others and name != "logits_to_keep")}
+    inputs = {name: value for name, value in inputs.items() if name in passed}
     with library_call("the model fails in its forward pass", next_step="check its config.json, or " + COPY):
         try:
             return model(**inputs)
@@ -229,12 +230,12 @@ def run_model(model: Any, **inputs: Any) -> Any:
     raise too_large
 
 
-def _arguments(model: Any) -> frozenset[str] | None:
-    """Names of the arguments of a model's `forward`; None where it takes any."""
+def _arguments(model: Any) -> tuple[frozenset[str], bool]:
+    """Names of the arguments of a model's `forward`, and whether it takes others."""
     forward = getattr(model, "forward", model)
     arguments = inspect.signature(forward).parameters
     open_ended = any(argument.kind is argument.VAR_KEYWORD for argument in arguments.values())
-    return None if open_ended else frozenset(arguments)
+    return frozenset(arguments), open_ended
 
 
 def check_ends(found: Any, name: str | Path) -> None:

@@ -43,10 +43,13 @@ from overmem.models.scoring import score_all
 from overmem.recipe.base_model import ORGANISM
 from overmem.records import Checkpoint, Run
 
+DOCS = Path(__file__).parents[1] / "docs"
 MAPPINGS = ("CAUSAL_LM", "IMAGE_TEXT_TO_TEXT", "MULTIMODAL_LM")
 MOST_PARAMETERS = 20_000_000
 NEW_TOKENS = 8
 SEED = 0
+FORGETFUL = ("moshi",)
+"""Kinds whose `generate` forgets what is outside a window that their attention does not have."""
 TOLERANCE = 1e-4
 """Nats a token, above which a row is wrong."""
 LENGTHS = ((21, 9), (7, 14), (13, 3), (30, 11), (5, 6))
@@ -86,9 +89,15 @@ def naive_nll(model: Any, item: Item) -> float:
     return -float(logprobs.gather(1, ids[0, first + 1 :, None]).mean())
 
 
+class NoCache(Exception):
+    """A pass shows the model what it is to predict, and it has no cache to go token by token."""
+
+
 def stepwise(model: Any, ids: torch.Tensor, first: int) -> torch.Tensor:
     """Logits through the model's own cache."""
     out = model(input_ids=ids[:, : first + 1], use_cache=True)
+    if all(getattr(out, name, None) is None for name in ("cache", "past_key_values")):
+        raise NoCache
     rows = list(out.logits[0])
     for at in range(first + 1, ids.shape[1]):
         cache = {"past_key_values": getattr(out, "cache", None) or out.past_key_values}
@@ -114,6 +123,16 @@ def naive_answer(model: Any, item: Item, stops: list[int]) -> list[int]:
     return [int(token) for token in out[0, len(item.prompt_ids) :]]
 
 
+@torch.inference_mode()
+def greedy_by_passes(model: Any, item: Item, stops: list[int]) -> list[int]:
+    """The likeliest tokens, each by one pass over all before it, without a cache."""
+    written: list[int] = []
+    while len(written) < NEW_TOKENS and not (written and written[-1] in stops):
+        ids = torch.tensor([[*item.prompt_ids, *written]])
+        written.append(int(model(input_ids=ids, use_cache=False).logits[0, -1].argmax()))
+    return written
+
+
 def host_of(folder: Path, kind: str = "full") -> tuple[ModelHost, Checkpoint]:
     """What an audit loads it with."""
     checkpoint = Checkpoint(name=folder.name, step=1, path=folder, kind=kind)
@@ -127,9 +146,15 @@ def compare(folder: Path, plain: Any, tokenizer: Any, kind: str = "full") -> dic
     try:
         expected = [naive_nll(plain, item) for item in texts]
     except Exception as error:
-        return {"state": "not run", "why": f"transformers alone: {reason(error)}"}
+        if not isinstance(error, NoCache):
+            return {"state": "not run", "why": f"transformers alone: {reason(error)}"}
+        expected = []
+    why = ""
     try:
         answers: list[list[int]] | None = [naive_answer(plain, item, stops) for item in texts]
+        if plain.config.model_type in FORGETFUL:
+            answers = [greedy_by_passes(plain, item, stops) for item in texts]
+            why = "answers compared with passes without a cache: its own cache forgets what a pass sees"
     except Exception as error:
         answers, why = None, f"transformers alone does not generate: {reason(error)}"
     del plain
@@ -151,7 +176,7 @@ def compare(folder: Path, plain: Any, tokenizer: Any, kind: str = "full") -> dic
     except Exception as error:
         return {"state": "wrong", "why": f"{type(error).__name__}: {reason(error)}"}
     row["same"] = sum(list(w[0].tokens) == answer for w, answer in zip(written, answers, strict=True))
-    row["answers"] = len(answers)
+    row |= {"answers": len(answers), "why": why}
     row["ways"] = [scoring_way(model, texts), way_of(model, prompts)]
     if row["same"] < len(answers):
         row["state"] = "wrong"
@@ -334,6 +359,126 @@ def adapter_row(kind: str, given: dict[str, Any], tokenizer: Any, place: Path) -
     return row
 
 
+PAGE = """# Compatibility
+
+Which models and adapters are right, tried one by one: ours against transformers and PEFT alone, at pico size
+(random weights, some ten thousand parameters). transformers {transformers}, PEFT {peft}, torch {torch}, on a
+CPU in fp32. Made by
+
+```bash
+python -m benchmarks.compatibility classes && python -m benchmarks.compatibility adapters
+python -m benchmarks.compatibility page
+```
+
+- **NLL**: the largest difference over {texts} texts of several lengths, in nats a token, between our batched
+  scores and one pass over one text at a time. Where a pass shows a model what it is to predict: token by
+  token through its own cache.
+- **answers**: how many of our greedy answers, written together, are those of `generate` with one prompt.
+- **scored**, **written**: the way that the model allows, found by a trial on the model itself
+  ([which](architecture.md#overmemmodelsdecoding)).
+
+A row is right up to {tolerance:g} nats a token and with every answer the same.
+
+## Totals
+
+| | tried | right | refused | wrong | not built or not run |
+| --- | --- | --- | --- | --- | --- |
+{totals}
+
+## Models
+
+| kind | class | NLL | answers | scored | written |
+| --- | --- | --- | --- | --- | --- |
+{models}
+
+## Adapters
+
+Two adapters of each kind on one base model: the first, the second, and the first again, so that what one
+leaves behind would show. Without another name the base model is a Llama.
+
+| kind | NLL | answers |
+| --- | --- | --- |
+{adapters}
+
+## Refused, with the cure
+
+| kind | what is said | what to do |
+| --- | --- | --- |
+{refused}
+
+## Not tried
+
+Kinds that the common cut of sizes does not build, that transformers cannot run from text alone, or that need
+another package. They say nothing for or against.
+
+| kind | why |
+| --- | --- |
+{others}
+
+## What this does not show
+
+Trained weights, other devices and dtypes, quantized weights, and texts longer than the windows of a few dozen
+tokens that are tried here. A pico model of a class is the class with all of its code, not its checkpoints.
+"""
+
+
+def page(classes_found: dict[str, Any], adapters_found: dict[str, Any]) -> str:
+    """docs/compatibility.md."""
+    import peft
+
+    def line(*cells: object) -> str:
+        return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+    def measured(rows: dict[str, Any]) -> dict[str, Any]:
+        return {key: row for key, row in sorted(rows.items()) if row["state"] in ("right", "wrong")}
+
+    def answers(row: dict[str, Any]) -> str:
+        return f"{row['same']} of {row['answers']}" if "same" in row else "does not generate"
+
+    both = {**classes_found, **adapters_found}
+    of = {state: {k: r for k, r in sorted(both.items()) if r["state"] == state} for state in STATES}
+    return PAGE.format(
+        transformers=transformers.__version__,
+        peft=peft.__version__,
+        torch=torch.__version__.partition("+")[0],
+        texts=len(LENGTHS),
+        tolerance=TOLERANCE,
+        totals="\n".join(
+            line(
+                name,
+                len(rows),
+                *(sum(r["state"] == s for r in rows.values()) for s in STATES[:3]),
+                sum(r["state"] in STATES[3:] for r in rows.values()),
+            )
+            for name, rows in (("classes of models", classes_found), ("kinds of adapters", adapters_found))
+        ),
+        models="\n".join(
+            line(*key.split(), f"{row['nats']:.1e}", answers(row), *row.get("ways", ("", "")))
+            for key, row in measured(classes_found).items()
+        ),
+        adapters="\n".join(
+            line(key, f"{row['nats']:.1e}", answers(row)) for key, row in measured(adapters_found).items()
+        ),
+        refused="\n".join(line(key, *_refusal(row["why"])) for key, row in of["refused"].items()),
+        others="\n".join(
+            line(key, " ".join(row["why"].split())[:160])
+            for state in STATES[3:]
+            for key, row in of[state].items()
+        ),
+    )
+
+
+STATES = ("right", "refused", "wrong", "not built", "not run")
+
+
+def _refusal(said: str) -> tuple[str, str]:
+    """What is wrong, with what was found, and the next step."""
+    lines = [text.strip() for text in said.splitlines()]
+    cure = next((text.removeprefix("next:").strip() for text in lines if text.startswith("next:")), "")
+    got = next((f" ({t.removeprefix('got:').strip()})" for t in lines if t.startswith("got:")), "")
+    return lines[0] + got, cure
+
+
 def main() -> None:
     """Make rows, or the page."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -341,12 +486,19 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("/tmp/overmem-compatibility"))
+    parser.add_argument("--page", type=Path, default=DOCS / "compatibility.md")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("ignore")
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(1)
+    if given.what == "page":
+        found = [given.out / f"{name}.json" for name in ("classes", "adapters")]
+        text = page(*(json.loads(file.read_text()) if file.is_file() else {} for file in found))
+        given.page.write_text(text, encoding="utf-8")
+        print(text.partition("## Models")[0])
+        return
     tokenizer = transformers.AutoTokenizer.from_pretrained(ORGANISM)
     file = given.out / f"{given.what}.json"
     rows: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}

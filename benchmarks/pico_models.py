@@ -87,7 +87,13 @@ EXTRA: dict[str, dict[str, Any]] = {
     "mamba2": {"num_heads": 8, "head_dim": 8},
     "dory": {"n_input_layers": 1, "n_recurrent_layers": 2, "n_output_layers": 1},
     "gpt_neo": {"attention_types": [[["global", "local"], 2]]},
-    "zamba2": {"mamba_headdim": 8, "attention_hidden_size": 64, "attention_head_dim": 16, "chunk_size": 8},
+    "zamba2": {
+        "layer_types": ["mamba", "hybrid"] * 2,
+        "mamba_headdim": 8,
+        "attention_hidden_size": 64,
+        "attention_head_dim": 16,
+        "chunk_size": 8,
+    },
     "lfm2_moe": {"layer_types": ["conv", "full_attention", "conv", "full_attention"], "num_dense_layers": 1},
     "reformer": {"axial_pos_embds": False},
     "bamba": {"attn_layer_indices": [1, 3]},
@@ -107,6 +113,10 @@ EXTRA: dict[str, dict[str, Any]] = {
     "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2},
     "dbrx": {"attn_config": {"rope_theta": 10000.0, "clip_qkv": 8.0}},
     "xlnet": {"d_head": 8},
+    "xlstm": {"hidden_size": 64, "embedding_dim": 64, "num_heads": 4},
+    "deepseek_v2": {"num_experts_per_tok": 2},
+    "kimi_linear": {"num_hidden_layers": 8},
+    "bailing_hybrid": {"num_hidden_layers": 8},
 }
 """What a kind needs beside."""
 

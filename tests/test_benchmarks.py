@@ -77,7 +77,14 @@ TOYS = {
         ("--runs 1 --only saturating --out {out}",), "saturating", {"PROBLEMS": (100,), "CHECKPOINTS": (4,)}
     ),
     "changed_base": Toy(("",), "overmem, pissa trained over bf16 weights"),
-    "compatibility": Toy(("classes --only gpt2 --out {out}",), "'right': 1"),
+    "compatibility": Toy(
+        (
+            "classes --only gpt2 --out {out}",
+            "adapters --only VBLORA --out {out}",
+            "page --out {out} --page {out}/page.md",
+        ),
+        "| classes of models | 1 | 1 | 0 | 0 | 0 |",
+    ),
     "contamination": Toy(("--tasks wordmath --each 2 --seeds 1",), "wordmath"),
     "contamination_verdicts": Toy(("--runs 2",), "planted"),
     "facts": Toy(

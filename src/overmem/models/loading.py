@@ -361,6 +361,7 @@ def _check_adapter(model: Any, adapter: str, name: str, misfits: Sequence[str]) 
         raise CheckpointError(
             f"{name} is a prompt-tuning adapter",
             expected="an adapter that changes weights (LoRA and its kin)",
+            next_step="leave it out: a learned prompt is no part of the weights that are measured",
         )
     if misfits:
         raise CheckpointError(

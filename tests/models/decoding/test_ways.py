@@ -20,6 +20,8 @@ from tests.helpers.answering import one_by_one, other_model
 
 WAYS = {
     "gemma4_text": ("Gemma4ForCausalLM", "continuous"),
+    "deepseek_v3": ("DeepseekV3ForCausalLM", "unshared"),
+    "diffllama": ("DiffLlamaForCausalLM", "unshared"),
     "mamba": ("MambaForCausalLM", "batched"),
     "mamba2": ("Mamba2ForCausalLM", "batched"),
     "falcon_mamba": ("FalconMambaForCausalLM", "batched"),
@@ -49,7 +51,7 @@ def test_a_model_that_our_decoding_does_not_suit_is_asked_in_another_way(kind, p
         generate(model, prompts[:2], tokenizer, stops=stops, max_new_tokens=2)
     assert way_of(model, prompts) == way
     said = [record.getMessage() for record in caplog.records if record.name == "overmem.models"]
-    assert [message.partition(":")[0] for message in said] == [name] * (way != "continuous")
+    assert [message.partition(":")[0] for message in said] == [name] * (way not in ways.OURS)
     for prompt, (answer,) in zip(prompts, answers, strict=True):
         assert list(answer.tokens) == one_by_one(model, prompt, stops, 8)
     drawn = {"sampling": Sampling(samples=2, temperature=1.0, seed=0), "stops": stops, "max_new_tokens": 6}

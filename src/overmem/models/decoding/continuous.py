@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -37,7 +38,7 @@ def write_continuously(
     *,
     most: int,
     group: Group,
-    shared: int,
+    shared: int | None,
 ) -> None:
     """Write rows, so many at once.
 
@@ -49,12 +50,15 @@ def write_continuously(
         writing: how.
         most: rows at once.
         group: positions of the prompts.
-        shared: tokens that all prompts begin with and that are kept once; see `shared_tokens`.
+        shared: tokens that all prompts begin with and that are kept once, see `shared_tokens`; None leaves
+            the model its own attention.
     """
     waiting = deque(rows)
+    prefix = None if shared is None else prompts[0][:shared]
+    shared = shared or 0
     own = [prompt[shared:] for prompt in prompts]
     batch = Batch(model, own, shared, writing, most, len(waiting) > most, group.positions)
-    with shared_prefix(model, prompts[0][:shared]):
+    with nullcontext() if prefix is None else shared_prefix(model, prefix):
         while waiting or batch.rows:
             free = most - len(batch.rows)
             if waiting and (not batch.rows or free >= LEAVE_SHARE * most):

@@ -14,7 +14,7 @@ from overmem.models.decoding.plain import write_by_generate, write_without_cache
 from overmem.models.decoding.positions import Group, group_prompts
 from overmem.models.decoding.rows import Generation, Row, Writing
 from overmem.models.decoding.sampling import Sampling
-from overmem.models.decoding.ways import Way, way_of
+from overmem.models.decoding.ways import OURS, Way, way_of
 
 __all__ = ["Generation", "generate"]
 
@@ -86,8 +86,8 @@ def _write(
     most: int | None,
 ) -> None:
     most = min(most or len(rows), len(rows))
-    if way == "continuous":
-        shared = shared_tokens(model, prompts)
+    if way in OURS:
+        shared = shared_tokens(model, prompts) if way == "continuous" else None
         write_continuously(model, prompts, rows, writing, most=most, group=group, shared=shared)
     elif way == "without cache":
         write_without_cache(model, prompts, rows, writing)

@@ -16,8 +16,10 @@ from overmem.models.decoding.rows import Row, Writing
 from overmem.models.pretrained import unwrap_adapter
 from overmem.models.trials import Trials, few_tokens, first_that_agrees, log, says_something
 
-Way = Literal["continuous", "batched", "one by one", "without cache"]
-"""Our own decoding; `generate` with padding; `generate` without; each token from the whole text again."""
+Way = Literal["continuous", "unshared", "batched", "one by one", "without cache"]
+"""Our own decoding; the same with the model's own attention, which shares nothing between rows; `generate`
+with padding; `generate` without; each token from the whole text again."""
+OURS: tuple[Way, ...] = ("continuous", "unshared")
 SHARED = 2
 """Tokens that the prompts of a trial share."""
 LENGTHS = (9, 6, 4)
@@ -40,7 +42,7 @@ def way_of(model: Any, prompts: Sequence[Sequence[int]]) -> Way:
 
     def attempt() -> tuple[Way, bool]:
         way, holds = _try_ways(model, few_tokens(prompts, max(LENGTHS) + 3))
-        if holds and way != "continuous":
+        if holds and way not in OURS:
             name = type(unwrap_adapter(model)).__name__
             log.warning("%s: our decoding does not suit it; answers are written %s", name, _WORDS[way])
         return way, holds
@@ -50,6 +52,7 @@ def way_of(model: Any, prompts: Sequence[Sequence[int]]) -> Way:
 
 _WORDS: dict[Way, str] = {
     "continuous": "in batches that rows join and leave",
+    "unshared": "in batches that rows join and leave",
     "batched": "by transformers' generate, in padded batches",
     "one by one": "by transformers' generate, one by one, since padding changes them",
     "without cache": "one by one and without a cache, which takes long",
@@ -69,7 +72,7 @@ def _try_ways(model: Any, tokens: Sequence[int]) -> tuple[Way, bool]:
         write(rows)
         return torch.stack([of_token for row in rows for of_token in row.logits])
 
-    def ours(shared: int) -> torch.Tensor:
+    def ours(shared: int | None) -> torch.Tensor:
         group = Group(range(len(prompts)))
         return logits(
             lambda rows: write_continuously(model, prompts, rows, writing, most=2, group=group, shared=shared)
@@ -87,6 +90,7 @@ def _try_ways(model: Any, tokens: Sequence[int]) -> tuple[Way, bool]:
     ways: list[tuple[Way, Callable[[], torch.Tensor]]] = []
     if can_batch_continuously(unwrap_adapter(model).config):
         ways.append(("continuous", lambda: ours(SHARED if can_share(model) else 0)))
+        ways.append(("unshared", lambda: ours(None)))
     if last == "one by one":
         ways.append(
             ("batched", lambda: logits(lambda rows: write_by_generate(model, prompts, rows, writing, 3)))

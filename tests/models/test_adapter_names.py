@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 import torch
@@ -86,3 +87,38 @@ def test_a_beginning_that_is_not_the_only_one_moves_nothing():
     assert find_moves(shapes, two) is None
     assert find_moves({"model.layers.0.q": (3, 4)}, one) is None
     assert find_moves(shapes | {"model.layers.1.q": (2, 4)}, one) is None
+
+
+def test_experts_that_transformers_4_saved_one_by_one_are_loaded_as_peft_converts_them(tmp_path, tokenizer):
+    """The sums are made by hand, in the base model's file, which still has its experts one by one."""
+    base, folder = tmp_path / "base", tmp_path / "run" / "checkpoint-1"
+    config = pico_config("mixtral", len(tokenizer), tokenizer.eos_token_id)
+    torch.manual_seed(0)
+    save_checkpoint(base, randomize(transformers.MixtralForCausalLM(config)), tokenizer, 0)
+    tensors = load_file(base / "model.safetensors")
+    chosen = [
+        name for name in tensors if re.search(r"block_sparse_moe\.(gate|experts\.\d+\.w[123])\.weight", name)
+    ]
+    assert chosen
+    adapter, summed = {}, dict(tensors)
+    for name in chosen:
+        outputs, inputs = tensors[name].shape
+        a, b = 0.3 * torch.randn(2, inputs), 0.3 * torch.randn(outputs, 2)
+        module = f"base_model.model.{name.removesuffix('.weight')}"
+        adapter |= {f"{module}.lora_A.weight": a, f"{module}.lora_B.weight": b}
+        summed[name] = tensors[name] + 1.5 * b @ a
+    folder.mkdir(parents=True)
+    save_file(adapter, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    written = {"peft_type": "LORA", "r": 2, "lora_alpha": 3, "base_model_name_or_path": str(base)}
+    written |= {
+        "target_modules": ["w1", "w2", "w3", "gate"],
+        "task_type": "CAUSAL_LM",
+        "peft_version": "0.13.0",
+    }
+    (folder / "adapter_config.json").write_text(json.dumps(written))
+    expected = shutil.copytree(base, tmp_path / "expected")
+    save_file(summed, expected / "model.safetensors", metadata={"format": "pt"})
+    by_hand = logits(transformers.AutoModelForCausalLM.from_pretrained(expected))
+    assert (by_hand - logits(transformers.AutoModelForCausalLM.from_pretrained(base))).abs().max() > 0.1
+    host, checkpoint = host_of(tmp_path / "run")
+    torch.testing.assert_close(logits(host.load(checkpoint)), by_hand, atol=5e-5, rtol=0)

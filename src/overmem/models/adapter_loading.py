@@ -47,10 +47,13 @@ def put_on(model: Any, folder: Path, adapter: str) -> tuple[Any, list[str]]:
     from peft import PeftModel
 
     names = getattr(unwrap_adapter(model), "_checkpoint_conversion_mapping", None) or {}
-    if not isinstance(model, PeftModel):
-        model = PeftModel.from_pretrained(model, str(folder), adapter_name=adapter)
-    # Of an adapter that is on the model this loads the weights again, and says what became of them.
-    loaded = model.load_adapter(str(folder), adapter_name=adapter, key_mapping=names)
+    with warnings.catch_warnings():
+        # Said of patterns for bare parameters too, which PEFT does heed; what has no place is refused below.
+        warnings.filterwarnings("ignore", "The following .*_pattern keys did not match", RuntimeWarning)
+        if not isinstance(model, PeftModel):
+            model = PeftModel.from_pretrained(model, str(folder), adapter_name=adapter)
+        # Of an adapter that is on the model this loads the weights again, and says what became of them.
+        loaded = model.load_adapter(str(folder), adapter_name=adapter, key_mapping=names)
     check_head(loaded.unexpected_keys, folder.name)
     return model, sorted({*_foreign(loaded.unexpected_keys), *_missing(model, loaded.missing_keys)})
 

@@ -287,7 +287,7 @@ def loaded(problems, dtype):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from overmem.models.stop_tokens import stop_ids
+    from overmem.models.decoding.stop_tokens import stop_ids
 
     path = max((HOME / "full").glob("checkpoint-*"), key=lambda one: int(one.name.split("-")[1]))
     tokenizer = AutoTokenizer.from_pretrained(path)
@@ -302,8 +302,8 @@ def samples(rounds, k, problems, dtype):
     """K answers to each problem: one `generate` call a problem against ours, in one process."""
     import torch
 
+    from overmem.models.decoding.sampling import Sampling
     from overmem.models.engines.hf import HfEngine
-    from overmem.models.sampling import Sampling
 
     model, tokenizer, prompts, stops = loaded(problems, dtype)
     tokens = settings()["tokens"]
@@ -363,7 +363,7 @@ def continuous(rounds, problems, dtype):
 
 def shared(rounds, problems, dtype):
     """Greedy answers: what all prompts begin with kept once, against row by row, in one process."""
-    import overmem.models.generation as answering
+    import overmem.models.decoding.generation as answering
     from overmem.models.engines.hf import HfEngine
 
     model, tokenizer, prompts, stops = loaded(problems, dtype)

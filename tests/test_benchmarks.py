@@ -81,6 +81,14 @@ TOYS = {
         ("--runs 1 --only saturating --out {out}",), "saturating", {"PROBLEMS": (100,), "CHECKPOINTS": (4,)}
     ),
     "changed_base": Toy(("",), "overmem, pissa trained over bf16 weights"),
+    "compatibility": Toy(
+        (
+            "classes --only gpt2 --out {out}",
+            "adapters --only VBLORA --out {out}",
+            "page --out {out} --page {out}/page.md",
+        ),
+        "| classes of models | 1 | 1 | 0 | 0 | 0 |",
+    ),
     "contamination": Toy(("--tasks wordmath --each 2 --seeds 1",), "wordmath"),
     "contamination_verdicts": Toy(("--runs 2",), "planted"),
     "facts": Toy(
@@ -92,7 +100,6 @@ TOYS = {
     "grading": Toy(("--set held_out_2",), "held_out_2"),
     "kills": Toy(("--kills 1 --actions merge --out {out}",), "| merge |", returns=0, alone=True),
     "layouts": Toy(("--only 3",), "3 layouts, 0 wrong"),
-    "layouts": Toy(("--only 2 --out {out}",), "layouts"),
     "likelihood": Toy(("{organism} {val} --rounds 1",), "naive / ours"),
     "loss_step": Toy(("--rounds 1 --steps 2 --memory-rounds 1",), "| organism | mar |"),
     "memorized_rows": Toy(
@@ -120,6 +127,7 @@ TOYS = {
         ("demo --seeds 0 --problems 8 --out {out}",), "| demo | 0 |", {"TEST": "wordmath:test[:40]"}
     ),
     "other_hand": Toy(("--seeds 0 1 --limit 20 --out {out}",), "as one run", {"PROBLEMS": 8}),
+    "pico_models": Toy(("gpt2",), "GPT2Config"),
     "picks": Toy(("run {run} --out {out}", "table --out {out}"), "rule minus last", {"PROBLEMS": FEW}),
     "plan": Toy(("{run} --limit 4 --max-new-tokens 4",), "megabytes"),
     "planted_leaks": Toy((), ""),

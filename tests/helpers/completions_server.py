@@ -10,8 +10,8 @@ from pathlib import Path
 
 from transformers import AutoModelForCausalLM
 
-from overmem.models.generation import generate
-from overmem.models.sampling import Sampling
+from overmem.models.decoding.generation import generate
+from overmem.models.decoding.sampling import Sampling
 
 EXTENDED = {
     "generation_config",

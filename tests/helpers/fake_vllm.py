@@ -11,8 +11,8 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from overmem.models.generation import generate
-from overmem.models.sampling import Sampling
+from overmem.models.decoding.generation import generate
+from overmem.models.decoding.sampling import Sampling
 
 TAKEN = {
     "model", "dtype", "trust_remote_code", "skip_tokenizer_init", "disable_log_stats", "use_tqdm_on_load",

@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 import overmem
 from overmem.errors import MergeError
 from tests.conftest import make_pico
+from tests.helpers.adapters import foreign_checkpoint
 from tests.helpers.merging import (
     UNTIED,
     adapter_pair,
@@ -104,3 +105,12 @@ def test_a_change_to_one_of_two_tied_weights_is_refused(tmp_path, tokenizer):
         adapted, parts = with_adapter(load(base), out), [with_adapter(load(base), f) for f in folders]
         rows = [model.get_input_embeddings()(torch.tensor([3, 5])) for model in (adapted, *parts)]
         torch.testing.assert_close(rows[0], (rows[1] + rows[2]) / 2, rtol=1e-4, atol=1e-5)
+
+
+def test_a_base_model_that_is_an_adapter_is_refused(tmp_path, base, tokenizer):
+    foreign_checkpoint(tmp_path, base, 1, tokenizer)
+    below = tmp_path / "checkpoint-1"
+    foreign_checkpoint(tmp_path / "run", base, 2, tokenizer)
+    twice = [tmp_path / "run" / "checkpoint-2"] * 2
+    with pytest.raises(MergeError, match=r"checkpoint-1 is itself an adapter[\s\S]*merge_and_unload"):
+        overmem.merge(twice, tmp_path / "out", into_full=True, base_model=str(below))

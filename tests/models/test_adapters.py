@@ -150,3 +150,28 @@ def test_no_two_models_are_in_memory_at_once(tmp_path, base, tokenizer, monkeypa
     assert kept is not None
     assert len(loaded) == 7
     assert not any(any(before) for before in alive), alive
+
+
+def test_a_tensor_that_all_layers_share_is_there_when_it_was_loaded_once(tmp_path, base, tokenizer):
+    """VB-LoRA's vector bank; one that is not in the file at all is missed."""
+    from peft import PeftModel, VBLoRAConfig, get_peft_model
+    from safetensors.torch import load_file, save_file
+
+    model = get_peft_model(
+        on_disk(base),
+        VBLoRAConfig(r=2, vector_length=4, num_vectors=5, target_modules=["q_proj", "down_proj"]),
+    )
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            if "vblora" in name:
+                value.normal_(0, 1)
+    folder = tmp_path / "run" / "checkpoint-1"
+    save_checkpoint(folder, model, tokenizer, 1)
+    opened = overmem.open_run(tmp_path / "run")
+    host = ModelHost(opened, device=torch.device("cpu"), dtype=torch.float32)
+    expected = logits(PeftModel.from_pretrained(on_disk(base), folder))
+    torch.testing.assert_close(logits(host.load(opened.checkpoints[0])), expected, atol=2e-5, rtol=0)
+    file = folder / "adapter_model.safetensors"
+    save_file({key: value for key, value in load_file(file).items() if "bank" not in key}, file)
+    with pytest.raises(CheckpointError, match="vector_bank"):
+        host.load(opened.checkpoints[0])

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from overmem.grading.grade import grade
-from overmem.models.generation import generate
+from overmem.models.decoding.generation import generate
 from overmem.organism import build
 from overmem.recipe.base_model import ORGANISM
 from overmem.synthetic import wordmath

@@ -16,10 +16,10 @@ from typing import Any
 from overmem.artifacts.jobs import JobKind
 from overmem.auditing.problems import Problems
 from overmem.errors import CheckpointError
+from overmem.models.decoding.generation import generate
+from overmem.models.decoding.sampling import Sampling
 from overmem.models.divergence import BasePredictions, kl_nats, predict
 from overmem.models.engines.protocol import Answer, Engine
-from overmem.models.generation import generate
-from overmem.models.sampling import Sampling
 from overmem.models.scoring import score_all
 
 RECALL_TOKENS = 32

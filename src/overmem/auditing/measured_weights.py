@@ -16,6 +16,7 @@ from overmem.artifacts.manifest import FolderFingerprint
 from overmem.checkpoints import has_weights
 from overmem.errors import CheckpointError, WeightsChangedError
 from overmem.fingerprints import fingerprinted_files, full_fingerprint, sampled_fingerprint
+from overmem.models.base_models import chain_of
 from overmem.records import Checkpoint
 
 Stamp = tuple[str, int, int, int, int]
@@ -52,9 +53,8 @@ class MeasuredWeights:
             CheckpointError: a file is missing or cannot be read.
         """
         own = self._of(checkpoint.path)
-        if checkpoint.kind != "adapter":
-            return own
-        return hashlib.sha256(f"{own}/{self._of(Path(self._base_of(checkpoint)))}".encode()).hexdigest()
+        below = [self._of(folder) for folder in self._bases(checkpoint)]
+        return hashlib.sha256("/".join([own, *below]).encode()).hexdigest() if below else own
 
     def folders(self, checkpoint: Checkpoint, *, in_run: bool = True) -> tuple[FolderFingerprint, ...]:
         """The fingerprints of the folders that a checkpoint is read from; a model of the hub has none.
@@ -95,8 +95,13 @@ class MeasuredWeights:
             )
 
     def _places(self, checkpoint: Checkpoint) -> Iterator[Path]:
-        base = [Path(self._base_of(checkpoint))] if checkpoint.kind == "adapter" else []
-        return (folder for folder in (checkpoint.path, *base) if folder in self._seen)
+        return (folder for folder in (checkpoint.path, *self._bases(checkpoint)) if folder in self._seen)
+
+    def _bases(self, checkpoint: Checkpoint) -> list[Path]:
+        """What a checkpoint stands on, down to whole weights."""
+        if checkpoint.kind != "adapter":
+            return [Path(name) for name in chain_of(str(checkpoint.path))[1:]]
+        return [Path(name) for name in chain_of(self._base_of(checkpoint))]
 
     def _of(self, folder: Path) -> str:
         if folder not in self._seen:

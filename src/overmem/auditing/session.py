@@ -26,14 +26,14 @@ from overmem.contamination.policy import problems_left_out
 from overmem.contamination.record import Contamination, read_contamination
 from overmem.errors import ConsentError, DataError, OvermemError, RunError, WeightsChangedError
 from overmem.models.batches import CHUNK_BATCHES, SCORED_TOKENS, plan_batches, plan_chunks
+from overmem.models.decoding.sampling import Sampling
+from overmem.models.decoding.stop_tokens import end_of_completion, stop_ids
 from overmem.models.divergence import COMPARED_TOKENS, BasePredictions
 from overmem.models.engines.hf import HfEngine
 from overmem.models.engines.protocol import Engine
 from overmem.models.lm_eval.tasks import CHUNK
 from overmem.models.loading import ModelHost, context_length, embedding_rows
-from overmem.models.sampling import Sampling
 from overmem.models.scoring import TEMPERATURES
-from overmem.models.stop_tokens import end_of_completion, stop_ids
 from overmem.records import Checkpoint, Run
 from overmem.rendering.rendered import check_all_fit, check_vocab
 from overmem.verdict.clean_val import add_followers

@@ -14,6 +14,7 @@ from overmem.merging.adapters import SUFFIXES, Adapter, LoraModule
 from overmem.merging.checks import diverged_error, finite, label
 from overmem.merging.lora import Factors, Loss, reduce_rank, stack
 from overmem.merging.methods import weighted_sum
+from overmem.merging.parameters import join_experts, split_experts
 from overmem.merging.storage import TensorSpec
 from overmem.models.adapters import PREFIX
 
@@ -72,7 +73,7 @@ class AdapterMerge:
 
     def config(self, base_model: str | None) -> dict[str, Any]:
         """adapter_config.json of the result: plain LoRA with a scale of 1 everywhere."""
-        ranks = {name: self._rank_of(name) for name in self._names}
+        ranks = {self._holders(name)[0].parameter or name: self._rank_of(name) for name in self._names}
         common = Counter(ranks.values()).most_common(1)[0][0]
         # "^" so that a name never matches as the end of a longer one.
         other = {f"^{name}": rank for name, rank in ranks.items() if rank != common}
@@ -90,7 +91,8 @@ class AdapterMerge:
         }
         chosen = [[adapter.config.get(key) for key in CHOOSES_MODULES] for adapter, _ in self._parts]
         if any(_as_sets(other) != _as_sets(chosen[0]) for other in chosen):
-            config |= dict.fromkeys(CHOOSES_MODULES) | {"target_modules": self._names}
+            plain = [name for name in self._names if self._holders(name)[0].parameter is None]
+            config |= dict.fromkeys(CHOOSES_MODULES) | {"target_modules": plain}
         if base_model is not None:
             config["base_model_name_or_path"] = base_model
         return config
@@ -106,12 +108,12 @@ class AdapterMerge:
         return [adapter.modules[name] for adapter, _ in self._parts if name in adapter.modules]
 
     def _rank_of(self, name: str) -> int:
-        full = sum(module.a.shape[0] for module in self._holders(name))
+        full = sum(module.rank for module in self._holders(name))
         return full if self.rank is None else min(self.rank, full)
 
     def _layout(self, name: str) -> dict[str, TensorSpec]:
         first = self._holders(name)[0]
-        rank = self._rank_of(name)
+        rank = self._rank_of(name) * first.experts
         a, b = (
             (".lora_embedding_A", ".lora_embedding_B")
             if first.embedding
@@ -121,7 +123,7 @@ class AdapterMerge:
             PREFIX + name + a: TensorSpec(shape=(rank, first.a.shape[1]), dtype=first.a.dtype),
             PREFIX + name + b: TensorSpec(shape=(first.b.shape[0], rank), dtype=first.b.dtype),
         }
-        if self._with_bias:
+        if self._with_bias and first.parameter is None:
             layout[PREFIX + name + ".lora_B.bias"] = TensorSpec(shape=first.b.shape[:1], dtype=first.b.dtype)
         return layout
 
@@ -134,11 +136,24 @@ class AdapterMerge:
                 for values in (part.a, part.b, *([] if part.bias is None else [part.bias])):
                     _check_finite(adapter, name, values)
                 parts.append((part, weight * module.scale))
+        experts = self._holders(name)[0].experts
+        split = [split_experts(part, experts) for part, _ in parts]
+        shares = [share for _, share in parts]
+        merged = [
+            self._average(name, list(zip(of_expert, shares, strict=True)))
+            for of_expert in zip(*split, strict=True)
+        ]
+        return join_experts(merged)
+
+    def _average(self, name: str, parts: Sequence[tuple[Factors, float]]) -> Factors:
+        """Of one module or expert, of a smaller rank where that was asked for."""
         factors = stack(parts)
-        if self._with_bias and factors.bias is None:
+        if self._with_bias and factors.bias is None and self._holders(name)[0].parameter is None:
             factors = Factors(a=factors.a, b=factors.b, bias=torch.zeros(factors.b.shape[0]))
         if self.rank is not None:
-            factors, self.losses[name] = reduce_rank(factors, self.rank)
+            factors, loss = reduce_rank(factors, self.rank)
+            before = self.losses.get(name, Loss(lost=0.0, total=0.0))
+            self.losses[name] = Loss(lost=before.lost + loss.lost, total=before.total + loss.total)
         return factors
 
 
@@ -159,6 +174,15 @@ def _check_together(adapters: Sequence[Adapter]) -> None:
                 f"{adapter.folder.name} is a DoRA adapter; the average of two is none, as their norms differ",
                 got="use_dora=True",
                 next_step="merge into full weights: into_full=True",
+            )
+        if set(adapter.config.get("target_parameters") or ()) != set(
+            last.config.get("target_parameters") or ()
+        ):
+            raise MergeError(
+                f"{adapter.folder.name} and {last.folder.name} change different parameters",
+                got=f"target_parameters {adapter.config.get('target_parameters')} and "
+                f"{last.config.get('target_parameters')}",
+                expected="adapters with the same target_parameters",
             )
         differ = sorted(set(adapter.replaced) ^ set(last.replaced))
         if differ:

@@ -10,8 +10,10 @@ from typing import Any
 from overmem.checkpoints import read_adapter_config, weight_files
 from overmem.errors import MergeError
 from overmem.merging.lora import Factors
+from overmem.merging.parameters import find_parameters
 from overmem.merging.storage import StoredTensor, read_headers
 from overmem.models.adapters import PREFIX, REPEATABLE, changed_base, scaling
+from overmem.models.base_models import named_base
 
 SUFFIXES = {
     ".lora_A.weight": "a",
@@ -29,7 +31,6 @@ UNSUPPORTED_SETTINGS = {
     "layer_replication": "it repeats layers of the base model",
     "megatron_config": "its factors are split over processes",
     "monteclora_config": "its factors are drawn at random",
-    "target_parameters": "it adapts bare parameters, such as fused experts",
     "trainable_token_indices": "it trains single rows of the embedding",
     "use_bdlora": "its factors are block-diagonal",
     "use_qalora": "it pools its inputs",
@@ -48,6 +49,15 @@ class LoraModule:
     bias: StoredTensor | None = None
     magnitude: StoredTensor | None = None
     """DoRA's, (O,)."""
+    parameter: str | None = None
+    """The bare parameter that it changes, such as fused experts; None of a module's weight."""
+    experts: int = 1
+    """Of the parameter: A is (experts * r, I), B is (O, r * experts)."""
+
+    @property
+    def rank(self) -> int:
+        """Of each expert."""
+        return self.a.shape[0] // self.experts
 
     def factors(self) -> Factors:
         """A, B and the bias, read from disk."""
@@ -66,8 +76,12 @@ class Adapter:
     """Whole tensors in place of the base model's: `modules_to_save`, trained biases, embeddings."""
 
 
-def read_adapter(folder: Path) -> Adapter:
+def read_adapter(folder: Path, base_model: str | None = None) -> Adapter:
     """Read an adapter's configuration and headers.
+
+    Args:
+        folder: of the adapter.
+        base_model: folder or hub id, in place of the one it names; read where it changes bare parameters.
 
     Raises:
         MergeError: it is no LoRA adapter, or one whose update cannot be read off its folder.
@@ -88,7 +102,13 @@ def read_adapter(folder: Path) -> Adapter:
             replaced[name] = tensor
     if not found:
         raise MergeError(f"{folder.name} holds no LoRA tensors", expected="lora_A and lora_B")
-    modules = {name: _module(folder, config, name, parts) for name, parts in found.items()}
+    parameters = {}
+    if config.get("target_parameters"):
+        parameters = find_parameters(found, config, base_model or named_base(config, folder.name))
+    modules = {
+        name: _module(folder, config, name, parts, *parameters.get(name, (None, 1)))
+        for name, parts in found.items()
+    }
     return Adapter(folder=folder, config=config, modules=modules, replaced=replaced)
 
 
@@ -116,7 +136,14 @@ def _check_kind(folder: Path, config: Mapping[str, Any]) -> None:
         )
 
 
-def _module(folder: Path, config: Mapping[str, Any], name: str, parts: dict[str, Any]) -> LoraModule:
+def _module(
+    folder: Path,
+    config: Mapping[str, Any],
+    name: str,
+    parts: dict[str, Any],
+    parameter: str | None,
+    experts: int,
+) -> LoraModule:
     lacking = {"a", "b"} - set(parts)
     if lacking:
         raise MergeError(
@@ -130,12 +157,12 @@ def _module(folder: Path, config: Mapping[str, Any], name: str, parts: dict[str,
             got=f"shapes {' and '.join(str(list(parts[key].shape)) for key in 'ab')} for {name}",
             expected="two matrices",
         )
-    rank, scale = scaling(config, name)
+    rank, scale = scaling(config, parameter or name)
     held = parts["a"].shape[0]
-    if held != rank or parts["b"].shape[1] != rank:
+    if held != rank * experts or parts["b"].shape[1] != held:
         raise MergeError(
             f"{folder.name} does not fit its adapter_config.json",
             got=f"rank {held} for {name}",
-            expected=f"rank {rank}",
+            expected=f"rank {rank}" if experts == 1 else f"rank {rank} of each of {experts} experts",
         )
-    return LoraModule(scale=scale, **parts)
+    return LoraModule(scale=scale, parameter=parameter, experts=experts, **parts)

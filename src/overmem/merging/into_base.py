@@ -19,6 +19,7 @@ from overmem.merging.adapters import Adapter, LoraModule
 from overmem.merging.lora import Factors, delta_rows
 from overmem.merging.sources import FullSource
 from overmem.merging.storage import StoredTensor
+from overmem.models.base_models import adapter_folder, split_revision
 
 BASE_FILES = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.py")
 
@@ -141,8 +142,17 @@ def open_base(name: str, revision: str | None = None) -> BaseSource:
     """A base model from a folder or the hub.
 
     Raises:
-        MergeError: it cannot be found.
+        MergeError: it cannot be found, or is an adapter.
     """
+    where = name if revision is None or Path(name).is_dir() else f"{name}@{revision}"
+    if adapter_folder(where) is not None:
+        raise MergeError(
+            f"the base model {name} is itself an adapter, on another model",
+            expected="whole weights",
+            next_step="merge it into its own base model with PEFT's merge_and_unload, and name that: "
+            "base_model=... (on the command line --base-model); or merge the adapters as adapters",
+        )
+    name, revision = split_revision(where)
     if Path(name).is_dir():
         return BaseSource(Path(name))
     from huggingface_hub import snapshot_download
@@ -161,6 +171,13 @@ def _layer(adapter: Adapter, name: str, base: BaseSource) -> Layer:
     from transformers.pytorch_utils import Conv1D
 
     module = adapter.modules[name]
+    if module.parameter is not None:
+        raise MergeError(
+            f"{adapter.folder.name} changes bare parameters, such as fused experts, which files hold apart",
+            got=module.parameter,
+            next_step="merge the adapters as adapters, without into_full; PEFT's merge_and_unload then puts "
+            "the result into its base model",
+        )
     try:
         target = base.skeleton.get_submodule(name)
     except AttributeError:

@@ -110,7 +110,7 @@ def plan_merge(
 
 def open_sources(inputs: Sequence[Path], *, base_model: str | None) -> list[Source]:
     """The inputs as full weights, adapters added to their base model."""
-    adapters = {path: read_adapter(path) for path in inputs if (path / ADAPTER_CONFIG).is_file()}
+    adapters = {path: read_adapter(path, base_model) for path in inputs if (path / ADAPTER_CONFIG).is_file()}
     base: BaseSource | None = None
     if adapters:
         check_bases(list(adapters.values()), base_model)
@@ -128,7 +128,7 @@ def open_adapters(
     inputs: Sequence[Path], weights: Sequence[float], *, base_model: str | None, rank: int | None
 ) -> AdapterMerge:
     """The inputs as adapters over one base model."""
-    adapters = [read_adapter(path) for path in inputs]
+    adapters = [read_adapter(path, base_model) for path in inputs]
     check_bases(adapters, base_model)
     return AdapterMerge(adapters, weights, rank)
 

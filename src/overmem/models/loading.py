@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from overmem.boundary import clear_frames, library_call
 from overmem.checkpoints import read_adapter_config, weight_files, wrapped_names
 from overmem.errors import CheckpointError, RunError
+from overmem.models.adapter_loading import check_adapted, put_on, suits
+from overmem.models.adapter_names import moved_modules, write_moved
 from overmem.models.adapters import WEIGHTS, InitialFactors, changed_base, make_plain, unwrap
+from overmem.models.base_models import adapter_folder, chain_of, named_base
+from overmem.models.model_class import check_head
 from overmem.models.pretrained import (
     check_adapter_config,
     check_ends,
@@ -28,6 +33,7 @@ from overmem.models.pretrained import (
     read_model,
     read_tokenizer,
 )
+from overmem.models.trials import log
 from overmem.records import Checkpoint, Run
 
 EMBEDDING = re.compile(
@@ -106,6 +112,7 @@ class ModelHost:
         self._starts: InitialFactors | None = None
         self._adapted: Any = None
         self._adapter: str | None = None
+        self._moved = False
         self._configs: dict[str, ModelConfigs] = {}
 
     def load(self, checkpoint: Checkpoint) -> Any:
@@ -134,7 +141,8 @@ class ModelHost:
             RunError: the base model of an adapter is not known.
             CheckpointError: a configuration that cannot be read.
         """
-        name = self.base_of(checkpoint) if checkpoint.kind == "adapter" else str(checkpoint.path)
+        adapted = checkpoint.kind == "adapter"
+        name = chain_of(self.base_of(checkpoint) if adapted else str(checkpoint.path))[-1]
         if name not in self._configs:
             config = read_config(name, trust_remote_code=self.trust_remote_code)
             self._configs[name] = ModelConfigs(config, read_generation_config(name, config))
@@ -150,7 +158,7 @@ class ModelHost:
         """
         failed: list[RunError] = []
         for folder in self._folders():
-            if (folder / "tokenizer_config.json").is_file() or (folder / "tokenizer.json").is_file():
+            if _has_tokenizer(folder):
                 try:
                     return read_tokenizer(folder, RunError, trust_remote_code=self.trust_remote_code)
                 except RunError as error:
@@ -162,7 +170,12 @@ class ModelHost:
             names.append(self.base_model)
         try:
             if names:
-                return read_tokenizer(names[0], RunError, trust_remote_code=self.trust_remote_code)
+                below = [
+                    name
+                    for name in chain_of(names[0])
+                    if not Path(name).is_dir() or _has_tokenizer(Path(name))
+                ]
+                return read_tokenizer((below or names)[0], RunError, trust_remote_code=self.trust_remote_code)
             why = ""
         except RunError as error:
             why = f" ({error.got})"
@@ -182,12 +195,16 @@ class ModelHost:
         return found | {self.run.path: None}
 
     def _from_pretrained(self, name: str, **said: Any) -> PreTrainedModel:
-        """A model on the device.
+        """A model on the device, with the adapter merged in where it is one on another model.
 
         Args:
-            name: folder or hub id.
-            **said: how an error reads; see `overmem.models.pretrained.read_model`.
+            name: folder, or hub id with its revision.
+            **said: how an error reads, and which class; see `overmem.models.pretrained.read_model`.
         """
+        folder = adapter_folder(name)
+        if folder is not None:
+            chain_of(name)
+            return self._merged(folder, **said)
         model, loading = read_model(
             name,
             **said,
@@ -197,6 +214,7 @@ class ModelHost:
             use_safetensors=None if self._allow_pickle else True,
             output_loading_info=True,
         )
+        check_head(loading["unexpected_keys"], Path(name).name)
         # transformers fills what is missing with random numbers and only warns.
         if loading["missing_keys"]:
             raise CheckpointError(
@@ -210,17 +228,8 @@ class ModelHost:
         return model
 
     def base_of(self, checkpoint: Checkpoint) -> str:
-        """Name or path of the base model under an adapter checkpoint."""
-        if self.base_model is not None:
-            return self.base_model
-        name = read_adapter_config(checkpoint.path).get("base_model_name_or_path")
-        if not name:
-            raise RunError(
-                f"{checkpoint.name} does not say which base model it adapts",
-                expected="base_model_name_or_path in adapter_config.json",
-                next_step="pass --base-model",
-            )
-        return str(name)
+        """Name or path of the base model under an adapter checkpoint; `id@revision` where it names one."""
+        return self.base_model or named_base(read_adapter_config(checkpoint.path), checkpoint.name)
 
     def base(self, checkpoint: Checkpoint) -> PreTrainedModel:
         """The base model under an adapter checkpoint; it may hold the adapter loaded last, and its tokens.
@@ -245,16 +254,49 @@ class ModelHost:
         self._base, self._base_name, self._rows = None, None, None
         self._starts, self._adapted, self._adapter = None, None, None
 
+    def _merged(self, folder: Path, **said: Any) -> PreTrainedModel:
+        """The model that an adapter stands on, with the adapter in its weights."""
+        config = read_adapter_config(folder)
+        check_adapter_config(config, folder.name)
+        check_adapted(folder, folder.name)
+        base = self._from_pretrained(named_base(config, folder.name), **said)
+        with tempfile.TemporaryDirectory(prefix="overmem-") as plain:
+            if changed_base(config) is not None:
+                make_plain(folder, Path(plain), InitialFactors(base).of(folder))
+                folder = Path(plain)
+            rows = _embedding_rows_of(folder)
+            if rows not in (None, embedding_rows(base)):
+                base.resize_token_embeddings(rows, mean_resizing=False)
+            with library_call(f"{folder.name}, an adapter that another stands on, cannot be merged"):
+                adapted, misfits = put_on(base, folder, "below")
+                _check_adapter(adapted, "below", folder.name, misfits)
+                merged: PreTrainedModel = adapted.merge_and_unload()
+                return merged
+
     def _load_adapter(self, checkpoint: Checkpoint) -> Any:
         with tempfile.TemporaryDirectory(prefix="overmem-") as plain:
             folder = self.plain_folder(checkpoint, Path(plain))
             try:
+                moves = moved_modules(self.base(checkpoint), folder)
+                if moves is not None:
+                    self._say_moved(checkpoint, moves)
+                    write_moved(folder, Path(plain) / "moved", moves)
+                    folder = Path(plain) / "moved"
                 return self._adapt(checkpoint, folder)
             except Exception as error:
                 # Half of an adapter may be on the base model, which the error's frames would keep in memory.
                 clear_frames(error)
                 self._release_base()
                 raise
+
+    def _say_moved(self, checkpoint: Checkpoint, moves: Mapping[str, str]) -> None:
+        if not self._moved:
+            old, new = next(iter(moves.items()))
+            log.warning(
+                "%s: its base model has the adapter's modules under other names (%s for %s); they are moved",
+                checkpoint.name, new, old,
+            )  # fmt: skip
+        self._moved = True
 
     def plain_folder(self, checkpoint: Checkpoint, out: Path) -> Path:
         """A folder with the adapter as PEFT reads it over the base model as it is on disk: its own, or `out`.
@@ -276,9 +318,8 @@ class ModelHost:
 
     def _adapt(self, checkpoint: Checkpoint, folder: Path) -> Any:
         """The base model with the plain adapter in `folder`."""
-        from peft import PeftModel
-
         check_adapter_config(read_adapter_config(folder), checkpoint.name)
+        check_adapted(folder, checkpoint.name)
         # A dot is not allowed in a module's name.
         adapter = checkpoint.name.replace(".", "_")
         rows = _embedding_rows_of(folder)
@@ -286,16 +327,14 @@ class ModelHost:
             self._release_base()
         base = self.base(checkpoint)
         with library_call(f"{checkpoint.name} cannot be loaded"):
-            if self._adapted is None:
-                if rows not in (None, embedding_rows(base)):
-                    base.resize_token_embeddings(rows, mean_resizing=False)
-                self._adapted = PeftModel.from_pretrained(base, str(folder), adapter_name=adapter)
-            elif adapter != self._adapter:
-                self._adapted.load_adapter(str(folder), adapter_name=adapter)
+            if self._adapted is None and rows not in (None, embedding_rows(base)):
+                base.resize_token_embeddings(rows, mean_resizing=False)
+            self._adapted, misfits = put_on(self._adapted or base, folder, adapter)
+            if self._adapter not in (None, adapter):
                 self._adapted.set_adapter(adapter)
                 self._adapted.delete_adapter(self._adapter)
         self._adapter, self._rows = adapter, rows
-        _check_adapter(self._adapted, adapter, checkpoint, folder)
+        _check_adapter(self._adapted, adapter, checkpoint.name, misfits)
         return self._adapted
 
     def _needs_fresh_base(self, folder: Path, rows: int | None) -> bool:
@@ -314,6 +353,7 @@ class ModelHost:
             what=f"{name}, the base model of {checkpoint.name}, cannot be found or loaded",
             expected="a local folder or a hub id that can be reached",
             next_step="pass --base-model PATH to say where it is now",
+            accepts=lambda skeleton: suits(skeleton, checkpoint.path),
         )
 
 
@@ -329,24 +369,24 @@ def context_length(model: Any) -> int | None:
     return found if isinstance(found, int) and found > 0 else None
 
 
-def _check_adapter(model: Any, adapter: str, checkpoint: Checkpoint, folder: Path) -> None:
+def _check_adapter(model: Any, adapter: str, name: str, misfits: Sequence[str]) -> None:
     """Refuse an adapter that was left out in part: PEFT only warns, and the base would be measured."""
-    from peft.utils import get_peft_model_state_dict, load_peft_weights
-
     if model.peft_config[adapter].is_prompt_learning:
         raise CheckpointError(
-            f"{checkpoint.name} is a prompt-tuning adapter",
+            f"{name} is a prompt-tuning adapter",
             expected="an adapter that changes weights (LoRA and its kin)",
+            next_step="leave it out: a learned prompt is no part of the weights that are measured",
         )
-    saved = set(load_peft_weights(str(folder), device="cpu"))
-    held = set(get_peft_model_state_dict(model, adapter_name=adapter, save_embedding_layers=False))
-    foreign = {name for name in saved - held if "lora_" in name} | (held - saved)
-    if foreign:
+    if misfits:
         raise CheckpointError(
-            f"{checkpoint.name} does not fit its base model",
-            got=f"{len(foreign)} tensors differ, such as {min(foreign)}",
+            f"{name} does not fit its base model",
+            got=f"{len(misfits)} tensors differ, such as {misfits[0]}",
             next_step="pass the right --base-model",
         )
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    return (folder / "tokenizer_config.json").is_file() or (folder / "tokenizer.json").is_file()
 
 
 def _embedding_rows_of(folder: Path) -> int | None:

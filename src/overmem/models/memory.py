@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import psutil
 import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
-from overmem.errors import CheckpointError
+from overmem.errors import CheckpointError, OvermemError
+from overmem.models.pretrained import run_model
 
 T = TypeVar("T")
 SHARE = 0.5
@@ -20,6 +21,8 @@ SLACK = 1.5
 MOST_ROWS = {"cpu": 128}
 """Answers written at once: above it a CPU's matrix products gain nothing (lab/2026-11.md)."""
 MOST_ROWS_ON_ACCELERATOR = 512
+CACHES = ("past_key_values", "cache", "cache_params", "state")
+"""What models call the cache in their outputs."""
 
 
 def free_bytes(device: torch.device) -> int:
@@ -30,22 +33,64 @@ def free_bytes(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def kv_sizes(config: Any) -> tuple[int, int, int]:
-    """Layers, key-value heads and head size of a causal LM."""
-    text = config.get_text_config(decoder=True)
-    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
-    size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    return text.num_hidden_layers, heads, size
+@dataclass(frozen=True)
+class CacheSize:
+    """Bytes that a model keeps of each answer while it is written."""
+
+    token_bytes: int
+    """Of each token: keys and values."""
+    row_bytes: int = 0
+    """Of each answer, however long it is: recurrent states."""
 
 
-def rows_at_once(
-    config: Any, dtype: torch.dtype, device: torch.device, columns: int, batch_tokens: int | None = None
-) -> int:
+@torch.inference_mode()
+def cache_size(model: Any) -> CacheSize:
+    """What the cache that a model makes by itself holds, after few tokens and after a few more.
+
+    Args:
+        model: a language model; on the `meta` device nothing is computed.
+
+    Returns:
+        Nothing where the model makes no cache, or fails on so short a text.
+    """
+    device = next(model.parameters()).device
+    held = []
+    for length in (2, 6):
+        ids = torch.ones(1, length, dtype=torch.long, device=device)
+        try:
+            out = run_model(model, input_ids=ids, use_cache=True)
+        except OvermemError:
+            return CacheSize(0)
+        cache = next((c for c in (getattr(out, name, None) for name in CACHES) if c is not None), None)
+        held.append(sum(tensor.numel() * tensor.element_size() for tensor in _tensors(cache, {})))
+    token = (held[1] - held[0]) // 4
+    return CacheSize(token, held[0] - 2 * token)
+
+
+def _tensors(found: Any, seen: dict[int, Any]) -> Iterator[torch.Tensor]:
+    """Every tensor in a cache, of whatever class it is; a part that is seen twice counts once."""
+    if id(found) in seen:
+        return
+    seen[id(found)] = found
+    if isinstance(found, torch.Tensor):
+        yield found
+        return
+    parts: Iterable[Any] = ()
+    if isinstance(found, Mapping):
+        parts = found.values()
+    elif isinstance(found, list | tuple):
+        parts = found
+    elif hasattr(found, "__dict__") and not isinstance(found, torch.nn.Module | type):
+        parts = vars(found).values()
+    for part in parts:
+        yield from _tensors(part, seen)
+
+
+def rows_at_once(size: CacheSize, device: torch.device, columns: int, batch_tokens: int | None = None) -> int:
     """Answers to write at once.
 
     Args:
-        config: of the model.
-        dtype: of its weights.
+        size: of the model's cache.
         device: on which it is.
         columns: tokens of the longest prompt with its answer.
         batch_tokens: most tokens in all; None asks the free memory.
@@ -56,10 +101,15 @@ def rows_at_once(
     """
     if batch_tokens is not None:
         return max(1, batch_tokens // columns)
-    row_bytes = 2 * math.prod(kv_sizes(config)) * dtype.itemsize * SLACK * columns
-    allowed = int(SHARE * free_bytes(device) / row_bytes)
+    row_bytes = size.token_bytes * SLACK * columns + size.row_bytes
     most = MOST_ROWS.get(device.type, MOST_ROWS_ON_ACCELERATOR)
-    return max(1, min(most, 1 << max(0, allowed.bit_length() - 1)))
+    allowed = int(min(most, SHARE * free_bytes(device) / max(row_bytes, 1)))
+    return max(1, 1 << max(0, allowed.bit_length() - 1))
+
+
+def is_full(error: Exception) -> bool:
+    """Whether the memory ran out."""
+    return bool(should_reduce_batch_size(error))
 
 
 def halve_until_it_fits(work: Callable[[int], T], size: int) -> T:
@@ -76,7 +126,7 @@ def halve_until_it_fits(work: Callable[[int], T], size: int) -> T:
         try:
             return work(size)
         except RuntimeError as error:
-            if not should_reduce_batch_size(error):
+            if not is_full(error):
                 raise
             if size == 1:
                 raise CheckpointError(

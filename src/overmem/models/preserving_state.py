@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from overmem.models.kv_cache import unwrap_adapter
+from overmem.models.pretrained import unwrap_adapter
 
 
 @contextlib.contextmanager

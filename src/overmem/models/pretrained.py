@@ -10,13 +10,16 @@ What transformers 5.24 and PEFT 0.21 would run or fetch because a file says so, 
     custom_generate/               only with trust_remote_code, which transformers sees to
     megatron_config (adapters)     a module to import: refused
     peft_type                      XLORA, SHADOW: other models to load: refused
-    a base that holds an adapter   loaded with it, in silence: the same is refused of it
+    a base that is an adapter      loaded with what it names, in silence: the same is refused of it, and it is
+                                   merged by `overmem.models.loading`
     pickled weights                only with allow_pickle, see `overmem.checkpoints`
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import copy
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +28,6 @@ import torch
 from accelerate.utils.memory import should_reduce_batch_size
 from transformers import (
     AutoConfig,
-    AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
     dynamic_module_utils,
@@ -34,6 +36,8 @@ from transformers import (
 from overmem.boundary import library_call, unprinted_panics
 from overmem.checkpoints import ADAPTER_CONFIG, weight_files, wrapped_prefixes
 from overmem.errors import CheckpointError, ConsentError, OvermemError
+from overmem.models.base_models import adapter_folder, split_revision
+from overmem.models.model_class import candidates, check_writes, first_that_fits
 from overmem.parsing import read_json_or_empty
 
 LOADS_MODELS = ("XLORA", "SHADOW")
@@ -68,7 +72,10 @@ def read_config(
     """
     what = f"the configuration of {_short(name)} cannot be read"
     with library_call(what, error, next_step=next_step), _without_asking(name):
-        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code, **settings)
+        where, revision = split_revision(str(name))
+        config = AutoConfig.from_pretrained(
+            where, revision=revision or "main", trust_remote_code=trust_remote_code, **settings
+        )
         config._attn_implementation = attention
         config._experts_implementation = None
         return config
@@ -82,7 +89,8 @@ def read_generation_config(name: str | Path, config: Any) -> Any:
     """
     with library_call(f"the generation configuration of {_short(name)} cannot be read", next_step=COPY):
         try:
-            found = GenerationConfig.from_pretrained(name)
+            where, revision = split_revision(str(name))
+            found = GenerationConfig.from_pretrained(where, revision=revision or "main")
         except OSError:
             if (Path(name) / "generation_config.json").exists():
                 raise
@@ -107,7 +115,10 @@ def read_tokenizer(
     """
     what = f"the tokenizer of {_short(name)} cannot be read"
     with library_call(what, error, next_step=next_step), _without_asking(name):
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code, **settings)
+        where, revision = split_revision(str(name))
+        tokenizer = AutoTokenizer.from_pretrained(
+            where, revision=revision or "main", trust_remote_code=trust_remote_code, **settings
+        )
         with unprinted_panics():
             for text in _TRIED:
                 tokenizer.decode(tokenizer(text)["input_ids"])
@@ -123,9 +134,12 @@ def read_model(
     what: str = "",
     expected: str | None = None,
     next_step: str = COPY,
+    accepts: Callable[[Any], bool] | None = None,
     **settings: Any,
 ) -> Any:
-    """A causal LM and, where it was asked for, its loading information; see `read_config`.
+    """A language model of the class that its weights fit and, where asked for, its loading information.
+
+    See `read_config`.
 
     Args:
         name: folder or hub id.
@@ -135,13 +149,22 @@ def read_model(
         what: what cannot be done, in place of the usual words.
         expected: what would have been accepted.
         next_step: what the user should do where it cannot be read.
-        **settings: for `AutoModelForCausalLM.from_pretrained`.
+        accepts: whether a model of the class, without weights, suits the adapter that goes on it.
+        **settings: for `from_pretrained`.
 
     Raises:
         OvermemError: of the class `error`.
-        CheckpointError: it needs code of its own, or the folder is an adapter that names code.
+        CheckpointError: it needs code of its own, or the folder is an adapter that names code, or it is no
+            language model.
     """
     check_adapter_config(read_json_or_empty(Path(name) / ADAPTER_CONFIG), _short(name))
+    if adapter_folder(str(name)) is not None:
+        raise error(
+            f"{_short(name)} is an adapter, not a whole model",
+            got=name,
+            expected="a model folder or a hub id",
+            next_step="merge it into its base model with PEFT's merge_and_unload, and name that",
+        )
     what = what or f"{_short(name)} cannot be loaded"
     try:
         if Path(name).is_dir() and (prefixes := wrapped_prefixes(weight_files(Path(name)))):
@@ -150,32 +173,58 @@ def read_model(
         raise error(f"{what}: {found.what}", got=found.got, next_step=found.next_step) from None
     with library_call(what, error, expected=expected, next_step=next_step), _without_asking(name):
         # Without the boundary's own words, which would say less than `what`.
-        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
-        config._attn_implementation = attention
-        config._experts_implementation = None
-        return AutoModelForCausalLM.from_pretrained(
-            name,
-            config=config,
-            attn_implementation=attention,
-            experts_implementation=None,
-            trust_remote_code=trust_remote_code,
-            **settings,
-        )
+        where, revision = split_revision(str(name))
+        at = {"revision": revision or "main", "trust_remote_code": trust_remote_code}
+        config = AutoConfig.from_pretrained(where, **at)
+        check_writes(config, _short(name))
+        autos = candidates(config)
+        if not autos:
+            raise ValueError(f"transformers has no class that writes text for {type(config).__name__}")
+        common = {"attn_implementation": attention, "experts_implementation": None, **at}
+
+        def load(auto: Any, **more: Any) -> Any:
+            own = copy.deepcopy(config)
+            own._attn_implementation = attention
+            own._experts_implementation = None
+            return auto.from_pretrained(where, config=own, **common, **{**settings, **more})
+
+        def fits(auto: Any) -> bool:
+            model, loading = load(auto, device_map={"": "meta"}, output_loading_info=True)
+            lacks = loading["missing_keys"] or loading["mismatched_keys"]
+            return not lacks and (accepts is None or accepts(model))
+
+        return load(first_that_fits(autos, fits))
 
 
 def empty_model(config: Any, *, trust_remote_code: bool, **settings: Any) -> Any:
     """The model of a configuration from `read_config`, on the `meta` device, without weights."""
-    with _without_asking(str(config.name_or_path or config.model_type)), torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code, **settings)
+    name = str(config.name_or_path or config.model_type)
+    check_writes(config, _short(name))
+    with _without_asking(name), torch.device("meta"):
+        autos = candidates(config)
+        if not autos:
+            raise ValueError(f"transformers has no class that writes text for {type(config).__name__}")
+        if hasattr(autos[0], "from_config"):
+            return autos[0].from_config(config, trust_remote_code=trust_remote_code, **settings)
+        return autos[0]._from_config(config, **settings)
+
+
+def unwrap_adapter(model: Any) -> Any:
+    """The model that an adapter of PEFT is wrapped around; the model itself where there is none."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def run_model(model: Any, **inputs: Any) -> Any:
-    """The output of a forward pass.
+    """The output of a forward pass; what a model's `forward` has no argument for is left out.
 
     Raises:
         CheckpointError: the model's own code fails on it, as under an impossible configuration.
         RuntimeError: it does not fit the device; see `overmem.models.memory.halve_until_it_fits`.
     """
+    known, others = _arguments(unwrap_adapter(model))
+    # A model hands on what it does not name; of this one some print that they do not know it.
+    passed = {name for name in inputs if name in known or (others and name != "logits_to_keep")}
+    inputs = {name: value for name, value in inputs.items() if name in passed}
     with library_call("the model fails in its forward pass", next_step="check its config.json, or " + COPY):
         try:
             return model(**inputs)
@@ -184,6 +233,14 @@ def run_model(model: Any, **inputs: Any) -> Any:
                 raise
             too_large = error
     raise too_large
+
+
+def _arguments(model: Any) -> tuple[frozenset[str], bool]:
+    """Names of the arguments of a model's `forward`, and whether it takes others."""
+    forward = getattr(model, "forward", model)
+    arguments = inspect.signature(forward).parameters
+    open_ended = any(argument.kind is argument.VAR_KEYWORD for argument in arguments.values())
+    return frozenset(arguments), open_ended
 
 
 def check_ends(found: Any, name: str | Path) -> None:

@@ -4,38 +4,23 @@ This is where over-memorization shows first: the references' tokens grow less pr
 model's own answers stay right. Only the completion's positions go through the LM head, and the
 log-softmax is taken in fp32 whatever the weights' dtype.
 
-Shapes: B sequences of a batch, L padded length, K positions scored, V vocabulary, G temperatures.
+Shapes: K positions scored, V vocabulary, G temperatures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
 from overmem.models.batches import logits_at_once, scored_at_once
 from overmem.models.memory import halve_until_it_fits
-from overmem.models.pretrained import run_model
+from overmem.models.scored_logits import TokenIds, completion_logits
 
 TEMPERATURES = (0.8, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5)
 """Grid on which NLL(T) is kept, for the temperature gap."""
-
-
-class TokenIds(Protocol):
-    """What scoring needs of a rendered example."""
-
-    @property
-    def prompt_ids(self) -> Sequence[int]: ...  # noqa: D102
-
-    @property
-    def completion_ids(self) -> Sequence[int]: ...  # noqa: D102
-
-    @property
-    def scored_mask(self) -> Sequence[bool]: ...  # noqa: D102
-
-    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -100,37 +85,6 @@ def score_batch(model: Any, batch: Sequence[TokenIds]) -> list[TokenScores]:
         One record an example, in order.
     """
     return [_score_tokens(logits_K_V, targets_K) for logits_K_V, targets_K in completion_logits(model, batch)]
-
-
-def completion_logits(model: Any, batch: Sequence[TokenIds]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """What the model predicts at each scored token of a batch's completions, in one pass.
-
-    Args:
-        model: a causal LM in eval mode.
-        batch: see `score_batch`.
-
-    Yields:
-        Logits (K, V), in the model's dtype, and the tokens (K) that stand there, example by example.
-    """
-    device = next(model.parameters()).device
-    sequences = [[*item.prompt_ids, *item.completion_ids] for item in batch]
-    longest = max(map(len, sequences))
-    # Padding is on the right, where causal attention never looks: any token will do that has an embedding.
-    ids_B_L = torch.tensor([row + [0] * (longest - len(row)) for row in sequences], device=device)
-    mask_B_L = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in sequences], device=device)
-    # Position t predicts token t + 1; the union of all completions' positions goes through the head.
-    first = min(len(item.prompt_ids) for item in batch) - 1
-    positions_K = torch.arange(first, longest - 1, device=device)
-    logits_B_K_V = run_model(
-        model, input_ids=ids_B_L, attention_mask=mask_B_L, logits_to_keep=positions_K, use_cache=False
-    ).logits
-    for row, item in enumerate(batch):
-        start, stop = len(item.prompt_ids) - 1 - first, len(sequences[row]) - 1 - first
-        targets_K, logits_K_V = ids_B_L[row, positions_K[start:stop] + 1], logits_B_K_V[row, start:stop]
-        if not all(item.scored_mask):
-            scored_K = torch.tensor(item.scored_mask, device=device)
-            targets_K, logits_K_V = targets_K[scored_K], logits_K_V[scored_K]
-        yield logits_K_V, targets_K
 
 
 def _score_tokens(logits_K_V: torch.Tensor, targets_K: torch.Tensor) -> TokenScores:

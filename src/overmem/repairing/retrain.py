@@ -14,6 +14,7 @@ from overmem.artifacts.store import write_text_atomic
 from overmem.auditing.options import saved_options
 from overmem.auditing.resolve import read_recipe
 from overmem.checkpoints import ADAPTER_CONFIG, read_trainer_state
+from overmem.models.base_models import named_base
 from overmem.parsing import ParseError, parse_yaml, read_json_or_empty
 from overmem.recipe.schema import check_recipe, dump_recipe
 from overmem.records import CheckpointSummary, Retraining, Run, Verdict
@@ -150,7 +151,8 @@ def _base_model(run: Run, manifest: Manifest) -> str | None:
     """The model the fine-tune started from: as the audit was told, else as the run's own files say."""
     last = run.checkpoints[-1]
     if last.kind == "adapter":
-        named = read_json_or_empty(last.path / ADAPTER_CONFIG).get("base_model_name_or_path")
+        config = read_json_or_empty(last.path / ADAPTER_CONFIG)
+        named = named_base(config, last.name) if config.get("base_model_name_or_path") else None
     else:
         named = (manifest.base.model if manifest.base else None) or _card(run.training_folder).get(
             "base_model"

@@ -20,9 +20,7 @@ from overmem.auditing.planning.cost import (
 LLAMA = Shape(
     # Llama 3.1 8B: its own count of parameters; 128 KiB of bf16 keys and values a token.
     parameters=8_030_261_248,
-    layers=32,
-    kv_heads=8,
-    head_dim=128,
+    cache_token_bytes=2 * 32 * 8 * 128 * 2,
     hidden=4096,
     intermediate=14336,
     vocabulary=128_256,
@@ -42,7 +40,7 @@ def test_tokens_of_each_kind_of_work():
 
 def test_an_8b_model_by_hand():
     assert LLAMA.weight_bytes == pytest.approx(16.06e9, rel=1e-3)
-    assert LLAMA.cache_bytes == 128 * 1024
+    assert LLAMA.cache_token_bytes == 128 * 1024
     writing = Batch(rows=16, tokens=8192, read=4096, logits=16)
     scoring = Batch(rows=16, tokens=0, read=8192, logits=4096)
     held = memory_of(LLAMA, [writing])

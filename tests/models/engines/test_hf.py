@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from overmem.errors import CheckpointError
-from overmem.models.attention import shared_tokens
+from overmem.models.decoding.attention import shared_tokens
+from overmem.models.decoding.generation import generate
 from overmem.models.engines import hf
-from overmem.models.generation import generate
 
 
 def test_where_memory_runs_out_fewer_are_written_at_once_and_none_is_lost(

@@ -37,9 +37,10 @@ class Shape:
 
     parameters: int
     """Tied weights counted once; of an adapter and its base together."""
-    layers: int
-    kv_heads: int
-    head_dim: int
+    cache_token_bytes: int
+    """Keys and values of one token in all layers."""
+    cache_row_bytes: int = 0
+    """What is kept of one answer however long it is: recurrent states."""
     hidden: int
     intermediate: int
     vocabulary: int
@@ -49,11 +50,6 @@ class Shape:
     def weight_bytes(self) -> int:
         """Of the parameters."""
         return self.parameters * self.dtype_bytes
-
-    @property
-    def cache_bytes(self) -> int:
-        """Keys and values of one token in all layers."""
-        return 2 * self.layers * self.kv_heads * self.head_dim * self.dtype_bytes
 
     @property
     def activation_bytes(self) -> int:
@@ -130,7 +126,8 @@ def memory_of(shape: Shape, batches: Iterable[Batch]) -> Memory:
     held = [
         Memory(
             weights=shape.weight_bytes,
-            cache=batch.tokens * shape.cache_bytes,
+            cache=batch.tokens * shape.cache_token_bytes
+            + (batch.rows * shape.cache_row_bytes if batch.tokens else 0),
             # As the model gives them, and once more in fp32 for what is computed at a time.
             logits=batch.logits * shape.vocabulary * shape.dtype_bytes + batch.rows * shape.vocabulary * 4,
             activations=batch.read * shape.activation_bytes,
@@ -158,7 +155,9 @@ def least_seconds(tokens: Tokens, shape: Shape, peaks: Peaks, rows: float, conte
     if tokens.written == 0:
         return reading
     steps = tokens.written / max(rows, 1.0)
-    of_memory = (shape.weight_bytes + rows * context * shape.cache_bytes) / peaks.bandwidth
+    of_memory = (
+        shape.weight_bytes + rows * (context * shape.cache_token_bytes + shape.cache_row_bytes)
+    ) / peaks.bandwidth
     of_operations = 2 * shape.parameters * rows / peaks.flops
     return reading + steps * max(of_memory, of_operations)
 

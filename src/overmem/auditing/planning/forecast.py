@@ -41,7 +41,7 @@ from overmem.boundary import library_call
 from overmem.checkpoints import weight_files
 from overmem.models.batches import CHUNK, SCORED_TOKENS, plan_batches, scored_at_once
 from overmem.models.divergence import COMPARED_TOKENS
-from overmem.models.memory import SLACK, kv_sizes, rows_at_once
+from overmem.models.memory import SLACK, CacheSize, cache_size, rows_at_once
 from overmem.models.pretrained import empty_model
 from overmem.records import Checkpoint
 from overmem.rendering.rendered import Rendered
@@ -126,7 +126,7 @@ def forecast(session: Session, skipped: dict[str, str], peaks: Peaks | None = No
     most = peak_bytes(session.host.device)
     plan, last = timing.plan, timing.readable[-1]
     shape = shape_of(session, last)
-    batches = {job: _largest_batch(session, job, plan.limits[job]) for job in plan.limits}
+    batches = {job: _largest_batch(session, shape, job, plan.limits[job]) for job in plan.limits}
     works = {
         job: [
             _work(session, timing, job, positions, ratio=answer_ratio(session, job, last))
@@ -185,20 +185,21 @@ def forecast(session: Session, skipped: dict[str, str], peaks: Peaks | None = No
 def shape_of(session: Session, checkpoint: Checkpoint) -> Shape:
     """Sizes of a checkpoint's model, from its configuration and the headers of its files alone."""
     whole = session.host.read_configs(checkpoint).config
-    model = empty_model(whole, trust_remote_code=session.options.trust_remote_code)
+    allowed = session.options.trust_remote_code
+    model = empty_model(whole, trust_remote_code=allowed, dtype=session.host.dtype)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     if checkpoint.kind == "adapter":
         parameters += _parameters_on_disk(checkpoint.path)
-    config = whole.get_text_config()
-    layers, heads, size = kv_sizes(whole)
+    vocabulary, hidden = model.get_input_embeddings().weight.shape
+    linear = [module.weight.shape for module in model.modules() if isinstance(module, torch.nn.Linear)]
+    size = cache_size(model)
     return Shape(
         parameters=parameters,
-        layers=layers,
-        kv_heads=heads,
-        head_dim=size,
-        hidden=config.hidden_size,
-        intermediate=getattr(config, "intermediate_size", None) or 4 * config.hidden_size,
-        vocabulary=config.vocab_size,
+        cache_token_bytes=size.token_bytes,
+        cache_row_bytes=size.row_bytes,
+        hidden=hidden,
+        intermediate=max((rows for rows, _ in linear if rows != vocabulary), default=4 * hidden),
+        vocabulary=vocabulary,
         dtype_bytes=session.host.dtype.itemsize,
     )
 
@@ -239,14 +240,14 @@ def _work(
     return tokens, seconds
 
 
-def _largest_batch(session: Session, job: Job, limit: int | None) -> Batch:
+def _largest_batch(session: Session, shape: Shape, job: Job, limit: int | None) -> Batch:
     """The batch of a job that holds most at once."""
     problems = session.problems[job.data]
     if problems.task is not None:
         return Batch(rows=0, tokens=0, read=0, logits=0)
     items = [problems.rendered[i] for i in problems.chosen(limit, session.options.seed)]
     if job.kind in ANSWERS:
-        return _answer_batch(session, job, items)
+        return _answer_batch(session, shape, job, items)
     more = RECALL_TOKENS if job.kind == "continue" else 0
     found = []
     for batch in plan_batches(
@@ -266,14 +267,14 @@ def _largest_batch(session: Session, job: Job, limit: int | None) -> Batch:
     return max(found, key=lambda batch: (batch.tokens, batch.logits))
 
 
-def _answer_batch(session: Session, job: Job, items: Sequence[Rendered]) -> Batch:
+def _answer_batch(session: Session, shape: Shape, job: Job, items: Sequence[Rendered]) -> Batch:
     """The rows that are written at once, and the cache that they come and go in."""
     host = session.host
     answers = session.answers(job)
     longest = max(len(item.question_ids) for item in items)
     columns = longest + session.max_new_tokens(job.set)
-    config = host.read_configs(session.run.checkpoints[-1]).config
-    allowed = rows_at_once(config, host.dtype, host.device, columns, session.options.batch_tokens)
+    size = CacheSize(shape.cache_token_bytes, shape.cache_row_bytes)
+    allowed = rows_at_once(size, host.device, columns, session.options.batch_tokens)
     waiting = min(len(items) * answers, CHUNK)
     rows = min(allowed, waiting)
     held = int(SLACK * columns) if waiting > rows else columns

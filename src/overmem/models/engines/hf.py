@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from overmem.models.attention import shared_tokens
-from overmem.models.generation import Generation, generate
-from overmem.models.memory import halve_until_it_fits, rows_at_once
-from overmem.models.sampling import Sampling
+from overmem.models.decoding.attention import shared_tokens
+from overmem.models.decoding.generation import Generation, generate
+from overmem.models.decoding.sampling import Sampling
+from overmem.models.memory import CacheSize, cache_size, halve_until_it_fits, rows_at_once
 from overmem.records import Checkpoint
 
 
@@ -26,6 +27,7 @@ class HfEngine:
             batch_tokens: most tokens of the rows written at once; None asks the free memory.
         """
         self.batch_tokens = batch_tokens
+        self._sizes: WeakKeyDictionary[Any, CacheSize] = WeakKeyDictionary()
         self._most: int | None = None
         """Rows at which the memory ran out, halved."""
 
@@ -53,7 +55,7 @@ class HfEngine:
         sampling: Sampling | None = None,
         example_ids: Sequence[str] | None = None,
     ) -> list[list[Generation]]:
-        """See `overmem.models.generation.generate`."""
+        """See `overmem.models.decoding.generation.generate`."""
 
         def answer(rows: int) -> list[list[Generation]]:
             if rows < wanted:
@@ -70,6 +72,13 @@ class HfEngine:
             )
 
         columns = max(map(len, prompts)) - shared_tokens(model, prompts) + max_new_tokens
-        weight = next(model.parameters())
-        wanted = rows_at_once(model.config, weight.dtype, weight.device, columns, self.batch_tokens)
+        device = next(model.parameters()).device
+        size = CacheSize(0) if self.batch_tokens is not None else self._cache_size(model)
+        wanted = rows_at_once(size, device, columns, self.batch_tokens)
         return halve_until_it_fits(answer, min(wanted, self._most or wanted))
+
+    def _cache_size(self, model: Any) -> CacheSize:
+        """Of the model that is loaded, which answers many times."""
+        if model not in self._sizes:
+            self._sizes[model] = cache_size(model)
+        return self._sizes[model]

@@ -16,12 +16,12 @@ from dataclasses import replace
 from typing import Any
 
 from overmem.errors import CheckpointError, EngineError
+from overmem.models.decoding.sampling import Sampling, seed_of
 from overmem.models.engines.address import Address
 from overmem.models.engines.answers import ServedAnswer, read_answer, read_models
 from overmem.models.engines.dialect import DIALECTS, CompletionRequest, Dialect, request_body
 from overmem.models.engines.protocol import check_uncut
 from overmem.models.engines.transport import Refused, RetryPolicy, Server
-from overmem.models.sampling import Sampling, seed_of
 from overmem.records import Checkpoint
 
 FORM_REFUSED = frozenset({400, 415, 422, 501})

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from overmem.errors import EngineError
-from overmem.models.sampling import Sampling
+from overmem.models.decoding.sampling import Sampling
 from overmem.records import Checkpoint
 
 
@@ -79,7 +79,7 @@ class Engine(Protocol):
         sampling: Sampling | None = None,
         example_ids: Sequence[str] | None = None,
     ) -> Sequence[Sequence[Answer]]:
-        """Answer prompts; see `overmem.models.generation.generate`.
+        """Answer prompts; see `overmem.models.decoding.generation.generate`.
 
         Args:
             model: the model in memory, or the checkpoint where the engine is elsewhere.

@@ -22,10 +22,11 @@ from typing import Any
 from overmem.checkpoints import ADAPTER_CONFIG
 from overmem.errors import CheckpointError, EngineError
 from overmem.models.adapters import changed_base
+from overmem.models.base_models import adapter_folder, split_revision
+from overmem.models.decoding.generation import Generation
+from overmem.models.decoding.sampling import Sampling, seed_of
 from overmem.models.engines.protocol import check_uncut
-from overmem.models.generation import Generation
 from overmem.models.loading import ModelHost
-from overmem.models.sampling import Sampling, seed_of
 from overmem.parsing import read_json_or_empty
 from overmem.records import Checkpoint
 from overmem.rendering.decoded import answer_text
@@ -181,8 +182,16 @@ class VllmEngine:
         if self._llm is not None and self._holds in (holds, ("adapter", holds[1])):
             return
         self.close()
+        where, revision = split_revision(holds[1])
+        if adapter_folder(holds[1]) is not None:
+            raise EngineError(
+                "vLLM does not hold an adapter that stands on another",
+                got=f"{checkpoint.name} on {holds[1]}",
+                next_step="merge the lower one into its base model with PEFT, or leave out --engine vllm",
+            )
         arguments = {
-            "model": holds[1],
+            "model": where,
+            **({} if revision is None else {"revision": revision}),
             "dtype": str(self.host.dtype).removeprefix("torch."),
             "trust_remote_code": self.host.trust_remote_code,
             "skip_tokenizer_init": True,

@@ -25,9 +25,9 @@ from transformers.cache_utils import DynamicSlidingWindowLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from overmem.models.kv_cache import cache_keyword, can_batch_continuously, unwrap_adapter
-from overmem.models.positions import changing_rotations
-from overmem.models.pretrained import run_model
+from overmem.models.decoding.kv_cache import cache_keyword, can_batch_continuously
+from overmem.models.decoding.positions import changing_rotations
+from overmem.models.pretrained import run_model, unwrap_adapter
 
 NAME = "overmem_answers"
 """Of this attention among those of transformers."""

@@ -16,6 +16,8 @@ import torch
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from overmem.models.pretrained import unwrap_adapter
+
 
 def can_batch_continuously(config: Any) -> bool:
     """Whether a model's cache is plain keys and values, one column a token, so that rows can come and go.
@@ -23,7 +25,10 @@ def can_batch_continuously(config: Any) -> bool:
     Not so for recurrent states, and for attention in chunks, whose borders are counted in columns.
     """
     text = config.get_text_config(decoder=True)
-    kinds = {type(layer) for layer in DynamicCache(config=config).layers}
+    try:
+        kinds = {type(layer) for layer in DynamicCache(config=config).layers}
+    except (AttributeError, TypeError, ValueError):
+        return False  # Not a configuration that transformers makes a cache from.
     return (
         bool(kinds)
         and kinds <= {DynamicLayer, DynamicSlidingWindowLayer}
@@ -35,11 +40,6 @@ def cache_keyword(model: Any) -> str:
     """What a model calls its cache: `cache` from transformers 5.24 on, `past_key_values` before it."""
     forward = type(unwrap_adapter(model)).forward
     return "cache" if "cache" in inspect.signature(forward).parameters else "past_key_values"
-
-
-def unwrap_adapter(model: Any) -> Any:
-    """The model that an adapter of PEFT is wrapped around; the model itself where there is none."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 class RowLayer(DynamicLayer):
@@ -110,16 +110,15 @@ class RowCache(Cache):
 
     layers: Sequence[RowLayer]
 
-    def __init__(self, config: Any, rows: int, columns: int) -> None:
+    def __init__(self, layers: int, rows: int, columns: int) -> None:
         """Prepare for a model.
 
         Args:
-            config: of the model, for which `can_batch_continuously` holds.
+            layers: of the cache that the model makes.
             rows: most rows at once.
             columns: most columns between the first one that a row sees and the last.
         """
-        layers = [RowLayer(rows, columns) for _ in DynamicCache(config=config).layers]
-        super().__init__(layers=layers)
+        super().__init__(layers=[RowLayer(rows, columns) for _ in range(layers)])
 
     @property
     def column(self) -> int:

@@ -1,6 +1,6 @@
 """The tokens that end an answer."""
 
-from overmem.models.stop_tokens import stop_ids
+from overmem.models.decoding.stop_tokens import stop_ids
 
 
 def test_stops_gather_every_end(model, tokenizer):

@@ -2,10 +2,10 @@
 
 import pytest
 
-from overmem.models.attention import can_share
-from overmem.models.generation import generate
-from overmem.models.positions import changing_rotations, group_prompts
-from overmem.models.sampling import Sampling
+from overmem.models.decoding.attention import can_share
+from overmem.models.decoding.generation import generate
+from overmem.models.decoding.positions import changing_rotations, group_prompts
+from overmem.models.decoding.sampling import Sampling
 from tests.conftest import make_pico
 from tests.helpers.answering import CHANGING, ORIGINAL, one_by_one, other_model
 

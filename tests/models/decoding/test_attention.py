@@ -4,11 +4,11 @@ import pytest
 import torch
 import transformers
 
-import overmem.models.generation
-from overmem.models.attention import NAME, attend, can_share, shared_prefix, shared_tokens
-from overmem.models.generation import generate
-from overmem.models.kv_cache import cache_keyword
-from overmem.models.sampling import Sampling
+import overmem.models.decoding.generation
+from overmem.models.decoding.attention import NAME, attend, can_share, shared_prefix, shared_tokens
+from overmem.models.decoding.generation import generate
+from overmem.models.decoding.kv_cache import cache_keyword
+from overmem.models.decoding.sampling import Sampling
 from tests.conftest import make_pico
 from tests.helpers.answering import CHANGING, one_by_one, other_model
 
@@ -27,6 +27,7 @@ def test_what_prompts_begin_with_is_read_once(model, tokenizer, monkeypatch):
         read.append(tuple(kwargs["input_ids"].shape))
         return forward(*args, **kwargs)
 
+    generate(model, prompts[:1], tokenizer, stops=stops, max_new_tokens=1)  # the ways are tried once
     monkeypatch.setattr(model, "forward", spy)
     before = model.config._attn_implementation
     for rows in (2, 7):
@@ -97,7 +98,7 @@ def test_samples_behind_a_shared_prefix_are_those_without_sharing(model, tokeniz
     prompts = [system + rest for rest in own]
     assert shared_tokens(model, prompts) >= len(system)
     together = generate(model, prompts, tokenizer, **settings)
-    monkeypatch.setattr(overmem.models.generation, "shared_tokens", lambda *args: 0)
+    monkeypatch.setattr(overmem.models.decoding.generation, "shared_tokens", lambda *args: 0)
     apart = generate(model, prompts, tokenizer, **settings)
     assert [[a.tokens for a in one] for one in together] == [[a.tokens for a in one] for one in apart]
 

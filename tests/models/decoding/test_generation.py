@@ -1,16 +1,16 @@
 """Answers in batches are those that are written one by one.
 
-Covers: overmem.models.kv_cache
+Covers: overmem.models.decoding.kv_cache, overmem.models.decoding.rows, overmem.models.decoding.continuous
 """
 
 import pytest
 import torch
 import transformers
 
-import overmem.models.generation
-from overmem.models.generation import generate
-from overmem.models.kv_cache import RowCache, can_batch_continuously
-from overmem.models.sampling import Sampling
+import overmem.models.decoding.continuous
+from overmem.models.decoding.generation import generate
+from overmem.models.decoding.kv_cache import RowCache, can_batch_continuously
+from overmem.models.decoding.sampling import Sampling
 from tests.helpers.answering import one_by_one, other_model
 
 
@@ -91,7 +91,7 @@ def test_rows_that_join_later_answer_as_they_would_alone(model, prompts, tokeniz
     # A wrong start, position or mask of a row that takes over another's place would show, and so would
     # a cache that is moved to the front while rows of several ages are in it.
     stops = sorted({tokenizer.eos_token_id, one_by_one(model, prompts[0], [0], 5)[4]})
-    monkeypatch.setattr(overmem.models.generation, "SLACK", 1.0)
+    monkeypatch.setattr(overmem.models.decoding.continuous, "SLACK", 1.0)
     moved = []
     to_front = RowCache.move_to_front
     monkeypatch.setattr(RowCache, "move_to_front", lambda cache: (moved.append(1), to_front(cache))[1])
@@ -156,7 +156,7 @@ def test_rows_may_use_every_learned_position_and_are_fed_none_beyond(kind, promp
         if len(soon := [i for i in range(1, 41) if token in alone[i][:3]]) >= 3
         and len(late := [i for i in range(1, 41) if token not in alone[i]]) >= 3
     )
-    monkeypatch.setattr(overmem.models.generation, "LEAVE_SHARE", 1 / 2)
+    monkeypatch.setattr(overmem.models.decoding.continuous, "LEAVE_SHARE", 1 / 2)
     asked = [longest, *(others[i - 1] for i in (*soon, *late))]
     answers = generate(model, asked, tokenizer, stops=[stop], max_new_tokens=10, rows=4)
     assert [list(answers[n][0].tokens) for n in (0, 4, 5, 6)] == [alone[i] for i in (0, *late)]

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from overmem.models.kv_cache import unwrap_adapter
 from overmem.models.loading import context_length
+from overmem.models.pretrained import unwrap_adapter
 
 
 @dataclass(frozen=True)

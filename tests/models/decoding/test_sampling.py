@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from overmem.models.batches import logits_at_once
-from overmem.models.sampling import BLOCK, Sampling, choose, draw, seed_of
+from overmem.models.decoding.sampling import BLOCK, Sampling, choose, draw, seed_of
 
 
 @pytest.mark.parametrize("vocabulary", [1, 7, BLOCK, BLOCK + 1, 3 * BLOCK + 17])

@@ -1,0 +1,82 @@
+"""Adapters as PEFT loads them: put on a base model, with every tensor in its place or refused.
+
+PEFT renames and converts what it loads: the names of older versions of a model, experts that were saved one
+by one. So names are compared after it, by what PEFT itself could not place.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from overmem.checkpoints import read_adapter_config
+from overmem.models.model_class import ADAPTED_TASKS, check_head, no_language_model
+from overmem.models.pretrained import unwrap_adapter
+
+
+def check_adapted(folder: Path, name: str) -> None:
+    """Refuse an adapter over a model that is no language model.
+
+    Args:
+        folder: of the adapter.
+        name: for errors.
+
+    Raises:
+        CheckpointError: says what the model does.
+    """
+    task = str(read_adapter_config(folder).get("task_type") or "")
+    if task in ADAPTED_TASKS:
+        raise no_language_model(name, f"task_type {task}", ADAPTED_TASKS[task])
+
+
+def put_on(model: Any, folder: Path, adapter: str) -> tuple[Any, list[str]]:
+    """A model with one more adapter on it.
+
+    Args:
+        model: a language model, or one that has adapters already.
+        folder: of the adapter.
+        adapter: its name among those on the model.
+
+    Returns:
+        The model, and the tensors that have no place in it or that it lacks.
+
+    Raises:
+        CheckpointError: the adapter has a head for something else than writing.
+    """
+    from peft import PeftModel
+
+    names = getattr(unwrap_adapter(model), "_checkpoint_conversion_mapping", None) or {}
+    with warnings.catch_warnings():
+        # Said of patterns for bare parameters too, which PEFT does heed; what has no place is refused below.
+        warnings.filterwarnings("ignore", "The following .*_pattern keys did not match", RuntimeWarning)
+        if not isinstance(model, PeftModel):
+            model = PeftModel.from_pretrained(model, str(folder), adapter_name=adapter)
+        # Of an adapter that is on the model this loads the weights again, and says what became of them.
+        loaded = model.load_adapter(str(folder), adapter_name=adapter, key_mapping=names)
+    check_head(loaded.unexpected_keys, folder.name)
+    return model, sorted({*_foreign(loaded.unexpected_keys), *_missing(model, loaded.missing_keys)})
+
+
+def suits(skeleton: Any, folder: Path) -> bool:
+    """Whether all tensors of an adapter find a place on a model without weights, which it changes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _, misfits = put_on(skeleton, folder, "default")
+    return not misfits
+
+
+def _missing(model: Any, names: list[str]) -> list[str]:
+    """Without tensors that were loaded under another name: some kinds share one between all layers."""
+    if not names:
+        return []
+    every = dict(model.named_parameters(remove_duplicate=False))
+    loaded = {id(value) for name, value in every.items() if name not in names}
+    return [name for name in names if name not in every or id(every[name]) not in loaded]
+
+
+def _foreign(names: list[str]) -> list[str]:
+    """Without whole tensors of the base model, which PEFT saves beside an adapter at times."""
+    from peft.mapping import PEFT_TYPE_TO_PREFIX_MAPPING
+
+    return [name for name in names if any(part in name for part in PEFT_TYPE_TO_PREFIX_MAPPING.values())]

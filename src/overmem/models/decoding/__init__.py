@@ -1,0 +1,1 @@
+"""Writing answers: our own decoding, and that of transformers where a model does not suit ours."""

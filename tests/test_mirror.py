@@ -20,6 +20,7 @@ OF_THE_REPOSITORY = {
     "fuzz/test_fuzz.py",
     "test_architecture.py",
     "test_benchmarks.py",
+    "test_devices.py",
     "test_docs.py",
     "test_mirror.py",
     "test_shared_runs.py",

@@ -83,6 +83,16 @@ def test_adapters_with_tokens_of_their_own_are_measured_with_them(tmp_path, toke
     assert not audit.skipped
 
 
+def test_single_tokens_that_an_adapter_has_changed_are_not_asked_of_the_next(tmp_path, base, tokenizer):
+    """PEFT leaves their module on the embeddings, and then looks for it in every adapter's file."""
+    run, kinds = tmp_path / "run", (None, [4, 7], [4, 7], None, [5])
+    expected = {
+        step: foreign_checkpoint(run, base, step, tokenizer, trainable_token_indices=kind)
+        for step, kind in enumerate(kinds)
+    }
+    check_there_and_back(run, expected)
+
+
 @pytest.mark.parametrize("bad", [1, 2])
 def test_an_adapter_that_does_not_fit_leaves_nothing_to_the_next(tmp_path, tokenizer, bad):
     run = tmp_path / "run"

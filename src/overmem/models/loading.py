@@ -340,11 +340,14 @@ class ModelHost:
     def _needs_fresh_base(self, folder: Path, rows: int | None) -> bool:
         """Whether the base model has to be as on disk again before the adapter in `folder` takes its turn.
 
-        PEFT writes biases, and the embeddings of a model that has other tokens, into the base model itself.
+        PEFT writes biases, and the embeddings of a model that has other tokens, into the base model itself;
+        where one adapter has single tokens of its own, it asks for those of the next.
         """
-        config = read_adapter_config(folder)
-        before = getattr(self._adapted.peft_config[self._adapter], "bias", "none")
-        return rows != self._rows or {before, config.get("bias", "none")} != {"none"}
+        after = read_adapter_config(folder)
+        before = self._adapted.peft_config[self._adapter]
+        biases = {getattr(before, "bias", "none"), after.get("bias", "none")}
+        tokens = getattr(before, "trainable_token_indices", None)
+        return rows != self._rows or biases != {"none"} or tokens != after.get("trainable_token_indices")
 
     def _load_base(self, name: str, checkpoint: Checkpoint) -> PreTrainedModel:
         return self._from_pretrained(

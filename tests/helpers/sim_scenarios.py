@@ -1,0 +1,540 @@
+"""What overmem does with models, on the CPU and again on the pretend device of `sim_device`.
+
+    python -m tests.helpers.sim_scenarios FOLDER [NAME ...]
+
+runs the scenarios in this process, which then has the device, and writes `FOLDER/outcomes.json`: of each, its
+seconds and what went wrong. Each compares the device's figures with the CPU's, which must not be touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import json
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+import transformers
+from benchmarks.pico_models import pico_config, randomize
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    DataCollatorForSeq2Seq,
+    Trainer,
+    TrainingArguments,
+)
+from trl import SFTConfig
+
+import overmem
+from overmem.artifacts.manifest import read_manifest
+from overmem.artifacts.store import Store
+from overmem.models import scored_logits
+from overmem.models.decoding import continuous, ways
+from overmem.models.decoding.generation import generate
+from overmem.models.decoding.sampling import Sampling
+from overmem.models.loading import ModelHost
+from overmem.models.scoring import TokenScores, score_all
+from overmem.recipe.base_model import ORGANISM
+from overmem.recipe.losses import LOSSES, token_weights
+from overmem.recipe.schema import check_recipe
+from overmem.records import Example
+from overmem.rendering.render import render
+from overmem.rendering.template import Template
+from overmem.rule import Rule
+from overmem.tasks.sources import load_examples
+from overmem.training.reweighted import ReweightedSFTTrainer, reweighted_loss
+from overmem.training.trainer import train
+from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
+from tests.helpers import sim_device
+from tests.helpers.adapters import IDS, foreign_checkpoint
+from tests.helpers.answering import other_model
+from tests.helpers.training import QUIET, QUIET_SFT, draw_rows
+
+T = TypeVar("T")
+Scenario = Callable[[Path], None]
+SCENARIOS: dict[str, Scenario] = {}
+CPU, SIM = "cpu", sim_device.NAME
+TOKENIZER = AutoTokenizer.from_pretrained(ORGANISM)
+RENDERED = [
+    render(Example(row["id"], row["prompt"], row["completion"], row["answer"]), TOKENIZER, Template())
+    for row in VAL_ROWS
+]
+PROMPTS = [item.prompt_ids for item in RENDERED]
+SHARED = [[*range(5, 35), *prompt] for prompt in PROMPTS]
+STOPS = [TOKENIZER.eos_token_id, *range(3, 120)]
+"""One token in seven, so that rows end at different lengths."""
+
+
+def scenario(work: Scenario) -> Scenario:
+    SCENARIOS[work.__name__] = work
+    return work
+
+
+class Foreign(torch.nn.Module):
+    """Code of its own: all logits come out, no cache; a token of padding changes them where it `sees` it."""
+
+    def __init__(self, model: Any, sees: bool) -> None:
+        super().__init__()
+        self.inner, self.config, self.generation_config = model, model.config, model.generation_config
+        self.sees = sees
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Any:
+        out = self.inner(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)
+        if self.sees and attention_mask is not None and not attention_mask.all():
+            out.logits = out.logits * (1 + torch.arange(out.logits.shape[-1], device=out.logits.device) % 3)
+        return out
+
+
+def built(kind: str, name: str) -> Any:
+    torch.manual_seed(0)
+    config = pico_config(kind, len(TOKENIZER), TOKENIZER.eos_token_id)
+    return randomize(getattr(transformers, name)(config)).eval()
+
+
+def pico(seed: int = 5, **config: Any) -> Any:
+    return make_pico(TOKENIZER, seed, **config)
+
+
+def twin(model: Any) -> Any:
+    """The same model on the device; nothing that was found of the first is known of it."""
+    return copy.deepcopy(model).to(SIM).eval()
+
+
+def close(found: TokenScores, expected: TokenScores, tolerance: float = 2e-4) -> None:
+    for field in dataclasses.fields(TokenScores):
+        one, other = (np.asarray(getattr(scores, field.name), float) for scores in (found, expected))
+        np.testing.assert_allclose(one, other, atol=tolerance, rtol=1e-4, err_msg=field.name)
+
+
+@scenario
+def the_device_refuses_what_a_gpu_refuses(folder: Path) -> None:
+    ours, theirs = torch.ones(2, 2, device=SIM), torch.ones(2, 2)
+    mixed = [
+        lambda: ours + theirs,
+        lambda: ours @ theirs,
+        lambda: ours.gather(1, theirs.long() * 0),
+        lambda: torch.cat([ours, theirs]),
+        lambda: torch.stack([ours[0, 0], theirs[0, 0]]),
+        lambda: theirs[torch.zeros(1, dtype=torch.long, device=SIM)],
+        lambda: ours.index_put_((torch.tensor([0]),), theirs[:1]),
+        lambda: torch.nn.functional.embedding(torch.tensor([0]), ours),
+        lambda: torch.where(theirs > 0, ours, ours),
+        lambda: torch._foreach_add_([ours], [theirs]),
+        lambda: torch.empty(2, 2, device=SIM).normal_(generator=torch.Generator()),
+    ]
+    for work in mixed:
+        with pytest.raises(RuntimeError, match=r"same device|for generator"):
+            work()
+    for work in (ours.numpy, lambda: np.asarray(ours), lambda: np.add(1, ours)):
+        with pytest.raises(TypeError, match="numpy"):
+            work()
+    # A number in a CPU tensor, and CPU indices, are taken.
+    assert (ours * torch.tensor(3.0)).tolist() == [[3.0, 3.0], [3.0, 3.0]]
+    assert ours[torch.tensor([1])].device.type == SIM and ours.cpu().device.type == CPU
+    torch.manual_seed(0)
+    drawn = torch.rand(3)
+    torch.manual_seed(0)
+    of_its_own = torch.rand(3, device=SIM)
+    assert torch.equal(torch.rand(3), drawn) and of_its_own.tolist() != drawn.tolist()
+
+
+@scenario
+def a_module_moves_with_its_ties(folder: Path) -> None:
+    model = pico()
+    head = model.lm_head.weight
+    model.to(SIM)
+    assert head.device.type == SIM and model.lm_head.weight is model.model.embed_tokens.weight is head
+    model.save_pretrained(folder / "saved")
+    back = AutoModelForCausalLM.from_pretrained(folder / "saved").state_dict()
+    assert all(torch.equal(back[name], value.cpu()) for name, value in model.state_dict().items())
+
+
+@scenario
+def references_are_scored(folder: Path) -> None:
+    """In every way that there is, with tokens between that are not scored."""
+    first = RENDERED[0]
+    gap = (True, False, False) + (True,) * (len(first.completion_ids) - 3)
+    items = [dataclasses.replace(first, scored=gap), *RENDERED[1:3]]
+    expected_ways = {
+        "at some positions": pico(),
+        "one by one": Foreign(pico(), sees=True).eval(),
+        "as answers": built("paligemma", "PaliGemmaForConditionalGeneration"),
+    }
+    found_ways = []
+    for model in expected_ways.values():
+        there = twin(model)
+        for one, other in zip(score_all(there, items), score_all(model, items), strict=True):
+            close(one, other)
+        assert scored_logits.scoring_way(there, items) == scored_logits.scoring_way(model, items)
+        found_ways.append(scored_logits.scoring_way(there, items))
+    assert found_ways == list(expected_ways)
+
+
+@scenario
+def answers_are_written(folder: Path) -> None:
+    """In every way that there is; rows join and leave, and the cache is moved to its front."""
+    written = {
+        "shared": (pico(), SHARED, 20),
+        "plain": (pico(), PROMPTS, 20),
+        "window": (other_model("sliding window", TOKENIZER), PROMPTS[:6], 12),
+        "positions": (other_model("learned positions", TOKENIZER), PROMPTS[:6], 12),
+        "stretched": (other_model("stretched rotations", TOKENIZER), SHARED[:3], 8),
+        "unshared": (built("diffllama", "DiffLlamaForCausalLM"), PROMPTS[:4], 6),
+        "batched": (built("mamba", "MambaForCausalLM"), PROMPTS[:4], 4),
+        "one by one": (built("rwkv", "RwkvForCausalLM"), PROMPTS[:2], 3),
+        "without cache": (Foreign(pico(), sees=False).eval(), PROMPTS[:3], 4),
+    }
+    slack, continuous.SLACK = continuous.SLACK, 1.0
+    try:
+        for name, (model, prompts, limit) in written.items():
+            there = twin(model)
+            expected, found = (
+                generate(one, prompts, TOKENIZER, stops=STOPS, max_new_tokens=limit, rows=3)
+                for one in (model, there)
+            )
+            assert [a.tokens for (a,) in found] == [a.tokens for (a,) in expected], name
+            surer, sure = ([a.mean_logprob for (a,) in answers] for answers in (found, expected))
+            assert surer == pytest.approx(sure, abs=1e-4), name
+            way = ways.way_of(there, prompts)
+            assert way == ways.way_of(model, prompts), name
+            assert way == (name if name in get_args(ways.Way) else "continuous")
+            assert name != "plain" or len({a.n_tokens for (a,) in expected}) > 2
+    finally:
+        continuous.SLACK = slack
+
+
+@scenario
+def samples_are_those_of_the_seed(folder: Path) -> None:
+    model = pico(initializer_range=0.3)
+    there = twin(model)
+    settings: dict[str, Any] = {"stops": STOPS[:9], "max_new_tokens": 10}
+    drawn = [
+        generate(
+            one, PROMPTS[:6], TOKENIZER, example_ids=[f"p{i}" for i in range(6)], rows=rows,
+            sampling=Sampling(samples=3, temperature=0.9, seed=seed), **settings,
+        )
+        for one, rows, seed in ((model, None, 1), (there, None, 1), (there, 4, 1), (model, None, 2))
+    ]  # fmt: skip
+    here, moved, apart, other = [[[a.tokens for a in answers] for answers in found] for found in drawn]
+    assert here == moved == apart != other
+    assert len({tuple(map(tuple, answers)) for answers in here}) > 3
+
+
+@scenario
+def adapters_take_turns(folder: Path) -> None:
+    """LoRA of several kinds, with tokens of its own, over a changed base model, and on another adapter."""
+    base, run = folder / "base", folder / "run"
+    save_checkpoint(base, pico(0, initializer_range=0.2), TOKENIZER, 0)
+    rows = len(TOKENIZER) + 3
+    expected = {
+        1: foreign_checkpoint(run, base, 1, TOKENIZER),
+        2: foreign_checkpoint(run, base, 2, TOKENIZER, init_lora_weights="pissa"),
+        3: foreign_checkpoint(run, base, 3, TOKENIZER, use_dora=True),
+        4: foreign_checkpoint(
+            run, base, 4, TOKENIZER, rows=rows, modules_to_save=["embed_tokens", "lm_head"]
+        ),
+        5: foreign_checkpoint(run, base, 5, TOKENIZER, init_lora_weights="olora", use_rslora=True),
+        6: foreign_checkpoint(run, base, 6, TOKENIZER, trainable_token_indices=[4, 7]),
+    }
+    on_it = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), run / "checkpoint-1")
+    torch.manual_seed(1)
+    second = get_peft_model(
+        on_it.merge_and_unload(), LoraConfig(r=2, init_lora_weights=False, task_type="CAUSAL_LM")
+    )
+    second.peft_config["default"].base_model_name_or_path = str(run / "checkpoint-1")
+    save_checkpoint(run / "checkpoint-7", second, TOKENIZER, 7)
+    with torch.no_grad():
+        expected[7] = second.eval()(input_ids=IDS).logits
+    opened = overmem.open_run(run)
+    host = ModelHost(opened, device=torch.device(SIM), dtype=torch.float32)
+    for checkpoint in (*opened.checkpoints, *reversed(opened.checkpoints)):
+        model = host.load(checkpoint)
+        assert {value.device.type for value in model.state_dict().values()} == {SIM}
+        with torch.no_grad():
+            found = model(input_ids=IDS.to(SIM)).logits.cpu()
+        torch.testing.assert_close(found, expected[checkpoint.step], atol=5e-5, rtol=0)
+
+
+def measured_rows(run: Path) -> dict[str, list[dict[str, Any]]]:
+    """Every row of an audit, by checkpoint and kind, without clocks and keys."""
+    found = {}
+    for path in sorted((run / "overmem").rglob("*.parquet")):
+        table = pl.read_parquet(path)
+        keys = [name for name in table.columns if name.endswith("key")]
+        order = [n for n in ("split", "example_id", "variant", "sample", "temperature") if n in table.columns]
+        found[str(path.relative_to(run))] = table.drop(keys).sort(order).to_dicts()
+    return found
+
+
+def same(found: Any, expected: Any, where: str = "") -> None:
+    """Equal, but for rounding in numbers."""
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys(), where
+        for key in expected:
+            same(found[key], expected[key], f"{where}/{key}")
+    elif isinstance(expected, list | tuple):
+        assert len(found) == len(expected), where
+        for at, (one, other) in enumerate(zip(found, expected, strict=True)):
+            same(one, other, f"{where}/{at}")
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, abs=2e-3, rel=1e-3, nan_ok=True), where
+    else:
+        assert found == expected, where
+
+
+def write_val(folder: Path) -> str:
+    path = folder / "val.jsonl"
+    rows = [r | {"id": str(i), "prompt": f"{i} {r['prompt']}"} for i, r in enumerate(VAL_ROWS * 3)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def audited_on(folder: Path, device: str, **settings: Any) -> Path:
+    """A run of two checkpoints and a base model, audited on a device."""
+    run = folder / device
+    for step in (10, 20):
+        save_checkpoint(run / f"checkpoint-{step}", pico(step), TOKENIZER, step)
+    save_checkpoint(folder / "base", pico(0), TOKENIZER, 0)
+    val = write_val(folder)
+    overmem.audit(
+        run, val=val, train=val, allow_overlap=True, samples=2, device=device,
+        base_model=str(folder / "base"), **settings,
+    )  # fmt: skip
+    return run
+
+
+@scenario
+def a_run_is_audited_on_every_axis(folder: Path) -> None:
+    """Forecast, key checkpoints, the base model and its predictions included."""
+    here, there = (
+        audited_on(folder, device, axes=("all",), limit=3, max_new_tokens=6) for device in (CPU, SIM)
+    )
+    rows = measured_rows(here)
+    assert len(rows) > 5
+    same(measured_rows(there), rows)
+    assert read_manifest(Store.of_run(there)).device == SIM
+
+
+@contextlib.contextmanager
+def trained_on(device: str) -> Iterator[None]:
+    """The device that Accelerate and the Trainer take."""
+    with pytest.MonkeyPatch.context() as patch:
+        if device != CPU:
+            patch.setenv("ACCELERATE_TORCH_DEVICE", f"{device}:0")
+        yield
+
+
+def on_its_device(work: Callable[..., T]) -> Callable[..., T]:
+    def done(device: str, *args: Any, **kwargs: Any) -> T:
+        with trained_on(device):
+            return work(device, *args, **kwargs)
+
+    return done
+
+
+def training(device: str, folder: Path, **changes: Any) -> dict[str, Any]:
+    settings = {"output_dir": str(folder / "out"), "max_steps": 2, "per_device_train_batch_size": 4}
+    return QUIET_SFT | settings | {"learning_rate": 1e-2, "use_cpu": device == CPU} | changes
+
+
+def drawn_data(model: Any) -> Any:
+    return draw_rows(model, [(1 + i % 5, 2 + (7 * i) % 11) for i in range(12)])
+
+
+def logged(trainer: Any, *names: str) -> list[dict[str, float]]:
+    names = names or ("loss", "grad_norm", "token_weight")
+    return [{n: row[n] for n in names if n in row} for row in trainer.state.log_history if names[0] in row]
+
+
+@scenario
+def losses_are_trained_on(folder: Path) -> None:
+    base = pico(0, initializer_range=0.8)
+    data = drawn_data(base)
+
+    @on_its_device
+    def log_of(device: str, loss: str, **settings: Any) -> list[dict[str, float]]:
+        torch.manual_seed(0)
+        trainer = ReweightedSFTTrainer(
+            model=copy.deepcopy(base),
+            args=SFTConfig(**training(device, folder, gradient_accumulation_steps=2)), train_dataset=data,
+            eval_dataset=data.select(range(4)), processing_class=TOKENIZER, loss=loss,
+            **settings,
+        )  # fmt: skip
+        trainer.train()
+        assert next(trainer.model.parameters()).device.type == device
+        return [*logged(trainer), trainer.evaluate()["eval_loss"]]
+
+    kinds: list[dict[str, Any]] = [
+        {"loss": "goldfish", "loss_options": {"h": 2}},
+        {"loss": "gem"},
+        {"loss": "eaft", "loss_options": {"entropy_form": "top20"}},
+        {"loss": "mar", "normalize_weights": True, "weights_from_step": 1},
+    ]
+    for kind in kinds:
+        same(log_of(SIM, **kind), log_of(CPU, **kind), str(kind))
+
+
+@scenario
+def the_plain_trainer_takes_a_loss(folder: Path) -> None:
+    base = pico(0, initializer_range=0.8)
+    data = drawn_data(base)
+    for name in ("talr", "eaft", "label_smoothing"):
+        logs = []
+        for device in (CPU, SIM):
+            torch.manual_seed(0)
+            arguments = training(device, folder)
+            for key in QUIET_SFT.keys() - QUIET.keys():
+                del arguments[key]
+            with trained_on(device):
+                trainer = Trainer(
+                    model=copy.deepcopy(base), args=TrainingArguments(**arguments), train_dataset=data,
+                    data_collator=DataCollatorForSeq2Seq(TOKENIZER), compute_loss_func=reweighted_loss(name),
+                )  # fmt: skip
+                trainer.train()
+            logs.append(logged(trainer))
+        same(*logs, name)
+
+
+@scenario
+def weights_are_made_where_the_tokens_are(folder: Path) -> None:
+    torch.manual_seed(0)
+    logprobs, entropy = -torch.rand(3, 40), torch.rand(3, 40)
+    mask, ids = torch.rand(3, 40) > 0.3, torch.randint(0, 9, (3, 41))
+    for name, loss in LOSSES.items():
+        if loss.weights is None:
+            continue
+        given = {"input_ids": ids} if name == "goldfish" else {}
+        here = token_weights(name, logprobs, entropy, mask, normalize=True, **given)
+        moved = {key: value.to(SIM) for key, value in given.items()}
+        there = token_weights(name, *(x.to(SIM) for x in (logprobs, entropy, mask)), normalize=True, **moved)
+        assert there.device.type == SIM
+        torch.testing.assert_close(there.cpu(), here)
+
+
+@scenario
+def the_monitor_leaves_a_training_as_it_was(folder: Path) -> None:
+    """With dropout, whose random numbers are the device's; its figures are the CPU's."""
+    base = pico(0, attention_dropout=0.3)
+    data = drawn_data(base)
+    val = load_examples(write_val(folder)).examples
+
+    @on_its_device
+    def trained(device: str, *callbacks: Any) -> Any:
+        torch.manual_seed(0)
+        trainer = ReweightedSFTTrainer(
+            model=copy.deepcopy(base), args=SFTConfig(**training(device, folder, max_steps=2)), loss="mar",
+            train_dataset=data, processing_class=TOKENIZER, callbacks=list(callbacks),
+        )  # fmt: skip
+        trainer.train()
+        return trainer
+
+    alone = trained(SIM)
+    monitor = overmem.OverMemorizationMonitor(val, every=1, max_cost=None, limit=30, answers=30)
+    beside = trained(SIM, monitor)
+    assert monitor.off is None and len(monitor.readings) == 2
+    assert logged(alone) == logged(beside)
+    for one, other in zip(alone.model.parameters(), beside.model.parameters(), strict=True):
+        assert torch.equal(one.cpu(), other.cpu())
+    measured = monitor._problem_set.val
+    here = [x for scores in score_all(beside.model.to(CPU).eval(), measured) for x in scores.logprob]
+    assert monitor.readings[-1].val_nll_nats.value == pytest.approx(-sum(here) / len(here), abs=1e-4)
+
+
+@scenario
+def a_recipe_is_trained_and_its_run_goes_on(folder: Path) -> None:
+    """PiSSA, which takes a part out of the base model, saves plain adapters and takes it out again."""
+    save_checkpoint(folder / "base", pico(0, initializer_range=0.2), TOKENIZER, 0)
+    val = write_val(folder)
+
+    @on_its_device
+    def trained(device: str, *, resume: bool = False) -> Path:
+        recipe = check_recipe(
+            {
+                "model": {"name": str(folder / "base")}, "data": {"train": val, "val": val},
+                "output": str(folder / device), "method": "pissa",
+                "lora": {"r": 2, "target_modules": ["q_proj"]},
+                "monitor": {"enabled": False},
+                "training": {
+                    "max_steps": 2, "save_steps": 1, "save_strategy": "steps", "bf16": False,
+                    "use_cpu": device == CPU,
+                    "per_device_train_batch_size": 4, "gradient_checkpointing": False, "learning_rate": 1e-2,
+                    "dataloader_pin_memory": False, "lr_scheduler_type": "constant",
+                },
+            },
+            "scenario",
+        )  # fmt: skip
+        return train(recipe, resume=resume)
+
+    logs = []
+    for device in (CPU, SIM):
+        out = trained(device)
+        shutil.rmtree(out / "checkpoint-2")
+        trained(device, resume=True)
+        opened = overmem.open_run(out)
+        assert [c.step for c in opened.checkpoints] == [1, 2]
+        host = ModelHost(opened, device=torch.device(device), dtype=torch.float32)
+        scores = [sum(s.logprob) for c in opened.checkpoints for s in score_all(host.load(c), RENDERED[:3])]
+        state = json.loads((out / "checkpoint-2" / "trainer_state.json").read_text())
+        logs.append([scores, [row["loss"] for row in state["log_history"] if "loss" in row]])
+    same(logs[1], logs[0])
+
+
+@scenario
+def merges_are_measured(folder: Path) -> None:
+    """Files are merged on the CPU; what comes out is the mean of the weights, on the device too."""
+    for step in (10, 20):
+        save_checkpoint(folder / "run" / f"checkpoint-{step}", pico(step), TOKENIZER, step)
+    pair = [folder / "run" / f"checkpoint-{step}" for step in (10, 20)]
+    mean = pico(10)
+    with torch.no_grad():
+        for value, other in zip(mean.parameters(), pico(20).parameters(), strict=True):
+            value.lerp_(other, 0.5)
+    expected = [sum(scores.logprob) for scores in score_all(mean, RENDERED[:3])]
+    for method, settings in (("pair", {}), ("slerp", {"alpha": 0.5})):
+        out = overmem.merge(pair, folder / method, method=method, **settings)
+        model = AutoModelForCausalLM.from_pretrained(out).to(SIM).eval()
+        found = [sum(scores.logprob) for scores in score_all(model, RENDERED[:3])]
+        assert (found == pytest.approx(expected, abs=1e-3)) == (method == "pair")
+
+
+@scenario
+def a_run_is_repaired(folder: Path) -> None:
+    repaired = {}
+    for device in (CPU, SIM):
+        run = audited_on(folder, device, axes=("likelihood", "accuracy"), max_new_tokens=3, limit=26)
+        overmem.repair(run, axes=("likelihood", "accuracy"), few=1, rule=Rule(accuracy_margin=0.2))
+        repaired[device] = Store.of_run(run).read_record("repair", "overmem.repair/1")
+    for found in repaired.values():
+        for moved in ("model", "run"):
+            found.pop(moved, None)
+    same(repaired[SIM], repaired[CPU])
+
+
+def main(folder: Path, names: list[str]) -> None:
+    sim_device.become_the_device()
+    outcomes = {}
+    for name in names or SCENARIOS:
+        start = time.monotonic()
+        (folder / name).mkdir(parents=True)
+        try:
+            SCENARIOS[name](folder / name)
+            wrong = None
+        except Exception:
+            wrong = traceback.format_exc()
+        outcomes[name] = {"seconds": round(time.monotonic() - start, 2), "wrong": wrong}
+        (folder / "outcomes.json").write_text(json.dumps(outcomes))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])

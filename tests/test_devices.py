@@ -1,0 +1,38 @@
+"""Work with models on a device that is no CPU: a tensor that was left on the CPU is an error there.
+
+The scenarios are `tests.helpers.sim_scenarios`. They run in a process of their own, since a device that is
+written in Python is registered for good.
+"""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from torch.utils import backend_registration
+
+from tests.helpers.paths import ROOT
+from tests.helpers.processes import ALONE
+from tests.helpers.sim_device import REGISTER
+from tests.helpers.sim_scenarios import SCENARIOS
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(backend_registration, REGISTER), reason="PyTorch without Python devices"),
+]
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sim")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.helpers.sim_scenarios", str(folder)],
+        capture_output=True, text=True, cwd=ROOT, env=ALONE, timeout=280,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads((folder / "outcomes.json").read_text())
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_on_the_pretend_device(outcomes, name):
+    assert outcomes[name]["wrong"] is None, outcomes[name]["wrong"]

@@ -20,6 +20,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 NAME = "sim"
 REGISTER = "_setup_privateuseone_for_python_backend"
 """What registers a device written in Python; older PyTorch lacks it."""
+MEMORY = 1 << 32
+"""Bytes that the device says it has."""
 aten = torch.ops.aten
 BETWEEN_DEVICES = {aten._to_copy.default, aten.copy_.default, aten._copy_from.default}
 INDEXING = {
@@ -188,6 +190,15 @@ class SimModule(backend_registration._DummyBackendModule):
     def manual_seed_all(self, seed: int) -> None:
         # Not the CPU's numbers of the same seed, as on a GPU.
         SimModule.state = torch.Generator().manual_seed(seed ^ 0x5EED).get_state()
+
+    def mem_get_info(self, device: Any = NAME) -> tuple[int, int]:
+        return MEMORY // 2, MEMORY
+
+    def memory_allocated(self, device: Any = NAME) -> int:
+        return MEMORY // 4
+
+    def max_memory_allocated(self, device: Any = NAME) -> int:
+        return MEMORY // 2
 
     def manual_seed(self, seed: int) -> None:
         self.manual_seed_all(seed)

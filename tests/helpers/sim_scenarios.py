@@ -39,11 +39,14 @@ from trl import SFTConfig
 import overmem
 from overmem.artifacts.manifest import read_manifest
 from overmem.artifacts.store import Store
+from overmem.auditing.planning.forecast import held_bytes, peak_bytes
 from overmem.models import scored_logits
 from overmem.models.decoding import continuous, ways
 from overmem.models.decoding.generation import generate
 from overmem.models.decoding.sampling import Sampling
-from overmem.models.loading import ModelHost
+from overmem.models.loading import ModelHost, choose_device
+from overmem.models.memory import CacheSize, cache_size, free_bytes
+from overmem.models.preserving_state import preserving_state, quiet_and_seeded
 from overmem.models.scoring import TokenScores, score_all
 from overmem.recipe.base_model import ORGANISM
 from overmem.recipe.losses import LOSSES, token_weights
@@ -58,7 +61,7 @@ from overmem.training.trainer import train
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
 from tests.helpers import sim_device
 from tests.helpers.adapters import IDS, foreign_checkpoint
-from tests.helpers.answering import other_model
+from tests.helpers.answering import ORIGINAL, other_model
 from tests.helpers.training import QUIET, QUIET_SFT, draw_rows
 
 T = TypeVar("T")
@@ -72,6 +75,7 @@ RENDERED = [
 ]
 PROMPTS = [item.prompt_ids for item in RENDERED]
 SHARED = [[*range(5, 35), *prompt] for prompt in PROMPTS]
+STRETCHED = [[*range(5, 5 + ORIGINAL), *PROMPTS[0]], PROMPTS[1], PROMPTS[2]]
 STOPS = [TOKENIZER.eos_token_id, *range(3, 120)]
 """One token in seven, so that rows end at different lengths."""
 
@@ -82,17 +86,27 @@ def scenario(work: Scenario) -> Scenario:
 
 
 class Foreign(torch.nn.Module):
-    """Code of its own: all logits come out, no cache; a token of padding changes them where it `sees` it."""
+    """Code of its own: all logits come out, no cache."""
 
-    def __init__(self, model: Any, sees: bool) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.inner, self.config, self.generation_config = model, model.config, model.generation_config
-        self.sees = sees
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Any:
+        if attention_mask is not None:
+            input_ids = input_ids * attention_mask  # padding is 0 already; the mask has to be on the device
         out = self.inner(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)
-        if self.sees and attention_mask is not None and not attention_mask.all():
-            out.logits = out.logits * (1 + torch.arange(out.logits.shape[-1], device=out.logits.device) % 3)
+        return self.padded(out) if attention_mask is not None and not attention_mask.all() else out
+
+    def padded(self, out: Any) -> Any:
+        return out
+
+
+class Seeing(Foreign):
+    """It is changed by padding."""
+
+    def padded(self, out: Any) -> Any:
+        out.logits = out.logits * (1 + torch.arange(out.logits.shape[-1], device=out.logits.device) % 3)
         return out
 
 
@@ -161,39 +175,60 @@ def a_module_moves_with_its_ties(folder: Path) -> None:
 
 
 @scenario
+def any_accelerator_is_taken_and_asked(folder: Path) -> None:
+    """Its memory is its own, and a visit leaves its random numbers as they were."""
+    device = choose_device("auto")
+    assert device.type == SIM
+    assert free_bytes(device) == sim_device.MEMORY // 2 == peak_bytes(device)
+    assert held_bytes(device) == sim_device.MEMORY // 4
+    assert cache_size(twin(pico())) == cache_size(pico()) != CacheSize(0)
+    model = torch.nn.Dropout(0.5)
+
+    def draws() -> list[float]:
+        return torch.rand(3, device=SIM).tolist()
+
+    for visit, seeded in ((lambda: preserving_state(model), False), (lambda: quiet_and_seeded(3, ()), True)):
+        before = torch.sim.get_rng_state()
+        with visit():
+            inside = draws()
+        assert torch.equal(torch.sim.get_rng_state(), before)
+        draws()
+        with visit():
+            assert (draws() == inside) == seeded
+
+
+@scenario
 def references_are_scored(folder: Path) -> None:
     """In every way that there is, with tokens between that are not scored."""
     first = RENDERED[0]
     gap = (True, False, False) + (True,) * (len(first.completion_ids) - 3)
     items = [dataclasses.replace(first, scored=gap), *RENDERED[1:3]]
-    expected_ways = {
-        "at some positions": pico(),
-        "one by one": Foreign(pico(), sees=True).eval(),
-        "as answers": built("paligemma", "PaliGemmaForConditionalGeneration"),
-    }
-    found_ways = []
-    for model in expected_ways.values():
+    models = (
+        ("at some positions", pico()),
+        ("at some positions", Foreign(pico()).eval()),
+        ("one by one", Seeing(pico()).eval()),
+        ("as answers", built("paligemma", "PaliGemmaForConditionalGeneration")),
+    )
+    for way, model in models:
         there = twin(model)
         for one, other in zip(score_all(there, items), score_all(model, items), strict=True):
             close(one, other)
-        assert scored_logits.scoring_way(there, items) == scored_logits.scoring_way(model, items)
-        found_ways.append(scored_logits.scoring_way(there, items))
-    assert found_ways == list(expected_ways)
+        assert scored_logits.scoring_way(model, items) == way
+        assert scored_logits.scoring_way(there, items) == way
 
 
 @scenario
 def answers_are_written(folder: Path) -> None:
     """In every way that there is; rows join and leave, and the cache is moved to its front."""
     written = {
-        "shared": (pico(), SHARED, 20),
-        "plain": (pico(), PROMPTS, 20),
-        "window": (other_model("sliding window", TOKENIZER), PROMPTS[:6], 12),
-        "positions": (other_model("learned positions", TOKENIZER), PROMPTS[:6], 12),
-        "stretched": (other_model("stretched rotations", TOKENIZER), SHARED[:3], 8),
-        "unshared": (built("diffllama", "DiffLlamaForCausalLM"), PROMPTS[:4], 6),
-        "batched": (built("mamba", "MambaForCausalLM"), PROMPTS[:4], 4),
+        "shared": (pico(), SHARED[:7], 14),
+        "plain": (pico(), PROMPTS[:8], 16),
+        "positions": (other_model("learned positions", TOKENIZER), PROMPTS[:5], 8),
+        "stretched": (other_model("stretched rotations", TOKENIZER), STRETCHED, 3),
+        "unshared": (built("diffllama", "DiffLlamaForCausalLM"), PROMPTS[:4], 4),
+        "batched": (built("mamba", "MambaForCausalLM"), PROMPTS[:3], 2),
         "one by one": (built("rwkv", "RwkvForCausalLM"), PROMPTS[:2], 3),
-        "without cache": (Foreign(pico(), sees=False).eval(), PROMPTS[:3], 4),
+        "without cache": (Foreign(pico()).eval(), PROMPTS[:3], 4),
     }
     slack, continuous.SLACK = continuous.SLACK, 1.0
     try:
@@ -295,7 +330,15 @@ def same(found: Any, expected: Any, where: str = "") -> None:
 
 def write_val(folder: Path) -> str:
     path = folder / "val.jsonl"
-    rows = [r | {"id": str(i), "prompt": f"{i} {r['prompt']}"} for i, r in enumerate(VAL_ROWS * 3)]
+    rows = [
+        {
+            "id": str(i),
+            "prompt": f"Tom has {i} apples.\nAnswer:",
+            "completion": f" {i}\n#### {i}",
+            "answer": str(i),
+        }
+        for i in range(30)
+    ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return str(path)
 
@@ -318,7 +361,7 @@ def audited_on(folder: Path, device: str, **settings: Any) -> Path:
 def a_run_is_audited_on_every_axis(folder: Path) -> None:
     """Forecast, key checkpoints, the base model and its predictions included."""
     here, there = (
-        audited_on(folder, device, axes=("all",), limit=3, max_new_tokens=6) for device in (CPU, SIM)
+        audited_on(folder, device, axes=("all",), limit=2, max_new_tokens=4) for device in (CPU, SIM)
     )
     rows = measured_rows(here)
     assert len(rows) > 5
@@ -440,9 +483,9 @@ def the_monitor_leaves_a_training_as_it_was(folder: Path) -> None:
         return trainer
 
     alone = trained(SIM)
-    monitor = overmem.OverMemorizationMonitor(val, every=1, max_cost=None, limit=30, answers=30)
+    monitor = overmem.OverMemorizationMonitor(val, every=2, max_cost=None, answers=30)
     beside = trained(SIM, monitor)
-    assert monitor.off is None and len(monitor.readings) == 2
+    assert monitor.off is None and len(monitor.readings) == 1
     assert logged(alone) == logged(beside)
     for one, other in zip(alone.model.parameters(), beside.model.parameters(), strict=True):
         assert torch.equal(one.cpu(), other.cpu())
@@ -512,7 +555,7 @@ def merges_are_measured(folder: Path) -> None:
 def a_run_is_repaired(folder: Path) -> None:
     repaired = {}
     for device in (CPU, SIM):
-        run = audited_on(folder, device, axes=("likelihood", "accuracy"), max_new_tokens=3, limit=26)
+        run = audited_on(folder, device, axes=("likelihood", "accuracy"), max_new_tokens=3, limit=24)
         overmem.repair(run, axes=("likelihood", "accuracy"), few=1, rule=Rule(accuracy_margin=0.2))
         repaired[device] = Store.of_run(run).read_record("repair", "overmem.repair/1")
     for found in repaired.values():
@@ -525,14 +568,14 @@ def main(folder: Path, names: list[str]) -> None:
     sim_device.become_the_device()
     outcomes = {}
     for name in names or SCENARIOS:
-        start = time.monotonic()
+        start = time.process_time()
         (folder / name).mkdir(parents=True)
         try:
             SCENARIOS[name](folder / name)
             wrong = None
         except Exception:
             wrong = traceback.format_exc()
-        outcomes[name] = {"seconds": round(time.monotonic() - start, 2), "wrong": wrong}
+        outcomes[name] = {"seconds": round(time.process_time() - start, 2), "wrong": wrong}
         (folder / "outcomes.json").write_text(json.dumps(outcomes))
 
 

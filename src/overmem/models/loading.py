@@ -43,7 +43,7 @@ EMBEDDING = re.compile(
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """`auto` takes CUDA, then MPS, then the CPU."""
+    """`auto` takes the accelerator that this torch build sees (CUDA, MPS, XPU, ...), else the CPU."""
     if name != "auto":
         try:
             torch.zeros(1, device=name)
@@ -54,9 +54,7 @@ def choose_device(name: str = "auto") -> torch.device:
                 expected="auto, cpu, or an accelerator that this torch build sees",
             ) from None
         return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:

@@ -27,8 +27,9 @@ CACHES = ("past_key_values", "cache", "cache_params", "state")
 
 def free_bytes(device: torch.device) -> int:
     """Memory that can still be had on a device."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+    module = torch.get_device_module(device)
+    if hasattr(module, "mem_get_info"):
+        return int(module.mem_get_info(device)[0])
     # MPS shares the machine's memory.
     return int(psutil.virtual_memory().available)
 

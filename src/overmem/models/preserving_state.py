@@ -29,11 +29,11 @@ def quiet_and_seeded(seed: int, loggers: Sequence[str]) -> Iterator[None]:
         seed: of numpy and torch; Python's own generator starts from 0.
         loggers: names of the loggers that keep all but errors to themselves.
     """
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    kind, devices = _devices_in_use()
     with (
         warnings.catch_warnings(),
         _states_restored(),
-        torch.random.fork_rng(devices=devices),
+        torch.random.fork_rng(devices=devices, device_type=kind),
         _errors_only(loggers),
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),
@@ -44,7 +44,7 @@ def quiet_and_seeded(seed: int, loggers: Sequence[str]) -> Iterator[None]:
         # Not torch.manual_seed, which also seeds devices that are set up only later.
         torch.default_generator.manual_seed(seed)
         if devices:
-            torch.cuda.manual_seed_all(seed)
+            torch.get_device_module(kind).manual_seed_all(seed)
         yield
 
 
@@ -70,8 +70,8 @@ def preserving_state(model: torch.nn.Module) -> Iterator[None]:
     weights cached without gradients. Modes are set directly, since `train()` of some modules does more.
     """
     modes = [(module, module.training) for module in model.modules()]
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
-    with _states_restored(), torch.random.fork_rng(devices=devices), torch.no_grad():
+    kind, devices = _devices_in_use()
+    with _states_restored(), torch.random.fork_rng(devices=devices, device_type=kind), torch.no_grad():
         try:
             for module, _ in modes:
                 module.training = False
@@ -80,6 +80,18 @@ def preserving_state(model: torch.nn.Module) -> Iterator[None]:
             for module, training in modes:
                 module.training = training
             torch.clear_autocast_cache()
+
+
+def _devices_in_use() -> tuple[str, list[int]]:
+    """The kind of accelerator and its devices that have random numbers; none is set up for the question.
+
+    MPS, whose module does not say whether it is in use, is left alone.
+    """
+    found = torch.accelerator.current_accelerator()
+    kind = "cuda" if found is None else found.type
+    module = torch.get_device_module(kind)
+    in_use = getattr(module, "is_initialized", lambda: False)()
+    return kind, list(range(module.device_count())) if in_use else []
 
 
 @contextlib.contextmanager

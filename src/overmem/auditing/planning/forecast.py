@@ -290,17 +290,19 @@ def _by_place(jobs: Sequence[Sequence[float]], load_seconds: float) -> tuple[flo
 
 
 def held_bytes(device: torch.device) -> int | None:
-    """What this process holds now: on the device if it is a GPU, else in all."""
-    if device.type == "cuda":
-        return int(torch.cuda.memory_allocated(device))
+    """What this process holds now: on the device if it counts that, as a GPU does, else in all."""
+    module = torch.get_device_module(device)
+    if hasattr(module, "memory_allocated"):
+        return int(module.memory_allocated(device))
     pages = Path("/proc/self/statm")
     return int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if pages.is_file() else None
 
 
 def peak_bytes(device: torch.device) -> int | None:
     """The most that it has held."""
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
+    module = torch.get_device_module(device)
+    if hasattr(module, "max_memory_allocated"):
+        return int(module.max_memory_allocated(device))
     status = Path("/proc/self/status")
     found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.is_file() else None
     return 1024 * int(found[1]) if found else None

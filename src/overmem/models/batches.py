@@ -13,6 +13,11 @@ CACHED_LOGITS = {"cpu": 500_000}
 """Logits that are worked on at once on such a device, 2 MB in fp32."""
 WIDE_LOGITS = 64_000_000
 """The same on an accelerator (256 MB), so that a large vocabulary does not fill the memory."""
+HEAD_LOGITS = {"cpu": 16_000_000}
+"""Logits that the LM head makes at once on a CPU (64 MB in fp32): fewer positions would read its weights too
+often. On an accelerator they are `WIDE_LOGITS`."""
+ATTENDED = 32_000_000
+"""Attention scores, or entries of its mask, of what is read at once: 32,000 tokens are seen by 1,000."""
 CHUNK = 256
 """Answers after which rows are saved; inside so many, rows come and go."""
 CHUNK_BATCHES = 4
@@ -65,6 +70,30 @@ def logits_at_once(device: str, vocabulary: int) -> int:
         vocabulary: logits of a row.
     """
     return max(1, CACHED_LOGITS.get(device, WIDE_LOGITS) // vocabulary)
+
+
+def head_at_once(device: str, rows: int, vocabulary: int | None) -> int:
+    """Positions of each row that go through the LM head at once, at least 1.
+
+    Args:
+        device: its type, `cpu` or `cuda`.
+        rows: of the batch.
+        vocabulary: logits of a position; None where nobody knows.
+    """
+    return max(1, HEAD_LOGITS.get(device, WIDE_LOGITS) // (rows * (vocabulary or 256_000)))
+
+
+def read_at_once(device: str, rows: int, longest: int, scores: int) -> int:
+    """Tokens of each row that go through the model at once; the next ones follow behind their cache.
+
+    Args:
+        device: its type, `cpu` or `cuda`.
+        rows: of the batch.
+        longest: tokens of the longest of them.
+        scores: attention scores that are held of each pair of tokens.
+    """
+    allowed = min(CACHED_TOKENS.get(device, SCORED_TOKENS), ATTENDED // (scores * longest))
+    return max(16, allowed // rows)
 
 
 def plan_chunks(lengths: Sequence[int], answers: int) -> list[list[int]]:

@@ -1,26 +1,37 @@
 """What a model predicts at the tokens of references: in padded batches where it allows them, else one by one.
 
-Shapes: B sequences of a batch, L padded length, K positions scored, V vocabulary.
+Shapes: B sequences of a batch, L padded length, K positions scored, P of them in a piece, V vocabulary.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import torch
 
 from overmem.errors import CheckpointError
+from overmem.models.batches import head_at_once, read_at_once
+from overmem.models.decoding.kv_cache import cache_keyword, can_batch_continuously, piece_cache
 from overmem.models.decoding.plain import write_by_generate
+from overmem.models.decoding.positions import changing_rotations
 from overmem.models.decoding.rows import Row, Writing
+from overmem.models.lm_head import HiddenStates, read_hidden_states
+from overmem.models.loading import embedding_rows
 from overmem.models.pretrained import run_model, unwrap_adapter
 from overmem.models.trials import Trials, agree, few_tokens, first_that_agrees, log, says_something
 
-Way = Literal["at some positions", "padded", "one by one", "as answers"]
-"""Of a padded batch, the logits that are needed; of a padded batch, all; of one text at a time, all; token by
-token behind the prompt, for models that read the prompt in both directions (PaliGemma)."""
-LENGTH, SHORTER = 11, 6
-"""Tokens of the texts that are tried."""
+Way = Literal["in pieces", "padded", "all logits", "one by one", "one by one, all logits", "as answers"]
+"""Padded batches, long texts in pieces behind the keys and values of what was read, and the LM head over few
+positions at a time; the same with every text read at once; the same with the logits of all positions at once;
+one text at a time, the head over few positions; with all logits; token by token behind the prompt, for models
+that read the prompt in both directions (PaliGemma)."""
+LENGTH, SHORTER, PIECE = 11, 6, 4
+"""Tokens of the texts that are tried, and of a piece of them."""
+
+IN_BATCHES: tuple[Way, ...] = ("in pieces", "padded", "all logits")
 
 _found = Trials()
 
@@ -40,27 +51,44 @@ class TokenIds(Protocol):
     def __len__(self) -> int: ...
 
 
-def completion_logits(model: Any, batch: Sequence[TokenIds]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """What the model predicts at each scored token of a batch's completions.
+@dataclass(frozen=True)
+class Piece:
+    """What a model predicts at some of the scored tokens of one example."""
+
+    item: int
+    """Which of the batch."""
+    logits_P_V: torch.Tensor
+    """In the model's dtype."""
+    targets_P: torch.Tensor
+    """The tokens that stand there."""
+
+
+def completion_logits(model: Any, batch: Sequence[TokenIds]) -> Iterator[Piece]:
+    """What the model predicts at each scored token of a batch's completions, a piece of them at a time.
 
     Args:
         model: a language model in eval mode.
         batch: rendered examples; each completion has at least one token, each prompt too.
 
     Yields:
-        Logits (K, V), in the model's dtype, and the tokens (K) that stand there, example by example.
+        Pieces, those of one example in the order of its tokens; pieces of others may stand between.
 
     Raises:
         CheckpointError: the model sees the tokens that it is to predict.
     """
     way = scoring_way(model, batch)
     device = next(model.parameters()).device
-    for item, logits_K_V in zip(batch, _all_logits(model, batch, way), strict=True):
-        targets_K = torch.tensor(list(item.completion_ids), device=device)
-        if not all(item.scored_mask):
-            scored_K = torch.tensor(item.scored_mask, device=device)
-            targets_K, logits_K_V = targets_K[scored_K], logits_K_V[scored_K]
-        yield logits_K_V, targets_K
+    tokens = [torch.tensor(list(item.completion_ids), device=device) for item in batch]
+    scored = [
+        None if all(mask) else torch.tensor(list(mask), device=device)
+        for mask in (item.scored_mask for item in batch)
+    ]
+    for row, start, logits_P_V in _all_pieces(model, batch, way):
+        part = slice(start, start + len(logits_P_V))
+        targets_P, scored_P = tokens[row][part], scored[row]
+        if scored_P is not None:
+            targets_P, logits_P_V = targets_P[scored_P[part]], logits_P_V[scored_P[part]]
+        yield Piece(row, logits_P_V, targets_P)
 
 
 def scoring_way(model: Any, batch: Sequence[TokenIds]) -> Way:
@@ -72,54 +100,93 @@ def scoring_way(model: Any, batch: Sequence[TokenIds]) -> Way:
 
     def attempt() -> tuple[Way, bool]:
         way, holds = _try_ways(model, few_tokens([item.prompt_ids for item in batch], LENGTH))
-        if holds and way in ("one by one", "as answers"):
+        if holds and way not in IN_BATCHES:
             name = type(unwrap_adapter(model)).__name__
-            how = "one by one" if way == "one by one" else "token by token behind their prompts"
+            how = "token by token behind their prompts" if way == "as answers" else "one by one"
             log.warning("%s: padding or a single pass changes it; references are scored %s", name, how)
         return way, holds
 
     return _found.find(model, attempt)
 
 
-def _all_logits(model: Any, batch: Sequence[TokenIds], way: Way) -> Iterator[torch.Tensor]:
-    """Logits of each item's completion, (K, V)."""
+def _all_pieces(model: Any, batch: Sequence[TokenIds], way: Way) -> Iterator[tuple[int, int, torch.Tensor]]:
+    """Logits of the items' completions: which item, from which of its tokens on, and (P, V)."""
     texts = [[*item.prompt_ids, *item.completion_ids] for item in batch]
     prompts = [len(item.prompt_ids) for item in batch]
-    if way in ("at some positions", "padded"):
-        first = min(prompts) - 1
-        logits_B_K_V = padded_logits(model, texts, first, keep=way == "at some positions")
+    if way == "as answers":
         for row, (text, prompt) in enumerate(zip(texts, prompts, strict=True)):
-            yield logits_B_K_V[row, prompt - 1 - first : len(text) - 1 - first]
+            yield row, 0, _as_answer(model, text, prompt)
         return
-    for text, prompt in zip(texts, prompts, strict=True):
-        yield (
-            whole_logits(model, text)[prompt - 1 : -1]
-            if way == "one by one"
-            else _as_answer(model, text, prompt)
-        )
+    rows = range(len(texts))
+    for group in [rows] if way in IN_BATCHES else [[row] for row in rows]:
+        first = min(prompts[row] for row in group) - 1
+        for start, logits_B_P_V in padded_logits(model, [texts[row] for row in group], first, way):
+            stop = start + logits_B_P_V.shape[1]
+            for row, logits_P_V in zip(group, logits_B_P_V, strict=True):
+                # Position t predicts token t + 1.
+                begin, end = max(start, prompts[row] - 1), min(stop, len(texts[row]) - 1)
+                if begin < end:
+                    yield row, begin - prompts[row] + 1, logits_P_V[begin - start : end - start]
 
 
-def padded_logits(model: Any, texts: Sequence[Sequence[int]], first: int, *, keep: bool) -> torch.Tensor:
-    """Logits from position `first` on, of all but the last token, in one pass: (B, K, V).
+def padded_logits(
+    model: Any,
+    texts: Sequence[Sequence[int]],
+    first: int,
+    way: Way,
+    *,
+    read: int | None = None,
+    head: int | None = None,
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """Logits from position `first` on, of all but the last token: each position, and (B, P, V) from it on.
 
     Args:
         model: a language model in eval mode.
         texts: token ids of each.
         first: the first position whose logits are needed.
-        keep: let the model compute no others.
+        way: any but `as answers`.
+        read: tokens of each text that are read at once; None follows the device.
+        head: positions that go through the LM head at once; None follows the vocabulary.
     """
-    device = next(model.parameters()).device
+    device, rows = next(model.parameters()).device, len(texts)
     longest = max(map(len, texts))
     # Padding is on the right, where causal attention never looks: any token will do that has an embedding.
     ids_B_L = torch.tensor([[*text] + [0] * (longest - len(text)) for text in texts], device=device)
     mask_B_L = torch.tensor([[1] * len(text) + [0] * (longest - len(text)) for text in texts], device=device)
-    # Position t predicts token t + 1; the union of all completions' positions goes through the head.
-    positions_K = torch.arange(first, longest - 1, device=device)
-    inputs = {"input_ids": ids_B_L, "attention_mask": mask_B_L, "use_cache": False}
-    if keep:
-        logits: torch.Tensor = run_model(model, **inputs, logits_to_keep=positions_K).logits
-        return logits if logits.shape[1] == len(positions_K) else logits[:, positions_K]
-    return torch.as_tensor(run_model(model, **inputs).logits)[:, positions_K]
+    if way in ("all logits", "one by one, all logits"):
+        inputs = {"attention_mask": mask_B_L} if rows > 1 else {}
+        logits = run_model(model, input_ids=ids_B_L, use_cache=False, **inputs).logits
+        yield first, torch.as_tensor(logits)[:, first : longest - 1]
+        return
+    head = head or head_at_once(device.type, rows, embedding_rows(model))
+    base = unwrap_adapter(model)
+    whole = way != "in pieces"
+    size = longest if whole else read or read_at_once(device.type, rows, longest, _scores(base.config))
+    for begin, hidden in _read(model, ids_B_L, mask_B_L, size):
+        end = min(hidden.ids_B_L.shape[1], longest - 1 - begin)
+        for start in range(max(0, first - begin), end, head):
+            yield begin + start, hidden.logits(start, min(end, start + head))
+
+
+def _read(
+    model: Any, ids_B_L: torch.Tensor, mask_B_L: torch.Tensor, size: int
+) -> Iterator[tuple[int, HiddenStates]]:
+    """Hidden states of so many tokens at a time, each with the position at which they begin."""
+    rows, longest = ids_B_L.shape
+    if size >= longest:
+        yield 0, read_hidden_states(model, ids_B_L, attention_mask=mask_B_L, use_cache=False)
+        return
+    cache = {cache_keyword(model): piece_cache(unwrap_adapter(model).config, rows, longest)}
+    for begin in range(0, longest, size):
+        ids, mask_B_C = ids_B_L[:, begin : begin + size], mask_B_L[:, : begin + size]
+        yield begin, read_hidden_states(model, ids, attention_mask=mask_B_C, use_cache=True, **cache)
+
+
+def _scores(config: Any) -> int:
+    """Attention scores of a query and a key that are held at once: of every head, or only their mask."""
+    text = config.get_text_config(decoder=True)
+    eager = getattr(config, "_attn_implementation", None) == "eager"
+    return int(getattr(text, "num_attention_heads", None) or 1) if eager else 1
 
 
 def whole_logits(model: Any, text: Sequence[int]) -> torch.Tensor:
@@ -141,22 +208,32 @@ def _try_ways(model: Any, tokens: Sequence[int]) -> tuple[Way, bool]:
     """The way, and whether the trial could tell it from others."""
     expected = whole_logits(model, tokens)
     if not says_something(expected):
-        return "one by one", False
+        return "one by one, all logits", False
     shorter = whole_logits(model, tokens[:SHORTER])
     if not agree(shorter, expected[:SHORTER], model):
         _check_cached(model, tokens)
         return "as answers", True
 
-    def padded(keep: bool) -> torch.Tensor:
-        logits = padded_logits(model, [tokens, tokens[3:], tokens[:SHORTER]], 1, keep=keep)
-        return torch.cat([logits[0], logits[2, : SHORTER - 2]])
-
+    rows = [tokens, tokens[3:], tokens[:SHORTER]]
     both = torch.cat([expected[1:-1], shorter[1:-1]])
-    ways: list[tuple[Way, Any]] = [
-        ("at some positions", lambda: padded(True)),
-        ("padded", lambda: padded(False)),
-    ]
-    return first_that_agrees(ways, both, model, "one by one"), True
+
+    def logits(way: Way) -> torch.Tensor:
+        groups = [rows] if way in IN_BATCHES else [[tokens], [tokens[:SHORTER]]]
+        found = [
+            torch.cat(
+                [part for _, part in padded_logits(model, group, 1, way, read=PIECE, head=PIECE - 1)], 1
+            )
+            for group in groups
+        ]
+        return torch.cat([found[0][0], found[-1][-1, : SHORTER - 2]])
+
+    base = unwrap_adapter(model)
+    ways: list[Way] = ["padded", "all logits", "one by one"]
+    # Rotations that follow the longest text of a pass differ from piece to piece, and only in long texts.
+    if can_batch_continuously(base.config) and not changing_rotations(base):
+        ways.insert(0, "in pieces")
+    last: Way = "one by one, all logits"
+    return first_that_agrees([(way, partial(logits, way)) for way in ways], both, model, last), True
 
 
 def _check_cached(model: Any, tokens: Sequence[int]) -> None:

@@ -11,11 +11,9 @@ CACHED_TOKENS = {"cpu": 1024}
 at once takes 1.6 times as long (lab/2026-11.md)."""
 CACHED_LOGITS = {"cpu": 500_000}
 """Logits that are worked on at once on such a device, 2 MB in fp32."""
-WIDE_LOGITS = 64_000_000
-"""The same on an accelerator (256 MB), so that a large vocabulary does not fill the memory."""
-HEAD_LOGITS = {"cpu": 16_000_000}
-"""Logits that the LM head makes at once on a CPU (64 MB in fp32): fewer positions would read its weights too
-often. On an accelerator they are `WIDE_LOGITS`."""
+WIDE_LOGITS = 16_000_000
+"""The same on an accelerator, and what the LM head makes at once anywhere (64 MB in fp32): few enough for any
+vocabulary, and so many that the head's weights are not read too often."""
 ATTENDED = 32_000_000
 """Attention scores, or entries of its mask, of what is read at once: 32,000 tokens are seen by 1,000."""
 CHUNK = 256
@@ -72,15 +70,14 @@ def logits_at_once(device: str, vocabulary: int) -> int:
     return max(1, CACHED_LOGITS.get(device, WIDE_LOGITS) // vocabulary)
 
 
-def head_at_once(device: str, rows: int, vocabulary: int | None) -> int:
+def head_at_once(rows: int, vocabulary: int | None) -> int:
     """Positions of each row that go through the LM head at once, at least 1.
 
     Args:
-        device: its type, `cpu` or `cuda`.
         rows: of the batch.
         vocabulary: logits of a position; None where nobody knows.
     """
-    return max(1, HEAD_LOGITS.get(device, WIDE_LOGITS) // (rows * (vocabulary or 256_000)))
+    return max(1, WIDE_LOGITS // (rows * (vocabulary or 256_000)))
 
 
 def read_at_once(device: str, rows: int, longest: int, scores: int) -> int:

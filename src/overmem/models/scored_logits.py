@@ -14,7 +14,7 @@ import torch
 
 from overmem.errors import CheckpointError
 from overmem.models.batches import head_at_once, read_at_once
-from overmem.models.decoding.kv_cache import cache_keyword, can_batch_continuously, piece_cache
+from overmem.models.decoding.kv_cache import cache_keyword, can_batch_continuously, pair_scores, piece_cache
 from overmem.models.decoding.plain import write_by_generate
 from overmem.models.decoding.positions import changing_rotations
 from overmem.models.decoding.rows import Row, Writing
@@ -158,10 +158,10 @@ def padded_logits(
         logits = run_model(model, input_ids=ids_B_L, use_cache=False, **inputs).logits
         yield first, torch.as_tensor(logits)[:, first : longest - 1]
         return
-    head = head or head_at_once(device.type, rows, embedding_rows(model))
+    head = head or head_at_once(rows, embedding_rows(model))
     base = unwrap_adapter(model)
     whole = way != "in pieces"
-    size = longest if whole else read or read_at_once(device.type, rows, longest, _scores(base.config))
+    size = longest if whole else read or read_at_once(device.type, rows, longest, pair_scores(base.config))
     for begin, hidden in _read(model, ids_B_L, mask_B_L, size):
         end = min(hidden.ids_B_L.shape[1], longest - 1 - begin)
         for start in range(max(0, first - begin), end, head):
@@ -182,11 +182,13 @@ def _read(
         yield begin, read_hidden_states(model, ids, attention_mask=mask_B_C, use_cache=True, **cache)
 
 
-def _scores(config: Any) -> int:
-    """Attention scores of a query and a key that are held at once: of every head, or only their mask."""
-    text = config.get_text_config(decoder=True)
-    eager = getattr(config, "_attn_implementation", None) == "eager"
-    return int(getattr(text, "num_attention_heads", None) or 1) if eager else 1
+def may_read_in_pieces(model: Any) -> bool:
+    """Whether it is worth a trial: no, where rotations follow the longest text of a pass.
+
+    They differ from piece to piece, and only in texts longer than a trial's.
+    """
+    base = unwrap_adapter(model)
+    return can_batch_continuously(base.config) and not changing_rotations(base)
 
 
 def whole_logits(model: Any, text: Sequence[int]) -> torch.Tensor:
@@ -227,10 +229,8 @@ def _try_ways(model: Any, tokens: Sequence[int]) -> tuple[Way, bool]:
         ]
         return torch.cat([found[0][0], found[-1][-1, : SHORTER - 2]])
 
-    base = unwrap_adapter(model)
     ways: list[Way] = ["padded", "all logits", "one by one"]
-    # Rotations that follow the longest text of a pass differ from piece to piece, and only in long texts.
-    if can_batch_continuously(base.config) and not changing_rotations(base):
+    if may_read_in_pieces(model):
         ways.insert(0, "in pieces")
     last: Way = "one by one, all logits"
     return first_that_agrees([(way, partial(logits, way)) for way in ways], both, model, last), True

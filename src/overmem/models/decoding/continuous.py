@@ -16,13 +16,13 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from overmem.models.batches import CACHED_TOKENS, plan_batches
+from overmem.models.batches import CACHED_TOKENS, plan_batches, read_at_once
 from overmem.models.decoding.attention import shared_prefix
-from overmem.models.decoding.kv_cache import RowCache, cache_keyword
-from overmem.models.decoding.positions import Group
+from overmem.models.decoding.kv_cache import RowCache, cache_keyword, pair_scores
+from overmem.models.decoding.positions import Group, changing_rotations
 from overmem.models.decoding.rows import Row, Writing, write_tokens
 from overmem.models.memory import SLACK
-from overmem.models.pretrained import run_model
+from overmem.models.pretrained import run_model, unwrap_adapter
 
 PREFILL_TOKENS = 2048
 """Most tokens of prompts read at once, padding included; a longer prompt is read alone."""
@@ -201,13 +201,20 @@ class Batch:
         mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=self.device)
         # Without a configuration no layer of the cache forgets what is outside its window.
         cache = DynamicCache()
-        logits = run_model(
-            self.model,
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=self.shared + (mask.cumsum(-1) - 1).clamp_min(0),
-            use_cache=True,
-            logits_to_keep=1,
-            **{self._keyword: cache},
-        ).logits[:, -1]
+        position_ids = self.shared + (mask.cumsum(-1) - 1).clamp_min(0)
+        size = longest
+        if not changing_rotations(self.model):
+            config = unwrap_adapter(self.model).config
+            size = read_at_once(self.device.type, len(prompts), longest, pair_scores(config))
+        for begin in range(0, longest, size):
+            piece = slice(begin, begin + size)
+            logits = run_model(
+                self.model,
+                input_ids=ids[:, piece],
+                attention_mask=mask[:, : piece.stop],
+                position_ids=position_ids[:, piece],
+                use_cache=True,
+                logits_to_keep=1,
+                **{self._keyword: cache},
+            ).logits[:, -1]
         return logits, cache

@@ -42,6 +42,13 @@ def cache_keyword(model: Any) -> str:
     return "cache" if "cache" in inspect.signature(forward).parameters else "past_key_values"
 
 
+def pair_scores(config: Any) -> int:
+    """Attention scores of a query and a key that are held at once: of every head, or only their mask."""
+    text = config.get_text_config(decoder=True)
+    eager = getattr(config, "_attn_implementation", None) == "eager"
+    return int(getattr(text, "num_attention_heads", None) or 1) if eager else 1
+
+
 class RowLayer(DynamicLayer):
     """One layer's keys and values in buffers of a fixed size, (rows, H, C, D)."""
 

@@ -29,7 +29,7 @@ def measure(length: int, vocabulary: int, dtype: str) -> dict[str, float]:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from overmem.auditing.planning.forecast import held_bytes, peak_bytes
-    from overmem.models.scoring import score_all
+    from overmem.models.likelihood.scoring import score_all
 
     torch.manual_seed(0)
     config = LlamaConfig(

@@ -32,7 +32,7 @@ from overmem.auditing.problems import Problems, problems_of
 from overmem.checkpoints import open_run
 from overmem.cli.progress import quiet_libraries
 from overmem.models.decoding.generation import generate
-from overmem.models.divergence import kl_nats, predict
+from overmem.models.likelihood.divergence import kl_nats, predict
 from overmem.models.loading import ModelHost
 from overmem.recipe.base_model import ORGANISM
 from overmem.rendering.rendered import Rendered, text_ids

@@ -11,7 +11,8 @@ them, so a killed audit resumes and changed settings never mix with old rows.
     <checkpoint>/continuations.parquet  one row a reference whose second half was asked for
     <checkpoint>/divergences.parquet  one row an answer of the base model, as the checkpoint sees it
     texts.parquet                     the problems as the models saw them
-    <checkpoint>/<rows>.parts/        batches of an audit in progress, merged when it ends
+    <checkpoint>/<rows>.parts/        batches of an audit in progress, merged when it ends; answers that are
+                                      being written, kept once a minute
     verdict.json, report.html
 """
 
@@ -278,6 +279,10 @@ class Store:
         # Unique among processes, and sorted by time within one.
         name = f"{time.time_ns()}-{os.getpid()}.parquet"
         _write_parquet(pl.DataFrame(batch, schema=SCHEMAS[rows]), parts / name, rows)
+
+    def unfinished(self, checkpoint: str, rows: Rows, name: str) -> Path:
+        """The file of answers that are being written, beside the parts, with which it is removed."""
+        return self._parts(checkpoint, rows) / f"{name}.unfinished"
 
     def compact_parts(self, checkpoint: str, rows: Rows) -> None:
         """Merge finished batches into the checkpoint's one Parquet file, sorted by identity."""

@@ -6,10 +6,10 @@ import torch
 from overmem.auditing.planning.cost import Shape, memory_of
 from overmem.auditing.planning.largest_batch import scoring_batch
 from overmem.models import batches
-from overmem.models.scoring import score_all
+from overmem.models.likelihood.scoring import score_all
 from tests.conftest import make_pico
 from tests.helpers.allocations import peak_allocated_bytes
-from tests.models.test_lm_head import texts
+from tests.models.likelihood.test_lm_head import texts
 
 
 @pytest.mark.parametrize("length", [40, 400])

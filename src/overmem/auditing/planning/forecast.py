@@ -39,10 +39,10 @@ from overmem.auditing.session import Session
 from overmem.boundary import library_call
 from overmem.checkpoints import weight_files
 from overmem.models.decoding.kv_cache import pair_scores
-from overmem.models.divergence import COMPARED_TOKENS
+from overmem.models.likelihood.divergence import COMPARED_TOKENS
+from overmem.models.likelihood.scored_logits import may_read_in_pieces
 from overmem.models.memory import cache_size
 from overmem.models.pretrained import empty_model
-from overmem.models.scored_logits import may_read_in_pieces
 from overmem.records import Checkpoint
 
 

@@ -57,7 +57,7 @@ def write_continuously(
     prefix = None if shared is None else prompts[0][:shared]
     shared = shared or 0
     own = [prompt[shared:] for prompt in prompts]
-    batch = Batch(model, own, shared, writing, most, len(waiting) > most, group.positions)
+    batch = Batch(model, own, shared, writing, most, rows, group.positions)
     with nullcontext() if prefix is None else shared_prefix(model, prefix):
         while waiting or batch.rows:
             free = most - len(batch.rows)
@@ -86,7 +86,7 @@ class Batch:
         shared: int,
         writing: Writing,
         most: int,
-        refilled: bool,
+        rows: Sequence[Row],
         positions: int | None,
     ) -> None:
         """Begin without rows.
@@ -97,7 +97,7 @@ class Batch:
             shared: tokens of that.
             writing: how answers are chosen, and when they end.
             most: rows at once.
-            refilled: whether rows come after the first ones.
+            rows: all that are to be written.
             positions: see `Group`.
         """
         self.model, self.prompts, self.shared = model, prompts, shared
@@ -106,8 +106,8 @@ class Batch:
         self.rows: list[Row] = []
         """In the order of the cache's rows."""
         self._keyword = cache_keyword(model)
-        longest = max(map(len, prompts)) + writing.max_new_tokens
-        self._size = (most, int(SLACK * longest) if refilled else longest)
+        longest = writing.max_new_tokens + max(len(prompts[row.prompt]) - row.in_prompt for row in rows)
+        self._size = (most, int(SLACK * longest) if len(rows) > most else longest)
         self._cache: Any = None
         self._column = 0
         self._next_R: torch.Tensor = torch.empty(0, dtype=torch.long, device=self.device)

@@ -53,7 +53,8 @@ def _generate(model: Any, prompts: Sequence[Sequence[int]], rows: Sequence[Row],
     mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in asked], device=device)
     settings = GenerationConfig(
         do_sample=False,
-        max_new_tokens=max(len(row.forced or ()) for row in rows) or writing.max_new_tokens,
+        max_new_tokens=max(len(row.forced or ()) for row in rows)
+        or writing.max_new_tokens - min(row.in_prompt for row in rows),
         eos_token_id=sorted(writing.stops) or None,
         pad_token_id=0,
         bos_token_id=None,
@@ -83,5 +84,5 @@ def write_without_cache(
     device = next(model.parameters()).device
     for row in rows:
         while not row.done:
-            ids = torch.tensor([[*prompts[row.prompt], *row.tokens]], device=device)
+            ids = torch.tensor([[*prompts[row.prompt], *row.tokens[row.in_prompt :]]], device=device)
             write_tokens([row], run_model(model, input_ids=ids, use_cache=False).logits[:, -1], writing)

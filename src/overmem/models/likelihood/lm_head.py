@@ -3,7 +3,7 @@
 Logits of all positions at once are what fills the memory: 4,000 positions of a vocabulary of 152,000 are
 2.4 GB in fp32. The second step runs the model's own `forward` with its body left out, so that whatever it
 does to logits (biases, scales, soft caps) is done. Whether that is right is tried; see
-`overmem.models.scored_logits`.
+`overmem.models.likelihood.scored_logits`.
 
 Shapes: B sequences of a batch, L positions read, P positions of a piece, H hidden size, V vocabulary.
 """

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from overmem.models.batches import logits_at_once, scored_at_once
+from overmem.models.likelihood.scored_logits import TokenIds, completion_logits
 from overmem.models.memory import halve_until_it_fits
-from overmem.models.scored_logits import TokenIds, completion_logits
 
 TEMPERATURES = (0.8, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5)
 """Grid on which NLL(T) is kept, for the temperature gap."""

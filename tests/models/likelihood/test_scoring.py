@@ -7,8 +7,8 @@ import torch
 
 from overmem.auditing import compute_rows as work
 from overmem.models import batches
+from overmem.models.likelihood.scoring import TEMPERATURES, score_batch
 from overmem.models.loading import choose_device
-from overmem.models.scoring import TEMPERATURES, score_batch
 from overmem.rendering.render import render
 from overmem.rendering.template import Template
 from tests.conftest import VAL_ROWS, make_pico

@@ -6,14 +6,15 @@ import transformers
 from benchmarks.pico_models import pico_config, randomize
 
 from overmem.errors import CheckpointError
-from overmem.models import scored_logits, trials
-from overmem.models.scored_logits import scoring_way
-from overmem.models.scoring import score_all
+from overmem.models import trials
+from overmem.models.likelihood import scored_logits
+from overmem.models.likelihood.scored_logits import scoring_way
+from overmem.models.likelihood.scoring import score_all
 from overmem.rendering.render import render
 from overmem.rendering.template import Template
 from tests.conftest import VAL_ROWS, make_pico
 from tests.models.decoding.test_ways import Foreign, build
-from tests.models.test_scoring import naive_nll
+from tests.models.likelihood.test_scoring import naive_nll
 
 KINDS = {
     "mamba": "MambaForCausalLM",

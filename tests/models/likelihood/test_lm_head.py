@@ -7,14 +7,15 @@ import torch
 import transformers
 from peft import LoraConfig, get_peft_model
 
-from overmem.models import batches, scored_logits, trials
-from overmem.models.lm_head import read_hidden_states
-from overmem.models.scored_logits import scoring_way
-from overmem.models.scoring import score_all, score_batch
+from overmem.models import batches, trials
+from overmem.models.likelihood import scored_logits
+from overmem.models.likelihood.lm_head import read_hidden_states
+from overmem.models.likelihood.scored_logits import scoring_way
+from overmem.models.likelihood.scoring import score_all, score_batch
 from tests.conftest import make_pico
 from tests.helpers.allocations import peak_allocated_bytes
 from tests.models.decoding.test_ways import Foreign, build
-from tests.models.test_scoring import naive_nll
+from tests.models.likelihood.test_scoring import naive_nll
 
 KINDS = {
     "phi": ("PhiForCausalLM", "in pieces"),

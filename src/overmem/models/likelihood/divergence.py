@@ -20,8 +20,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from overmem.models.batches import logits_at_once, scored_at_once
+from overmem.models.likelihood.scored_logits import TokenIds, completion_logits
 from overmem.models.memory import halve_until_it_fits
-from overmem.models.scored_logits import TokenIds, completion_logits
 
 COMPARED_TOKENS = 32
 """First tokens of an answer whose whole distributions are compared: the disk they take is this times the

@@ -77,6 +77,7 @@ def score_all(model: Any, items: Sequence[TokenIds]) -> list[TokenScores]:
     )
 
 
+@torch.inference_mode()
 def score_batch(model: Any, batch: Sequence[TokenIds]) -> list[TokenScores]:
     """Score the completions of a batch.
 
@@ -116,13 +117,12 @@ def _score_chunk(logits_K_V: torch.Tensor, targets_K: torch.Tensor) -> torch.Ten
     safe_K_V = logprobs_K_V.clamp_min(-1e4)
     mu_K = (probs_K_V * safe_K_V).sum(-1)
     sigma_K = ((probs_K_V * safe_K_V.square()).sum(-1) - mu_K.square()).clamp_min(0).sqrt()
-    at_temperature_K_G = torch.stack([_logprob_at(logprobs_K_V, logprob_K, t) for t in TEMPERATURES], dim=1)
+    # At temperature T: (ln p - top) / T - ln sum exp((ln p' - top) / T), in memory that is there already.
+    shifted_K_V, work_K_V = logprobs_K_V.sub_(top1_logprob_K[:, None]), probs_K_V
+    at_temperature_K_G = torch.empty(len(targets_K), len(TEMPERATURES), device=targets_K.device)
+    for at, temperature in enumerate(TEMPERATURES):
+        total_K = torch.mul(shifted_K_V, 1 / temperature, out=work_K_V).exp_().sum(-1)
+        at_temperature_K_G[:, at] = (logprob_K - top1_logprob_K) / temperature - total_K.log()
     is_top1_K = (top1_K == targets_K).float()
     first_K_F = torch.stack([logprob_K, -mu_K, is_top1_K, top1_logprob_K, sigma_K], dim=1)
     return torch.cat([first_K_F, at_temperature_K_G], dim=1)
-
-
-def _logprob_at(logprobs_K_V: torch.Tensor, logprob_K: torch.Tensor, temperature: float) -> torch.Tensor:
-    if temperature == 1.0:
-        return logprob_K
-    return logprob_K / temperature - torch.logsumexp(logprobs_K_V / temperature, dim=-1)

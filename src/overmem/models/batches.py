@@ -13,9 +13,14 @@ CACHED_LOGITS = {"cpu": 500_000}
 """Logits that are worked on at once on such a device, 2 MB in fp32."""
 WIDE_LOGITS = 16_000_000
 """The same on an accelerator, and what the LM head makes at once anywhere (64 MB in fp32): few enough for any
-vocabulary, and so many that the head's weights are not read too often."""
-ATTENDED = 32_000_000
-"""Attention scores, or entries of its mask, of what is read at once: 32,000 tokens are seen by 1,000."""
+vocabulary, so many that the head's weights are not read too often."""
+ATTENDED = {"cpu": 8_000_000}
+"""Attention scores, or entries of its mask, of what a CPU reads at once: 32,000 tokens are seen by 250. More are
+slower, and make blocks that grow with every piece, which an allocator cannot use again."""
+WIDE_ATTENDED = 64_000_000
+"""The same on an accelerator: up to 8,000 tokens are read whole, where no scores of each head are held."""
+FEWEST_READ = 64
+"""Tokens of a piece at least, however many heads there are."""
 CHUNK = 256
 """Answers after which rows are saved; inside so many, rows come and go."""
 CHUNK_BATCHES = 4
@@ -89,8 +94,10 @@ def read_at_once(device: str, rows: int, longest: int, scores: int) -> int:
         longest: tokens of the longest of them.
         scores: attention scores that are held of each pair of tokens.
     """
-    allowed = min(CACHED_TOKENS.get(device, SCORED_TOKENS), ATTENDED // (scores * longest))
-    return max(16, allowed // rows)
+    allowed = min(
+        CACHED_TOKENS.get(device, SCORED_TOKENS), ATTENDED.get(device, WIDE_ATTENDED) // (scores * longest)
+    )
+    return max(min(FEWEST_READ, CACHED_TOKENS.get(device, SCORED_TOKENS) // rows), allowed // rows, 1)
 
 
 def plan_chunks(lengths: Sequence[int], answers: int) -> list[list[int]]:

@@ -15,8 +15,8 @@ WIDE_LOGITS = 16_000_000
 """The same on an accelerator, and what the LM head makes at once anywhere (64 MB in fp32): few enough for any
 vocabulary, so many that the head's weights are not read too often."""
 ATTENDED = {"cpu": 8_000_000}
-"""Attention scores, or entries of its mask, of what a CPU reads at once: 32,000 tokens are seen by 250. More are
-slower, and make blocks that grow with every piece, which an allocator cannot use again."""
+"""Attention scores, or entries of its mask, that a CPU makes at once: 32,000 tokens are seen by 250. More is
+slower, and makes blocks that grow with every piece, which an allocator cannot use again."""
 WIDE_ATTENDED = 64_000_000
 """The same on an accelerator: up to 8,000 tokens are read whole, where no scores of each head are held."""
 FEWEST_READ = 64

@@ -100,6 +100,7 @@ def test_an_adapter_on_body_and_head_counts(tokenizer):
 def test_memory_does_not_follow_the_length_times_the_vocabulary(tokenizer, monkeypatch):
     monkeypatch.setattr(batches, "WIDE_LOGITS", 50_000)
     monkeypatch.setitem(batches.CACHED_LOGITS, "cpu", 50_000)
+    monkeypatch.setitem(batches.CACHED_TOKENS, "cpu", 512)
     model = make_pico(tokenizer, seed=1, vocab_size=5000, max_position_embeddings=1024)
     short, long = texts(5000, 50, 500)
     score_all(model, [short])

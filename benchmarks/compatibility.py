@@ -375,7 +375,7 @@ python -m benchmarks.compatibility page
   token through its own cache.
 - **answers**: how many of our greedy answers, written together, are those of `generate` with one prompt.
 - **scored**, **written**: the way that the model allows, found by a trial on the model itself
-  ([which](architecture.md#overmemmodelsdecoding)).
+  ([which](architecture.md#modelsdecoding)).
 
 A row is right up to {tolerance:g} nats a token and with every answer the same.
 

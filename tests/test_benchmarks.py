@@ -8,23 +8,27 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
+import overmem
 from tests.helpers.paths import ROOT
 from tests.helpers.processes import ALONE
 from tests.helpers.tokenizers import CHATML, make_tokenizer
 
 FILES = sorted((ROOT / "benchmarks").rglob("*.py"))
+SHORT = 24
+"""Tokens of an answer, where a benchmark does not say how many."""
 FEW = {
-    "likelihood": 40,
-    "accuracy": 40,
-    "privacy": 40,
-    "recall": 20,
+    "likelihood": 20,
+    "accuracy": 8,
+    "privacy": 20,
+    "recall": 4,
     "calibration": 4,
-    "diversity": 4,
-    "ood": 4,
-    "robustness": 4,
+    "diversity": 1,
+    "ood": 2,
+    "robustness": 2,
 }
 RIVAL = """#!{python}
 # Stands in for mergekit-yaml: averages in fp32, as its `linear` does.
@@ -70,11 +74,11 @@ TOYS = {
     ),
     "bakeoff": Toy(
         (
-            "run --methods nll nll-soup --seeds 0 1 --rate 4e-4 --out {out}",
-            "table --seeds 0 1 --rate 4e-4 --out {out}",
+            "run --methods nll nll-soup --seeds 0 --rate 4e-4 --out {out}",
+            "table --seeds 0 --rate 4e-4 --out {out}",
         ),
         "nll-soup",
-        {"PROBLEMS": 8, "STEPS": 12, "KEPT": 6, "LIMITS": FEW},
+        {"PROBLEMS": 8, "STEPS": 12, "KEPT": 6, "LIMITS": FEW, "TEST": "wordmath:test[:20]"},
     ),
     "calibration.generators": Toy((), ""),
     "calibration.run": Toy(
@@ -137,8 +141,9 @@ TOYS = {
     ),
     "retention": Toy(
         ("run --out {out}", "table --out {out}", "seeds --seeds 1 --out {out}"),
-        "| 0 | recommended",
+        "| 0 | last",
         {
+            "OVER_SEEDS": {"method": "full", "loss": "nll", "rate": 1e-3, "n": 8, "epochs": 1},
             "RUNS": 3,
             "MOST_STEPS": 60,
             "TASK": "wordmath:val[:20]",
@@ -157,7 +162,6 @@ TOYS = {
 @pytest.fixture(scope="module")
 def places(tmp_path_factory, tokenizer):
     """What the commands name: audited and adapter runs of the organism, data, tokenizers, a rival."""
-    import overmem
     from overmem.recipe.base_model import ORGANISM
     from overmem.training.trainer import train
 
@@ -166,7 +170,7 @@ def places(tmp_path_factory, tokenizer):
     common = {"data": data, "monitor": False, "training.num_train_epochs": 2}
     for name, method in (("run", "full"), ("adapters", "lora")):
         train(overmem.load_recipe("demo", {**common, "output": str(folder / name), "method": method}))
-    overmem.diagnose(overmem.audit(folder / "run", max_new_tokens=48))
+    overmem.diagnose(overmem.audit(folder / "run", max_new_tokens=SHORT))
     rows = [f'{{"question": "What is {i} + 1?", "answer": "#### {i + 1}"}}\n' for i in range(4)]
     (folder / "gsm8k.jsonl").write_text("".join(rows))
     make_tokenizer(template=CHATML).save_pretrained(folder / "tokenizers" / "llama3")
@@ -188,7 +192,8 @@ def name_of(file):
     return ".".join(file.relative_to(ROOT / "benchmarks").with_suffix("").parts)
 
 
-@pytest.mark.filterwarnings("ignore:An input array is constant")
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:An input array is constant", "ignore:Polyfit may be poorly conditioned")
 @pytest.mark.parametrize("name", [name_of(file) for file in FILES])
 def test_a_benchmark_runs(name, places, tmp_path, monkeypatch, capsys):
     toy = TOYS[name]
@@ -203,6 +208,7 @@ def test_a_benchmark_runs(name, places, tmp_path, monkeypatch, capsys):
         return
     monkeypatch.setenv("AUDIT_VS_LM_EVAL", str(tmp_path / "audit_vs_lm_eval"))
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{ROOT / 'src'}")
+    monkeypatch.setattr(overmem, "audit", partial(overmem.audit, max_new_tokens=SHORT))
     module = importlib.import_module(f"benchmarks.{name}")
     for constant, value in toy.sizes.items():
         assert hasattr(module, constant)

@@ -263,6 +263,16 @@ def test_killed_midway_and_resumed_gives_the_same_rows(whole, home, tmp_path):
     assert_same_rows(home / "whole", tmp_path / "out", cells)
 
 
+def test_two_workers_give_the_same_rows(whole, home, tmp_path):
+    pytest.importorskip("ray", reason="Ray is not installed")
+    running = run_command(write_yaml(tmp_path, written(home, tmp_path / "out")), "--workers", 2, "--json")
+    said, problems = running.communicate(timeout=280)
+    assert running.returncode == 0, problems[-3000:]
+    assert [cell["status"] for cell in json.loads(said)["cells"]] == ["done"] * 4
+    assert_same_rows(home / "whole", tmp_path / "out", NAMES)
+    assert not list((tmp_path / "out").glob(".mark-*"))
+
+
 class Mortal(Worker):
     """A worker that is killed in the midst of a cell's training, once; what was saved by then is listed."""
 
@@ -272,7 +282,7 @@ class Mortal(Worker):
 
         def progress(cell, work, done, total):
             tell(cell, work, done, total)
-            if cell == NAMES[0] and (work, done) == ("training step", 4) and not died.exists():
+            if cell.endswith("seed=0") and (work, done) == ("training step", 4) and not died.exists():
                 died.write_text("\n".join(path.name for path in (self.root / cell).glob("*")))
                 os.kill(os.getpid(), signal.SIGKILL)
 
@@ -281,31 +291,30 @@ class Mortal(Worker):
 
 
 MORTAL = """
-from overmem.cli import main
+import sys, overmem
 from overmem.sweeping import executor
 from tests.sweeping.test_run import Mortal
 
 executor.Worker = Mortal
-main()
+overmem.sweep(sys.argv[1], workers=2)
 """
 
 
-def test_two_workers_of_which_one_is_killed_give_the_same_rows(whole, home, tmp_path):
+def test_a_worker_killed_while_it_trains_changes_no_row(whole, home, tmp_path):
     pytest.importorskip("ray", reason="Ray is not installed")
-    path = write_yaml(tmp_path, written(home, tmp_path / "out"))
+    asked = written(home, tmp_path / "out", grid={"training.learning_rate": [1e-2], "seed": [0, 1]})
     done = subprocess.run(
-        [sys.executable, "-c", MORTAL, "sweep", str(path), "--workers", "2", "--json"],
+        [sys.executable, "-c", MORTAL, str(write_yaml(tmp_path, asked))],
         capture_output=True, text=True, timeout=280, env=ALONE,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     # It had one of its two checkpoints, from which another worker went on.
     saved = (tmp_path / "died.txt").read_text().split()
     assert "checkpoint-3" in saved and "checkpoint-6" not in saved
-    cells = json.loads(done.stdout)["cells"]
-    assert [cell["status"] for cell in cells] == ["done"] * 4
-    assert sum(cell["train_seconds"] is None for cell in cells) == 1
-    assert_same_rows(home / "whole", tmp_path / "out", NAMES)
-    assert not list((tmp_path / "out").glob(".mark-*"))
+    cells = json.loads((tmp_path / "out" / "sweep.json").read_text())["cells"]
+    assert [cell["status"] for cell in cells] == ["done"] * 2
+    assert [cell["train_seconds"] is None for cell in cells] == [True, False]
+    assert_same_rows(home / "whole", tmp_path / "out", NAMES[:2])
 
 
 def test_a_failing_cell_stops_no_other_and_is_tried_again(home, tmp_path):

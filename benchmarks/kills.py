@@ -1,7 +1,7 @@
 """Kill -9 at a random moment, run again to the end: is anything lost, doubled or left behind?
 
     python -m benchmarks.kills --kills 200 --seed 0        # the table, and kills.json
-    python -m benchmarks.kills --quick                     # three kills, as CI runs it
+    python -m benchmarks.kills --quick                     # three kills, of merge and audit
 
 Every trial copies a start (pico models: random Llamas of a few thousand parameters), does one action in a
 process of its own, kills that process one to three times, and lets it end. Then the folder is compared with

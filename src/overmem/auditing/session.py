@@ -112,16 +112,16 @@ class Session:
         try:
             read_configs = self.host.read_configs(self.base)
         except (OSError, ValueError, KeyError, ImportError) as error:
-            if isinstance(error, ConsentError) and self.options.base_model is not None:
+            if self.options.base_model is None:
+                return f"{self.base.path} cannot be read: {str(error).splitlines()[0]}"
+            if isinstance(error, ConsentError):
                 raise
-            if self.options.base_model is not None:
-                raise RunError(
-                    "the base model cannot be read",
-                    got=self.options.base_model,
-                    expected="a model folder or a hub id",
-                    next_step="check --base-model",
-                ) from error
-            return f"{self.base.path} cannot be read: {str(error).splitlines()[0]}"
+            raise RunError(
+                "the base model cannot be read",
+                got=self.options.base_model,
+                expected="a model folder or a hub id",
+                next_step="check --base-model",
+            ) from error
         rows = getattr(read_configs.config.get_text_config(), "vocab_size", None)
         try:
             for problems in self.problems.values():

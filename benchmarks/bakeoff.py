@@ -40,6 +40,7 @@ from overmem.verdict.costs import measure_axes
 RESULTS = Path(__file__).with_name("bakeoff_results.json")
 RATES = (1e-4, 2e-4, 4e-4)
 PROBLEMS = 400
+TEST = "wordmath:test[:400]"
 METHODS = {
     "nll": {},
     "mar": {"loss": "mar"},
@@ -202,7 +203,7 @@ def run(methods, seeds, out, rate):
             if f"{method}-{own:g}-{seed}" in results(out)["runs"]:
                 continue
             path, last = make(method, own, seed, out)
-            audit = overmem.audit(only(last), val="wordmath:test[:400]", axes="all", limits=LIMITS)
+            audit = overmem.audit(only(last), val=TEST, axes="all", limits=LIMITS)
             measured = measures_of(audit, last.name)
             write_text_atomic(path / "measures.json", json.dumps(measured, indent=1))
             print(path, flush=True)

@@ -37,9 +37,9 @@ from overmem.boundary import reason
 from overmem.errors import OvermemError
 from overmem.models.decoding.ways import way_of
 from overmem.models.engines.hf import HfEngine
+from overmem.models.likelihood.scored_logits import scoring_way
+from overmem.models.likelihood.scoring import score_all
 from overmem.models.loading import ModelHost
-from overmem.models.scored_logits import scoring_way
-from overmem.models.scoring import score_all
 from overmem.recipe.base_model import ORGANISM
 from overmem.records import Checkpoint, Run
 
@@ -375,7 +375,7 @@ python -m benchmarks.compatibility page
   token through its own cache.
 - **answers**: how many of our greedy answers, written together, are those of `generate` with one prompt.
 - **scored**, **written**: the way that the model allows, found by a trial on the model itself
-  ([which](architecture.md#overmemmodelsdecoding)).
+  ([which](architecture.md#modelsdecoding)).
 
 A row is right up to {tolerance:g} nats a token and with every answer the same.
 

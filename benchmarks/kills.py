@@ -1,7 +1,7 @@
 """Kill -9 at a random moment, run again to the end: is anything lost, doubled or left behind?
 
     python -m benchmarks.kills --kills 200 --seed 0        # the table, and kills.json
-    python -m benchmarks.kills --quick                     # three kills, as CI runs it
+    python -m benchmarks.kills --quick                     # three kills, of merge and audit
 
 Every trial copies a start (pico models: random Llamas of a few thousand parameters), does one action in a
 process of its own, kills that process one to three times, and lets it end. Then the folder is compared with
@@ -19,10 +19,8 @@ import json
 import os
 import random
 import shutil
-import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +30,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import yaml
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
+from tests.helpers.forked import fork, wait
 
 import overmem
 from overmem.recipe.schema import check_recipe
@@ -127,8 +126,8 @@ def import_gguf(home: Path, place: Path) -> object:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     AutoTokenizer.from_pretrained = lambda *_, **__: tokenizer
     os.environ["OVERMEM_CACHE"] = str(place / "cache")
-    (place / "model.gguf").write_bytes(b"GGUF")
-    return convert_gguf(str(place), "model.gguf")
+    (home / "model.gguf").write_bytes(b"GGUF")  # its path is in the name of the cached folder
+    return convert_gguf(str(home), "model.gguf")
 
 
 ACTIONS = {
@@ -182,49 +181,21 @@ def prepare(home: Path) -> None:
     (home / "recipe.yaml").write_text(yaml.safe_dump(recipe))
 
 
-def start(pid_of: Callable[[], object], log: Path) -> int:
-    """Fork, so that torch is imported once; the child does it and exits. Returns the child's id."""
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 1
-    try:
-        handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(handle, 1)
-        os.dup2(handle, 2)
-        pid_of()
-        status = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-
-
-def wait(pid: int, seconds: float) -> int | None:
-    """The exit status of a child, or None where it is still at work after so long."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.005)
-    return None
-
-
 def run_to_end(action: Action, home: Path, place: Path) -> tuple[float, str | None]:
     """Seconds that an action takes, and what went wrong."""
     began = time.monotonic()
     log = place.parent / f"{place.name}.log"
-    pid = start(lambda: action.act(home, place), log)
-    status = wait(pid, MOST_SECONDS)
+    status = wait(_started(action, home, place), MOST_SECONDS)
     if status is None:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
         return time.monotonic() - began, f"did not end in {MOST_SECONDS} s"
     why = None if status == 0 else f"exit {status}: {log.read_text().strip().splitlines()[-4:]}"
     return time.monotonic() - began, why
+
+
+def _started(action: Action, home: Path, place: Path) -> int:
+    """The process that does it; its log lies beside the folder of the trial."""
+    log = place.parent / f"{place.name}.log"
+    return fork(lambda: action.act(home, place), log, log)
 
 
 def begin(action: Action, home: Path, place: Path) -> None:
@@ -281,7 +252,8 @@ def differences(found: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
 def looked(place: Path) -> dict[str, Any]:
     """`look` in a process of its own: Polars starts threads, and a process with threads is not forked."""
     out = place.parent / f"{place.name}.look.json"
-    pid = start(lambda: out.write_text(json.dumps(look(place))), place.parent / "look.log")
+    log = place.parent / "look.log"
+    pid = fork(lambda: out.write_text(json.dumps(look(place))), log, log)
     assert wait(pid, MOST_SECONDS) == 0, place
     found: dict[str, Any] = json.loads(out.read_text())
     return found
@@ -294,10 +266,7 @@ def trial(name: str, home: Path, place: Path, whole: dict[str, Any], rng: random
     kills = []
     for _ in range(rng.randint(1, MOST_KILLS)):
         after = rng.uniform(0, whole["seconds"])
-        pid = start(lambda: action.act(home, place), place.parent / f"{place.name}.log")
-        if wait(pid, after) is None:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+        if wait(_started(action, home, place), after) is None:
             kills.append(round(after, 3))
     _, why = run_to_end(action, home, place)
     found = differences(looked(place), whole)
@@ -346,8 +315,8 @@ def main() -> int:
     home, results = out / "home", out / "kills.json"
     if not (home / "ready").exists():
         shutil.rmtree(home, ignore_errors=True)
-        pid = start(lambda: prepare(home), out.parent / "prepare.log")
-        assert wait(pid, MOST_SECONDS) == 0, (out.parent / "prepare.log").read_text()
+        log = out.parent / "prepare.log"
+        assert wait(fork(lambda: prepare(home), log, log), MOST_SECONDS) == 0, log.read_text()
         shutil.copytree(home / "plain", home / "audited")
         _, why = run_to_end(ACTIONS["audit"], home, home / "audited")
         assert why is None, why

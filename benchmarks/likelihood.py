@@ -19,7 +19,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from overmem.models.batches import plan_batches, scored_at_once
-from overmem.models.scoring import score_batch
+from overmem.models.likelihood.scoring import score_batch
 from overmem.rendering.render import render
 from overmem.rendering.template import Template
 from overmem.tasks.sources import load_examples

@@ -36,7 +36,7 @@ from overmem.artifacts.store import write_text_atomic
 from overmem.cli.progress import quiet_libraries
 from overmem.memorized.excess_fall import n_top
 from overmem.memorized.ranking import rank_training_rows
-from overmem.models.scoring import score_all
+from overmem.models.likelihood.scoring import score_all
 from overmem.rendering.render import render_all
 from overmem.rendering.template import Template
 from overmem.stats.intervals import critical_value

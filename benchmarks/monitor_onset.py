@@ -45,7 +45,8 @@ def watch(run, saved, limit, answers):
         model = host.load(checkpoint)
         panel = panel or prepare_problem_set(problems, host.tokenizer(), saved.template, model)
         with preserving_state(model):
-            points.append(measure(panel, model, checkpoint.step, checkpoint.epoch)[0])
+            point, _ = measure(panel, model, checkpoint.step, checkpoint.epoch, lambda _: None)
+            points.append(point)
         readings.append(read_points(points, panel.n_tokens, Rule()))
     return readings
 

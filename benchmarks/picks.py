@@ -35,14 +35,14 @@ PAIRS = (
 
 
 def picks_of(run):
-    """The names of the checkpoints that each way of picking ships."""
+    """The names of the checkpoints that each way of picking ships; the last one where the rule ships none."""
     verdict = overmem.diagnose(run)
     trained = [point for point in verdict.checkpoints if point.step]
     last = trained[-1]
     lowest = min(point.perplexity.value for point in trained)
     calm = [point for point in trained if point.perplexity.value <= NEAR * lowest]
     return {
-        "rule": verdict.recommended.name,
+        "rule": (verdict.recommended or last).name,
         "lowest perplexity": min(trained, key=lambda point: point.perplexity.value).name,
         "highest accuracy": max(trained, key=lambda point: point.accuracy.value).name,
         "last": last.name,

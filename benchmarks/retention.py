@@ -32,7 +32,7 @@ from overmem.auditing.problems import Problems, problems_of
 from overmem.checkpoints import open_run
 from overmem.cli.progress import quiet_libraries
 from overmem.models.decoding.generation import generate
-from overmem.models.divergence import kl_nats, predict
+from overmem.models.likelihood.divergence import kl_nats, predict
 from overmem.models.loading import ModelHost
 from overmem.recipe.base_model import ORGANISM
 from overmem.rendering.rendered import Rendered, text_ids
@@ -235,6 +235,10 @@ def rank_share(x_N: np.ndarray, y_N: np.ndarray) -> float:
     return linear_share(rankdata(x_N), rankdata(y_N))
 
 
+OVER_SEEDS = {"method": "full", "loss": "nll", "rate": 1e-3, "n": 200, "epochs": 8}
+"""The fine-tune that `seeds` repeats."""
+FEWEST = 3
+"""Runs of a group of which a share is said."""
 SHARES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "linear": linear_share,
     "quadratic": quadratic_share,
@@ -272,6 +276,8 @@ def table(out: Path) -> None:
         ("lora", [row for row in rows if row["method"] == "lora"]),
         ("learned the task", [row for row in rows if row["val_accuracy"] >= 0.5]),
     ):
+        if len(kept) < FEWEST:
+            continue
         for target in FORGOTTEN:
             y_N = np.array([row[target] for row in kept])
             print(f"\n{target}, {group}: {len(kept)} runs, {y_N.min():+.3f} to {y_N.max():+.3f}\n")
@@ -287,10 +293,9 @@ def table(out: Path) -> None:
 
 def seeds(out: Path, number: int) -> None:
     """Fine-tunes of one recipe, audited: retention at lowest perplexity, recommended and last."""
-    settings = {"method": "full", "loss": "nll", "rate": 1e-3, "n": 200, "epochs": 8}
     print("| seed | checkpoint | measure | against the base model |\n" + "| --- " * 4 + "|")
     for seed in range(number):
-        path = trained(settings, out / f"seed-{seed}", seed)
+        path = trained(OVER_SEEDS, out / f"seed-{seed}", seed)
         began = time.monotonic()
         done = overmem.audit(
             path, val="wordmath:test[:100]", axes=("retention",), limit=100, base_model=str(ORGANISM)

@@ -26,7 +26,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Pr
 from trl import SFTConfig, SFTTrainer
 
 import overmem
-from overmem.models.scoring import score_all
+from overmem.models.likelihood.scoring import score_all
 from overmem.rendering.rendered import Rendered
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -26,7 +26,12 @@ _LONGEST = 200
 
 @contextmanager
 def library_call(
-    what: str, error: type[OvermemError] = CheckpointError, *, expected: object = None, next_step: str = ""
+    what: str,
+    error: type[OvermemError] = CheckpointError,
+    *,
+    expected: object = None,
+    next_step: str = "",
+    passes: Callable[[Exception], bool] = lambda _: False,
 ) -> Iterator[None]:
     """Turn whatever a library raises in the block into one error.
 
@@ -37,6 +42,7 @@ def library_call(
         error: its class.
         expected: what would have been accepted.
         next_step: what the user should do now.
+        passes: errors that somebody above knows what to do about, and that stay as they are.
 
     Raises:
         OvermemError: of the class `error`, with the library's reason; one raised within stays as it is.
@@ -48,6 +54,8 @@ def library_call(
         raise
     except BaseException as raised:
         if not (isinstance(raised, Exception) or type(raised).__name__ == "PanicException"):
+            raise
+        if isinstance(raised, Exception) and passes(raised):
             raise
         if _is_full(raised):
             raise _disk_full(None, raised) from raised

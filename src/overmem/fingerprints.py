@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Callable
 from io import BufferedReader
 from itertools import pairwise
 from pathlib import Path
@@ -39,14 +40,7 @@ def full_fingerprint(folder: Path) -> str:
     Raises:
         CheckpointError: a file is missing or cannot be read.
     """
-    digest = hashlib.sha256()
-    try:
-        for file in fingerprinted_files(folder):
-            with file.open("rb") as handle:
-                digest.update(hashlib.file_digest(handle, "sha256").digest())
-    except OSError as error:
-        raise _unreadable(folder, error) from None
-    return digest.hexdigest()
+    return _digest(folder, _add_whole)
 
 
 def sampled_fingerprint(folder: Path) -> str:
@@ -55,16 +49,7 @@ def sampled_fingerprint(folder: Path) -> str:
     Raises:
         CheckpointError: a file is missing or cannot be read.
     """
-    digest = hashlib.sha256()
-    try:
-        for file in fingerprinted_files(folder):
-            with file.open("rb") as handle:
-                size = handle.seek(0, 2)
-                digest.update(f"{len(file.name.encode())}:{file.name}={size};".encode())
-                _sample(digest, handle, size, has_header=file.suffix == ".safetensors")
-    except OSError as error:
-        raise _unreadable(folder, error) from None
-    return digest.hexdigest()
+    return _digest(folder, _add_sampled)
 
 
 def fingerprinted_files(folder: Path) -> list[Path]:
@@ -91,22 +76,35 @@ def block_offsets(size: int) -> list[int]:
     return [0, *inner, size - BLOCK_BYTES]
 
 
-def _sample(digest: hashlib._Hash, handle: BufferedReader, size: int, *, has_header: bool) -> None:
+def _digest(folder: Path, add: Callable[[hashlib._Hash, Path, BufferedReader], None]) -> str:
+    digest = hashlib.sha256()
+    try:
+        for file in fingerprinted_files(folder):
+            with file.open("rb") as handle:
+                add(digest, file, handle)
+    except OSError as error:
+        raise CheckpointError(
+            f"the weights of {folder.name} cannot be read",
+            got=f"{error.strerror or error}: {error.filename or folder}",
+            next_step="copy the checkpoint again",
+        ) from None
+    return digest.hexdigest()
+
+
+def _add_whole(digest: hashlib._Hash, _: Path, handle: BufferedReader) -> None:
+    digest.update(hashlib.file_digest(handle, "sha256").digest())
+
+
+def _add_sampled(digest: hashlib._Hash, file: Path, handle: BufferedReader) -> None:
+    size = handle.seek(0, 2)
+    digest.update(f"{len(file.name.encode())}:{file.name}={size};".encode())
     handle.seek(0)
     if size <= WHOLE_BYTES:
-        digest.update(hashlib.file_digest(handle, "sha256").digest())
+        _add_whole(digest, file, handle)
         return
-    if has_header:
+    if file.suffix == ".safetensors":
         (n_header,) = struct.unpack("<Q", handle.read(8))
         digest.update(handle.read(min(n_header, size, MOST_HEADER_BYTES)))
     for offset in block_offsets(size):
         handle.seek(offset)
         digest.update(handle.read(BLOCK_BYTES))
-
-
-def _unreadable(folder: Path, error: OSError) -> CheckpointError:
-    return CheckpointError(
-        f"the weights of {folder.name} cannot be read",
-        got=f"{error.strerror or error}: {error.filename or folder}",
-        next_step="copy the checkpoint again",
-    )

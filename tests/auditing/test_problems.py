@@ -23,8 +23,8 @@ from overmem.grading import sandbox
 from overmem.grading.sandbox import run
 from overmem.models.decoding.generation import Generation
 from overmem.models.decoding.sampling import Sampling
-from overmem.models.divergence import BasePredictions
 from overmem.models.engines.hf import HfEngine
+from overmem.models.likelihood.divergence import BasePredictions
 from tests.helpers.code import sandboxed
 from tests.helpers.tokenizers import GENERATION_ONLY_THINK, make_tokenizer
 

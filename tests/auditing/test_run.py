@@ -19,6 +19,7 @@ from overmem.auditing.session import Session
 from overmem.auditing.watch import Watched
 from overmem.errors import ArtifactError, CheckpointError, DataError, OvermemError, RunError
 from overmem.models import loading
+from overmem.models.decoding import unfinished
 from overmem.models.loading import ModelHost
 from overmem.verdict.warnings.staleness import staleness_notes
 from tests.conftest import make_pico, save_checkpoint
@@ -258,6 +259,36 @@ def test_missing_answers_and_missing_data_are_said(tmp_path, pico_run):
         overmem.audit(pico_run)
     with pytest.raises(DataError, match="none"):
         overmem.audit(pico_run, val=str(path), grader="math")
+
+
+def test_answers_that_a_kill_cut_go_on(tmp_path, pico_run, val_file, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    settings = {"val": str(val_file), "limit": 6, "max_new_tokens": 12}
+    overmem.audit(pico_run, out=tmp_path / "undisturbed", **settings)
+    monkeypatch.setattr(unfinished, "SAVE_SECONDS", 0.0)
+    saves = []
+    save = unfinished.UnfinishedAnswers.save
+
+    def killed_at_the_fifth(self):
+        save(self)
+        saves.append(self.path)
+        if len(saves) == 5:
+            raise Killed
+
+    monkeypatch.setattr(unfinished.UnfinishedAnswers, "save", killed_at_the_fifth)
+    with pytest.raises(Killed):
+        overmem.audit(pico_run, **settings)
+    assert saves[-1].is_file()
+    overmem.audit(pico_run, **settings)
+    assert len(saves) > 5 and not list((pico_run / "overmem").rglob("*.unfinished"))
+    for checkpoint in ("checkpoint-10", "checkpoint-20", "checkpoint-100"):
+        expected = Store(tmp_path / "undisturbed").read_rows(checkpoint, "generations").sort("example_id")
+        found = table(pico_run, checkpoint, "generations").sort("example_id")
+        # The mean is added up from one more pass over what had been written: rounding.
+        assert found.drop("mean_logprob").equals(expected.drop("mean_logprob"))
+        assert found["mean_logprob"].to_list() == pytest.approx(expected["mean_logprob"].to_list(), abs=1e-5)
 
 
 # Imports once, then forks a child for every audit and kills it with SIGKILL after a random number of

@@ -5,18 +5,11 @@ This process imports everything and runs nothing: threads of torch and polars wo
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import importlib
-import io
 import os
-import pkgutil
 import resource
 import shutil
-import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,18 +17,11 @@ from random import Random
 
 from tests.fuzz.judge import Ended, changed_files, faults, snapshot, unreadable
 from tests.fuzz.material import make_material
+from tests.helpers.forked import fork, import_all, wait
 
 LIMIT_SECONDS = 30.0
 MEMORY_BYTES = 12 << 30
 """Of addresses: a size of 10**12 in a configuration is refused instead of filling the machine."""
-_SETUP_FAILED = 99
-_WARM = (
-    "transformers.models.llama.modeling_llama",
-    "peft",
-    "safetensors.torch",
-    "torch._dynamo",
-    "pyarrow.parquet",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,26 +46,7 @@ def warm_up() -> None:
         "COLUMNS": "100",
         "TOKENIZERS_PARALLELISM": "false",
     }
-    import overmem
-    from overmem.cli.screen import visible_streams
-
-    with (
-        visible_streams()
-    ):  # so that what libraries log goes through them, as when the command line imports them
-        import torch
-
-        torch.set_num_threads(1)
-        for module in pkgutil.walk_packages(overmem.__path__, "overmem."):
-            if (
-                not module.name.startswith(("overmem.workers", "overmem.__main__"))
-                and "worker" not in module.name
-            ):
-                with contextlib.suppress(ImportError):
-                    importlib.import_module(module.name)
-        for name in _WARM:
-            importlib.import_module(name)
-    gc.collect()
-    gc.freeze()
+    import_all()
 
 
 def prepare(folder: Path) -> Path:
@@ -98,7 +65,7 @@ def _make(folder: Path, material: Path) -> None:
     making = folder / "making"
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir()
-    code = _wait(_fork(lambda: make_material(making), folder / "making.out", folder / "making.err"), 300)
+    code = wait(fork(lambda: make_material(making), folder / "making.out", folder / "making.err"), 300)
     if code != 0:
         raise RuntimeError((folder / "making.err").read_text()[-4000:])
     making.rename(material)
@@ -128,7 +95,8 @@ def run_case(
     shutil.copytree(material, work, copy_function=os.link)
     names = [folder / name for name in ("arguments", "before", "stdout", "stderr")]
 
-    def child() -> int:
+    def child() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
         os.chdir(work)
         arguments = plan(Random(case))
         names[0].write_bytes(b"\0".join(os.fsencode(_given(part)) for part in arguments))
@@ -141,14 +109,14 @@ def run_case(
         main()
 
     started = time.monotonic()
-    pid = _fork(child, names[2], names[3])
+    pid = fork(child, names[2], names[3])
     while not (folder / "ready").exists() and time.monotonic() - started < limit:
         if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             break
         time.sleep(0.001)
     before = snapshot(work)
     (folder / "ready").unlink(missing_ok=True)
-    code = _wait(pid, limit)
+    code = wait(pid, limit)
     seconds = time.monotonic() - started
     stdout, stderr = (path.read_bytes() for path in names[2:])
     if not names[0].exists():
@@ -184,58 +152,6 @@ def _check_readers(ended: Ended, folder: Path) -> str:
         print(unreadable(files))
         return 0
 
-    code = _wait(_fork(child, folder / "readers", folder / "readers.err"), 60)
+    code = wait(fork(child, folder / "readers", folder / "readers.err"), 60)
     said = (folder / "readers").read_text() + (folder / "readers.err").read_text()
     return said.strip() if code == 0 else f"the readers ended with {code}: {said}"
-
-
-def _fork(body: Callable[[], int | None], stdout: Path, stderr: Path) -> int:
-    """Run a function in a child whose standard streams are files; its exit code is what it returns."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    pid = os.fork()
-    if pid:
-        return pid
-    code = _SETUP_FAILED
-    try:
-        os.setsid()
-        for number, path in ((1, stdout), (2, stderr)):
-            file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
-            os.dup2(file, number)
-            os.close(file)
-        null = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(null, 0)
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-        sys.stdout, sys.stderr = (_stream(1), _stream(2))
-        code = body() or 0
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        with contextlib.suppress(Exception):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
-
-
-def _stream(number: int) -> io.TextIOWrapper:
-    return io.TextIOWrapper(open(number, "wb", closefd=False), encoding="utf-8", write_through=True)
-
-
-def _wait(pid: int, limit: float) -> int | None:
-    """The exit code of a child; it and what it started is ended after the limit, and None returned."""
-    until = time.monotonic() + limit
-    pause = 0.002
-    while time.monotonic() < until:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(pause)
-        pause = min(0.02, pause * 1.2)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return None

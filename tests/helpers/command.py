@@ -7,21 +7,19 @@ itself, since threads of torch and polars would not live on in a child.
 from __future__ import annotations
 
 import atexit
-import importlib
 import json
 import os
-import pkgutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
-from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
+from tests.helpers.forked import fork, import_all, wait
 from tests.helpers.paths import ROOT
 from tests.helpers.processes import ALONE
+
+STREAMS = ("stdout", "stderr")
 
 
 def run_command(
@@ -51,7 +49,7 @@ def run_command(
         warm.stdin.write(json.dumps(request) + "\n")
         warm.stdin.flush()
         code = json.loads(warm.stdout.readline())
-        said = [(Path(folder) / name).read_bytes().decode() for name in ("stdout", "stderr")]
+        said = [(Path(folder) / name).read_bytes().decode() for name in STREAMS]
     command = ["overmem", *request["arguments"]]
     if code is None:
         raise subprocess.TimeoutExpired(command, timeout, *said)
@@ -70,69 +68,25 @@ def _warm_process() -> subprocess.Popen[str]:
     return process
 
 
-def _import_all() -> None:
-    import overmem
-    from overmem.cli.screen import visible_streams
-
-    own = ("overmem.workers", "overmem.__main__")
-    with visible_streams():  # as when the command line imports them: what libraries log goes through them
-        for module in pkgutil.walk_packages(overmem.__path__, "overmem."):
-            if not module.name.startswith(own) and "sandbox" not in module.name:
-                with suppress(ImportError):
-                    importlib.import_module(module.name)
-        for name in ("transformers.models.llama.modeling_llama", "peft", "torch._dynamo"):
-            importlib.import_module(name)
-
-
 def _serve() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    _import_all()
+    import_all()
     for line in sys.stdin:
         request = json.loads(line)
-        pid = os.fork()
-        if not pid:
-            _child(request)
-        answers.write(json.dumps(_wait(pid, request["timeout"])) + "\n")
+        pid = fork(partial(_run, request), *(Path(request["folder"]) / name for name in STREAMS))
+        answers.write(json.dumps(wait(pid, request["timeout"])) + "\n")
         answers.flush()
 
 
-def _child(request: dict) -> None:
-    code = 1
-    try:
-        os.setsid()
-        for number, name in ((1, "stdout"), (2, "stderr")):
-            file = os.open(Path(request["folder"]) / name, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-            os.dup2(file, number)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        sys.stdout, sys.stderr = (os.fdopen(n, "w", encoding="utf-8") for n in (1, 2))
-        os.chdir(request["cwd"])
-        os.environ.clear()
-        os.environ |= request["env"]
-        sys.argv = ["overmem", *request["arguments"]]
-        from overmem.cli import main
+def _run(request: dict) -> None:
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ |= request["env"]
+    sys.argv = ["overmem", *request["arguments"]]
+    from overmem.cli import main
 
-        main()
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    finally:
-        with suppress(Exception):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
-
-
-def _wait(pid: int, seconds: float) -> int | None:
-    """The exit code of a child; None where it was ended after so many seconds."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.005)
-    os.killpg(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return None
+    main()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 
 import overmem
 from overmem.auditing.measured_weights import MeasuredWeights
-from overmem.errors import RunError
+from overmem.errors import CheckpointError, RunError
 from overmem.models.base_models import chain_of, split_revision
 from overmem.models.loading import ModelHost
 from tests.conftest import make_pico, save_checkpoint
@@ -88,6 +88,17 @@ def test_adapters_that_name_each_other_are_refused(preferences):
     host, checkpoint = host_of(run)
     with pytest.raises(RunError, match=r"name each other[\s\S]*got: "):
         host.load(checkpoint)
+
+
+def test_pickled_weights_of_a_lower_adapter_need_consent_as_any_others(preferences):
+    run, sft, expected = preferences
+    torch.save(load_file(sft / "adapter_model.safetensors"), sft / "adapter_model.bin")
+    (sft / "adapter_model.safetensors").unlink()
+    host, checkpoint = host_of(run)
+    with pytest.raises(CheckpointError, match=r"sft holds pickled weights[\s\S]*--allow-pickle"):
+        host.load(checkpoint)
+    host, checkpoint = host_of(run, allow_pickle=True)
+    torch.testing.assert_close(logits(host.load(checkpoint)), expected, atol=2e-5, rtol=0)
 
 
 def test_whole_weights_beside_a_lower_adapter_are_refused(preferences, base):

@@ -14,7 +14,7 @@ from overmem.rendering.render import render
 from overmem.rendering.template import Template
 from overmem.training.trainer import train
 from tests.conftest import VAL_ROWS, save_checkpoint
-from tests.models.test_scoring import naive_nll
+from tests.models.likelihood.test_scoring import naive_nll
 
 SMALL = {
     "hidden_size": 16,

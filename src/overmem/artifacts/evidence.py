@@ -139,10 +139,11 @@ def align_evidence(
             for i, rows in zip(same, _aligned([tables[i] for i in same]), strict=True):
                 if len(rows):
                     aligned[i][job] = rows
+    texts = {place.store.root: place.store.read_texts() for place in places}
     return [
         Evidence(
             rows=rows,
-            texts=_texts(place, rows),
+            texts=_texts(place, rows, texts[place.store.root]),
             temperatures=place.manifest.temperatures,
             sources={name: split.source for name, split in place.manifest.splits.items()},
         )
@@ -198,9 +199,10 @@ def _known_jobs(manifest: Manifest) -> set[Job]:
     return found
 
 
-def _texts(place: MeasuredCheckpoint, rows: Mapping[Job, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+def _texts(
+    place: MeasuredCheckpoint, rows: Mapping[Job, pl.DataFrame], table: pl.DataFrame
+) -> dict[str, pl.DataFrame]:
     """The texts of each set; those of every problem that has rows must be there."""
-    table = place.store.read_texts()
     found = {str(name): part.drop("set") for (name,), part in table.partition_by("set", as_dict=True).items()}
     for job, measured in rows.items():
         if job.data != job.set or job.set not in place.manifest.splits:

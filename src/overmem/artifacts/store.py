@@ -11,7 +11,8 @@ them, so a killed audit resumes and changed settings never mix with old rows.
     <checkpoint>/continuations.parquet  one row a reference whose second half was asked for
     <checkpoint>/divergences.parquet  one row an answer of the base model, as the checkpoint sees it
     texts.parquet                     the problems as the models saw them
-    <checkpoint>/<rows>.parts/        batches of an audit in progress, merged when it ends
+    <checkpoint>/<rows>.parts/        batches of an audit in progress, merged when it ends; answers that are
+                                      being written, kept once a minute
     verdict.json, report.html
 """
 
@@ -279,15 +280,17 @@ class Store:
         name = f"{time.time_ns()}-{os.getpid()}.parquet"
         _write_parquet(pl.DataFrame(batch, schema=SCHEMAS[rows]), parts / name, rows)
 
+    def unfinished(self, checkpoint: str, rows: Rows, name: str) -> Path:
+        """The file of answers that are being written, beside the parts, with which it is removed."""
+        return self._parts(checkpoint, rows) / f"{name}.unfinished"
+
     def compact_parts(self, checkpoint: str, rows: Rows) -> None:
         """Merge finished batches into the checkpoint's one Parquet file, sorted by identity."""
         clear_leftovers(self.root / checkpoint / f"{rows}.parquet")
         parts = self._parts(checkpoint, rows)
         if not parts.is_dir():
             return
-        table = self.read_rows(checkpoint, rows).sort(IDENTITY[rows])
-        _write_parquet(table, self.root / checkpoint / f"{rows}.parquet", rows)
-        shutil.rmtree(parts)
+        self._rewrite(checkpoint, rows, self.read_rows(checkpoint, rows))
 
     def update_rows(
         self, checkpoint: str, rows: Rows, change: Callable[[dict[str, Any]], dict[str, Any]]
@@ -298,15 +301,12 @@ class Store:
         new = [change(row) for row in old]
         if new == old:
             return
-        updated = pl.DataFrame(new, schema=SCHEMAS[rows]).sort(IDENTITY[rows])
-        _write_parquet(updated, self.root / checkpoint / f"{rows}.parquet", rows)
-        shutil.rmtree(self._parts(checkpoint, rows), ignore_errors=True)
+        self._rewrite(checkpoint, rows, pl.DataFrame(new, schema=SCHEMAS[rows]))
 
     def drop_rows(self, checkpoint: str, rows: Rows, row_key: str) -> None:
         """Remove the rows of a checkpoint that were made with these settings, as if never measured."""
-        table = self.read_rows(checkpoint, rows).filter(pl.col("row_key") != row_key)
-        _write_parquet(table.sort(IDENTITY[rows]), self.root / checkpoint / f"{rows}.parquet", rows)
-        shutil.rmtree(self._parts(checkpoint, rows), ignore_errors=True)
+        table = self.read_rows(checkpoint, rows)
+        self._rewrite(checkpoint, rows, table.filter(pl.col("row_key") != row_key))
 
     def write_texts(self, table: pl.DataFrame) -> None:
         """Save the problems' texts; those of sets that are not in `table` are kept."""
@@ -340,9 +340,7 @@ class Store:
             mine, theirs = (store.read_rows(checkpoint, rows) for store in (self, other))
             both = pl.concat([mine, theirs]).unique(subset=IDENTITY[rows], keep="first", maintain_order=True)
             if len(both) > len(mine):
-                path = self.root / checkpoint / f"{rows}.parquet"
-                _write_parquet(both.sort(IDENTITY[rows]), path, rows)
-                shutil.rmtree(self._parts(checkpoint, rows), ignore_errors=True)
+                self._rewrite(checkpoint, rows, both)
 
     @property
     def base_predictions(self) -> Path:
@@ -352,6 +350,11 @@ class Store:
     def remove_base_predictions(self) -> None:
         """Remove them: they can be had again, and are large."""
         shutil.rmtree(self.base_predictions, ignore_errors=True)
+
+    def _rewrite(self, checkpoint: str, rows: Rows, table: pl.DataFrame) -> None:
+        """Save a checkpoint's rows as its one file, sorted by identity, in place of all that was there."""
+        _write_parquet(table.sort(IDENTITY[rows]), self.root / checkpoint / f"{rows}.parquet", rows)
+        shutil.rmtree(self._parts(checkpoint, rows), ignore_errors=True)
 
     def _parts(self, checkpoint: str, rows: Rows) -> Path:
         return self.root / checkpoint / f"{rows}.parts"

@@ -18,9 +18,10 @@ from overmem.auditing.problems import Problems
 from overmem.errors import CheckpointError
 from overmem.models.decoding.generation import generate
 from overmem.models.decoding.sampling import Sampling
-from overmem.models.divergence import BasePredictions, kl_nats, predict
+from overmem.models.decoding.unfinished import UnfinishedAnswers
 from overmem.models.engines.protocol import Answer, Engine
-from overmem.models.scoring import score_all
+from overmem.models.likelihood.divergence import BasePredictions, kl_nats, predict
+from overmem.models.likelihood.scoring import score_all
 
 RECALL_TOKENS = 32
 """Tokens of a reference's second half that a continuation is compared on."""
@@ -42,6 +43,8 @@ class Tools:
     """Most tokens of a batch, for work that cuts its own."""
     base_predictions: BasePredictions
     """What the base model predicts at its own answers."""
+    unfinished: UnfinishedAnswers | None = None
+    """Where answers are kept while they are written."""
 
 
 Row = dict[str, Any]
@@ -156,6 +159,7 @@ def _answers(
         max_new_tokens=tools.max_new_tokens,
         sampling=sampling,
         example_ids=[problems.examples[i].id for i in batch],
+        unfinished=tools.unfinished,
     )
     heat = 0.0 if sampling is None else sampling.temperature
     return [

@@ -22,7 +22,7 @@ from overmem.auditing.problems import Problems
 from overmem.auditing.session import Session
 from overmem.axes import all_axes
 from overmem.contamination.record import write_contamination
-from overmem.models.scoring import TEMPERATURES
+from overmem.models.likelihood.scoring import TEMPERATURES
 from overmem.records import Checkpoint
 
 LIBRARIES = (

@@ -28,12 +28,13 @@ from overmem.errors import ConsentError, DataError, OvermemError, RunError, Weig
 from overmem.models.batches import CHUNK_BATCHES, SCORED_TOKENS, plan_batches, plan_chunks
 from overmem.models.decoding.sampling import Sampling
 from overmem.models.decoding.stop_tokens import end_of_completion, stop_ids
-from overmem.models.divergence import COMPARED_TOKENS, BasePredictions
+from overmem.models.decoding.unfinished import UnfinishedAnswers
 from overmem.models.engines.hf import HfEngine
 from overmem.models.engines.protocol import Engine
+from overmem.models.likelihood.divergence import COMPARED_TOKENS, BasePredictions
+from overmem.models.likelihood.scoring import TEMPERATURES
 from overmem.models.lm_eval.tasks import CHUNK
 from overmem.models.loading import ModelHost, context_length, embedding_rows
-from overmem.models.scoring import TEMPERATURES
 from overmem.records import Checkpoint, Run
 from overmem.rendering.rendered import check_all_fit, check_vocab
 from overmem.verdict.clean_val import add_followers
@@ -111,16 +112,16 @@ class Session:
         try:
             read_configs = self.host.read_configs(self.base)
         except (OSError, ValueError, KeyError, ImportError) as error:
-            if isinstance(error, ConsentError) and self.options.base_model is not None:
+            if self.options.base_model is None:
+                return f"{self.base.path} cannot be read: {str(error).splitlines()[0]}"
+            if isinstance(error, ConsentError):
                 raise
-            if self.options.base_model is not None:
-                raise RunError(
-                    "the base model cannot be read",
-                    got=self.options.base_model,
-                    expected="a model folder or a hub id",
-                    next_step="check --base-model",
-                ) from error
-            return f"{self.base.path} cannot be read: {str(error).splitlines()[0]}"
+            raise RunError(
+                "the base model cannot be read",
+                got=self.options.base_model,
+                expected="a model folder or a hub id",
+                next_step="check --base-model",
+            ) from error
         rows = getattr(read_configs.config.get_text_config(), "vocab_size", None)
         try:
             for problems in self.problems.values():
@@ -175,8 +176,11 @@ class Session:
         """Compute and keep the rows of some problems."""
         problems = self.problems[job.data]
         model = self._model_for(job, checkpoint)
-        found = WORK[job.kind](model, problems, batch, self._tools(job, checkpoint))
         key = self.row_key(job, checkpoint)
+        asked = [(problems.examples[i].id, problems.shas[i]) for i in batch]
+        made = {"rows": key, "data": job.data, "samples": self.answers(job), "problems": asked}
+        unfinished = UnfinishedAnswers(self.store.unfinished(checkpoint.name, job.table, settings_key(made)))
+        found = WORK[job.kind](model, problems, batch, self._tools(job, checkpoint, unfinished))
         identity = {"row_key": key, "split": job.set}
         rows = [
             {**identity, "example_id": problems.examples[i].id, "example_sha": problems.shas[i], **row}
@@ -185,6 +189,7 @@ class Session:
         ]
         self._unconfirmed.setdefault(checkpoint.name, set()).add((job.table, key))
         self.store.append_rows(checkpoint.name, job.table, rows)
+        unfinished.remove()
 
     def _confirm(self, checkpoint: Checkpoint) -> None:
         """Let rows stand that were saved since the last time, if the weights are still what names them.
@@ -388,7 +393,7 @@ class Session:
                 next_step=f"pass --max-new-tokens {max(1, context - len(longest.question_ids))} or less",
             )
 
-    def _tools(self, job: Job, checkpoint: Checkpoint) -> Tools:
+    def _tools(self, job: Job, checkpoint: Checkpoint, unfinished: UnfinishedAnswers) -> Tools:
         model = self.host.read_configs(checkpoint) if self._is_remote(job) else self._current
         return Tools(
             engine=self.engine,
@@ -400,6 +405,7 @@ class Session:
             ),
             batch_tokens=self.options.batch_tokens or SCORED_TOKENS,
             base_predictions=self._base_predictions(job),
+            unfinished=unfinished,
         )
 
     def _base_predictions(self, job: Job) -> BasePredictions:

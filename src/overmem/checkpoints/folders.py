@@ -78,24 +78,24 @@ def weights_in(folder: Path, left_out: dict[str, str]) -> Path | None:
 
 def below(folder: Path) -> list[Path]:
     """The folders that hold weights: the folder itself alone where it does, else all below it."""
-    if holds_weights(folder):
+    if is_model_folder(folder):
         return [folder]
     found: list[Path] = []
     level = [folder]
     for _ in range(DEEPEST):
         level = [child for parent in level for child in children_of(parent) if child.name not in _NO_POLICY]
-        found += [child for child in level if holds_weights(child)]
+        found += [child for child in level if is_model_folder(child)]
         level = [child for child in level if child not in found or (child / _WHOLE).is_dir()]
     return found or ([folder] if find_state(folder) is not None else [])
 
 
 def models_below(folder: Path) -> list[Path]:
     """Folders with weights that no run names, a few levels down."""
-    return [] if holds_weights(folder) else [found for found in below(folder) if found != folder]
+    return [] if is_model_folder(folder) else [found for found in below(folder) if found != folder]
 
 
-def holds_weights(folder: Path) -> bool:
-    """Whether a folder holds weights as transformers or PEFT name them, whole or not."""
+def is_model_folder(folder: Path) -> bool:
+    """Whether a folder has weight files as transformers or PEFT name them; `has_weights` takes any name."""
     return any(True for pattern in _WEIGHTS for _ in folder.glob(pattern))
 
 

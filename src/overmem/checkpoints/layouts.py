@@ -16,7 +16,7 @@ from overmem.checkpoints.folders import (
     StepFolder,
     below,
     children_of,
-    holds_weights,
+    is_model_folder,
     weights_in,
 )
 from overmem.checkpoints.names import is_named, looks_numbered, read_number
@@ -49,7 +49,7 @@ def find_folders(root: Path, pattern: str | None = None) -> Layout:
     folders = _revisions(root) or list(_in(home, left_out))
     if not any(found.number is not None for found in folders):
         folders += _inside(home, left_out)
-    if holds_weights(home) or (find_state(home) is not None and not folders):
+    if is_model_folder(home) or (find_state(home) is not None and not folders):
         taken = FINAL in {found.name for found in folders}
         folders.append(StepFolder(name="root" if taken else FINAL, folder=home, path=home))
     folders.sort(key=lambda found: (found.number is None, found.number or 0, found.name))
@@ -58,7 +58,7 @@ def find_folders(root: Path, pattern: str | None = None) -> Layout:
 
 def _in(home: Path, left_out: dict[str, str]) -> Iterator[StepFolder]:
     """The checkpoints directly in a folder; `left_out` gains what looks like one."""
-    is_checkpoint = holds_weights(home) or read_number(home.name) is not None
+    is_checkpoint = is_model_folder(home) or read_number(home.name) is not None
     for child in children_of(home, links=True):
         number, name = read_number(child.name), child.name
         if child.is_symlink() and not child.exists():
@@ -92,7 +92,7 @@ def _inside(home: Path, left_out: dict[str, str]) -> list[StepFolder]:
         notes: dict[str, str] = {}
         if folders := list(_in(home / name, notes)):
             found.append((folders, notes))
-    found.sort(key=lambda one: not any(holds_weights(folder.path) for folder in one[0]))
+    found.sort(key=lambda one: not any(is_model_folder(folder.path) for folder in one[0]))
     if not found:
         return []
     left_out |= found[0][1]
@@ -108,7 +108,7 @@ def _home(root: Path) -> Path:
     snapshot = _main_snapshot(root)
     if snapshot is not None:
         return snapshot
-    if holds_weights(root) or _is_run(root):
+    if is_model_folder(root) or _is_run(root):
         return root
     runs: list[Path] = []
     level, seen = [root], 0

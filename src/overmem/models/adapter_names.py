@@ -7,19 +7,16 @@ modules are all there under another beginning, and under one only, they are move
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 
-from overmem.boundary import library_call
-from overmem.checkpoints import ADAPTER_CONFIG, read_adapter_config
+from overmem.checkpoints import read_adapter_config, read_header
 from overmem.models.adapter_loading import suits
-from overmem.models.adapters import PREFIX, WEIGHTS, scaling
+from overmem.models.adapters import PREFIX, WEIGHTS, rename_tensors, scaling
 from overmem.models.pretrained import unwrap_adapter
 
 CHOOSES = ("layers_to_transform", "layers_pattern", "exclude_modules", "auto_mapping", "layer_replication")
@@ -71,8 +68,6 @@ def find_moves(shapes: Mapping[str, tuple[int, int]], held: Mapping[str, Any]) -
 
 def write_moved(folder: Path, out: Path, moves: Mapping[str, str]) -> None:
     """Write the adapter in `folder` into `out`, with its modules under their names in the model."""
-    with library_call(f"{folder.name}/{WEIGHTS} cannot be read"):
-        tensors = load_file(folder / WEIGHTS)
     config = read_adapter_config(folder)
     sizes = {moved: scaling(config, name) for name, moved in moves.items()}
     more = {name: math.sqrt(rank) if config.get("use_rslora") else rank for name, (rank, _) in sizes.items()}
@@ -81,13 +76,12 @@ def write_moved(folder: Path, out: Path, moves: Mapping[str, str]) -> None:
         "rank_pattern": {f"^{name}": rank for name, (rank, _) in sizes.items()},
         "alpha_pattern": {f"^{name}": scale * more[name] for name, (_, scale) in sizes.items()},
     }
-    renamed = {}
-    for key, tensor in tensors.items():
+    names = {}
+    for key in read_header(folder / WEIGHTS)[0]:
         module, mark, rest = key.removeprefix(PREFIX).partition(".lora_")
-        renamed[PREFIX + moves.get(module, module) + mark + rest if module in moves else key] = tensor
-    out.mkdir(parents=True, exist_ok=True)
-    save_file(renamed, out / WEIGHTS, metadata={"format": "pt"})
-    (out / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        if module in moves:
+            names[key] = PREFIX + moves[module] + mark + rest
+    rename_tensors(folder, out, names, config)
 
 
 def _fits(module: Any, shape: tuple[int, int]) -> bool:
@@ -99,15 +93,10 @@ def _shapes(folder: Path) -> dict[str, tuple[int, int]]:
     """Outputs and inputs of each of a LoRA adapter's modules; none of another kind of adapter."""
     if read_adapter_config(folder).get("peft_type") != "LORA" or not (folder / WEIGHTS).is_file():
         return {}
-    from safetensors import safe_open
-
     sides: dict[str, dict[str, int]] = {}
-    with library_call(f"{folder.name}/{WEIGHTS} cannot be read"), safe_open(folder / WEIGHTS, "pt") as file:
-        names: Iterable[str] = file.keys()
-        for name in names:
-            for mark, side in ((".lora_A.weight", 1), (".lora_B.weight", 0)):
-                if name.endswith(mark):
-                    shape = file.get_slice(name).get_shape()
-                    module = name.removeprefix(PREFIX).removesuffix(mark)
-                    sides.setdefault(module, {})[mark] = shape[side]
+    for name, entry in read_header(folder / WEIGHTS)[0].items():
+        for mark, side in ((".lora_A.weight", 1), (".lora_B.weight", 0)):
+            if name.endswith(mark) and len(entry["shape"]) == 2:
+                module = name.removeprefix(PREFIX).removesuffix(mark)
+                sides.setdefault(module, {})[mark] = entry["shape"][side]
     return {m: (s[".lora_B.weight"], s[".lora_A.weight"]) for m, s in sides.items() if len(s) == 2}

@@ -132,31 +132,34 @@ def split_plain(
 
 def make_plain(folder: Path, out: Path, start: Mapping[str, Pair]) -> None:
     """Write the adapter in `folder` as a plain one into `out`, which may be the same folder."""
-    config = read_adapter_config(folder)
+    config = plain_config(read_adapter_config(folder))
+    _write_adapter(out, plain_tensors(_read_tensors(folder), start), config)
+
+
+def rename_tensors(folder: Path, out: Path, names: Mapping[str, str], config: Mapping[str, Any]) -> None:
+    """Write the adapter in `folder` into `out` with other names of tensors.
+
+    Args:
+        folder: of the adapter.
+        out: where it goes.
+        names: new names of the tensors that are called otherwise, by their names in the file.
+        config: its adapter_config.json there.
+    """
+    saved = _read_tensors(folder)
+    _write_adapter(out, {names.get(name, name): tensor for name, tensor in saved.items()}, config)
+
+
+def _read_tensors(folder: Path) -> dict[str, torch.Tensor]:
     with library_call(f"{folder.name}/{WEIGHTS} cannot be read"):
-        saved = load_file(folder / WEIGHTS)
-    tensors = plain_tensors(saved, start)
+        return load_file(folder / WEIGHTS)
+
+
+def _write_adapter(out: Path, tensors: dict[str, torch.Tensor], config: Mapping[str, Any]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     temporary = out / f".{WEIGHTS}.tmp"
     save_file(tensors, temporary, metadata={"format": "pt"})
     temporary.replace(out / WEIGHTS)
-    write_text_atomic(out / ADAPTER_CONFIG, json.dumps(plain_config(config), indent=2) + "\n")
-
-
-def unwrap(folder: Path, out: Path, names: Mapping[str, str]) -> None:
-    """Write the adapter in `folder` into `out` with tensors as PEFT calls them.
-
-    Args:
-        folder: an adapter that was saved inside a wrapper, such as torch.compile's.
-        out: where it goes.
-        names: plain names of the tensors that are called otherwise.
-    """
-    with library_call(f"{folder.name}/{WEIGHTS} cannot be read"):
-        saved = load_file(folder / WEIGHTS)
-    out.mkdir(parents=True, exist_ok=True)
-    tensors = {names.get(name, name): tensor for name, tensor in saved.items()}
-    save_file(tensors, out / WEIGHTS, metadata={"format": "pt"})
-    write_text_atomic(out / ADAPTER_CONFIG, json.dumps(read_adapter_config(folder), indent=2) + "\n")
+    write_text_atomic(out / ADAPTER_CONFIG, json.dumps(config, indent=2) + "\n")
 
 
 class InitialFactors:

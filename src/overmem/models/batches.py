@@ -11,8 +11,16 @@ CACHED_TOKENS = {"cpu": 1024}
 at once takes 1.6 times as long (lab/2026-11.md)."""
 CACHED_LOGITS = {"cpu": 500_000}
 """Logits that are worked on at once on such a device, 2 MB in fp32."""
-WIDE_LOGITS = 64_000_000
-"""The same on an accelerator (256 MB), so that a large vocabulary does not fill the memory."""
+WIDE_LOGITS = 16_000_000
+"""The same on an accelerator, and what the LM head makes at once anywhere (64 MB in fp32): few enough for any
+vocabulary, so many that the head's weights are not read too often."""
+ATTENDED = {"cpu": 8_000_000}
+"""Attention scores, or entries of its mask, that a CPU makes at once: 32,000 tokens are seen by 250. More is
+slower, and makes blocks that grow with every piece, which an allocator cannot use again."""
+WIDE_ATTENDED = 64_000_000
+"""The same on an accelerator: up to 8,000 tokens are read whole, where no scores of each head are held."""
+FEWEST_READ = 64
+"""Tokens of a piece at least, however many heads there are."""
 CHUNK = 256
 """Answers after which rows are saved; inside so many, rows come and go."""
 CHUNK_BATCHES = 4
@@ -65,6 +73,31 @@ def logits_at_once(device: str, vocabulary: int) -> int:
         vocabulary: logits of a row.
     """
     return max(1, CACHED_LOGITS.get(device, WIDE_LOGITS) // vocabulary)
+
+
+def head_at_once(rows: int, vocabulary: int | None) -> int:
+    """Positions of each row that go through the LM head at once, at least 1.
+
+    Args:
+        rows: of the batch.
+        vocabulary: logits of a position; None where nobody knows.
+    """
+    return max(1, WIDE_LOGITS // (rows * (vocabulary or 256_000)))
+
+
+def read_at_once(device: str, rows: int, longest: int, scores: int) -> int:
+    """Tokens of each row that go through the model at once; the next ones follow behind their cache.
+
+    Args:
+        device: its type, `cpu` or `cuda`.
+        rows: of the batch.
+        longest: tokens of the longest of them.
+        scores: attention scores that are held of each pair of tokens.
+    """
+    allowed = min(
+        CACHED_TOKENS.get(device, SCORED_TOKENS), ATTENDED.get(device, WIDE_ATTENDED) // (scores * longest)
+    )
+    return max(min(FEWEST_READ, CACHED_TOKENS.get(device, SCORED_TOKENS) // rows), allowed // rows, 1)
 
 
 def plan_chunks(lengths: Sequence[int], answers: int) -> list[list[int]]:

@@ -18,11 +18,11 @@ from safetensors import safe_open
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from overmem.boundary import clear_frames, library_call
-from overmem.checkpoints import read_adapter_config, weight_files, wrapped_names
+from overmem.checkpoints import read_adapter_config, read_checkpoint, weight_files, wrapped_names
 from overmem.errors import CheckpointError, RunError
 from overmem.models.adapter_loading import check_adapted, put_on, suits
 from overmem.models.adapter_names import moved_modules, write_moved
-from overmem.models.adapters import WEIGHTS, InitialFactors, changed_base, make_plain, unwrap
+from overmem.models.adapters import WEIGHTS, InitialFactors, changed_base, make_plain, rename_tensors
 from overmem.models.base_models import adapter_folder, chain_of, named_base
 from overmem.models.model_class import check_head
 from overmem.models.pretrained import (
@@ -254,6 +254,7 @@ class ModelHost:
 
     def _merged(self, folder: Path, **said: Any) -> PreTrainedModel:
         """The model that an adapter stands on, with the adapter in its weights."""
+        read_checkpoint(folder, allow_pickle=self._allow_pickle)
         config = read_adapter_config(folder)
         check_adapter_config(config, folder.name)
         check_adapted(folder, folder.name)
@@ -306,7 +307,7 @@ class ModelHost:
         if changed_base(config) is None:
             if not (names := wrapped_names(weight_files(checkpoint.path))):
                 return checkpoint.path
-            unwrap(checkpoint.path, out, names)
+            rename_tensors(checkpoint.path, out, names, config)
             return out
         # PEFT would change the base model, and the next checkpoint would be measured over what is left.
         self.base(checkpoint)
@@ -324,13 +325,12 @@ class ModelHost:
         if self._adapted is not None and adapter != self._adapter and self._needs_fresh_base(folder, rows):
             self._release_base()
         base = self.base(checkpoint)
-        with library_call(f"{checkpoint.name} cannot be loaded"):
-            if self._adapted is None and rows not in (None, embedding_rows(base)):
-                base.resize_token_embeddings(rows, mean_resizing=False)
-            self._adapted, misfits = put_on(self._adapted or base, folder, adapter)
-            if self._adapter not in (None, adapter):
-                self._adapted.set_adapter(adapter)
-                self._adapted.delete_adapter(self._adapter)
+        if self._adapted is None and rows not in (None, embedding_rows(base)):
+            base.resize_token_embeddings(rows, mean_resizing=False)
+        self._adapted, misfits = put_on(self._adapted or base, folder, adapter)
+        if self._adapter not in (None, adapter):
+            self._adapted.set_adapter(adapter)
+            self._adapted.delete_adapter(self._adapter)
         self._adapter, self._rows = adapter, rows
         _check_adapter(self._adapted, adapter, checkpoint.name, misfits)
         return self._adapted

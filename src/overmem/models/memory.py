@@ -108,11 +108,6 @@ def rows_at_once(size: CacheSize, device: torch.device, columns: int, batch_toke
     return max(1, 1 << max(0, allowed.bit_length() - 1))
 
 
-def is_full(error: Exception) -> bool:
-    """Whether the memory ran out."""
-    return bool(should_reduce_batch_size(error))
-
-
 def halve_until_it_fits(work: Callable[[int], T], size: int) -> T:
     """Do `work(size)`; where memory runs out, again with half the size, down to 1.
 
@@ -127,7 +122,7 @@ def halve_until_it_fits(work: Callable[[int], T], size: int) -> T:
         try:
             return work(size)
         except RuntimeError as error:
-            if not is_full(error):
+            if not should_reduce_batch_size(error):
                 raise
             if size == 1:
                 raise CheckpointError(

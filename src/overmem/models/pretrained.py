@@ -176,10 +176,7 @@ def read_model(
         where, revision = split_revision(str(name))
         at = {"revision": revision or "main", "trust_remote_code": trust_remote_code}
         config = AutoConfig.from_pretrained(where, **at)
-        check_writes(config, _short(name))
-        autos = candidates(config)
-        if not autos:
-            raise ValueError(f"transformers has no class that writes text for {type(config).__name__}")
+        autos = _writing_classes(config, name)
         common = {"attn_implementation": attention, "experts_implementation": None, **at}
 
         def load(auto: Any, **more: Any) -> Any:
@@ -199,14 +196,20 @@ def read_model(
 def empty_model(config: Any, *, trust_remote_code: bool, **settings: Any) -> Any:
     """The model of a configuration from `read_config`, on the `meta` device, without weights."""
     name = str(config.name_or_path or config.model_type)
-    check_writes(config, _short(name))
     with _without_asking(name), torch.device("meta"):
-        autos = candidates(config)
-        if not autos:
-            raise ValueError(f"transformers has no class that writes text for {type(config).__name__}")
+        autos = _writing_classes(config, name)
         if hasattr(autos[0], "from_config"):
             return autos[0].from_config(config, trust_remote_code=trust_remote_code, **settings)
         return autos[0]._from_config(config, **settings)
+
+
+def _writing_classes(config: Any, name: str | Path) -> list[Any]:
+    """The classes that a model of this configuration can be loaded with: at least one."""
+    check_writes(config, _short(name))
+    autos = candidates(config)
+    if not autos:
+        raise ValueError(f"transformers has no class that writes text for {type(config).__name__}")
+    return autos
 
 
 def unwrap_adapter(model: Any) -> Any:
@@ -225,14 +228,9 @@ def run_model(model: Any, **inputs: Any) -> Any:
     # A model hands on what it does not name; of this one some print that they do not know it.
     passed = {name for name in inputs if name in known or (others and name != "logits_to_keep")}
     inputs = {name: value for name, value in inputs.items() if name in passed}
-    with library_call("the model fails in its forward pass", next_step="check its config.json, or " + COPY):
-        try:
-            return model(**inputs)
-        except Exception as error:
-            if not should_reduce_batch_size(error):
-                raise
-            too_large = error
-    raise too_large
+    what, next_step = "the model fails in its forward pass", "check its config.json, or " + COPY
+    with library_call(what, next_step=next_step, passes=should_reduce_batch_size):
+        return model(**inputs)
 
 
 def _arguments(model: Any) -> tuple[frozenset[str], bool]:

@@ -23,7 +23,7 @@ from overmem.auditing.planning.forecast import forecast
 from overmem.auditing.resolve import resolve_options
 from overmem.cli.app import app
 from overmem.errors import DataError, RunError
-from overmem.models.divergence import kl_nats
+from overmem.models.likelihood.divergence import kl_nats
 from overmem.models.loading import ModelHost
 from overmem.rendering.template import Template
 from overmem.verdict.costs import measure_axes

@@ -48,6 +48,11 @@ def test_an_8b_model_by_hand():
     # 4,096 positions of 128,256 logits outweigh the cache.
     assert memory_of(LLAMA, [writing, scoring]).logits == pytest.approx(4096 * 128_256 * 2, rel=0.02)
     assert memory_of(LLAMA, []).total == LLAMA.weight_bytes
+    # In pieces: what is worked on is held five times in fp32, and the mask of 1,000 tokens before 32,000.
+    pieces = Batch(rows=1, tokens=32_000, read=1000, logits=124, worked=124, pairs=32_000_000)
+    held = memory_of(LLAMA, [pieces])
+    assert held.logits == 124 * 128_256 * (2 + 5 * 4) and held.cache == 32_000 * 128 * 1024
+    assert held.activations == 1000 * (3 * 14336 + 4 * 4096) * 2 + 32_000_000 * (2 + 4)
 
 
 def test_the_floor_of_a_gpu():

@@ -174,3 +174,16 @@ def test_a_recurrent_model_samples_too(prompts, tokenizer):
     )
     alone = generate(model, prompts[2:3], tokenizer, sampling=drawn, example_ids=["c"], **settings)
     assert [a.tokens for a in answers[2]] == [a.tokens for a in alone[0]]
+
+
+def test_a_long_prompt_is_read_in_pieces(model, prompts, tokenizer, monkeypatch):
+    long = [*prompts[0], *prompts[1], *prompts[2], *prompts[3]][:60]
+    stops = [tokenizer.eos_token_id]
+    expected = [one_by_one(model, prompt, stops, 6) for prompt in (long, prompts[4])]
+    monkeypatch.setitem(overmem.models.batches.CACHED_TOKENS, "cpu", 16)
+    seen = []
+    hook = model.get_input_embeddings().register_forward_hook(lambda _, args, out: seen.append(args[0].shape))
+    answers = generate(model, [long, prompts[4]], tokenizer, stops=stops, max_new_tokens=6, rows=1)
+    hook.remove()
+    assert [list(a.tokens) for (a,) in answers] == expected
+    assert max(columns for _, columns in seen) <= 16

@@ -10,9 +10,12 @@ import torch
 import transformers
 from benchmarks.pico_models import pico_config, randomize
 
+from overmem.errors import CheckpointError
 from overmem.models import trials
 from overmem.models.decoding import ways
 from overmem.models.decoding.generation import generate
+from overmem.models.decoding.plain import write_by_generate
+from overmem.models.decoding.rows import Row, Writing
 from overmem.models.decoding.sampling import Sampling
 from overmem.models.decoding.ways import way_of
 from tests.conftest import make_pico
@@ -98,3 +101,16 @@ def test_a_checkpoint_that_says_nothing_decides_for_no_other(prompts, tokenizer)
         silent.model.norm.weight.zero_()
     assert way_of(silent, prompts) == "one by one"
     assert way_of(other, prompts) == "continuous"
+
+
+def test_generate_that_does_not_fit_is_left_to_whoever_halves_the_batch(prompts, tokenizer, monkeypatch):
+    model = make_pico(tokenizer, seed=0)
+    writing = Writing(stops=frozenset(), max_new_tokens=2)
+    for error, kind in (
+        (RuntimeError("CUDA out of memory."), RuntimeError),
+        (KeyError("x"), CheckpointError),
+    ):
+        monkeypatch.setattr(model, "generate", lambda error=error, **_: (_ for _ in ()).throw(error))
+        with pytest.raises(kind) as raised:
+            write_by_generate(model, prompts, [Row(0)], writing, 1)
+        assert (raised.value is error) == (kind is RuntimeError)

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from overmem.artifacts.jobs import JobKind
 from overmem.auditing.compute_rows import RECALL_TOKENS
 
+FP32_COPIES = 5
+"""Of the logits that are worked on at once: themselves, their logarithms, probabilities and products."""
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -45,6 +48,10 @@ class Shape:
     intermediate: int
     vocabulary: int
     dtype_bytes: int
+    reads_in_pieces: bool = True
+    """Whether long texts are read in pieces when they are scored."""
+    pair_scores: int = 1
+    """Attention scores held of each pair of tokens: one of each head, or one entry of a mask."""
 
     @property
     def weight_bytes(self) -> int:
@@ -63,7 +70,7 @@ class Memory:
 
     weights: int
     cache: int
-    """Keys and values while answers are written."""
+    """Keys and values while answers are written, or long texts read in pieces."""
     logits: int
     activations: int
 
@@ -84,6 +91,10 @@ class Batch:
     """Tokens that go through the model at once."""
     logits: int
     """Positions whose logits are held at once."""
+    worked: int = 0
+    """Of them, those that are worked on at once in fp32."""
+    pairs: int = 0
+    """Pairs of tokens between which attention goes at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,16 +132,19 @@ def memory_of(shape: Shape, batches: Iterable[Batch]) -> Memory:
 
     Args:
         shape: of the model.
-        batches: the largest of each kind of work; one that writes nothing holds no cache (`tokens` 0).
+        batches: the largest of each kind of work; one that writes nothing and reads every text at
+            once holds no cache (`tokens` 0).
     """
     held = [
         Memory(
             weights=shape.weight_bytes,
             cache=batch.tokens * shape.cache_token_bytes
             + (batch.rows * shape.cache_row_bytes if batch.tokens else 0),
-            # As the model gives them, and once more in fp32 for what is computed at a time.
-            logits=batch.logits * shape.vocabulary * shape.dtype_bytes + batch.rows * shape.vocabulary * 4,
-            activations=batch.read * shape.activation_bytes,
+            logits=batch.logits * shape.vocabulary * shape.dtype_bytes
+            + FP32_COPIES * batch.worked * shape.vocabulary * 4,
+            # Attention scores or its mask, as they are and once more in fp32.
+            activations=batch.read * shape.activation_bytes
+            + batch.pairs * shape.pair_scores * (shape.dtype_bytes + 4),
         )
         for batch in batches
     ]

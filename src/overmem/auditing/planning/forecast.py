@@ -16,9 +16,7 @@ from typing import Any
 import torch
 
 from overmem.artifacts.jobs import ANSWERS_SCORES, VAL_SCORES, Job, base_answers_job
-from overmem.auditing.compute_rows import RECALL_TOKENS
 from overmem.auditing.planning.cost import (
-    Batch,
     Memory,
     Peaks,
     Shape,
@@ -28,6 +26,7 @@ from overmem.auditing.planning.cost import (
     memory_of,
     tokens_of,
 )
+from overmem.auditing.planning.largest_batch import largest_batch
 from overmem.auditing.planning.pending_references import (
     PendingReferences,
     answer_ratio,
@@ -36,15 +35,15 @@ from overmem.auditing.planning.pending_references import (
 )
 from overmem.auditing.planning.plan import Plan, estimate, share_out
 from overmem.auditing.planning.timing import Timing, same_rate, score_rate, time_work, units
-from overmem.auditing.session import ANSWERS, Session
+from overmem.auditing.session import Session
 from overmem.boundary import library_call
 from overmem.checkpoints import weight_files
-from overmem.models.batches import CHUNK, SCORED_TOKENS, plan_batches, scored_at_once
-from overmem.models.divergence import COMPARED_TOKENS
-from overmem.models.memory import SLACK, CacheSize, cache_size, rows_at_once
+from overmem.models.decoding.kv_cache import pair_scores
+from overmem.models.likelihood.divergence import COMPARED_TOKENS
+from overmem.models.likelihood.scored_logits import may_read_in_pieces
+from overmem.models.memory import cache_size
 from overmem.models.pretrained import empty_model
 from overmem.records import Checkpoint
-from overmem.rendering.rendered import Rendered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +125,7 @@ def forecast(session: Session, skipped: dict[str, str], peaks: Peaks | None = No
     most = peak_bytes(session.host.device)
     plan, last = timing.plan, timing.readable[-1]
     shape = shape_of(session, last)
-    batches = {job: _largest_batch(session, shape, job, plan.limits[job]) for job in plan.limits}
+    batches = {job: largest_batch(session, shape, job, plan.limits[job]) for job in plan.limits}
     works = {
         job: [
             _work(session, timing, job, positions, ratio=answer_ratio(session, job, last))
@@ -201,6 +200,8 @@ def shape_of(session: Session, checkpoint: Checkpoint) -> Shape:
         intermediate=max((rows for rows, _ in linear if rows != vocabulary), default=4 * hidden),
         vocabulary=vocabulary,
         dtype_bytes=session.host.dtype.itemsize,
+        reads_in_pieces=may_read_in_pieces(model),
+        pair_scores=pair_scores(whole),
     )
 
 
@@ -238,48 +239,6 @@ def _work(
         Tokens(),
     )
     return tokens, seconds
-
-
-def _largest_batch(session: Session, shape: Shape, job: Job, limit: int | None) -> Batch:
-    """The batch of a job that holds most at once."""
-    problems = session.problems[job.data]
-    if problems.task is not None:
-        return Batch(rows=0, tokens=0, read=0, logits=0)
-    items = [problems.rendered[i] for i in problems.chosen(limit, session.options.seed)]
-    if job.kind in ANSWERS:
-        return _answer_batch(session, shape, job, items)
-    more = RECALL_TOKENS if job.kind == "continue" else 0
-    found = []
-    for batch in plan_batches(
-        [len(item) + more for item in items], session.options.batch_tokens or SCORED_TOKENS
-    ):
-        longest = max(len(items[i]) for i in batch)
-        first = min(len(items[i].prompt_ids) for i in batch)
-        rows = len(batch) if more else scored_at_once(session.host.device.type, len(batch), longest)
-        found.append(
-            Batch(
-                rows=rows,
-                tokens=rows * (longest + more) if more else 0,
-                read=rows * longest,
-                logits=rows if more else rows * (longest - first),
-            )
-        )
-    return max(found, key=lambda batch: (batch.tokens, batch.logits))
-
-
-def _answer_batch(session: Session, shape: Shape, job: Job, items: Sequence[Rendered]) -> Batch:
-    """The rows that are written at once, and the cache that they come and go in."""
-    host = session.host
-    answers = session.answers(job)
-    longest = max(len(item.question_ids) for item in items)
-    columns = longest + session.max_new_tokens(job.set)
-    size = CacheSize(shape.cache_token_bytes, shape.cache_row_bytes)
-    allowed = rows_at_once(size, host.device, columns, session.options.batch_tokens)
-    waiting = min(len(items) * answers, CHUNK)
-    rows = min(allowed, waiting)
-    held = int(SLACK * columns) if waiting > rows else columns
-    read = min(len(items), -(-rows // answers)) * longest
-    return Batch(rows=rows, tokens=rows * held, read=read, logits=rows)
 
 
 def _by_place(jobs: Sequence[Sequence[float]], load_seconds: float) -> tuple[float, ...]:

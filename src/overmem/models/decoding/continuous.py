@@ -16,13 +16,13 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from overmem.models.batches import CACHED_TOKENS, plan_batches
+from overmem.models.batches import CACHED_TOKENS, plan_batches, read_at_once
 from overmem.models.decoding.attention import shared_prefix
-from overmem.models.decoding.kv_cache import RowCache, cache_keyword
-from overmem.models.decoding.positions import Group
+from overmem.models.decoding.kv_cache import RowCache, cache_keyword, pair_scores
+from overmem.models.decoding.positions import Group, changing_rotations
 from overmem.models.decoding.rows import Row, Writing, write_tokens
 from overmem.models.memory import SLACK
-from overmem.models.pretrained import run_model
+from overmem.models.pretrained import run_model, unwrap_adapter
 
 PREFILL_TOKENS = 2048
 """Most tokens of prompts read at once, padding included; a longer prompt is read alone."""
@@ -57,7 +57,7 @@ def write_continuously(
     prefix = None if shared is None else prompts[0][:shared]
     shared = shared or 0
     own = [prompt[shared:] for prompt in prompts]
-    batch = Batch(model, own, shared, writing, most, len(waiting) > most, group.positions)
+    batch = Batch(model, own, shared, writing, most, rows, group.positions)
     with nullcontext() if prefix is None else shared_prefix(model, prefix):
         while waiting or batch.rows:
             free = most - len(batch.rows)
@@ -86,7 +86,7 @@ class Batch:
         shared: int,
         writing: Writing,
         most: int,
-        refilled: bool,
+        rows: Sequence[Row],
         positions: int | None,
     ) -> None:
         """Begin without rows.
@@ -97,7 +97,7 @@ class Batch:
             shared: tokens of that.
             writing: how answers are chosen, and when they end.
             most: rows at once.
-            refilled: whether rows come after the first ones.
+            rows: all that are to be written.
             positions: see `Group`.
         """
         self.model, self.prompts, self.shared = model, prompts, shared
@@ -106,8 +106,8 @@ class Batch:
         self.rows: list[Row] = []
         """In the order of the cache's rows."""
         self._keyword = cache_keyword(model)
-        longest = max(map(len, prompts)) + writing.max_new_tokens
-        self._size = (most, int(SLACK * longest) if refilled else longest)
+        longest = writing.max_new_tokens + max(len(prompts[row.prompt]) - row.in_prompt for row in rows)
+        self._size = (most, int(SLACK * longest) if len(rows) > most else longest)
         self._cache: Any = None
         self._column = 0
         self._next_R: torch.Tensor = torch.empty(0, dtype=torch.long, device=self.device)
@@ -201,13 +201,20 @@ class Batch:
         mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=self.device)
         # Without a configuration no layer of the cache forgets what is outside its window.
         cache = DynamicCache()
-        logits = run_model(
-            self.model,
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=self.shared + (mask.cumsum(-1) - 1).clamp_min(0),
-            use_cache=True,
-            logits_to_keep=1,
-            **{self._keyword: cache},
-        ).logits[:, -1]
+        position_ids = self.shared + (mask.cumsum(-1) - 1).clamp_min(0)
+        size = longest
+        if not changing_rotations(self.model):
+            config = unwrap_adapter(self.model).config
+            size = read_at_once(self.device.type, len(prompts), longest, pair_scores(config))
+        for begin in range(0, longest, size):
+            piece = slice(begin, begin + size)
+            logits = run_model(
+                self.model,
+                input_ids=ids[:, piece],
+                attention_mask=mask[:, : piece.stop],
+                position_ids=position_ids[:, piece],
+                use_cache=True,
+                logits_to_keep=1,
+                **{self._keyword: cache},
+            ).logits[:, -1]
         return logits, cache

@@ -14,6 +14,7 @@ from overmem.models.decoding.plain import write_by_generate, write_without_cache
 from overmem.models.decoding.positions import Group, group_prompts
 from overmem.models.decoding.rows import Generation, Row, Writing
 from overmem.models.decoding.sampling import Sampling
+from overmem.models.decoding.unfinished import UnfinishedAnswers
 from overmem.models.decoding.ways import OURS, Way, way_of
 
 __all__ = ["Generation", "generate"]
@@ -30,6 +31,7 @@ def generate(
     sampling: Sampling | None = None,
     example_ids: Sequence[str] | None = None,
     rows: int | None = None,
+    unfinished: UnfinishedAnswers | None = None,
 ) -> list[list[Generation]]:
     """Answer prompts, in the fastest way that is right for the model; see `overmem.models.decoding.ways`.
 
@@ -44,21 +46,52 @@ def generate(
         sampling: draw samples; None answers once, greedily (temperature 0).
         example_ids: names of the prompts, from which each sample's random numbers come; needed to sample.
         rows: most answers written at once; None writes all at once.
+        unfinished: where answers are kept while they are written, and found again after a kill.
 
     Returns:
         For each prompt, in order, its answers.
     """
-    writing = Writing(stops=frozenset(stops), max_new_tokens=max_new_tokens, sampling=sampling)
+    groups = group_prompts(model, [len(prompt) for prompt in prompts], max_new_tokens)
+    kept = None if any(group.alone for group in groups) else unfinished
+    writing = Writing(
+        stops=frozenset(stops),
+        max_new_tokens=max_new_tokens,
+        sampling=sampling,
+        after_tokens=None if kept is None else kept.save_in_time,
+    )
     way = way_of(model, prompts)
+    written = [
+        _rows(
+            [prompts[index] for index in group.prompts],
+            None if example_ids is None else [example_ids[index] for index in group.prompts],
+            writing,
+        )
+        for group in groups
+    ]
+    if kept is not None:
+        kept.resume([row for of_group in written for row in of_group])
     answers: list[list[Generation]] = [[] for _ in prompts]
-    for group in group_prompts(model, [len(prompt) for prompt in prompts], max_new_tokens):
-        asked = [prompts[index] for index in group.prompts]
-        names = None if example_ids is None else [example_ids[index] for index in group.prompts]
-        written = _rows(asked, names, writing)
-        _write(model, asked, written, writing, group, way, 1 if group.alone else rows)
-        for row in sorted(written, key=lambda row: row.sample):
-            answers[group.prompts[row.prompt]].append(row.answer(tokenizer, writing.stops))
+    for group, of_group in zip(groups, written, strict=True):
+        of_prompt = [group.prompts[row.prompt] for row in of_group]
+        asked, left = _go_on([prompts[index] for index in group.prompts], of_group, writing)
+        if left:
+            _write(model, asked, left, writing, group, way, 1 if group.alone else rows)
+        for index, row in sorted(zip(of_prompt, of_group, strict=True), key=lambda found: found[1].sample):
+            answers[index].append(row.answer(tokenizer, writing.stops))
     return answers
+
+
+def _go_on(
+    prompts: list[Sequence[int]], rows: Sequence[Row], writing: Writing
+) -> tuple[list[Sequence[int]], list[Row]]:
+    """The rows that are still to be written, longest prompts first; what has begun stands in prompts anew."""
+    for row in rows:
+        row.done = bool(row.tokens) and writing.ends(row)
+        if row.tokens and not row.done:
+            prompts.append((*prompts[row.prompt], *row.tokens))
+            row.prompt, row.in_prompt = len(prompts) - 1, len(row.tokens)
+    left = [row for row in rows if not row.done]
+    return prompts, sorted(left, key=lambda row: -len(prompts[row.prompt]))
 
 
 def _rows(prompts: Sequence[Sequence[int]], names: Sequence[str] | None, writing: Writing) -> list[Row]:

@@ -42,6 +42,13 @@ def cache_keyword(model: Any) -> str:
     return "cache" if "cache" in inspect.signature(forward).parameters else "past_key_values"
 
 
+def pair_scores(config: Any) -> int:
+    """Attention scores of a query and a key that are held at once: of every head, or only their mask."""
+    text = config.get_text_config(decoder=True)
+    eager = getattr(config, "_attn_implementation", None) == "eager"
+    return int(getattr(text, "num_attention_heads", None) or 1) if eager else 1
+
+
 class RowLayer(DynamicLayer):
     """One layer's keys and values in buffers of a fixed size, (rows, H, C, D)."""
 
@@ -53,15 +60,19 @@ class RowLayer(DynamicLayer):
         self.first = self.column = 0
         """The columns in use: `first` up to `column`, where the next token is written."""
 
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        """Make the buffers for keys and values like these."""
+        super().lazy_initialization(key_states, value_states)
+        # Zeros: what a row does not see is multiplied by 0, which must not meet a NaN.
+        self._keys, self._values = (
+            like.new_zeros(self.rows, like.shape[1], self.columns, like.shape[3])
+            for like in (key_states, value_states)
+        )
+
     def join(self, copies: torch.Tensor, prefilled: Any) -> None:
         """Take in copies of rows that were prefilled apart, after the rows in use; see `RowCache.join`."""
         if not self.is_initialized:
             self.lazy_initialization(prefilled.keys, prefilled.values)
-            # Zeros: what a row does not see is multiplied by 0, which must not meet a NaN.
-            self._keys, self._values = (
-                like.new_zeros(self.rows, like.shape[1], self.columns, like.shape[3])
-                for like in (prefilled.keys, prefilled.values)
-            )
             self.column = prefilled.keys.shape[2]
         rows = slice(self.used, self.used + len(copies))
         columns = slice(self.column - prefilled.keys.shape[2], self.column)
@@ -92,10 +103,14 @@ class RowLayer(DynamicLayer):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write one token of every row; keys and values of all columns in use, (R, H, columns, D)."""
-        self._keys[: self.used, :, self.column : self.column + 1] = key_states
-        self._values[: self.used, :, self.column : self.column + 1] = value_states
-        self.column += 1
+        """Write the next tokens of every row; keys and values of all columns in use, (R, H, columns, D)."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+            self.used = len(key_states)
+        columns = slice(self.column, self.column + key_states.shape[2])
+        self._keys[: self.used, :, columns] = key_states
+        self._values[: self.used, :, columns] = value_states
+        self.column = columns.stop
         self._use(self.used, self.first)
         return self.keys, self.values
 
@@ -103,6 +118,18 @@ class RowLayer(DynamicLayer):
         self.used, self.first = rows, first
         self.keys = self._keys[: self.used, :, self.first : self.column]
         self.values = self._values[: self.used, :, self.first : self.column]
+
+
+def piece_cache(config: Any, rows: int, columns: int) -> Cache:
+    """A cache behind which texts are read in pieces, in buffers made once; layers with windows keep theirs.
+
+    Args:
+        config: of a model for which `can_batch_continuously` holds.
+        rows: of the batch, all of them read together.
+        columns: tokens of the longest.
+    """
+    made = DynamicCache(config=config).layers
+    return Cache(layers=[RowLayer(rows, columns) if type(x) is DynamicLayer else x for x in made])
 
 
 class RowCache(Cache):

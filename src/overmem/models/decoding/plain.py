@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from accelerate.utils.memory import should_reduce_batch_size
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from overmem.boundary import library_call
 from overmem.models.decoding.rows import Row, Writing, write_tokens
-from overmem.models.memory import is_full
 from overmem.models.preserving_state import generation_config_restored
 from overmem.models.pretrained import run_model, unwrap_adapter
 
@@ -53,27 +53,22 @@ def _generate(model: Any, prompts: Sequence[Sequence[int]], rows: Sequence[Row],
     mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in asked], device=device)
     settings = GenerationConfig(
         do_sample=False,
-        max_new_tokens=max(len(row.forced or ()) for row in rows) or writing.max_new_tokens,
+        max_new_tokens=max(len(row.forced or ()) for row in rows)
+        or writing.max_new_tokens - min(row.in_prompt for row in rows),
         eos_token_id=sorted(writing.stops) or None,
         pad_token_id=0,
         bos_token_id=None,
     )
-    with generation_config_restored(model), library_call("the model fails while it answers"):
+    boundary = library_call("the model fails while it answers", passes=should_reduce_batch_size)
+    with generation_config_restored(model), boundary:
         # What stays unsaid here would be taken from the model's own settings, such as a penalty.
         base.generation_config = settings
-        try:
-            base.generate(
-                input_ids=ids,
-                attention_mask=mask,
-                generation_config=settings,
-                logits_processor=LogitsProcessorList([_Chooses(rows, writing)]),
-            )
-            return
-        except Exception as error:
-            if not is_full(error):
-                raise
-            full = error
-    raise full
+        base.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            generation_config=settings,
+            logits_processor=LogitsProcessorList([_Chooses(rows, writing)]),
+        )
 
 
 def write_without_cache(
@@ -83,5 +78,5 @@ def write_without_cache(
     device = next(model.parameters()).device
     for row in rows:
         while not row.done:
-            ids = torch.tensor([[*prompts[row.prompt], *row.tokens]], device=device)
+            ids = torch.tensor([[*prompts[row.prompt], *row.tokens[row.in_prompt :]]], device=device)
             write_tokens([row], run_model(model, input_ids=ids, use_cache=False).logits[:, -1], writing)

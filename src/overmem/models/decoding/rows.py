@@ -5,7 +5,7 @@ Shape suffixes: R rows being written, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -45,6 +45,12 @@ class Writing:
     """Longest answer."""
     sampling: Sampling | None = None
     """None takes the likeliest token."""
+    after_tokens: Callable[[], None] | None = None
+    """Called each time after every row that is being written has got a token."""
+
+    def ends(self, row: Row) -> bool:
+        """Whether the last token of a row is its last."""
+        return row.tokens[-1] in self.stops or len(row.tokens) >= self.max_new_tokens
 
 
 @dataclass(eq=False)
@@ -61,6 +67,8 @@ class Row:
     start: int = 0
     """The column of the cache at which its prompt begins."""
     tokens: list[int] = field(default_factory=list)
+    in_prompt: int = 0
+    """Of its tokens, how many were written before and stand in the prompt."""
     logprob: float = 0.0
     """Sum over its tokens."""
     logits: list[torch.Tensor] = field(default_factory=list)
@@ -94,7 +102,9 @@ def write_tokens(rows: Sequence[Row], logits_R_V: torch.Tensor, writing: Writing
         if not row.done:
             row.tokens.append(token)
             row.logprob += logprob
-            row.done = token in writing.stops or len(row.tokens) == writing.max_new_tokens
+            row.done = writing.ends(row)
+    if writing.after_tokens is not None:
+        writing.after_tokens()
     return token_R
 
 

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from overmem.models.decoding.attention import shared_tokens
 from overmem.models.decoding.generation import Generation, generate
 from overmem.models.decoding.sampling import Sampling
+from overmem.models.decoding.unfinished import UnfinishedAnswers
 from overmem.models.memory import CacheSize, cache_size, halve_until_it_fits, rows_at_once
 from overmem.records import Checkpoint
 
@@ -54,6 +55,7 @@ class HfEngine:
         max_new_tokens: int,
         sampling: Sampling | None = None,
         example_ids: Sequence[str] | None = None,
+        unfinished: UnfinishedAnswers | None = None,
     ) -> list[list[Generation]]:
         """See `overmem.models.decoding.generation.generate`."""
 
@@ -69,6 +71,7 @@ class HfEngine:
                 sampling=sampling,
                 example_ids=example_ids,
                 rows=rows,
+                unfinished=unfinished,
             )
 
         columns = max(map(len, prompts)) - shared_tokens(model, prompts) + max_new_tokens

@@ -17,6 +17,7 @@ from typing import Any
 
 from overmem.errors import CheckpointError, EngineError
 from overmem.models.decoding.sampling import Sampling, seed_of
+from overmem.models.decoding.unfinished import UnfinishedAnswers
 from overmem.models.engines.address import Address
 from overmem.models.engines.answers import ServedAnswer, read_answer, read_models
 from overmem.models.engines.dialect import DIALECTS, CompletionRequest, Dialect, request_body
@@ -123,6 +124,7 @@ class OpenAiEngine:
         max_new_tokens: int,
         sampling: Sampling | None = None,
         example_ids: Sequence[str] | None = None,
+        unfinished: UnfinishedAnswers | None = None,
     ) -> list[list[ServedAnswer]]:
         """Answer prompts as the checkpoint `model`; see `Engine.generate`.
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from overmem.errors import EngineError
 from overmem.models.decoding.sampling import Sampling
+from overmem.models.decoding.unfinished import UnfinishedAnswers
 from overmem.records import Checkpoint
 
 
@@ -78,6 +79,7 @@ class Engine(Protocol):
         max_new_tokens: int,
         sampling: Sampling | None = None,
         example_ids: Sequence[str] | None = None,
+        unfinished: UnfinishedAnswers | None = None,
     ) -> Sequence[Sequence[Answer]]:
         """Answer prompts; see `overmem.models.decoding.generation.generate`.
 
@@ -89,6 +91,7 @@ class Engine(Protocol):
             max_new_tokens: longest answer.
             sampling: draw samples; None answers once, at temperature 0.
             example_ids: names of the prompts, from which each sample's seed comes.
+            unfinished: where the engine keeps answers while it writes them, if it sees their tokens come.
         """
 
 

@@ -25,6 +25,7 @@ from overmem.models.adapters import changed_base
 from overmem.models.base_models import adapter_folder, split_revision
 from overmem.models.decoding.generation import Generation
 from overmem.models.decoding.sampling import Sampling, seed_of
+from overmem.models.decoding.unfinished import UnfinishedAnswers
 from overmem.models.engines.protocol import check_uncut
 from overmem.models.loading import ModelHost
 from overmem.parsing import read_json_or_empty
@@ -115,6 +116,7 @@ class VllmEngine:
         max_new_tokens: int,
         sampling: Sampling | None = None,
         example_ids: Sequence[str] | None = None,
+        unfinished: UnfinishedAnswers | None = None,
     ) -> list[list[Generation]]:
         """Answer prompts as the checkpoint `model`; see `Engine.generate`.
 

@@ -4,7 +4,7 @@ This is where over-memorization shows first: the references' tokens grow less pr
 model's own answers stay right. Only the completion's positions go through the LM head, and the
 log-softmax is taken in fp32 whatever the weights' dtype.
 
-Shapes: K positions scored, V vocabulary, G temperatures.
+Shapes: K positions scored, V vocabulary, G temperatures, C figures of a token.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from typing import Any
 import torch
 
 from overmem.models.batches import logits_at_once, scored_at_once
+from overmem.models.likelihood.scored_logits import TokenIds, completion_logits
 from overmem.models.memory import halve_until_it_fits
-from overmem.models.scored_logits import TokenIds, completion_logits
 
 TEMPERATURES = (0.8, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5)
 """Grid on which NLL(T) is kept, for the temperature gap."""
+FIRST = 5
+COLUMNS = FIRST + len(TEMPERATURES)
+"""Figures of a token: those of `TokenScores` in its order, one of each and then one a temperature."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ def score_all(model: Any, items: Sequence[TokenIds]) -> list[TokenScores]:
     )
 
 
+@torch.inference_mode()
 def score_batch(model: Any, batch: Sequence[TokenIds]) -> list[TokenScores]:
     """Score the completions of a batch.
 
@@ -84,20 +88,27 @@ def score_batch(model: Any, batch: Sequence[TokenIds]) -> list[TokenScores]:
     Returns:
         One record an example, in order.
     """
-    return [_score_tokens(logits_K_V, targets_K) for logits_K_V, targets_K in completion_logits(model, batch)]
+    device = next(model.parameters()).device
+    # Made once: small results kept between large blocks would keep an allocator from using these again.
+    figures = [torch.empty(sum(item.scored_mask), COLUMNS, device=device) for item in batch]
+    done = [0] * len(batch)
+    for piece in completion_logits(model, batch):
+        rows = logits_at_once(device.type, piece.logits_P_V.shape[-1])
+        for logits, targets in zip(piece.logits_P_V.split(rows), piece.targets_P.split(rows), strict=True):
+            start = done[piece.item]
+            done[piece.item] += len(targets)
+            figures[piece.item][start : done[piece.item]] = _score_chunk(logits.float(), targets)
+    return [_token_scores(figures_K_C) for figures_K_C in figures]
 
 
-def _score_tokens(logits_K_V: torch.Tensor, targets_K: torch.Tensor) -> TokenScores:
-    """Figures of one completion from its logits, in fp32, a chunk of positions at a time."""
-    rows = logits_at_once(logits_K_V.device.type, logits_K_V.shape[-1])
-    columns = [
-        _score_chunk(logits.float(), targets)
-        for logits, targets in zip(logits_K_V.split(rows), targets_K.split(rows), strict=True)
-    ]
-    return TokenScores(*(torch.cat(parts).tolist() for parts in zip(*columns, strict=True)))
+def _token_scores(figures_K_C: torch.Tensor) -> TokenScores:
+    logprob, entropy, is_top1, top1_logprob, sigma = figures_K_C[:, :FIRST].T.tolist()
+    at_temperature = figures_K_C[:, FIRST:].tolist()
+    return TokenScores(logprob, entropy, list(map(bool, is_top1)), top1_logprob, sigma, at_temperature)
 
 
-def _score_chunk(logits_K_V: torch.Tensor, targets_K: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def _score_chunk(logits_K_V: torch.Tensor, targets_K: torch.Tensor) -> torch.Tensor:
+    """Figures of some tokens from their logits in fp32, in the order of `TokenScores`: (K, C)."""
     logprobs_K_V = torch.log_softmax(logits_K_V, dim=-1)
     probs_K_V = logprobs_K_V.exp()
     logprob_K = logprobs_K_V.gather(1, targets_K[:, None])[:, 0]
@@ -106,11 +117,12 @@ def _score_chunk(logits_K_V: torch.Tensor, targets_K: torch.Tensor) -> tuple[tor
     safe_K_V = logprobs_K_V.clamp_min(-1e4)
     mu_K = (probs_K_V * safe_K_V).sum(-1)
     sigma_K = ((probs_K_V * safe_K_V.square()).sum(-1) - mu_K.square()).clamp_min(0).sqrt()
-    at_temperature_K_G = torch.stack([_logprob_at(logprobs_K_V, logprob_K, t) for t in TEMPERATURES], dim=1)
-    return logprob_K, -mu_K, top1_K == targets_K, top1_logprob_K, sigma_K, at_temperature_K_G
-
-
-def _logprob_at(logprobs_K_V: torch.Tensor, logprob_K: torch.Tensor, temperature: float) -> torch.Tensor:
-    if temperature == 1.0:
-        return logprob_K
-    return logprob_K / temperature - torch.logsumexp(logprobs_K_V / temperature, dim=-1)
+    # At temperature T: (ln p - top) / T - ln sum exp((ln p' - top) / T), in memory that is there already.
+    shifted_K_V, work_K_V = logprobs_K_V.sub_(top1_logprob_K[:, None]), probs_K_V
+    at_temperature_K_G = torch.empty(len(targets_K), len(TEMPERATURES), device=targets_K.device)
+    for at, temperature in enumerate(TEMPERATURES):
+        total_K = torch.mul(shifted_K_V, 1 / temperature, out=work_K_V).exp_().sum(-1)
+        at_temperature_K_G[:, at] = (logprob_K - top1_logprob_K) / temperature - total_K.log()
+    is_top1_K = (top1_K == targets_K).float()
+    first_K_F = torch.stack([logprob_K, -mu_K, is_top1_K, top1_logprob_K, sigma_K], dim=1)
+    return torch.cat([first_K_F, at_temperature_K_G], dim=1)

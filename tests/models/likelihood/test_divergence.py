@@ -6,7 +6,13 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from overmem.models.divergence import COMPARED_TOKENS, BasePredictions, Prediction, kl_nats, predict
+from overmem.models.likelihood.divergence import (
+    COMPARED_TOKENS,
+    BasePredictions,
+    Prediction,
+    kl_nats,
+    predict,
+)
 from overmem.rendering.rendered import Rendered
 from tests.conftest import VAL_ROWS, make_pico
 

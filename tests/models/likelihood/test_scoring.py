@@ -7,8 +7,8 @@ import torch
 
 from overmem.auditing import compute_rows as work
 from overmem.models import batches
+from overmem.models.likelihood.scoring import TEMPERATURES, score_batch
 from overmem.models.loading import choose_device
-from overmem.models.scoring import TEMPERATURES, score_batch
 from overmem.rendering.render import render
 from overmem.rendering.template import Template
 from tests.conftest import VAL_ROWS, make_pico
@@ -115,15 +115,13 @@ def test_only_completion_positions_go_through_the_head(tokenizer, rendered):
     model.lm_head.register_forward_hook(lambda _, args, __: seen.append(args[0].shape[1]))
     item = rendered[0]
     score_batch(model, [item])
-    assert seen == [len(item.completion_ids)]
+    assert seen == [1, len(item.completion_ids)], "the last one alone, then all that are scored"
 
 
 def test_a_cpu_reads_no_more_at_once_than_its_cache_holds(tokenizer, rendered, monkeypatch):
     model = make_pico(tokenizer, seed=1)
     shapes = []
-    model.register_forward_hook(
-        lambda _, args, kwargs, out: shapes.append(kwargs["input_ids"].shape), with_kwargs=True
-    )
+    model.model.layers[0].register_forward_hook(lambda _, args, out: shapes.append(args[0].shape[:2]))
     problems = SimpleNamespace(rendered=rendered)
     everything = range(len(rendered))
     whole = work.score(model, problems, everything, SimpleNamespace())
@@ -135,8 +133,9 @@ def test_a_cpu_reads_no_more_at_once_than_its_cache_holds(tokenizer, rendered, m
     assert len(shapes) > 1 and all(rows * columns <= 2 * longest for rows, columns in shapes)
     for one, other in zip(whole, pieces, strict=True):
         assert one[0]["nll_nats"] == pytest.approx(other[0]["nll_nats"], abs=1e-5)
-    # A single problem longer than that is read alone, not refused.
+    # A single problem longer than that is read alone and in pieces, not refused.
     monkeypatch.setitem(batches.CACHED_TOKENS, "cpu", 1)
     shapes.clear()
     work.score(model, problems, everything, SimpleNamespace())
-    assert [shape[0] for shape in shapes] == [1] * len(rendered)
+    assert {rows for rows, _ in shapes} == {1} and len(shapes) > len(rendered)
+    assert sum(columns for _, columns in shapes) == sum(map(len, rendered))

@@ -6,14 +6,15 @@ import transformers
 from benchmarks.pico_models import pico_config, randomize
 
 from overmem.errors import CheckpointError
-from overmem.models import scored_logits, trials
-from overmem.models.scored_logits import scoring_way
-from overmem.models.scoring import score_all
+from overmem.models import trials
+from overmem.models.likelihood import scored_logits
+from overmem.models.likelihood.scored_logits import scoring_way
+from overmem.models.likelihood.scoring import score_all
 from overmem.rendering.render import render
 from overmem.rendering.template import Template
 from tests.conftest import VAL_ROWS, make_pico
 from tests.models.decoding.test_ways import Foreign, build
-from tests.models.test_scoring import naive_nll
+from tests.models.likelihood.test_scoring import naive_nll
 
 KINDS = {
     "mamba": "MambaForCausalLM",
@@ -47,11 +48,11 @@ def test_recurrent_models_are_scored_right(kind, rendered, tokenizer):
     assert nll(score_all(model, rendered)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_model_that_knows_no_positions_to_keep_gives_all_its_logits(rendered, tokenizer):
+def test_a_model_without_a_body_gives_all_its_logits(rendered, tokenizer):
     model = make_pico(tokenizer, seed=1)
     expected = [naive_nll(model, item) for item in rendered]
     assert nll(score_all(Foreign(model).eval(), rendered)) == pytest.approx(expected, rel=1e-5)
-    assert scoring_way(Foreign(model), rendered) == "at some positions", "cut to them here"
+    assert scoring_way(Foreign(model), rendered) == "all logits"
 
 
 class Padded(Foreign):

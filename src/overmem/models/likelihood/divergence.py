@@ -20,8 +20,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from overmem.models.batches import logits_at_once, scored_at_once
+from overmem.models.likelihood.scored_logits import TokenIds, completion_logits
 from overmem.models.memory import halve_until_it_fits
-from overmem.models.scored_logits import TokenIds, completion_logits
 
 COMPARED_TOKENS = 32
 """First tokens of an answer whose whole distributions are compared: the disk they take is this times the
@@ -53,24 +53,28 @@ def predict(model: Any, items: Sequence[TokenIds]) -> list[Prediction]:
 
     def in_batches(size: int) -> list[Prediction]:
         return [
-            _prediction(logits_T_V, tokens_T)
+            found
             for start in range(0, len(items), size)
-            for logits_T_V, tokens_T in completion_logits(model, items[start : start + size])
+            for found in _predict_batch(model, items[start : start + size])
         ]
 
     device = next(model.parameters()).device.type
     return halve_until_it_fits(in_batches, scored_at_once(device, len(items), max(map(len, items))))
 
 
-def _prediction(logits_T_V: torch.Tensor, tokens_T: torch.Tensor) -> Prediction:
-    rows = logits_at_once(logits_T_V.device.type, logits_T_V.shape[-1])
-    parts = zip(logits_T_V.split(rows), tokens_T.split(rows), strict=True)
-    nll = sum(
-        float(torch.nn.functional.cross_entropy(logits.float(), tokens, reduction="sum"))
-        for logits, tokens in parts
-    )
-    kept = logits_T_V[:COMPARED_TOKENS].to("cpu", copy=True)
-    return Prediction(kept, nll, len(tokens_T))
+def _predict_batch(model: Any, batch: Sequence[TokenIds]) -> list[Prediction]:
+    """What a model predicts along the answers of one batch."""
+    kept: list[list[torch.Tensor]] = [[] for _ in batch]
+    nll_nats, n_tokens = [0.0] * len(batch), [0] * len(batch)
+    for piece in completion_logits(model, batch):
+        logits_P_V, i = piece.logits_P_V, piece.item
+        if n_tokens[i] < COMPARED_TOKENS:
+            kept[i].append(logits_P_V[: COMPARED_TOKENS - n_tokens[i]].to("cpu", copy=True))
+        rows = logits_at_once(logits_P_V.device.type, logits_P_V.shape[-1])
+        for logits, tokens in zip(logits_P_V.split(rows), piece.targets_P.split(rows), strict=True):
+            nll_nats[i] += float(torch.nn.functional.cross_entropy(logits.float(), tokens, reduction="sum"))
+        n_tokens[i] += len(piece.targets_P)
+    return [Prediction(torch.cat(k), nll, n) for k, nll, n in zip(kept, nll_nats, n_tokens, strict=True)]
 
 
 def kl_nats(base_K_V: torch.Tensor, other_K_V: torch.Tensor) -> torch.Tensor:

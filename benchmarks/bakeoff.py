@@ -30,7 +30,7 @@ from scipy import stats
 
 import overmem
 from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
-from overmem.artifacts.store import write_text_atomic
+from overmem.artifacts.files import write_text_atomic
 from overmem.axes import all_axes
 from overmem.cli.progress import quiet_libraries
 from overmem.repairing.candidates import propose

@@ -213,7 +213,7 @@ def look(place: Path) -> dict[str, Any]:
 
     import polars as pl
 
-    from overmem.artifacts.store import IDENTITY
+    from overmem.artifacts.tables import IDENTITY
 
     files, rows, contents = [], {}, {}
     for path in sorted(place.rglob("*")):

@@ -32,7 +32,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import overmem
 from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
-from overmem.artifacts.store import write_text_atomic
+from overmem.artifacts.files import write_text_atomic
 from overmem.cli.progress import quiet_libraries
 from overmem.memorized.excess_fall import n_top
 from overmem.memorized.ranking import rank_training_rows

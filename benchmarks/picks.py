@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.bakeoff import HEADLINES, LIMITS, describe, measures_of
 
 import overmem
-from overmem.artifacts.store import write_text_atomic
+from overmem.artifacts.files import write_text_atomic
 from overmem.cli.progress import quiet_libraries
 
 NEAR = 1.05

@@ -5,7 +5,8 @@ import pytest
 
 from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
 from overmem.artifacts.manifest import read_manifest
-from overmem.artifacts.store import TEXTS, Store
+from overmem.artifacts.store import Store
+from overmem.artifacts.tables import TEXTS
 from overmem.errors import ArtifactError
 from tests.helpers.synthetic import write_run
 

@@ -1,3 +1,8 @@
+"""Records and rows on disk.
+
+Covers: overmem.artifacts.files, overmem.artifacts.tables
+"""
+
 import errno
 import json
 import subprocess
@@ -7,7 +12,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from overmem.artifacts.store import SCHEMAS, TEXT_SCHEMA, Store, settings_key
+from overmem.artifacts.store import Store, settings_key
+from overmem.artifacts.tables import SCHEMAS, TEXT_SCHEMA
 from overmem.errors import ArtifactError, StorageError
 
 

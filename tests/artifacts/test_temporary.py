@@ -8,7 +8,7 @@ import sys
 import pytest
 from filelock import FileLock
 
-from overmem.artifacts.store import write_text_atomic
+from overmem.artifacts.files import write_text_atomic
 from overmem.artifacts.temporary import LOCK_NAME, clear_leftovers, held, temporary_beside
 
 DEAD = 2**22 + 1

@@ -8,7 +8,8 @@ import pytest
 
 import overmem
 from overmem.artifacts.manifest import read_manifest
-from overmem.artifacts.store import SCHEMAS, Store
+from overmem.artifacts.store import Store
+from overmem.artifacts.tables import SCHEMAS
 from overmem.auditing.measured_weights import MeasuredWeights
 from overmem.auditing.session import Session
 from overmem.errors import CheckpointError, WeightsChangedError

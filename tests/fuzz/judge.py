@@ -99,7 +99,8 @@ def changed_files(ended: Ended) -> list[Path]:
 def unreadable(files: list[Path]) -> str:
     """Why a file that was written cannot be read by the reader it was written for; empty where all can."""
     from overmem.artifacts.manifest import read_manifest
-    from overmem.artifacts.store import SCHEMAS, TEXTS, Store
+    from overmem.artifacts.store import Store
+    from overmem.artifacts.tables import SCHEMAS, TEXTS
     from overmem.contamination.record import read_contamination
     from overmem.records import VERDICT_SCHEMA, Verdict
 

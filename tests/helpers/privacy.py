@@ -9,7 +9,8 @@ import polars as pl
 from overmem.artifacts.evidence import Evidence
 from overmem.artifacts.jobs import EARLY_TRAIN, EARLY_VAL, TRAIN_SCORES, VAL_SCORES
 from overmem.artifacts.manifest import CheckpointRows, Manifest, MeasuredSet, write_manifest
-from overmem.artifacts.store import SCHEMAS, Store
+from overmem.artifacts.store import Store
+from overmem.artifacts.tables import SCHEMAS
 from overmem.axes.privacy.figures import BASE_TRAIN, BASE_VAL
 
 

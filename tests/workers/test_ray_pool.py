@@ -14,7 +14,8 @@ import pytest
 import torch
 
 import overmem
-from overmem.artifacts.store import SCHEMAS, Store
+from overmem.artifacts.store import Store
+from overmem.artifacts.tables import SCHEMAS
 from overmem.errors import RunError
 from overmem.workers.ray_pool import SharedFolder, devices, shared_folder
 from tests.conftest import make_pico, save_checkpoint

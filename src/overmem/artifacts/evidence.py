@@ -16,7 +16,8 @@ import polars as pl
 from overmem.artifacts.jobs import EARLY_TRAIN, EARLY_VAL, Job, JobKind, on_base
 from overmem.artifacts.manifest import CheckpointRows, Manifest, MeasuredModel
 from overmem.artifacts.rows import read_job, subset
-from overmem.artifacts.store import TEXTS, Store
+from overmem.artifacts.store import Store
+from overmem.artifacts.tables import TEXTS
 from overmem.errors import ArtifactError
 
 IDENTITY = ["example_id", "example_sha", "sample"]

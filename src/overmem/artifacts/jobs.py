@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from overmem.artifacts.store import Rows
+from overmem.artifacts.tables import Rows
 
 JobKind = Literal["score", "greedy", "sample", "continue", "lm_eval", "diverge"]
 

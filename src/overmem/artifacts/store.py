@@ -19,157 +19,45 @@ them, so a killed audit resumes and changed settings never mix with old rows.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
-from overmem.artifacts.temporary import LOCK_NAME, clear_leftovers, temporary_beside
-from overmem.boundary import library_call, reason, writing
-from overmem.errors import ArtifactError, OvermemError
+from overmem.artifacts.files import locked_folder, write_text_atomic
+from overmem.artifacts.recently_read import RECENTLY_READ, stamps_of
+from overmem.artifacts.tables import (
+    IDENTITY,
+    SCHEMAS,
+    TEXT_SCHEMA,
+    TEXTS,
+    Rows,
+    check_rows,
+    read_rows_file,
+    read_table,
+    write_rows_file,
+    write_table,
+)
+from overmem.artifacts.temporary import clear_leftovers
+from overmem.boundary import reason
+from overmem.errors import ArtifactError
 from overmem.parsing import ParseError, read_json, read_json_or_empty
-
-Rows = Literal["likelihood", "generations", "continuations", "divergences"]
 
 BASE_PREDICTIONS = ".base_predictions"
 """Folder of what the base model predicts, large and there only while an audit compares with it."""
 MANIFEST_SCHEMA = "overmem.manifest/1"
-IDENTITY: dict[Rows, tuple[str, ...]] = {
-    "likelihood": ("row_key", "split", "example_id", "example_sha"),
-    "generations": ("row_key", "split", "example_id", "example_sha", "variant", "sample"),
-    "continuations": ("row_key", "split", "example_id", "example_sha"),
-    "divergences": ("row_key", "split", "example_id", "example_sha"),
-}
-"""Columns that name a row; what is already there under the same name is never computed again."""
-SCHEMAS: dict[Rows, dict[str, Any]] = {
-    "likelihood": {
-        "row_key": pl.String,
-        "split": pl.String,
-        "example_id": pl.String,
-        "example_sha": pl.String,
-        "n_tokens": pl.Int64,
-        "nll_nats": pl.Float64,
-        "logprob": pl.List(pl.Float32),
-        "entropy": pl.List(pl.Float32),
-        "is_top1": pl.List(pl.Boolean),
-        "top1_logprob": pl.List(pl.Float32),
-        "mu": pl.List(pl.Float32),
-        "sigma": pl.List(pl.Float32),
-        "logprob_at_temperature": pl.List(pl.List(pl.Float32)),
-    },
-    "generations": {
-        "row_key": pl.String,
-        "split": pl.String,
-        "example_id": pl.String,
-        "example_sha": pl.String,
-        "variant": pl.String,
-        "sample": pl.Int64,
-        "temperature": pl.Float64,
-        "text": pl.String,
-        "answer": pl.String,
-        "correct": pl.Float64,
-        "grader": pl.String,
-        "n_tokens": pl.Int64,
-        "finished": pl.Boolean,
-        "mean_logprob": pl.Float64,
-    },
-    "continuations": {
-        "row_key": pl.String,
-        "split": pl.String,
-        "example_id": pl.String,
-        "example_sha": pl.String,
-        "n_prefix": pl.Int64,
-        "n_compared": pl.Int64,
-        "n_same": pl.Int64,
-        "exact": pl.Boolean,
-    },
-    "divergences": {
-        "row_key": pl.String,
-        "split": pl.String,
-        "example_id": pl.String,
-        "example_sha": pl.String,
-        "n_tokens": pl.Int64,
-        "nll_nats": pl.Float64,
-        "base_nll_nats": pl.Float64,
-        "n_compared": pl.Int64,
-        "kl_nats": pl.Float64,
-    },
-}
-
-
-_NEVER_EMPTY = {*IDENTITY["generations"], "n_tokens", "nll_nats", "set", "prompt"}
-_A_TOKEN = ("logprob", "entropy", "is_top1", "top1_logprob", "mu", "sigma", "logprob_at_temperature")
-"""Lists with a value for each of a row's `n_tokens`, where they are there."""
-_AGAIN = "move it away; the audit computes its rows again"
-
-TEXTS = "texts.parquet"
-TEXT_SCHEMA = {name: pl.String for name in ("set", "example_id", "prompt", "completion", "answer")}
 
 
 def settings_key(settings: Mapping[str, Any]) -> str:
     """A short name for everything that decides a row's figures; equal settings, equal key."""
     text = json.dumps(settings, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def write_text_atomic(path: Path, text: str) -> None:
-    """Write a whole text file or nothing; what UTF-8 has no form for, such as a name on disk, is escaped."""
-    with _whole_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
-
-
-@contextmanager
-def _whole_file(path: Path) -> Iterator[Path]:
-    """A temporary file that becomes `path` when the block ends well, and vanishes when it does not.
-
-    Raises:
-        StorageError: the disk is full.
-    """
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = temporary_beside(path)
-        try:
-            yield temporary
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def locked_folder(folder: Path, taken: OvermemError) -> Iterator[None]:
-    """Keep other processes out of a folder, which is made where it is missing.
-
-    The lock ends with the process, killed or not. Its file is removed while the lock is still held: filelock
-    gives nobody a lock on a file that is gone.
-
-    Args:
-        folder: where the lock's file stands for as long as it is held.
-        taken: raised at once where another process has the lock.
-    """
-    from filelock import FileLock, Timeout  # reading artifacts needs no lock, and starts faster without
-
-    with writing(folder / LOCK_NAME):
-        folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK_NAME)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise taken from None
-    except (OSError, NotImplementedError):
-        pass  # a file system without locks
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # Windows removes it only after the release, which filelock does
-            (folder / LOCK_NAME).unlink()
-        lock.release()
 
 
 class Store:
@@ -266,19 +154,18 @@ class Store:
         Raises:
             ArtifactError: a file is damaged.
         """
+        files = self._files(checkpoint, rows)
         wanted = list(SCHEMAS[rows]) if columns is None else [*IDENTITY[rows], *columns]
-        frames = [_read_parquet(path, rows, wanted) for path in self._files(checkpoint, rows)]
-        table = pl.concat(frames) if frames else pl.DataFrame(schema={c: SCHEMAS[rows][c] for c in wanted})
-        if row_key is not None:
-            table = table.filter(pl.col("row_key") == row_key)
-        return table.unique(subset=IDENTITY[rows], keep="first", maintain_order=True)
+        key = stamps_of(files), rows, row_key, tuple(wanted)
+        table = RECENTLY_READ.get(key, lambda: _read_files(files, rows, row_key, wanted))
+        return table.clone()
 
     def append_rows(self, checkpoint: str, rows: Rows, batch: Sequence[Mapping[str, Any]]) -> None:
         """Save one batch at once, so that a kill loses at most the batch in flight."""
         parts = self._parts(checkpoint, rows)
         # Unique among processes, and sorted by time within one.
         name = f"{time.time_ns()}-{os.getpid()}.parquet"
-        _write_parquet(pl.DataFrame(batch, schema=SCHEMAS[rows]), parts / name, rows)
+        write_rows_file(pl.DataFrame(batch, schema=SCHEMAS[rows]), parts / name, rows)
 
     def unfinished(self, checkpoint: str, rows: Rows, name: str) -> Path:
         """The file of answers that are being written, beside the parts, with which it is removed."""
@@ -313,7 +200,7 @@ class Store:
         if self.has_texts():
             old = self.read_texts()
             table = pl.concat([old.filter(~pl.col("set").is_in(table["set"].unique().to_list())), table])
-        _write_table(table.select(list(TEXT_SCHEMA)), self.root / TEXTS, "overmem.texts/1")
+        write_table(table.select(list(TEXT_SCHEMA)), self.root / TEXTS, "overmem.texts/1")
 
     def has_texts(self) -> bool:
         """Whether the problems' texts were saved."""
@@ -327,8 +214,8 @@ class Store:
         """
         if not self.has_texts():
             raise ArtifactError(f"no {TEXTS} in {self.root}", next_step="run `overmem audit` again")
-        table = _read_table(self.root / TEXTS, "overmem.texts/1", TEXT_SCHEMA)
-        _check_rows(table, self.root / TEXTS)
+        table = read_table(self.root / TEXTS, "overmem.texts/1", TEXT_SCHEMA)
+        check_rows(table, self.root / TEXTS)
         return table
 
     def copy_missing_rows(self, other: Store, checkpoint: str) -> None:
@@ -353,7 +240,7 @@ class Store:
 
     def _rewrite(self, checkpoint: str, rows: Rows, table: pl.DataFrame) -> None:
         """Save a checkpoint's rows as its one file, sorted by identity, in place of all that was there."""
-        _write_parquet(table.sort(IDENTITY[rows]), self.root / checkpoint / f"{rows}.parquet", rows)
+        write_rows_file(table.sort(IDENTITY[rows]), self.root / checkpoint / f"{rows}.parquet", rows)
         shutil.rmtree(self._parts(checkpoint, rows), ignore_errors=True)
 
     def _parts(self, checkpoint: str, rows: Rows) -> Path:
@@ -365,60 +252,9 @@ class Store:
         return ([whole] if whole.is_file() else []) + parts
 
 
-def _read_parquet(path: Path, rows: Rows, columns: list[str]) -> pl.DataFrame:
-    table = _read_table(path, f"overmem.{rows}/1", {name: SCHEMAS[rows][name] for name in columns})
-    _check_rows(table, path)
-    return table
-
-
-def _read_table(path: Path, wanted: str, columns: Mapping[str, Any]) -> pl.DataFrame:
-    """The columns of a file, each of its type.
-
-    Polars is given the open file: in a name it would take brackets, `*`, `?` and `~` for a pattern.
-    """
-    with library_call(f"{path} cannot be read", ArtifactError, next_step=_AGAIN), path.open("rb") as file:
-        got = pl.read_parquet_metadata(file).get("schema")
-        file.seek(0)
-        table = pl.read_parquet(file, columns=list(columns)) if got == wanted else None
-    if table is None:
-        raise ArtifactError(f"{path} has another schema", got=got, expected=wanted, next_step=_AGAIN)
-    for name, kind in columns.items():
-        if table.schema[name] != kind:
-            raise ArtifactError(
-                f"{path}: the column `{name}` is of another type",
-                got=table.schema[name],
-                expected=kind() if isinstance(kind, type) else kind,
-                next_step=_AGAIN,
-            )
-    return table
-
-
-def _check_rows(table: pl.DataFrame, path: Path) -> None:
-    """Refuse rows without a name or a figure, and lists of a row that are not of its tokens."""
-    empty = [name for name in table.columns if name in _NEVER_EMPTY and table[name].null_count()]
-    if empty:
-        raise ArtifactError(f"{path}: the column `{empty[0]}` has empty fields", next_step=_AGAIN)
-    if "n_tokens" not in table.columns:
-        return
-    for name in set(_A_TOKEN) & set(table.columns):
-        given = table.filter(pl.col(name).is_not_null())
-        lengths = given[name].list.len()
-        if (lengths != given["n_tokens"]).any():
-            raise ArtifactError(
-                f"{path}: a list in `{name}` is not of the row's tokens",
-                got=f"{lengths.min()!r} to {lengths.max()!r} values",
-                expected="one a token, as `n_tokens` says",
-                next_step=_AGAIN,
-            )
-
-
-def _write_parquet(table: pl.DataFrame, path: Path, rows: Rows) -> None:
-    _write_table(table, path, f"overmem.{rows}/1")
-
-
-def _write_table(table: pl.DataFrame, path: Path, schema: str) -> None:
-    # By way of memory: where the disk is full, polars hides that in errors of several kinds.
-    content = io.BytesIO()
-    table.write_parquet(content, metadata={"schema": schema})
-    with _whole_file(path) as temporary:
-        temporary.write_bytes(content.getbuffer())
+def _read_files(files: list[Path], rows: Rows, row_key: str | None, columns: list[str]) -> pl.DataFrame:
+    frames = [read_rows_file(path, rows, columns) for path in files]
+    table = pl.concat(frames) if frames else pl.DataFrame(schema={c: SCHEMAS[rows][c] for c in columns})
+    if row_key is not None:
+        table = table.filter(pl.col("row_key") == row_key)
+    return table.unique(subset=IDENTITY[rows], keep="first", maintain_order=True)

@@ -13,7 +13,8 @@ import polars as pl
 
 from overmem.artifacts.jobs import Job, JobKind, data_key, on_base
 from overmem.artifacts.manifest import Manifest
-from overmem.artifacts.store import Rows, Store, settings_key
+from overmem.artifacts.store import Store, settings_key
+from overmem.artifacts.tables import Rows
 from overmem.auditing.compute_rows import RECALL_TOKENS, WORK, Tools, keep_base_predictions
 from overmem.auditing.measured_weights import MeasuredWeights
 from overmem.auditing.options import AuditOptions

@@ -86,7 +86,7 @@ def memorized(
     json_: Json = False,
 ) -> None:
     """List the training rows that an audited run memorized most."""
-    from overmem.artifacts.store import write_text_atomic
+    from overmem.artifacts.files import write_text_atomic
     from overmem.cli.views.tables import render_memorized
     from overmem.memorized.ranking import rank_training_rows
     from overmem.reporting.downloads import csv_text

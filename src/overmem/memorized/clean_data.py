@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from overmem.artifacts.files import write_text_atomic
 from overmem.artifacts.manifest import read_manifest
-from overmem.artifacts.store import Store, write_text_atomic
+from overmem.artifacts.store import Store
 from overmem.errors import DataError, RunError
 from overmem.memorized.ranking import MEASURE, rank_training_rows
 from overmem.records import Example

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import overmem
-from overmem.artifacts.store import write_text_atomic
+from overmem.artifacts.files import write_text_atomic
 from overmem.formatting import markdown
 from overmem.merging.checks import label
 from overmem.merging.plan import MergePlan

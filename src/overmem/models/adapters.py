@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from overmem.artifacts.store import write_text_atomic
+from overmem.artifacts.files import write_text_atomic
 from overmem.boundary import library_call
 from overmem.checkpoints import ADAPTER_CONFIG, read_adapter_config
 from overmem.errors import CheckpointError

@@ -8,7 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
-from overmem.artifacts.store import write_text_atomic
+from overmem.artifacts.files import write_text_atomic
 from overmem.errors import MergeError
 from overmem.formatting import estimate_text, markdown, spaced
 from overmem.merging.apply import atomic_folder

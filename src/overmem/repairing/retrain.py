@@ -9,8 +9,8 @@ from typing import Any
 
 from trl import SFTConfig
 
+from overmem.artifacts.files import write_text_atomic
 from overmem.artifacts.manifest import Manifest
-from overmem.artifacts.store import write_text_atomic
 from overmem.auditing.options import saved_options
 from overmem.auditing.resolve import read_recipe
 from overmem.checkpoints import ADAPTER_CONFIG, read_trainer_state

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from overmem.artifacts.files import write_text_atomic
 from overmem.artifacts.jobs import VAL_SCORES
-from overmem.artifacts.store import settings_key, write_text_atomic
+from overmem.artifacts.store import settings_key
 from overmem.auditing.session import Session
 from overmem.checkpoints import ADAPTER_CONFIG
 from overmem.errors import CheckpointError, MergeError

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from overmem.artifacts.evidence import Evidence, MeasuredCheckpoint, align_evidence
+from overmem.artifacts.files import write_text_atomic
 from overmem.artifacts.jobs import Job
 from overmem.artifacts.manifest import Manifest, read_manifest
-from overmem.artifacts.store import TEXTS, Store, write_text_atomic
+from overmem.artifacts.store import Store
+from overmem.artifacts.tables import TEXTS
 from overmem.contamination.record import Contamination, read_contamination
 from overmem.errors import ArtifactError, RunError
 from overmem.memorized.ranking import MemorizedRows, rank_training_rows

@@ -14,7 +14,8 @@ from typing import Any
 
 import yaml
 
-from overmem.artifacts.store import Store, locked_folder, write_text_atomic
+from overmem.artifacts.files import locked_folder, write_text_atomic
+from overmem.artifacts.store import Store
 from overmem.auditing.resolve import resolve_options
 from overmem.auditing.session import Progress
 from overmem.errors import OvermemError, RunError

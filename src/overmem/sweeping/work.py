@@ -14,8 +14,9 @@ from typing import Any
 
 import torch
 
+from overmem.artifacts.files import write_text_atomic
 from overmem.artifacts.manifest import Manifest, read_manifest
-from overmem.artifacts.store import Store, settings_key, write_text_atomic
+from overmem.artifacts.store import Store, settings_key
 from overmem.auditing.resolve import resolve_options
 from overmem.auditing.run import measure
 from overmem.auditing.session import Progress

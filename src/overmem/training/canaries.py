@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from overmem.artifacts.store import write_text_atomic
+from overmem.artifacts.files import write_text_atomic
 from overmem.recipe.canaries import CANDIDATES, FOLDER, INSERTED, Canaries, make_canaries
 from overmem.recipe.schema import Recipe
 from overmem.records import Example

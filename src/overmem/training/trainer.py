@@ -10,7 +10,7 @@ import torch
 from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
 
-from overmem.artifacts.store import write_text_atomic
+from overmem.artifacts.files import write_text_atomic
 from overmem.boundary import writing
 from overmem.errors import OvermemError, RecipeError
 from overmem.models.adapters import changed_base

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from overmem.artifacts.store import write_text_atomic
+from overmem.artifacts.files import write_text_atomic
 from overmem.reporting.assets import render_page
 from overmem.reporting.downloads import data_link, file_name
 from overmem.reporting.figures.theme import STAGE_CODES

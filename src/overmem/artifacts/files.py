@@ -1,0 +1,65 @@
+"""Files that appear whole or not at all, and folders that one process at a time works in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from overmem.artifacts.temporary import LOCK_NAME, temporary_beside
+from overmem.boundary import writing
+from overmem.errors import OvermemError
+
+
+def write_text_atomic(path: Path, text: str) -> None:
+    """Write a whole text file or nothing; what UTF-8 has no form for, such as a name on disk, is escaped."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary file that becomes `path` when the block ends well, and vanishes when it does not.
+
+    Raises:
+        StorageError: the disk is full.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = temporary_beside(path)
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked_folder(folder: Path, taken: OvermemError) -> Iterator[None]:
+    """Keep other processes out of a folder, which is made where it is missing.
+
+    The lock ends with the process, killed or not. Its file is removed while the lock is still held: filelock
+    gives nobody a lock on a file that is gone.
+
+    Args:
+        folder: where the lock's file stands for as long as it is held.
+        taken: raised at once where another process has the lock.
+    """
+    from filelock import FileLock, Timeout  # reading artifacts needs no lock, and starts faster without
+
+    with writing(folder / LOCK_NAME):
+        folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK_NAME)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise taken from None
+    except (OSError, NotImplementedError):
+        pass  # a file system without locks
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows removes it only after the release, which filelock does
+            (folder / LOCK_NAME).unlink()
+        lock.release()

@@ -1,5 +1,6 @@
 # make demo   sets up and runs the whole flow on the bundled tiny model (minutes on 2 cores)
 # make test   sets up and runs linters, the type checker, the docs' links and the tests
+# make test-all  runs every test: the costly further cases of a kind, which `make test` leaves out, too
 # make quick  runs the tests but the slow ones (those of more than about 5 seconds)
 # make docs   builds the documentation as a site, in site/
 PYTHON ?= python3
@@ -12,7 +13,7 @@ TORCH ?= torch==2.13.0
 # Test processes, each of one thread.
 JOBS ?= 2
 
-.PHONY: demo test quick check lint types docs architecture organism smollm2 clean
+.PHONY: demo test test-all quick check lint types docs architecture organism smollm2 clean
 
 demo: .venv/installed
 	$(BIN)/overmem demo demo/run
@@ -22,8 +23,11 @@ test: .venv/installed-dev
 	$(MAKE) -j $(JOBS) check docs
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=20
 
+test-all: .venv/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m ""
+
 quick: .venv/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not slow and not exhaustive"
 
 check: lint types
 

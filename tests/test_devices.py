@@ -21,18 +21,28 @@ pytestmark = [
     pytest.mark.skipif(not hasattr(backend_registration, REGISTER), reason="PyTorch without Python devices"),
 ]
 
+COSTLY = {
+    "a_recipe_is_trained_and_its_run_goes_on",
+    "a_run_is_repaired",
+    "the_plain_trainer_takes_a_loss",
+}
+
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory):
+def outcomes(request, tmp_path_factory):
+    asked = [item.callspec.params["name"] for item in request.session.items if item.path == request.path]
     folder = tmp_path_factory.mktemp("sim")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.helpers.sim_scenarios", str(folder)],
+        [sys.executable, "-m", "tests.helpers.sim_scenarios", str(folder), *asked],
         capture_output=True, text=True, cwd=ROOT, env=ALONE, timeout=280,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads((folder / "outcomes.json").read_text())
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.exhaustive] if name in COSTLY else []) for name in SCENARIOS],
+)
 def test_on_the_pretend_device(outcomes, name):
     assert outcomes[name]["wrong"] is None, outcomes[name]["wrong"]

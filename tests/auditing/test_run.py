@@ -308,7 +308,7 @@ for module, name in ((work, "score_all"), (hf, "generate")):
     setattr(module, name, slow)
 saved = lambda: sum(len(files) for _, _, files in os.walk(os.path.join(run, "overmem")))
 rng, kills = random.Random(0), 0
-for _ in range(10):
+for _ in range(5):
     child = os.fork()
     if child == 0:
         overmem.audit(run, val=val, train=val, batch_tokens=60, max_new_tokens=8)
@@ -328,7 +328,7 @@ print("kills", kills)
 
 
 @pytest.mark.slow
-def test_an_audit_killed_ten_times_ends_with_the_same_rows(tmp_path, pico_run, val_file):
+def test_an_audit_killed_again_and_again_ends_with_the_same_rows(tmp_path, pico_run, val_file):
     settings = {"val": str(val_file), "train": str(val_file), "batch_tokens": 60, "max_new_tokens": 8}
     undisturbed = tmp_path / "undisturbed"
     torch.set_num_threads(1)
@@ -339,7 +339,7 @@ def test_an_audit_killed_ten_times_ends_with_the_same_rows(tmp_path, pico_run, v
         text=True,
         check=True,
     )
-    assert int(done.stdout.split("kills ")[1]) >= 8, done.stderr
+    assert int(done.stdout.split("kills ")[1]) >= 4, done.stderr
     overmem.audit(pico_run, **settings)
     for checkpoint in ("checkpoint-10", "checkpoint-20", "checkpoint-100"):
         for rows in ("likelihood", "generations"):

@@ -17,6 +17,7 @@ from tests.helpers.command import run_command as overmem
 from tests.helpers.paths import SRC
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_flow_as_a_user_types_it(pico_run, val_file):
     command = [

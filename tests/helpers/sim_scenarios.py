@@ -418,7 +418,6 @@ def losses_are_trained_on(folder: Path) -> None:
         return [*logged(trainer), trainer.evaluate()["eval_loss"]]
 
     kinds: list[dict[str, Any]] = [
-        {"loss": "goldfish", "loss_options": {"h": 2}},
         {"loss": "gem"},
         {"loss": "eaft", "loss_options": {"entropy_form": "top20"}},
         {"loss": "mar", "normalize_weights": True, "weights_from_step": 1},

@@ -108,10 +108,13 @@ def assert_same(one, other):
         {},
         {"kind": Trainer},
         {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4},
-        {"bf16": True},
-        {"gradient_checkpointing": True},
+        pytest.param({"bf16": True}, marks=pytest.mark.exhaustive),
+        pytest.param({"gradient_checkpointing": True}, marks=pytest.mark.exhaustive),
         {"eval_strategy": "epoch", "eval_dataset": True},
-        {"peft_config": LoraConfig(r=2, lora_dropout=0.3, target_modules="all-linear")},
+        pytest.param(
+            {"peft_config": LoraConfig(r=2, lora_dropout=0.3, target_modules="all-linear")},
+            marks=pytest.mark.exhaustive,
+        ),
         {
             "peft_config": LoraConfig(r=2, lora_dropout=0.3, target_modules="all-linear"),
             "gradient_checkpointing": True, "bf16": True,

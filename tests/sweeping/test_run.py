@@ -263,6 +263,7 @@ def test_killed_midway_and_resumed_gives_the_same_rows(whole, home, tmp_path):
     assert_same_rows(home / "whole", tmp_path / "out", cells)
 
 
+@pytest.mark.exhaustive
 def test_two_workers_give_the_same_rows(whole, home, tmp_path):
     pytest.importorskip("ray", reason="Ray is not installed")
     running = run_command(write_yaml(tmp_path, written(home, tmp_path / "out")), "--workers", 2, "--json")

@@ -107,7 +107,12 @@ def test_training_starts_where_peft_starts_it(recipe, base, tokenizer, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("method", "init"), [("pissa", "pissa"), ("pissa", "pissa_niter_1"), ("dora", "olora")]
+    ("method", "init"),
+    [
+        ("pissa", "pissa_niter_1"),
+        pytest.param("pissa", "pissa", marks=pytest.mark.exhaustive),
+        pytest.param("dora", "olora", marks=pytest.mark.exhaustive),
+    ],
 )
 def test_a_resumed_run_ends_where_one_that_was_not_stopped_does(recipe, tmp_path, method, init):
     """To the bit, also where the start was drawn at random."""

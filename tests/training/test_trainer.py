@@ -241,6 +241,7 @@ def python(*words, **environment):
     )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path, tokenizer):
     save_checkpoint(tmp_path / "base", make_pico(tokenizer, seed=0), tokenizer, 0)

@@ -54,6 +54,7 @@ def kill_a_worker(store, running):
     return False
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_worker_killed_midway_costs_nothing_but_its_batch(
     pico_run, tokenizer, val_file, tmp_path, monkeypatch

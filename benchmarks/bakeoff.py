@@ -41,6 +41,8 @@ RESULTS = Path(__file__).with_name("bakeoff_results.json")
 RATES = (1e-4, 2e-4, 4e-4)
 PROBLEMS = 400
 TEST = "wordmath:test[:400]"
+SEARCH = {"val": "wordmath:val[:400]", "limit": 200}
+"""What averages are chosen on."""
 METHODS = {
     "nll": {},
     "mar": {"loss": "mar"},
@@ -118,7 +120,7 @@ def scored_averages(source):
     """NLL on val of every average that a repair would propose; the averages themselves are not kept."""
     kept = source / "averages.json"
     if not kept.is_file():
-        audit = overmem.audit(source, val="wordmath:val[:400]", out=source / "search", limit=200)
+        audit = overmem.audit(source, **SEARCH, out=source / "search")
         verdict = overmem.diagnose(audit)
         trained = [point for point in verdict.checkpoints if point.step]
         names = [point.name for point in trained]
@@ -283,6 +285,9 @@ def table(known, seeds, rate, against):
 
 def describe(pairs, name, *, is_reference):
     """The mean over seeds and, but for the reference, the paired difference from it with its interval."""
+    pairs = [(run, theirs) for run, theirs in pairs if name in run and name in theirs]
+    if not pairs:
+        return "-"
     mine = np.array([run[name] for run, _ in pairs], dtype=float)
     gap = mine - np.array([theirs[name] for _, theirs in pairs], dtype=float)
     if is_reference:

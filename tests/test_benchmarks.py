@@ -1,41 +1,236 @@
-"""Benchmarks are run by hand, so at least every name that they take from overmem must be there."""
+"""Every benchmark runs as its docstring says, at toy size: what is measured means nothing, but it runs.
 
-import ast
+Sizes that a command line does not name are constants of the module, and are set.
+"""
+
 import importlib
-from importlib.util import find_spec
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
+import overmem
 from tests.helpers.paths import ROOT
+from tests.helpers.processes import ALONE
+from tests.helpers.tokenizers import CHATML, make_tokenizer
 
 FILES = sorted((ROOT / "benchmarks").rglob("*.py"))
+SHORT = 24
+"""Tokens of an answer, where a benchmark does not say how many."""
+FEW = {
+    "likelihood": 20,
+    "accuracy": 8,
+    "privacy": 20,
+    "recall": 4,
+    "calibration": 4,
+    "diversity": 1,
+    "ood": 2,
+    "robustness": 2,
+}
+RIVAL = """#!{python}
+# Stands in for mergekit-yaml: averages in fp32, as its `linear` does.
+import json, sys
+from pathlib import Path
+from safetensors.torch import load_file, save_file
+config, out = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
+one, other = (Path(model["model"]) for model in config["models"])
+out.mkdir()
+def read(folder):
+    return {{k: v for file in sorted(folder.glob("*.safetensors")) for k, v in load_file(file).items()}}
+left, right = read(one), read(other)
+merged = {{name: ((tensor.float() + right[name].float()) / 2).bfloat16() for name, tensor in left.items()}}
+save_file(merged, out / "model.safetensors")
+"""
 
 
-def is_there(module, name):
-    """Whether a module has the name, or is a package with a module of the name."""
-    found = importlib.import_module(module)
-    return hasattr(found, name) or (hasattr(found, "__path__") and find_spec(f"{module}.{name}") is not None)
+@dataclass
+class Toy:
+    """How a benchmark is run at toy size."""
+
+    commands: tuple[str, ...]
+    """Its arguments, once a call; names in braces are files and folders of the test."""
+    says: str
+    """What the last call prints among others."""
+    sizes: dict[str, object] = field(default_factory=dict)
+    """Constants of the module."""
+    returns: int | None = None
+    alone: bool = False
+    """In a process of its own: it forks, and threads of torch and polars do not live on in a child."""
 
 
-def missing(file):
-    """Names that a file takes from overmem or the tests' helpers, within functions too, and that are gone."""
-    return [
-        f"line {node.lineno}: {node.module}.{alias.name}"
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in ("overmem", "tests")
-        for alias in node.names
-        if not is_there(node.module, alias.name)
-    ]
+TOYS = {
+    "audit_size": Toy(("--gb 0.002 --problems 2",), "rows equal"),
+    "audit_vs_lm_eval": Toy(
+        (
+            "prepare --run {adapters} --data {gsm8k} --problems 3 --tokens 8 --checkpoints 1",
+            "samples --problems 2 --rounds 1 --k 2",
+            "shared --problems 2 --rounds 1",
+            "floor",
+        ),
+        "GFLOP",
+    ),
+    "bakeoff": Toy(
+        (
+            "run --methods nll nll-soup --seeds 0 --rate 4e-4 --out {out}",
+            "table --seeds 0 --rate 4e-4 --out {out}",
+        ),
+        "nll-soup",
+        {
+            "PROBLEMS": 8,
+            "STEPS": 12,
+            "KEPT": 6,
+            "LIMITS": FEW,
+            "TEST": "wordmath:test[:20]",
+            "SEARCH": {"val": "wordmath:val[:20]", "limit": 20},
+        },
+    ),
+    "calibration.generators": Toy((), ""),
+    "calibration.run": Toy(
+        ("--runs 1 --only saturating --out {out}",), "saturating", {"PROBLEMS": (100,), "CHECKPOINTS": (4,)}
+    ),
+    "changed_base": Toy(("",), "overmem, pissa trained over bf16 weights"),
+    "compatibility": Toy(
+        (
+            "classes --only gpt2 --out {out}",
+            "adapters --only VBLORA --out {out}",
+            "page --out {out} --page {out}/page.md",
+        ),
+        "| classes of models | 1 | 1 | 0 | 0 | 0 |",
+    ),
+    "contamination": Toy(("--tasks wordmath --each 2 --seeds 1",), "wordmath"),
+    "contamination_verdicts": Toy(("--runs 2",), "planted"),
+    "facts": Toy(
+        ("--out {out}",),
+        "lesson 20",
+        {"LEARNED": 0.0, "LESSON_STEPS": 20, "RECENT": 1, "BATCH": 16, "AT_MOST": 40},
+    ),
+    "framework_tokens": Toy(("{tokenizers}/llama3",), "0 of 0 rows", returns=0),
+    "grading": Toy(("--set held_out_2",), "held_out_2"),
+    "kills": Toy(("--kills 1 --actions merge --out {out}",), "| merge |", returns=0, alone=True),
+    "layouts": Toy(("--only 3",), "3 layouts, 0 wrong"),
+    "likelihood": Toy(("{organism} {val} --rounds 1",), "naive / ours"),
+    "long_answers": Toy(("--lengths 60 --vocabulary 500",), "GB beyond the model"),
+    "loss_step": Toy(("--rounds 1 --steps 2 --memory-rounds 1",), "| organism | mar |"),
+    "memorized_rows": Toy(
+        (
+            "halves --sets 0 --out {out}",
+            "ordinary --sets 0 --out {out}",
+            "retrain --sets 0 --out {out}",
+            "report --sets 0 --out {out}",
+        ),
+        "excess fall",
+        {
+            "ROWS": 24,
+            "MODELS": {0: 4},
+            "KINDS": {"wrong": 2, "style": 2, "exchanged": 2, "duplicate": 2},
+            "VAL": "wordmath:val[:24]",
+            "TEST": "wordmath:test[:20]",
+            "SEEDS": range(2),
+            "EPOCHS": 2,
+        },
+    ),
+    "merge": Toy(("--gb 0.002 --rounds 1 --mergekit {rival}",), "equal"),
+    "monitor": Toy(("--examples 16 --epochs 1 --rounds 1",), "| organism-fast | 16 |"),
+    "monitor_onset": Toy(("{run} --limit 8",), "| run |"),
+    "organism": Toy(
+        ("demo --seeds 0 --problems 8 --out {out}",), "| demo | 0 |", {"TEST": "wordmath:test[:40]"}
+    ),
+    "other_hand": Toy(("--seeds 0 1 --limit 20 --out {out}",), "as one run", {"PROBLEMS": 8}),
+    "pico_models": Toy(("gpt2",), "GPT2Config"),
+    "picks": Toy(("run {run} --out {out}", "table --out {out}"), "rule minus last", {"PROBLEMS": FEW}),
+    "plan": Toy(("{run} --limit 4 --max-new-tokens 4",), "megabytes"),
+    "planted_leaks": Toy((), ""),
+    "privacy_attacks": Toy(("--seeds 0 --problems 24 --epochs 1 --out {out}",), "| 0 | 3 |"),
+    "report_size": Toy(
+        ("--checkpoints 3 --problems 20 --rounds 1 --folder {out}",), "3 checkpoints, 20 problems"
+    ),
+    "retention": Toy(
+        ("run --out {out}", "table --out {out}", "seeds --seeds 1 --out {out}"),
+        "| 0 | last",
+        {
+            "OVER_SEEDS": {"method": "full", "loss": "nll", "rate": 1e-3, "n": 8, "epochs": 1},
+            "RUNS": 3,
+            "MOST_STEPS": 60,
+            "TASK": "wordmath:val[:20]",
+            "SKILLS": {"sums": "pretrained:sums[100:110]", "problems": "pretrained:problems[100:110]"},
+        },
+    ),
+    "selection": Toy(("--each 1 --replay {run}",), "contradicted", {"PROBLEMS": (100,), "CHECKPOINTS": (4,)}),
+    "straddling": Toy(("--epochs 1 --folder {out}",), "trained (TRL)", returns=0),
+    "tokens": Toy(("{tokenizers} --only llama3",), "same 64", returns=0),
+    "until_decided": Toy(
+        ("--each 1", "--replay {run}"), "all orders", {"PROBLEMS": (200,), "CHECKPOINTS": (4,)}
+    ),
+}
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_every_name_that_a_benchmark_takes_is_there(file):
-    assert missing(file) == []
+@pytest.fixture(scope="module")
+def places(tmp_path_factory, tokenizer):
+    """What the commands name: audited and adapter runs of the organism, data, tokenizers, a rival."""
+    from overmem.recipe.base_model import ORGANISM
+    from overmem.training.trainer import train
+
+    folder = tmp_path_factory.mktemp("toys")
+    data = {"train": "wordmath:train[:8]", "val": "wordmath:val[:40]"}
+    common = {"data": data, "monitor": False, "training.num_train_epochs": 2}
+    for name, method in (("run", "full"), ("adapters", "lora")):
+        train(overmem.load_recipe("demo", {**common, "output": str(folder / name), "method": method}))
+    overmem.diagnose(overmem.audit(folder / "run", max_new_tokens=SHORT))
+    rows = [f'{{"question": "What is {i} + 1?", "answer": "#### {i + 1}"}}\n' for i in range(4)]
+    (folder / "gsm8k.jsonl").write_text("".join(rows))
+    make_tokenizer(template=CHATML).save_pretrained(folder / "tokenizers" / "llama3")
+    rival = folder / "mergekit-yaml"
+    rival.write_text(RIVAL.format(python=sys.executable))
+    rival.chmod(0o755)
+    return {
+        "run": folder / "run",
+        "adapters": folder / "adapters",
+        "gsm8k": folder / "gsm8k.jsonl",
+        "tokenizers": folder / "tokenizers",
+        "organism": ORGANISM,
+        "val": "wordmath:val[:8]",
+        "rival": rival,
+    }
 
 
-def test_a_name_that_is_gone_is_found(tmp_path):
-    file = tmp_path / "one.py"
-    file.write_text(
-        "def f():\n    from overmem.records import Verdict, Guest\n    from overmem import stats\n"
-    )
-    assert missing(file) == ["line 2: overmem.records.Guest"]
+def name_of(file):
+    return ".".join(file.relative_to(ROOT / "benchmarks").with_suffix("").parts)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:An input array is constant", "ignore:Polyfit may be poorly conditioned")
+@pytest.mark.parametrize("name", [name_of(file) for file in FILES])
+def test_a_benchmark_runs(name, places, tmp_path, monkeypatch, capsys):
+    toy = TOYS[name]
+    if toy.alone:
+        (command,) = toy.commands
+        words = command.format(**places, out=tmp_path / "out").split()
+        done = subprocess.run(
+            [sys.executable, "-m", f"benchmarks.{name}", *words],
+            cwd=ROOT, env=ALONE, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == toy.returns and toy.says in done.stdout, done.stderr[-3000:]
+        return
+    monkeypatch.setenv("AUDIT_VS_LM_EVAL", str(tmp_path / "audit_vs_lm_eval"))
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{ROOT / 'src'}")
+    monkeypatch.setattr(overmem, "audit", partial(overmem.audit, max_new_tokens=SHORT))
+    module = importlib.import_module(f"benchmarks.{name}")
+    for constant, value in toy.sizes.items():
+        assert hasattr(module, constant)
+        monkeypatch.setattr(module, constant, value)
+    if hasattr(module, "quiet_libraries"):
+        monkeypatch.setattr(module, "quiet_libraries", lambda: None)  # for good, where others want to hear
+    if name == "audit_size":
+        monkeypatch.setattr(module, "limited", lambda words, _: words)
+    if name == "bakeoff":
+        monkeypatch.setattr(module, "RESULTS", tmp_path / "results.json")
+    returned = None
+    for command in toy.commands:
+        words = command.format(**places, out=tmp_path / "out").split()
+        monkeypatch.setattr(sys, "argv", [module.__file__, *words])
+        returned = module.main()
+    assert toy.says in capsys.readouterr().out
+    assert returned == toy.returns

@@ -81,9 +81,7 @@ def noisy_run(tmp_path_factory, tokenizer):
         model.load_state_dict({name: start[name] + sign * noise[name] for name in start})
         save_checkpoint(folder / f"checkpoint-{step}", model, tokenizer, step)
     files = {
-        name: write_own_words(
-            folder.parent / f"{name}.jsonl", good, tokenizer, f"wordmath:{name}[:60]"
-        )
+        name: write_own_words(folder.parent / f"{name}.jsonl", good, tokenizer, f"wordmath:{name}[:60]")
         for name in ("val", "train", "test")
     }
     overmem.audit(folder, val=files["val"], train=files["train"], **FAST)

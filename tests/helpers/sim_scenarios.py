@@ -40,14 +40,14 @@ import overmem
 from overmem.artifacts.manifest import read_manifest
 from overmem.artifacts.store import Store
 from overmem.auditing.planning.forecast import held_bytes, peak_bytes
-from overmem.models import scored_logits
 from overmem.models.decoding import continuous, ways
 from overmem.models.decoding.generation import generate
 from overmem.models.decoding.sampling import Sampling
+from overmem.models.likelihood import scored_logits
+from overmem.models.likelihood.scoring import TokenScores, score_all
 from overmem.models.loading import ModelHost, choose_device
 from overmem.models.memory import CacheSize, cache_size, free_bytes
 from overmem.models.preserving_state import preserving_state, quiet_and_seeded
-from overmem.models.scoring import TokenScores, score_all
 from overmem.recipe.base_model import ORGANISM
 from overmem.recipe.losses import LOSSES, token_weights
 from overmem.recipe.schema import check_recipe
@@ -203,9 +203,9 @@ def references_are_scored(folder: Path) -> None:
     items = [dataclasses.replace(item, completion_ids=item.completion_ids[:4]) for item in RENDERED[:3]]
     items[0] = dataclasses.replace(items[0], scored=(True, False, False, True))
     models = (
-        ("at some positions", pico()),
-        ("at some positions", Foreign(pico()).eval()),
-        ("one by one", Seeing(pico()).eval()),
+        ("in pieces", pico()),
+        ("all logits", Foreign(pico()).eval()),
+        ("one by one, all logits", Seeing(pico()).eval()),
         ("as answers", built("paligemma", "PaliGemmaForConditionalGeneration")),
     )
     for way, model in models:

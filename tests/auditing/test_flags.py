@@ -63,6 +63,7 @@ OTHER = {
     "allow_overlap": (True, True),
     "base_row": (False, False),
     "device": ("cpu", "cpu"),
+    "device_map": ("auto", "auto"),
     "dtype": ("bfloat16", "bfloat16"),
     "batch_tokens": (512, 512),
     "engine": ("openai:http://localhost:1", "openai:http://localhost:1"),

@@ -103,7 +103,7 @@ class ManifestWriter:
             versions=_versions(LIBRARIES),
             python=platform.python_version(),
             temperatures=tuple(TEMPERATURES),
-            device=str(session.host.device),
+            device=", ".join(map(str, session.host.devices)),
             dtype=str(session.host.dtype).removeprefix("torch."),
             engine=self._engine(),
             config=session.options.to_dict(),

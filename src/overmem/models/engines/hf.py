@@ -11,6 +11,7 @@ from overmem.models.decoding.generation import Generation, generate
 from overmem.models.decoding.sampling import Sampling
 from overmem.models.decoding.unfinished import UnfinishedAnswers
 from overmem.models.memory import CacheSize, cache_size, halve_until_it_fits, rows_at_once
+from overmem.models.placement import devices_of
 from overmem.records import Checkpoint
 
 
@@ -75,9 +76,8 @@ class HfEngine:
             )
 
         columns = max(map(len, prompts)) - shared_tokens(model, prompts) + max_new_tokens
-        device = next(model.parameters()).device
         size = CacheSize(0) if self.batch_tokens is not None else self._cache_size(model)
-        wanted = rows_at_once(size, device, columns, self.batch_tokens)
+        wanted = rows_at_once(size, devices_of(model), columns, self.batch_tokens)
         return halve_until_it_fits(answer, min(wanted, self._most or wanted))
 
     def _cache_size(self, model: Any) -> CacheSize:

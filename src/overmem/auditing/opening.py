@@ -69,12 +69,13 @@ def make_engine(options: AuditOptions, host: ModelHost) -> Engine:
     if address is None:
         return HfEngine(options.batch_tokens)
     if isinstance(address, InProcess):
-        return VllmEngine(host, address.arguments)
+        return VllmEngine(host, address.arguments, scores=options.engine_scores)
     return OpenAiEngine(
         address,
         template=options.engine_model,
         on_demand=options.engine_on_demand,
         concurrency=options.engine_concurrency,
+        scores=options.engine_scores,
         retry_policy=RetryPolicy(timeout_seconds=options.engine_timeout_seconds),
     )
 

@@ -115,6 +115,8 @@ class AuditOptions(Strict):
     """Most tokens of a batch; what fits the memory by default. Padding counts; 8,192 are scored at once."""
     engine: str = "hf"
     """Who writes the answers: hf, vllm, or a server, openai:http://HOST:PORT."""
+    engine_scores: bool = False
+    """The engine scores the references, too. For models that only vLLM holds (docs/engines.md)."""
     engine_model: str | None = None
     """What the server calls a checkpoint, with {name}, {path} or {step}. Its path or its name by default."""
     engine_on_demand: bool = False

@@ -8,8 +8,10 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
 
 import overmem
+from overmem.cli.app import app
 from overmem.errors import CheckpointError, RunError
 from overmem.models import placement
 from overmem.models.decoding.generation import generate
@@ -145,3 +147,6 @@ def test_a_model_over_all_devices_is_not_put_on_one(pico_run, val_file):
         overmem.audit(pico_run, val=str(val_file), device_map="auto", device="cpu")
     with pytest.raises(RunError, match="leaves none to other workers"):
         overmem.audit(pico_run, val=str(val_file), device_map="auto", workers=2)
+    asked = ["plan", str(pico_run), "--val", str(val_file), "--device-map", "auto", "--devices", "8"]
+    done = CliRunner().invoke(app, asked)
+    assert isinstance(done.exception, RunError) and "--devices 8" in done.exception.got

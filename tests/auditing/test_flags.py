@@ -63,9 +63,11 @@ OTHER = {
     "allow_overlap": (True, True),
     "base_row": (False, False),
     "device": ("cpu", "cpu"),
+    "device_map": ("auto", "auto"),
     "dtype": ("bfloat16", "bfloat16"),
     "batch_tokens": (512, 512),
     "engine": ("openai:http://localhost:1", "openai:http://localhost:1"),
+    "engine_scores": (True, True),
     "engine_model": ("{name}", "{name}"),
     "engine_on_demand": (True, True),
     "engine_concurrency": (2, 2),
@@ -78,7 +80,9 @@ OTHER = {
 }
 """Of each flag: a value other than its default, as typed and as it is kept."""
 FIELDS = {"budget": "budget_minutes", "engine_timeout": "engine_timeout_seconds", "variant": "variants"}
-NEEDS = {"engine_model": {"engine": OTHER["engine"][0]}, "engine_on_demand": {"engine": OTHER["engine"][0]}}
+NEEDS = {
+    name: {"engine": OTHER["engine"][0]} for name in ("engine_scores", "engine_model", "engine_on_demand")
+}
 
 
 def kept(options, parameter):

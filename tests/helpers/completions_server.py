@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from overmem.models.decoding.generation import generate
 from overmem.models.decoding.sampling import Sampling
+from tests.helpers.fake_vllm import prompt_logprobs
 
 EXTENDED = {
     "generation_config",
@@ -28,11 +29,22 @@ class CompletionsServer:
     by name or as a function that spoils the answer."""
 
     def __init__(
-        self, models, tokenizer, *, port=0, takes_ids=True, extended=True, logprobs=True, adds=0, key=None
+        self,
+        models,
+        tokenizer,
+        *,
+        port=0,
+        takes_ids=True,
+        extended=True,
+        logprobs=True,
+        adds=0,
+        key=None,
+        scores=False,
     ):
         self.models = {name: str(Path(path)) for name, path in models.items()}
         self.tokenizer, self.takes_ids, self.extended = tokenizer, takes_ids, extended
         self.logprobs, self.adds, self.key = logprobs, adds, key
+        self.scores = scores
         self.faults, self.requests, self.headers = {}, [], []
         self.most_at_once = self._join_rows = 0
         self._loaded, self._lock = {}, threading.Lock()
@@ -148,7 +160,17 @@ class CompletionsServer:
                 sampling=drawn,
                 example_ids=["x"],
             )[0][0]
-        choice = {"text": answer.text, "index": 0, "finish_reason": "stop" if answer.finished else "length"}
+        scored = {}
+        if body.get("prompt_logprobs") and self.scores:
+            seen = prompt_logprobs(self._loaded[name], ids, body["prompt_logprobs"])
+            # As JSON has them: ids are text.
+            scored = {"prompt_logprobs": [e and {str(t): x for t, x in e.items()} for e in seen]}
+        choice = {
+            **scored,
+            "text": answer.text,
+            "index": 0,
+            "finish_reason": "stop" if answer.finished else "length",
+        }
         if body.get("logprobs") and self.logprobs:
             choice["logprobs"] = {"token_logprobs": [answer.mean_logprob] * answer.n_tokens}
         used = {"prompt_tokens": len(ids) + self.adds, "completion_tokens": answer.n_tokens}

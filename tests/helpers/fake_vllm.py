@@ -18,7 +18,10 @@ TAKEN = {
     "model", "dtype", "trust_remote_code", "skip_tokenizer_init", "disable_log_stats", "use_tqdm_on_load",
     "enforce_eager", "enable_lora", "max_lora_rank", "max_model_len", "gpu_memory_utilization",
 }  # fmt: skip
-SAMPLING = {"temperature", "seed", "max_tokens", "stop_token_ids", "ignore_eos", "logprobs", "detokenize"}
+SAMPLING = {
+    "temperature", "seed", "max_tokens", "stop_token_ids", "ignore_eos", "logprobs", "detokenize",
+    "prompt_logprobs",
+}  # fmt: skip
 
 
 class SamplingParams:
@@ -67,6 +70,10 @@ def install(monkeypatch, tokenizer):
             return self.adapters[request.number].eval()
 
         def answer(self, model, prompt, params):
+            if getattr(params, "prompt_logprobs", None):
+                seen = prompt_logprobs(model, prompt["prompt_token_ids"], params.prompt_logprobs)
+                entries = [e and {t: SimpleNamespace(**x) for t, x in e.items()} for e in seen]
+                return SimpleNamespace(outputs=[], prompt_logprobs=entries)
             assert params.ignore_eos and params.logprobs == 0 and not params.detokenize
             drawn = (
                 Sampling(samples=1, temperature=params.temperature, seed=params.seed)
@@ -93,6 +100,17 @@ def install(monkeypatch, tokenizer):
         module.__dict__.update(content)
         monkeypatch.setitem(sys.modules, name, module)
     return started
+
+
+@torch.inference_mode()
+def prompt_logprobs(model, ids, beside):
+    """ln p and rank of each token of a prompt but the first, and of the likeliest, by plain transformers."""
+    logprobs = torch.log_softmax(model(input_ids=torch.tensor([list(ids)])).logits[0].float(), -1)
+    found = [None]
+    for row, token in zip(logprobs, ids[1:], strict=False):
+        shown = [token, *row.topk(beside).indices.tolist()]
+        found.append({t: {"logprob": row[t].item(), "rank": int((row > row[t]).sum()) + 1} for t in shown})
+    return found
 
 
 def load(given):

@@ -1,10 +1,10 @@
-"""A pretend accelerator: tensors say that they are on `sim:0`, and are computed on the CPU.
+"""A pretend accelerator: tensors say that they are on `sim:0` or `sim:1`, and are computed on the CPU.
 
-What a GPU refuses is refused: a CPU tensor beside one of the device, a NumPy view, a CPU generator. Its
+What GPUs refuse is refused: a tensor of another device, a NumPy view, a CPU generator. Their
 random numbers are its own. PyTorch lets a device be written in Python (`torch.utils.backend_registration`),
 once in a process and for good: `become_the_device` is for processes that run nothing else.
 
-It computes what a CPU does: it says nothing of rounding, kernels, memory, streams or several devices.
+It computes what a CPU does: it says nothing of rounding, kernels, memory, streams or how devices copy.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 NAME = "sim"
 REGISTER = "_setup_privateuseone_for_python_backend"
 """What registers a device written in Python; older PyTorch lacks it."""
+COUNT = 2
+"""Devices there are."""
 MEMORY = 1 << 32
-"""Bytes that the device says it has."""
+"""Bytes that each device says it has."""
 aten = torch.ops.aten
 BETWEEN_DEVICES = {aten._to_copy.default, aten.copy_.default, aten._copy_from.default}
 INDEXING = {
@@ -38,13 +40,15 @@ class SimTensor(torch.Tensor):
     __torch_function__ = torch._C._disabled_torch_function_impl
 
     @staticmethod
-    def __new__(cls, held: torch.Tensor) -> SimTensor:
+    def __new__(cls, held: torch.Tensor, index: int = 0, **parameter: Any) -> Any:
+        if parameter:  # As Accelerate makes a parameter again, wherever its values are.
+            return torch.nn.Parameter(held, requires_grad=parameter["requires_grad"])
         # A view of a parameter is no inference tensor, wherever it is made; only `held` has to know.
         inference = torch.is_inference_mode_enabled()
         with torch.inference_mode(False) if inference else contextlib.nullcontext():
             found = torch.Tensor._make_wrapper_subclass(
                 cls, held.shape, strides=held.stride(), storage_offset=held.storage_offset(),
-                dtype=held.dtype, layout=held.layout, device=torch.device(NAME, 0),
+                dtype=held.dtype, layout=held.layout, device=torch.device(NAME, index),
                 requires_grad=held.requires_grad,
             )  # fmt: skip
         found.held = held
@@ -67,7 +71,7 @@ class SimTensor(torch.Tensor):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> torch.Tensor:
         if id(self) not in memo:
-            found: torch.Tensor = SimTensor(self.held.detach().clone())
+            found: torch.Tensor = SimTensor(self.held.detach().clone(), self.device.index)
             if getattr(self, "_is_param", False):
                 found = torch.nn.Parameter(found, requires_grad=self.requires_grad)
             memo[id(self)] = found
@@ -86,7 +90,7 @@ class SimTensor(torch.Tensor):
         return self.held.data_ptr()
 
     def numpy(self, **kwargs: Any) -> Any:
-        raise TypeError(f"can't convert {NAME}:0 device type tensor to numpy. Use Tensor.cpu()")
+        raise TypeError(f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu()")
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         return self.numpy()
@@ -94,7 +98,7 @@ class SimTensor(torch.Tensor):
 
 def _set_data(tensor: torch.Tensor, value: torch.Tensor) -> None:
     """Give a tensor other values, which may be on another device, as PEFT does to its parameters."""
-    if isinstance(tensor, SimTensor) != isinstance(value, SimTensor):
+    if tensor.device != value.device:
         torch.utils.swap_tensors(tensor, torch.nn.Parameter(value, requires_grad=tensor.requires_grad))
         return
     torch._C.TensorBase.data.__set__(tensor, value)
@@ -119,6 +123,9 @@ def compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     ours = [tensor for tensor in tensors if isinstance(tensor, SimTensor)]
     asked = kwargs.get("device")
     to_us = asked is not None and torch.device(asked).type == NAME
+    index = next((tensor.device.index for tensor in ours), 0)
+    if to_us:
+        index = torch.device(asked).index or 0
     if not ours and not to_us:
         return func(*args, **kwargs)
     _check_devices(func, args, tensors)
@@ -126,14 +133,14 @@ def compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         kwargs = kwargs | {"device": torch.device("cpu")}
     on_sim = to_us or asked is None
     if func is aten.copy_.default:
-        on_sim = isinstance(args[0], SimTensor)
+        on_sim, index = isinstance(args[0], SimTensor), args[0].device.index
     random = on_sim and torch.Tag.nondeterministic_seeded in func.tags
     with _own_random_numbers(args, kwargs) if random else contextlib.nullcontext():
         found = func(*map(_held, args), **{name: _held(value) for name, value in kwargs.items()})
     known = {id(tensor.held): tensor for tensor in ours}
     for tensor in ours:
         assert tensor.shape == tensor.held.shape, f"{func} changes a shape in place, which {NAME} cannot"
-    return _on_sim(found, known) if on_sim else found
+    return _on_sim(found, known, index) if on_sim else found
 
 
 def _leaves(values: Iterable[Any]) -> Iterator[Any]:
@@ -151,18 +158,26 @@ def _held(value: Any) -> Any:
     return value.held if isinstance(value, SimTensor) else value
 
 
-def _on_sim(value: Any, known: dict[int, SimTensor]) -> Any:
+def _on_sim(value: Any, known: dict[int, SimTensor], index: int) -> Any:
     """Results on the device; what was changed in place is given back itself."""
     if isinstance(value, list | tuple):
-        return type(value)(_on_sim(part, known) for part in value)
+        return type(value)(_on_sim(part, known, index) for part in value)
     if not isinstance(value, torch.Tensor) or isinstance(value, SimTensor):
         return value
-    return known[id(value)] if id(value) in known else SimTensor(value)
+    same = known.get(id(value))
+    if same is None:
+        return SimTensor(value, index)
+    return same if same.device.index == index else SimTensor(value.clone(), index)
 
 
 def _check_devices(func: Any, args: Any, tensors: list[torch.Tensor]) -> None:
+    if func in BETWEEN_DEVICES:
+        return
+    used = sorted({str(tensor.device) for tensor in tensors if isinstance(tensor, SimTensor)})
+    if len(used) > 1:
+        raise RuntimeError(f"Expected all tensors to be on the same device, found {used} ({func})")
     strangers = [tensor for tensor in tensors if tensor.device.type == "cpu"]
-    if func in BETWEEN_DEVICES or not strangers or len(strangers) == len(tensors):
+    if not strangers or len(strangers) == len(tensors):
         return
     if func in INDEXING and isinstance(args[0], SimTensor):
         strangers = [value for value in args[2:3] if isinstance(value, torch.Tensor) and value.is_cpu]
@@ -186,6 +201,9 @@ class SimModule(backend_registration._DummyBackendModule):
 
     def is_initialized(self) -> bool:
         return True
+
+    def device_count(self) -> int:
+        return COUNT
 
     def manual_seed_all(self, seed: int) -> None:
         # Not the CPU's numbers of the same seed, as on a GPU.
@@ -242,12 +260,16 @@ _library: Any = None
 """Of the operators that PyTorch calls below `__torch_dispatch__`; they go when it does."""
 
 
-def _empty_strided(size: Any, stride: Any, dtype: Any = None, **_: Any) -> SimTensor:
-    return SimTensor(torch.empty_strided(size, stride, dtype=dtype, device="cpu"))
+def _empty_strided(size: Any, stride: Any, dtype: Any = None, device: Any = None, **_: Any) -> SimTensor:
+    return SimTensor(torch.empty_strided(size, stride, dtype=dtype, device="cpu"), _index(device))
 
 
-def _empty(size: Any, dtype: Any = None, **_: Any) -> SimTensor:
-    return SimTensor(torch.empty(size, dtype=dtype, device="cpu"))
+def _empty(size: Any, dtype: Any = None, device: Any = None, **_: Any) -> SimTensor:
+    return SimTensor(torch.empty(size, dtype=dtype, device="cpu"), _index(device))
+
+
+def _index(device: Any) -> int:
+    return 0 if device is None else torch.device(device).index or 0
 
 
 def _copy_from(source: torch.Tensor, target: torch.Tensor, non_blocking: bool = False) -> torch.Tensor:

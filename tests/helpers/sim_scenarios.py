@@ -42,11 +42,15 @@ from overmem.artifacts.store import Store
 from overmem.auditing.planning.forecast import held_bytes, peak_bytes
 from overmem.models.decoding import continuous, ways
 from overmem.models.decoding.generation import generate
+from overmem.models.decoding.plain import write_by_generate
+from overmem.models.decoding.rows import Row, Writing
 from overmem.models.decoding.sampling import Sampling
 from overmem.models.likelihood import scored_logits
+from overmem.models.likelihood.divergence import predict
 from overmem.models.likelihood.scoring import TokenScores, score_all
 from overmem.models.loading import ModelHost, choose_device
 from overmem.models.memory import CacheSize, cache_size, free_bytes
+from overmem.models.placement import devices_of, input_device, offloaded_to
 from overmem.models.preserving_state import preserving_state, quiet_and_seeded
 from overmem.recipe.base_model import ORGANISM
 from overmem.recipe.losses import LOSSES, token_weights
@@ -179,8 +183,8 @@ def any_accelerator_is_taken_and_asked(folder: Path) -> None:
     """Its memory is its own, and a visit leaves its random numbers as they were."""
     device = choose_device("auto")
     assert device.type == SIM
-    assert free_bytes(device) == sim_device.MEMORY // 2 == peak_bytes(device)
-    assert held_bytes(device) == sim_device.MEMORY // 4
+    assert free_bytes(device) == sim_device.MEMORY // 2 == peak_bytes([device])
+    assert held_bytes([device]) == sim_device.MEMORY // 4
     assert cache_size(twin(pico())) == cache_size(pico()) != CacheSize(0)
     model = torch.nn.Dropout(0.5)
 
@@ -263,6 +267,80 @@ def samples_are_those_of_the_seed(folder: Path) -> None:
     here, moved, apart, other = [[[a.tokens for a in answers] for answers in found] for found in drawn]
     assert here == moved == apart != other
     assert len({tuple(map(tuple, answers)) for answers in here}) > 3
+
+
+PARTS = (
+    "model.embed_tokens", "model.rotary_emb", "model.layers.0", "model.layers.1", "model.norm", "lm_head",
+)  # fmt: skip
+
+
+def shared_out(places: str) -> dict[str, str]:
+    """A map of a pico model's parts: a device's number each, or `cpu`."""
+    return {
+        part: place if place == CPU else f"{SIM}:{place}"
+        for part, place in zip(PARTS, places.split(), strict=True)
+    }
+
+
+@scenario
+def a_model_is_shared_out_over_two_devices(folder: Path) -> None:
+    """Scored, compared and asked as on one; a layer may stay on the CPU, the head be on the first."""
+    ours, theirs = torch.ones(2, device=f"{SIM}:0"), torch.ones(2, device=f"{SIM}:1")
+    with pytest.raises(RuntimeError, match="same device"):
+        ours + theirs
+    plain = pico(initializer_range=0.3, tie_word_embeddings=False)
+    save_checkpoint(folder / "run" / "checkpoint-1", plain, TOKENIZER, 1)
+    opened = overmem.open_run(folder / "run")
+    items, prompts = RENDERED[:4], SHARED[:5]
+
+    def measured(model: Any) -> tuple[list[float], list[float], list[list[int]]]:
+        answers = generate(model, prompts, TOKENIZER, stops=STOPS, max_new_tokens=7, rows=3)
+        rows = [Row(at) for at in range(3)]
+        writing = Writing(stops=frozenset(STOPS), max_new_tokens=3)
+        write_by_generate(model, prompts, rows, writing, 3)
+        return (
+            [x for scores in score_all(model, items) for x in scores.logprob],
+            [float(seen.logits_K_V.sum()) + seen.nll_nats for seen in predict(model, items[:2])],
+            [list(answer.tokens) for (answer,) in answers] + [row.tokens for row in rows],
+        )
+
+    expected = measured(plain)
+    for places in ("0 0 0 1 1 1", "1 1 0 1 1 0", f"0 0 {CPU} 1 1 1"):
+        host = ModelHost(opened, device=torch.device(SIM), dtype=torch.float32, device_map=shared_out(places))
+        model = host.load(opened.checkpoints[0])
+        assert {device.index for device in devices_of(model)} == {0, 1}
+        assert offloaded_to(model) == [CPU] * (CPU in places)
+        found = measured(model)
+        for one, other in zip(found[:2], expected[:2], strict=True):
+            assert one == pytest.approx(other, abs=1e-5, rel=1e-5), places
+        assert found[2] == expected[2], places
+        assert ways.way_of(model, prompts) == "continuous"
+        assert scored_logits.scoring_way(model, items) == "in pieces"
+
+
+@scenario
+def adapters_take_turns_on_a_base_that_is_shared_out(folder: Path) -> None:
+    """Each is where its layer is, and the base is loaded once; with a layer on the CPU, plain LoRA too."""
+    base, run = folder / "base", folder / "run"
+    save_checkpoint(base, pico(0, initializer_range=0.2), TOKENIZER, 0)
+    expected = {
+        1: foreign_checkpoint(run, base, 1, TOKENIZER),
+        2: foreign_checkpoint(run, base, 2, TOKENIZER, r=5, target_modules="all-linear"),
+        3: foreign_checkpoint(run, base, 3, TOKENIZER, use_dora=True),
+        4: foreign_checkpoint(run, base, 4, TOKENIZER, init_lora_weights="pissa"),
+    }
+    opened = overmem.open_run(run)
+    for places, taken in (("0 0 0 1 1 0", 4), (f"0 0 {CPU} 1 1 0", 2)):
+        host = ModelHost(opened, device=torch.device(SIM), dtype=torch.float32, device_map=shared_out(places))
+        chosen = opened.checkpoints[:taken]
+        bases = set()
+        for checkpoint in (*chosen, *reversed(chosen)):
+            model = host.load(checkpoint)
+            with torch.no_grad():
+                found = model(input_ids=IDS.to(input_device(model))).logits.cpu()
+            torch.testing.assert_close(found, expected[checkpoint.step], atol=5e-5, rtol=0)
+            bases.add(host.base(checkpoint))
+        assert len(bases) == 1
 
 
 @scenario

@@ -41,10 +41,10 @@ def test_rows_follow_from_free_memory_in_powers_of_two(monkeypatch):
     row = 768 * 100 * 1.5 + 4800
     for free, rows in ((0, 1), (row * 2 * 5, 4), (1e15, memory.MOST_ROWS["cpu"])):
         monkeypatch.setattr(memory, "free_bytes", lambda device, free=free: free)
-        assert memory.rows_at_once(size, cpu, 100) == rows
-    assert memory.rows_at_once(size, cpu, 100, batch_tokens=799) == 7
-    assert memory.rows_at_once(size, cpu, 100, batch_tokens=10) == 1
-    assert memory.rows_at_once(memory.CacheSize(0), cpu, 100) == memory.MOST_ROWS["cpu"]
+        assert memory.rows_at_once(size, [cpu], 100) == rows
+    assert memory.rows_at_once(size, [cpu], 100, batch_tokens=799) == 7
+    assert memory.rows_at_once(size, [cpu], 100, batch_tokens=10) == 1
+    assert memory.rows_at_once(memory.CacheSize(0), [cpu], 100) == memory.MOST_ROWS["cpu"]
 
 
 def on_meta(config):

@@ -57,8 +57,9 @@ def score(model: Any, problems: Problems, batch: Sequence[int], tools: Tools) ->
         CheckpointError: a log-probability is NaN or infinite.
     """
     items = [problems.rendered[i] for i in batch]
-    scores = score_all(model, items)
-    rows = [item.to_row() for item in scores]
+    if tools.engine.scores:
+        return [[row] for row in tools.engine.score(model, items)]
+    rows = [item.to_row() for item in score_all(model, items)]
     _check_finite(model, [row["nll_nats"] for row in rows])
     return [[row] for row in rows]
 

@@ -22,7 +22,6 @@ from overmem.auditing.problems import Problems
 from overmem.auditing.session import Session
 from overmem.axes import all_axes
 from overmem.contamination.record import write_contamination
-from overmem.models.likelihood.scoring import TEMPERATURES
 from overmem.records import Checkpoint
 
 LIBRARIES = (
@@ -102,8 +101,8 @@ class ManifestWriter:
             created=(previous.created if previous else "") or datetime.now(UTC).isoformat(timespec="seconds"),
             versions=_versions(LIBRARIES),
             python=platform.python_version(),
-            temperatures=tuple(TEMPERATURES),
-            device=str(session.host.device),
+            temperatures=self.session.temperatures,
+            device=", ".join(map(str, session.host.devices)),
             dtype=str(session.host.dtype).removeprefix("torch."),
             engine=self._engine(),
             config=session.options.to_dict(),

@@ -11,7 +11,7 @@ from overmem.auditing.options import AuditOptions
 from overmem.auditing.problems import load_data, load_problems, said_of
 from overmem.auditing.run_files.training_files import find_training_file
 from overmem.auditing.session import Progress, Session
-from overmem.errors import DataError
+from overmem.errors import DataError, RunError
 from overmem.models.engines.address import InProcess, parse_engine
 from overmem.models.engines.hf import HfEngine
 from overmem.models.engines.openai import OpenAiEngine
@@ -69,12 +69,13 @@ def make_engine(options: AuditOptions, host: ModelHost) -> Engine:
     if address is None:
         return HfEngine(options.batch_tokens)
     if isinstance(address, InProcess):
-        return VllmEngine(host, address.arguments)
+        return VllmEngine(host, address.arguments, scores=options.engine_scores)
     return OpenAiEngine(
         address,
         template=options.engine_model,
         on_demand=options.engine_on_demand,
         concurrency=options.engine_concurrency,
+        scores=options.engine_scores,
         retry_policy=RetryPolicy(timeout_seconds=options.engine_timeout_seconds),
     )
 
@@ -119,10 +120,18 @@ def check_tokens(run: Run, options: AuditOptions, tokenized: str) -> TokenCheck:
 
 
 def _host(run: Run, options: AuditOptions, device: torch.device | None = None) -> ModelHost:
+    if options.device_map is not None and options.device != "auto":
+        raise RunError(
+            "a model that is shared out over all devices is not put on one of them",
+            got=f"--device-map {options.device_map} with --device {options.device}",
+            expected="one of the two",
+            next_step="to leave devices out say which are visible, as in CUDA_VISIBLE_DEVICES=0,1",
+        )
     device = device or choose_device(options.device)
     return ModelHost(
         run,
         device=device,
+        device_map=options.device_map,
         dtype=choose_dtype(options.dtype, device),
         base_model=options.base_model,
         trust_remote_code=options.trust_remote_code,

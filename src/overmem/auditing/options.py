@@ -22,6 +22,7 @@ from overmem.strict_model import Strict, wrong_fields
 
 F = TypeVar("F", bound=Callable[..., Any])
 Half = Literal["search", "confirm"]
+DeviceMap = Literal["auto"]
 
 
 def _names(written: Any) -> Any:
@@ -105,12 +106,17 @@ class AuditOptions(Strict):
     """Give a verdict however many val problems training had. Without, it is refused above a fifth."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
+    device_map: DeviceMap | None = None
+    """auto: share one model out over all devices, then the CPU's memory and the disk. For models that one
+    device does not hold (docs/devices.md)."""
     dtype: str = "auto"
     """auto, float32, bfloat16, float16."""
     batch_tokens: int | None = None
     """Most tokens of a batch; what fits the memory by default. Padding counts; 8,192 are scored at once."""
     engine: str = "hf"
     """Who writes the answers: hf, vllm, or a server, openai:http://HOST:PORT."""
+    engine_scores: bool = False
+    """The engine scores the references, too. For models that only vLLM holds (docs/engines.md)."""
     engine_model: str | None = None
     """What the server calls a checkpoint, with {name}, {path} or {step}. Its path or its name by default."""
     engine_on_demand: bool = False
@@ -162,6 +168,25 @@ def make_options(given: Mapping[str, Any]) -> AuditOptions:
         return AuditOptions.model_validate(said)
     except ValidationError as error:
         raise RunError("an option of the audit has a wrong value", got=wrong_fields(error)) from None
+
+
+def check_alone(device_map: DeviceMap | None, others: str) -> None:
+    """Refuse to share one model out over the devices that others are to work on at the same time.
+
+    Args:
+        device_map: of the audit.
+        others: how they were asked for.
+
+    Raises:
+        RunError: it is shared out.
+    """
+    if device_map is not None:
+        raise RunError(
+            "a model that is shared out over all devices leaves none to other workers",
+            got=f"--device-map {device_map} with {others}",
+            expected="one of the two",
+            next_step=f"leave out {others}, or --device-map if one device holds the model",
+        )
 
 
 def takes_audit_options(function: F) -> F:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from overmem.auditing.executor import WorkItem, run_item
-from overmem.auditing.options import AuditOptions
+from overmem.auditing.options import AuditOptions, check_alone
 from overmem.auditing.planning.plan import Plan
 from overmem.auditing.planning.timing import make_timed_plan
 from overmem.auditing.session import Progress, Session
@@ -140,6 +140,7 @@ def open_ray_executor(
         WorkerError: workers that cannot start, or that one checkpoint ends again and again.
         OvermemError: what opening the audit raises.
     """
+    check_alone(options.device_map, "--workers or --ray")
     if options.engine != "hf":
         raise RunError(
             "workers and another engine do the same work twice over",

@@ -137,6 +137,12 @@ def _check(options: AuditOptions) -> None:
         )
     check_template(options.engine_model)
     served = isinstance(parse_engine(options.engine), Address)
+    if options.engine_scores and options.engine == "hf":
+        raise RunError(
+            "--engine-scores speaks of another engine than the model in memory",
+            got="--engine hf",
+            expected="--engine vllm, or a server of vLLM",
+        )
     if not served and (options.engine_model or options.engine_on_demand):
         raise RunError(
             "--engine-model and --engine-on-demand speak of a server, and the engine is none",

@@ -336,15 +336,21 @@ class Session:
         return self.engine.connect(list(dict.fromkeys(asked)), self.tokenizer, prompt)
 
     def _is_remote(self, job: Job) -> bool:
-        return job.kind in ANSWERS and not self.engine.local
+        done_there = (*ANSWERS, "score") if self.engine.scores else ANSWERS
+        return job.kind in done_there and not self.engine.local
 
     def _model_for(self, job: Job, checkpoint: Checkpoint) -> Any:
         """What the work is done with: the model in memory, or the checkpoint that a server answers as."""
         if not self._is_remote(job):
             return self._model(job, checkpoint)
         self.at = checkpoint
-        context = context_length(self.host.read_configs(checkpoint))
-        self._check_answers_fit(self.problems[job.data], context)
+        read_configs = self.host.read_configs(checkpoint)
+        context = context_length(read_configs)
+        if job.kind == "score":
+            rows = getattr(read_configs.config.get_text_config(), "vocab_size", None)
+            self._check_scored(self.problems[job.data], rows, context)
+        else:
+            self._check_answers_fit(self.problems[job.data], context)
         return checkpoint
 
     def _model(self, job: Job, checkpoint: Checkpoint) -> Any:
@@ -451,7 +457,7 @@ class Session:
         if self._is_remote(job):
             settings = dict(self.engine.settings)
         if job.kind == "score":
-            settings |= {"axis": "likelihood/1", "temperatures": TEMPERATURES}
+            settings |= {"axis": "likelihood/1", "temperatures": self.temperatures}
         elif job.kind == "continue":
             settings |= {"axis": "continuations/1", "tokens": RECALL_TOKENS}
         elif job.kind == "diverge":
@@ -472,6 +478,11 @@ class Session:
         if job.kind == "sample":
             settings |= {"temperature": self.options.temperature, "seed": self.options.seed}
         return settings
+
+    @property
+    def temperatures(self) -> tuple[float, ...]:
+        """At which references are scored beside 1; an engine knows no other."""
+        return () if self.engine.scores else TEMPERATURES
 
     @property
     def weights(self) -> MeasuredWeights:

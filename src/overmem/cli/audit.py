@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from overmem.auditing.flags import audit_flags, read_flags
+from overmem.auditing.options import check_alone
 from overmem.checkpoints import open_run
 from overmem.cli import options
 from overmem.cli.options import takes_audit_flags
@@ -41,7 +42,10 @@ def plan(
     from overmem.cli.views.plan import render_forecast
 
     quiet_libraries()
-    session = open_session(found, read_flags(found, flags), out)
+    asked = read_flags(found, flags)
+    if devices > 1:
+        check_alone(asked.device_map, f"--devices {devices}")
+    session = open_session(found, asked, out)
     made = forecast(session, dict(found.skipped), peaks)
     if json_:
         print_json(made.to_dict(devices))

@@ -20,6 +20,7 @@ TAKEN = (
     "base_model",
     "seed",
     "device",
+    "device_map",
     "dtype",
     "checkpoints_glob",
     "allow_pickle",

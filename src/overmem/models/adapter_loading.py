@@ -12,6 +12,7 @@ from typing import Any
 
 from overmem.checkpoints import read_adapter_config
 from overmem.models.model_class import ADAPTED_TASKS, check_head, no_language_model
+from overmem.models.placement import takes_adapters
 from overmem.models.pretrained import unwrap_adapter
 
 
@@ -50,10 +51,11 @@ def put_on(model: Any, folder: Path, adapter: str) -> tuple[Any, list[str]]:
     with warnings.catch_warnings():
         # Said of patterns for bare parameters too, which PEFT does heed; what has no place is refused below.
         warnings.filterwarnings("ignore", "The following .*_pattern keys did not match", RuntimeWarning)
-        if not isinstance(model, PeftModel):
-            model = PeftModel.from_pretrained(model, str(folder), adapter_name=adapter)
-        # Of an adapter that is on the model this loads the weights again, and says what became of them.
-        loaded = model.load_adapter(str(folder), adapter_name=adapter, key_mapping=names)
+        with takes_adapters(model):
+            if not isinstance(model, PeftModel):
+                model = PeftModel.from_pretrained(model, str(folder), adapter_name=adapter)
+            # Of an adapter that is on the model this loads the weights again, and says what became of them.
+            loaded = model.load_adapter(str(folder), adapter_name=adapter, key_mapping=names)
     check_head(loaded.unexpected_keys, folder.name)
     return model, sorted({*_foreign(loaded.unexpected_keys), *_missing(model, loaded.missing_keys)})
 

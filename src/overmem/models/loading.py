@@ -10,6 +10,7 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,12 @@ from overmem.models.adapter_names import moved_modules, write_moved
 from overmem.models.adapters import WEIGHTS, InitialFactors, changed_base, make_plain, rename_tensors
 from overmem.models.base_models import adapter_folder, chain_of, named_base
 from overmem.models.model_class import check_head
+from overmem.models.placement import (
+    check_adapter_goes_on,
+    devices_for,
+    load_shared_out,
+    named_weights,
+)
 from overmem.models.pretrained import (
     check_adapter_config,
     check_ends,
@@ -84,6 +91,7 @@ class ModelHost:
         *,
         device: torch.device,
         dtype: torch.dtype,
+        device_map: str | Mapping[str, Any] | None = None,
         base_model: str | None = None,
         trust_remote_code: bool = False,
         allow_pickle: bool = False,
@@ -94,11 +102,13 @@ class ModelHost:
             run: the run whose checkpoints are loaded.
             device: where the model lives.
             dtype: the weights' dtype while measuring.
+            device_map: how it is shared out over the devices; see `overmem.models.placement`.
             base_model: overrides the base model that an adapter's configuration names.
             trust_remote_code: run model code that a checkpoint or its base model brings along.
             allow_pickle: accept pickled weights.
         """
         self.run, self.device, self.dtype, self.base_model = run, device, dtype, base_model
+        self.device_map, self.devices = device_map, devices_for(device, device_map)
         # Measured: in bf16 on a CPU eager attention is faster than the default, sdpa.
         self.attention = "eager" if device.type == "cpu" and dtype == torch.bfloat16 else None
         self.trust_remote_code = trust_remote_code
@@ -203,7 +213,8 @@ class ModelHost:
         if folder is not None:
             chain_of(name)
             return self._merged(folder, **said)
-        model, loading = read_model(
+        read = partial(
+            read_model,
             name,
             **said,
             dtype=self.dtype,
@@ -212,6 +223,7 @@ class ModelHost:
             use_safetensors=None if self._allow_pickle else True,
             output_loading_info=True,
         )
+        model, loading = read() if self.device_map is None else load_shared_out(read, self.device_map)
         check_head(loading["unexpected_keys"], Path(name).name)
         # transformers fills what is missing with random numbers and only warns.
         if loading["missing_keys"]:
@@ -221,8 +233,9 @@ class ModelHost:
                 next_step="copy the checkpoint again",
             )
         check_ends(model.generation_config, name)
-        with library_call(f"{Path(name).name} cannot be put on {self.device}"):
-            model.to(self.device)
+        if self.device_map is None:
+            with library_call(f"{Path(name).name} cannot be put on {self.device}"):
+                model.to(self.device)
         return model
 
     def base_of(self, checkpoint: Checkpoint) -> str:
@@ -259,6 +272,7 @@ class ModelHost:
         check_adapter_config(config, folder.name)
         check_adapted(folder, folder.name)
         base = self._from_pretrained(named_base(config, folder.name), **said)
+        check_adapter_goes_on(base, folder, folder.name, merged=True)
         with tempfile.TemporaryDirectory(prefix="overmem-") as plain:
             if changed_base(config) is not None:
                 make_plain(folder, Path(plain), InitialFactors(base).of(folder))
@@ -310,7 +324,7 @@ class ModelHost:
             rename_tensors(checkpoint.path, out, names, config)
             return out
         # PEFT would change the base model, and the next checkpoint would be measured over what is left.
-        self.base(checkpoint)
+        check_adapter_goes_on(self.base(checkpoint), checkpoint.path, checkpoint.name)
         assert self._starts is not None
         make_plain(checkpoint.path, out, self._starts.of(checkpoint.path))
         return out
@@ -325,6 +339,7 @@ class ModelHost:
         if self._adapted is not None and adapter != self._adapter and self._needs_fresh_base(folder, rows):
             self._release_base()
         base = self.base(checkpoint)
+        check_adapter_goes_on(base, folder, checkpoint.name)
         if self._adapted is None and rows not in (None, embedding_rows(base)):
             base.resize_token_embeddings(rows, mean_resizing=False)
         self._adapted, misfits = put_on(self._adapted or base, folder, adapter)
@@ -400,7 +415,7 @@ def _embedding_rows_of(folder: Path) -> int | None:
 
 
 def _check_finite(model: torch.nn.Module, checkpoint: Checkpoint) -> None:
-    for name, tensor in model.named_parameters():
+    for name, tensor in named_weights(model):
         if not torch.isfinite(tensor).all():
             raise CheckpointError(
                 f"{checkpoint.name} holds NaN or infinite weights",

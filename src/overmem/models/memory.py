@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
 from overmem.errors import CheckpointError, OvermemError
+from overmem.models.placement import input_device
 from overmem.models.pretrained import run_model
 
 T = TypeVar("T")
@@ -54,7 +55,7 @@ def cache_size(model: Any) -> CacheSize:
     Returns:
         Nothing where the model makes no cache, or fails on so short a text.
     """
-    device = next(model.parameters()).device
+    device = input_device(model)
     held = []
     for length in (2, 6):
         ids = torch.ones(1, length, dtype=torch.long, device=device)
@@ -87,12 +88,14 @@ def _tensors(found: Any, seen: dict[int, Any]) -> Iterator[torch.Tensor]:
         yield from _tensors(part, seen)
 
 
-def rows_at_once(size: CacheSize, device: torch.device, columns: int, batch_tokens: int | None = None) -> int:
+def rows_at_once(
+    size: CacheSize, devices: Sequence[torch.device], columns: int, batch_tokens: int | None = None
+) -> int:
     """Answers to write at once.
 
     Args:
         size: of the model's cache.
-        device: on which it is.
+        devices: on which it is; the fullest must hold it, since nobody says how it is shared out.
         columns: tokens of the longest prompt with its answer.
         batch_tokens: most tokens in all; None asks the free memory.
 
@@ -103,8 +106,8 @@ def rows_at_once(size: CacheSize, device: torch.device, columns: int, batch_toke
     if batch_tokens is not None:
         return max(1, batch_tokens // columns)
     row_bytes = size.token_bytes * SLACK * columns + size.row_bytes
-    most = MOST_ROWS.get(device.type, MOST_ROWS_ON_ACCELERATOR)
-    allowed = int(min(most, SHARE * free_bytes(device) / max(row_bytes, 1)))
+    most = MOST_ROWS.get(devices[0].type, MOST_ROWS_ON_ACCELERATOR)
+    allowed = int(min(most, SHARE * min(map(free_bytes, devices)) / max(row_bytes, 1)))
     return max(1, 1 << max(0, allowed.bit_length() - 1))
 
 

@@ -189,7 +189,12 @@ def _split_options(
     # References in other styles say why NLL moved while training, and nothing of a repair.
     axes = tuple(axis for axis in axes if not all_axes()[axis].rescores_answers)
     plain = options.replace(
-        checkpoints="all", budget_minutes=None, until_decided=False, engine="hf", base_row=False
+        checkpoints="all",
+        budget_minutes=None,
+        until_decided=False,
+        engine="hf",
+        engine_scores=False,
+        base_row=False,
     )
     search = plain.replace(
         train=None,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from overmem.auditing.options import check_alone
 from overmem.auditing.session import Progress
 from overmem.errors import OvermemError, RunError
 from overmem.sweeping.config import Sweep
@@ -105,6 +106,7 @@ def open_executor(
     if ray is None and workers is None:
         yield LocalExecutor(progress)
         return
+    check_alone(sweep.audit.get("device_map"), "--workers or --ray")
     with connected(ray or "local", workers) as library:
         device, n = devices(library.cluster_resources(), str(sweep.audit.get("device", "auto")), workers)
         with shared_folder(Path(sweep.output).absolute()) as place:

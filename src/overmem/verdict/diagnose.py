@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -218,14 +219,15 @@ def explain_severity(store: Store, manifest: Manifest, verdict: Verdict, ids: Se
     ]
     logprob_T, top1_T = _flat(rows[0], "logprob"), _flat(rows[0], "is_top1").astype(bool)
     split = split_excess(logprob_T, top1_T, _flat(rows[1], "logprob"), _flat(rows[1], "is_top1").astype(bool))
-    grid = manifest.temperatures
-    nll_N_G = nll_at_temperatures(rows[0], len(grid))
-    (gap,) = temperature_gap(nll_N_G, rows[0]["n_tokens"].to_numpy().astype(np.float64), grid.index(1.0))
+    grid, gap = manifest.temperatures, math.nan
+    if 1.0 in grid:
+        nll_N_G = nll_at_temperatures(rows[0], len(grid))
+        (gap,) = temperature_gap(nll_N_G, rows[0]["n_tokens"].to_numpy().astype(np.float64), grid.index(1.0))
     return dataclasses.replace(
         verdict.severity,
         own_path_share=split.own_path_share,
         temperature_recovers_share=gap / split.total,
-        reason=None,
+        reason=None if grid else "the engine that scored knows no other temperature",
     )
 
 

@@ -120,9 +120,9 @@ def forecast(session: Session, skipped: dict[str, str], peaks: Peaks | None = No
     Raises:
         RunError: no checkpoint can be loaded.
     """
-    before = held_bytes(session.host.device)
+    before = held_bytes(session.host.devices)
     timing = time_work(session, skipped, lambda _: peaks is None)
-    most = peak_bytes(session.host.device)
+    most = peak_bytes(session.host.devices)
     plan, last = timing.plan, timing.readable[-1]
     shape = shape_of(session, last)
     batches = {job: largest_batch(session, shape, job, plan.limits[job]) for job in plan.limits}
@@ -248,20 +248,20 @@ def _by_place(jobs: Sequence[Sequence[float]], load_seconds: float) -> tuple[flo
     return tuple(seconds + load_seconds if seconds > 0 else 0.0 for seconds in sums)
 
 
-def held_bytes(device: torch.device) -> int | None:
-    """What this process holds now: on the device if it counts that, as a GPU does, else in all."""
-    module = torch.get_device_module(device)
+def held_bytes(devices: Sequence[torch.device]) -> int | None:
+    """What this process holds now: on the devices if they count that, as GPUs do, else in all."""
+    module = torch.get_device_module(devices[0])
     if hasattr(module, "memory_allocated"):
-        return int(module.memory_allocated(device))
+        return sum(int(module.memory_allocated(device)) for device in devices)
     pages = Path("/proc/self/statm")
     return int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if pages.is_file() else None
 
 
-def peak_bytes(device: torch.device) -> int | None:
-    """The most that it has held."""
-    module = torch.get_device_module(device)
+def peak_bytes(devices: Sequence[torch.device]) -> int | None:
+    """The most that it has held, of each device whenever that was."""
+    module = torch.get_device_module(devices[0])
     if hasattr(module, "max_memory_allocated"):
-        return int(module.max_memory_allocated(device))
+        return sum(int(module.max_memory_allocated(device)) for device in devices)
     status = Path("/proc/self/status")
     found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.is_file() else None
     return 1024 * int(found[1]) if found else None

@@ -92,7 +92,7 @@ def _answer_batch(session: Session, shape: Shape, job: Job, items: Sequence[Rend
     longest = max(len(item.question_ids) for item in items)
     columns = longest + session.max_new_tokens(job.set)
     size = CacheSize(shape.cache_token_bytes, shape.cache_row_bytes)
-    allowed = rows_at_once(size, host.device, columns, session.options.batch_tokens)
+    allowed = rows_at_once(size, host.devices, columns, session.options.batch_tokens)
     waiting = min(len(items) * answers, CHUNK)
     rows = min(allowed, waiting)
     held = int(SLACK * columns) if waiting > rows else columns

@@ -27,6 +27,7 @@ from transformers.masking_utils import sdpa_mask
 
 from overmem.models.decoding.kv_cache import cache_keyword, can_batch_continuously
 from overmem.models.decoding.positions import changing_rotations
+from overmem.models.placement import input_device
 from overmem.models.pretrained import run_model, unwrap_adapter
 
 NAME = "overmem_answers"
@@ -87,7 +88,7 @@ def shared_prefix(model: Any, ids: Sequence[int]) -> Iterator[None]:
         ids: the tokens, none where `can_share` does not hold.
     """
     base = unwrap_adapter(model)
-    device = next(model.parameters()).device
+    device = input_device(model)
     if not ids and not (device.type == "cpu" and _has_plain_attention(base)):
         yield
         return

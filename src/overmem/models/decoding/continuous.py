@@ -22,6 +22,7 @@ from overmem.models.decoding.kv_cache import RowCache, cache_keyword, pair_score
 from overmem.models.decoding.positions import Group, changing_rotations
 from overmem.models.decoding.rows import Row, Writing, write_tokens
 from overmem.models.memory import SLACK
+from overmem.models.placement import input_device
 from overmem.models.pretrained import run_model, unwrap_adapter
 
 PREFILL_TOKENS = 2048
@@ -72,7 +73,7 @@ def write_continuously(
 
 def _reset_dynamic_rotations(model: Any) -> None:
     """Read one token: until a short text, `dynamic` rotations stay as the last long one stretched them."""
-    one = torch.zeros(1, 1, dtype=torch.long, device=next(model.parameters()).device)
+    one = torch.zeros(1, 1, dtype=torch.long, device=input_device(model))
     run_model(model, input_ids=one, use_cache=False)
 
 
@@ -102,7 +103,7 @@ class Batch:
         """
         self.model, self.prompts, self.shared = model, prompts, shared
         self.writing, self.positions = writing, positions
-        self.device = next(model.parameters()).device
+        self.device = input_device(model)
         self.rows: list[Row] = []
         """In the order of the cache's rows."""
         self._keyword = cache_keyword(model)

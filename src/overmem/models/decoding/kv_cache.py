@@ -77,7 +77,7 @@ class RowLayer(DynamicLayer):
         rows = slice(self.used, self.used + len(copies))
         columns = slice(self.column - prefilled.keys.shape[2], self.column)
         for buffer, read in ((self._keys, prefilled.keys), (self._values, prefilled.values)):
-            buffer[rows, :, columns] = read[copies]
+            buffer[rows, :, columns] = read[copies.to(read.device)]
         self._use(rows.stop, self.first)
 
     def move(self, sources: torch.Tensor, slots: torch.Tensor, used: int) -> None:
@@ -85,7 +85,8 @@ class RowLayer(DynamicLayer):
         if len(sources):
             columns = slice(self.first, self.column)
             for buffer in (self._keys, self._values):
-                buffer[slots, :, columns] = buffer[sources, :, columns]
+                here, there = (index.to(buffer.device) for index in (sources, slots))
+                buffer[there, :, columns] = buffer[here, :, columns]
         self._use(used, self.first)
 
     def forget_before(self, first: int) -> None:

@@ -11,6 +11,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from overmem.boundary import library_call
 from overmem.models.decoding.rows import Row, Writing, write_tokens
+from overmem.models.placement import input_device
 from overmem.models.preserving_state import generation_config_restored
 from overmem.models.pretrained import run_model, unwrap_adapter
 
@@ -46,7 +47,7 @@ def write_by_generate(
 
 
 def _generate(model: Any, prompts: Sequence[Sequence[int]], rows: Sequence[Row], writing: Writing) -> None:
-    base, device = unwrap_adapter(model), next(model.parameters()).device
+    base, device = unwrap_adapter(model), input_device(model)
     asked = [prompts[row.prompt] for row in rows]
     longest = max(map(len, asked))
     ids = torch.tensor([[0] * (longest - len(p)) + list(p) for p in asked], device=device)
@@ -75,7 +76,7 @@ def write_without_cache(
     model: Any, prompts: Sequence[Sequence[int]], rows: Sequence[Row], writing: Writing
 ) -> None:
     """Write rows one by one, each read again from its beginning for every token; see `write_by_generate`."""
-    device = next(model.parameters()).device
+    device = input_device(model)
     for row in rows:
         while not row.done:
             ids = torch.tensor([[*prompts[row.prompt], *row.tokens[row.in_prompt :]]], device=device)

@@ -54,8 +54,8 @@ def read_answer(answer: Mapping[str, Any], model: str, request: CompletionReques
         Invalid: it is not such a completion.
         Retryable: it was broken off.
     """
-    _check_model(answer.get("model"), model)
-    choice = _only_choice(answer.get("choices"))
+    check_model(answer.get("model"), model)
+    choice = only_choice(answer.get("choices"))
     reason = choice.get("finish_reason")
     if reason in BROKEN_OFF:
         raise Retryable(f"an answer that was broken off (finish_reason {reason})")
@@ -93,8 +93,12 @@ def read_models(listed: Mapping[str, Any]) -> list[str]:
     return [name for name in names if isinstance(name, str) and _is_name(name)]
 
 
-def _check_model(said: Any, asked: str) -> None:
-    """Refuse the answer of another model; servers may add a revision, or name a path by its end."""
+def check_model(said: Any, asked: str) -> None:
+    """Refuse the answer of another model; servers may add a revision, or name a path by its end.
+
+    Raises:
+        Invalid: it names another.
+    """
     if said is None or said == asked:
         return
     if isinstance(said, str) and said:
@@ -104,7 +108,12 @@ def _check_model(said: Any, asked: str) -> None:
     raise Invalid(f"an answer of another model, {brief(said)}, where {asked} was asked for")
 
 
-def _only_choice(choices: Any) -> Mapping[str, Any]:
+def only_choice(choices: Any) -> Mapping[str, Any]:
+    """The one choice of a completion.
+
+    Raises:
+        Invalid: there is not exactly one.
+    """
     if not isinstance(choices, list):
         raise Invalid("JSON that is no completion: it has no list of choices")
     if len(choices) != 1:

@@ -9,6 +9,7 @@ generation_config.json, or have defaults of their own.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -53,6 +54,24 @@ class CompletionRequest:
     stop_ids: tuple[int, ...]
     stop_texts: tuple[str, ...]
     """The same tokens as text."""
+
+
+def scoring_body(model: str, ids: Sequence[int], beside: int) -> dict[str, Any]:
+    """The JSON that asks for ln p of a prompt's own tokens, as vLLM's servers take it.
+
+    Args:
+        model: as the server calls it.
+        ids: of the prompt.
+        beside: likeliest tokens that come beside each.
+    """
+    return {
+        "model": model,
+        "prompt": list(ids),
+        "max_tokens": 1,
+        "temperature": 0.0,
+        "stream": False,
+        "prompt_logprobs": beside,
+    }
 
 
 def request_body(dialect: Dialect, model: str, request: CompletionRequest) -> dict[str, Any]:

@@ -10,7 +10,10 @@ from overmem.models.decoding.attention import shared_tokens
 from overmem.models.decoding.generation import Generation, generate
 from overmem.models.decoding.sampling import Sampling
 from overmem.models.decoding.unfinished import UnfinishedAnswers
+from overmem.models.likelihood.scored_logits import TokenIds
+from overmem.models.likelihood.scoring import score_all
 from overmem.models.memory import CacheSize, cache_size, halve_until_it_fits, rows_at_once
+from overmem.models.placement import devices_of
 from overmem.records import Checkpoint
 
 
@@ -18,6 +21,7 @@ class HfEngine:
     """Answers with the model that the audit has loaded."""
 
     local = True
+    scores = False
     settings: Mapping[str, Any] = {}
     in_flight = 1
 
@@ -44,6 +48,10 @@ class HfEngine:
 
     def close(self) -> None:
         """Nothing to do: the model is the audit's."""
+
+    def score(self, model: Any, items: Sequence[TokenIds]) -> list[dict[str, Any]]:
+        """See `overmem.models.likelihood.scoring.score_all`."""
+        return [scores.to_row() for scores in score_all(model, items)]
 
     def generate(
         self,
@@ -75,9 +83,8 @@ class HfEngine:
             )
 
         columns = max(map(len, prompts)) - shared_tokens(model, prompts) + max_new_tokens
-        device = next(model.parameters()).device
         size = CacheSize(0) if self.batch_tokens is not None else self._cache_size(model)
-        wanted = rows_at_once(size, device, columns, self.batch_tokens)
+        wanted = rows_at_once(size, devices_of(model), columns, self.batch_tokens)
         return halve_until_it_fits(answer, min(wanted, self._most or wanted))
 
     def _cache_size(self, model: Any) -> CacheSize:

@@ -20,9 +20,11 @@ from overmem.models.decoding.sampling import Sampling, seed_of
 from overmem.models.decoding.unfinished import UnfinishedAnswers
 from overmem.models.engines.address import Address
 from overmem.models.engines.answers import ServedAnswer, read_answer, read_models
-from overmem.models.engines.dialect import DIALECTS, CompletionRequest, Dialect, request_body
+from overmem.models.engines.dialect import DIALECTS, CompletionRequest, Dialect, request_body, scoring_body
+from overmem.models.engines.prompt_logprobs import BESIDE, PromptAlone, ids_of, read_scores
 from overmem.models.engines.protocol import check_uncut
 from overmem.models.engines.transport import Refused, RetryPolicy, Server
+from overmem.models.likelihood.scored_logits import TokenIds
 from overmem.records import Checkpoint
 
 FORM_REFUSED = frozenset({400, 415, 422, 501})
@@ -49,6 +51,7 @@ class OpenAiEngine:
         template: str | None = None,
         on_demand: bool = False,
         concurrency: int = 16,
+        scores: bool = False,
         retry_policy: RetryPolicy,
     ) -> None:
         """Prepare; nothing is sent before `connect` or `generate`.
@@ -58,10 +61,12 @@ class OpenAiEngine:
             template: of the models' names; None finds a checkpoint by its path or its name.
             on_demand: the server loads whatever it is asked for, so its list of models says nothing.
             concurrency: most requests at once.
+            scores: references are scored, too, as vLLM's servers can.
             retry_policy: with a server that fails.
         """
         self.server = Server(address, retry_policy)
         self.template, self.on_demand, self.concurrency = template, on_demand, concurrency
+        self.scores = scores
         self._served: dict[str, str] = {}
         """Names of the models served, by themselves and by the folder that they name."""
         self._dialect: Dialect | None = None
@@ -96,6 +101,8 @@ class OpenAiEngine:
             )
         first = next(name for name in names.values() if name is not None)
         self._dialect = self._negotiate(first, tokenizer, prompt)
+        if self.scores:
+            self._check_scores(first, prompt)
         return {c.name: self._not_served(c) for c in checkpoints if names[c.name] is None}
 
     def describe(self) -> dict[str, Any] | None:
@@ -158,6 +165,42 @@ class OpenAiEngine:
         tasks = [lambda q=request: self._answer(dialect, name, q, tokenizer) for request in requests]
         answers = self.server.run_all(tasks, self.concurrency)
         return [answers[i : i + samples] for i in range(0, len(answers), samples)]
+
+    def score(self, model: Any, items: Sequence[TokenIds]) -> list[dict[str, Any]]:
+        """Score references at the checkpoint `model`; see `Engine.score`.
+
+        Raises:
+            CheckpointError: the checkpoint is not served.
+            EngineError: the server fails, refuses, or says something else of the tokens.
+        """
+        checkpoint: Checkpoint = model
+        name = self._model_name(checkpoint)
+        if name is None:
+            raise CheckpointError(self._not_served(checkpoint))
+        tasks = [lambda item=item: self._scored(name, item) for item in items]
+        return self.server.run_all(tasks, self.concurrency)
+
+    def _check_scores(self, model: str, prompt: Sequence[int]) -> None:
+        """Refuse a server that does not score: at once, and not after hours of answers."""
+        try:
+            self._scored(model, PromptAlone(prompt))
+        except EngineError as error:
+            raise EngineError(
+                f"the engine at {self.server.address.url} does not score references",
+                got=error.got,
+                expected="a server of vLLM, which takes token ids and prompt_logprobs",
+                next_step="leave out --engine-scores, and the model in memory scores them",
+            ) from None
+
+    def _scored(self, model: str, item: TokenIds) -> dict[str, Any]:
+        try:
+            return self.server.ask(
+                "/completions",
+                scoring_body(model, ids_of(item), BESIDE),
+                lambda found: read_scores(found, model, item),
+            )
+        except Refused as refusal:
+            raise self._refused(refusal, model) from None
 
     def _answer(
         self, dialect: Dialect, model: str, request: CompletionRequest, tokenizer: Any

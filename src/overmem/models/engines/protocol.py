@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from overmem.errors import EngineError
 from overmem.models.decoding.sampling import Sampling
 from overmem.models.decoding.unfinished import UnfinishedAnswers
+from overmem.models.likelihood.scored_logits import TokenIds
 from overmem.records import Checkpoint
 
 
@@ -44,6 +45,10 @@ class Engine(Protocol):
 
         Empty for the model in memory, whose dtype and attention are part of the key already.
         """
+
+    @property
+    def scores(self) -> bool:
+        """Whether references are scored by the engine too, and not with the model in memory."""
 
     @property
     def in_flight(self) -> int:
@@ -92,6 +97,17 @@ class Engine(Protocol):
             sampling: draw samples; None answers once, at temperature 0.
             example_ids: names of the prompts, from which each sample's seed comes.
             unfinished: where the engine keeps answers while it writes them, if it sees their tokens come.
+        """
+
+    def score(self, model: Any, items: Sequence[TokenIds]) -> list[dict[str, Any]]:
+        """Likelihood of references, where `scores` holds.
+
+        Args:
+            model: as for `generate`.
+            items: rendered examples.
+
+        Returns:
+            The likelihood columns of each one's row; see `overmem.models.engines.prompt_logprobs`.
         """
 
 

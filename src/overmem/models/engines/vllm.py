@@ -26,7 +26,9 @@ from overmem.models.base_models import adapter_folder, split_revision
 from overmem.models.decoding.generation import Generation
 from overmem.models.decoding.sampling import Sampling, seed_of
 from overmem.models.decoding.unfinished import UnfinishedAnswers
+from overmem.models.engines.prompt_logprobs import BESIDE, ids_of, likelihood_row
 from overmem.models.engines.protocol import check_uncut
+from overmem.models.likelihood.scored_logits import TokenIds
 from overmem.models.loading import ModelHost
 from overmem.parsing import read_json_or_empty
 from overmem.records import Checkpoint
@@ -56,14 +58,15 @@ class VllmEngine:
     local = False
     in_flight = 1024
 
-    def __init__(self, host: ModelHost, arguments: Mapping[str, Any]) -> None:
+    def __init__(self, host: ModelHost, arguments: Mapping[str, Any], *, scores: bool = False) -> None:
         """Prepare; vLLM is started by `connect` or `generate`.
 
         Args:
             host: knows base models and dtype.
             arguments: more of `vllm.LLM`'s own, which win over those chosen here.
+            scores: references are scored, too.
         """
-        self.host, self.arguments = host, dict(arguments)
+        self.host, self.arguments, self.scores = host, dict(arguments), scores
         self._llm: Any = None
         self._holds: tuple[str, str] | None = None
         """Kind of checkpoint and path of the weights that vLLM was started with."""
@@ -145,17 +148,50 @@ class VllmEngine:
             for index in range(len(prompts))
             for sample in range(samples)
         ]
-        asked = [{"prompt_token_ids": list(prompt)} for prompt in prompts for _ in range(samples)]
-        adapter = self._load(checkpoint)
-        try:
-            done = self._llm.generate(asked, wanted, lora_request=adapter, use_tqdm=False)
-        # Its errors have no base class of their own.
-        except Exception as error:
-            raise _failed(f"vLLM cannot answer as {checkpoint.name}", error) from error
+        asked = [prompt for prompt in prompts for _ in range(samples)]
+        done = self._ask(checkpoint, asked, wanted)
         answers = [_read(request.outputs[0], tokenizer) for request in done]
         for answer in answers:
             check_uncut(answer, max_new_tokens, "vLLM")
         return [answers[start : start + samples] for start in range(0, len(answers), samples)]
+
+    def score(self, model: Any, items: Sequence[TokenIds]) -> list[dict[str, Any]]:
+        """Score references at the checkpoint `model`; see `Engine.score`.
+
+        Raises:
+            CheckpointError: vLLM cannot take the checkpoint.
+            EngineError: vLLM fails, or says something else of the tokens.
+        """
+        checkpoint: Checkpoint = model
+        if (why := _refusal(checkpoint)) is not None:
+            raise CheckpointError(why)
+        wanted = self._library().SamplingParams(
+            temperature=0.0, max_tokens=1, ignore_eos=True, detokenize=False, prompt_logprobs=BESIDE
+        )
+        asked = [ids_of(item) for item in items]
+        done = self._ask(checkpoint, asked, [wanted] * len(asked))
+        try:
+            return [
+                likelihood_row(item, _plain(request.prompt_logprobs))
+                for item, request in zip(items, done, strict=True)
+            ]
+        except ValueError as error:
+            raise EngineError(
+                f"vLLM does not score {checkpoint.name} as it was asked to",
+                got=str(error),
+                expected="ln p of every token of the prompt, by its id",
+                next_step="leave out --engine-scores",
+            ) from None
+
+    def _ask(self, checkpoint: Checkpoint, prompts: Sequence[Sequence[int]], wanted: Sequence[Any]) -> Any:
+        """What vLLM makes of prompts as a checkpoint."""
+        asked = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
+        adapter = self._load(checkpoint)
+        try:
+            return self._llm.generate(asked, wanted, lora_request=adapter, use_tqdm=False)
+        # Its errors have no base class of their own.
+        except Exception as error:
+            raise _failed(f"vLLM cannot answer as {checkpoint.name}", error) from error
 
     def _load(self, checkpoint: Checkpoint) -> Any:
         """Get ready to answer as a checkpoint; the request for its adapter, or None."""
@@ -260,6 +296,16 @@ def _read(output: Any, tokenizer: Any) -> Generation:
         finished=output.finish_reason == "stop",
         mean_logprob=float(output.cumulative_logprob) / len(tokens),
     )
+
+
+def _plain(found: Any) -> Any:
+    """`prompt_logprobs` of vLLM's own classes as they are in JSON."""
+    if found is None:
+        return None
+    return [
+        None if entry is None else {t: {"logprob": x.logprob, "rank": x.rank} for t, x in entry.items()}
+        for entry in found
+    ]
 
 
 def _failed(what: str, error: BaseException) -> EngineError:

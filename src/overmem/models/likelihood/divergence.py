@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from overmem.models.batches import logits_at_once, scored_at_once
 from overmem.models.likelihood.scored_logits import TokenIds, completion_logits
 from overmem.models.memory import halve_until_it_fits
+from overmem.models.placement import input_device
 
 COMPARED_TOKENS = 32
 """First tokens of an answer whose whole distributions are compared: the disk they take is this times the
@@ -58,7 +59,7 @@ def predict(model: Any, items: Sequence[TokenIds]) -> list[Prediction]:
             for found in _predict_batch(model, items[start : start + size])
         ]
 
-    device = next(model.parameters()).device.type
+    device = input_device(model).type
     return halve_until_it_fits(in_batches, scored_at_once(device, len(items), max(map(len, items))))
 
 

@@ -19,6 +19,7 @@ import torch
 from transformers.utils import ModelOutput
 
 from overmem.errors import CheckpointError
+from overmem.models.placement import input_device
 from overmem.models.pretrained import run_model, unwrap_adapter
 from overmem.models.trials import Trials
 
@@ -83,7 +84,7 @@ def _body(model: Any) -> torch.nn.Module:
             if body is not base and isinstance(body, torch.nn.Module)
         ]
         try:
-            one = torch.zeros(1, 1, dtype=torch.long, device=next(base.parameters()).device)
+            one = torch.zeros(1, 1, dtype=torch.long, device=input_device(base))
             run_model(base, input_ids=one, use_cache=False)
         finally:
             for hook in hooks:

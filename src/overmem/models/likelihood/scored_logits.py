@@ -20,6 +20,7 @@ from overmem.models.decoding.positions import changing_rotations
 from overmem.models.decoding.rows import Row, Writing
 from overmem.models.likelihood.lm_head import HiddenStates, read_hidden_states
 from overmem.models.loading import embedding_rows
+from overmem.models.placement import input_device
 from overmem.models.pretrained import run_model, unwrap_adapter
 from overmem.models.trials import Trials, agree, few_tokens, first_that_agrees, log, says_something
 
@@ -77,7 +78,7 @@ def completion_logits(model: Any, batch: Sequence[TokenIds]) -> Iterator[Piece]:
         CheckpointError: the model sees the tokens that it is to predict.
     """
     way = scoring_way(model, batch)
-    device = next(model.parameters()).device
+    device = input_device(model)
     tokens = [torch.tensor(list(item.completion_ids), device=device) for item in batch]
     scored = [
         None if all(mask) else torch.tensor(list(mask), device=device)
@@ -148,7 +149,7 @@ def padded_logits(
         read: tokens of each text that are read at once; None follows the device.
         head: positions that go through the LM head at once; None follows the vocabulary.
     """
-    device, rows = next(model.parameters()).device, len(texts)
+    device, rows = input_device(model), len(texts)
     longest = max(map(len, texts))
     # Padding is on the right, where causal attention never looks: any token will do that has an embedding.
     ids_B_L = torch.tensor([[*text] + [0] * (longest - len(text)) for text in texts], device=device)
@@ -193,7 +194,7 @@ def may_read_in_pieces(model: Any) -> bool:
 
 def whole_logits(model: Any, text: Sequence[int]) -> torch.Tensor:
     """Logits of every position of one text, by the plainest pass there is: (L, V)."""
-    ids = torch.tensor([list(text)], device=next(model.parameters()).device)
+    ids = torch.tensor([list(text)], device=input_device(model))
     logits: torch.Tensor = run_model(model, input_ids=ids).logits[0]
     return logits
 
@@ -203,7 +204,7 @@ def _as_answer(model: Any, text: Sequence[int], prompt: int) -> torch.Tensor:
     row = Row(0, forced=text[prompt:])
     writing = Writing(stops=frozenset(), max_new_tokens=len(text) - prompt)
     write_by_generate(model, [text[:prompt]], [row], writing, 1)
-    return torch.stack(row.logits).to(next(model.parameters()).device)
+    return torch.stack(row.logits).to(input_device(model))
 
 
 def _try_ways(model: Any, tokens: Sequence[int]) -> tuple[Way, bool]:
@@ -238,7 +239,7 @@ def _try_ways(model: Any, tokens: Sequence[int]) -> tuple[Way, bool]:
 
 def _check_cached(model: Any, tokens: Sequence[int]) -> None:
     """Refuse a model that reads in both directions and has no cache, as those that fill gaps."""
-    ids = torch.tensor([list(tokens)], device=next(model.parameters()).device)
+    ids = torch.tensor([list(tokens)], device=input_device(model))
     found = run_model(model, input_ids=ids, use_cache=True)
     if all(getattr(found, name, None) is None for name in ("past_key_values", "cache")):
         raise CheckpointError(

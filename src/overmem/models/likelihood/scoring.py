@@ -18,6 +18,7 @@ import torch
 from overmem.models.batches import logits_at_once, scored_at_once
 from overmem.models.likelihood.scored_logits import TokenIds, completion_logits
 from overmem.models.memory import halve_until_it_fits
+from overmem.models.placement import input_device
 
 TEMPERATURES = (0.8, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5)
 """Grid on which NLL(T) is kept, for the temperature gap."""
@@ -66,7 +67,7 @@ def score_all(model: Any, items: Sequence[TokenIds]) -> list[TokenScores]:
     Raises:
         CheckpointError: memory does not hold one problem at a time.
     """
-    at_once = scored_at_once(next(model.parameters()).device.type, len(items), max(map(len, items)))
+    at_once = scored_at_once(input_device(model).type, len(items), max(map(len, items)))
     return halve_until_it_fits(
         lambda size: [
             found
@@ -88,7 +89,7 @@ def score_batch(model: Any, batch: Sequence[TokenIds]) -> list[TokenScores]:
     Returns:
         One record an example, in order.
     """
-    device = next(model.parameters()).device
+    device = input_device(model)
     # Made once: small results kept between large blocks would keep an allocator from using these again.
     figures = [torch.empty(sum(item.scored_mask), COLUMNS, device=device) for item in batch]
     done = [0] * len(batch)

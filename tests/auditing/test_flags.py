@@ -64,6 +64,7 @@ OTHER = {
     "base_row": (False, False),
     "device": ("cpu", "cpu"),
     "dtype": ("bfloat16", "bfloat16"),
+    "quantize": ("4bit", "4bit"),
     "batch_tokens": (512, 512),
     "engine": ("openai:http://localhost:1", "openai:http://localhost:1"),
     "engine_model": ("{name}", "{name}"),

@@ -21,6 +21,7 @@ TAKEN = (
     "seed",
     "device",
     "dtype",
+    "quantize",
     "checkpoints_glob",
     "allow_pickle",
     "trust_remote_code",

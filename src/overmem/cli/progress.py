@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 import warnings
@@ -35,8 +34,6 @@ def quiet_libraries() -> None:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     datasets.utils.logging.disable_progress_bar()
-    # It says of every layer and batch that it computes in 16 bits.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     for module in ("peft", "trl", "transformers", "torch", "accelerate"):
         warnings.filterwarnings("ignore", module=module)
 

@@ -43,6 +43,7 @@ from overmem.models.trials import log
 from overmem.records import Checkpoint, Run
 
 BEFORE_QUANTIZATION = "; the model from before quantization will do, with --quantize "
+IN_FLOATS = "pass --quantize none, which takes the memory of the model in floats"
 EMBEDDING = re.compile(
     r"\.(embed_tokens|lm_head|wte|word_embeddings|embed_in|embed_out)(\.base_layer)?\.weight$"
 )
@@ -301,7 +302,7 @@ class ModelHost:
                 "they would be rounded again",
                 got=f"{named_base(config, folder.name)} in {measured_as(base.config, self.quantize)}",
                 expected="a base model whose weights are floats",
-                next_step="pass --quantize none, which takes the memory of the model in floats",
+                next_step=IN_FLOATS,
             )
         with tempfile.TemporaryDirectory(prefix="overmem-") as plain:
             if changed_base(config) is not None:
@@ -371,7 +372,10 @@ class ModelHost:
         base = self.base(checkpoint)
         if self._adapted is None and rows not in (None, embedding_rows(base)):
             base.resize_token_embeddings(rows, mean_resizing=False)
-        self._adapted, misfits = put_on(self._adapted or base, folder, adapter)
+        with library_call(
+            f"{checkpoint.name} cannot be loaded", next_step=IN_FLOATS if is_quantized(base) else ""
+        ):
+            self._adapted, misfits = put_on(self._adapted or base, folder, adapter)
         if self._adapter not in (None, adapter):
             self._adapted.set_adapter(adapter)
             self._adapted.delete_adapter(self._adapter)

@@ -184,7 +184,12 @@ def read_model(
         autos = _writing_classes(config, name)
         common = {"attn_implementation": attention, "experts_implementation": None, **at}
         packed = loading_settings(
-            config, quantize, name=_short(name), dtype=settings.get("dtype"), device=device, error=error
+            config,
+            quantize,
+            name=_short(name),
+            dtype=settings.get("dtype"),
+            device=None if "device_map" in settings else device,
+            error=error,
         )
 
         def load(auto: Any, **more: Any) -> Any:

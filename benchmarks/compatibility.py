@@ -417,8 +417,9 @@ another package. They say nothing for or against.
 
 ## What this does not show
 
-Trained weights, other devices and dtypes, quantized weights, and texts longer than the windows of a few dozen
-tokens that are tried here. A pico model of a class is the class with all of its code, not its checkpoints.
+Trained weights, other devices and dtypes, weights in 4 or 8 bits ([tried elsewhere](quantized.md)), and texts
+longer than the windows of a few dozen tokens that are tried here. A pico model of a class is the class with
+all of its code, not its checkpoints.
 """
 
 

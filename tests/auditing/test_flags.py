@@ -65,6 +65,7 @@ OTHER = {
     "device": ("cpu", "cpu"),
     "device_map": ("auto", "auto"),
     "dtype": ("bfloat16", "bfloat16"),
+    "quantize": ("4bit", "4bit"),
     "batch_tokens": (512, 512),
     "engine": ("openai:http://localhost:1", "openai:http://localhost:1"),
     "engine_scores": (True, True),
@@ -185,6 +186,7 @@ def test_a_set_of_references_or_beside_the_task_asks_for_the_axis_that_reads_it(
         ({"ood": ["a=x", "a=y"]}, "named twice"),
         ({"variant": ["mirror"]}, "unknown perturbation"),
         ({"accuracy_margin": 2.0}, "accuracy_margin is out of range"),
+        ({"quantize": "4bit", "engine": "vllm"}, "quantize speaks of the model in memory"),
     ],
 )
 def test_what_cannot_be_read_is_one_message(given, message):

@@ -9,20 +9,25 @@ import shutil
 import subprocess
 import sys
 
+import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 import overmem
+from overmem.artifacts.manifest import read_manifest
 from overmem.artifacts.store import Store
+from overmem.auditing.options import saved_options
 from overmem.auditing.session import Session
 from overmem.auditing.watch import Watched
 from overmem.errors import ArtifactError, CheckpointError, DataError, OvermemError, RunError
 from overmem.models import loading
 from overmem.models.decoding import unfinished
 from overmem.models.loading import ModelHost
+from overmem.reporting.provenance import versions_line
 from overmem.verdict.warnings.staleness import staleness_notes
-from tests.conftest import make_pico, save_checkpoint
+from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
+from tests.helpers.quantized import make_models, plain, save_adapters
 
 
 def table(run, checkpoint, rows):
@@ -187,6 +192,35 @@ def test_adapters_share_one_base_and_equal_their_merged_model(tmp_path, tokenize
         theirs = table(reference, f"checkpoint-{step}", "likelihood")["nll_nats"].to_list()
         assert ours == pytest.approx(theirs, abs=1e-3)
     assert ours != pytest.approx(table(run, "checkpoint-10", "likelihood")["nll_nats"].to_list(), abs=1e-2)
+
+
+def test_rows_of_two_precisions_are_the_models_own_and_are_never_mixed(tmp_path, tokenizer, val_file):
+    models = make_models(tmp_path / "models", tokenizer)
+    run = tmp_path / "run"
+    save_adapters(run, models["4bit"], tokenizer, steps=(1,))
+    asked = {"val": str(val_file), "axes": ("likelihood",), "limit": 3, "base_row": False}
+    keys, nats = [], []
+    for quantize in (None, "none", None):
+        overmem.audit(run, **asked, quantize=quantize)
+        manifest = read_manifest(Store.of_run(run))
+        assert saved_options(manifest).quantize == quantize
+        in_bits = "weights in bitsandbytes 4 bit" in versions_line(manifest)
+        assert in_bits == (manifest.quantization == "bitsandbytes 4 bit") == (quantize is None)
+        (key,) = manifest.checkpoints[0].row_keys.values()
+        rows = table(run, "checkpoint-1", "likelihood").filter(pl.col("row_key") == key)
+        keys.append(key)
+        nats.append(dict(zip(rows["example_id"], rows["nll_nats"] / rows["n_tokens"], strict=True)))
+    assert keys[0] == keys[2] != keys[1] and len(table(run, "checkpoint-1", "likelihood")) == 6
+    model = plain(models["4bit"], adapter=run / "checkpoint-1")
+    for row in VAL_ROWS:
+        if row["id"] in nats[0]:
+            prompt = len(tokenizer(row["prompt"])["input_ids"])
+            text = tokenizer(row["prompt"] + row["completion"])["input_ids"] + [tokenizer.eos_token_id]
+            with torch.no_grad():
+                ln_p = model(input_ids=torch.tensor([text])).logits[0].log_softmax(-1)
+            scored = range(prompt, len(text))
+            expected = -sum(float(ln_p[at - 1, text[at]]) for at in scored) / len(scored)
+            assert nats[0][row["id"]] == pytest.approx(expected, abs=2e-6)
 
 
 def test_a_moved_base_model_can_be_named(tmp_path, tokenizer, val_file):

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 import overmem
 from overmem.errors import MergeError
 from tests.conftest import make_pico
-from tests.helpers.adapters import foreign_checkpoint
+from tests.helpers.adapters import foreign_checkpoint, logits
 from tests.helpers.merging import (
     UNTIED,
     adapter_pair,
@@ -23,6 +23,7 @@ from tests.helpers.merging import (
     weights_of,
     with_adapter,
 )
+from tests.helpers.quantized import make_models, plain, save_adapters
 
 
 @pytest.mark.parametrize("maker", ["tied", "gpt2"])
@@ -114,3 +115,24 @@ def test_a_base_model_that_is_an_adapter_is_refused(tmp_path, base, tokenizer):
     twice = [tmp_path / "run" / "checkpoint-2"] * 2
     with pytest.raises(MergeError, match=r"checkpoint-1 is itself an adapter[\s\S]*merge_and_unload"):
         overmem.merge(twice, tmp_path / "out", into_full=True, base_model=str(below))
+
+
+def test_packed_weights_take_no_adapter_and_adapters_are_merged_without_them(tmp_path, tokenizer):
+    models = make_models(tmp_path / "models", tokenizer)
+    save_adapters(tmp_path / "run", models["8bit"], tokenizer)
+    folders = [tmp_path / "run" / f"checkpoint-{step}" for step in (1, 2)]
+    said = r"8bit holds quantized weights[\s\S]*bitsandbytes[\s\S]*from before quantization: base_model="
+    with pytest.raises(MergeError, match=said):
+        overmem.merge(folders, tmp_path / "never", into_full=True)
+    assert not (tmp_path / "never").exists()
+    full = overmem.merge(folders, tmp_path / "full", into_full=True, base_model=str(models["floats"]))
+    assert weights_of(full).keys() == weights_of(models["floats"]).keys()
+    # Two adapters side by side, each with half of its scale, are their mean.
+    both = plain(models["8bit"], adapter=folders[0])
+    both.load_adapter(folders[1], adapter_name="other")
+    both.base_model.set_adapter(["default", "other"])
+    for module in both.modules():
+        if isinstance(getattr(module, "scaling", None), dict):
+            module.scaling = {name: scale / 2 for name, scale in module.scaling.items()}
+    merged = plain(models["8bit"], adapter=overmem.merge(folders, tmp_path / "merged"))
+    torch.testing.assert_close(logits(merged), logits(both.eval()), atol=2e-5, rtol=0)

@@ -177,6 +177,8 @@ class Manifest:
     """The grid of `logprob_at_temperature`."""
     device: str = ""
     dtype: str = ""
+    quantization: str = ""
+    """Of the weights that were measured, such as `bitsandbytes 4 bit`; empty where they were floats."""
     engine: Mapping[str, Any] | None = None
     """How answers were asked for, where a server wrote them."""
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -310,7 +312,7 @@ class Manifest:
     def to_dict(self) -> dict[str, Any]:
         """The `overmem.manifest/1` record; what an audit had no use for is left out."""
         plain = to_plain(self)
-        unused = [name for name in _LEFT_OUT if plain[name] in (None, False, {})]
+        unused = [name for name in _LEFT_OUT if plain[name] in (None, False, {}, "")]
         splits = {
             name: {key: value for key, value in found.items() if value is not None}
             for name, found in plain["splits"].items()
@@ -331,7 +333,14 @@ class Manifest:
         return from_plain(cls, record, what="the manifest is damaged", next_step=_AGAIN)
 
 
-_LEFT_OUT = ("engine", "leaves_out_chat_template", "base_left_out", "left_out", "until_decided")
+_LEFT_OUT = (
+    "quantization",
+    "engine",
+    "leaves_out_chat_template",
+    "base_left_out",
+    "left_out",
+    "until_decided",
+)
 """Parts that are written only where they say something."""
 
 

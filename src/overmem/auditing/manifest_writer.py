@@ -104,6 +104,7 @@ class ManifestWriter:
             temperatures=self.session.temperatures,
             device=", ".join(map(str, session.host.devices)),
             dtype=str(session.host.dtype).removeprefix("torch."),
+            quantization=session.host.quantization(session.run.checkpoints[-1]),
             engine=self._engine(),
             config=session.options.to_dict(),
             axes=tuple(sorted({*(previous.axes if previous else ()), *session.options.axes})),

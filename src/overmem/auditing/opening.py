@@ -136,4 +136,5 @@ def _host(run: Run, options: AuditOptions, device: torch.device | None = None) -
         base_model=options.base_model,
         trust_remote_code=options.trust_remote_code,
         allow_pickle=options.allow_pickle,
+        quantize=options.quantize,
     )

@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from overmem.artifacts.manifest import Manifest
 from overmem.axes import CORE, choose_axes
 from overmem.errors import ArtifactError, RunError
+from overmem.models.quantization import Quantize
 from overmem.rendering.template import Template
 from overmem.rule import DEFAULT_RULE, Rule
 from overmem.strict_model import Strict, wrong_fields
@@ -111,6 +112,9 @@ class AuditOptions(Strict):
     device does not hold (docs/devices.md)."""
     dtype: str = "auto"
     """auto, float32, bfloat16, float16."""
+    quantize: Quantize | None = None
+    """4bit, 8bit or none: measure in another precision than the weights' file. `4bit` and `8bit` quantize
+    with bitsandbytes while loading, the base model under adapters; `none` makes quantized weights floats."""
     batch_tokens: int | None = None
     """Most tokens of a batch; what fits the memory by default. Padding counts; 8,192 are scored at once."""
     engine: str = "hf"

@@ -16,7 +16,7 @@ from overmem.auditing.options import AuditOptions
 from overmem.auditing.run_files.training_files import find_training_file
 from overmem.axes import CORE, axes_implied_by, choose_axes
 from overmem.errors import OvermemError, RunError
-from overmem.models.engines.address import Address, check_template, parse_engine
+from overmem.models.engines.address import Address, InProcess, check_template, parse_engine
 from overmem.parsing import ParseError, read_yaml
 from overmem.recipe.canaries import CANDIDATES, FOLDER, INSERTED
 from overmem.recipe.schema import RECIPE_NAME, Recipe, check_recipe
@@ -136,12 +136,21 @@ def _check(options: AuditOptions) -> None:
             expected=f"--axes {','.join(CORE)}, with others if you like",
         )
     check_template(options.engine_model)
-    served = isinstance(parse_engine(options.engine), Address)
+    address = parse_engine(options.engine)
+    served = isinstance(address, Address)
     if options.engine_scores and options.engine == "hf":
         raise RunError(
             "--engine-scores speaks of another engine than the model in memory",
             got="--engine hf",
             expected="--engine vllm, or a server of vLLM",
+            next_step="leave one of them out",
+        )
+    if isinstance(address, InProcess) and options.quantize is not None:
+        raise RunError(
+            "--quantize speaks of the model in memory, and vLLM would answer from other weights",
+            got=f"--quantize {options.quantize} --engine {options.engine}",
+            expected="--engine hf, or weights as their file says",
+            next_step="leave one of them out",
         )
     if not served and (options.engine_model or options.engine_on_demand):
         raise RunError(

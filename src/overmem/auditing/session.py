@@ -453,7 +453,7 @@ class Session:
 
     def settings(self, job: Job) -> dict[str, Any]:
         """What decides the rows of a job beside the weights and the problems."""
-        settings: dict[str, Any] = {"dtype": str(self.host.dtype), "attention": self.host.attention}
+        settings: dict[str, Any] = {**self.host.precision, "attention": self.host.attention}
         if self._is_remote(job):
             settings = dict(self.engine.settings)
         if job.kind == "score":

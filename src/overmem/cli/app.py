@@ -7,6 +7,7 @@ start at once.
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 import traceback
@@ -120,6 +121,8 @@ def run() -> int:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Helper processes of libraries (`python -c`) do not look for modules in the current folder either.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
+    # From its first import on it tells of kernels that it does not have, then of every layer that it rounds.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A file's name may be no UTF-8, and a terminal may take less than UTF-8.

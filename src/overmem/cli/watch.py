@@ -22,6 +22,7 @@ TAKEN = (
     "device",
     "device_map",
     "dtype",
+    "quantize",
     "checkpoints_glob",
     "allow_pickle",
     "trust_remote_code",

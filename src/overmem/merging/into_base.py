@@ -40,6 +40,11 @@ class Layer:
 class BaseSource(FullSource):
     """A base model's folder, and what only its code knows."""
 
+    instead = (
+        "name the base model from before quantization: base_model=... (on the command line --base-model); "
+        "or merge the adapters as adapters, without into_full"
+    )
+
     @cached_property
     def skeleton(self) -> Any:
         """The model without weights: it says which modules are Conv1D, and which weights are tied.

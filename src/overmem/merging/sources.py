@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 
@@ -40,6 +40,9 @@ class Source(Protocol):
 class FullSource:
     """A folder with all weights of a model."""
 
+    instead: ClassVar[str] = "merge the weights from before quantization"
+    """What to do where the weights are quantized."""
+
     def __init__(self, folder: Path) -> None:
         """Read the headers.
 
@@ -49,7 +52,7 @@ class FullSource:
         """
         check_weights(folder)
         self.path = self.folder = folder
-        self.config: Mapping[str, Any] = read_config(folder)
+        self.config: Mapping[str, Any] = read_config(folder, self.instead)
         files = weight_files(folder)
         for file in files:
             check_safetensors(file)
@@ -72,7 +75,7 @@ def read_input(path: Path) -> Checkpoint:
     check_weights(path)
     checkpoint = read_checkpoint(path)
     if checkpoint.kind == "full":
-        read_config(path)
+        read_config(path, FullSource.instead)
     return checkpoint
 
 
@@ -86,8 +89,12 @@ def check_weights(folder: Path) -> None:
         )
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path, instead: str) -> dict[str, Any]:
     """config.json of a folder with full weights.
+
+    Args:
+        folder: of the model.
+        instead: what to do where its weights are quantized.
 
     Raises:
         MergeError: the weights are quantized.
@@ -99,6 +106,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise MergeError(
             f"{folder.name} holds quantized weights, which have no average",
             got=config["quantization_config"].get("quant_method", "quantization_config"),
-            next_step="merge the weights from before quantization",
+            expected="weights in floats",
+            next_step=instead,
         )
     return config

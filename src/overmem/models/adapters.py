@@ -26,6 +26,7 @@ from overmem.artifacts.files import write_text_atomic
 from overmem.boundary import library_call
 from overmem.checkpoints import ADAPTER_CONFIG, read_adapter_config
 from overmem.errors import CheckpointError
+from overmem.models.quantization import is_quantized
 
 WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
@@ -179,6 +180,8 @@ class InitialFactors:
         config = read_adapter_config(folder)
         start = changed_base(config)
         why = next((why for name, why in NOT_REPEATABLE.items() if (start or "").startswith(name)), None)
+        if is_quantized(self.base):
+            why = "the base model here is quantized, and what was taken out of its weights is rounded away"
         if start is None or why is not None:
             raise CheckpointError(
                 f"{folder.name} was trained over a changed base model that cannot be made again: {why}",

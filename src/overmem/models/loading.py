@@ -40,9 +40,17 @@ from overmem.models.pretrained import (
     read_model,
     read_tokenizer,
 )
+from overmem.models.quantization import (
+    Quantize,
+    is_quantized,
+    measured_as,
+    named_quantization,
+)
 from overmem.models.trials import log
 from overmem.records import Checkpoint, Run
 
+BEFORE_QUANTIZATION = "; the model from before quantization will do, with --quantize "
+IN_FLOATS = "pass --quantize none, which takes the memory of the model in floats"
 EMBEDDING = re.compile(
     r"\.(embed_tokens|lm_head|wte|word_embeddings|embed_in|embed_out)(\.base_layer)?\.weight$"
 )
@@ -95,6 +103,7 @@ class ModelHost:
         base_model: str | None = None,
         trust_remote_code: bool = False,
         allow_pickle: bool = False,
+        quantize: Quantize | None = None,
     ) -> None:
         """Prepare to load the checkpoints of `run`.
 
@@ -106,6 +115,7 @@ class ModelHost:
             base_model: overrides the base model that an adapter's configuration names.
             trust_remote_code: run model code that a checkpoint or its base model brings along.
             allow_pickle: accept pickled weights.
+            quantize: another precision of the weights than their file's.
         """
         self.run, self.device, self.dtype, self.base_model = run, device, dtype, base_model
         self.device_map, self.devices = device_map, devices_for(device, device_map)
@@ -113,6 +123,7 @@ class ModelHost:
         self.attention = "eager" if device.type == "cpu" and dtype == torch.bfloat16 else None
         self.trust_remote_code = trust_remote_code
         self._allow_pickle = allow_pickle
+        self.quantize = quantize
         self._base: PreTrainedModel | None = None
         self._base_name: str | None = None
         self._rows: int | None = None
@@ -120,7 +131,7 @@ class ModelHost:
         self._starts: InitialFactors | None = None
         self._adapted: Any = None
         self._adapter: str | None = None
-        self._moved = False
+        self._moved = self._said_precision = False
         self._configs: dict[str, ModelConfigs] = {}
 
     def load(self, checkpoint: Checkpoint) -> Any:
@@ -222,6 +233,8 @@ class ModelHost:
             trust_remote_code=self.trust_remote_code,
             use_safetensors=None if self._allow_pickle else True,
             output_loading_info=True,
+            quantize=self.quantize,
+            device=self.device,
         )
         model, loading = read() if self.device_map is None else load_shared_out(read, self.device_map)
         check_head(loading["unexpected_keys"], Path(name).name)
@@ -233,7 +246,7 @@ class ModelHost:
                 next_step="copy the checkpoint again",
             )
         check_ends(model.generation_config, name)
-        if self.device_map is None:
+        if self.device_map is None and not is_quantized(model):
             with library_call(f"{Path(name).name} cannot be put on {self.device}"):
                 model.to(self.device)
         return model
@@ -253,12 +266,35 @@ class ModelHost:
             self._release_base()
             self._base, self._base_name = self._load_base(name, checkpoint), name
             self._starts = InitialFactors(self._base)
+            self._say_other_precision(checkpoint, name)
         return self._base
 
     def forget(self) -> None:
         """Keep nothing of what was loaded."""
         self._release_base()
         self._configs.clear()
+
+    def _say_other_precision(self, checkpoint: Checkpoint, name: str) -> None:
+        """Say it where an adapter names a quantized base model, and stands on one in floats unasked."""
+        named = read_adapter_config(checkpoint.path).get("base_model_name_or_path") or ""
+        bits = named_quantization(str(named))
+        if bits is None or self.quantize is not None or is_quantized(self._base) or self._said_precision:
+            return
+        self._said_precision = True
+        log.warning(
+            "%s was trained on %s, and is measured on %s, whose weights are floats: pass --quantize %s "
+            "to measure it as it was trained",
+            checkpoint.name, named, name, bits,
+        )  # fmt: skip
+
+    def quantization(self, checkpoint: Checkpoint) -> str:
+        """How a checkpoint's weights are quantized, such as `bitsandbytes 4 bit`; empty for floats."""
+        return measured_as(self.read_configs(checkpoint).config, self.quantize)
+
+    @property
+    def precision(self) -> dict[str, Any]:
+        """Of a row's key: dtype, and the precision of the weights where another was asked for."""
+        return {"dtype": str(self.dtype)} | ({} if self.quantize is None else {"quantize": self.quantize})
 
     def _release_base(self) -> None:
         """Forget the base model and the adapter on it."""
@@ -273,6 +309,14 @@ class ModelHost:
         check_adapted(folder, folder.name)
         base = self._from_pretrained(named_base(config, folder.name), **said)
         check_adapter_goes_on(base, folder, folder.name, merged=True)
+        if is_quantized(base):
+            raise CheckpointError(
+                f"{folder.name}, an adapter that another stands on, cannot be merged into quantized weights: "
+                "they would be rounded again",
+                got=f"{named_base(config, folder.name)} in {measured_as(base.config, self.quantize)}",
+                expected="a base model whose weights are floats",
+                next_step=IN_FLOATS,
+            )
         with tempfile.TemporaryDirectory(prefix="overmem-") as plain:
             if changed_base(config) is not None:
                 make_plain(folder, Path(plain), InitialFactors(base).of(folder))
@@ -336,13 +380,16 @@ class ModelHost:
         # A dot is not allowed in a module's name.
         adapter = checkpoint.name.replace(".", "_")
         rows = _embedding_rows_of(folder)
-        if self._adapted is not None and adapter != self._adapter and self._needs_fresh_base(folder, rows):
+        if self._adapted is not None and self._needs_fresh_base(adapter, folder, rows):
             self._release_base()
         base = self.base(checkpoint)
         check_adapter_goes_on(base, folder, checkpoint.name)
         if self._adapted is None and rows not in (None, embedding_rows(base)):
             base.resize_token_embeddings(rows, mean_resizing=False)
-        self._adapted, misfits = put_on(self._adapted or base, folder, adapter)
+        with library_call(
+            f"{checkpoint.name} cannot be loaded", next_step=IN_FLOATS if is_quantized(base) else ""
+        ):
+            self._adapted, misfits = put_on(self._adapted or base, folder, adapter)
         if self._adapter not in (None, adapter):
             self._adapted.set_adapter(adapter)
             self._adapted.delete_adapter(self._adapter)
@@ -350,12 +397,18 @@ class ModelHost:
         _check_adapter(self._adapted, adapter, checkpoint.name, misfits)
         return self._adapted
 
-    def _needs_fresh_base(self, folder: Path, rows: int | None) -> bool:
+    def _needs_fresh_base(self, adapter: str, folder: Path, rows: int | None) -> bool:
         """Whether the base model has to be as on disk again before the adapter in `folder` takes its turn.
 
         PEFT writes biases, and the embeddings of a model that has other tokens, into the base model itself;
-        where one adapter has single tokens of its own, it asks for those of the next.
+        where one adapter has single tokens of its own, it asks for those of the next. bitsandbytes packs
+        4-bit weights anew for the CPU in the first forward pass and rounds their scales; PEFT, which reads
+        the model's state before it puts an adapter on, has them unpacked to other weights.
         """
+        if is_quantized(self._base):
+            return True
+        if adapter == self._adapter:
+            return False
         after = read_adapter_config(folder)
         before = self._adapted.peft_config[self._adapter]
         biases = {getattr(before, "bias", "none"), after.get("bias", "none")}
@@ -363,12 +416,14 @@ class ModelHost:
         return rows != self._rows or biases != {"none"} or tokens != after.get("trainable_token_indices")
 
     def _load_base(self, name: str, checkpoint: Checkpoint) -> PreTrainedModel:
+        bits = named_quantization(name)
         return self._from_pretrained(
             name,
             error=RunError,
             what=f"{name}, the base model of {checkpoint.name}, cannot be found or loaded",
             expected="a local folder or a hub id that can be reached",
-            next_step="pass --base-model PATH to say where it is now",
+            next_step="pass --base-model PATH to say where it is now"
+            + ("" if bits is None else BEFORE_QUANTIZATION + bits),
             accepts=lambda skeleton: suits(skeleton, checkpoint.path),
         )
 
@@ -416,7 +471,8 @@ def _embedding_rows_of(folder: Path) -> int | None:
 
 def _check_finite(model: torch.nn.Module, checkpoint: Checkpoint) -> None:
     for name, tensor in named_weights(model):
-        if not torch.isfinite(tensor).all():
+        # What is packed has no NaN, and torch does not look for it in 8-bit floats.
+        if tensor.dtype.itemsize > 1 and not torch.isfinite(tensor).all():
             raise CheckpointError(
                 f"{checkpoint.name} holds NaN or infinite weights",
                 got=name,

@@ -20,6 +20,10 @@ import torch
 
 from overmem.models.pretrained import unwrap_adapter
 
+PACKS = "support_avx512bf16_for_cpu"
+"""Set in 4-bit layers of bitsandbytes that pack their weights anew in the first pass without gradients on a
+CPU, to scales that are rounded, and do not take that back for the next step of training."""
+
 
 @contextlib.contextmanager
 def quiet_and_seeded(seed: int, loggers: Sequence[str]) -> Iterator[None]:
@@ -68,15 +72,21 @@ def preserving_state(model: torch.nn.Module) -> Iterator[None]:
 
     Afterwards every module has the mode it had, every random generator its state, and autocast no
     weights cached without gradients. Modes are set directly, since `train()` of some modules does more.
+    Packed weights stay as they are packed.
     """
     modes = [(module, module.training) for module in model.modules()]
+    packing = [module for module, _ in modes if getattr(module, PACKS, False)]
     kind, devices = _devices_in_use()
     with _states_restored(), torch.random.fork_rng(devices=devices, device_type=kind), torch.no_grad():
         try:
             for module, _ in modes:
                 module.training = False
+            for module in packing:
+                setattr(module, PACKS, False)
             yield
         finally:
+            for module in packing:
+                setattr(module, PACKS, True)
             for module, training in modes:
                 module.training = training
             torch.clear_autocast_cache()

@@ -38,6 +38,7 @@ from overmem.checkpoints import ADAPTER_CONFIG, weight_files, wrapped_prefixes
 from overmem.errors import CheckpointError, ConsentError, OvermemError
 from overmem.models.base_models import adapter_folder, split_revision
 from overmem.models.model_class import candidates, check_writes, first_that_fits
+from overmem.models.quantization import Quantize, finish, loading_settings
 from overmem.parsing import read_json_or_empty
 
 LOADS_MODELS = ("XLORA", "SHADOW")
@@ -135,6 +136,8 @@ def read_model(
     expected: str | None = None,
     next_step: str = COPY,
     accepts: Callable[[Any], bool] | None = None,
+    quantize: Quantize | None = None,
+    device: torch.device | None = None,
     **settings: Any,
 ) -> Any:
     """A language model of the class that its weights fit and, where asked for, its loading information.
@@ -150,6 +153,8 @@ def read_model(
         expected: what would have been accepted.
         next_step: what the user should do where it cannot be read.
         accepts: whether a model of the class, without weights, suits the adapter that goes on it.
+        quantize: another precision than the file's.
+        device: where quantized weights are put; those in floats are on the CPU.
         **settings: for `from_pretrained`.
 
     Raises:
@@ -178,6 +183,14 @@ def read_model(
         config = AutoConfig.from_pretrained(where, **at)
         autos = _writing_classes(config, name)
         common = {"attn_implementation": attention, "experts_implementation": None, **at}
+        packed = loading_settings(
+            config,
+            quantize,
+            name=_short(name),
+            dtype=settings.get("dtype"),
+            device=None if "device_map" in settings else device,
+            error=error,
+        )
 
         def load(auto: Any, **more: Any) -> Any:
             own = copy.deepcopy(config)
@@ -190,7 +203,9 @@ def read_model(
             lacks = loading["missing_keys"] or loading["mismatched_keys"]
             return not lacks and (accepts is None or accepts(model))
 
-        return load(first_that_fits(autos, fits))
+        loaded = load(first_that_fits(autos, fits), **packed)
+        finish(loaded[0] if isinstance(loaded, tuple) else loaded, quantize, _short(name), error)
+        return loaded
 
 
 def empty_model(config: Any, *, trust_remote_code: bool, **settings: Any) -> Any:

@@ -162,6 +162,6 @@ class Trials:
                 "problems": problems.fingerprint,
                 "limit": self.session.options.limit_of("likelihood"),
                 "seed": self.session.options.seed,
-                "dtype": str(self.session.host.dtype),
+                **self.session.host.precision,
             }
         )

@@ -79,7 +79,8 @@ def versions_line(manifest: Manifest) -> str:
     parts = [f"{name} {version}" for name, version in manifest.versions.items()]
     parts += [f"Python {manifest.python}"] if manifest.python else []
     if manifest.device:
-        parts.append(f"on {manifest.device} in {manifest.dtype or 'unknown precision'}")
+        weights = f", weights in {manifest.quantization}" if manifest.quantization else ""
+        parts.append(f"on {manifest.device} in {manifest.dtype or 'unknown precision'}{weights}")
     return ", ".join(parts)
 
 

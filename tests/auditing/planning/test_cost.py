@@ -25,6 +25,7 @@ LLAMA = Shape(
     intermediate=14336,
     vocabulary=128_256,
     dtype_bytes=2,
+    weight_bytes=2 * 8_030_261_248,
 )
 
 

@@ -138,6 +138,10 @@ def test_the_shape_is_that_of_the_loaded_model(session, tmp_path, tokenizer, val
     shape = shape_of(full, last)
     assert shape.parameters == sum(p.numel() for p in model.parameters())
     assert shape.weight_bytes == 4 * shape.parameters
+    packed = sum(p.numel() for name, p in model.named_parameters() if "_proj" in name)
+    fewer = shape_of(session(quantize="4bit"), last)
+    assert fewer.parameters == shape.parameters
+    assert fewer.weight_bytes == shape.weight_bytes - packed * 4 + packed // 2
     base = make_pico(tokenizer, seed=1)
     save_checkpoint(tmp_path / "base", base, tokenizer, 0)
     adapted = get_peft_model(base, LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM"))

@@ -21,6 +21,7 @@ def test_the_peak_of_scoring_is_what_torch_allocates(length, tokenizer, monkeypa
     shape = Shape(
         parameters=sum(p.numel() for p in model.parameters()), cache_token_bytes=2 * 2 * 16 * 4,
         hidden=16, intermediate=32, vocabulary=5000, dtype_bytes=torch.float32.itemsize,
+        weight_bytes=4 * sum(p.numel() for p in model.parameters()),
     )  # fmt: skip
     (item,) = texts(5000, length)
     score_all(model, [item])

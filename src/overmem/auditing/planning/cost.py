@@ -40,6 +40,8 @@ class Shape:
 
     parameters: int
     """Tied weights counted once; of an adapter and its base together."""
+    weight_bytes: int
+    """Of the parameters, in the precision in which they are held."""
     cache_token_bytes: int
     """Keys and values of one token in all layers."""
     cache_row_bytes: int = 0
@@ -52,11 +54,6 @@ class Shape:
     """Whether long texts are read in pieces when they are scored."""
     pair_scores: int = 1
     """Attention scores held of each pair of tokens: one of each head, or one entry of a mask."""
-
-    @property
-    def weight_bytes(self) -> int:
-        """Of the parameters."""
-        return self.parameters * self.dtype_bytes
 
     @property
     def activation_bytes(self) -> int:

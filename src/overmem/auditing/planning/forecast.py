@@ -43,6 +43,7 @@ from overmem.models.likelihood.divergence import COMPARED_TOKENS
 from overmem.models.likelihood.scored_logits import may_read_in_pieces
 from overmem.models.memory import cache_size
 from overmem.models.pretrained import empty_model
+from overmem.models.quantization import weight_bytes
 from overmem.records import Checkpoint
 
 
@@ -194,6 +195,9 @@ def shape_of(session: Session, checkpoint: Checkpoint) -> Shape:
     size = cache_size(model)
     return Shape(
         parameters=parameters,
+        weight_bytes=weight_bytes(
+            model, parameters, session.host.quantization(checkpoint), session.host.dtype
+        ),
         cache_token_bytes=size.token_bytes,
         cache_row_bytes=size.row_bytes,
         hidden=hidden,

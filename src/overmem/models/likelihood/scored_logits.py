@@ -22,6 +22,7 @@ from overmem.models.likelihood.lm_head import HiddenStates, read_hidden_states
 from overmem.models.loading import embedding_rows
 from overmem.models.placement import input_device
 from overmem.models.pretrained import run_model, unwrap_adapter
+from overmem.models.quantization import reads_across_rows
 from overmem.models.trials import Trials, agree, few_tokens, first_that_agrees, log, says_something
 
 Way = Literal["in pieces", "padded", "all logits", "one by one", "one by one, all logits", "as answers"]
@@ -231,7 +232,9 @@ def _try_ways(model: Any, tokens: Sequence[int]) -> tuple[Way, bool]:
         return torch.cat([found[0][0], found[-1][-1, : SHORTER - 2]])
 
     ways: list[Way] = ["padded", "all logits", "one by one"]
-    if may_read_in_pieces(model):
+    if reads_across_rows(model):
+        ways = ["one by one"]
+    elif may_read_in_pieces(model):
         ways.insert(0, "in pieces")
     last: Way = "one by one, all logits"
     return first_that_agrees([(way, partial(logits, way)) for way in ways], both, model, last), True

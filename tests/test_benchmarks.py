@@ -158,6 +158,16 @@ TOYS = {
             "SKILLS": {"sums": "pretrained:sums[100:110]", "problems": "pretrained:problems[100:110]"},
         },
     ),
+    "scale": Toy(
+        (
+            "tokens --lengths 30 --problems 40 --checkpoints 3 --folder {out}",
+            "report --lengths 30 --problems 40 --checkpoints 3 --folder {out}",
+            "write --lengths 30 --problems 40 --folder {out}",
+            "bootstrap --problems 40",
+            "judge --checkpoints 4 --problems 40",
+        ),
+        "4 | 40 | 0.",
+    ),
     "selection": Toy(("--each 1 --replay {run}",), "contradicted", {"PROBLEMS": (100,), "CHECKPOINTS": (4,)}),
     "straddling": Toy(("--epochs 1 --folder {out}",), "trained (TRL)", returns=0),
     "tokens": Toy(("{tokenizers} --only llama3",), "same 64", returns=0),

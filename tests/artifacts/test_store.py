@@ -176,7 +176,7 @@ def test_columns_of_another_type_are_one_message(tmp_path, name):
     table = pl.DataFrame([row("a")], schema=SCHEMAS["likelihood"])
     table = table.with_columns(pl.lit(None).cast(kind).alias(column) for column, kind in types.items())
     (tmp_path / "c").mkdir()
-    table.write_parquet(tmp_path / "c" / "likelihood.parquet", metadata={"schema": "overmem.likelihood/1"})
+    table.write_parquet(tmp_path / "c" / "likelihood.parquet", metadata={"schema": "overmem.likelihood/2"})
     with pytest.raises(ArtifactError, match=rf"{message}[\s\S]*move it away"):
         Store(tmp_path).read_rows("c", "likelihood")
 

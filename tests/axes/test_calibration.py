@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -10,8 +11,10 @@ import pytest
 
 from overmem.artifacts.evidence import Evidence
 from overmem.artifacts.jobs import VAL_ANSWERS, VAL_SAMPLES, VAL_SCORES
+from overmem.artifacts.token_sums import with_sums
 from overmem.axes.axis import Available
 from overmem.axes.calibration import (
+    Items,
     bin_equal_mass,
     ece_measure,
     jobs,
@@ -57,10 +60,11 @@ def test_bins_depend_on_neither_order_nor_copies():
 # ECE
 
 
-def ece(confidence, correct, weight=None):
+def ece(confidence, correct, weight=None, rank=None):
     """The measure, with a problem for every item."""
     n = len(confidence)
-    measure = ece_measure("ece", "items", n, np.arange(n), confidence, np.asarray(correct, dtype=float))
+    items = Items.single(np.arange(n), confidence, np.asarray(correct, dtype=float), n)
+    measure = ece_measure("ece", "items", items if rank is None else replace(items, rank_M=rank))
     return measure.value() if weight is None else measure.statistic({"items": weight[None]})[0]
 
 
@@ -137,7 +141,7 @@ def score_rows(n_problems=20, seed=0):
         "top1_logprob": pl.List(pl.Float32),
         "logprob_at_temperature": pl.List(pl.List(pl.Float32)),
     }
-    return pl.DataFrame(rows, schema=schema)
+    return with_sums(pl.DataFrame(rows, schema=schema))
 
 
 def greedy_rows(n_problems=20, seed=0):
@@ -205,12 +209,26 @@ def test_jobs_that_were_not_done_leave_their_figures_out():
     ]
 
 
+def tokens_of(rows):
+    """Confidence, correctness and cell of every token: an eighth of a logit each."""
+    confidence = np.exp(np.concatenate(rows["top1_logprob"].to_list()).astype(float))
+    return (
+        confidence,
+        np.concatenate(rows["is_top1"].to_list()),
+        np.floor(8 * np.log(confidence / (1 - confidence))),
+    )
+
+
 def test_token_ece_is_that_of_all_tokens():
     rows = score_rows()
-    confidence = np.exp(np.concatenate(rows["top1_logprob"].to_list()))
-    correct = np.concatenate(rows["is_top1"].to_list())
-    expected = ece(confidence, correct)
-    assert figures_of({VAL_SCORES: rows})["token_ece"].value() == pytest.approx(expected)
+    confidence, correct, cell = tokens_of(rows)
+    found = figures_of({VAL_SCORES: rows})["token_ece"].value()
+    assert found == pytest.approx(ece(confidence, correct, rank=cell), abs=1e-9)
+    # Cells are narrow: the figure is hardly another than in bins that part tokens at any confidence.
+    many = score_rows(400)
+    confidence, correct, _ = tokens_of(many)
+    found = figures_of({VAL_SCORES: many})["token_ece"].value()
+    assert found == pytest.approx(ece(confidence, correct), abs=2e-3)
 
 
 def test_token_ece_counts_a_problems_tokens_together():
@@ -218,10 +236,16 @@ def test_token_ece_counts_a_problems_tokens_together():
     counts = np.random.default_rng(0).integers(0, 3, (4, len(rows))).astype(float)
     measure = figures_of({VAL_SCORES: rows})["token_ece"]
     tokens = rows["n_tokens"].to_numpy()
-    confidence = np.exp(np.concatenate(rows["top1_logprob"].to_list()))
-    correct = np.concatenate(rows["is_top1"].to_list())
-    expected = [ece(confidence, correct, np.repeat(draw, tokens)) for draw in counts]
+    confidence, correct, cell = tokens_of(rows)
+    expected = [ece(confidence, correct, np.repeat(draw, tokens), cell) for draw in counts]
     np.testing.assert_allclose(measure.statistic({"val:score": counts}), expected)
+
+
+def test_groups_of_items_are_binned_as_their_items():
+    rng = np.random.default_rng(4)
+    rank, count = rng.permutation(40).astype(float), rng.integers(1, 9, 40)
+    apart = bin_equal_mass(np.repeat(rank, count))
+    np.testing.assert_array_equal(np.repeat(bin_equal_mass(rank, count_M=count), count), apart)
 
 
 def test_agreement_by_hand():

@@ -2,6 +2,10 @@
 
 import polars as pl
 
+from overmem.artifacts.token_sums import with_sums
+
 
 def token_rows(logprobs: list[list[float]], top1: list[list[bool]], sure: list[list[float]]) -> pl.DataFrame:
-    return pl.DataFrame({"logprob": logprobs, "is_top1": top1, "top1_logprob": sure})
+    lengths = [len(row) for row in logprobs]
+    lists = {"logprob": logprobs, "is_top1": top1, "top1_logprob": sure}
+    return with_sums(pl.DataFrame({"n_tokens": lengths} | lists))

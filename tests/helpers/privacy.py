@@ -11,6 +11,7 @@ from overmem.artifacts.jobs import EARLY_TRAIN, EARLY_VAL, TRAIN_SCORES, VAL_SCO
 from overmem.artifacts.manifest import CheckpointRows, Manifest, MeasuredSet, write_manifest
 from overmem.artifacts.store import Store
 from overmem.artifacts.tables import SCHEMAS
+from overmem.artifacts.token_sums import with_sums
 from overmem.axes.privacy.figures import BASE_TRAIN, BASE_VAL
 
 
@@ -31,7 +32,7 @@ def score_rows(rng, prefix, size, *, gain=0.0, shortest=20, longest=60):
             }
         )
     schema = {"logprob": pl.List(pl.Float32), "mu": pl.List(pl.Float32), "sigma": pl.List(pl.Float32)}
-    return pl.DataFrame(rows, schema_overrides=schema)
+    return with_sums(pl.DataFrame(rows, schema_overrides=schema))
 
 
 def texts_of(rows):

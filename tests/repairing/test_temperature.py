@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 import torch
 
+from overmem.artifacts.token_sums import with_sums
 from overmem.repairing.temperature import fit_temperature, read_temperature
 
 
@@ -14,8 +15,8 @@ def rows_of(logits_N_V, labels_N, grid):
         [torch.log_softmax(torch.tensor(row) / t, -1)[label].item() for t in grid]
         for row, label in zip(logits_N_V, labels_N, strict=True)
     ]
-    return pl.DataFrame(
-        {"n_tokens": [1] * len(labels_N), "logprob_at_temperature": [[row] for row in logprob]}
+    return with_sums(
+        pl.DataFrame({"n_tokens": [1] * len(labels_N), "logprob_at_temperature": [[row] for row in logprob]})
     )
 
 

@@ -33,9 +33,11 @@ class Evidence:
     texts: Mapping[str, pl.DataFrame]
     """For each set: example_id, prompt, completion, answer, of all its problems."""
     temperatures: tuple[float, ...] = ()
-    """The grid of `logprob_at_temperature`."""
+    """The grid of `nll_at_temperature`."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Where each set came from, as written in the configuration."""
+    place: MeasuredCheckpoint | None = None
+    """Where the lists of its tokens can be read."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,25 @@ class MeasuredCheckpoint:
         return {job for job in _known_jobs(self.manifest) if self._is_there(job)}
 
     def rows(self, job: Job) -> pl.DataFrame:
-        """The rows of a job, with all their columns.
+        """The rows of a job, with all their columns but the lists of tokens.
 
         Raises:
             KeyError: it was not measured here.
         """
         return self._read(job, None)
+
+    def tokens(self, job: Job, ids: Sequence[str], columns: Sequence[str]) -> pl.DataFrame:
+        """The lists of tokens of some of a job's problems, sorted by example_id; they can be large.
+
+        Args:
+            job: scores of a set.
+            ids: of the problems.
+            columns: the lists.
+
+        Raises:
+            KeyError: it was not measured here.
+        """
+        return self._read(job, columns, ids)
 
     def settings(self, job: Job) -> str | None:
         """A short name for the settings of a job; None where an older overmem did not note them."""
@@ -79,11 +94,13 @@ class MeasuredCheckpoint:
         model, saved = self._saved_as(job)
         return model is not None and model.has(saved) and len(self._read(job, ())) > 0
 
-    def _read(self, job: Job, columns: Sequence[str] | None) -> pl.DataFrame:
+    def _read(
+        self, job: Job, columns: Sequence[str] | None, ids: Sequence[str] | None = None
+    ) -> pl.DataFrame:
         model, saved = self._saved_as(job)
         if model is None:
             raise KeyError(str(job))
-        return read_job(self.store, self.manifest, model, saved, columns)
+        return read_job(self.store, self.manifest, model, saved, columns, ids)
 
     def _saved_as(self, job: Job) -> tuple[MeasuredModel | None, Job]:
         """The model whose rows a job's are, and what the job is called there."""
@@ -147,6 +164,7 @@ def align_evidence(
             texts=_texts(place, rows, texts[place.store.root]),
             temperatures=place.manifest.temperatures,
             sources={name: split.source for name, split in place.manifest.splits.items()},
+            place=place,
         )
         for place, rows in zip(places, aligned, strict=True)
     ]

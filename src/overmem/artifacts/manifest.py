@@ -174,7 +174,7 @@ class Manifest:
     versions: Mapping[str, str] = field(default_factory=dict)
     python: str = ""
     temperatures: tuple[float, ...] = ()
-    """The grid of `logprob_at_temperature`."""
+    """The grid of `nll_at_temperature`."""
     device: str = ""
     dtype: str = ""
     quantization: str = ""

@@ -17,6 +17,7 @@ import polars as pl
 from overmem.artifacts.jobs import VAL_ANSWERS, VAL_SCORES, Job
 from overmem.artifacts.manifest import CheckpointRows, Manifest, MeasuredModel
 from overmem.artifacts.store import Store
+from overmem.artifacts.tables import WITHOUT_TOKENS
 from overmem.errors import ArtifactError
 
 FloatArray = npt.NDArray[np.float64]
@@ -28,6 +29,7 @@ def read_job(
     model: MeasuredModel,
     job: Job,
     columns: Sequence[str] | None = None,
+    ids: Sequence[str] | None = None,
 ) -> pl.DataFrame:
     """The rows of one job at one checkpoint, sorted by example (and sample); problems left out are not there.
 
@@ -36,7 +38,8 @@ def read_job(
         manifest: the record that describes them.
         model: a checkpoint of the manifest, or its base model.
         job: what was done.
-        columns: read only these beside the identity.
+        columns: read only these beside the identity; all but the lists of tokens by default.
+        ids: only rows of these problems.
 
     Raises:
         ArtifactError: the manifest does not know the problems, or a file is damaged.
@@ -48,7 +51,8 @@ def read_job(
             next_step="run `overmem audit` again; it measures only what is missing",
         )
     split = manifest.splits[job.data]
-    table = store.read_rows(model.name, job.table, model.row_keys[str(job)], columns)
+    wanted = WITHOUT_TOKENS[job.table] if columns is None else columns
+    table = store.read_rows(model.name, job.table, model.row_keys[str(job)], wanted, ids)
     _check_temperatures(table, manifest, model)
     keep = pl.DataFrame({"example_id": split.example_ids, "example_sha": split.example_shas})
     keep = keep.filter(~pl.col("example_id").is_in(list(manifest.left_out_of(job.set))))
@@ -57,14 +61,14 @@ def read_job(
 
 
 def _check_temperatures(table: pl.DataFrame, manifest: Manifest, model: MeasuredModel) -> None:
-    """Refuse log-probabilities at other temperatures than the manifest's."""
-    if "logprob_at_temperature" not in table.columns:
+    """Refuse NLLs at other temperatures than the manifest's."""
+    if "nll_at_temperature" not in table.columns:
         return
-    lengths = table["logprob_at_temperature"].explode().drop_nulls().list.len()
+    lengths = table["nll_at_temperature"].drop_nulls().list.len()
     if (lengths != len(manifest.temperatures)).any():
         raise ArtifactError(
             f"the rows of {model.name} are not at the temperatures of their manifest",
-            got=f"{lengths.min()!r} a token",
+            got=f"{lengths.min()!r} a row",
             expected=f"{len(manifest.temperatures)}",
             next_step="run `overmem audit` again; it measures only what is missing",
         )

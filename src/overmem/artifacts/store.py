@@ -41,6 +41,7 @@ from overmem.artifacts.tables import (
     check_rows,
     read_rows_file,
     read_table,
+    table_of,
     write_rows_file,
     write_table,
 )
@@ -142,6 +143,7 @@ class Store:
         rows: Rows,
         row_key: str | None = None,
         columns: Sequence[str] | None = None,
+        ids: Sequence[str] | None = None,
     ) -> pl.DataFrame:
         """All rows of a checkpoint, unfinished batches included.
 
@@ -150,12 +152,15 @@ class Store:
             rows: which table.
             row_key: keep only rows made with these settings.
             columns: read only these beside the identity; the per-token lists are large.
+            ids: only rows of these examples.
 
         Raises:
             ArtifactError: a file is damaged.
         """
         files = self._files(checkpoint, rows)
         wanted = list(SCHEMAS[rows]) if columns is None else [*IDENTITY[rows], *columns]
+        if ids is not None:
+            return _read_files(files, rows, row_key, wanted, ids)
         key = stamps_of(files), rows, row_key, tuple(wanted)
         table = RECENTLY_READ.get(key, lambda: _read_files(files, rows, row_key, wanted))
         return table.clone()
@@ -165,7 +170,7 @@ class Store:
         parts = self._parts(checkpoint, rows)
         # Unique among processes, and sorted by time within one.
         name = f"{time.time_ns()}-{os.getpid()}.parquet"
-        write_rows_file(pl.DataFrame(batch, schema=SCHEMAS[rows]), parts / name, rows)
+        write_rows_file(table_of(batch, rows), parts / name, rows)
 
     def unfinished(self, checkpoint: str, rows: Rows, name: str) -> Path:
         """The file of answers that are being written, beside the parts, with which it is removed."""
@@ -252,8 +257,14 @@ class Store:
         return ([whole] if whole.is_file() else []) + parts
 
 
-def _read_files(files: list[Path], rows: Rows, row_key: str | None, columns: list[str]) -> pl.DataFrame:
-    frames = [read_rows_file(path, rows, columns) for path in files]
+def _read_files(
+    files: list[Path],
+    rows: Rows,
+    row_key: str | None,
+    columns: list[str],
+    ids: Sequence[str] | None = None,
+) -> pl.DataFrame:
+    frames = [read_rows_file(path, rows, columns, ids) for path in files]
     table = pl.concat(frames) if frames else pl.DataFrame(schema={c: SCHEMAS[rows][c] for c in columns})
     if row_key is not None:
         table = table.filter(pl.col("row_key") == row_key)

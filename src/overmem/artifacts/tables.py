@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 
 from overmem.artifacts.files import whole_file
+from overmem.artifacts.token_sums import AT_TEMPERATURE, MADE_OF, SUMS, with_sums
 from overmem.boundary import library_call
 from overmem.errors import ArtifactError
 
@@ -37,7 +38,7 @@ SCHEMAS: dict[Rows, dict[str, Any]] = {
         "top1_logprob": pl.List(pl.Float32),
         "mu": pl.List(pl.Float32),
         "sigma": pl.List(pl.Float32),
-        "logprob_at_temperature": pl.List(pl.List(pl.Float32)),
+        **SUMS,
     },
     "generations": {
         "row_key": pl.String,
@@ -79,34 +80,85 @@ SCHEMAS: dict[Rows, dict[str, Any]] = {
 }
 
 _NEVER_EMPTY = {*IDENTITY["generations"], "n_tokens", "nll_nats", "set", "prompt"}
-_A_TOKEN = ("logprob", "entropy", "is_top1", "top1_logprob", "mu", "sigma", "logprob_at_temperature")
-"""Lists with a value for each of a row's `n_tokens`, where they are there."""
+TOKENS = ("logprob", "entropy", "is_top1", "top1_logprob", "mu", "sigma")
+"""Columns of lists with a value for each of a row's `n_tokens`, where they are there; the longest by far."""
+WITHOUT_TOKENS: dict[Rows, tuple[str, ...]] = {
+    rows: tuple(name for name in columns if name not in (*IDENTITY[rows], *TOKENS))
+    for rows, columns in SCHEMAS.items()
+}
+"""The other columns beside the identity."""
+_SCORED = SCHEMAS["likelihood"] | {AT_TEMPERATURE: pl.List(pl.List(pl.Float32))}
+_FORMAT: dict[Rows, str] = {rows: f"overmem.{rows}/{2 if rows == 'likelihood' else 1}" for rows in SCHEMAS}
+_WITHOUT_SUMS = "overmem.likelihood/1"
+"""What was written until overmem 0.5: lists alone, those of every temperature among them."""
 _AGAIN = "move it away; the audit computes its rows again"
 
 TEXTS = "texts.parquet"
 TEXT_SCHEMA = {name: pl.String for name in ("set", "example_id", "prompt", "completion", "answer")}
 
 
-def read_rows_file(path: Path, rows: Rows, columns: list[str]) -> pl.DataFrame:
+def read_rows_file(
+    path: Path, rows: Rows, columns: Sequence[str], ids: Sequence[str] | None = None
+) -> pl.DataFrame:
     """Rows of a checkpoint from one file, checked.
+
+    Args:
+        path: of the file.
+        rows: which table.
+        columns: read only these.
+        ids: only rows of these examples; what lies before and after them in the file is not read.
 
     Raises:
         ArtifactError: the file is damaged, or of another schema.
     """
-    table = read_table(path, f"overmem.{rows}/1", {name: SCHEMAS[rows][name] for name in columns})
+    is_old = rows == "likelihood" and _format_of(path) == _WITHOUT_SUMS
+    wanted = _WITHOUT_SUMS if is_old else _FORMAT[rows]
+    asked = [name for name in columns if is_old and name in SUMS]
+    lists = [part for name in asked for part in MADE_OF[name]]
+    stored = dict.fromkeys([*(name for name in columns if name not in asked), *lists])
+    kinds = _SCORED if is_old else SCHEMAS[rows]
+    span = None if ids is None else _span(path, wanted, ids)
+    table = read_table(path, wanted, {name: kinds[name] for name in stored}, span)
     check_rows(table, path)
-    return table
+    if ids is not None:
+        table = table.filter(pl.col("example_id").is_in(list(ids)))
+    return (with_sums(table) if asked else table).select(columns)
 
 
-def read_table(path: Path, wanted: str, columns: Mapping[str, Any]) -> pl.DataFrame:
-    """The columns of a file, each of its type.
+def _span(path: Path, wanted: str, ids: Sequence[str]) -> tuple[int, int]:
+    """The first of a file's rows that is of these examples, and how many lie from it to the last."""
+    of_these = read_table(path, wanted, {"example_id": pl.String})["example_id"].is_in(list(ids)).arg_true()
+    return (int(of_these[0]), int(of_these[-1]) - int(of_these[0]) + 1) if len(of_these) else (0, 0)
+
+
+def table_of(batch: Sequence[Mapping[str, Any]], rows: Rows) -> pl.DataFrame:
+    """Rows as they are saved; what a verdict needs of their tokens is summed here."""
+    if rows != "likelihood":
+        return pl.DataFrame(batch, schema=SCHEMAS[rows])
+    return with_sums(pl.DataFrame(batch, schema=_SCORED)).select(list(SCHEMAS[rows]))
+
+
+def _format_of(path: Path) -> str | None:
+    with library_call(f"{path} cannot be read", ArtifactError, next_step=_AGAIN), path.open("rb") as file:
+        return pl.read_parquet_metadata(file).get("schema")
+
+
+def read_table(
+    path: Path, wanted: str, columns: Mapping[str, Any], span: tuple[int, int] | None = None
+) -> pl.DataFrame:
+    """The columns of a file, each of its type; of a span (first row, how many) that part alone.
 
     Polars is given the open file: in a name it would take brackets, `*`, `?` and `~` for a pattern.
     """
     with library_call(f"{path} cannot be read", ArtifactError, next_step=_AGAIN), path.open("rb") as file:
         got = pl.read_parquet_metadata(file).get("schema")
         file.seek(0)
-        table = pl.read_parquet(file, columns=list(columns)) if got == wanted else None
+        if got != wanted:
+            table = None
+        elif span is None:
+            table = pl.read_parquet(file, columns=list(columns))
+        else:
+            table = pl.scan_parquet(file).select(list(columns)).slice(*span).collect()
     if table is None:
         raise ArtifactError(f"{path} has another schema", got=got, expected=wanted, next_step=_AGAIN)
     for name, kind in columns.items():
@@ -127,7 +179,7 @@ def check_rows(table: pl.DataFrame, path: Path) -> None:
         raise ArtifactError(f"{path}: the column `{empty[0]}` has empty fields", next_step=_AGAIN)
     if "n_tokens" not in table.columns:
         return
-    for name in set(_A_TOKEN) & set(table.columns):
+    for name in {*TOKENS, AT_TEMPERATURE} & set(table.columns):
         given = table.filter(pl.col(name).is_not_null())
         lengths = given[name].list.len()
         if (lengths != given["n_tokens"]).any():
@@ -141,7 +193,7 @@ def check_rows(table: pl.DataFrame, path: Path) -> None:
 
 def write_rows_file(table: pl.DataFrame, path: Path, rows: Rows) -> None:
     """Write rows of a checkpoint as one file, whole or not at all."""
-    write_table(table, path, f"overmem.{rows}/1")
+    write_table(table, path, _FORMAT[rows])
 
 
 def write_table(table: pl.DataFrame, path: Path, schema: str) -> None:

@@ -8,13 +8,14 @@ is above 0 for a perfectly calibrated model (2012.08668), and a bootstrap draw a
 draws lie above the figure itself. Read differences between checkpoints on the same problems, not the
 level.
 
-Shape suffixes: M items (tokens or answers), N problems, B bins, D draws, G temperatures.
+Shape suffixes: M groups of items (tokens or answers), N problems, B bins, D draws, G temperatures.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -31,18 +32,66 @@ BINS = 15
 """Bins of every ECE, as in 1706.04599; also the fewest items it is taken from."""
 
 
-def bin_equal_mass(confidence_M: FloatArray, bins: int = BINS) -> IntArray:
-    """Bin of each item, 0 to bins - 1, so that bins hold equally many items.
+@dataclass(frozen=True, kw_only=True)
+class Items:
+    """What a model was sure of, and whether it was right: groups of one problem's items, summed."""
 
-    Equal confidences share the bin of the first of them in rank, so bins can be uneven or empty, and
-    an item's bin depends neither on the order of the items nor on repeating all of them.
+    problem_M: IntArray
+    """Which problem each group belongs to, 0 to N - 1."""
+    rank_M: FloatArray
+    """A figure that grows with confidence; items of one figure are never parted."""
+    count_M: IntArray
+    """Items of each group."""
+    confidence_M: FloatArray
+    """Their stated probabilities of being right, summed."""
+    correct_M: FloatArray
+    """How many of them are right."""
+    n_problems: int
+    """N; those without items add nothing."""
+
+    @classmethod
+    def single(
+        cls, problem_M: IntArray, confidence_M: FloatArray, correct_M: FloatArray, n_problems: int
+    ) -> Items:
+        """Items that are groups of one.
+
+        Args:
+            problem_M: which problem each belongs to.
+            confidence_M: stated probability of being right.
+            correct_M: 1 where right, else 0.
+            n_problems: N.
+        """
+        return cls(
+            problem_M=problem_M,
+            rank_M=confidence_M,
+            count_M=np.ones(len(problem_M), dtype=np.int64),
+            confidence_M=confidence_M,
+            correct_M=correct_M,
+            n_problems=n_problems,
+        )
+
+    @property
+    def n(self) -> int:
+        """All items."""
+        return int(self.count_M.sum())
+
+
+def bin_equal_mass(rank_M: FloatArray, bins: int = BINS, count_M: IntArray | None = None) -> IntArray:
+    """Bin of each group of items, 0 to bins - 1, so that bins hold equally many items.
+
+    Groups of equal rank share the bin of the first item of them, so bins can be uneven or empty, and a
+    group's bin depends neither on the order of the groups nor on repeating all of them.
 
     Args:
-        confidence_M: any figure that grows with confidence.
+        rank_M: any figure that grows with confidence.
         bins: how many.
+        count_M: items of each group; one each by default.
     """
-    rank_M = np.searchsorted(np.sort(confidence_M), confidence_M, side="left")
-    return np.asarray(rank_M * bins // max(len(confidence_M), 1), dtype=np.int64)
+    counts_M = np.ones(len(rank_M), dtype=np.int64) if count_M is None else count_M
+    order_M = np.argsort(rank_M, kind="stable")
+    below_M = np.concatenate([[0], np.cumsum(counts_M[order_M])])
+    first_M = np.searchsorted(rank_M[order_M], rank_M, side="left")
+    return np.asarray(below_M[first_M] * bins // max(int(below_M[-1]), 1), dtype=np.int64)
 
 
 def jobs(available: Available) -> tuple[Job, ...]:
@@ -77,14 +126,7 @@ AXIS = Axis(
 )
 
 
-def ece_measure(
-    name: str,
-    population: str,
-    n_problems: int,
-    problem_M: IntArray,
-    confidence_M: FloatArray,
-    correct_M: FloatArray,
-) -> Measure:
+def ece_measure(name: str, population: str, items: Items) -> Measure:
     """An expected calibration error whose items belong to problems, resampled with them in fixed bins.
 
     The mean distance between confidence and accuracy over equal-mass bins, sum (n_b / n) |acc_b - conf_b|, in
@@ -94,18 +136,17 @@ def ece_measure(
     Args:
         name: of the measure.
         population: name of the problems resampled.
-        n_problems: N; those without items add nothing.
-        problem_M: which problem each item belongs to, 0 to N - 1.
-        confidence_M: stated probability of being right.
-        correct_M: 1 where right, else 0.
+        items: stated probabilities, and what came true.
     """
-    if len(confidence_M) < BINS:
-        reason = f"{len(confidence_M)} items are too few for {BINS} bins"
-        return undefined(name, "lower", population, n_problems, reason)
+    if items.n < BINS:
+        reason = f"{items.n} items are too few for {BINS} bins"
+        return undefined(name, "lower", population, items.n_problems, reason)
     # (n_b / n) |acc_b - conf_b| is |sum over the bin of correct - confidence| / n.
-    cell_M = problem_M * BINS + bin_equal_mass(confidence_M)
-    gap_N_B = np.bincount(cell_M, correct_M - confidence_M, minlength=n_problems * BINS).reshape(-1, BINS)
-    items_N = np.bincount(problem_M, minlength=n_problems).astype(np.float64)
+    cell_M = items.problem_M * BINS + bin_equal_mass(items.rank_M, count_M=items.count_M)
+    gap_N_B = np.bincount(
+        cell_M, items.correct_M - items.confidence_M, minlength=items.n_problems * BINS
+    ).reshape(-1, BINS)
+    items_N = np.bincount(items.problem_M, items.count_M, minlength=items.n_problems)
 
     def statistic(counts: Counts) -> FloatArray:
         counts_D_N = counts[population]
@@ -113,19 +154,31 @@ def ece_measure(
         with np.errstate(invalid="ignore"):
             return np.asarray(np.abs(counts_D_N @ gap_N_B).sum(axis=1) / items_D)
 
-    return Measure(name=name, direction="lower", sizes={population: n_problems}, statistic=statistic)
+    return Measure(name=name, direction="lower", sizes={population: items.n_problems}, statistic=statistic)
+
+
+def token_items(rows: pl.DataFrame) -> Items:
+    """How sure the first choice is at each token of the references, and whether it is the reference's.
+
+    Tokens come summed by cells of confidence, an eighth of a logit wide, whose tokens share a bin; the mean
+    confidence of a bin is that of its tokens, not of its cells.
+
+    Args:
+        rows: likelihood rows.
+    """
+    return Items(
+        problem_M=np.repeat(np.arange(len(rows)), _lengths(rows["cell"])),
+        rank_M=_flat(rows["cell"]),
+        count_M=_flat(rows["cell_tokens"]).astype(np.int64),
+        confidence_M=_flat(rows["cell_confidence"]),
+        correct_M=_flat(rows["cell_right"]),
+        n_problems=len(rows),
+    )
 
 
 def _token_ece(rows: pl.DataFrame) -> Measure:
     """Tokens of the references: how sure the first choice is, and whether it is the reference's token."""
-    return ece_measure(
-        "token_ece",
-        "val:score",
-        len(rows),
-        np.repeat(np.arange(len(rows)), _lengths(rows["is_top1"])),
-        np.exp(_flat(rows["top1_logprob"])),
-        _flat(rows["is_top1"]),
-    )
+    return ece_measure("token_ece", "val:score", token_items(rows))
 
 
 def _agreement_ece(problems: Sequence[ProblemSamples]) -> Measure:
@@ -138,10 +191,12 @@ def _agreement_ece(problems: Sequence[ProblemSamples]) -> Measure:
     return ece_measure(
         name,
         population,
-        len(problems),
-        np.arange(len(problems)),
-        np.array([share for share, _ in votes]),
-        np.array([is_right for _, is_right in votes], dtype=np.float64),
+        Items.single(
+            np.arange(len(problems)),
+            np.array([share for share, _ in votes]),
+            np.array([is_right for _, is_right in votes], dtype=np.float64),
+            len(problems),
+        ),
     )
 
 
@@ -158,13 +213,20 @@ def _probability_ece(rows: pl.DataFrame) -> Measure:
     if unknown:
         reason = f"the engine gave no token log-probabilities for {unknown} of {len(rows)} answers"
         return undefined(name, "lower", population, len(rows), reason)
-    return ece_measure(
-        name,
-        population,
-        len(rows),
+    return ece_measure(name, population, answer_items(rows))
+
+
+def answer_items(rows: pl.DataFrame) -> Items:
+    """The geometric mean probability of each greedy answer's tokens, and whether the answer is right.
+
+    Args:
+        rows: of answers whose log-probability and correctness are known.
+    """
+    return Items.single(
         np.arange(len(rows)),
         np.exp(rows["mean_logprob"].to_numpy().astype(np.float64)),
         rows["correct"].to_numpy().astype(np.float64),
+        len(rows),
     )
 
 
@@ -178,7 +240,7 @@ def _temperature_gap(rows: pl.DataFrame, temperatures: Sequence[float]) -> Measu
         )
         return undefined(name, "lower", population, len(rows), reason)
     base = temperatures.index(1.0)
-    nll_N_G = nll_at_temperatures(rows, len(temperatures))
+    nll_N_G = nll_at_temperatures(rows)
 
     def statistic(counts: Counts) -> FloatArray:
         return temperature_gap(nll_N_G, tokens_N, base, counts[population])
@@ -186,11 +248,9 @@ def _temperature_gap(rows: pl.DataFrame, temperatures: Sequence[float]) -> Measu
     return Measure(name=name, direction="lower", sizes={population: len(rows)}, statistic=statistic)
 
 
-def nll_at_temperatures(rows: pl.DataFrame, n_temperatures: int) -> FloatArray:
+def nll_at_temperatures(rows: pl.DataFrame) -> FloatArray:
     """NLL of each problem's reference at each temperature, nats, (N, G)."""
-    logprob_M_G = _flat(rows["logprob_at_temperature"].explode()).reshape(-1, n_temperatures)
-    tokens_N = _lengths(rows["logprob_at_temperature"])
-    return np.asarray(-np.add.reduceat(logprob_M_G, np.cumsum(tokens_N) - tokens_N, axis=0))
+    return _flat(rows["nll_at_temperature"]).reshape(len(rows), -1)
 
 
 def _flat(column: pl.Series) -> FloatArray:

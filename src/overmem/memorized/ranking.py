@@ -125,7 +125,7 @@ def rank_training_rows(store: Store, manifest: Manifest, checkpoint: str | None 
             "nll_before": nll_C_N[before].mean(axis=0),
             "nll": nll_C_N[at],
             "n_tokens": train[at]["n_tokens"],
-            "verbatim": [all(top1[len(top1) // 2 :]) for top1 in train[at]["is_top1"].to_list()],
+            "verbatim": train[at]["second_half_is_top1"],
         }
     )
     return MemorizedRows(

@@ -1,7 +1,7 @@
 """Temperature scaling: the cheapest repair, which needs no new weights (1706.04599).
 
 It mends how sure the model is, not what it answers: greedy answers stay as they are. Everything is read
-from saved rows, since an audit keeps the log-probabilities at a grid of temperatures.
+from saved rows, since an audit keeps each row's NLL at a grid of temperatures.
 
 Shape suffixes: G temperatures.
 """
@@ -23,9 +23,9 @@ def fit_temperature(rows: pl.DataFrame, temperatures: Sequence[float]) -> float:
 
     Args:
         rows: likelihood rows of the search split.
-        temperatures: the grid of `logprob_at_temperature`.
+        temperatures: the grid of `nll_at_temperature`.
     """
-    nll_G = nll_at_temperatures(rows, len(temperatures)).sum(axis=0)
+    nll_G = nll_at_temperatures(rows).sum(axis=0)
     return temperatures[int(nll_G.argmin())]
 
 
@@ -39,7 +39,7 @@ def read_temperature(rows: pl.DataFrame, temperatures: Sequence[float], temperat
     """
 
     def nll(at: float) -> Measure:
-        nll_N = nll_at_temperatures(rows, len(temperatures))[:, temperatures.index(at)]
+        nll_N = nll_at_temperatures(rows)[:, temperatures.index(at)]
         return ratio_measure("nll", "lower", "val", nll_N, rows["n_tokens"].to_numpy().astype(float))
 
     found = difference([nll(temperature)], [nll(1.0)])

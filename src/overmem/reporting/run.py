@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -224,12 +224,7 @@ def read_evidence(store: Store, manifest: Manifest, names: Sequence[str]) -> dic
             having, align_evidence([places[name] for name in having], wanted), strict=True
         ):
             rows[name] |= evidence.rows
-            found[name] = Evidence(
-                rows=rows[name],
-                texts=evidence.texts,
-                temperatures=evidence.temperatures,
-                sources=evidence.sources,
-            )
+            found[name] = replace(evidence, rows=rows[name])
     return {name: found[name] for name in names if name in found}
 
 

@@ -3,7 +3,7 @@
 The two figures explain a verdict in one sentence. When the excess sits on tokens that are not the model's own
 first choice, it is confidence in its own path, and accuracy can hold.
 
-Shape suffixes: T tokens of all val completions, N problems, G temperatures, D draws.
+Shape suffixes: T tokens of all val completions, M of some, N problems, G temperatures, D draws.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from overmem.stats.arrays import BoolArray, FloatArray
+from overmem.stats.arrays import BoolArray, FloatArray, IntArray
 
 MIN_EXCESS_NATS = 1e-3
 """Below this excess (nats per token) a share of it means nothing."""
@@ -73,6 +73,33 @@ def split_excess(
     excess_T = (lowest_logprob_T - logprob_T) / len(logprob_T)
     cells = top1_cells(is_top1_T, lowest_is_top1_T)
     return ExcessSplit(**{name: float(excess_T[mask_T].sum()) for name, mask_T in cells.items()})
+
+
+def excess_cells(
+    problem_M: IntArray,
+    logprob_M: FloatArray,
+    is_top1_M: BoolArray,
+    lowest_logprob_M: FloatArray,
+    lowest_is_top1_M: BoolArray,
+) -> dict[str, FloatArray]:
+    """NLL(checkpoint) - NLL(lowest) of each problem, nats, on the tokens of each cell of `top1_cells`.
+
+    Args:
+        problem_M: which problem each token belongs to, 0 to N - 1, each at least once.
+        logprob_M: ln p of each reference token under the checkpoint, nats.
+        is_top1_M: whether the reference token is its first choice.
+        lowest_logprob_M: the same under the checkpoint with the lowest val NLL.
+        lowest_is_top1_M: likewise.
+
+    Returns:
+        Cell to (N,).
+    """
+    excess_M = np.subtract(lowest_logprob_M, logprob_M, dtype=np.float64)
+    cells = top1_cells(is_top1_M, lowest_is_top1_M)
+    return {
+        name: np.bincount(problem_M, np.where(mask_M, excess_M, 0.0)).astype(np.float64)
+        for name, mask_M in cells.items()
+    }
 
 
 def temperature_gap(

@@ -3,15 +3,13 @@
 It imports neither torch nor transformers, so a verdict on a finished audit needs no accelerator and takes
 about a second.
 
-Shape suffixes: C checkpoints, N problems, T tokens, G temperatures.
+Shape suffixes: C checkpoints, N problems.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import errno
-import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -23,14 +21,11 @@ from overmem.artifacts.manifest import CheckpointRows, Manifest, read_manifest
 from overmem.artifacts.rows import read_core, read_job
 from overmem.artifacts.store import Store
 from overmem.axes import CORE
-from overmem.axes.calibration import nll_at_temperatures
 from overmem.axes.privacy.at_checkpoints import measure_privacy
 from overmem.errors import ArtifactError, RunError
 from overmem.formatting import base_left_out_text, until_decided_text
-from overmem.records import CheckpointSummary, Estimate, JudgedReferences, Severity, Verdict
+from overmem.records import CheckpointSummary, Estimate, JudgedReferences, Verdict
 from overmem.rule import DEFAULT_RULE, Rule
-from overmem.stats.arrays import FloatArray
-from overmem.stats.excess import MIN_EXCESS_NATS, split_excess, temperature_gap
 from overmem.stats.intervals import nll_estimate
 from overmem.stats.moments import measure_curves
 from overmem.stats.style_shift import detect_style_shift, untested
@@ -39,6 +34,7 @@ from overmem.verdict.clean_val import examine_val, overlap_notes
 from overmem.verdict.costs import measure_costs
 from overmem.verdict.judge import judge_by
 from overmem.verdict.logged import read_logged
+from overmem.verdict.severity import explain_severity
 from overmem.verdict.trade import measure_trade
 from overmem.verdict.warnings.majority_baseline import baseline_note, majority_baseline_accuracy
 from overmem.verdict.warnings.staleness import staleness_notes
@@ -198,39 +194,6 @@ def _left_out(manifest: Manifest) -> pl.Expr:
     return (pl.col("set") == "val") & pl.col("example_id").is_in(list(manifest.left_out_of("val")))
 
 
-def explain_severity(store: Store, manifest: Manifest, verdict: Verdict, ids: Sequence[str]) -> Severity:
-    """Fill in what carries the excess of the last checkpoint over the one with the lowest NLL.
-
-    Args:
-        store: the run's artifacts.
-        manifest: the record that describes them.
-        verdict: on the run.
-        ids: of the problems it rests on; a checkpoint may have more.
-    """
-    values = {summary.name: summary.nll_nats.value for summary in verdict.checkpoints}
-    lowest, last = min(values, key=lambda name: values[name]), verdict.checkpoints[-1].name
-    excess = verdict.severity.excess_nll_nats.value
-    if lowest == last or not excess >= MIN_EXCESS_NATS:
-        reason = f"{last} has no excess NLL over {lowest} to take apart"
-        return dataclasses.replace(verdict.severity, reason=reason)
-    rows = [
-        _token_rows(store, manifest, manifest.checkpoint(name)).filter(pl.col("example_id").is_in(ids))
-        for name in (last, lowest)
-    ]
-    logprob_T, top1_T = _flat(rows[0], "logprob"), _flat(rows[0], "is_top1").astype(bool)
-    split = split_excess(logprob_T, top1_T, _flat(rows[1], "logprob"), _flat(rows[1], "is_top1").astype(bool))
-    grid, gap = manifest.temperatures, math.nan
-    if 1.0 in grid:
-        nll_N_G = nll_at_temperatures(rows[0], len(grid))
-        (gap,) = temperature_gap(nll_N_G, rows[0]["n_tokens"].to_numpy().astype(np.float64), grid.index(1.0))
-    return dataclasses.replace(
-        verdict.severity,
-        own_path_share=split.own_path_share,
-        temperature_recovers_share=gap / split.total,
-        reason=None if grid else "the engine that scored knows no other temperature",
-    )
-
-
 def _require(manifest: Manifest, store: Store) -> None:
     checkpoints = manifest.checkpoints
     if len(checkpoints) < 2:
@@ -251,15 +214,6 @@ def _require(manifest: Manifest, store: Store) -> None:
                 expected="likelihood and accuracy on the same problems",
                 next_step="run `overmem audit` with both axes and a grader other than none",
             )
-
-
-def _token_rows(store: Store, manifest: Manifest, checkpoint: CheckpointRows) -> pl.DataFrame:
-    columns = ("n_tokens", "logprob", "is_top1", "logprob_at_temperature")
-    return read_job(store, manifest, checkpoint, VAL_SCORES, columns)
-
-
-def _flat(table: pl.DataFrame, column: str) -> FloatArray:
-    return table[column].explode().to_numpy().astype(np.float64)
 
 
 def _with_train_nll(store: Store, manifest: Manifest, verdict: Verdict) -> tuple[CheckpointSummary, ...]:

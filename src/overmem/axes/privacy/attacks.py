@@ -1,6 +1,6 @@
 """Attacks: a score of every completion, higher for "more likely trained on" (membership inference).
 
-Shape suffixes: N problems of one set, T tokens of one completion.
+Shape suffixes: N problems of one set.
 """
 
 from __future__ import annotations
@@ -9,15 +9,9 @@ import zlib
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from overmem.stats.arrays import FloatArray
-
-LOW_SHARE = 0.2
-"""Share of a completion's least likely tokens that Min-K% looks at."""
-SIGMA_FLOOR = 1e-6
-"""Least sigma that z is divided by; the model is certain of the token below it."""
 
 
 def attack_scores(
@@ -37,9 +31,6 @@ def attack_scores(
     nll_N = rows["nll_nats"].to_numpy()
     tokens_N = rows["n_tokens"].to_numpy().astype(float)
     completions = _joined(rows, texts, "completion").to_list()
-    logprobs, mus, sigmas = (
-        [np.asarray(values, dtype=float) for values in rows[column]] for column in ("logprob", "mu", "sigma")
-    )
     scores = {
         "loss": loss_score(nll_N, tokens_N),
         "zlib": np.array(
@@ -48,10 +39,7 @@ def attack_scores(
                 for nll, text in zip(nll_N, completions, strict=True)
             ]
         ),
-        "min_k": np.array([min_k_score(values) for values in logprobs]),
-        "min_k_plus_plus": np.array(
-            [min_k_plus_plus_score(*values) for values in zip(logprobs, mus, sigmas, strict=True)]
-        ),
+        **{name: rows[name].to_numpy().astype(np.float64) for name in ("min_k", "min_k_plus_plus")},
     }
     for name, reference in references.items():
         reference_nll_N = _joined(rows, reference, "nll_nats").fill_null(float("nan")).to_numpy()
@@ -70,33 +58,6 @@ def zlib_score(nll_nats: float, completion: str) -> float:
     Discounts texts that are probable because they are repetitive.
     """
     return -float(nll_nats) / len(zlib.compress(completion.encode()))
-
-
-def min_k_score(logprob_T: npt.ArrayLike, share: float = LOW_SHARE) -> float:
-    """Min-K%: mean ln p of the least likely tokens, nats (2310.16789).
-
-    Args:
-        logprob_T: ln p of each token of one completion, at least one.
-        share: of the tokens taken, in (0, 1]; rounded down, at least one token.
-    """
-    return _mean_of_lowest(np.asarray(logprob_T, dtype=float), share)
-
-
-def min_k_plus_plus_score(
-    logprob_T: npt.ArrayLike, mu_T: npt.ArrayLike, sigma_T: npt.ArrayLike, share: float = LOW_SHARE
-) -> float:
-    """Min-K%++: mean z of the tokens lowest in z = (ln p - mu) / sigma (2404.02936).
-
-    Puts each token on the scale of the model's own distribution at its position.
-
-    Args:
-        logprob_T: ln p of each token of one completion, at least one.
-        mu_T: mean of ln p under the model at each position.
-        sigma_T: its standard deviation; where the model is certain (0), z is 0 for the certain token.
-        share: of the tokens taken, in (0, 1]; rounded down, at least one token.
-    """
-    above_mean_T = np.asarray(logprob_T, dtype=float) - np.asarray(mu_T, dtype=float)
-    return _mean_of_lowest(above_mean_T / np.maximum(np.asarray(sigma_T, dtype=float), SIGMA_FLOOR), share)
 
 
 def reference_score(
@@ -119,11 +80,3 @@ def _joined(rows: pl.DataFrame, other: pl.DataFrame, column: str) -> pl.Series:
         theirs, on="example_id", how="left", maintain_order="left", validate="1:1"
     )
     return joined["theirs"]
-
-
-def _mean_of_lowest(value_T: FloatArray, share: float) -> float:
-    if not 0 < share <= 1:
-        raise ValueError(f"share of tokens must be in (0, 1], got {share}")
-    if not len(value_T):
-        return float("nan")
-    return float(np.sort(value_T)[: max(1, int(share * len(value_T)))].mean())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -19,8 +20,10 @@ from overmem.reporting.exhibits.membership import membership_exhibit
 from overmem.reporting.exhibits.memorized import memorized_exhibit
 from overmem.reporting.exhibits.reliability import answers_exhibit, tokens_exhibit
 from overmem.reporting.exhibits.samples import pass_exhibit
-from overmem.reporting.exhibits.tokens import TokenView, token_view
+from overmem.reporting.exhibits.tokens import COLUMNS, TokenView, token_view
 from overmem.reporting.exhibits.verbatim import Verbatim, verbatim_exhibit
+from overmem.stats.arrays import FloatArray
+from overmem.verdict.severity import read_excess_cells
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -100,7 +103,7 @@ def build_exhibits(
         pass_exhibit(samples, heat, command("diversity")),
         membership_exhibit(rows[TRAIN_SCORES], scores, command("train")),
         memorized_exhibit(memorized, f"no training rows to tell by at two checkpoints; {command('train')}"),
-        excess_exhibit(scores, lowest, temperatures, command("likelihood")),
+        excess_exhibit(scores, lowest, _excess(evidence, lowest), temperatures, command("likelihood")),
     )
     continued = rows[recall.TRAIN], rows[recall.VAL]
     return Exhibits(
@@ -108,7 +111,7 @@ def build_exhibits(
         first=before or last,
         second=last,
         figures=figures,
-        tokens=token_view(scores, texts.get("val"), tokenizer, before, last),
+        tokens=token_view(scores, partial(_tokens, evidence), texts.get("val"), tokenizer, before, last),
         verbatim=verbatim_exhibit(
             *continued, texts.get("train"), tokenizer, (before, last), command("recall")
         ),
@@ -117,3 +120,22 @@ def build_exhibits(
 
 def _rows(evidence: Mapping[str, Evidence], job: Job) -> dict[str, pl.DataFrame]:
     return {name: item.rows[job] for name, item in evidence.items() if job in item.rows}
+
+
+def _excess(evidence: Mapping[str, Evidence], lowest: str | None) -> dict[str, dict[str, FloatArray]]:
+    """The cells of each checkpoint's excess NLL over the lowest, where both have been scored."""
+    there = {name: item for name, item in evidence.items() if VAL_SCORES in item.rows}
+    if lowest not in there:
+        return {}
+    base = there[lowest].place
+    return {
+        name: read_excess_cells(item.place, base, item.rows[VAL_SCORES])
+        for name, item in there.items()
+        if name != lowest and item.place is not None and base is not None
+    }
+
+
+def _tokens(evidence: Mapping[str, Evidence], checkpoint: str, ids: Sequence[str]) -> pl.DataFrame:
+    place = evidence[checkpoint].place
+    assert place is not None
+    return place.tokens(VAL_SCORES, ids, COLUMNS)

@@ -1,6 +1,6 @@
 """Excess NLL taken apart: which tokens a checkpoint lost on, against the one with the lowest NLL.
 
-Shape suffixes: M tokens, N problems, D draws.
+Shape suffixes: N problems, D draws.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from overmem.artifacts.evidence import Evidence
@@ -22,7 +21,7 @@ from overmem.reporting.exhibits.bootstrapped import Bootstrapped, interval, sign
 from overmem.reporting.exhibits.exhibit import Exhibit, left_out
 from overmem.reporting.figures.theme import Figure, Trace, axis, error_bars, layout, plotly_text, rounded
 from overmem.stats.arrays import FloatArray
-from overmem.stats.excess import MIN_EXCESS_NATS, top1_cells
+from overmem.stats.excess import MIN_EXCESS_NATS
 from overmem.stats.measures import Measure, ratio_measure
 
 NAME, TITLE = "excess-nll", "What the excess NLL is made of"
@@ -38,20 +37,25 @@ CELLS = {
 
 
 def excess_exhibit(
-    rows: Mapping[str, pl.DataFrame], lowest: str | None, temperatures: Sequence[float], command: str
+    rows: Mapping[str, pl.DataFrame],
+    lowest: str | None,
+    nats: Mapping[str, Mapping[str, FloatArray]],
+    temperatures: Sequence[float],
+    command: str,
 ) -> Exhibit:
     """The excess NLL of each checkpoint over the lowest, by whether the reference token is a first choice.
 
     Args:
         rows: likelihood rows on val of each checkpoint, aligned.
         lowest: the checkpoint with the lowest NLL.
-        temperatures: the grid of `logprob_at_temperature`.
+        nats: what `overmem.stats.excess.excess_cells` gives, of each other checkpoint.
+        temperatures: the grid of `nll_at_temperature`.
         command: what would measure the rows where there are none.
     """
     if lowest is None or lowest not in rows or len(rows) < 2:
         why = f"no other checkpoint is compared with {lowest}, the lowest" if lowest in rows else command
         return left_out(NAME, TITLE, why)
-    cells = {name: excess_cells(table, rows[lowest]) for name, table in rows.items() if name != lowest}
+    cells = {name: cell_measures(found, rows[name]["n_tokens"].to_numpy()) for name, found in nats.items()}
     drawn = {name: {key: Bootstrapped.of(m) for key, m in found.items()} for name, found in cells.items()}
     words = {name: _words(found, rows[name], temperatures) for name, found in drawn.items()}
     words[lowest] = "the lowest NLL of the run: no excess, by definition"
@@ -71,27 +75,17 @@ def excess_exhibit(
     )
 
 
-def excess_cells(rows: pl.DataFrame, lowest: pl.DataFrame) -> dict[str, Measure]:
+def cell_measures(nats: Mapping[str, FloatArray], tokens_N: FloatArray) -> dict[str, Measure]:
     """The four cells and their total in nats per token, as measures over problems.
 
     Args:
-        rows: likelihood rows of the checkpoint.
-        lowest: of the checkpoint with the lowest NLL, for the same problems.
+        nats: excess of each problem on the tokens of each cell.
+        tokens_N: tokens of each problem.
     """
-    lengths_N = rows["logprob"].list.len().to_numpy().astype(np.int64)
-    problem_M = np.repeat(np.arange(len(rows)), lengths_N)
-    excess_M = _flat(lowest, "logprob") - _flat(rows, "logprob")
-    here_M, there_M = (_flat(table, "is_top1").astype(bool) for table in (rows, lowest))
-    masks = {**top1_cells(here_M, there_M), TOTAL: np.ones_like(here_M)}
+    every = {**nats, TOTAL: np.sum(list(nats.values()), axis=0)}
     return {
-        key: ratio_measure(
-            key,
-            "lower",
-            "val:score",
-            _per_problem(problem_M, np.where(mask_M, excess_M, 0.0), len(rows)),
-            lengths_N.astype(np.float64),
-        )
-        for key, mask_M in masks.items()
+        key: ratio_measure(key, "lower", "val:score", nats_N, tokens_N.astype(np.float64))
+        for key, nats_N in every.items()
     }
 
 
@@ -169,11 +163,3 @@ def _table(estimates: Mapping[str, Mapping[str, Estimate]]) -> Table:
     ]
     columns = ("checkpoint", "reference_token_is", "excess_nats_per_token", "low_95", "high_95", "problems")
     return Table(columns=columns, rows=tuple(rows))
-
-
-def _flat(rows: pl.DataFrame, column: str) -> FloatArray:
-    return rows[column].explode().to_numpy().astype(np.float64)
-
-
-def _per_problem(problem_M: npt.NDArray[np.int64], value_M: FloatArray, n: int) -> FloatArray:
-    return np.bincount(problem_M, value_M, minlength=n).astype(np.float64)

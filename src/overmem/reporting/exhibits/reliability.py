@@ -1,6 +1,6 @@
 """Reliability: is the model right as often as it is sure, of the references' tokens and of its answers.
 
-Shape suffixes: M items (tokens or answers), N problems, B bins, D draws.
+Shape suffixes: M groups of items (tokens or answers), N problems, B bins, D draws.
 """
 
 from __future__ import annotations
@@ -9,10 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from overmem.axes.calibration import BINS, bin_equal_mass, ece_measure
+from overmem.axes.calibration import (
+    BINS,
+    Items,
+    answer_items,
+    bin_equal_mass,
+    ece_measure,
+    token_items,
+)
 from overmem.formatting import estimate_text
 from overmem.records import Estimate
 from overmem.reporting.downloads import Cell, Table
@@ -29,22 +35,10 @@ from overmem.reporting.figures.theme import (
     plotly_text,
     rounded,
 )
-from overmem.stats.arrays import FloatArray
 from overmem.stats.paired import draw_counts
 
 TOKENS, ANSWERS = "reliability-tokens", "reliability-answers"
 TITLES = {TOKENS: "Reliability of its tokens", ANSWERS: "Reliability of its answers"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Items:
-    """What a model was sure of, and whether it was right."""
-
-    problem_M: npt.NDArray[np.int64]
-    """Which problem each belongs to, 0 to N - 1."""
-    confidence_M: FloatArray
-    correct_M: FloatArray
-    n_problems: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,38 +51,17 @@ class Bin:
     """Share of the items that is right; interval over problems."""
 
 
-def token_items(rows: pl.DataFrame) -> Items:
-    """How sure the first choice is at each token of the references, and whether it is the reference's."""
-    lengths_N = rows["is_top1"].list.len().to_numpy().astype(np.int64)
-    return Items(
-        problem_M=np.repeat(np.arange(len(rows)), lengths_N),
-        confidence_M=np.exp(rows["top1_logprob"].explode().to_numpy().astype(np.float64)),
-        correct_M=rows["is_top1"].explode().to_numpy().astype(np.float64),
-        n_problems=len(rows),
-    )
-
-
-def answer_items(rows: pl.DataFrame) -> Items:
-    """The geometric mean probability of each greedy answer's tokens, and whether the answer is right."""
-    return Items(
-        problem_M=np.arange(len(rows)),
-        confidence_M=np.exp(rows["mean_logprob"].to_numpy().astype(np.float64)),
-        correct_M=rows["correct"].to_numpy().astype(np.float64),
-        n_problems=len(rows),
-    )
-
-
 def reliability_bins(items: Items, population: str) -> list[Bin]:
     """Equal-mass bins that hold items, with the share right in each and its interval over problems.
 
     Args:
-        items: at least one.
+        items: at least one of them.
         population: name of the problems resampled.
     """
-    cell_M = items.problem_M * BINS + bin_equal_mass(items.confidence_M)
+    cell_M = items.problem_M * BINS + bin_equal_mass(items.rank_M, count_M=items.count_M)
     size = items.n_problems * BINS
     right_N_B = np.bincount(cell_M, items.correct_M, minlength=size).reshape(-1, BINS)
-    items_N_B = np.bincount(cell_M, minlength=size).reshape(-1, BINS).astype(np.float64)
+    items_N_B = np.bincount(cell_M, items.count_M, minlength=size).reshape(-1, BINS)
     sure_B = np.bincount(cell_M % BINS, items.confidence_M, minlength=BINS)
     counts_D_N = draw_counts({population: items.n_problems}, DRAWS, SEED)[population]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -120,21 +93,14 @@ def answers_exhibit(rows: Mapping[str, pl.DataFrame], command: str) -> Exhibit:
 
 
 def _exhibit(name: str, items: Mapping[str, Items], population: str, noun: str, command: str) -> Exhibit:
-    enough = {key: found for key, found in items.items() if len(found.confidence_M) >= BINS}
+    enough = {key: found for key, found in items.items() if found.n >= BINS}
     if not enough:
         return left_out(name, TITLES[name], f"no {noun} with a confidence were measured; {command}")
     bins = {key: reliability_bins(found, population) for key, found in enough.items()}
-    drawn = {
-        key: Bootstrapped.of(
-            ece_measure(
-                "ece", population, found.n_problems, found.problem_M, found.confidence_M, found.correct_M
-            )
-        )
-        for key, found in enough.items()
-    }
+    drawn = {key: Bootstrapped.of(ece_measure("ece", population, found)) for key, found in enough.items()}
     some = next(iter(enough.values()))
     mode = "lines+markers" if noun == "tokens" else "markers"  # a line through few answers shows noise
-    count = f"{len(some.confidence_M):,} {noun}"
+    count = f"{some.n:,} {noun}"
     on = f"{count} of {some.n_problems:,} validation problems" if noun == "tokens" else count
     sure = "its first choice at each token of the reference" if noun == "tokens" else "its greedy answer"
     return Exhibit(

@@ -5,7 +5,7 @@ Shape suffixes: N problems, T tokens of one completion.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,8 @@ TRIED = 30
 """Candidates looked at before giving up on finding some whose tokens add up."""
 LONGEST = 320
 """Most tokens shown of one reference."""
+COLUMNS = ("nll_nats", "logprob", "is_top1")
+"""What is read of a reference that is shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,7 @@ class TokenView:
 
 def token_view(
     rows: Mapping[str, pl.DataFrame],
+    read: Callable[[str, Sequence[str]], pl.DataFrame],
     texts: pl.DataFrame | None,
     tokenizer: Tokenizer | None,
     before: str | None,
@@ -74,6 +77,7 @@ def token_view(
 
     Args:
         rows: likelihood rows on val of each checkpoint, aligned.
+        read: the columns of `COLUMNS` of some problems at a checkpoint.
         texts: example_id, prompt and completion of val.
         tokenizer: of the run; None when it has none that can be read without its model.
         before: the checkpoint that one would ship; None when that is the last.
@@ -90,10 +94,13 @@ def token_view(
         return TokenView(reason=reason)
     rise_N = rows[after]["nll_nats"].to_numpy() - rows[before]["nll_nats"].to_numpy()
     written = {row["example_id"]: row for row in texts.iter_rows(named=True)}
+    first = next(iter(rows.values()))
+    lengths = dict(first.select("example_id", "n_tokens").iter_rows())
     found: list[TokenExample] = []
     mismatched = 0
     for i in np.argsort(-rise_N, kind="stable")[:TRIED]:
-        example = _example(int(i), rows, written, tokenizer)
+        name = first["example_id"][int(i)]
+        example = _example(name, lengths[name], [*rows], read, written.get(name), tokenizer)
         found += [example] if example is not None else []
         mismatched += example is None
         if len(found) == EXAMPLES:
@@ -110,11 +117,13 @@ def token_view(
 
 
 def _example(
-    i: int, rows: Mapping[str, pl.DataFrame], written: Mapping[str, Mapping[str, str]], tokenizer: Tokenizer
+    example_id: str,
+    n_tokens: int,
+    checkpoints: Sequence[str],
+    read: Callable[[str, Sequence[str]], pl.DataFrame],
+    text: Mapping[str, str] | None,
+    tokenizer: Tokenizer,
 ) -> TokenExample | None:
-    first = next(iter(rows.values()))
-    example_id, n_tokens = first["example_id"][i], len(first["logprob"][i])
-    text = written.get(example_id)
     if text is None:
         return None
     texts = completion_tokens(tokenizer, text["prompt"], text["completion"], n_tokens)
@@ -125,15 +134,16 @@ def _example(
         prompt=text["prompt"],
         texts_T=tuple(texts[:LONGEST]),
         n_tokens=n_tokens,
-        predictions={name: _prediction(table, i) for name, table in rows.items()},
+        predictions={name: _prediction(read(name, [example_id])) for name in checkpoints},
     )
 
 
-def _prediction(rows: pl.DataFrame, i: int) -> TokenPrediction:
+def _prediction(row: pl.DataFrame) -> TokenPrediction:
+    logprob_T = row["logprob"][0]
     return TokenPrediction(
-        logprob_T=tuple(round(float(p), 4) for p in rows["logprob"][i][:LONGEST]),
-        is_top1_T=tuple(bool(t) for t in rows["is_top1"][i][:LONGEST]),
-        nll_nats=float(rows["nll_nats"][i]),
+        logprob_T=tuple(round(float(p), 4) for p in logprob_T[:LONGEST]),
+        is_top1_T=tuple(bool(t) for t in row["is_top1"][0][:LONGEST]),
+        nll_nats=float(row["nll_nats"][0]),
     )
 
 

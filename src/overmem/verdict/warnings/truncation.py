@@ -32,7 +32,7 @@ def truncation_notes(store: Store, manifest: Manifest, ids: Sequence[str]) -> li
     last = manifest.checkpoints[-1]
     answers, scores = (
         read_job(store, manifest, last, job, columns).filter(pl.col("example_id").is_in(ids))
-        for job, columns in ((VAL_ANSWERS, ["finished", "text"]), (VAL_SCORES, ["logprob"]))
+        for job, columns in ((VAL_ANSWERS, ["finished", "text"]), (VAL_SCORES, ["last_logprob"]))
     )
     notes = []
     cut = 1 - float(np.mean(answers["finished"].to_numpy()))
@@ -47,7 +47,7 @@ def truncation_notes(store: Store, manifest: Manifest, ids: Sequence[str]) -> li
             f"{thinking} of {len(answers)} answers at {last.name} end inside their reasoning: there is no "
             "answer in them, and they count as wrong; raise --max-new-tokens"
         )
-    end = -float(np.mean(scores["logprob"].list.last().to_numpy()))
+    end = -float(np.mean(scores["last_logprob"].to_numpy()))
     if end >= UNTRAINED_NATS:
         notes.append(
             f"the last token of val's references costs {end:.1f} nats at {last.name}, and perplexity "

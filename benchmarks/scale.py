@@ -25,7 +25,7 @@ import polars as pl
 import psutil
 from tests.helpers.synthetic import TEMPERATURES, write_run
 
-from overmem.artifacts.store import Store
+from overmem.artifacts.store import MANIFEST_SCHEMA, Store
 from overmem.artifacts.tables import SCHEMAS, write_rows_file
 from overmem.artifacts.token_sums import with_sums
 
@@ -37,11 +37,14 @@ MB = 1e6
 def write_long_run(folder: Path, checkpoints: int, problems: int, length: int) -> None:
     """The artifacts of an audited run whose references have `length` tokens each."""
     write_run(folder, checkpoints=checkpoints, problems=problems, axes=False, train=False, tokenizer=False)
+    store = Store(folder / "overmem")
+    manifest = store.read_record("manifest", MANIFEST_SCHEMA)
+    store.write_record("manifest", manifest | {"axes": [*manifest["axes"], "calibration"]})
     for c in range(checkpoints):
         name = f"checkpoint-{100 * (c + 1)}"
-        (folder / "overmem" / name / "likelihood.parquet").unlink()
+        (store.root / name / "likelihood.parquet").unlink()
         write_batches(folder, name, c / (checkpoints - 1), problems, length)
-        Store(folder / "overmem").compact_parts(name, "likelihood")
+        store.compact_parts(name, "likelihood")
 
 
 def write_batches(folder: Path, checkpoint: str, done: float, problems: int, length: int) -> None:
@@ -49,7 +52,7 @@ def write_batches(folder: Path, checkpoint: str, done: float, problems: int, len
     parts = folder / "overmem" / checkpoint / "likelihood.parts"
     for start in range(0, problems, rows := max(1, AT_ONCE // length)):
         table = long_rows(range(start, min(start + rows, problems)), done, length)
-        write_rows_file(table, parts / f"{start:06d}.parquet", "likelihood")
+        write_rows_file([table], parts / f"{start:06d}.parquet", "likelihood")
 
 
 def long_rows(numbers: range, done: float, length: int) -> pl.DataFrame:

@@ -4,6 +4,7 @@ Covers: overmem.artifacts.files, overmem.artifacts.tables
 """
 
 import errno
+import io
 import json
 import subprocess
 import sys
@@ -192,10 +193,16 @@ def test_a_full_disk_is_one_message_and_leaves_no_file(tmp_path, monkeypatch):
     def full(*arguments, **more):
         raise OSError(errno.ENOSPC, "No space left on device")
 
+    class Full(io.BytesIO):
+        write = full
+
+    opened = Path.open
     store = Store(tmp_path)
     store.append_rows("c", "likelihood", [row("a")])
-    for write in ("write_text", "write_bytes"):
-        monkeypatch.setattr(Path, write, full)
+    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(
+        Path, "open", lambda path, mode="r", *a: Full() if "w" in mode else opened(path, mode, *a)
+    )
     for work in (
         lambda: store.append_rows("c", "likelihood", [row("b")]),
         lambda: store.compact_parts("c", "likelihood"),

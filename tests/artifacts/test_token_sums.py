@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from overmem.artifacts.store import Store
-from overmem.artifacts.tables import IDENTITY, SCHEMAS, TOKENS, WITHOUT_TOKENS, write_table
+from overmem.artifacts.tables import IDENTITY, SCHEMAS, TOKENS, WITHOUT_TOKENS
 from overmem.artifacts.token_sums import (
     AT_TEMPERATURE,
     SUMS,
@@ -50,8 +50,10 @@ def scored(lengths, seed=0):
 def written_before_sums(folder, rows):
     """The file of an audit that kept lists alone."""
     kinds = {name: kind for name, kind in SCHEMAS["likelihood"].items() if name not in SUMS}
-    table = pl.DataFrame(rows, schema=kinds | {AT_TEMPERATURE: pl.List(pl.List(pl.Float32))})
-    write_table(table, folder / "c" / "likelihood.parquet", "overmem.likelihood/1")
+    kinds |= {AT_TEMPERATURE: pl.List(pl.List(pl.Float32))}
+    (folder / "c").mkdir(parents=True)
+    table = pl.DataFrame(rows, schema=kinds)
+    table.write_parquet(folder / "c" / "likelihood.parquet", metadata={"schema": "overmem.likelihood/1"})
     return Store(folder)
 
 
@@ -74,16 +76,16 @@ def test_sums_are_those_of_the_lists(tmp_path):
         assert sum(kept["cell_confidence"]) == pytest.approx(np.exp(of["top1_logprob"]).sum(), abs=1e-9)
 
 
-def test_cells_are_an_eighth_of_a_logit_in_order_of_confidence():
+def test_cells_are_a_64th_of_a_logit_in_order_of_confidence():
     p = np.array([1e-7, 0.2, 0.5, 0.51, 0.53, 0.9, 1 - 1e-12, 1.0])
     logit = np.log(p[1:6] / (1 - p[1:6]))
     assert confidence_cells(np.log(p)).tolist() == [
-        0, *(math.floor(8 * (x + 13)) for x in logit), 255, 255,
+        0, *(math.floor(64 * (x + 13)) for x in logit), 2047, 2047,
     ]  # fmt: skip
-    found = cells_of(np.log([0.9, 0.51, 0.9, 0.5001]), [True, False, False, True])
-    assert found["cell"] == [104, 121]
+    found = cells_of(np.log([0.9, 0.501, 0.9, 0.5001]), [True, False, False, True])
+    assert found["cell"] == [832, 972]
     assert (found["cell_tokens"], found["cell_right"]) == ([2, 2], [1, 1])
-    assert found["cell_confidence"] == pytest.approx([1.0101, 1.8])
+    assert found["cell_confidence"] == pytest.approx([1.0011, 1.8])
 
 
 def test_rows_of_an_earlier_audit_are_read_and_merged_with_new_ones(tmp_path):

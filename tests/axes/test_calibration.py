@@ -210,12 +210,12 @@ def test_jobs_that_were_not_done_leave_their_figures_out():
 
 
 def tokens_of(rows):
-    """Confidence, correctness and cell of every token: an eighth of a logit each."""
+    """Confidence, correctness and cell of every token: a 64th of a logit each."""
     confidence = np.exp(np.concatenate(rows["top1_logprob"].to_list()).astype(float))
     return (
         confidence,
         np.concatenate(rows["is_top1"].to_list()),
-        np.floor(8 * np.log(confidence / (1 - confidence))),
+        np.floor(64 * np.log(confidence / (1 - confidence))),
     )
 
 

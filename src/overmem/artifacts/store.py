@@ -23,7 +23,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from typing import Any
 import polars as pl
 
 from overmem.artifacts.files import locked_folder, write_text_atomic
+from overmem.artifacts.merge_files import merged, names_of
 from overmem.artifacts.recently_read import RECENTLY_READ, stamps_of
 from overmem.artifacts.tables import (
     IDENTITY,
@@ -170,7 +171,7 @@ class Store:
         parts = self._parts(checkpoint, rows)
         # Unique among processes, and sorted by time within one.
         name = f"{time.time_ns()}-{os.getpid()}.parquet"
-        write_rows_file(table_of(batch, rows), parts / name, rows)
+        write_rows_file([table_of(batch, rows)], parts / name, rows)
 
     def unfinished(self, checkpoint: str, rows: Rows, name: str) -> Path:
         """The file of answers that are being written, beside the parts, with which it is removed."""
@@ -179,10 +180,10 @@ class Store:
     def compact_parts(self, checkpoint: str, rows: Rows) -> None:
         """Merge finished batches into the checkpoint's one Parquet file, sorted by identity."""
         clear_leftovers(self.root / checkpoint / f"{rows}.parquet")
-        parts = self._parts(checkpoint, rows)
-        if not parts.is_dir():
+        if not self._parts(checkpoint, rows).is_dir():
             return
-        self._rewrite(checkpoint, rows, self.read_rows(checkpoint, rows))
+        files = self._files(checkpoint, rows)
+        self._rewrite(checkpoint, rows, merged(files, rows, names_of(files, rows)))
 
     def update_rows(
         self, checkpoint: str, rows: Rows, change: Callable[[dict[str, Any]], dict[str, Any]]
@@ -193,19 +194,20 @@ class Store:
         new = [change(row) for row in old]
         if new == old:
             return
-        self._rewrite(checkpoint, rows, pl.DataFrame(new, schema=SCHEMAS[rows]))
+        self._rewrite(checkpoint, rows, [pl.DataFrame(new, schema=SCHEMAS[rows]).sort(IDENTITY[rows])])
 
     def drop_rows(self, checkpoint: str, rows: Rows, row_key: str) -> None:
         """Remove the rows of a checkpoint that were made with these settings, as if never measured."""
-        table = self.read_rows(checkpoint, rows)
-        self._rewrite(checkpoint, rows, table.filter(pl.col("row_key") != row_key))
+        files = self._files(checkpoint, rows)
+        names = names_of(files, rows).filter(pl.col("row_key") != row_key)
+        self._rewrite(checkpoint, rows, merged(files, rows, names))
 
     def write_texts(self, table: pl.DataFrame) -> None:
         """Save the problems' texts; those of sets that are not in `table` are kept."""
         if self.has_texts():
             old = self.read_texts()
             table = pl.concat([old.filter(~pl.col("set").is_in(table["set"].unique().to_list())), table])
-        write_table(table.select(list(TEXT_SCHEMA)), self.root / TEXTS, "overmem.texts/1")
+        write_table([table], self.root / TEXTS, TEXT_SCHEMA, "overmem.texts/1")
 
     def has_texts(self) -> bool:
         """Whether the problems' texts were saved."""
@@ -229,10 +231,10 @@ class Store:
         Rows carry the settings that made them, so those of other settings do no harm.
         """
         for rows in SCHEMAS:
-            mine, theirs = (store.read_rows(checkpoint, rows) for store in (self, other))
-            both = pl.concat([mine, theirs]).unique(subset=IDENTITY[rows], keep="first", maintain_order=True)
-            if len(both) > len(mine):
-                self._rewrite(checkpoint, rows, both)
+            mine, theirs = (store._files(checkpoint, rows) for store in (self, other))
+            names = names_of([*mine, *theirs], rows)
+            if (names["file"] >= len(mine)).any():
+                self._rewrite(checkpoint, rows, merged([*mine, *theirs], rows, names))
 
     @property
     def base_predictions(self) -> Path:
@@ -243,9 +245,9 @@ class Store:
         """Remove them: they can be had again, and are large."""
         shutil.rmtree(self.base_predictions, ignore_errors=True)
 
-    def _rewrite(self, checkpoint: str, rows: Rows, table: pl.DataFrame) -> None:
-        """Save a checkpoint's rows as its one file, sorted by identity, in place of all that was there."""
-        write_rows_file(table.sort(IDENTITY[rows]), self.root / checkpoint / f"{rows}.parquet", rows)
+    def _rewrite(self, checkpoint: str, rows: Rows, parts: Iterable[pl.DataFrame]) -> None:
+        """Save a checkpoint's rows as its one file in place of all that was there."""
+        write_rows_file(parts, self.root / checkpoint / f"{rows}.parquet", rows)
         shutil.rmtree(self._parts(checkpoint, rows), ignore_errors=True)
 
     def _parts(self, checkpoint: str, rows: Rows) -> Path:

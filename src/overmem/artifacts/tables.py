@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,6 +78,8 @@ SCHEMAS: dict[Rows, dict[str, Any]] = {
     },
 }
 
+GROUP_BYTES = 8 << 20
+"""Of a group of rows in a file, in memory."""
 _NEVER_EMPTY = {*IDENTITY["generations"], "n_tokens", "nll_nats", "set", "prompt"}
 TOKENS = ("logprob", "entropy", "is_top1", "top1_logprob", "mu", "sigma")
 """Columns of lists with a value for each of a row's `n_tokens`, where they are there; the longest by far."""
@@ -191,15 +192,39 @@ def check_rows(table: pl.DataFrame, path: Path) -> None:
             )
 
 
-def write_rows_file(table: pl.DataFrame, path: Path, rows: Rows) -> None:
-    """Write rows of a checkpoint as one file, whole or not at all."""
-    write_table(table, path, _FORMAT[rows])
+def write_rows_file(parts: Iterable[pl.DataFrame], path: Path, rows: Rows) -> None:
+    """Write rows of a checkpoint, a part after another, as one file, whole or not at all."""
+    write_table(parts, path, SCHEMAS[rows], _FORMAT[rows])
 
 
-def write_table(table: pl.DataFrame, path: Path, schema: str) -> None:
-    """Write a table as a Parquet file that names its schema, whole or not at all."""
-    # By way of memory: where the disk is full, polars hides that in errors of several kinds.
-    content = io.BytesIO()
-    table.write_parquet(content, metadata={"schema": schema})
-    with whole_file(path) as temporary:
-        temporary.write_bytes(content.getbuffer())
+def write_table(parts: Iterable[pl.DataFrame], path: Path, columns: Mapping[str, Any], schema: str) -> None:
+    """Write a table as a Parquet file that names its schema, whole or not at all.
+
+    Each part is let go when it is written, and lies in the file in groups of rows that are read apart.
+
+    Args:
+        parts: one after another.
+        path: of the file.
+        columns: their names and types.
+        schema: its name.
+    """
+    import pyarrow.parquet  # a verdict reads only, and starts faster without
+
+    empty = _to_arrow(pl.DataFrame(schema=columns))
+    with (
+        whole_file(path) as temporary,
+        temporary.open("wb") as file,
+        pyarrow.parquet.ParquetWriter(
+            file,
+            empty.schema.with_metadata({"schema": schema}),
+            compression="zstd",
+            use_dictionary=False,
+        ) as writer,
+    ):
+        for part in parts:
+            rows = max(1, len(part) * GROUP_BYTES // max(1, int(part.estimated_size())))
+            writer.write_table(_to_arrow(part.select(list(columns))), row_group_size=rows)
+
+
+def _to_arrow(table: pl.DataFrame) -> Any:
+    return table.to_arrow(compat_level=pl.CompatLevel.oldest())

@@ -21,10 +21,11 @@ LOW_SHARE = 0.2
 """Share of a completion's least likely tokens that Min-K% looks at."""
 SIGMA_FLOOR = 1e-6
 """Least sigma that z is divided by; the model is certain of the token below it."""
-CELLS = 256
-"""Cells of confidence: an eighth of a logit each, the first for all below, the last for all above."""
+CELLS = 2048
+"""Cells of confidence, the first for all below the lowest logit, the last for all above the highest."""
 LOWEST_LOGIT = -13.0
-CELLS_A_LOGIT = 8
+CELLS_A_LOGIT = 64
+"""Narrow enough that a bin of a fifteenth of the tokens holds many, where a model is equally sure of most."""
 
 AT_TEMPERATURE = "logprob_at_temperature"
 """Ln p of each token at each temperature of the grid: scored, summed, and not kept."""
@@ -34,7 +35,7 @@ SUMS: dict[str, Any] = {
     "nll_at_temperature": pl.List(pl.Float64),
     "min_k": pl.Float64,
     "min_k_plus_plus": pl.Float64,
-    "cell": pl.List(pl.UInt8),
+    "cell": pl.List(pl.UInt16),
     "cell_tokens": pl.List(pl.UInt32),
     "cell_right": pl.List(pl.UInt32),
     "cell_confidence": pl.List(pl.Float64),

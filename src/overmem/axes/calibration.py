@@ -160,7 +160,7 @@ def ece_measure(name: str, population: str, items: Items) -> Measure:
 def token_items(rows: pl.DataFrame) -> Items:
     """How sure the first choice is at each token of the references, and whether it is the reference's.
 
-    Tokens come summed by cells of confidence, an eighth of a logit wide, whose tokens share a bin; the mean
+    Tokens come summed by cells of confidence, a 64th of a logit wide, whose tokens share a bin; the mean
     confidence of a bin is that of its tokens, not of its cells.
 
     Args:

@@ -8,6 +8,7 @@ Each is measured in a process of its own, whose peak of resident memory is shown
     python -m benchmarks.scale write --lengths 100 1000 8000      # merging the batches of a checkpoint
     python -m benchmarks.scale judge --checkpoints 12 30 100      # the rule on arrays
     python -m benchmarks.scale bootstrap --problems 400 20000     # a paired difference over problems
+    python -m benchmarks.scale proof --problems 400 20000         # of a repair, on accuracy and NLL
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -32,6 +34,8 @@ from overmem.artifacts.token_sums import with_sums
 AT_ONCE = 1 << 18
 """Tokens of one written batch."""
 MB = 1e6
+ARTIFACTS = ("tokens", "report", "write")
+"""What is measured on artifacts, of any length."""
 
 
 def write_long_run(folder: Path, checkpoints: int, problems: int, length: int) -> None:
@@ -110,15 +114,33 @@ def work(what: str, options: argparse.Namespace) -> None:
         curves = _curves(options.checkpoints[0], options.problems[0])
         began = time.monotonic()
         judge(*curves, resamples=options.resamples)
+    elif what == "proof":
+        from overmem.repairing.proof import prove
+
+        sides = _sides(options.problems[0])
+        before, after = ({"accuracy": {"greedy": a}, "likelihood": {"nll": b}} for a, b in sides)
+        began = time.monotonic()
+        prove(before, after, against="checkpoint-1", accuracy_margin=0.03)
     else:
-        from overmem.stats.measures import ratio_measure
         from overmem.stats.paired import difference
 
-        n = options.problems[0]
-        nll_C_N = np.random.default_rng(0).exponential(1.0, (2, n))
+        (_, left), (_, right) = _sides(options.problems[0])
         began = time.monotonic()
-        difference(*([ratio_measure("nll", "lower", "val", nll_N, np.ones(n))] for nll_N in nll_C_N))
+        difference([left], [right])
     print(json.dumps({"seconds": time.monotonic() - began}))
+
+
+def _sides(problems: int) -> list[tuple[Any, Any]]:
+    """Accuracy and NLL of two models, as measures."""
+    from overmem.stats.measures import mean_measure
+
+    rng = np.random.default_rng(0)
+    right_C_N = (rng.random((2, problems)) < 0.8).astype(float)
+    nll_C_N = rng.exponential(1.0, (2, problems))
+    return [
+        (mean_measure("greedy", "higher", "val", right_N), mean_measure("nll", "lower", "val", nll_N))
+        for right_N, nll_N in zip(right_C_N, nll_C_N, strict=True)
+    ]
 
 
 def _curves(checkpoints: int, problems: int) -> tuple[list[int], np.ndarray, np.ndarray, np.ndarray]:
@@ -158,7 +180,7 @@ def measure(words: list[str], options: argparse.Namespace) -> str:
 def main() -> None:
     """Measure each size."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("what", choices=("tokens", "report", "write", "judge", "bootstrap"))
+    parser.add_argument("what", choices=(*ARTIFACTS, "judge", "bootstrap", "proof"))
     parser.add_argument("--lengths", type=int, nargs="+", default=[100, 1_000, 8_000])
     parser.add_argument("--checkpoints", type=int, nargs="+", default=[12])
     parser.add_argument("--problems", type=int, nargs="+", default=[1_319])
@@ -171,7 +193,7 @@ def main() -> None:
     if options.here:
         work(options.what, options)
         return
-    if options.what not in ("judge", "bootstrap"):
+    if options.what in ARTIFACTS:
         _measure_artifacts(options)
         return
     print("checkpoints | problems | seconds | peak")

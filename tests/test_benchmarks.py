@@ -164,6 +164,7 @@ TOYS = {
             "report --lengths 30 --problems 40 --checkpoints 3 --folder {out}",
             "write --lengths 30 --problems 40 --folder {out}",
             "bootstrap --problems 40",
+            "proof --problems 100",
             "judge --checkpoints 4 --problems 40",
         ),
         "4 | 40 | 0.",

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from overmem.repairing import proof
 from overmem.repairing.proof import fewest_problems, prove
 from overmem.stats.measures import mean_measure
 from tests.helpers.repairs import measured
@@ -35,6 +36,12 @@ class TestProof:
         sides = [measured(np.ones(n), level) for level in (0.5 + self.noise[:n], 0.4 - self.noise[:n])]
         assert self.prove(*sides).accepted == enough
         assert (n >= fewest_problems(0.03)) == enough
+
+    def test_the_probability_is_the_same_however_much_is_in_memory(self, monkeypatch):
+        sides = [measured(right, self.noise) for right in (self.right, np.roll(self.right, 9))]
+        whole = self.prove(*sides).probability_not_worse
+        monkeypatch.setattr(proof, "AT_ONCE", 300)
+        assert self.prove(*sides).probability_not_worse == whole and 0.01 < whole < 0.99
 
     def test_the_probability_is_the_posterior_of_the_shares_lost_and_won(self):
         after = self.right.copy()

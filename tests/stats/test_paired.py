@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from overmem.stats import paired
 from overmem.stats.measures import mean_measure, undefined
-from overmem.stats.paired import bootstrap, difference, draw_counts, holm
+from overmem.stats.paired import bootstrap, difference, holm, over_draws
 
 
 def measure(values, population="val"):
@@ -55,12 +56,31 @@ def test_all_problems_moved_is_a_clear_difference_as_the_sign_test_has_it():
     assert few.estimate.low < 0 and few.p > 0.05
 
 
+def counts_of(sizes, seed, population="val", draws=200):
+    return over_draws(sizes, draws, seed, lambda counts: counts[population])
+
+
 def test_draws_count_every_population_to_its_size_and_are_shared_by_name():
-    counts = draw_counts({"val": 50, "train": 20}, 200, 3)
-    assert (counts["val"].sum(axis=1) == 50).all() and (counts["train"].sum(axis=1) == 20).all()
-    assert counts["val"].var() == pytest.approx(1 - 1 / 50, abs=0.05)
-    assert (draw_counts({"val": 50}, 200, 3)["val"] == counts["val"]).all()
-    assert not (draw_counts({"val": 50}, 200, 4)["val"] == counts["val"]).all()
+    sizes = {"val": 50, "train": 20}
+    val, train = counts_of(sizes, 3), counts_of(sizes, 3, "train")
+    assert (val.sum(axis=1) == 50).all() and (train.sum(axis=1) == 20).all()
+    assert val.var() == pytest.approx(1 - 1 / 50, abs=0.05)
+    assert (counts_of({"val": 50}, 3) == val).all()
+    assert not (counts_of({"val": 50}, 4) == val).all()
+
+
+@pytest.mark.parametrize("at_once", [1, 120, 7_000])
+def test_draws_are_the_same_however_many_are_in_memory(monkeypatch, at_once):
+    whole = counts_of({"val": 50, "train": 20}, 3)
+    paired._population_counts.cache_clear()
+    monkeypatch.setattr(paired, "AT_ONCE", at_once)
+    held = []
+    found = over_draws(
+        {"val": 50, "train": 20}, 200, 3, lambda counts: (held.append(len(counts["val"])), counts["val"])[1]
+    )
+    np.testing.assert_array_equal(found, whole)
+    assert sum(held) == 200 and max(held) <= max(1, at_once // 50)
+    paired._population_counts.cache_clear()
 
 
 def test_seeds_widen_the_interval_by_their_own_spread():

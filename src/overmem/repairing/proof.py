@@ -14,6 +14,7 @@ from overmem.axes import all_axes
 from overmem.records import Cost, Proof
 from overmem.stats.arrays import FloatArray
 from overmem.stats.measures import Measure
+from overmem.stats.paired import AT_ONCE
 from overmem.verdict.costs import DRAWS, Measured, compare_measured
 
 CERTAIN = 0.95
@@ -69,7 +70,10 @@ def not_worse(
     left_N, right_N = (_by_problem(next(iter(side.values()))) for side in (after, before))
     values_M = np.r_[left_N - right_N, -1.0, 0.0, 1.0]
     rng = np.random.default_rng([seed, len(values_M)])
-    return float(np.mean(rng.dirichlet(np.ones(len(values_M)), draws) @ values_M > -margin))
+    rows = max(1, AT_ONCE // len(values_M))
+    blocks = [min(rows, draws - start) for start in range(0, draws, rows)]
+    means_D = np.concatenate([rng.dirichlet(np.ones(len(values_M)), block) @ values_M for block in blocks])
+    return float(np.mean(means_D > -margin))
 
 
 def fewest_problems(margin: float) -> int:
@@ -86,7 +90,10 @@ def fewest_problems(margin: float) -> int:
 def _by_problem(measure: Measure) -> FloatArray:
     """The measure on each problem alone."""
     [(population, n)] = measure.sizes.items()
-    return measure.statistic({population: np.eye(n)})
+    rows = max(1, AT_ONCE // n)
+    return np.concatenate(
+        [measure.statistic({population: np.eye(min(rows, n - at), n, at)}) for at in range(0, n, rows)]
+    )
 
 
 def clearly_better(cost: Cost) -> bool:

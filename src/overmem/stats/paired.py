@@ -10,16 +10,20 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from overmem.records import Estimate
 from overmem.stats.arrays import FloatArray
 from overmem.stats.intervals import NO_SPREAD, ONE_PROBLEM
-from overmem.stats.measures import Measure
+from overmem.stats.measures import Counts, Measure
+
+AT_ONCE = 1 << 20
+"""Counts that are in memory together as numbers to calculate with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,25 +35,47 @@ class Difference:
     """Two-sided, from the draws; NaN when undefined. At least 2 / (draws + 1)."""
 
 
-def draw_counts(sizes: Mapping[str, int], draws: int, seed: int) -> dict[str, FloatArray]:
-    """How often each problem is drawn, (D, N) for each population.
+def over_draws(
+    sizes: Mapping[str, int], draws: int, seed: int, statistic: Callable[[Counts], FloatArray]
+) -> FloatArray:
+    """A statistic of how often each problem is drawn, in every draw; memory grows with problems alone.
 
     A population's draws depend on the seed, its name and its size only, so that everything measured
     on the same problems is counted alike.
 
     Args:
         sizes: problems of each population.
-        draws: bootstrap draws.
+        draws: D.
         seed: of the draws.
+        statistic: {population: counts of some draws, (draws, N)} to their values, first axis draws.
+
+    Returns:
+        The values of all draws.
     """
-    return {name: _population_counts(name, n, draws, seed) for name, n in sizes.items()}
+    counts = {name: _population_counts(name, n, draws, seed) for name, n in sizes.items()}
+    return np.concatenate(
+        [
+            statistic({name: drawn_D_N[some].astype(np.float64) for name, drawn_D_N in counts.items()})
+            for some in _some_at_once(draws, max(sizes.values()))
+        ]
+    )
 
 
-@lru_cache(maxsize=64)
-def _population_counts(name: str, n: int, draws: int, seed: int) -> FloatArray:
+@lru_cache(maxsize=4)
+def _population_counts(name: str, n: int, draws: int, seed: int) -> npt.NDArray[np.uint16]:
     rng = np.random.default_rng([seed, zlib.crc32(name.encode()), n])
-    drawn_D_N = rng.integers(n, size=(draws, n)) + n * np.arange(draws)[:, None]
-    return np.bincount(drawn_D_N.ravel(), minlength=draws * n).reshape(draws, n).astype(np.float64)
+    counts_D_N = np.empty((draws, n), dtype=np.uint16)
+    for some in _some_at_once(draws, n):
+        rows = len(counts_D_N[some])
+        drawn_R_N = rng.integers(n, size=(rows, n)) + n * np.arange(rows)[:, None]
+        counts_D_N[some] = np.bincount(drawn_R_N.ravel(), minlength=rows * n).reshape(rows, n)
+    return counts_D_N
+
+
+def _some_at_once(draws: int, n: int) -> list[slice]:
+    """The draws in order, as many together as have `AT_ONCE` counts."""
+    rows = max(1, AT_ONCE // max(n, 1))
+    return [slice(start, start + rows) for start in range(0, draws, rows)]
 
 
 def difference(
@@ -123,7 +149,7 @@ def bootstrap(measures: Sequence[Measure], draws: int, seed: int, stream: int = 
     Returns:
         D values.
     """
-    values_S_D = np.stack([m.statistic(draw_counts(m.sizes, draws, seed)) for m in measures])
+    values_S_D = np.stack([over_draws(m.sizes, draws, seed, m.statistic) for m in measures])
     if len(measures) == 1:
         return np.asarray(values_S_D[0])
     rng = np.random.default_rng([seed, stream, len(measures)])

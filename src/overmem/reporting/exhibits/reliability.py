@@ -35,7 +35,7 @@ from overmem.reporting.figures.theme import (
     plotly_text,
     rounded,
 )
-from overmem.stats.paired import draw_counts
+from overmem.stats.paired import over_draws
 
 TOKENS, ANSWERS = "reliability-tokens", "reliability-answers"
 TITLES = {TOKENS: "Reliability of its tokens", ANSWERS: "Reliability of its answers"}
@@ -63,9 +63,13 @@ def reliability_bins(items: Items, population: str) -> list[Bin]:
     right_N_B = np.bincount(cell_M, items.correct_M, minlength=size).reshape(-1, BINS)
     items_N_B = np.bincount(cell_M, items.count_M, minlength=size).reshape(-1, BINS)
     sure_B = np.bincount(cell_M % BINS, items.confidence_M, minlength=BINS)
-    counts_D_N = draw_counts({population: items.n_problems}, DRAWS, SEED)[population]
     with np.errstate(invalid="ignore", divide="ignore"):
-        share_D_B = (counts_D_N @ right_N_B) / (counts_D_N @ items_N_B)
+        share_D_B = over_draws(
+            {population: items.n_problems},
+            DRAWS,
+            SEED,
+            lambda counts: (counts[population] @ right_N_B) / (counts[population] @ items_N_B),
+        )
     found = []
     for b in np.flatnonzero(items_N_B.sum(axis=0)):
         n = int(items_N_B[:, b].sum())

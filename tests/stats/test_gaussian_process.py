@@ -62,3 +62,20 @@ def test_log_evidence_agrees_with_scipy():
     expected = [multivariate_normal(np.zeros(6), c).logpdf(residual) for c in cov]
     found = gp.log_evidence(cov, residual) - 3 * np.log(2 * np.pi)
     np.testing.assert_allclose(found, expected, rtol=1e-9)
+    noise = np.diag(RNG.random(6))
+    np.testing.assert_allclose(
+        gp.log_evidence(cov, residual, noise), gp.log_evidence(cov + noise, residual), rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("at_once", [1, 100, 1 << 20])
+def test_figures_are_the_same_however_many_matrices_are_worked_on_together(monkeypatch, at_once):
+    points = np.random.default_rng(2).random((40, gp.COORDINATES))
+    residual = np.linspace(-1, 1, 6)
+    cov = gp.curve_covariances(gp.LOG_NLL_PRIOR, np.arange(6), points)
+    evidence = gp.log_evidence(cov, residual)
+    monkeypatch.setattr(gp, "AT_ONCE", at_once)
+    counts = [len(range(40)[some]) for some in gp.some_at_once(40, 6)]
+    assert sum(counts) == 40 and max(counts) == max(1, min(40, at_once // 36))
+    np.testing.assert_allclose(gp.curve_covariances(gp.LOG_NLL_PRIOR, np.arange(6), points), cov, rtol=1e-12)
+    np.testing.assert_allclose(gp.log_evidence(cov, residual), evidence, rtol=1e-12)

@@ -21,6 +21,8 @@ from overmem.stats.arrays import FloatArray, IntArray
 
 CLOCK, DECAY_RATE, GROWTH_RATE, JUMP_AT, LENGTH, ROUGHNESS = range(6)
 TREND, DECAY, GROWTH, JUMP, SMOOTH, JITTER = range(6, 12)
+AT_ONCE = 1 << 16
+"""Entries of the matrices that are worked on together."""
 COORDINATES = 12
 """K. The first six say what the parts look like, the last six how large they are."""
 
@@ -100,6 +102,13 @@ def curve_covariances(prior: CurvePrior, steps_C: IntArray, points_H_K: FloatArr
     Returns:
         Array (H, C, C), positive definite, level included.
     """
+    cov_H_C_C = np.empty((len(points_H_K), steps_C.size, steps_C.size))
+    for some in some_at_once(len(points_H_K), steps_C.size):
+        cov_H_C_C[some] = _covariances(prior, steps_C, points_H_K[some])
+    return cov_H_C_C
+
+
+def _covariances(prior: CurvePrior, steps_C: IntArray, points_H_K: FloatArray) -> FloatArray:
     unit_K_H = points_H_K.T
     clock_H_C = step_clocks(steps_C)[(unit_K_H[CLOCK] < 0.5).astype(np.int64)]
     decay_H_1, growth_H_1 = (log_range(unit_K_H[at], 0.03, 1.0)[:, None] for at in (DECAY_RATE, GROWTH_RATE))
@@ -119,7 +128,9 @@ def curve_covariances(prior: CurvePrior, steps_C: IntArray, points_H_K: FloatArr
     return np.asarray(cov_H_C_C)
 
 
-def log_evidence(cov_H_C_C: FloatArray, residual_C: FloatArray) -> FloatArray:
+def log_evidence(
+    cov_H_C_C: FloatArray, residual_C: FloatArray, noise_cov_C_C: FloatArray | float = 0.0
+) -> FloatArray:
     """Log density of a measured curve under each zero-mean Gaussian.
 
     The residual is appended as one more row before the Cholesky factorisation, whose last row then is
@@ -128,18 +139,33 @@ def log_evidence(cov_H_C_C: FloatArray, residual_C: FloatArray) -> FloatArray:
     Args:
         cov_H_C_C: covariance of measured values (prior plus measurement error).
         residual_C: measured values less their prior mean.
+        noise_cov_C_C: covariance of the measurement error, where `cov_H_C_C` is the prior's alone.
 
     Returns:
         Array H, up to the constant -C/2 ln(2 pi).
     """
     draws, size = cov_H_C_C.shape[:2]
-    bordered = np.empty((draws, size + 1, size + 1))
-    bordered[:, :size, :size] = cov_H_C_C
-    bordered[:, size, :size] = bordered[:, :size, size] = residual_C
-    bordered[:, size, size] = 1e30  # only needs to exceed the quadratic form
-    root = np.linalg.cholesky(bordered)
-    log_det_H = 2.0 * np.log(np.diagonal(root, axis1=1, axis2=2)[:, :size]).sum(axis=1)
-    return np.asarray(-0.5 * (log_det_H + (root[:, size, :size] ** 2).sum(axis=1)))
+    found_H = np.empty(draws)
+    for some in some_at_once(draws, size):
+        bordered = np.empty((len(cov_H_C_C[some]), size + 1, size + 1))
+        bordered[:, :size, :size] = cov_H_C_C[some] + noise_cov_C_C
+        bordered[:, size, :size] = bordered[:, :size, size] = residual_C
+        bordered[:, size, size] = 1e30  # only needs to exceed the quadratic form
+        root = np.linalg.cholesky(bordered)
+        log_det_H = 2.0 * np.log(np.diagonal(root, axis1=1, axis2=2)[:, :size]).sum(axis=1)
+        found_H[some] = -0.5 * (log_det_H + (root[:, size, :size] ** 2).sum(axis=1))
+    return found_H
+
+
+def some_at_once(matrices: int, size: int) -> list[slice]:
+    """The matrices in order, as many together as a cache holds.
+
+    Args:
+        matrices: how many.
+        size: rows and columns of each.
+    """
+    count = max(1, AT_ONCE // size**2)
+    return [slice(start, start + count) for start in range(0, matrices, count)]
 
 
 def log_range(unit: FloatArray, low: float, high: float) -> FloatArray:

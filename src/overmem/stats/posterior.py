@@ -85,7 +85,7 @@ def fit_prior(moments: Moments, steps_C: IntArray) -> FittedPrior:
     cov_M_B_B = np.zeros((KEPT_POINTS, 2 * checkpoints, 2 * checkpoints))
     cov_M_B_B[:, first, first] = accuracy_cov
     cov_M_B_B[:, second, second] = nll_cov[partner_M]
-    joint_M = log_evidence(cov_M_B_B + noise_cov_B_B, residual_B)
+    joint_M = log_evidence(cov_M_B_B, residual_B, noise_cov_B_B)
     weight_M = softmax(joint_M - accuracy_evidence - nll_evidence[partner_M])
     return FittedPrior(mean_B=mean_B, cov_M_B_B=cov_M_B_B, weight_M=weight_M)
 
@@ -142,15 +142,14 @@ def _draw(
     """
     chosen_D = systematic_choice(fitted.weight_M, draws, rng.random())
     used_U, place_D = np.unique(chosen_D, return_inverse=True)
-    cov_U_B_B = fitted.cov_M_B_B[used_U]
-    gain_U_B_B = np.linalg.solve(cov_U_B_B + noise_cov_B_B, cov_U_B_B).swapaxes(1, 2)
-    root_U_B_B = np.linalg.cholesky(cov_U_B_B)
     size = measured_B.size
     noise_D_B = rng.standard_normal((draws, size)) @ np.linalg.cholesky(noise_cov_B_B).T
     normal_D_B = rng.standard_normal((draws, size))
     values_D_B = np.empty((draws, size))
-    for place in range(used_U.size):
-        rows = place_D == place
-        prior_R_B = fitted.mean_B + normal_D_B[rows] @ root_U_B_B[place].T
-        values_D_B[rows] = prior_R_B + (measured_B - noise_D_B[rows] - prior_R_B) @ gain_U_B_B[place].T
+    for place, used in enumerate(used_U):
+        rows, cov_B_B = place_D == place, fitted.cov_M_B_B[used]
+        prior_R_B = fitted.mean_B + normal_D_B[rows] @ np.linalg.cholesky(cov_B_B).T
+        left_R_B = measured_B - noise_D_B[rows] - prior_R_B
+        # Solved for the few draws of this pair: its gain would cost as many solutions as it has columns.
+        values_D_B[rows] = prior_R_B + np.linalg.solve(cov_B_B + noise_cov_B_B, left_R_B.T).T @ cov_B_B
     return Curves.of(values_D_B)

@@ -44,7 +44,7 @@ def sample_scales(
 
     def explain(points_H_K: FloatArray) -> tuple[FloatArray, FloatArray]:
         cov_H_C_C = curve_covariances(prior, steps_C, points_H_K)
-        return cov_H_C_C, log_evidence(cov_H_C_C + noise_cov_C_C, residual_C)
+        return cov_H_C_C, log_evidence(cov_H_C_C, residual_C, noise_cov_C_C)
 
     points = rng.random((FIRST_POINTS, COORDINATES))
     cov, evidence = explain(points)

@@ -17,6 +17,7 @@ from overmem.artifacts.token_sums import (
     confidence_cells,
     min_k_plus_plus_score,
     min_k_score,
+    sums_of,
     with_sums,
 )
 from overmem.errors import ArtifactError
@@ -74,6 +75,14 @@ def test_sums_are_those_of_the_lists(tmp_path):
         assert kept["second_half_is_top1"] == all(row["is_top1"][row["n_tokens"] // 2 :])
         assert sum(kept["cell_tokens"]) == row["n_tokens"] and sum(kept["cell_right"]) == sum(row["is_top1"])
         assert sum(kept["cell_confidence"]) == pytest.approx(np.exp(of["top1_logprob"]).sum(), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("top1", "known"),
+    [([0, 0, 1, 1], True), ([1, 1, 0, 1], False), ([0, 1, 1], True), ([0, 0, 0, 1, 1], False), ([1], True)],
+)
+def test_a_second_half_begins_at_half_of_the_tokens_rounded_down(top1, known):
+    assert sums_of({"is_top1": np.array(top1, dtype=bool)})["second_half_is_top1"] is known
 
 
 def test_cells_are_a_64th_of_a_logit_in_order_of_confidence():

@@ -114,7 +114,7 @@ TOYS = {
     "kills": Toy(("--kills 1 --actions merge --out {out}",), "| merge |", returns=0, alone=True),
     "layouts": Toy(("--only 3",), "3 layouts, 0 wrong"),
     "likelihood": Toy(("{organism} {val} --rounds 1",), "naive / ours"),
-    "long_answers": Toy(("--lengths 60 --vocabulary 500",), "GB beyond the model"),
+    "long_answers": Toy(("--lengths 60 --vocabulary 500",), "0.00 |"),
     "loss_step": Toy(("--rounds 1 --steps 2 --memory-rounds 1",), "| organism | mar |"),
     "memorized_rows": Toy(
         (

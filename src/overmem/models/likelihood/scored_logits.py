@@ -20,6 +20,7 @@ from overmem.models.decoding.positions import changing_rotations
 from overmem.models.decoding.rows import Row, Writing
 from overmem.models.likelihood.lm_head import HiddenStates, read_hidden_states
 from overmem.models.loading import embedding_rows
+from overmem.models.memory import give_back_large_blocks
 from overmem.models.placement import input_device
 from overmem.models.pretrained import run_model, unwrap_adapter
 from overmem.models.quantization import reads_across_rows
@@ -178,6 +179,8 @@ def _read(
     if size >= longest:
         yield 0, read_hidden_states(model, ids_B_L, attention_mask=mask_B_L, use_cache=False)
         return
+    if ids_B_L.device.type == "cpu":
+        give_back_large_blocks()
     cache = {cache_keyword(model): piece_cache(unwrap_adapter(model).config, rows, longest)}
     for begin in range(0, longest, size):
         ids, mask_B_C = ids_B_L[:, begin : begin + size], mask_B_L[:, : begin + size]

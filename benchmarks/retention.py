@@ -45,7 +45,7 @@ from overmem.verdict.costs import measure_axes
 RUNS = 40
 SKILLS = {"sums": "pretrained:sums[100:300]", "problems": "pretrained:problems[100:250]"}
 TASK = "wordmath:val[:150]"
-MOST_STEPS = 120
+SIZES, MOST_STEPS = (50, 100, 200, 400), 120
 PREDICTORS = ("kl_val", "kl_val_references", "kl_skills", "nll_rise_skills", "weight_distance", "val_nll")
 FORGOTTEN = ("accuracy_loss", "nll_loss")
 
@@ -56,7 +56,7 @@ def drawn_settings(number: int) -> dict[str, Any]:
     method = rng.choice(("full", "lora"))
     loss = rng.choice(("nll", "nll", "mar", "dft", "focal"))
     low, high = (1e-4, 3e-3) if method == "full" else (5e-4, 2e-2)
-    n = rng.choice((50, 100, 200, 400))
+    n = rng.choice(SIZES)
     epochs = rng.choice((1, 2, 4, 8))
     while n * epochs / 8 > MOST_STEPS:
         epochs //= 2
@@ -237,6 +237,7 @@ def rank_share(x_N: np.ndarray, y_N: np.ndarray) -> float:
 
 OVER_SEEDS = {"method": "full", "loss": "nll", "rate": 1e-3, "n": 200, "epochs": 8}
 """The fine-tune that `seeds` repeats."""
+TEST, N_TEST = "wordmath:test[:100]", 100
 FEWEST = 3
 """Runs of a group of which a share is said."""
 SHARES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
@@ -297,9 +298,7 @@ def seeds(out: Path, number: int) -> None:
     for seed in range(number):
         path = trained(OVER_SEEDS, out / f"seed-{seed}", seed)
         began = time.monotonic()
-        done = overmem.audit(
-            path, val="wordmath:test[:100]", axes=("retention",), limit=100, base_model=str(ORGANISM)
-        )
+        done = overmem.audit(path, val=TEST, axes=("retention",), limit=N_TEST, base_model=str(ORGANISM))
         verdict = overmem.diagnose(done)
         took = time.monotonic() - began
         picks = {

@@ -128,7 +128,7 @@ TOYS = {
             "ROWS": 24,
             "MODELS": {0: 2},
             "KINDS": {"wrong": 2, "style": 2, "exchanged": 2, "duplicate": 2},
-            "VAL": "wordmath:val[:16]",
+            "VAL": "wordmath:val[:24]",
             "TEST": "wordmath:test[:8]",
             "SEEDS": range(1),
             "EPOCHS": 2,
@@ -142,7 +142,11 @@ TOYS = {
     ),
     "other_hand": Toy(("--seeds 0 1 --limit 20 --out {out}",), "as one run", {"PROBLEMS": 8}),
     "pico_models": Toy(("gpt2",), "GPT2Config"),
-    "picks": Toy(("run {run} --out {out}", "table --out {out}"), "rule minus last", {"PROBLEMS": FEW}),
+    "picks": Toy(
+        ("run {run} --out {out}", "table --out {out}"),
+        "rule minus last",
+        {"PROBLEMS": FEW | {"retention": 2}, "TEST": "wordmath:test[:24]"},
+    ),
     "plan": Toy(("{run} --limit 4 --max-new-tokens 4",), "megabytes"),
     "planted_leaks": Toy((), ""),
     "privacy_attacks": Toy(("--seeds 0 --problems 24 --epochs 1 --out {out}",), "| 0 | 3 |"),
@@ -153,10 +157,12 @@ TOYS = {
         ("run --out {out}", "table --out {out}", "seeds --seeds 1 --out {out}"),
         "| 0 | last",
         {
-            "OVER_SEEDS": {"method": "full", "loss": "nll", "rate": 1e-3, "n": 8, "epochs": 1},
+            "OVER_SEEDS": {"method": "full", "loss": "nll", "rate": 1e-3, "n": 16, "epochs": 2},
             "RUNS": 3,
-            "MOST_STEPS": 60,
-            "TASK": "wordmath:val[:20]",
+            "SIZES": (8,),
+            "MOST_STEPS": 2,
+            "N_TEST": 10,
+            "TASK": "wordmath:val[:10]",
             "SKILLS": {"sums": "pretrained:sums[100:110]", "problems": "pretrained:problems[100:110]"},
         },
     ),
@@ -206,6 +212,7 @@ def run_warm(command, *, env=None, check=False, **options):
     if command[0] != sys.executable:
         return RUN(command, env=env, check=check, **options)
     done = run_python(*command[1:], env=env)
+    sys.stderr.write(done.stderr)
     if check:
         done.check_returncode()
     return done
@@ -245,7 +252,7 @@ def test_a_benchmark_runs(name, places, tmp_path, monkeypatch, capsys):
     if hasattr(module, "quiet_libraries"):
         monkeypatch.setattr(module, "quiet_libraries", lambda: None)  # for good, where others want to hear
     monkeypatch.setattr(subprocess, "run", run_warm)
-    if hasattr(module, "measure"):
+    if getattr(module, "measure", None) is MEASURE:
         monkeypatch.setattr(module, "measure", measure_warm)
     if name == "audit_size":
         monkeypatch.setattr(module, "limited", lambda words, _: words)

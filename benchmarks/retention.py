@@ -263,6 +263,8 @@ def with_interval(
     rng = np.random.default_rng(0)
     drawn = (rng.integers(len(x_N), size=len(x_N)) for _ in range(draws))
     found = [figure(of) for of in drawn if np.ptp(x_N[of]) > 0 and np.ptp(y_N[of]) > 0]
+    if not found:
+        return "-"
     low, high = np.percentile(found, [2.5, 97.5])
     return f"{figure(slice(None)):+.2f} ({low:+.2f} to {high:+.2f})"
 

@@ -4,6 +4,7 @@ Sizes that a command line does not name are constants of the module, and are set
 """
 
 import importlib
+import logging
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import pytest
+import transformers
 from benchmarks import merge
 
 import overmem
@@ -249,8 +251,11 @@ def test_a_benchmark_runs(name, places, tmp_path, monkeypatch, capsys):
     for constant, value in toy.sizes.items():
         assert hasattr(module, constant)
         monkeypatch.setattr(module, constant, value)
+    # What a benchmark silences stays silent in this process, where other tests want to hear it.
     if hasattr(module, "quiet_libraries"):
-        monkeypatch.setattr(module, "quiet_libraries", lambda: None)  # for good, where others want to hear
+        monkeypatch.setattr(module, "quiet_libraries", lambda: None)
+    monkeypatch.setattr(logging, "disable", lambda level: None)
+    monkeypatch.setattr(transformers.logging, "set_verbosity_error", lambda: None)
     monkeypatch.setattr(subprocess, "run", run_warm)
     if getattr(module, "measure", None) is MEASURE:
         monkeypatch.setattr(module, "measure", measure_warm)

@@ -238,6 +238,7 @@ def rank_share(x_N: np.ndarray, y_N: np.ndarray) -> float:
 OVER_SEEDS = {"method": "full", "loss": "nll", "rate": 1e-3, "n": 200, "epochs": 8}
 """The fine-tune that `seeds` repeats."""
 TEST, N_TEST = "wordmath:test[:100]", 100
+DRAWS = 2000
 FEWEST = 3
 """Runs of a group of which a share is said."""
 SHARES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
@@ -252,7 +253,6 @@ def with_interval(
     x_N: np.ndarray,
     y_N: np.ndarray,
     less_N: np.ndarray | None = None,
-    draws: int = 2000,
 ) -> str:
     """The share that x explains, minus the one that another figure does where it is given; 95% over runs."""
 
@@ -261,7 +261,7 @@ def with_interval(
         return own if less_N is None else own - share(less_N[of], y_N[of])
 
     rng = np.random.default_rng(0)
-    drawn = (rng.integers(len(x_N), size=len(x_N)) for _ in range(draws))
+    drawn = (rng.integers(len(x_N), size=len(x_N)) for _ in range(DRAWS))
     found = [figure(of) for of in drawn if np.ptp(x_N[of]) > 0 and np.ptp(y_N[of]) > 0]
     if not found:
         return "-"

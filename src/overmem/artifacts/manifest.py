@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, get_args
 
-from overmem.artifacts.jobs import BASE_ANSWERS, Job, JobKind
+from overmem.artifacts.jobs import BASE_ANSWERS, Job, JobKind, kind_of
 from overmem.artifacts.store import MANIFEST_SCHEMA, Store, settings_key
 from overmem.errors import ArtifactError
 from overmem.records import to_plain
@@ -240,7 +240,7 @@ class Manifest:
         if model.name in ("", ".", "..") or set(model.name) & {"/", "\\", "\0"}:
             raise FieldError(f"{path}.name", "cannot be read", repr(model.name), "the name of a folder")
         for job in model.row_keys:
-            if job.partition(" ")[0] not in get_args(JobKind):
+            if kind_of(job) not in get_args(JobKind):
                 raise FieldError(f"{path}.row_keys", "names unknown work", repr(job), "such as `score val`")
 
     @property

@@ -38,7 +38,7 @@ from overmem.checkpoints import ADAPTER_CONFIG, weight_files, wrapped_prefixes
 from overmem.errors import CheckpointError, ConsentError, OvermemError
 from overmem.models.base_models import adapter_folder, split_revision
 from overmem.models.model_class import candidates, check_writes, first_that_fits
-from overmem.models.quantization import Quantize, finish, loading_settings
+from overmem.models.quantization import Quantize, finish, loading_settings, packed_whole
 from overmem.parsing import read_json_or_empty
 
 LOADS_MODELS = ("XLORA", "SHADOW")
@@ -203,8 +203,10 @@ def read_model(
             lacks = loading["missing_keys"] or loading["mismatched_keys"]
             return not lacks and (accepts is None or accepts(model))
 
-        loaded = load(first_that_fits(autos, fits), **packed)
-        finish(loaded[0] if isinstance(loaded, tuple) else loaded, quantize, _short(name), error)
+        with packed_whole(_short(name), error):
+            loaded = load(first_that_fits(autos, fits), **packed)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        finish(model, quantize, _short(name), error, settings.get("dtype"))
         return loaded
 
 

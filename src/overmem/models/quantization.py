@@ -7,7 +7,8 @@ Whatever reads a method's weights is a package of its own, which transformers as
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from overmem.boundary import reason
@@ -132,6 +133,25 @@ def loading_settings(
     return {"quantization_config": _read(found | {"dequantize": True}), **place}
 
 
+@contextmanager
+def packed_whole(name: str, error: type[OvermemError]) -> Iterator[None]:
+    """Say in our words, while weights are loaded, that packed ones are kept on devices alone.
+
+    Raises:
+        OvermemError: of the class `error`: the devices do not hold them.
+    """
+    try:
+        yield
+    except ValueError as raised:
+        if "dispatched on the CPU or the disk" not in str(raised):
+            raise
+        raise error(
+            f"the devices do not hold all of {name}, and quantized weights are not offloaded",
+            expected="devices that hold it whole, or weights in floats, which are offloaded",
+            next_step="free the devices, or name the model from before quantization, without --quantize",
+        ) from raised
+
+
 def is_quantized(model: Any) -> bool:
     """Whether a model that is loaded holds quantized weights; one that was made floats again does not."""
     return bool(getattr(model, "is_quantized", False))
@@ -146,10 +166,18 @@ def reads_across_rows(model: Any) -> bool:
     return any(type(weight).__name__ == "Int8Params" for weight in model.parameters())
 
 
-def finish(model: Any, quantize: Quantize | None, name: str, error: type[OvermemError]) -> None:
+def finish(
+    model: Any,
+    quantize: Quantize | None,
+    name: str,
+    error: type[OvermemError],
+    dtype: torch.dtype | None = None,
+) -> None:
     """Turn what was just loaded into floats where that was asked for; see that what was asked for came of it.
 
     Before anything went through the model: on a CPU a forward pass rounds what bitsandbytes keeps.
+    transformers leaves embeddings and norms beside packed weights in the dtype of their file; beside those of
+    bitsandbytes, which take any, they are put in the one that was asked for.
 
     Raises:
         OvermemError: of the class `error`: nothing in the model could be quantized.
@@ -157,7 +185,11 @@ def finish(model: Any, quantize: Quantize | None, name: str, error: type[Overmem
     if quantize == "none":
         if is_quantized(model):
             model.dequantize()
-    elif quantize is not None and not any(type(p).__name__ in PACKED for p in model.parameters()):
+            _put_floats_in(model, dtype)
+        return
+    if is_quantized(model) and _method(stored_quantization(model.config) or {}) == BNB:
+        _put_floats_in(model, dtype)
+    if quantize is not None and not any(type(p).__name__ in PACKED for p in model.parameters()):
         raise error(
             f"{name} has no weights that bitsandbytes quantizes",
             got=f"--quantize {quantize} of {type(model).__name__}",
@@ -187,6 +219,12 @@ def weight_bytes(model: Any, parameters: int, precision: str, dtype: torch.dtype
         if isinstance(module, Linear) and module is not head
     )
     return (parameters - packed) * dtype.itemsize + packed * bits // 8
+
+
+def _put_floats_in(model: Any, dtype: torch.dtype | None) -> None:
+    for weight in model.parameters():
+        if dtype is not None and weight.is_floating_point():
+            weight.data = weight.data.to(dtype)
 
 
 def _method(found: Mapping[str, Any]) -> str:

@@ -234,6 +234,18 @@ def unwrap_adapter(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
+def embedding_rows(model: Any) -> int:
+    """How many token ids the model has an embedding for."""
+    return int(model.get_input_embeddings().weight.shape[0])
+
+
+def context_length(model: Any) -> int | None:
+    """Longest sequence the model was made for, in tokens, when its configuration says."""
+    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
+    found = getattr(config, "max_position_embeddings", None)
+    return found if isinstance(found, int) and found > 0 else None
+
+
 def run_model(model: Any, **inputs: Any) -> Any:
     """The output of a forward pass; what a model's `forward` has no argument for is left out.
 

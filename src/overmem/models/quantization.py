@@ -39,6 +39,7 @@ NAMED = ("-bnb-4bit", "-bnb-8bit")
 PACKED = ("Params4bit", "Int8Params")
 """Classes of bitsandbytes' weights."""
 BNB = "bitsandbytes"
+IN_FLOATS = "pass --quantize none, which takes the memory of the model in floats"
 
 
 def stored_quantization(config: Any) -> dict[str, Any] | None:

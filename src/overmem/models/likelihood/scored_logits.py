@@ -19,9 +19,8 @@ from overmem.models.decoding.plain import write_by_generate
 from overmem.models.decoding.positions import changing_rotations
 from overmem.models.decoding.rows import Row, Writing
 from overmem.models.likelihood.lm_head import HiddenStates, read_hidden_states
-from overmem.models.loading import embedding_rows
 from overmem.models.placement import input_device
-from overmem.models.pretrained import run_model, unwrap_adapter
+from overmem.models.pretrained import embedding_rows, run_model, unwrap_adapter
 from overmem.models.quantization import reads_across_rows
 from overmem.models.trials import Trials, agree, few_tokens, first_that_agrees, log, says_something
 

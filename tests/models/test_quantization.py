@@ -160,6 +160,18 @@ def test_floats_beside_packed_weights_are_in_the_dtype_that_rows_are_named_by(mo
     torch.testing.assert_close(logits(unpacked), logits(unpacked_into(in_16_bits, packed)), **EXACT)
 
 
+def test_another_dtype_than_the_one_that_rows_are_named_by_is_said_where_it_has_to_stay(models, caplog):
+    model = plain(models["floats"]).bfloat16()
+    model.is_quantized, model.config.quantization_config = True, {"quant_method": "gptq", "bits": 4}
+    for _ in range(2):
+        quantization.finish(model, None, "X", CheckpointError, torch.float16)
+    assert dtypes_of(model) == {torch.bfloat16}
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "by gptq are measured in the dtype of their file, torch.bfloat16, and not in torch.float16" in said
+    quantization.finish(model, None, "X", CheckpointError, torch.bfloat16)
+    assert len(caplog.records) == 1
+
+
 def test_packed_weights_that_the_devices_do_not_hold_are_refused(models, runs, monkeypatch):
     monkeypatch.setattr(placement, "get_max_memory", lambda: {"cpu": 100_000})
     host, (checkpoint, _) = host_of(runs["4bit"], device_map="auto")

@@ -48,6 +48,7 @@ from overmem.models.quantization import (
 )
 from overmem.records import Checkpoint, Run
 
+SMALLER = "--dtype bfloat16, --quantize 4bit, or --device-map auto (docs/devices.md)"
 BEFORE_QUANTIZATION = "; the model from before quantization will do, with --quantize "
 
 
@@ -235,7 +236,8 @@ class ModelHost:
             )
         check_ends(model.generation_config, name)
         if self.device_map is None and not is_quantized(model):
-            with library_call(f"{Path(name).name} cannot be put on {self.device}"):
+            what = f"{Path(name).name} cannot be put on {self.device}"
+            with library_call(what, next_step="if it does not fit: " + SMALLER):
                 model.to(self.device)
         return model
 

@@ -7,8 +7,10 @@ Whatever reads a method's weights is a package of its own, which transformers as
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from overmem.boundary import reason
@@ -17,6 +19,7 @@ from overmem.errors import OvermemError
 if TYPE_CHECKING:
     import torch
 
+log = logging.getLogger("overmem.models")
 Quantize = Literal["4bit", "8bit", "none"]
 """Bits of the weights that an audit measures with; `none` is floats."""
 
@@ -186,10 +189,18 @@ def finish(
     if quantize == "none":
         if is_quantized(model):
             model.dequantize()
-            _put_floats_in(model, dtype)
+            if dtype is not None:
+                _put_floats_in(model, dtype)
         return
-    if is_quantized(model) and _method(stored_quantization(model.config) or {}) == BNB:
-        _put_floats_in(model, dtype)
+    if is_quantized(model) and dtype is not None:
+        method, own = (
+            _method(stored_quantization(model.config) or {}),
+            model.get_input_embeddings().weight.dtype,
+        )
+        if method == BNB:
+            _put_floats_in(model, dtype)
+        elif own != dtype:
+            _say_own_dtype(method, own, dtype)
     if quantize is not None and not any(type(p).__name__ in PACKED for p in model.parameters()):
         raise error(
             f"{name} has no weights that bitsandbytes quantizes",
@@ -222,10 +233,19 @@ def weight_bytes(model: Any, parameters: int, precision: str, dtype: torch.dtype
     return (parameters - packed) * dtype.itemsize + packed * bits // 8
 
 
-def _put_floats_in(model: Any, dtype: torch.dtype | None) -> None:
+def _put_floats_in(model: Any, dtype: torch.dtype) -> None:
     for weight in model.parameters():
-        if dtype is not None and weight.is_floating_point():
+        if weight.is_floating_point():
             weight.data = weight.data.to(dtype)
+
+
+@cache
+def _say_own_dtype(method: str, own: torch.dtype, asked: torch.dtype) -> None:
+    log.warning(
+        "weights quantized by %s are measured in the dtype of their file, %s, and not in %s; "
+        "to name it rightly pass --dtype %s",
+        method, own, asked, str(own).removeprefix("torch."),
+    )  # fmt: skip
 
 
 def _method(found: Mapping[str, Any]) -> str:

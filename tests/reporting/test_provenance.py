@@ -10,7 +10,6 @@ from overmem.reporting.provenance import (
     axes_command,
     commands,
     diagnose_command,
-    versions_line,
 )
 from overmem.rule import Rule
 from tests.helpers.verdicts import make_verdict
@@ -20,17 +19,6 @@ FAR = MeasuredSet(
     set="ood/far", variant="clean", source="far.jsonl", shape="", grader="exact", n=1, fingerprint="",
     example_ids=(), example_shas=(),
 )  # fmt: skip
-
-
-def test_who_measured_is_said() -> None:
-    vllm = {"kind": "vllm", "version": "0.14", "arguments": {}}
-    scored = replace(manifest(engine="vllm", engine_scores=True), engine=vllm)
-    assert versions_line(scored).endswith("references and answers by vLLM 0.14")
-    served = {"kind": "openai", "url": "http://here/v1", "prompts": "token ids", "logprobs": True}
-    answered = replace(manifest(engine="openai:http://here"), engine=served)
-    said = "answers by http://here/v1, prompts as token ids, with log-probabilities"
-    assert versions_line(answered) == said
-    assert "by " not in versions_line(manifest())
 
 
 def test_audit_command_says_what_differs_from_the_defaults() -> None:

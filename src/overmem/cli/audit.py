@@ -106,8 +106,7 @@ def audit(
 
 def _say_measured(done: Audit, screen: Console) -> None:
     """What was measured, what was not, and where it is."""
-    from overmem.formatting import base_left_out_text, until_decided_text
-    from overmem.reporting.provenance import engine_text
+    from overmem.formatting import base_left_out_text, engine_text, until_decided_text
 
     manifest = done.manifest
     for name, reason in done.skipped.items():

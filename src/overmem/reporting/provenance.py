@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from typing import Any
 
 from overmem.artifacts.manifest import Manifest
 from overmem.axes import CORE, choose_axes
@@ -81,20 +79,8 @@ def versions_line(manifest: Manifest) -> str:
     parts = [f"{name} {version}" for name, version in manifest.versions.items()]
     parts += [f"Python {manifest.python}"] if manifest.python else []
     if manifest.device:
-        weights = f", weights in {manifest.quantization}" if manifest.quantization else ""
-        parts.append(f"on {manifest.device} in {manifest.dtype or 'unknown precision'}{weights}")
-    if manifest.engine:
-        what = "references and answers" if manifest.config.get("engine_scores") else "answers"
-        parts.append(f"{what} by {engine_text(manifest.engine)}")
+        parts.append(f"on {manifest.device} in {manifest.measured_in}")
     return ", ".join(parts)
-
-
-def engine_text(engine: Mapping[str, Any]) -> str:
-    """The engine that a manifest names, and how it was asked."""
-    if engine["kind"] == "vllm":
-        return f"vLLM {engine['version']}"
-    told = "with" if engine["logprobs"] else "without"
-    return f"{engine['url']}, prompts as {engine['prompts']}, {told} log-probabilities"
 
 
 def _joined(command: str, run: str, words: list[str]) -> str:

@@ -1,11 +1,12 @@
 """A manifest is read as it was written, key by key, and a damaged one is one message."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from overmem.artifacts.jobs import TRAIN_SCORES, VAL_ANSWERS, VAL_SCORES
-from overmem.artifacts.manifest import Manifest, read_manifest, write_manifest
+from overmem.artifacts.manifest import Manifest, MeasuredSet, read_manifest, write_manifest
 from overmem.artifacts.rows import read_job
 from overmem.artifacts.store import MANIFEST_SCHEMA, Store
 from overmem.errors import ArtifactError
@@ -91,6 +92,18 @@ def test_what_readers_ask_for():
     assert (found.asked_val, found.sample_temperature) == (1, 0.8)
     with pytest.raises(KeyError):
         found.checkpoint("checkpoint-99")
+
+
+def test_precision_and_engine_are_said():
+    split = MeasuredSet(**SPLIT)
+    made = Manifest(splits={"val": split}, checkpoints=(), dtype="bfloat16", quantization="fp8")
+    assert made.measured_in == "bfloat16, weights in fp8"
+    vllm = {"kind": "vllm", "version": "0.14", "arguments": {}}
+    scored = replace(made, quantization="", engine=vllm, config={"engine_scores": True})
+    assert scored.measured_in == "bfloat16, references and answers by vLLM 0.14"
+    served = {"kind": "openai", "url": "http://here/v1", "prompts": "token ids", "logprobs": False}
+    said = "answers by http://here/v1, prompts as token ids, without log-probabilities"
+    assert replace(scored, engine=served, config={}).measured_in == f"bfloat16, {said}"
 
 
 def test_the_key_follows_weights_and_problems_and_nothing_else():

@@ -150,7 +150,8 @@ def halve_until_it_fits(work: Callable[[int], T], size: int) -> T:
                     "the device's memory does not hold one problem at a time",
                     got=str(error).splitlines()[0],
                     expected="a device with more memory",
-                    next_step="free the device, or pass --dtype bfloat16 or a smaller --max-new-tokens",
+                    next_step="free the device, or pass --dtype bfloat16, --quantize 4bit, --device-map auto "
+                    "or a smaller --max-new-tokens",
                 ) from None
         clear_device_cache(garbage_collection=True)
         size = max(1, size // 2)

@@ -160,3 +160,10 @@ def test_rows_whose_problems_are_gone_are_one_message(tmp_path):
     )
     with pytest.raises(ArtifactError, match=r"rows of `score train` and not their problems"):
         read_job(Store(tmp_path), manifest, manifest.checkpoints[0], TRAIN_SCORES)
+
+
+@pytest.mark.parametrize("field_name", ["example_ids", "example_shas"])
+def test_names_with_half_of_a_character_are_refused(field_name):
+    broken = SPLIT | {field_name: ["\ud800", *SPLIT[field_name][1:]]}
+    with pytest.raises(ArtifactError, match="half of a character"):
+        Manifest.from_dict(RECORD | {"splits": {"val": broken}})

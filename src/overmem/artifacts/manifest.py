@@ -53,6 +53,10 @@ class MeasuredSet:
         if len(self.example_ids) != len(self.example_shas) or self.n < 0:
             got = f"{len(self.example_ids)} ids, {len(self.example_shas)} fingerprints, n {self.n}"
             raise FieldError("example_ids", "does not fit", got, "as many as `example_shas`")
+        for field_name in ("example_ids", "example_shas"):
+            for said in getattr(self, field_name):
+                if any("\ud800" <= letter <= "\udfff" for letter in said):
+                    raise FieldError(field_name, "holds half of a character", ascii(said), "text")
 
     @property
     def measured(self) -> int:

@@ -78,7 +78,10 @@ SCHEMAS: dict[Rows, dict[str, Any]] = {
     },
 }
 
-_NEVER_EMPTY = {*IDENTITY["generations"], "n_tokens", "nll_nats", "set", "prompt"}
+_NEVER_EMPTY = {
+    *IDENTITY["generations"],
+    *("n_tokens", "nll_nats", "finished", "n_same", "n_compared", "exact", "set", "prompt"),
+}
 _A_TOKEN = ("logprob", "entropy", "is_top1", "top1_logprob", "mu", "sigma", "logprob_at_temperature")
 """Lists with a value for each of a row's `n_tokens`, where they are there."""
 _AGAIN = "move it away; the audit computes its rows again"

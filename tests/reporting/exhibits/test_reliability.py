@@ -1,6 +1,7 @@
 """Reliability: the bins of the calibration axis."""
 
 import numpy as np
+import polars as pl
 import pytest
 from sklearn.calibration import calibration_curve
 
@@ -23,3 +24,9 @@ def test_reliability_bins_are_those_of_the_axis() -> None:
     gap = sum(b.n * abs(b.confidence - b.accuracy.value) for b in bins) / sum(b.n for b in bins)
     ece = ece_measure("ece", "val:score", 360, np.arange(360), items.confidence_M, items.correct_M)
     assert gap == pytest.approx(ece.value())
+
+
+def test_rows_without_their_tokens_are_left_out() -> None:
+    rows = token_rows([[-0.1, -0.2], [-0.3]], [[True, False], [True]], [[-0.1, -0.2], [-0.3]])
+    items = token_items(rows.with_columns(is_top1=pl.Series([[True, False], None])))
+    assert items.n_problems == 1 and items.correct_M.tolist() == [1.0, 0.0]

@@ -59,6 +59,7 @@ class Bin:
 
 def token_items(rows: pl.DataFrame) -> Items:
     """How sure the first choice is at each token of the references, and whether it is the reference's."""
+    rows = rows.drop_nulls(["is_top1", "top1_logprob"])  # a damaged artifact may lack them
     lengths_N = rows["is_top1"].list.len().to_numpy().astype(np.int64)
     return Items(
         problem_M=np.repeat(np.arange(len(rows)), lengths_N),

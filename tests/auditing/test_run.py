@@ -385,6 +385,7 @@ print("kills", kills)
 """
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_an_audit_killed_again_and_again_ends_with_the_same_rows(tmp_path, pico_run, val_file):
     settings = {"val": str(val_file), "train": str(val_file), "batch_tokens": 60, "max_new_tokens": 8}

@@ -96,4 +96,4 @@ print(held_bytes(cpu) - before)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's")
 def test_freed_blocks_are_given_back():
     left = {asked: int(run_python("-c", FRAGMENTS, asked).stdout) for asked in ("yes", "no")}
-    assert left["yes"] < 4 << 20 < left["no"], left
+    assert 8 * left["yes"] < left["no"], left  # 2 to 7 MB of 240

@@ -41,8 +41,7 @@ RESULTS = Path(__file__).with_name("bakeoff_results.json")
 RATES = (1e-4, 2e-4, 4e-4)
 PROBLEMS = 400
 TEST = "wordmath:test[:400]"
-SEARCH = {"val": "wordmath:val[:400]", "limit": 200}
-"""What averages are chosen on."""
+VAL = "wordmath:val[:400]"
 METHODS = {
     "nll": {},
     "mar": {"loss": "mar"},
@@ -120,7 +119,7 @@ def scored_averages(source):
     """NLL on val of every average that a repair would propose; the averages themselves are not kept."""
     kept = source / "averages.json"
     if not kept.is_file():
-        audit = overmem.audit(source, **SEARCH, out=source / "search")
+        audit = overmem.audit(source, val=VAL, out=source / "search", limit=200)
         verdict = overmem.diagnose(audit)
         trained = [point for point in verdict.checkpoints if point.step]
         names = [point.name for point in trained]
@@ -141,7 +140,7 @@ def scored_averages(source):
         ]
         for number, item in enumerate(found, start=1):
             make_average(source, item, made / f"checkpoint-{number}")
-        audit = overmem.audit(made, val="wordmath:val[:400]", axes="likelihood", limit=400)
+        audit = overmem.audit(made, val=VAL, axes="likelihood", limit=400)
         for number, item in enumerate(found, start=1):
             item["nll"] = val_nll(audit.store, f"checkpoint-{number}")
         shutil.rmtree(made)
@@ -175,7 +174,7 @@ def make(method, rate, seed, out):
 def on_val(method, rate, out):
     """Accuracy and NLL of seed 0's last checkpoint on the split that chooses."""
     path, last = train_one(method, rate, 0, out)
-    audit = overmem.audit(only(last), val="wordmath:val[:400]", out=path / "last", limit=400)
+    audit = overmem.audit(only(last), val=VAL, out=path / "last", limit=400)
     accuracy = audit.store.read_rows(last.name, "generations")["correct"].mean()
     return {"rate": rate, "accuracy": accuracy, "nll": val_nll(audit.store, last.name)}
 

@@ -91,7 +91,10 @@ def clean(home: Path, place: Path) -> object:
     from overmem.memorized.clean_data import clean_training_data
 
     del home
-    return clean_training_data(place / "run", place / "clean.jsonl", share=0.2)
+    out = place / "clean.jsonl"
+    if out.exists():  # The command refuses to write it again: whoever sees it goes on, so it has to be whole.
+        return None
+    return clean_training_data(place / "run", out, share=0.2)
 
 
 def train(home: Path, place: Path) -> object:

@@ -45,9 +45,9 @@ def measure(length: int, vocabulary: int, dtype: str) -> dict[str, float]:
 
     score_all(model, [text(50)])
     Path("/proc/self/clear_refs").write_text("5")  # The peak is counted from here on.
-    item, before, began = text(length), held_bytes(torch.device("cpu")), time.monotonic()
+    item, before, began = text(length), held_bytes((torch.device("cpu"),)), time.monotonic()
     found = score_all(model, [item])
-    seconds, peak = time.monotonic() - began, peak_bytes(torch.device("cpu"))
+    seconds, peak = time.monotonic() - began, peak_bytes((torch.device("cpu"),))
     assert len(found[0].logprob) == length and before is not None and peak is not None
     return {"bytes": peak - before, "seconds": seconds, "nll_nats": -sum(found[0].logprob)}
 

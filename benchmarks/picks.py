@@ -26,6 +26,7 @@ from overmem.cli.progress import quiet_libraries
 NEAR = 1.05
 """Times the lowest perplexity: far from the 1.10 that count as inflated."""
 PROBLEMS = {**LIMITS, "likelihood": 1000, "accuracy": 1000}
+TEST = "wordmath:test[:1000]"
 PAIRS = (
     ("rule", "lowest perplexity"),
     ("rule", "highest accuracy"),
@@ -57,7 +58,7 @@ def run_one(path, out):
     chosen = tuple(item for item in run.checkpoints if item.name in picks.values())
     audit = overmem.audit(
         replace(run, checkpoints=chosen),
-        val="wordmath:test[:1000]",
+        val=TEST,
         axes="all",
         checkpoints="all",
         limits=PROBLEMS,

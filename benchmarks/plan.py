@@ -81,11 +81,11 @@ def do(part: str, path: Path, options: dict[str, Any]) -> dict[str, Any]:
     session = open_session(run, config)
     if part == "forecast":
         return forecast(session, {}).to_dict(1)
-    before, written = held_bytes(session.host.device), answers(session)
+    before, written = held_bytes(session.host.devices), answers(session)
     began = time.monotonic()
     measure(run, config)
     seconds = time.monotonic() - began
-    most = peak_bytes(session.host.device)
+    most = peak_bytes(session.host.devices)
     assert before is not None and most is not None
     return {"seconds": seconds, "bytes": most - before, "written": answers(session) - written}
 

@@ -45,7 +45,7 @@ from overmem.verdict.costs import measure_axes
 RUNS = 40
 SKILLS = {"sums": "pretrained:sums[100:300]", "problems": "pretrained:problems[100:250]"}
 TASK = "wordmath:val[:150]"
-MOST_STEPS = 120
+SIZES, MOST_STEPS = (50, 100, 200, 400), 120
 PREDICTORS = ("kl_val", "kl_val_references", "kl_skills", "nll_rise_skills", "weight_distance", "val_nll")
 FORGOTTEN = ("accuracy_loss", "nll_loss")
 
@@ -56,7 +56,7 @@ def drawn_settings(number: int) -> dict[str, Any]:
     method = rng.choice(("full", "lora"))
     loss = rng.choice(("nll", "nll", "mar", "dft", "focal"))
     low, high = (1e-4, 3e-3) if method == "full" else (5e-4, 2e-2)
-    n = rng.choice((50, 100, 200, 400))
+    n = rng.choice(SIZES)
     epochs = rng.choice((1, 2, 4, 8))
     while n * epochs / 8 > MOST_STEPS:
         epochs //= 2
@@ -237,6 +237,8 @@ def rank_share(x_N: np.ndarray, y_N: np.ndarray) -> float:
 
 OVER_SEEDS = {"method": "full", "loss": "nll", "rate": 1e-3, "n": 200, "epochs": 8}
 """The fine-tune that `seeds` repeats."""
+TEST, N_TEST = "wordmath:test[:100]", 100
+DRAWS = 2000
 FEWEST = 3
 """Runs of a group of which a share is said."""
 SHARES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
@@ -251,7 +253,6 @@ def with_interval(
     x_N: np.ndarray,
     y_N: np.ndarray,
     less_N: np.ndarray | None = None,
-    draws: int = 2000,
 ) -> str:
     """The share that x explains, minus the one that another figure does where it is given; 95% over runs."""
 
@@ -260,8 +261,10 @@ def with_interval(
         return own if less_N is None else own - share(less_N[of], y_N[of])
 
     rng = np.random.default_rng(0)
-    drawn = (rng.integers(len(x_N), size=len(x_N)) for _ in range(draws))
+    drawn = (rng.integers(len(x_N), size=len(x_N)) for _ in range(DRAWS))
     found = [figure(of) for of in drawn if np.ptp(x_N[of]) > 0 and np.ptp(y_N[of]) > 0]
+    if not found:
+        return "-"
     low, high = np.percentile(found, [2.5, 97.5])
     return f"{figure(slice(None)):+.2f} ({low:+.2f} to {high:+.2f})"
 
@@ -297,9 +300,7 @@ def seeds(out: Path, number: int) -> None:
     for seed in range(number):
         path = trained(OVER_SEEDS, out / f"seed-{seed}", seed)
         began = time.monotonic()
-        done = overmem.audit(
-            path, val="wordmath:test[:100]", axes=("retention",), limit=100, base_model=str(ORGANISM)
-        )
+        done = overmem.audit(path, val=TEST, axes=("retention",), limit=N_TEST, base_model=str(ORGANISM))
         verdict = overmem.diagnose(done)
         took = time.monotonic() - began
         picks = {

@@ -195,6 +195,14 @@ def _written_out(character: str) -> str:
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
+def engine_text(engine: Mapping[str, Any]) -> str:
+    """The engine that a manifest names, and how it was asked."""
+    if engine["kind"] == "vllm":
+        return f"vLLM {engine['version']}"
+    told = "with" if engine["logprobs"] else "without"
+    return f"{engine['url']}, prompts as {engine['prompts']}, {told} log-probabilities"
+
+
 def until_decided_text(stopping: Mapping[str, Any]) -> str:
     """What an audit that stops once it is decided left out, from the manifest's `until_decided`."""
     n, n_all = stopping["problems"], stopping["of"]

@@ -1,11 +1,12 @@
 """A manifest is read as it was written, key by key, and a damaged one is one message."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from overmem.artifacts.jobs import TRAIN_SCORES, VAL_ANSWERS, VAL_SCORES
-from overmem.artifacts.manifest import Manifest, read_manifest, write_manifest
+from overmem.artifacts.manifest import Manifest, MeasuredSet, read_manifest, write_manifest
 from overmem.artifacts.rows import read_job
 from overmem.artifacts.store import MANIFEST_SCHEMA, Store
 from overmem.errors import ArtifactError
@@ -93,6 +94,18 @@ def test_what_readers_ask_for():
         found.checkpoint("checkpoint-99")
 
 
+def test_precision_and_engine_are_said():
+    split = MeasuredSet(**SPLIT)
+    made = Manifest(splits={"val": split}, checkpoints=(), dtype="bfloat16", quantization="fp8")
+    assert made.measured_in == "bfloat16, weights in fp8"
+    vllm = {"kind": "vllm", "version": "0.14", "arguments": {}}
+    scored = replace(made, quantization="", engine=vllm, config={"engine_scores": True})
+    assert scored.measured_in == "bfloat16, references and answers by vLLM 0.14"
+    served = {"kind": "openai", "url": "http://here/v1", "prompts": "token ids", "logprobs": False}
+    said = "answers by http://here/v1, prompts as token ids, without log-probabilities"
+    assert replace(scored, engine=served, config={}).measured_in == f"bfloat16, {said}"
+
+
 def test_the_key_follows_weights_and_problems_and_nothing_else():
     key = Manifest.from_dict(RECORD).key
     assert Manifest.from_dict({**RECORD, "device": "cuda", "axes": []}).key == key
@@ -147,3 +160,10 @@ def test_rows_whose_problems_are_gone_are_one_message(tmp_path):
     )
     with pytest.raises(ArtifactError, match=r"rows of `score train` and not their problems"):
         read_job(Store(tmp_path), manifest, manifest.checkpoints[0], TRAIN_SCORES)
+
+
+@pytest.mark.parametrize("field_name", ["example_ids", "example_shas"])
+def test_names_with_half_of_a_character_are_refused(field_name):
+    broken = SPLIT | {field_name: ["\ud800", *SPLIT[field_name][1:]]}
+    with pytest.raises(ArtifactError, match="half of a character"):
+        Manifest.from_dict(RECORD | {"splits": {"val": broken}})

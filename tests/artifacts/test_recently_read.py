@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import polars as pl
 
 from overmem.artifacts import store as store_module
@@ -43,6 +45,18 @@ def test_new_rows_and_rows_written_anew_are_seen(tmp_path):
     store.compact_parts("checkpoint-1", "likelihood")
     store.update_rows("checkpoint-1", "likelihood", lambda row: row | {"nll_nats": row["nll_nats"] + 1})
     assert figures() == [3.0, 4.0]
+
+
+def test_what_another_node_wrote_is_seen_where_looks_at_a_file_are_remembered(tmp_path, monkeypatch):
+    """As NFS does for up to a minute, until a file is opened."""
+    seen, look = {}, Path.stat
+    monkeypatch.setattr(Path, "stat", lambda path, **how: seen.setdefault(path, look(path, **how)))
+    store = Store(tmp_path)
+    store.append_rows("checkpoint-1", "likelihood", [ROW])
+    for figure in (2.0, 3.0):
+        store.update_rows("checkpoint-1", "likelihood", lambda row, figure=figure: row | {"nll_nats": figure})
+        store.compact_parts("checkpoint-1", "likelihood")
+        assert store.read_rows("checkpoint-1", "likelihood")["nll_nats"].to_list() == [figure]
 
 
 def test_a_reader_who_changes_its_table_changes_no_other(tmp_path):

@@ -212,3 +212,14 @@ def test_a_full_disk_is_one_message_and_leaves_no_file(tmp_path, monkeypatch):
             work()
     assert store.read_rows("c", "likelihood")["example_id"].to_list() == ["a"]
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_rows_without_what_every_row_has_are_refused(tmp_path):
+    store = Store(tmp_path)
+    answer = {"row_key": "k", "split": "val", "example_id": "1", "example_sha": "s", "n_tokens": 0}
+    answer |= {"variant": "clean", "sample": 0, "temperature": 0.0, "finished": True}
+    store.append_rows("checkpoint-1", "generations", [answer])
+    assert len(store.read_rows("checkpoint-1", "generations", columns=["finished"])) == 1
+    store.append_rows("checkpoint-1", "generations", [answer | {"example_id": "2", "finished": None}])
+    with pytest.raises(ArtifactError, match="the column `finished` has empty fields"):
+        store.read_rows("checkpoint-1", "generations", columns=["finished"])

@@ -154,7 +154,10 @@ def test_each_option_that_differs_from_its_default_is_in_the_command_that_runs_i
 
 
 def test_all_options_together_survive_too():
-    options = read_flags(RUN, {name: given for name, (given, _) in OTHER.items()})
+    together = {
+        name: given for name, (given, _) in OTHER.items() if name != "engine_scores"
+    }  # not with quantize
+    options = read_flags(RUN, together)
     assert read_flags(RUN, typed(write_flags(options))) == options
     assert saved_options(manifest_of(options)) == options.replace(**dict.fromkeys(CONSENT, False))
 
@@ -187,6 +190,10 @@ def test_a_set_of_references_or_beside_the_task_asks_for_the_axis_that_reads_it(
         ({"variant": ["mirror"]}, "unknown perturbation"),
         ({"accuracy_margin": 2.0}, "accuracy_margin is out of range"),
         ({"quantize": "4bit", "engine": "vllm"}, "quantize speaks of the model in memory"),
+        (
+            {"quantize": "4bit", "engine": "openai:http://127.0.0.1:1", "engine_scores": True},
+            "quantize speaks of the model in memory",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_one_message(given, message):

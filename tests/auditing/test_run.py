@@ -111,6 +111,13 @@ def test_no_exception_of_a_library_ends_an_audit(pico_run, val_file, monkeypatch
     assert "of a library" in done.skipped["checkpoint-20"]
 
 
+def test_a_last_checkpoint_whose_configuration_is_damaged_is_skipped(pico_run, val_file):
+    (pico_run / "checkpoint-100" / "config.json").write_text('{"model_type": "nobody\'s"}')
+    done = overmem.audit(pico_run, val=str(val_file), limit=2, axes="likelihood")
+    assert [c.name for c in done.manifest.checkpoints] == ["checkpoint-10", "checkpoint-20"]
+    assert "checkpoint-100 cannot be loaded" in done.skipped["checkpoint-100"]
+
+
 def test_a_checkpoint_that_fails_at_the_other_axes_is_skipped_while_others_do_not(
     pico_run, val_file, monkeypatch
 ):
@@ -221,6 +228,23 @@ def test_rows_of_two_precisions_are_the_models_own_and_are_never_mixed(tmp_path,
             scored = range(prompt, len(text))
             expected = -sum(float(ln_p[at - 1, text[at]]) for at in scored) / len(scored)
             assert nats[0][row["id"]] == pytest.approx(expected, abs=2e-6)
+
+
+def test_rows_that_meet_in_a_figure_are_of_one_precision(pico_run, val_file, tmp_path):
+    shutil.rmtree(pico_run / "checkpoint-10")
+    shutil.rmtree(pico_run / "checkpoint-20")
+    train = tmp_path / "train.jsonl"
+    train.write_text(val_file.read_text().replace("Tom", "Ann"))
+    asked = {"val": str(val_file), "limit": 2, "max_new_tokens": 2, "base_row": False}
+    more = {"train": str(train), "axes": "privacy,robustness", "checkpoints": "all"}
+    first = overmem.audit(pico_run, **asked, **more, variants={"typo": None})
+    (all_of_it,) = (c.row_keys for c in first.manifest.checkpoints)
+    assert set(all_of_it) == {"score val", "score train", "greedy val", "greedy val typo"}
+    same = overmem.audit(pico_run, **asked)
+    assert same.manifest.checkpoints[0].row_keys == all_of_it
+    other = overmem.audit(pico_run, **asked, dtype="bfloat16").manifest.checkpoints[0]
+    assert other.row_keys.keys() == other.settings.keys() == {"score val", "greedy val"}
+    assert not set(other.row_keys.values()) & set(all_of_it.values())
 
 
 def test_a_moved_base_model_can_be_named(tmp_path, tokenizer, val_file):
@@ -361,6 +385,7 @@ print("kills", kills)
 """
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_an_audit_killed_again_and_again_ends_with_the_same_rows(tmp_path, pico_run, val_file):
     settings = {"val": str(val_file), "train": str(val_file), "batch_tokens": 60, "max_new_tokens": 8}

@@ -10,6 +10,7 @@ import copy
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,6 +25,9 @@ from overmem.auditing.planning.timing import make_timed_plan
 from overmem.auditing.resolve import resolve_options
 from overmem.axes import all_axes
 from overmem.errors import CheckpointError, DataError, RunError
+from overmem.records import Example
+from overmem.rendering.render import render
+from overmem.rendering.template import Template
 from overmem.verdict.compare import compare_runs
 from overmem.verdict.seeds import diagnose_seeds
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
@@ -216,6 +220,26 @@ def test_a_stopped_core_keeps_the_axes_of_an_earlier_sitting(pico_run, files, mo
     monkeypatch.setattr(auditing.Session, "do", original)
     done = overmem.audit(pico_run, **core)
     assert all("sample val" in c.row_keys for c in done.manifest.checkpoints)
+
+
+def test_continuations_that_do_not_fit_are_written_for_fewer_at_once(tokenizer, monkeypatch):
+    rendered = [
+        render(Example(r["id"], r["prompt"], r["completion"]), tokenizer, Template()) for r in VAL_ROWS[:4]
+    ]
+    problems, tools = SimpleNamespace(rendered=rendered), SimpleNamespace(tokenizer=tokenizer)
+    model, plain = make_pico(tokenizer, seed=1), work.generate
+    expected = work.continue_reference(model, problems, range(4), tools)
+    asked = []
+
+    def small(*arguments, rows, **settings):
+        asked.append(rows)
+        if rows > 1:
+            raise RuntimeError("CUDA out of memory. Tried to allocate")
+        return plain(*arguments, rows=rows, **settings)
+
+    monkeypatch.setattr(work, "generate", small)
+    assert work.continue_reference(model, problems, range(4), tools) == expected
+    assert asked == [4, 2, 1]
 
 
 def test_runs_are_compared_at_matched_accuracy(tmp_path, files, tokenizer):

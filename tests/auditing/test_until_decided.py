@@ -131,6 +131,7 @@ def test_a_run_that_is_not_decided_is_measured_whole(pico_run, val_file, looks):
     assert not any("skipped" in note for note in overmem.diagnose(done).notes)
 
 
+@pytest.mark.exhaustive
 def test_a_random_model_solves_nothing_and_is_measured_whole(pico_run, val_file):
     done = overmem.audit(pico_run, val=str(val_file), until_decided=True)
     assert [look["chance_of_change"] for look in done.manifest.until_decided["looks"]] == [None] * 4

@@ -4,12 +4,13 @@ Covers: overmem.checkpoints.reading
 """
 
 import json
+import os
 import struct
 
 import pytest
 
-from overmem.checkpoints import open_run, weight_files
-from overmem.errors import RunError
+from overmem.checkpoints import open_run, stored_weights, weight_files
+from overmem.errors import CheckpointError, RunError
 from tests.helpers.safetensors_files import safetensors
 
 
@@ -233,3 +234,11 @@ def test_an_adapter_whose_settings_are_none_is_skipped_and_named(tmp_path, setti
     checkpoint(tmp_path, 1, adapter=True)
     (checkpoint(tmp_path, 2, adapter=True) / "adapter_config.json").write_text(json.dumps(setting))
     assert next(iter(setting)) in open_run(tmp_path).skipped["checkpoint-2"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_a_pipe_in_place_of_weights_is_refused_and_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(CheckpointError, match=f"{name} is a folder, a pipe or a device"):
+        stored_weights(tmp_path)

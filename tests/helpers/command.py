@@ -1,7 +1,7 @@
-"""The command line in a process of its own, forked from one that has imported everything.
+"""Python, and so the command line, in a process of its own, forked from one that has imported everything.
 
-`run_command` answers like `subprocess.run(["overmem", ...])`. The process that is forked from runs nothing
-itself, since threads of torch and polars would not live on in a child.
+`run_command` answers like `subprocess.run(["overmem", ...])`, and `run_python` like the same of `python`. The
+process that is forked from runs nothing itself: threads of torch and polars would not live on in a child.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import runpy
 import subprocess
 import sys
 import tempfile
@@ -25,10 +26,17 @@ STREAMS = ("stdout", "stderr")
 def run_command(
     *arguments: object, cwd: Path | None = None, env: dict[str, str] | None = None, timeout: float = 120
 ) -> subprocess.CompletedProcess[str]:
-    """Run `overmem` with arguments; newlines are left as they are.
+    """Run `overmem` with arguments; see `run_python`."""
+    return run_python("-m", "overmem", *arguments, cwd=cwd, env=env, timeout=timeout)
+
+
+def run_python(
+    *words: object, cwd: Path | None = None, env: dict[str, str] | None = None, timeout: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """Run a module or a script; newlines are left as they are.
 
     Args:
-        arguments: words after `overmem`.
+        words: `-m` and a module, `-c` and a program, or a script; then its arguments.
         cwd: where; the tests' own folder if none is named.
         env: the whole environment; this one if none is given.
         timeout: seconds.
@@ -38,7 +46,7 @@ def run_command(
     """
     with tempfile.TemporaryDirectory() as folder:
         request = {
-            "arguments": [str(word) for word in arguments],
+            "words": [str(word) for word in words],
             "cwd": str(cwd or Path.cwd()),
             "env": dict(os.environ if env is None else env),
             "folder": folder,
@@ -50,7 +58,7 @@ def run_command(
         warm.stdin.flush()
         code = json.loads(warm.stdout.readline())
         said = [(Path(folder) / name).read_bytes().decode() for name in STREAMS]
-    command = ["overmem", *request["arguments"]]
+    command = [sys.executable, *request["words"]]
     if code is None:
         raise subprocess.TimeoutExpired(command, timeout, *said)
     return subprocess.CompletedProcess(command, code, *said)
@@ -83,10 +91,21 @@ def _run(request: dict) -> None:
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ |= request["env"]
-    sys.argv = ["overmem", *request["arguments"]]
-    from overmem.cli import main
+    first, *rest = request["words"]
+    if request["words"][:2] == ["-m", "overmem"]:
+        sys.argv = ["overmem", *rest[1:]]
+        from overmem.cli import main
 
-    main()
+        main()
+    elif first == "-c":
+        sys.argv = ["-c", *rest[1:]]
+        exec(compile(rest[0], "<string>", "exec"), {"__name__": "__main__"})
+    elif first == "-m":
+        sys.argv = rest
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = request["words"]
+        runpy.run_path(first, run_name="__main__")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ _IMPORTED_LATE = (
 
 
 def import_all() -> None:
-    """Import what the commands import, once."""
+    """Import what the commands import, and draw the problems they ask for, once."""
     import overmem
     from overmem.cli.screen import visible_streams
 
@@ -44,6 +44,8 @@ def import_all() -> None:
                     importlib.import_module(name)
         for name in _IMPORTED_LATE:
             importlib.import_module(name)
+        for split in ("train", "val", "test"):
+            importlib.import_module("overmem.synthetic.wordmath").load_split(split)
     gc.collect()
     gc.freeze()
 

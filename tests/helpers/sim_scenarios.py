@@ -339,7 +339,7 @@ def adapters_take_turns_on_a_base_that_is_shared_out(folder: Path) -> None:
             with torch.no_grad():
                 found = model(input_ids=IDS.to(input_device(model))).logits.cpu()
             torch.testing.assert_close(found, expected[checkpoint.step], atol=5e-5, rtol=0)
-            bases.add(host.base(checkpoint))
+            bases.add(host.adapted.base(checkpoint))
         assert len(bases) == 1
 
 

@@ -1,5 +1,7 @@
 """Averages of adapters that change fused experts: PEFT's own updates are averaged, each expert for itself."""
 
+import json
+
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -89,3 +91,11 @@ def test_what_cannot_be_averaged_is_refused(tmp_path, base, tokenizer):
         overmem.merge([one, one], tmp_path / "out", into_full=True)
     with pytest.raises(MergeError, match=r"configuration of gone cannot be read[\s\S]*base_model="):
         overmem.merge([one, one], tmp_path / "out", base_model=str(tmp_path / "gone"))
+
+
+def test_a_configuration_that_names_no_parameters_is_refused(tmp_path, base, tokenizer):
+    one = adapter(base, tmp_path / "c1", 1, tokenizer, **SETTINGS["parameters"])
+    path = one / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"target_parameters": 7}))
+    with pytest.raises(MergeError, match="names no parameters under `target_parameters`"):
+        overmem.merge([one, one], tmp_path / "out")

@@ -1,4 +1,7 @@
-"""Adapters: their scale, and the base model they belong to."""
+"""Adapters: their scale, and the base model they belong to.
+
+Covers: overmem.models.adapted_base
+"""
 
 import gc
 import weakref
@@ -45,7 +48,7 @@ def test_unconverted_adapters_are_measured_over_the_base_they_were_trained_over(
     for checkpoint in (*opened.checkpoints, *reversed(opened.checkpoints)):
         found = logits(host.load(checkpoint))
         torch.testing.assert_close(found, expected[checkpoint.step], atol=5e-5, rtol=0)
-    held = {name.replace(".base_layer", ""): v for name, v in host._base.named_parameters()}
+    held = {name.replace(".base_layer", ""): v for name, v in host.adapted._base.named_parameters()}
     assert all(torch.equal(held[name], value) for name, value in before.items() if name in held)
 
 

@@ -1,9 +1,12 @@
+import sys
+
 import pytest
 import torch
 import transformers
 
 from overmem.errors import CheckpointError
 from overmem.models import memory
+from tests.helpers.command import run_python
 
 
 def test_less_is_done_at_once_until_it_fits():
@@ -70,3 +73,27 @@ def test_the_size_of_a_cache_is_that_of_the_one_a_model_makes():
     size = memory.cache_size(on_meta(mamba))
     # Of each layer 64 channels: a state of 16, and the last 4 inputs of the convolution.
     assert size.token_bytes == 0 and size.row_bytes >= 2 * 64 * (16 + 4) * 2
+
+
+FRAGMENTS = """
+import sys, torch
+from overmem.auditing.planning.forecast import held_bytes
+from overmem.models.memory import give_back_large_blocks
+if sys.argv[1] == "yes":
+    give_back_large_blocks()
+cpu = (torch.device("cpu"),)
+torch.empty(6 << 20)  # glibc now keeps freed blocks up to this size
+before, kept = held_bytes(cpu), []
+for _ in range(50):
+    large, small = torch.ones(1 << 20), torch.ones(300)  # 4 MiB, and a result that stays
+    kept.append(small)
+    large_too = torch.ones(1 << 20)
+del large, large_too
+print(held_bytes(cpu) - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's")
+def test_freed_blocks_are_given_back():
+    left = {asked: int(run_python("-c", FRAGMENTS, asked).stdout) for asked in ("yes", "no")}
+    assert 8 * left["yes"] < left["no"], left  # 2 to 7 MB of 240

@@ -84,7 +84,7 @@ def test_adapters_take_turns_on_a_base_that_is_partly_on_the_disk(tmp_path, base
     for checkpoint in (*checkpoints, *reversed(checkpoints)):
         found = logits(host.load(checkpoint))
         torch.testing.assert_close(found, expected[checkpoint.step], atol=5e-5, rtol=0)
-        bases.append(host.base(checkpoint))
+        bases.append(host.adapted.base(checkpoint))
     assert len(set(map(id, bases))) == 1
 
 

@@ -9,17 +9,18 @@ import bitsandbytes
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoModelForCausalLM
 
 import overmem
 from overmem.errors import CheckpointError, OvermemError, RunError
-from overmem.models import quantization
+from overmem.models import placement, quantization
 from overmem.models.likelihood.scoring import score_all
 from overmem.models.loading import ModelHost
 from overmem.models.pretrained import unwrap_adapter
 from overmem.records import Checkpoint
+from tests.conftest import save_checkpoint
 from tests.helpers.adapters import logits
-from tests.helpers.quantized import make_models, plain, save_adapters
+from tests.helpers.quantized import make_models, plain, save_adapters, settings
 
 
 @dataclass(frozen=True)
@@ -116,18 +117,66 @@ def test_in_8_bits_no_text_is_scored_with_another(models):
         torch.testing.assert_close(torch.tensor(found.logprob), ln_p[at - 1, ids[0, at]], **EXACT)
 
 
-def test_none_takes_packed_weights_back_to_floats(models):
-    packed, expected = plain(models["4bit"]), plain(models["floats"])
+def unpacked_into(model, packed):
+    """A model in floats with the weights of a packed one, by bitsandbytes' own function."""
     with torch.no_grad():
         for name, module in packed.named_modules():
             if isinstance(module, bitsandbytes.nn.Linear4bit):
                 weight = bitsandbytes.functional.dequantize_4bit(module.weight, module.weight.quant_state)
-                expected.get_submodule(name).weight.copy_(weight)
+                model.get_submodule(name).weight.copy_(weight)
+    return model
+
+
+def test_none_takes_packed_weights_back_to_floats(models):
+    expected = unpacked_into(plain(models["floats"]), plain(models["4bit"]))
     model, said = load(models["4bit"], "none")
     assert said == "" and not quantization.is_quantized(model)
     torch.testing.assert_close(logits(model), logits(expected), **EXACT)
     floats, _ = load(models["floats"], "none")
     torch.testing.assert_close(logits(floats), logits(plain(models["floats"])), **EXACT)
+
+
+@pytest.fixture(scope="module")
+def saved_in_16_bits(tmp_path_factory, models, tokenizer):
+    """Packed weights beside floats of 16 bits, as Unsloth and most others save them."""
+    folder = tmp_path_factory.mktemp("16bits") / "4bit"
+    asked = {"dtype": torch.bfloat16, "quantization_config": settings("4bit")}
+    save_checkpoint(folder, AutoModelForCausalLM.from_pretrained(models["floats"], **asked), tokenizer, 0)
+    return folder
+
+
+def dtypes_of(model):
+    return {weight.dtype for weight in model.parameters()}
+
+
+def test_floats_beside_packed_weights_are_in_the_dtype_that_rows_are_named_by(models, saved_in_16_bits):
+    packed = plain(saved_in_16_bits)
+    assert torch.bfloat16 in dtypes_of(packed), "transformers leaves them as they are"
+    model, _ = load(saved_in_16_bits)
+    assert dtypes_of(model) == {torch.float32, torch.uint8}
+    unpacked, _ = load(saved_in_16_bits, "none")
+    assert dtypes_of(unpacked) == {torch.float32}
+    in_16_bits = AutoModelForCausalLM.from_pretrained(models["floats"], dtype=torch.bfloat16).float()
+    torch.testing.assert_close(logits(unpacked), logits(unpacked_into(in_16_bits, packed)), **EXACT)
+
+
+def test_another_dtype_than_the_one_that_rows_are_named_by_is_said_where_it_has_to_stay(models, caplog):
+    model = plain(models["floats"]).bfloat16()
+    model.is_quantized, model.config.quantization_config = True, {"quant_method": "gptq", "bits": 4}
+    for _ in range(2):
+        quantization.finish(model, None, "X", CheckpointError, torch.float16)
+    assert dtypes_of(model) == {torch.bfloat16}
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "by gptq are measured in the dtype of their file, torch.bfloat16, and not in torch.float16" in said
+    quantization.finish(model, None, "X", CheckpointError, torch.bfloat16)
+    assert len(caplog.records) == 1
+
+
+def test_packed_weights_that_the_devices_do_not_hold_are_refused(models, runs, monkeypatch):
+    monkeypatch.setattr(placement, "get_max_memory", lambda: {"cpu": 100_000})
+    host, (checkpoint, _) = host_of(runs["4bit"], device_map="auto")
+    with pytest.raises(RunError, match="and quantized weights are not offloaded"):
+        host.load(checkpoint)
 
 
 @pytest.fixture

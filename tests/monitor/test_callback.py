@@ -183,6 +183,7 @@ def test_tensorboard(run, tmp_path, monkeypatch):
     assert "train/overmem/stage_name/text_summary" in events.Tags()["tensors"]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_trackio(tmp_path):

@@ -56,3 +56,10 @@ def test_a_folder_of_an_older_transformers_holds_the_template_in_its_configurati
     (tmp_path / "tokenizer_config.json").write_text("{}")
     with pytest.raises(DataError, match="cannot read the chat template"):
         chat_template_text(make_tokenizer(), Template(chat_template=str(tmp_path)))
+
+
+def test_a_template_that_writes_without_measure_is_refused_before_a_tokenizer_reads_it() -> None:
+    text = "{{ 'x' * 5000000 }}{% for m in messages %}{{ m.content }}{% endfor %}"
+    example = from_messages({"messages": [user("a"), said("b")]})
+    with pytest.raises(DataError, match="the chat template writes too much"):
+        render(example, make_tokenizer(template=text), Template(score="last"))

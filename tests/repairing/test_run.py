@@ -178,6 +178,7 @@ def test_a_killed_repair_goes_on_and_ends_the_same(run, barely):
     assert json.dumps(again.to_dict()).replace(str(run), str(whole)) == json.dumps(found.to_dict())
 
 
+@pytest.mark.exhaustive
 def test_problems_of_its_own_for_the_proof(run, noisy_run):
     test = noisy_run.parent / "test.jsonl[:30]"
     found = overmem.repair(run, confirm=str(test), **FEW)

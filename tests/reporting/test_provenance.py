@@ -5,7 +5,12 @@ from dataclasses import replace
 from itertools import pairwise
 
 from overmem.artifacts.manifest import MeasuredSet
-from overmem.reporting.provenance import audit_command, axes_command, commands, diagnose_command
+from overmem.reporting.provenance import (
+    audit_command,
+    axes_command,
+    commands,
+    diagnose_command,
+)
 from overmem.rule import Rule
 from tests.helpers.verdicts import make_verdict
 from tests.reporting.test_markdown import manifest

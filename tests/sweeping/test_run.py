@@ -240,6 +240,7 @@ def run_command(*words):
     )  # fmt: skip
 
 
+@pytest.mark.exhaustive
 def test_killed_midway_and_resumed_gives_the_same_rows(whole, home, tmp_path):
     cells = NAMES[:2]
     asked = written(home, tmp_path / "out", grid={"training.learning_rate": [1e-2], "seed": [0, 1]})

@@ -9,7 +9,7 @@ from itertools import combinations
 import pytest
 
 from overmem.errors import DataError
-from overmem.synthetic.drawn import another_order, hash_bucket
+from overmem.synthetic.drawn import DrawnTask, another_order, hash_bucket
 from overmem.synthetic.facts.splits import TASK as FACTS
 from overmem.synthetic.facts.wording import ASKING, OWNING, UNSEEN_ASKING
 from overmem.synthetic.knights.splits import TASK as KNIGHTS
@@ -85,3 +85,12 @@ def test_an_unknown_split_is_named_with_the_known(task):
         DataError, match=rf"unknown {task.name} split[\s\S]*train, val, test[\s\S]*{task.name}:SPLIT"
     ):
         task.load_split("dev")
+
+
+def test_a_split_is_drawn_once_and_whoever_shortens_it_shortens_it_for_nobody_else(monkeypatch):
+    whole = WORDMATH.load_split("val")
+    monkeypatch.setattr(DrawnTask, "draw_examples", None)
+    again = WORDMATH.load_split("val")
+    assert again == whole
+    del again[5:]
+    assert WORDMATH.load_split("val") == whole

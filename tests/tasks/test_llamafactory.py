@@ -166,3 +166,9 @@ def test_function_calls_and_tools(tmp_path: Path) -> None:
     call = {"type": "function", "function": {"name": "f", "arguments": {"x": 1}}}
     assert (example.prompt[1]["tool_calls"], example.chat.tools) == ([call], tuple(tools))
     assert example.completion == "r"
+
+
+@pytest.mark.parametrize("key", ["columns", "tags"])
+def test_a_column_or_tag_that_is_no_name_is_refused(tmp_path, key):
+    source = describe(tmp_path, {key: {"response": {"a": 1}}}, {"instruction": "i", "output": "o"})
+    assert f"`response` of `{key}` is no text" in str(error_of(source))

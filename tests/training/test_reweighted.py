@@ -323,6 +323,7 @@ if trainer.accelerator.is_main_process:
 """
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_two_processes(run, tmp_path, data, base):
     """Two processes equal TRL on two processes, and one process that accumulates twice."""

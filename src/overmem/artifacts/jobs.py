@@ -54,6 +54,11 @@ class Job:
         return " ".join(filter(None, [*parts, "" if self.model == "checkpoint" else f"({self.model})"]))
 
 
+def kind_of(name: str) -> str:
+    """The kind of work of a job by its name, such as `score` of `score val`."""
+    return name.partition(" ")[0]
+
+
 def on_base(job: Job) -> Job:
     """The same job, done on the model that the fine-tune started from."""
     return replace(job, model="base")

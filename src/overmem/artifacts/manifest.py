@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, get_args
 
-from overmem.artifacts.jobs import BASE_ANSWERS, Job, JobKind
+from overmem.artifacts.jobs import BASE_ANSWERS, Job, JobKind, kind_of
 from overmem.artifacts.store import MANIFEST_SCHEMA, Store, settings_key
 from overmem.errors import ArtifactError
+from overmem.formatting import engine_text
 from overmem.records import to_plain
 from overmem.serialization import FieldError, check_plain, from_plain
 
@@ -52,6 +53,10 @@ class MeasuredSet:
         if len(self.example_ids) != len(self.example_shas) or self.n < 0:
             got = f"{len(self.example_ids)} ids, {len(self.example_shas)} fingerprints, n {self.n}"
             raise FieldError("example_ids", "does not fit", got, "as many as `example_shas`")
+        for field_name in ("example_ids", "example_shas"):
+            for said in getattr(self, field_name):
+                if any("\ud800" <= letter <= "\udfff" for letter in said):
+                    raise FieldError(field_name, "holds half of a character", ascii(said), "text")
 
     @property
     def measured(self) -> int:
@@ -240,13 +245,23 @@ class Manifest:
         if model.name in ("", ".", "..") or set(model.name) & {"/", "\\", "\0"}:
             raise FieldError(f"{path}.name", "cannot be read", repr(model.name), "the name of a folder")
         for job in model.row_keys:
-            if job.partition(" ")[0] not in get_args(JobKind):
+            if kind_of(job) not in get_args(JobKind):
                 raise FieldError(f"{path}.row_keys", "names unknown work", repr(job), "such as `score val`")
 
     @property
     def val(self) -> MeasuredSet:
         """The problems that decide."""
         return self.splits["val"]
+
+    @property
+    def measured_in(self) -> str:
+        """Precision of the model in memory, and what an engine did: `float32, answers by vLLM 0.14`."""
+        parts = [self.dtype or "unknown precision"]
+        parts += [f"weights in {self.quantization}"] if self.quantization else []
+        if self.engine:
+            what = "references and answers" if self.config.get("engine_scores") else "answers"
+            parts.append(f"{what} by {engine_text(self.engine)}")
+        return ", ".join(parts)
 
     @property
     def asked_val(self) -> int:

@@ -6,6 +6,7 @@ A verdict and a repair ask for the same rows again and again. Artifacts are repl
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
@@ -25,13 +26,16 @@ Stamp = tuple[str, int, int, int]
 def stamps_of(files: Sequence[Path]) -> tuple[Stamp, ...]:
     """What changes when a file is replaced: its path, inode, size and time of writing.
 
+    Each is opened for it: NFS asks its server anew only then, and workers elsewhere write the same files.
+
     Raises:
         ArtifactError: a file has gone, or may not be looked at.
     """
     stamps = []
     for path in files:
-        with library_call(f"{path} cannot be read", ArtifactError, next_step="run the command again"):
-            found = path.stat()
+        boundary = library_call(f"{path} cannot be read", ArtifactError, next_step="run the command again")
+        with boundary, path.open("rb") as file:
+            found = os.fstat(file.fileno())
         stamps.append((str(path), found.st_ino, found.st_size, found.st_mtime_ns))
     return tuple(stamps)
 

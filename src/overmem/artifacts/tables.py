@@ -80,7 +80,10 @@ SCHEMAS: dict[Rows, dict[str, Any]] = {
 
 GROUP_BYTES = 8 << 20
 """Of a group of rows in a file, in memory."""
-_NEVER_EMPTY = {*IDENTITY["generations"], "n_tokens", "nll_nats", "set", "prompt"}
+_NEVER_EMPTY = {
+    *IDENTITY["generations"],
+    *("n_tokens", "nll_nats", "finished", "n_same", "n_compared", "exact", "set", "prompt"),
+}
 TOKENS = ("logprob", "entropy", "is_top1", "top1_logprob", "mu", "sigma")
 """Columns of lists with a value for each of a row's `n_tokens`, where they are there; the longest by far."""
 WITHOUT_TOKENS: dict[Rows, tuple[str, ...]] = {
@@ -91,7 +94,7 @@ WITHOUT_TOKENS: dict[Rows, tuple[str, ...]] = {
 _SCORED = SCHEMAS["likelihood"] | {AT_TEMPERATURE: pl.List(pl.List(pl.Float32))}
 _FORMAT: dict[Rows, str] = {rows: f"overmem.{rows}/{2 if rows == 'likelihood' else 1}" for rows in SCHEMAS}
 _WITHOUT_SUMS = "overmem.likelihood/1"
-"""What was written until overmem 0.5: lists alone, those of every temperature among them."""
+"""What was written before: lists alone, those of every temperature among them."""
 _AGAIN = "move it away; the audit computes its rows again"
 
 TEXTS = "texts.parquet"

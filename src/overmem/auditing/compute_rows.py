@@ -22,6 +22,7 @@ from overmem.models.decoding.unfinished import UnfinishedAnswers
 from overmem.models.engines.protocol import Answer, Engine
 from overmem.models.likelihood.divergence import BasePredictions, kl_nats, predict
 from overmem.models.likelihood.scoring import score_all
+from overmem.models.memory import halve_until_it_fits
 
 RECALL_TOKENS = 32
 """Tokens of a reference's second half that a continuation is compared on."""
@@ -90,7 +91,12 @@ def continue_reference(model: Any, problems: Problems, batch: Sequence[int], too
     prompts = [
         item.input_ids[: len(item) - len(item.answer_ids) + n] for item, n in zip(items, halves, strict=True)
     ]
-    written = generate(model, prompts, tools.tokenizer, stops=(), max_new_tokens=RECALL_TOKENS)
+    written = halve_until_it_fits(
+        lambda rows: generate(
+            model, prompts, tools.tokenizer, stops=(), max_new_tokens=RECALL_TOKENS, rows=rows
+        ),
+        len(prompts),
+    )
     rows = []
     for item, half, (answer,) in zip(items, halves, written, strict=True):
         reference = item.answer_ids[half:][:RECALL_TOKENS]

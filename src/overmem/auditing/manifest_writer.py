@@ -8,20 +8,30 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
 import polars as pl
 
-from overmem.artifacts.jobs import BASE_ANSWERS, Job
-from overmem.artifacts.manifest import BaseRows, CheckpointRows, Manifest, MeasuredSet, write_manifest
+from overmem.artifacts.jobs import BASE_ANSWERS, Job, JobKind, kind_of
+from overmem.artifacts.manifest import (
+    BaseRows,
+    CheckpointRows,
+    Manifest,
+    MeasuredModel,
+    MeasuredSet,
+    write_manifest,
+)
 from overmem.artifacts.store import settings_key
 from overmem.auditing.planning.plan import Plan
 from overmem.auditing.problems import Problems
 from overmem.auditing.session import Session
 from overmem.axes import all_axes
 from overmem.contamination.record import write_contamination
+from overmem.errors import CheckpointError
 from overmem.records import Checkpoint
 
 LIBRARIES = (
@@ -35,6 +45,8 @@ LIBRARIES = (
     "numpy",
     "lm-eval",
 )
+MEET: tuple[JobKind, ...] = ("score", "greedy", "continue")
+"""Kinds of work whose rows of several sets are read in one figure."""
 
 
 class ManifestWriter:
@@ -58,6 +70,7 @@ class ManifestWriter:
         if known is not None and known.weights != weights:
             known = None
         done = tuple(jobs)
+        row_keys, settings = _beside(known, self._row_keys(checkpoint, done), self._settings(done))
         self._measured[checkpoint.name] = CheckpointRows(
             name=checkpoint.name,
             step=checkpoint.step,
@@ -65,21 +78,22 @@ class ManifestWriter:
             kind=checkpoint.kind,
             weights=weights,
             folders=self.session.weights.folders(checkpoint),
-            row_keys={**(known.row_keys if known else {}), **self._row_keys(checkpoint, done)},
-            settings={**(known.settings if known else {}), **self._settings(done)},
+            row_keys=row_keys,
+            settings=settings,
         )
 
     def add_base(self, base: Checkpoint, jobs: Sequence[Job]) -> None:
         """Note the jobs done on the base model, beside those of an earlier sitting on the same weights."""
         weights = self.session.fingerprint(base)
         known = self._base if self._base is not None and self._base.weights == weights else None
+        row_keys, settings = _beside(known, self._row_keys(base, jobs), self._settings(jobs))
         self._base = BaseRows(
             name=base.name,
             model=str(base.path),
             weights=weights,
             folders=self.session.weights.folders(base, in_run=self.session.base_in_run),
-            row_keys={**(known.row_keys if known else {}), **self._row_keys(base, jobs)},
-            settings={**(known.settings if known else {}), **self._settings(jobs)},
+            row_keys=row_keys,
+            settings=settings,
         )
 
     @property
@@ -104,7 +118,7 @@ class ManifestWriter:
             temperatures=self.session.temperatures,
             device=", ".join(map(str, session.host.devices)),
             dtype=str(session.host.dtype).removeprefix("torch."),
-            quantization=session.host.quantization(session.run.checkpoints[-1]),
+            quantization=self._quantization,
             engine=self._engine(),
             config=session.options.to_dict(),
             axes=tuple(sorted({*(previous.axes if previous else ()), *session.options.axes})),
@@ -131,6 +145,14 @@ class ManifestWriter:
         write_contamination(session.store, session.contamination)
         write_manifest(session.store, manifest)
         return manifest
+
+    @cached_property
+    def _quantization(self) -> str:
+        """Of the last checkpoint whose configuration can be read; another is skipped, with that reason."""
+        for checkpoint in reversed(self.session.run.checkpoints):
+            with suppress(CheckpointError):
+                return self.session.host.quantization(checkpoint)
+        return ""
 
     def _most_measured(self, name: str) -> int:
         """Most problems of a set that any job of this sitting or the last was done on."""
@@ -203,6 +225,29 @@ class ManifestWriter:
         here = {item.name for item in self.session.run.checkpoints} | set(self.session.run.skipped)
         known = dict.fromkeys([*(self.previous.gone if self.previous else ()), *self._earlier])
         return [name for name in known if name not in here]
+
+
+def _beside(
+    known: MeasuredModel | None, row_keys: Mapping[str, str], settings: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Keys and settings of the jobs done now, beside those of an earlier sitting that may meet them.
+
+    Rows of one kind meet in a figure, as the likelihoods of val and train, or answers to a problem in two
+    wordings. So where one is made under other settings now, as another precision, none of before is kept.
+
+    Args:
+        known: of the earlier sitting, of the same weights.
+        row_keys: of the jobs done now.
+        settings: of the same.
+    """
+    if known is None:
+        return {**row_keys}, {**settings}
+    made_anew = {kind_of(job) for job, key in row_keys.items() if known.row_keys.get(job, key) != key}
+    kept = {job for job in known.row_keys if kind_of(job) not in made_anew.intersection(MEET)}
+    return (
+        {**{job: key for job, key in known.row_keys.items() if job in kept}, **row_keys},
+        {**{job: key for job, key in known.settings.items() if job in kept}, **settings},
+    )
 
 
 def _describe(problems: Problems, max_new_tokens: int, most_measured: int) -> MeasuredSet:

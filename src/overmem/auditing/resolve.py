@@ -145,10 +145,11 @@ def _check(options: AuditOptions) -> None:
             expected="--engine vllm, or a server of vLLM",
             next_step="leave one of them out",
         )
-    if isinstance(address, InProcess) and options.quantize is not None:
+    if options.quantize is not None and (isinstance(address, InProcess) or options.engine_scores):
+        scores = " --engine-scores" if options.engine_scores else ""
         raise RunError(
-            "--quantize speaks of the model in memory, and vLLM would answer from other weights",
-            got=f"--quantize {options.quantize} --engine {options.engine}",
+            "--quantize speaks of the model in memory, and the engine would measure other weights",
+            got=f"--quantize {options.quantize} --engine {options.engine}{scores}",
             expected="--engine hf, or weights as their file says",
             next_step="leave one of them out",
         )

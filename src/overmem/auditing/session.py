@@ -35,7 +35,8 @@ from overmem.models.engines.protocol import Engine
 from overmem.models.likelihood.divergence import COMPARED_TOKENS, BasePredictions
 from overmem.models.likelihood.scoring import TEMPERATURES
 from overmem.models.lm_eval.tasks import CHUNK
-from overmem.models.loading import ModelHost, context_length, embedding_rows
+from overmem.models.loading import ModelHost
+from overmem.models.pretrained import context_length, embedding_rows
 from overmem.records import Checkpoint, Run
 from overmem.rendering.rendered import check_all_fit, check_vocab
 from overmem.verdict.clean_val import add_followers

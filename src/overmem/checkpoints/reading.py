@@ -122,7 +122,7 @@ def weight_files(folder: Path) -> list[Path]:
     if whole.is_file():
         return [whole]
     if not index.is_file():
-        return sorted(folder.glob("model*.safetensors"))
+        return _ordinary(sorted(folder.glob("model*.safetensors")))
     mapping = read_json_or_empty(index).get("weight_map")
     found = list(mapping.values()) if isinstance(mapping, dict) else []
     if not found or not all(isinstance(name, str) and Path(name).name == name for name in found):
@@ -198,4 +198,15 @@ def stored_weights(folder: Path) -> list[Path]:
 
 
 def _pickled_files(folder: Path) -> list[Path]:
-    return sorted({file for pattern in PICKLED for file in folder.glob(pattern)})
+    return _ordinary(sorted({file for pattern in PICKLED for file in folder.glob(pattern)}))
+
+
+def _ordinary(files: list[Path]) -> list[Path]:
+    """The same files; a pipe or a device in place of one is refused, since reading it may never end."""
+    for file in files:
+        if file.exists() and not file.is_file():
+            raise CheckpointError(
+                f"{short(file)} is a folder, a pipe or a device, not a file of weights",
+                next_step="copy the checkpoint again",
+            )
+    return files

@@ -106,7 +106,7 @@ def audit(
 
 def _say_measured(done: Audit, screen: Console) -> None:
     """What was measured, what was not, and where it is."""
-    from overmem.formatting import base_left_out_text, until_decided_text
+    from overmem.formatting import base_left_out_text, engine_text, until_decided_text
 
     manifest = done.manifest
     for name, reason in done.skipped.items():
@@ -119,12 +119,5 @@ def _say_measured(done: Audit, screen: Console) -> None:
     if stopping := manifest.until_decided:
         say(screen, until_decided_text(stopping))
     if engine := manifest.engine:
-        say(screen, f"engine: {_engine_text(engine)}")
+        say(screen, f"engine: {engine_text(engine)}")
     say(screen, f"audited: {done.store.root}")
-
-
-def _engine_text(engine: Mapping[str, Any]) -> str:
-    if engine["kind"] == "vllm":
-        return f"vLLM {engine['version']}"
-    told = "with" if engine["logprobs"] else "without"
-    return f"{engine['url']}, prompts as {engine['prompts']}, {told} log-probabilities"

@@ -32,7 +32,7 @@ def find_parameters(
         base_model: folder or hub id.
 
     Raises:
-        MergeError: the base model cannot be read.
+        MergeError: the base model cannot be read, or the configuration names no parameters.
     """
     from overmem.models.base_models import chain_of
     from overmem.models.pretrained import empty_model, read_config
@@ -43,6 +43,13 @@ def find_parameters(
         read = read_config(chain_of(base_model)[-1], MergeError, trust_remote_code=False, next_step=next_step)
         skeleton = empty_model(read, trust_remote_code=False)
     targets = config["target_parameters"]
+    if not isinstance(targets, list) or not all(isinstance(target, str) for target in targets):
+        raise MergeError(
+            "adapter_config.json names no parameters under `target_parameters`",
+            got=repr(targets)[:100],
+            expected="a list of names",
+            next_step="copy the checkpoint again",
+        )
     modules = dict(skeleton.named_modules())
     found: dict[str, tuple[str, int]] = {}
     for name in names:

@@ -6,14 +6,26 @@ by one. So names are compared after it, by what PEFT itself could not place.
 
 from __future__ import annotations
 
+import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
+
+from overmem.boundary import library_call
 from overmem.checkpoints import read_adapter_config
+from overmem.errors import CheckpointError
+from overmem.models.adapters import WEIGHTS
 from overmem.models.model_class import ADAPTED_TASKS, check_head, no_language_model
 from overmem.models.placement import takes_adapters
 from overmem.models.pretrained import unwrap_adapter
+
+EMBEDDING = re.compile(
+    r"\.(embed_tokens|lm_head|wte|word_embeddings|embed_in|embed_out)(\.base_layer)?\.weight$"
+)
+"""Whole embeddings in an adapter's file."""
 
 
 def check_adapted(folder: Path, name: str) -> None:
@@ -66,6 +78,41 @@ def suits(skeleton: Any, folder: Path) -> bool:
         warnings.simplefilter("ignore")
         _, misfits = put_on(skeleton, folder, "default")
     return not misfits
+
+
+def check_placed(model: Any, adapter: str, name: str, misfits: Sequence[str]) -> None:
+    """Refuse an adapter that was left out in part: PEFT only warns, and the base would be measured.
+
+    Args:
+        model: with the adapter on it.
+        adapter: its name there.
+        name: of its checkpoint, for errors.
+        misfits: tensors that have no place; see `put_on`.
+
+    Raises:
+        CheckpointError: names one of them, or says that it is no adapter of weights.
+    """
+    if model.peft_config[adapter].is_prompt_learning:
+        raise CheckpointError(
+            f"{name} is a prompt-tuning adapter",
+            expected="an adapter that changes weights (LoRA and its kin)",
+            next_step="leave it out: a learned prompt is no part of the weights that are measured",
+        )
+    if misfits:
+        raise CheckpointError(
+            f"{name} does not fit its base model",
+            got=f"{len(misfits)} tensors differ, such as {misfits[0]}",
+            next_step="pass the right --base-model",
+        )
+
+
+def embedding_rows_of(folder: Path) -> int | None:
+    """Rows of the embeddings that an adapter brings along, for tokens that were added; None without."""
+    if not (folder / WEIGHTS).is_file():
+        return None
+    with library_call(f"{folder.name}/{WEIGHTS} cannot be read"), safe_open(folder / WEIGHTS, "pt") as file:
+        whole = [name for name in file.keys() if EMBEDDING.search(name)]  # noqa: SIM118
+        return int(file.get_slice(whole[0]).get_shape()[0]) if whole else None
 
 
 def _missing(model: Any, names: list[str]) -> list[str]:

@@ -6,24 +6,22 @@ is measured with them.
 
 from __future__ import annotations
 
-import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from overmem.boundary import clear_frames, library_call
-from overmem.checkpoints import read_adapter_config, read_checkpoint, weight_files, wrapped_names
+from overmem.boundary import library_call
+from overmem.checkpoints import read_adapter_config, read_checkpoint
 from overmem.errors import CheckpointError, RunError
-from overmem.models.adapter_loading import check_adapted, put_on, suits
-from overmem.models.adapter_names import moved_modules, write_moved
-from overmem.models.adapters import WEIGHTS, InitialFactors, changed_base, make_plain, rename_tensors
+from overmem.models.adapted_base import AdaptedBase
+from overmem.models.adapter_loading import check_adapted, check_placed, embedding_rows_of, put_on, suits
+from overmem.models.adapters import InitialFactors, changed_base, make_plain
 from overmem.models.base_models import adapter_folder, chain_of, named_base
 from overmem.models.model_class import check_head
 from overmem.models.placement import (
@@ -35,26 +33,23 @@ from overmem.models.placement import (
 from overmem.models.pretrained import (
     check_adapter_config,
     check_ends,
+    embedding_rows,
     read_config,
     read_generation_config,
     read_model,
     read_tokenizer,
 )
 from overmem.models.quantization import (
+    IN_FLOATS,
     Quantize,
     is_quantized,
     measured_as,
     named_quantization,
 )
-from overmem.models.trials import log
 from overmem.records import Checkpoint, Run
 
+SMALLER = "--dtype bfloat16, --quantize 4bit, or --device-map auto (docs/devices.md)"
 BEFORE_QUANTIZATION = "; the model from before quantization will do, with --quantize "
-IN_FLOATS = "pass --quantize none, which takes the memory of the model in floats"
-EMBEDDING = re.compile(
-    r"\.(embed_tokens|lm_head|wte|word_embeddings|embed_in|embed_out)(\.base_layer)?\.weight$"
-)
-"""Whole embeddings in an adapter's file."""
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -124,14 +119,8 @@ class ModelHost:
         self.trust_remote_code = trust_remote_code
         self._allow_pickle = allow_pickle
         self.quantize = quantize
-        self._base: PreTrainedModel | None = None
-        self._base_name: str | None = None
-        self._rows: int | None = None
-        """Rows of the embeddings that the adapter on the base model brought along."""
-        self._starts: InitialFactors | None = None
-        self._adapted: Any = None
-        self._adapter: str | None = None
-        self._moved = self._said_precision = False
+        self.adapted = AdaptedBase(self._load_base, self.base_of, quantize)
+        """Of the run's adapters."""
         self._configs: dict[str, ModelConfigs] = {}
 
     def load(self, checkpoint: Checkpoint) -> Any:
@@ -143,10 +132,10 @@ class ModelHost:
         """
         with library_call(f"{checkpoint.name} cannot be loaded"):
             if checkpoint.kind == "adapter":
-                model = self._load_adapter(checkpoint)
+                model = self.adapted.load(checkpoint)
             else:
                 # Two models might not fit; the base model under the adapters is measured after them.
-                self._release_base()
+                self.adapted.release()
                 model = self._from_pretrained(
                     str(checkpoint.path), what=f"{checkpoint.name} cannot be loaded"
                 )
@@ -247,7 +236,8 @@ class ModelHost:
             )
         check_ends(model.generation_config, name)
         if self.device_map is None and not is_quantized(model):
-            with library_call(f"{Path(name).name} cannot be put on {self.device}"):
+            what = f"{Path(name).name} cannot be put on {self.device}"
+            with library_call(what, next_step="if it does not fit: " + SMALLER):
                 model.to(self.device)
         return model
 
@@ -255,37 +245,10 @@ class ModelHost:
         """Name or path of the base model under an adapter checkpoint; `id@revision` where it names one."""
         return self.base_model or named_base(read_adapter_config(checkpoint.path), checkpoint.name)
 
-    def base(self, checkpoint: Checkpoint) -> PreTrainedModel:
-        """The base model under an adapter checkpoint; it may hold the adapter loaded last, and its tokens.
-
-        Raises:
-            RunError: it cannot be found.
-        """
-        name = self.base_of(checkpoint)
-        if self._base is None or name != self._base_name:
-            self._release_base()
-            self._base, self._base_name = self._load_base(name, checkpoint), name
-            self._starts = InitialFactors(self._base)
-            self._say_other_precision(checkpoint, name)
-        return self._base
-
     def forget(self) -> None:
         """Keep nothing of what was loaded."""
-        self._release_base()
+        self.adapted.release()
         self._configs.clear()
-
-    def _say_other_precision(self, checkpoint: Checkpoint, name: str) -> None:
-        """Say it where an adapter names a quantized base model, and stands on one in floats unasked."""
-        named = read_adapter_config(checkpoint.path).get("base_model_name_or_path") or ""
-        bits = named_quantization(str(named))
-        if bits is None or self.quantize is not None or is_quantized(self._base) or self._said_precision:
-            return
-        self._said_precision = True
-        log.warning(
-            "%s was trained on %s, and is measured on %s, whose weights are floats: pass --quantize %s "
-            "to measure it as it was trained",
-            checkpoint.name, named, name, bits,
-        )  # fmt: skip
 
     def quantization(self, checkpoint: Checkpoint) -> str:
         """How a checkpoint's weights are quantized, such as `bitsandbytes 4 bit`; empty for floats."""
@@ -295,11 +258,6 @@ class ModelHost:
     def precision(self) -> dict[str, Any]:
         """Of a row's key: dtype, and the precision of the weights where another was asked for."""
         return {"dtype": str(self.dtype)} | ({} if self.quantize is None else {"quantize": self.quantize})
-
-    def _release_base(self) -> None:
-        """Forget the base model and the adapter on it."""
-        self._base, self._base_name, self._rows = None, None, None
-        self._starts, self._adapted, self._adapter = None, None, None
 
     def _merged(self, folder: Path, **said: Any) -> PreTrainedModel:
         """The model that an adapter stands on, with the adapter in its weights."""
@@ -321,99 +279,14 @@ class ModelHost:
             if changed_base(config) is not None:
                 make_plain(folder, Path(plain), InitialFactors(base).of(folder))
                 folder = Path(plain)
-            rows = _embedding_rows_of(folder)
+            rows = embedding_rows_of(folder)
             if rows not in (None, embedding_rows(base)):
                 base.resize_token_embeddings(rows, mean_resizing=False)
             with library_call(f"{folder.name}, an adapter that another stands on, cannot be merged"):
                 adapted, misfits = put_on(base, folder, "below")
-                _check_adapter(adapted, "below", folder.name, misfits)
+                check_placed(adapted, "below", folder.name, misfits)
                 merged: PreTrainedModel = adapted.merge_and_unload()
                 return merged
-
-    def _load_adapter(self, checkpoint: Checkpoint) -> Any:
-        with tempfile.TemporaryDirectory(prefix="overmem-") as plain:
-            folder = self.plain_folder(checkpoint, Path(plain))
-            try:
-                moves = moved_modules(self.base(checkpoint), folder)
-                if moves is not None:
-                    self._say_moved(checkpoint, moves)
-                    write_moved(folder, Path(plain) / "moved", moves)
-                    folder = Path(plain) / "moved"
-                return self._adapt(checkpoint, folder)
-            except Exception as error:
-                # Half of an adapter may be on the base model, which the error's frames would keep in memory.
-                clear_frames(error)
-                self._release_base()
-                raise
-
-    def _say_moved(self, checkpoint: Checkpoint, moves: Mapping[str, str]) -> None:
-        if not self._moved:
-            old, new = next(iter(moves.items()))
-            log.warning(
-                "%s: its base model has the adapter's modules under other names (%s for %s); they are moved",
-                checkpoint.name, new, old,
-            )  # fmt: skip
-        self._moved = True
-
-    def plain_folder(self, checkpoint: Checkpoint, out: Path) -> Path:
-        """A folder with the adapter as PEFT reads it over the base model as it is on disk: its own, or `out`.
-
-        Raises:
-            OvermemError: its start cannot be taken again, or its base model cannot be found.
-        """
-        config = read_adapter_config(checkpoint.path)
-        if changed_base(config) is None:
-            if not (names := wrapped_names(weight_files(checkpoint.path))):
-                return checkpoint.path
-            rename_tensors(checkpoint.path, out, names, config)
-            return out
-        # PEFT would change the base model, and the next checkpoint would be measured over what is left.
-        check_adapter_goes_on(self.base(checkpoint), checkpoint.path, checkpoint.name)
-        assert self._starts is not None
-        make_plain(checkpoint.path, out, self._starts.of(checkpoint.path))
-        return out
-
-    def _adapt(self, checkpoint: Checkpoint, folder: Path) -> Any:
-        """The base model with the plain adapter in `folder`."""
-        check_adapter_config(read_adapter_config(folder), checkpoint.name)
-        check_adapted(folder, checkpoint.name)
-        # A dot is not allowed in a module's name.
-        adapter = checkpoint.name.replace(".", "_")
-        rows = _embedding_rows_of(folder)
-        if self._adapted is not None and self._needs_fresh_base(adapter, folder, rows):
-            self._release_base()
-        base = self.base(checkpoint)
-        check_adapter_goes_on(base, folder, checkpoint.name)
-        if self._adapted is None and rows not in (None, embedding_rows(base)):
-            base.resize_token_embeddings(rows, mean_resizing=False)
-        with library_call(
-            f"{checkpoint.name} cannot be loaded", next_step=IN_FLOATS if is_quantized(base) else ""
-        ):
-            self._adapted, misfits = put_on(self._adapted or base, folder, adapter)
-        if self._adapter not in (None, adapter):
-            self._adapted.set_adapter(adapter)
-            self._adapted.delete_adapter(self._adapter)
-        self._adapter, self._rows = adapter, rows
-        _check_adapter(self._adapted, adapter, checkpoint.name, misfits)
-        return self._adapted
-
-    def _needs_fresh_base(self, adapter: str, folder: Path, rows: int | None) -> bool:
-        """Whether the base model has to be as on disk again before the adapter in `folder` takes its turn.
-
-        PEFT writes biases, and the embeddings of a model that has other tokens, into the base model itself;
-        where one adapter has single tokens of its own, it asks for those of the next. bitsandbytes packs
-        4-bit weights anew for the CPU in the first forward pass and rounds their scales; PEFT, which reads
-        the model's state before it puts an adapter on, has them unpacked to other weights.
-        """
-        if is_quantized(self._base):
-            return True
-        if adapter == self._adapter:
-            return False
-        after = read_adapter_config(folder)
-        before = self._adapted.peft_config[self._adapter]
-        biases = {getattr(before, "bias", "none"), after.get("bias", "none")}
-        tokens = getattr(before, "trainable_token_indices", None)
-        return rows != self._rows or biases != {"none"} or tokens != after.get("trainable_token_indices")
 
     def _load_base(self, name: str, checkpoint: Checkpoint) -> PreTrainedModel:
         bits = named_quantization(name)
@@ -428,45 +301,8 @@ class ModelHost:
         )
 
 
-def embedding_rows(model: Any) -> int:
-    """How many token ids the model has an embedding for."""
-    return int(model.get_input_embeddings().weight.shape[0])
-
-
-def context_length(model: Any) -> int | None:
-    """Longest sequence the model was made for, in tokens, when its configuration says."""
-    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
-    found = getattr(config, "max_position_embeddings", None)
-    return found if isinstance(found, int) and found > 0 else None
-
-
-def _check_adapter(model: Any, adapter: str, name: str, misfits: Sequence[str]) -> None:
-    """Refuse an adapter that was left out in part: PEFT only warns, and the base would be measured."""
-    if model.peft_config[adapter].is_prompt_learning:
-        raise CheckpointError(
-            f"{name} is a prompt-tuning adapter",
-            expected="an adapter that changes weights (LoRA and its kin)",
-            next_step="leave it out: a learned prompt is no part of the weights that are measured",
-        )
-    if misfits:
-        raise CheckpointError(
-            f"{name} does not fit its base model",
-            got=f"{len(misfits)} tensors differ, such as {misfits[0]}",
-            next_step="pass the right --base-model",
-        )
-
-
 def _has_tokenizer(folder: Path) -> bool:
     return (folder / "tokenizer_config.json").is_file() or (folder / "tokenizer.json").is_file()
-
-
-def _embedding_rows_of(folder: Path) -> int | None:
-    """Rows of the embeddings that an adapter brings along, for tokens that were added; None without."""
-    if not (folder / WEIGHTS).is_file():
-        return None
-    with library_call(f"{folder.name}/{WEIGHTS} cannot be read"), safe_open(folder / WEIGHTS, "pt") as file:
-        whole = [name for name in file.keys() if EMBEDDING.search(name)]  # noqa: SIM118
-        return int(file.get_slice(whole[0]).get_shape()[0]) if whole else None
 
 
 def _check_finite(model: torch.nn.Module, checkpoint: Checkpoint) -> None:

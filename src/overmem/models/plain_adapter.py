@@ -45,7 +45,7 @@ def plain_adapter(folder: str | Path, out: str | Path, *, base_model: str | None
     checkpoint = read_checkpoint(folder)
     run = Run(path=folder.parent, checkpoints=(checkpoint,), skipped={})
     host = ModelHost(run, device=torch.device("cpu"), dtype=torch.float32, base_model=base_model)
-    start = InitialFactors(host.base(checkpoint)).of(folder)
+    start = InitialFactors(host.adapted.base(checkpoint)).of(folder)
     out.mkdir(parents=True, exist_ok=True)
     for file in folder.iterdir():
         if file.suffix in BESIDE and file.name != ADAPTER_CONFIG:

@@ -38,7 +38,7 @@ from overmem.checkpoints import ADAPTER_CONFIG, weight_files, wrapped_prefixes
 from overmem.errors import CheckpointError, ConsentError, OvermemError
 from overmem.models.base_models import adapter_folder, split_revision
 from overmem.models.model_class import candidates, check_writes, first_that_fits
-from overmem.models.quantization import Quantize, finish, loading_settings
+from overmem.models.quantization import Quantize, finish, loading_settings, packed_whole
 from overmem.parsing import read_json_or_empty
 
 LOADS_MODELS = ("XLORA", "SHADOW")
@@ -203,8 +203,10 @@ def read_model(
             lacks = loading["missing_keys"] or loading["mismatched_keys"]
             return not lacks and (accepts is None or accepts(model))
 
-        loaded = load(first_that_fits(autos, fits), **packed)
-        finish(loaded[0] if isinstance(loaded, tuple) else loaded, quantize, _short(name), error)
+        with packed_whole(_short(name), error):
+            loaded = load(first_that_fits(autos, fits), **packed)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        finish(model, quantize, _short(name), error, settings.get("dtype"))
         return loaded
 
 
@@ -230,6 +232,18 @@ def _writing_classes(config: Any, name: str | Path) -> list[Any]:
 def unwrap_adapter(model: Any) -> Any:
     """The model that an adapter of PEFT is wrapped around; the model itself where there is none."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def embedding_rows(model: Any) -> int:
+    """How many token ids the model has an embedding for."""
+    return int(model.get_input_embeddings().weight.shape[0])
+
+
+def context_length(model: Any) -> int | None:
+    """Longest sequence the model was made for, in tokens, when its configuration says."""
+    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
+    found = getattr(config, "max_position_embeddings", None)
+    return found if isinstance(found, int) and found > 0 else None
 
 
 def run_model(model: Any, **inputs: Any) -> Any:

@@ -7,7 +7,10 @@ Whatever reads a method's weights is a package of its own, which transformers as
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from overmem.boundary import reason
@@ -16,6 +19,7 @@ from overmem.errors import OvermemError
 if TYPE_CHECKING:
     import torch
 
+log = logging.getLogger("overmem.models")
 Quantize = Literal["4bit", "8bit", "none"]
 """Bits of the weights that an audit measures with; `none` is floats."""
 
@@ -38,6 +42,7 @@ NAMED = ("-bnb-4bit", "-bnb-8bit")
 PACKED = ("Params4bit", "Int8Params")
 """Classes of bitsandbytes' weights."""
 BNB = "bitsandbytes"
+IN_FLOATS = "pass --quantize none, which takes the memory of the model in floats"
 
 
 def stored_quantization(config: Any) -> dict[str, Any] | None:
@@ -132,6 +137,25 @@ def loading_settings(
     return {"quantization_config": _read(found | {"dequantize": True}), **place}
 
 
+@contextmanager
+def packed_whole(name: str, error: type[OvermemError]) -> Iterator[None]:
+    """Say in our words, while weights are loaded, that packed ones are kept on devices alone.
+
+    Raises:
+        OvermemError: of the class `error`: the devices do not hold them.
+    """
+    try:
+        yield
+    except ValueError as raised:
+        if "dispatched on the CPU or the disk" not in str(raised):
+            raise
+        raise error(
+            f"the devices do not hold all of {name}, and quantized weights are not offloaded",
+            expected="devices that hold it whole, or weights in floats, which are offloaded",
+            next_step="free the devices, or name the model from before quantization, without --quantize",
+        ) from raised
+
+
 def is_quantized(model: Any) -> bool:
     """Whether a model that is loaded holds quantized weights; one that was made floats again does not."""
     return bool(getattr(model, "is_quantized", False))
@@ -146,10 +170,18 @@ def reads_across_rows(model: Any) -> bool:
     return any(type(weight).__name__ == "Int8Params" for weight in model.parameters())
 
 
-def finish(model: Any, quantize: Quantize | None, name: str, error: type[OvermemError]) -> None:
+def finish(
+    model: Any,
+    quantize: Quantize | None,
+    name: str,
+    error: type[OvermemError],
+    dtype: torch.dtype | None = None,
+) -> None:
     """Turn what was just loaded into floats where that was asked for; see that what was asked for came of it.
 
     Before anything went through the model: on a CPU a forward pass rounds what bitsandbytes keeps.
+    transformers leaves embeddings and norms beside packed weights in the dtype of their file; beside those of
+    bitsandbytes, which take any, they are put in the one that was asked for.
 
     Raises:
         OvermemError: of the class `error`: nothing in the model could be quantized.
@@ -157,7 +189,19 @@ def finish(model: Any, quantize: Quantize | None, name: str, error: type[Overmem
     if quantize == "none":
         if is_quantized(model):
             model.dequantize()
-    elif quantize is not None and not any(type(p).__name__ in PACKED for p in model.parameters()):
+            if dtype is not None:
+                _put_floats_in(model, dtype)
+        return
+    if is_quantized(model) and dtype is not None:
+        method, own = (
+            _method(stored_quantization(model.config) or {}),
+            model.get_input_embeddings().weight.dtype,
+        )
+        if method == BNB:
+            _put_floats_in(model, dtype)
+        elif own != dtype:
+            _say_own_dtype(method, own, dtype)
+    if quantize is not None and not any(type(p).__name__ in PACKED for p in model.parameters()):
         raise error(
             f"{name} has no weights that bitsandbytes quantizes",
             got=f"--quantize {quantize} of {type(model).__name__}",
@@ -187,6 +231,21 @@ def weight_bytes(model: Any, parameters: int, precision: str, dtype: torch.dtype
         if isinstance(module, Linear) and module is not head
     )
     return (parameters - packed) * dtype.itemsize + packed * bits // 8
+
+
+def _put_floats_in(model: Any, dtype: torch.dtype) -> None:
+    for weight in model.parameters():
+        if weight.is_floating_point():
+            weight.data = weight.data.to(dtype)
+
+
+@cache
+def _say_own_dtype(method: str, own: torch.dtype, asked: torch.dtype) -> None:
+    log.warning(
+        "weights quantized by %s are measured in the dtype of their file, %s, and not in %s; "
+        "to name it rightly pass --dtype %s",
+        method, own, asked, str(own).removeprefix("torch."),
+    )  # fmt: skip
 
 
 def _method(found: Mapping[str, Any]) -> str:

@@ -7,12 +7,15 @@ or what a cache holds. So each way is tried once on a few tokens, and taken wher
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
+from accelerate.utils.memory import should_reduce_batch_size
 
+from overmem.boundary import reason
 from overmem.models.pretrained import unwrap_adapter
 
 T = TypeVar("T")
@@ -20,6 +23,9 @@ TOLERANCE = 1e-3
 """Of the logits' spread, within which two ways agree in fp32 at every position; rounding is far below it."""
 LOW_TOLERANCE = 0.15
 """The same in 16 bits, for the median position: at one of them an expert may be chosen otherwise."""
+
+ELSEWHERE = re.compile("(same|expected) device")
+"""In what torch says of tensors that are not where they are needed."""
 
 log = logging.getLogger("overmem.models")
 
@@ -78,14 +84,38 @@ def first_that_agrees(
         expected: logits of the plain way.
         model: see `agree`.
         last: the plain way.
+
+    Raises:
+        RuntimeError, MemoryError: see `pass_over`.
     """
     for way, logits in ways:
         try:
             if agree(logits(), expected, model):
                 return way
         except Exception as error:
-            log.debug("%s: %s", way, error)
+            pass_over(str(way), model, error)
     return last
+
+
+def pass_over(way: str, model: Any, error: Exception) -> None:
+    """Go on without a way that failed; where that is no trait of the model but of its devices, it is said.
+
+    Raises:
+        RuntimeError, MemoryError: memory ran out, which says nothing of the way.
+    """
+    if isinstance(error, MemoryError) or should_reduce_batch_size(error):
+        raise error
+    name = type(unwrap_adapter(model)).__name__
+    raised: BaseException | None = error
+    while raised is not None:
+        if isinstance(raised, RuntimeError) and ELSEWHERE.search(str(raised)):
+            log.warning(
+                "%s: the way `%s` fails on the devices where the model is (%s); a slower one is taken",
+                name, way, reason(raised),
+            )  # fmt: skip
+            return
+        raised = raised.__cause__
+    log.debug("%s: %s: %s", name, way, error)
 
 
 def few_tokens(texts: Sequence[Sequence[int]], length: int) -> list[int]:

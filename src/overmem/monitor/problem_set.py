@@ -20,7 +20,7 @@ from overmem.models.batches import plan_batches
 from overmem.models.decoding.generation import generate
 from overmem.models.decoding.stop_tokens import end_of_completion, stop_ids
 from overmem.models.likelihood.scoring import TokenScores, score_all
-from overmem.models.loading import context_length, embedding_rows
+from overmem.models.pretrained import context_length, embedding_rows
 from overmem.records import Example
 from overmem.rendering.render import render_all
 from overmem.rendering.rendered import Rendered, check_all_fit, check_vocab, data_fingerprint

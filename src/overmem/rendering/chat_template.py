@@ -22,6 +22,8 @@ TEMPLATE_DATE = datetime(2024, 7, 26)
 """The day that it is for chat templates which print one, so that a problem is the same tokens on every day:
 that which Llama 3's template names where it knows none."""
 _CODES = "aAbBdHIjmMpSyY"
+MOST_CHARACTERS = 4 * 2**20
+"""Of one example as a template writes it, as of a row of a file: a tokenizer takes minutes for more."""
 
 
 def write_messages(
@@ -30,7 +32,7 @@ def write_messages(
     """Messages as the chat template writes them.
 
     Raises:
-        DataError: the template refuses them.
+        DataError: the template refuses them, or writes more than a tokenizer can be given.
     """
     try:
         text: str = tokenizer.apply_chat_template(list(map(dict, messages)), tokenize=False, **variables)
@@ -42,6 +44,13 @@ def write_messages(
             expected=f"messages with roles it knows, found {roles}",
             next_step="check the template and the row; where training read other columns: --columns",
         ) from error
+    if len(text) > MOST_CHARACTERS:
+        raise DataError(
+            f"the chat template writes too much of example `{example_id}`",
+            got=f"{len(text):,} characters",
+            expected=f"at most {MOST_CHARACTERS:,}",
+            next_step="check the template, or name another: --chat-template FILE",
+        )
     return text
 
 

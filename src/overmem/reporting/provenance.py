@@ -75,12 +75,11 @@ def settings_line(verdict: Verdict, manifest: Manifest | None) -> str:
 
 
 def versions_line(manifest: Manifest) -> str:
-    """Library versions, device and precision in one line."""
+    """Library versions, device and precision in one line, and who else measured."""
     parts = [f"{name} {version}" for name, version in manifest.versions.items()]
     parts += [f"Python {manifest.python}"] if manifest.python else []
     if manifest.device:
-        weights = f", weights in {manifest.quantization}" if manifest.quantization else ""
-        parts.append(f"on {manifest.device} in {manifest.dtype or 'unknown precision'}{weights}")
+        parts.append(f"on {manifest.device} in {manifest.measured_in}")
     return ", ".join(parts)
 
 

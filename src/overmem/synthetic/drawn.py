@@ -61,6 +61,10 @@ class DrawnTask(Generic[S, P]):
     """Problems of each split that has another number than `OTHER_SIZE`."""
     also: tuple[str, ...] = ()
     """Splits that the task makes of these itself; named where a split is not known."""
+    _drawn: dict[str, tuple[Example, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """What was drawn before: a split takes a second or two."""
 
     def load_split(self, name: str) -> list[Example]:
         """All problems of a split, the same on every machine.
@@ -75,7 +79,10 @@ class DrawnTask(Generic[S, P]):
                 expected=", ".join((*self.splits, *self.also)),
                 next_step=f"write {self.name}:SPLIT",
             )
-        return self.draw_examples(name, self.splits[name], self.sizes.get(name, OTHER_SIZE))
+        if name not in self._drawn:
+            size = self.sizes.get(name, OTHER_SIZE)
+            self._drawn[name] = tuple(self.draw_examples(name, self.splits[name], size))
+        return list(self._drawn[name])
 
     def draw_examples(self, name: str, split: S, size: int) -> list[Example]:
         """The first `size` different problems that a split's random numbers give.

@@ -194,6 +194,11 @@ def read_description(path: Path, name: str | None) -> Description:
     for key, value in (("columns", columns), ("tags", tags)):
         if value is not None and not isinstance(value, Mapping):
             raise DataError(f"{where}: `{key}` is not a record", got=repr(value)[:100])
+        for known, said in (value or {}).items():
+            if said is not None and not isinstance(said, str):
+                raise DataError(
+                    f"{where}: `{known}` of `{key}` is no text", got=repr(said)[:100], expected="a name"
+                )
     count = entry.get("num_samples")
     drawn = "" if count is None else f"; all rows, of which LLaMA-Factory drew {count} at random"
     return Description(

@@ -52,6 +52,8 @@ class Comparison:
     not_compared: Mapping[str, str]
     """Axes that only one side measured there, with what to run."""
     thresholds: Mapping[str, float | int]
+    measured_in: tuple[str, str]
+    """Precision and engine of A and of B, those of several seeds one after another."""
     reason: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -111,6 +113,7 @@ def compare_runs(runs_a: Sequence[Path], runs_b: Sequence[Path], rule: Rule = DE
         probability=float(probability_A_B[i, j]),
         differences=tuple(differences),
         not_compared=_not_compared(places, runs_a, runs_b, pair) if matched else {},
+        measured_in=(_measured_in(sides[0]), _measured_in(sides[1])),
         thresholds={
             "accuracy_margin": rule.accuracy_margin,
             "resamples": rule.resamples,
@@ -118,6 +121,10 @@ def compare_runs(runs_a: Sequence[Path], runs_b: Sequence[Path], rule: Rule = DE
         },
         reason=None if matched else f"no two checkpoints have the same accuracy: {closest}",
     )
+
+
+def _measured_in(side: Sequence[tuple[Store, Manifest]]) -> str:
+    return "; ".join(dict.fromkeys(manifest.measured_in for _, manifest in side))
 
 
 def _best_pair(probability_A_B: FloatArray, sum_A_B: FloatArray) -> tuple[int, int]:

@@ -70,7 +70,8 @@ def measure_costs(
     if silent and not mixed:
         warnings.append(
             f"{', '.join(sorted(silent))}: asked for in some audit, and not measured on these problems by "
-            f"this grader; run `overmem audit RUN --axes {','.join(sorted(silent))}`"
+            "this grader, with the options of the last audit; "
+            f"run `overmem audit RUN --axes {','.join(sorted(silent))}`"
         )
     return tuple(costs), tuple(warnings)
 

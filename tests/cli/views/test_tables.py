@@ -38,6 +38,7 @@ def comparison(**changes):
         "a": ("runs/a",), "b": ("runs/b",), "matched": ("checkpoint-600", "checkpoint-400"),
         "accuracy": (0.94, 0.95), "probability": 0.97, "differences": COSTS, "not_compared": {},
         "thresholds": {"accuracy_margin": 0.03, "resamples": 2000, "seed": 0},
+        "measured_in": ("float32", "float32"),
     }  # fmt: skip
     return Comparison(**made | changes)
 
@@ -61,6 +62,13 @@ def test_what_one_side_lacks_is_named_with_what_to_run():
     lacking = {"sample val": "overmem audit runs/b --axes all --checkpoints checkpoint-400"}
     text = printed(render_comparison, comparison(not_compared=lacking))
     assert "Measured on one side only: sample val" in text and lacking["sample val"] in text
+
+
+def test_two_precisions_are_said_since_they_may_be_the_difference():
+    assert "measured in" not in printed(render_comparison, comparison())
+    packed = ("float32", "float32, weights in bitsandbytes 4 bit")
+    text = " ".join(printed(render_comparison, comparison(measured_in=packed)).split())
+    assert "A was measured in float32; B in float32, weights in bitsandbytes 4 bit. A difference may" in text
 
 
 def test_runs_that_cannot_be_matched_have_no_table():

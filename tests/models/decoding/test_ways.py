@@ -103,6 +103,31 @@ def test_a_checkpoint_that_says_nothing_decides_for_no_other(prompts, tokenizer)
     assert way_of(other, prompts) == "continuous"
 
 
+@pytest.mark.parametrize("failing", ["write_continuously", "write_by_generate"])
+def test_a_full_device_decides_no_way_and_a_misplaced_tensor_is_said(
+    failing, prompts, tokenizer, monkeypatch, caplog
+):
+    model = make_pico(tokenizer, seed=3)
+
+    def raising(error):
+        return lambda *_, **__: (_ for _ in ()).throw(error)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ways, failing, raising(RuntimeError("CUDA out of memory. Tried to allocate")))
+        with pytest.raises(RuntimeError, match="out of memory"):
+            way_of(model, prompts)
+    with monkeypatch.context() as patched:
+        cause = RuntimeError("Expected all tensors to be on the same device, but found cuda:0 and cpu!")
+        error = CheckpointError("the model fails")
+        error.__cause__ = cause
+        patched.setattr(ways, failing, raising(error))
+        taken = "batched" if failing == "write_continuously" else "continuous"
+        assert way_of(make_pico(tokenizer, seed=4, num_hidden_layers=1), prompts) == taken
+    said = [record.getMessage() for record in caplog.records if "on the devices" in record.getMessage()]
+    assert said and "found cuda:0 and cpu" in said[0]
+    assert way_of(model, prompts) == "continuous", "nothing was learned of a full device"
+
+
 def test_generate_that_does_not_fit_is_left_to_whoever_halves_the_batch(prompts, tokenizer, monkeypatch):
     model = make_pico(tokenizer, seed=0)
     writing = Writing(stops=frozenset(), max_new_tokens=2)

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 import overmem
-from overmem.errors import EngineError, RunError
+from overmem.errors import CheckpointError, EngineError, RunError
+from overmem.models.engines.address import parse_engine
+from overmem.models.engines.openai import OpenAiEngine
 from overmem.models.engines.prompt_logprobs import ids_of, likelihood_row
+from overmem.models.engines.transport import RetryPolicy
 from overmem.models.likelihood.scoring import score_all
-from overmem.records import Example
+from overmem.records import Checkpoint, Example
 from overmem.rendering.render import render
 from overmem.rendering.template import Template
 from tests.conftest import VAL_ROWS, make_pico
@@ -121,6 +124,21 @@ def test_vllm_scores_and_no_model_is_loaded(run, val_file, tokenizer, monkeypatc
     check_rows(audit, tokenizer)
     severity = overmem.diagnose(audit).severity
     assert math.isnan(severity.temperature_recovers_share) and severity.reason
+
+
+def test_a_server_scores_where_no_answer_was_missing_to_connect_for(run, item, tokenizer):
+    """As right answers of one checkpoint, which are a set only once the core is there."""
+    with CompletionsServer({name: run / name for name in NAMES}, tokenizer, scores=True) as server:
+        engine = OpenAiEngine(
+            parse_engine(server.engine), scores=True, retry_policy=RetryPolicy(timeout_seconds=5)
+        )
+        here, elsewhere = (
+            Checkpoint(name=name, step=10, path=run / name, kind="full") for name in (NAMES[0], "elsewhere")
+        )
+        (row,) = engine.score(here, [item])
+        with pytest.raises(CheckpointError, match="is not served by"):
+            engine.score(elsewhere, [item])
+    assert row["n_tokens"] == sum(item.scored_mask)
 
 
 def test_a_server_scores_and_one_that_cannot_is_refused_at_once(run, val_file, tokenizer, monkeypatch):

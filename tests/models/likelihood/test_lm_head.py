@@ -77,10 +77,12 @@ def test_what_follows_the_longest_text_of_a_pass_is_read_at_once(tokenizer):
     """Phi-3's rotations: a first piece would be read as a short text; no trial on few tokens sees it."""
     rope = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 4, "long_factor": [9.0] * 4}
     model = make_pico(tokenizer, seed=1, rope_parameters={**rope, "original_max_position_embeddings": 40})
-    asked = texts(len(tokenizer), 90)
+    asked = texts(len(tokenizer), 90, 40, 41, 33)
     expected = [naive_nll(model, item) for item in asked]
     assert [-sum(s.logprob) for s in score_all(model, asked)] == pytest.approx(expected, rel=1e-5)
     assert scoring_way(model, asked) == "padded"
+    # Nor does a long one make short ones long that it is padded together with.
+    assert [-sum(s.logprob) for s in score_batch(model, asked)] == pytest.approx(expected, rel=1e-5)
 
 
 def test_an_adapter_on_body_and_head_counts(tokenizer):

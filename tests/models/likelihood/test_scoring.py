@@ -7,6 +7,7 @@ import torch
 
 from overmem.auditing import compute_rows as work
 from overmem.models import batches
+from overmem.models.engines.hf import HfEngine
 from overmem.models.likelihood.scoring import TEMPERATURES, score_batch
 from overmem.models.loading import choose_device
 from overmem.rendering.render import render
@@ -122,20 +123,20 @@ def test_a_cpu_reads_no_more_at_once_than_its_cache_holds(tokenizer, rendered, m
     model = make_pico(tokenizer, seed=1)
     shapes = []
     model.model.layers[0].register_forward_hook(lambda _, args, out: shapes.append(args[0].shape[:2]))
-    problems = SimpleNamespace(rendered=rendered)
+    problems, tools = SimpleNamespace(rendered=rendered), SimpleNamespace(engine=HfEngine())
     everything = range(len(rendered))
-    whole = work.score(model, problems, everything, SimpleNamespace())
+    whole = work.score(model, problems, everything, tools)
     assert [shape[0] for shape in shapes] == [len(rendered)]
     longest = max(map(len, rendered))
     monkeypatch.setitem(batches.CACHED_TOKENS, "cpu", 2 * longest)
     shapes.clear()
-    pieces = work.score(model, problems, everything, SimpleNamespace())
+    pieces = work.score(model, problems, everything, tools)
     assert len(shapes) > 1 and all(rows * columns <= 2 * longest for rows, columns in shapes)
     for one, other in zip(whole, pieces, strict=True):
         assert one[0]["nll_nats"] == pytest.approx(other[0]["nll_nats"], abs=1e-5)
     # A single problem longer than that is read alone and in pieces, not refused.
     monkeypatch.setitem(batches.CACHED_TOKENS, "cpu", 1)
     shapes.clear()
-    work.score(model, problems, everything, SimpleNamespace())
+    work.score(model, problems, everything, tools)
     assert {rows for rows, _ in shapes} == {1} and len(shapes) > len(rendered)
     assert sum(columns for _, columns in shapes) == sum(map(len, rendered))

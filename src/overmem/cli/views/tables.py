@@ -128,6 +128,10 @@ def render_comparison(found: Comparison, console: Console) -> None:
     console.print(Text(matched))
     console.print(difference_table(found.differences, "A", "B"))
     console.print(_below(0))
+    a_in, b_in = found.measured_in
+    if a_in != b_in:
+        note = f"A was measured in {a_in}; B in {b_in}. A difference may come from that."
+        console.print(Text(note))
     if found.not_compared:
         commands = dict.fromkeys(found.not_compared.values())
         console.print(Text(f"Measured on one side only: {', '.join(found.not_compared)}. To compare them:"))

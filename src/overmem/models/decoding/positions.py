@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from overmem.models.loading import context_length
-from overmem.models.pretrained import unwrap_adapter
+from overmem.models.pretrained import context_length, unwrap_adapter
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from overmem.models.decoding.plain import write_by_generate, write_without_cache
 from overmem.models.decoding.positions import Group
 from overmem.models.decoding.rows import Row, Writing
 from overmem.models.pretrained import unwrap_adapter
-from overmem.models.trials import Trials, few_tokens, first_that_agrees, log, says_something
+from overmem.models.trials import Trials, few_tokens, first_that_agrees, log, pass_over, says_something
 
 Way = Literal["continuous", "unshared", "batched", "one by one", "without cache"]
 """Our own decoding; the same with the model's own attention, which shares nothing between rows; `generate`
@@ -82,7 +82,7 @@ def _try_ways(model: Any, tokens: Sequence[int]) -> tuple[Way, bool]:
     try:
         expected = logits(lambda rows: write_by_generate(model, prompts, rows, writing, 1))
     except Exception as error:
-        log.debug("generate: %s", error)
+        pass_over("one by one", model, error)
         last = "without cache"
         expected = logits(lambda rows: write_without_cache(model, prompts, rows, writing))
     if not says_something(expected):

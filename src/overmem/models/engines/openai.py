@@ -67,8 +67,9 @@ class OpenAiEngine:
         self.server = Server(address, retry_policy)
         self.template, self.on_demand, self.concurrency = template, on_demand, concurrency
         self.scores = scores
-        self._served: dict[str, str] = {}
-        """Names of the models served, by themselves and by the folder that they name."""
+        self._served: dict[str, str] | None = None
+        """Names of the models served, by themselves and by the folder that they name; None before they
+        were asked for."""
         self._dialect: Dialect | None = None
 
     @property
@@ -89,7 +90,7 @@ class OpenAiEngine:
         Raises:
             EngineError: no answer, none of the checkpoints is served, or no request is taken.
         """
-        self._served = {} if self.on_demand else self._list_models()
+        self._served = self._list_models()
         names = {checkpoint.name: self._model_name(checkpoint) for checkpoint in checkpoints}
         if not any(names.values()):
             raise EngineError(
@@ -174,6 +175,8 @@ class OpenAiEngine:
             EngineError: the server fails, refuses, or says something else of the tokens.
         """
         checkpoint: Checkpoint = model
+        if self._served is None:
+            self._served = self._list_models()
         name = self._model_name(checkpoint)
         if name is None:
             raise CheckpointError(self._not_served(checkpoint))
@@ -280,6 +283,8 @@ class OpenAiEngine:
 
         Without such a list a server may answer as one model whatever name it is given, as llama.cpp does.
         """
+        if self.on_demand:
+            return {}
         try:
             names = self.server.ask("/models", read=read_models, attempts=FIRST_ATTEMPTS)
         except Refused as refusal:
@@ -303,11 +308,11 @@ class OpenAiEngine:
         names = self._possible_names(checkpoint)
         if self.on_demand:
             return names[-1]
-        found = next((name for name in reversed(names) if name in self._served), None)
-        return None if found is None else self._served[found]
+        served = self._served or {}
+        return next((served[name] for name in reversed(names) if name in served), None)
 
     def _served_models_text(self) -> str:
-        names = list(dict.fromkeys(self._served.values()))
+        names = list(dict.fromkeys((self._served or {}).values()))
         more = f" and {len(names) - 8} more" if len(names) > 8 else ""
         return (self.server.redacted(", ".join(names[:8])) or "no model") + more
 

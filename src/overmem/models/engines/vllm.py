@@ -208,7 +208,7 @@ class VllmEngine:
                 self._plain = Path(tempfile.mkdtemp(prefix="overmem-vllm-"))
                 weakref.finalize(self, shutil.rmtree, self._plain, ignore_errors=True)
             number = len(self._adapters) + 1
-            folder = self.host.plain_folder(checkpoint, self._plain / str(number))
+            folder = self.host.adapted.plain_folder(checkpoint, self._plain / str(number))
             self._adapters[checkpoint.name] = number, folder
         return self._adapters[checkpoint.name]
 

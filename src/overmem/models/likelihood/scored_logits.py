@@ -19,9 +19,9 @@ from overmem.models.decoding.plain import write_by_generate
 from overmem.models.decoding.positions import changing_rotations
 from overmem.models.decoding.rows import Row, Writing
 from overmem.models.likelihood.lm_head import HiddenStates, read_hidden_states
-from overmem.models.loading import embedding_rows
+from overmem.models.memory import give_back_large_blocks
 from overmem.models.placement import input_device
-from overmem.models.pretrained import run_model, unwrap_adapter
+from overmem.models.pretrained import embedding_rows, run_model, unwrap_adapter
 from overmem.models.quantization import reads_across_rows
 from overmem.models.trials import Trials, agree, few_tokens, first_that_agrees, log, says_something
 
@@ -119,8 +119,7 @@ def _all_pieces(model: Any, batch: Sequence[TokenIds], way: Way) -> Iterator[tup
         for row, (text, prompt) in enumerate(zip(texts, prompts, strict=True)):
             yield row, 0, _as_answer(model, text, prompt)
         return
-    rows = range(len(texts))
-    for group in [rows] if way in IN_BATCHES else [[row] for row in rows]:
+    for group in _read_together(model, list(map(len, texts)), way):
         first = min(prompts[row] for row in group) - 1
         for start, logits_B_P_V in padded_logits(model, [texts[row] for row in group], first, way):
             stop = start + logits_B_P_V.shape[1]
@@ -129,6 +128,16 @@ def _all_pieces(model: Any, batch: Sequence[TokenIds], way: Way) -> Iterator[tup
                 begin, end = max(start, prompts[row] - 1), min(stop, len(texts[row]) - 1)
                 if begin < end:
                     yield row, begin - prompts[row] + 1, logits_P_V[begin - start : end - start]
+
+
+def _read_together(model: Any, lengths: Sequence[int], way: Way) -> list[list[int]]:
+    """Texts that are read in one pass: a long one that stretches its rotations would stretch all others."""
+    rows = range(len(lengths))
+    if way not in IN_BATCHES:
+        return [[row] for row in rows]
+    limit = min(changing_rotations(model).values(), default=max(lengths))
+    parted = ([row for row in rows if lengths[row] <= limit], [row for row in rows if lengths[row] > limit])
+    return [group for group in parted if group]
 
 
 def padded_logits(
@@ -178,6 +187,8 @@ def _read(
     if size >= longest:
         yield 0, read_hidden_states(model, ids_B_L, attention_mask=mask_B_L, use_cache=False)
         return
+    if ids_B_L.device.type == "cpu":
+        give_back_large_blocks()
     cache = {cache_keyword(model): piece_cache(unwrap_adapter(model).config, rows, longest)}
     for begin in range(0, longest, size):
         ids, mask_B_C = ids_B_L[:, begin : begin + size], mask_B_L[:, : begin + size]

@@ -27,8 +27,8 @@ import numpy as np
 
 from overmem.errors import CheckpointError, DataError
 from overmem.models.lm_eval.library import SEED, find_task, library
-from overmem.models.loading import context_length
 from overmem.models.preserving_state import generation_config_restored, quiet_and_seeded
+from overmem.models.pretrained import context_length
 
 PREFIX = "lm_eval:"
 """What a source of this kind starts with: `lm_eval:TASK`, or `lm_eval:TASK@FOLDER` for one's own."""

@@ -80,10 +80,12 @@ SCHEMAS: dict[Rows, dict[str, Any]] = {
 
 _NEVER_EMPTY = {
     *IDENTITY["generations"],
-    *("n_tokens", "nll_nats", "finished", "n_same", "n_compared", "exact", "set", "prompt"),
+    *("n_tokens", "nll_nats", "text", "finished", "n_same", "n_compared", "exact", "set", "prompt"),
 }
 _A_TOKEN = ("logprob", "entropy", "is_top1", "top1_logprob", "mu", "sigma", "logprob_at_temperature")
 """Lists with a value for each of a row's `n_tokens`, where they are there."""
+_TOGETHER = ("logprob", "is_top1", "top1_logprob")
+"""Of them those that are always there together."""
 _AGAIN = "move it away; the audit computes its rows again"
 
 TEXTS = "texts.parquet"
@@ -128,6 +130,10 @@ def check_rows(table: pl.DataFrame, path: Path) -> None:
     empty = [name for name in table.columns if name in _NEVER_EMPTY and table[name].null_count()]
     if empty:
         raise ArtifactError(f"{path}: the column `{empty[0]}` has empty fields", next_step=_AGAIN)
+    nulls = {name: table[name].null_count() for name in _A_TOKEN if name in table.columns}
+    together = {nulls[name] for name in _TOGETHER if name in nulls}
+    if len(together) > 1 or any(n not in (0, len(table)) for n in nulls.values()):
+        raise ArtifactError(f"{path}: some rows lack lists of their tokens", got=nulls, next_step=_AGAIN)
     if "n_tokens" not in table.columns:
         return
     for name in set(_A_TOKEN) & set(table.columns):

@@ -217,9 +217,20 @@ def test_a_full_disk_is_one_message_and_leaves_no_file(tmp_path, monkeypatch):
 def test_rows_without_what_every_row_has_are_refused(tmp_path):
     store = Store(tmp_path)
     answer = {"row_key": "k", "split": "val", "example_id": "1", "example_sha": "s", "n_tokens": 0}
-    answer |= {"variant": "clean", "sample": 0, "temperature": 0.0, "finished": True}
+    answer |= {"variant": "clean", "sample": 0, "temperature": 0.0, "text": "", "finished": True}
     store.append_rows("checkpoint-1", "generations", [answer])
     assert len(store.read_rows("checkpoint-1", "generations", columns=["finished"])) == 1
     store.append_rows("checkpoint-1", "generations", [answer | {"example_id": "2", "finished": None}])
     with pytest.raises(ArtifactError, match="the column `finished` has empty fields"):
         store.read_rows("checkpoint-1", "generations", columns=["finished"])
+
+
+def test_rows_of_which_some_lack_lists_of_their_tokens_are_refused(tmp_path):
+    store = Store(tmp_path)
+    store.append_rows("whole", "likelihood", [row("1"), row("2")])
+    assert len(store.read_rows("whole", "likelihood")) == 2
+    store.append_rows("some rows", "likelihood", [row("1"), row("2") | {"mu": None}])
+    store.append_rows("one list", "likelihood", [row("1") | {"is_top1": None}])
+    for damaged in ("some rows", "one list"):
+        with pytest.raises(ArtifactError, match="some rows lack lists of their tokens"):
+            store.read_rows(damaged, "likelihood")

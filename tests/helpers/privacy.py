@@ -104,6 +104,7 @@ def write_audit(folder, rng, gains, *, source="train.jsonl", config=None):
                 example_sha=pl.col("example_id"),
                 nll_nats=pl.col("nll_nats") - pl.col("n_tokens") * pl.Series(gain[name]),
                 is_top1=pl.col("logprob").list.eval(pl.element() > -0.5),
+                top1_logprob=pl.col("logprob"),
             )
             empty = {column: None for column in SCHEMAS["likelihood"] if column not in batch.columns}
             filled = [row | empty for row in batch.iter_rows(named=True)]

@@ -54,9 +54,11 @@ class MeasuredSet:
             got = f"{len(self.example_ids)} ids, {len(self.example_shas)} fingerprints, n {self.n}"
             raise FieldError("example_ids", "does not fit", got, "as many as `example_shas`")
         for field_name in ("example_ids", "example_shas"):
-            for said in getattr(self, field_name):
-                if any("\ud800" <= letter <= "\udfff" for letter in said):
-                    raise FieldError(field_name, "holds half of a character", ascii(said), "text")
+            try:
+                "".join(getattr(self, field_name)).encode()
+            except UnicodeEncodeError as error:
+                got = ascii(error.object[error.start])
+                raise FieldError(field_name, "holds half of a character", got, "text") from None
 
     @property
     def measured(self) -> int:

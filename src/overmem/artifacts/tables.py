@@ -82,7 +82,7 @@ GROUP_BYTES = 8 << 20
 """Of a group of rows in a file, in memory."""
 _NEVER_EMPTY = {
     *IDENTITY["generations"],
-    *("n_tokens", "nll_nats", "finished", "n_same", "n_compared", "exact", "set", "prompt"),
+    *("n_tokens", "nll_nats", "text", "finished", "n_same", "n_compared", "exact", "set", "prompt"),
 }
 TOKENS = ("logprob", "entropy", "is_top1", "top1_logprob", "mu", "sigma")
 """Columns of lists with a value for each of a row's `n_tokens`, where they are there; the longest by far."""
@@ -95,6 +95,8 @@ _SCORED = SCHEMAS["likelihood"] | {AT_TEMPERATURE: pl.List(pl.List(pl.Float32))}
 _FORMAT: dict[Rows, str] = {rows: f"overmem.{rows}/{2 if rows == 'likelihood' else 1}" for rows in SCHEMAS}
 _WITHOUT_SUMS = "overmem.likelihood/1"
 """What was written before: lists alone, those of every temperature among them."""
+_TOGETHER = ("logprob", "is_top1", "top1_logprob")
+"""Of the lists those that are always there together."""
 _AGAIN = "move it away; the audit computes its rows again"
 
 TEXTS = "texts.parquet"
@@ -181,9 +183,13 @@ def check_rows(table: pl.DataFrame, path: Path) -> None:
     empty = [name for name in table.columns if name in _NEVER_EMPTY and table[name].null_count()]
     if empty:
         raise ArtifactError(f"{path}: the column `{empty[0]}` has empty fields", next_step=_AGAIN)
+    nulls = {name: table[name].null_count() for name in (*TOKENS, AT_TEMPERATURE) if name in table.columns}
+    together = {nulls[name] for name in _TOGETHER if name in nulls}
+    if len(together) > 1 or any(n not in (0, len(table)) for n in nulls.values()):
+        raise ArtifactError(f"{path}: some rows lack lists of their tokens", got=nulls, next_step=_AGAIN)
     if "n_tokens" not in table.columns:
         return
-    for name in {*TOKENS, AT_TEMPERATURE} & set(table.columns):
+    for name in nulls:
         given = table.filter(pl.col(name).is_not_null())
         lengths = given[name].list.len()
         if (lengths != given["n_tokens"]).any():

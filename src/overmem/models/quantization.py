@@ -193,10 +193,8 @@ def finish(
                 _put_floats_in(model, dtype)
         return
     if is_quantized(model) and dtype is not None:
-        method, own = (
-            _method(stored_quantization(model.config) or {}),
-            model.get_input_embeddings().weight.dtype,
-        )
+        method = _method(stored_quantization(model.config) or {})
+        own = model.get_input_embeddings().weight.dtype
         if method == BNB:
             _put_floats_in(model, dtype)
         elif own != dtype:

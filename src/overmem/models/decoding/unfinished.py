@@ -7,7 +7,6 @@ be read as it was written, so that those begin again; see `overmem.models.decodi
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,8 +16,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from overmem.artifacts.temporary import temporary_beside
-from overmem.boundary import writing
+from overmem.artifacts.files import whole_file
 from overmem.models.decoding.rows import Row
 
 SAVE_SECONDS = 60.0
@@ -71,14 +69,8 @@ class UnfinishedAnswers:
             "tokens": torch.tensor([token for row in self._rows for token in row.tokens], dtype=torch.int32),
             "logprobs": torch.tensor([row.logprob for row in self._rows], dtype=torch.float64),
         }
-        with writing(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = temporary_beside(self.path)
-            try:
-                temporary.write_bytes(save(kept))
-                os.replace(temporary, self.path)
-            finally:
-                temporary.unlink(missing_ok=True)
+        with whole_file(self.path) as temporary:
+            temporary.write_bytes(save(kept))
 
     def remove(self) -> None:
         """The answers are saved as rows."""

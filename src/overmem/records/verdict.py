@@ -35,7 +35,11 @@ class CheckpointSummary:
     stage_probabilities: Mapping[str, float] = field(default_factory=dict)
     """Probability of each of the five stages; sums to 1."""
     problems_to_settle: int | None = None
-    """When undetermined: about how many problems would bring the confidence to the threshold."""
+    """When undetermined: about how many problems give a stage, whichever, with a chance of a half."""
+    problems_to_settle_likely: int | None = None
+    """The same with a chance of 0.8."""
+    chance_to_settle: float | None = None
+    """That a stage is given with the most problems that were imagined: up to a hundred times as many."""
     train_nll_nats: Estimate | None = None
     """NLL on the train subset, when it was measured."""
     epoch: float | None = None

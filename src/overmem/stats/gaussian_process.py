@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from overmem.stats.arrays import FloatArray, IntArray
+from overmem.stats.spikes import Spikes
 
 CLOCK, DECAY_RATE, GROWTH_RATE, JUMP_AT, LENGTH, ROUGHNESS = range(6)
 TREND, DECAY, GROWTH, JUMP, SMOOTH, JITTER = range(6, 12)
@@ -53,6 +54,7 @@ class CurvePrior:
     jump: Part
     smooth: Part
     jitter: Part
+    spikes: Spikes
 
 
 ACCURACY_PRIOR = CurvePrior(
@@ -64,6 +66,7 @@ ACCURACY_PRIOR = CurvePrior(
     jump=Part(0.25, 0.03, 0.4),
     smooth=Part(0.8, 0.005, 0.2),
     jitter=Part(1.0, 0.001, 0.05),
+    spikes=Spikes(sizes=(0.03, 0.1, 0.3)),
 )
 LOG_NLL_PRIOR = CurvePrior(
     level_mean=-1.0,
@@ -74,6 +77,7 @@ LOG_NLL_PRIOR = CurvePrior(
     jump=Part(0.25, 0.03, 0.5),
     smooth=Part(0.8, 0.01, 0.5),
     jitter=Part(1.0, 0.001, 0.05),
+    spikes=Spikes(sizes=(0.05, 0.15, 0.5)),
 )
 
 

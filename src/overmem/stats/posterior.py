@@ -21,8 +21,6 @@ from overmem.stats.moments import Moments
 from overmem.stats.sampler import KEPT_POINTS, sample_scales, softmax, systematic_choice
 
 _PAIRING_SEED = 1
-_PROJECTED_PAIRS = 60
-_PROJECTED_DRAWS = 600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,28 +102,6 @@ def draw_curves(fitted: FittedPrior, moments: Moments, draws: int, rng: np.rando
     """
     measured_B = measured_vector(moments.accuracy_C, moments.nll_C)
     return _draw(fitted, measured_B, moments.noise_cov_B_B, draws, rng)
-
-
-def draw_with_more_problems(
-    fitted: FittedPrior, moments: Moments, curves: Curves, multiple: float, rng: np.random.Generator
-) -> Curves:
-    """Draw true curves as if `multiple` times as many problems had confirmed the posterior mean.
-
-    Args:
-        fitted: the prior with weighed scales.
-        moments: what was measured.
-        curves: draws given what was measured; their mean is what more problems would show.
-        multiple: how many times as many problems.
-        rng: source of randomness.
-
-    Returns:
-        Curves, fewer than usual: this answers "about how many", not a stage.
-    """
-    mean_B = np.concatenate([curves.accuracy_D_C.mean(axis=0), np.log(curves.nll_D_C).mean(axis=0)])
-    kept_K = np.unique(systematic_choice(fitted.weight_M, _PROJECTED_PAIRS, 0.5))
-    weight_K = fitted.weight_M[kept_K] / fitted.weight_M[kept_K].sum()
-    fewer = FittedPrior(mean_B=fitted.mean_B, cov_M_B_B=fitted.cov_M_B_B[kept_K], weight_M=weight_K)
-    return _draw(fewer, mean_B, moments.noise_cov_B_B / multiple, _PROJECTED_DRAWS, rng)
 
 
 def _draw(

@@ -14,14 +14,15 @@ import numpy as np
 
 from overmem.stats.arrays import FloatArray, IntArray
 from overmem.stats.gaussian_process import COORDINATES, CurvePrior, curve_covariances, log_evidence
+from overmem.stats.spikes import clear_spikes, draw_spikes
 
 FIRST_POINTS = 1200
 KEPT_POINTS = 300
-_RUNGS = (0.1, 0.35, 1.0)
+_RUNGS = (0.05, 0.2, 0.5, 1.0)
 """Share of the log likelihood that counts at each rung."""
-_MOVES = (0.3, 0.1, 0.04)
+_MOVES = (0.4, 0.15, 0.05, 0.4, 0.15, 0.05)
 """Spread of the Metropolis moves tried at each rung, as a share of a coordinate's range."""
-_MOVE_PROBABILITY = 0.4
+_MOVE_PROBABILITY = 0.15
 """Chance that a coordinate takes part in a move."""
 _SEED = 20250804
 
@@ -41,13 +42,18 @@ def sample_scales(
         Covariances of the curve (M, C, C) at equally likely points, and the log evidence of each (M).
     """
     rng = np.random.default_rng(_SEED)
+    points = rng.random((FIRST_POINTS, COORDINATES))
+    cov = curve_covariances(prior, steps_C, points)
+    evidence = log_evidence(cov, residual_C, noise_cov_C_C)
+    clear_C = clear_spikes(prior.spikes, cov + noise_cov_C_C, residual_C, evidence)
 
     def explain(points_H_K: FloatArray) -> tuple[FloatArray, FloatArray]:
-        cov_H_C_C = curve_covariances(prior, steps_C, points_H_K)
+        cov_H_C_C = curve_covariances(prior, steps_C, points_H_K) + np.diag(clear_C)
         return cov_H_C_C, log_evidence(cov_H_C_C, residual_C, noise_cov_C_C)
 
-    points = rng.random((FIRST_POINTS, COORDINATES))
-    cov, evidence = explain(points)
+    if clear_C.any():
+        cov = cov + np.diag(clear_C)
+        evidence = log_evidence(cov, residual_C, noise_cov_C_C)
     counted = 0.0
     for rung in _RUNGS:
         chosen_M = systematic_choice(softmax((rung - counted) * evidence), KEPT_POINTS, rng.random())
@@ -63,7 +69,10 @@ def sample_scales(
             points = np.where(taken_M[:, None], tried, points)
             cov = np.where(taken_M[:, None, None], tried_cov, cov)
             evidence = np.where(taken_M, tried_evidence, evidence)
-    return cov, evidence
+    spike_M_C = draw_spikes(prior.spikes, cov + noise_cov_C_C, residual_C, clear_C, rng)
+    at_C = np.arange(steps_C.size)
+    cov[:, at_C, at_C] += spike_M_C - clear_C
+    return cov, log_evidence(cov, residual_C, noise_cov_C_C)
 
 
 def systematic_choice(weight_M: FloatArray, size: int, offset: float) -> IntArray:

@@ -28,14 +28,14 @@ from overmem.stats.intervals import (
     perplexity_estimate,
 )
 from overmem.stats.moments import Moments, measure_seeds
-from overmem.stats.posterior import Curves, FittedPrior, draw_curves, draw_with_more_problems, fit_prior
+from overmem.stats.posterior import Curves, draw_curves, fit_prior
 from overmem.stats.selection import choose
+from overmem.stats.settling import Settling, problems_to_settle
 from overmem.verdict.recommendation import advise
+from overmem.verdict.words.to_settle import settle_text
 
 MIN_PROBLEMS = 30
 """Fewer problems are too few for standard errors, so no stage is given."""
-MORE_PROBLEMS = (1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 35.0, 60.0, 100.0)
-"""Multiples of n tried when asking how many problems would settle a stage."""
 
 
 def judge(
@@ -145,9 +145,8 @@ def _conclude(
     shares_C_S = stage_rule.stage_shares(codes_D_C)
     missing = refused or missing_evidence(moments)
     given_C = (shares_C_S.max(axis=1) >= rule.confidence_threshold) & (missing is None)
-    settle: list[int | None] = [None] * steps_C.size
-    if refused is None:
-        settle = _problems_to_settle(fitted, moments, curves, steps_C, given_C, rule)
+    asked_C = ~given_C & (refused is None) & bool(moments.accuracy_C.any())
+    settle = problems_to_settle(fitted, moments, steps_C, asked_C, rule, least=MIN_PROBLEMS)
     summaries = tuple(
         _summarise(
             moments, c, names[c], int(steps_C[c]), epochs[c], shares_C_S[c], bool(given_C[c]), settle[c]
@@ -206,7 +205,7 @@ def _summarise(
     epoch: float | None,
     shares_S: FloatArray,
     given: bool,
-    settle: int | None,
+    settling: Settling | None,
 ) -> CheckpointSummary:
     """Fill the record of one checkpoint."""
     likely = STAGES[int(shares_S.argmax())]
@@ -221,46 +220,11 @@ def _summarise(
         nll_nats=nll,
         perplexity=perplexity_estimate(nll),
         stage_probabilities={stage: float(share) for stage, share in zip(STAGES, shares_S, strict=True)},
-        problems_to_settle=settle,
+        problems_to_settle=settling.even if settling else None,
+        problems_to_settle_likely=settling.likely if settling else None,
+        chance_to_settle=settling.chance_at_most if settling else None,
         epoch=epoch,
     )
-
-
-def _problems_to_settle(
-    fitted: FittedPrior,
-    moments: Moments,
-    curves: Curves,
-    steps_C: IntArray,
-    given_C: npt.NDArray[np.bool_],
-    rule: Rule,
-) -> list[int | None]:
-    """Estimate for each undetermined checkpoint how many problems would settle its stage.
-
-    More problems are imagined to measure the posterior mean with a smaller error; the first number
-    at which the threshold is reached counts. None where it is not reached at 100 times as many
-    problems (the checkpoint is too close to a threshold), or where the stage is given.
-    """
-    settled: list[int | None] = [None] * steps_C.size
-    judgeable = bool(moments.accuracy_C.any())
-    waiting = set(np.flatnonzero(~given_C).tolist()) if judgeable else set()
-    for multiple in MORE_PROBLEMS:
-        if not waiting:
-            break
-        problems = _two_digits(max(moments.n * multiple, float(MIN_PROBLEMS)))
-        rng = np.random.default_rng(rule.seed)
-        imagined = draw_with_more_problems(fitted, moments, curves, problems / moments.n, rng)
-        shares_C_S = stage_rule.stage_shares(stage_codes_of(imagined, steps_C, rule))
-        for c in sorted(waiting):
-            if shares_C_S[c].max() >= rule.confidence_threshold:
-                settled[c] = problems
-                waiting.discard(c)
-    return settled
-
-
-def _two_digits(value: float) -> int:
-    """Round up to two significant digits; an estimate deserves no more."""
-    unit = int(10 ** max(0, math.floor(math.log10(value)) - 1))
-    return math.ceil(value / unit - 1e-9) * unit
 
 
 def _find_onset(codes_D_C: IntArray, steps_C: IntArray, missing: str | None) -> Onset:
@@ -299,12 +263,7 @@ def _why_undetermined(last: CheckpointSummary, threshold: float, n: int) -> str 
     """Say why the run's own stage is undetermined and what would settle it."""
     if last.leaning is None:
         return None
-    settle = (
-        f"about {last.problems_to_settle} problems would settle it"
-        if last.problems_to_settle is not None
-        else "more problems would not settle it, as it is too close to a threshold of the rule"
-    )
     return (
         f"{last.name} is {last.leaning} with probability {last.confidence:.2f} on {n} problems, "
-        f"below {threshold:g}; {settle}"
+        f"below {threshold:g}; {settle_text(last)}"
     )

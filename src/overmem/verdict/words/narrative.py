@@ -30,6 +30,7 @@ from overmem.verdict.words.choice import (
 from overmem.verdict.words.extremes import lowest_nll, peak_accuracy, place
 from overmem.verdict.words.headline import INSUFFICIENT, headline
 from overmem.verdict.words.logged import words_from_log, words_without_checkpoints
+from overmem.verdict.words.to_settle import settle_text
 
 CONFIDENCE_NEEDED = 0.8
 
@@ -81,14 +82,15 @@ def _first_sentence(verdict: Verdict) -> str:
         f"The stage of the last checkpoint, {place(last)}, is {first.stage}: it leans {last.leaning} "
         f"({confidence_text(last.confidence)}), below the {needed} needed to say so."
     )
-    return f"{text} {_what_would_settle(last)}"
+    return f"{text} {_what_would_settle(last)}".rstrip()
 
 
 def _what_would_settle(last: CheckpointSummary) -> str:
+    said = settle_text(last)
+    if not said:
+        return ""
     measured = max(last.accuracy.n, last.nll_nats.n)
-    if last.problems_to_settle is None:
-        return f"It lies so near a threshold that more problems than the {measured:,} measured may not help."
-    return f"About {last.problems_to_settle:,} problems would settle it; {measured:,} were measured."
+    return f"{said[0].upper()}{said[1:]}; {measured:,} were measured."
 
 
 def _meaning(verdict: Verdict) -> str:

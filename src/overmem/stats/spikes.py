@@ -1,0 +1,137 @@
+"""Single checkpoints far off their curve, found before and after the curve's scales are drawn.
+
+One bad checkpoint (a loss spike, an evaluation that failed for a part) would else be explained by jitter at
+every checkpoint. A spike adds a variance of its own to one checkpoint, so all formulas are of rank one.
+
+Shape suffixes: C checkpoints, H points (draws of all scales), Z sizes of a spike, the first of them none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logsumexp
+
+from overmem.stats.arrays import FloatArray
+
+CLEAR = 20.0
+"""Least Bayes factor of a spike that is taken for certain while the scales are drawn."""
+MOST = 4
+"""One in so many checkpoints may be a clear spike; more of them are the curve."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spikes:
+    """How many checkpoints of a run are off its curve, and by how much."""
+
+    sizes: tuple[float, ...]
+    """Standard deviations, in the unit of the curve; each as likely as the others."""
+    expected: float = 1.2
+    """In a run with many checkpoints."""
+    most_probable: float = 0.05
+    """Highest probability that one checkpoint is a spike, however few there are."""
+
+    @property
+    def variances_Z(self) -> FloatArray:
+        """Variance that each size adds, none first."""
+        return np.array([0.0, *(size**2 for size in self.sizes)])
+
+    def log_prior_Z(self, checkpoints: int) -> FloatArray:
+        """Log probability of each size at one of so many checkpoints, none first."""
+        probability = min(self.most_probable, self.expected / checkpoints)
+        each = probability / len(self.sizes)
+        return np.log([1 - probability, *(each for _ in self.sizes)])
+
+
+def clear_spikes(
+    spikes: Spikes, total_H_C_C: FloatArray, residual_C: FloatArray, log_weight_H: FloatArray
+) -> FloatArray:
+    """Variances (C) of the spikes that the measured curve shows beyond doubt, 0 elsewhere.
+
+    One after another the checkpoint and size of the highest Bayes factor is taken, while it is above `CLEAR`.
+
+    Args:
+        spikes: what spikes look like.
+        total_H_C_C: covariance of measured values, prior and measurement error, at each point.
+        residual_C: measured curve less its prior mean.
+        log_weight_H: log evidence of each point without spikes.
+    """
+    checkpoints = residual_C.size
+    found_C = np.zeros(checkpoints)
+    log_weight_H = log_weight_H - log_weight_H.max()
+    kept_H = log_weight_H > -25.0
+    log_weight_H = log_weight_H[kept_H]
+    inverse: FloatArray = np.asarray(np.linalg.inv(total_H_C_C[kept_H]), dtype=np.float64)
+    white: FloatArray = inverse @ residual_C
+    variances_Z = spikes.variances_Z[1:]
+    for _ in range(checkpoints // MOST):
+        precision_H_C = np.asarray(np.diagonal(inverse, axis1=1, axis2=2), dtype=np.float64)
+        gain = log_factor(precision_H_C[..., None], white[..., None], variances_Z)
+        gain[:, found_C > 0] = -np.inf
+        factor_C_Z = logsumexp(log_weight_H[:, None, None] + gain, axis=0) - logsumexp(log_weight_H)
+        c, z = np.unravel_index(int(factor_C_Z.argmax()), factor_C_Z.shape)
+        if factor_C_Z[c, z] < np.log(CLEAR):
+            break
+        found_C[c] = variances_Z[z]
+        log_weight_H = log_weight_H + gain[:, c, z]
+        inverse, white = with_variance(inverse, white, int(c), np.full(len(inverse), variances_Z[z]))
+    return found_C
+
+
+def draw_spikes(
+    spikes: Spikes,
+    total_H_C_C: FloatArray,
+    residual_C: FloatArray,
+    now_C: FloatArray,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Draw for each point which checkpoints are off the curve: one Gibbs sweep over them.
+
+    Args:
+        spikes: what spikes look like.
+        total_H_C_C: covariance of measured values at each point, spikes taken for certain included.
+        residual_C: measured curve less its prior mean.
+        now_C: variances of the spikes that are included.
+        rng: source of randomness.
+
+    Returns:
+        Array (H, C): variance of each point's spike at each checkpoint.
+    """
+    variances_Z, log_prior_Z = spikes.variances_Z, spikes.log_prior_Z(residual_C.size)
+    drawn_H_C = np.tile(now_C, (len(total_H_C_C), 1))
+    inverse: FloatArray = np.asarray(np.linalg.inv(total_H_C_C), dtype=np.float64)
+    white: FloatArray = inverse @ residual_C
+    for c in range(residual_C.size):
+        change_H_Z = variances_Z - drawn_H_C[:, [c]]
+        odds_H_Z = log_prior_Z + log_factor(inverse[:, c, c, None], white[:, c, None], change_H_Z)
+        chosen_H = (odds_H_Z + rng.gumbel(size=odds_H_Z.shape)).argmax(axis=1)
+        change_H = variances_Z[chosen_H] - drawn_H_C[:, c]
+        moved = change_H != 0
+        if moved.any():
+            inverse[moved], white[moved] = with_variance(inverse[moved], white[moved], c, change_H[moved])
+            drawn_H_C[:, c] += change_H
+    return drawn_H_C
+
+
+def log_factor(precision: FloatArray, white: FloatArray, change: FloatArray) -> FloatArray:
+    """Log Bayes factor of a change of variance at one checkpoint.
+
+    Args:
+        precision: diagonal entry of the inverse covariance.
+        white: entry of the inverse covariance times the residual.
+        change: of the variance; what is left stays positive.
+    """
+    grown = 1.0 + change * precision
+    return np.asarray(0.5 * (change * white**2 / grown - np.log(grown)))
+
+
+def with_variance(
+    inverse_H_C_C: FloatArray, white_H_C: FloatArray, c: int, change_H: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Inverse covariances, and their products with the residual, after a change of variance at c."""
+    column_H_C = inverse_H_C_C[:, :, c]
+    share_H = change_H / (1.0 + change_H * column_H_C[:, c])
+    inverse = inverse_H_C_C - share_H[:, None, None] * column_H_C[:, :, None] * column_H_C[:, None, :]
+    white = white_H_C - (share_H * white_H_C[:, c])[:, None] * column_H_C
+    return inverse, white

@@ -12,6 +12,11 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("POLARS_MAX_THREADS", "1")  # as many processes as cores are at it
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# On a loaded machine examples are slow to draw, which says nothing about the code.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 VAL_ROWS = [
     {

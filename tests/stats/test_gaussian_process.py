@@ -29,9 +29,8 @@ def test_prior_covariances_are_positive_definite_and_indifferent_to_the_unit_of_
 
 def test_prior_covariance_is_the_sum_of_its_parts_by_hand():
     part = gp.Part(1.0, 0.2, 0.2)
-    prior = gp.CurvePrior(
-        level_mean=0.0, level_sd=0.5, trend=part, decay=part, growth=part, jump=part, smooth=part, jitter=part
-    )
+    parts = dict.fromkeys(("trend", "decay", "growth", "jump", "smooth", "jitter"), part)
+    prior = gp.CurvePrior(level_mean=0.0, level_sd=0.5, spikes=gp.ACCURACY_PRIOR.spikes, **parts)
     # Linear clock; rates 0.03 ** (1 - u) = 0.03 ** 0.5; jump at the second of three; length 2, Matern 3/2.
     point = np.full((1, gp.COORDINATES), 0.5)
     point[0, gp.CLOCK], point[0, gp.JUMP_AT], point[0, gp.LENGTH] = 0.9, 0.2, 1 - 1e-15

@@ -1,7 +1,7 @@
 """Which checkpoint to ship, chosen on posterior draws of the true curves.
 
-The most accurate of a noisy curve is the luckiest. So accuracy is the mean over the draws, and the lowest
-NLL decides only where the draws say that hardly any accuracy is lost by it.
+The most accurate of a noisy curve is the luckiest. So accuracy is the mean over the draws, a chance of being
+inflated is paid for in accuracy, and the lowest NLL decides only among those that are worth almost the same.
 
 Shape suffixes: C checkpoints (or points of several runs), D draws, S stages.
 """
@@ -26,8 +26,10 @@ from overmem.stats.stage_rule import (
     stage_shares,
 )
 
-MOST_LOST = 1 / 6
-"""Share of the accuracy margin that may be lost, in expectation, for a lower NLL: 0.5 points at 3."""
+INFLATED_COSTS = 2 / 3
+"""Share of the accuracy margin that a certainly inflated checkpoint is worth less: 2 points at 3."""
+MOST_LOST = 1 / 15
+"""Share of the accuracy margin that may be lost, in expectation, for a lower NLL: 0.2 points at 3."""
 BEST_FIRST = (FIT, LEARNING, UNSTABLE, OVER_MEMORIZED, OVERFIT)
 """Stages from the one to ship to the one not to; the last two are never shipped."""
 _ROUNDING = 1e-12
@@ -39,13 +41,15 @@ class Choice:
 
     pick: int
     """Its position."""
-    most_accurate: int
-    """The eligible one with the highest mean accuracy over the draws; often the same."""
+    best: int
+    """The eligible one that is worth most; often the same."""
     eligible_C: BoolArray
     accuracy_C: FloatArray
     """Mean accuracy over the draws, in [0, 1], higher is better."""
+    inflated_C: FloatArray
+    """Probability of being inflated."""
     expected_loss: float
-    """Accuracy expected to be lost by the pick against `most_accurate`, at least 0."""
+    """Mean accuracy that the pick has less than the best, at least 0."""
     most_lost: float
     """What may be lost at most, for a lower NLL."""
 
@@ -54,9 +58,10 @@ def choose(curves: Curves, shares_C_S: FloatArray, rule: Rule) -> Choice:
     """Choose the checkpoint to ship from draws of the true curves.
 
     Eligible is what is most probably not inflated (neither over-memorized nor overfit) and not clearly
-    unstable, that is below the confidence threshold. Of the eligible the highest mean accuracy; the lowest
-    NLL decides among those whose expected loss against it, E[max(A_best - A_c, 0)], is at most a sixth of
-    the accuracy margin and whose most probable stage is no worse.
+    unstable, that is below the confidence threshold. A checkpoint is worth its mean accuracy, less two thirds
+    of the accuracy margin times its probability of being inflated. Of the eligible the one that is worth
+    most; the lowest NLL decides among those that are worth at most a fifteenth of the margin less and whose
+    most probable stage is no worse. Nothing is picked beside one of better stage and higher mean accuracy.
 
     Args:
         curves: draws of the true curves.
@@ -72,18 +77,22 @@ def choose(curves: Curves, shares_C_S: FloatArray, rule: Rule) -> Choice:
     """
     eligible_C = eligible_mask(shares_C_S, rule)
     accuracy_C, nll_C = curves.accuracy_D_C.mean(axis=0), curves.nll_D_C.mean(axis=0)
-    best = int(np.where(eligible_C, accuracy_C, -np.inf).argmax())
-    loss_C = np.maximum(curves.accuracy_D_C[:, [best]] - curves.accuracy_D_C, 0.0).mean(axis=0)
+    inflated_C = shares_C_S[:, [OVER_MEMORIZED, OVERFIT]].sum(axis=1)
     rank_C = np.argsort(BEST_FIRST)[shares_C_S.argmax(axis=1)]
+    beaten_C_C = (rank_C < rank_C[:, None]) & (accuracy_C > accuracy_C[:, None])
+    open_C = eligible_C & ~beaten_C_C.any(axis=1)
+    worth_C = accuracy_C - INFLATED_COSTS * rule.accuracy_margin * inflated_C
+    best = int(np.where(open_C, worth_C, -np.inf).argmax())
     most_lost = MOST_LOST * rule.accuracy_margin
-    close_C = (loss_C <= most_lost + _ROUNDING) & (rank_C <= rank_C[best])
-    pick = int(np.where(eligible_C & close_C, nll_C, np.inf).argmin())
+    close_C = (worth_C >= worth_C[best] - most_lost - _ROUNDING) & (rank_C <= rank_C[best])
+    pick = int(np.where(open_C & close_C, nll_C, np.inf).argmin())
     return Choice(
         pick=pick,
-        most_accurate=best,
+        best=best,
         eligible_C=eligible_C,
         accuracy_C=accuracy_C,
-        expected_loss=float(loss_C[pick]),
+        inflated_C=inflated_C,
+        expected_loss=max(float(accuracy_C[best] - accuracy_C[pick]), 0.0),
         most_lost=most_lost,
     )
 

@@ -27,7 +27,7 @@ class Spikes:
 
     sizes: tuple[float, ...]
     """Standard deviations, in the unit of the curve; each as likely as the others."""
-    expected: float = 1.2
+    expected: float = 0.8
     """In a run with many checkpoints."""
     most_probable: float = 0.05
     """Highest probability that one checkpoint is a spike, however few there are."""
@@ -49,7 +49,9 @@ def clear_spikes(
 ) -> FloatArray:
     """Variances (C) of the spikes that the measured curve shows beyond doubt, 0 elsewhere.
 
-    One after another the checkpoint and size of the highest Bayes factor is taken, while it is above `CLEAR`.
+    One after another the checkpoint and size of the highest Bayes factor is added. Kept are as many of the
+    first of them as are worth most where each has to bring a factor of `CLEAR`: two bad checkpoints hide each
+    other, so that neither need be clear alone.
 
     Args:
         spikes: what spikes look like.
@@ -65,18 +67,20 @@ def clear_spikes(
     inverse: FloatArray = np.asarray(np.linalg.inv(total_H_C_C[kept_H]), dtype=np.float64)
     white: FloatArray = inverse @ residual_C
     variances_Z = spikes.variances_Z[1:]
+    kept_C, worth, most_worth = found_C.copy(), 0.0, 0.0
     for _ in range(checkpoints // MOST):
         precision_H_C = np.asarray(np.diagonal(inverse, axis1=1, axis2=2), dtype=np.float64)
         gain = log_factor(precision_H_C[..., None], white[..., None], variances_Z)
         gain[:, found_C > 0] = -np.inf
         factor_C_Z = logsumexp(log_weight_H[:, None, None] + gain, axis=0) - logsumexp(log_weight_H)
-        c, z = np.unravel_index(int(factor_C_Z.argmax()), factor_C_Z.shape)
-        if factor_C_Z[c, z] < np.log(CLEAR):
-            break
+        c, z = (int(at) for at in np.unravel_index(int(factor_C_Z.argmax()), factor_C_Z.shape))
         found_C[c] = variances_Z[z]
         log_weight_H = log_weight_H + gain[:, c, z]
-        inverse, white = with_variance(inverse, white, int(c), np.full(len(inverse), variances_Z[z]))
-    return found_C
+        inverse, white = with_variance(inverse, white, c, np.full(len(inverse), variances_Z[z]))
+        worth += float(factor_C_Z[c, z]) - np.log(CLEAR)
+        if worth > most_worth:
+            kept_C, most_worth = found_C.copy(), worth
+    return kept_C
 
 
 def draw_spikes(

@@ -55,23 +55,33 @@ def advise(moments: Moments, choice: Choice, steps: Sequence[int], names: Sequen
 
 
 def _why(moments: Moments, choice: Choice, names: Sequence[str]) -> str:
-    pick, best = choice.pick, choice.most_accurate
+    pick, best = choice.pick, choice.best
     group = (
         f"the {int(choice.eligible_C.sum())} of {len(names)} checkpoints that are neither inflated nor "
         "clearly unstable"
     )
     own, accuracy = perplexity(moments.nll_C[pick]), float(moments.accuracy_C[pick])
-    measured = int(np.where(choice.eligible_C, moments.accuracy_C, -np.inf).argmax())
+    figures = f"{percent(accuracy)}, perplexity {own:.2f}"
+    expected_C = np.where(choice.eligible_C, choice.accuracy_C, -np.inf)
+    highest, measured = (
+        int(expected_C.argmax()),
+        int(np.where(choice.eligible_C, moments.accuracy_C, -np.inf).argmax()),
+    )
     if pick != best:
         return (
-            f"{names[pick]} has the lowest perplexity ({own:.2f}) of those expected to lose at most "
-            f"{points_text(choice.most_lost)} of accuracy ({percent(accuracy)} here; "
-            f"{points_text(round(choice.expected_loss, 4))} expected to be lost against {names[best]}), "
-            f"among {group}."
+            f"{names[pick]} has the lowest perplexity ({own:.2f}) of those that are about as good to ship as "
+            f"{names[best]} ({percent(accuracy)} here; {points_text(round(choice.expected_loss, 4))} of "
+            f"accuracy expected to be lost, at most {points_text(choice.most_lost)} allowed), among {group}."
         )
-    figures = f"{percent(accuracy)}, perplexity {own:.2f}"
     if accuracy == moments.accuracy_C[measured]:
         return f"{names[pick]} has the highest accuracy ({figures}) of {group}."
+    if pick != highest:
+        return (
+            f"{names[pick]} ({figures}) is the best to ship of {group}: {names[highest]} is expected to be "
+            f"{points_text(round(float(expected_C[highest] - expected_C[pick]), 4))} more accurate, and is "
+            f"inflated with a probability of {percent(float(choice.inflated_C[highest]), 0)} against "
+            f"{percent(float(choice.inflated_C[pick]), 0)}."
+        )
     return (
         f"{names[pick]} has the highest expected accuracy ({figures}) of {group}; {names[measured]} measured "
         f"{percent(float(moments.accuracy_C[measured]))}, which its neighbours do not bear out."

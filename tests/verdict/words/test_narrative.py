@@ -63,6 +63,8 @@ def undetermined(**changes) -> Verdict:
         "leaning": "over-memorized",
         "confidence": 0.62,
         "problems_to_settle": 900,
+        "problems_to_settle_likely": 2100,
+        "chance_to_settle": 0.9,
     }
     return with_last(verdict("undetermined", confidence=0.62), **{**fields, **changes})
 
@@ -122,13 +124,17 @@ def test_both_naive_choices_right_is_one_sentence() -> None:
 def test_undetermined_says_leaning_threshold_and_what_settles_it() -> None:
     first, second, *_ = plain_words(undetermined())
     assert "undetermined: it leans over-memorized (62%), below the 80% needed" in first
-    assert "About 900 problems would settle it; 400 were measured." in first
+    assert (
+        "A stage would be given with about 900 problems with a chance of 50%, with about 2,100 with a chance "
+        "of 80%; 400 were measured."
+    ) in first
     assert second.startswith("If it is, it has been so since")
 
 
-def test_undetermined_near_a_threshold_promises_no_number() -> None:
-    words = text(undetermined(problems_to_settle=None))
-    assert "more problems than the 400 measured may not help" in words
+def test_undetermined_near_a_threshold_gives_the_chance_that_is_left() -> None:
+    none = {"problems_to_settle": None, "problems_to_settle_likely": None}
+    words = text(undetermined(**none, chance_to_settle=0.23))
+    assert "Even a hundred times as many problems would settle it with a chance of 23% only" in words
     assert "None" not in words
 
 

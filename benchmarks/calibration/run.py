@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from benchmarks.calibration.generators import HELD_OUT, STRESS, TUNING, Generator, Simulated
+from benchmarks.calibration.ugly import UGLY_AFTER, UGLY_BEFORE
 
 from overmem.rule import Rule
 from overmem.stats import stage_rule as rules
@@ -37,7 +38,13 @@ RUNS_FACTOR = {4: 2.0, 12: 1.0, 40: 0.5}
 """Runs with few checkpoints give fewer judgements, so more of them are simulated."""
 MARGIN, RATIO, THRESHOLD, DRAWS = 0.03, 1.10, 0.8, 1000
 METHODS = ("overmem", "bootstrap")
-GROUPS = {"tuning": TUNING, "held-out": HELD_OUT, "stress": STRESS}
+GROUPS = {
+    "tuning": TUNING,
+    "held-out": HELD_OUT,
+    "stress": STRESS,
+    "ugly, before": UGLY_BEFORE,
+    "ugly, after": UGLY_AFTER,
+}
 
 
 def calibration_error(confidence_J: FloatArray, right_J: FloatArray) -> float:
@@ -111,12 +118,18 @@ def judge_run(run: Simulated, rng: np.random.Generator) -> dict[str, dict[str, F
     return {"overmem": ours, "bootstrap": judge_curves(bootstrap_curves(run, rng), run)}
 
 
+def hash_of(n: int, checkpoints: int, k: int) -> float:
+    """A number that names a run of a generator."""
+    return float((n * 1000 + checkpoints) * 10_000 + k)
+
+
 def run_cell(generator: Generator, key: list[int], n: int, checkpoints: int, runs: int) -> dict[str, Any]:
     """Pool the judgements of one cell; each run has its own seed."""
     pooled: dict[str, dict[str, list[FloatArray]]] = {method: {} for method in METHODS}
     for k in range(runs):
         rng = np.random.default_rng([*key, n, checkpoints, k])
         for method, judged in judge_run(generator(rng, n, checkpoints), rng).items():
+            judged["run"] = np.full(checkpoints, hash_of(n, checkpoints, k))
             for name, values in judged.items():
                 pooled[method].setdefault(name, []).append(values)
     return {m: {name: np.concatenate(v) for name, v in parts.items()} for m, parts in pooled.items()}
@@ -126,7 +139,14 @@ def summarise(parts: dict[str, FloatArray]) -> dict[str, float]:
     """Figures of one cell or pool for one method."""
     confidence_J, right_J = parts["confidence"], parts["right"]
     given_J = confidence_J >= THRESHOLD
+    _, run_J = np.unique(parts["run"], return_inverse=True)
+    given_R = np.bincount(run_J, weights=given_J)
+    wrong_R = np.bincount(run_J, weights=given_J * (1 - right_J))
+    wrong = float(wrong_R.sum() / max(given_R.sum(), 1))
     figures = {
+        "wrong_where_given": wrong,
+        # Stages of one run are not independent, so runs are the unit.
+        "wrong_se": float(np.sqrt(((wrong_R - wrong * given_R) ** 2).sum()) / max(given_R.sum(), 1)),
         "judgements": float(confidence_J.size),
         "ece": calibration_error(confidence_J, right_J),
         "floor": noise_floor(confidence_J, 0),
@@ -185,18 +205,18 @@ def run_generator(name: str, generator: Generator, runs: int, seed: int) -> dict
 def write_table(results: dict[str, Any]) -> str:
     """Markdown table of the pooled figures with the worst cell of each generator."""
     lines = [
-        "| generator | set | ECE | ECE, bootstrap | right | right, bootstrap | given at >= 0.8 "
-        "| right where given | right where given, bootstrap | worst cell (floor) |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| generator | set | ECE | given at >= 0.8 | wrong where given (s.e.) | stated | bootstrap: ECE "
+        "| given | wrong | stated | worst cell (floor) |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, result in results["generators"].items():
         ours, plain = result["pooled"]["overmem"], result["pooled"]["bootstrap"]
         worst = max((c for c in result["cells"] if c["method"] == "overmem"), key=lambda c: c["ece"])
         lines.append(
-            f"| {name} | {result['group']} | **{ours['ece']:.3f}** | {plain['ece']:.3f} "
-            f"| {ours['share_right']:.2f} | {plain['share_right']:.2f} | {ours['share_given']:.2f} "
-            f"| {ours['right_where_given']:.3f} (stated {ours['confidence_where_given']:.3f}) "
-            f"| {plain['right_where_given']:.3f} (stated {plain['confidence_where_given']:.3f}) "
+            f"| {name} | {result['group']} | **{ours['ece']:.3f}** | {ours['share_given']:.2f} "
+            f"| {ours['wrong_where_given']:.3f} ({ours['wrong_se']:.3f}) "
+            f"| {1 - ours['confidence_where_given']:.3f} | {plain['ece']:.3f} | {plain['share_given']:.2f} "
+            f"| {plain['wrong_where_given']:.3f} | {1 - plain['confidence_where_given']:.3f} "
             f"| {worst['ece']:.3f} ({worst['floor']:.3f}), n={worst['n']}, C={worst['checkpoints']} |"
         )
     return "\n".join(lines) + "\n"
@@ -221,7 +241,7 @@ def draw_plot(results: dict[str, Any], path: Path) -> None:
         for axis, (name, result) in zip(axes[row], members, strict=False):
             axis.plot([0.2, 1], [0.2, 1], color="0.7", linewidth=1)
             for method, style in (("bootstrap", "s--"), ("overmem", "o-")):
-                bins = [b for b in result["reliability"][method] if b["count"] >= 50]
+                bins = [b for b in result["reliability"][method] if b["count"] >= 30]
                 label = f"{method}, ECE {result['pooled'][method]['ece']:.3f}"
                 colour = "#c0504d" if method == "bootstrap" else "#1f5c99"
                 places, shares = [b["confidence"] for b in bins], [b["right"] for b in bins]

@@ -120,7 +120,8 @@ class _Futures:
         half_P_B_B = np.linalg.solve(root_B_B, cov_P_B_B)
         prior_P_B, basis_P_B_B = np.linalg.eigh(np.linalg.solve(root_B_B, half_P_B_B.swapaxes(1, 2)))
         prior_P_B = np.maximum(prior_P_B, 1e-12)
-        seen_B = np.linalg.solve(root_B_B, measured_vector(moments.accuracy_C, moments.nll_C) - fitted.mean_B)
+        measured_B = measured_vector(moments.accuracy_C, moments.nll_C) - fitted.mean_B
+        seen_B: FloatArray = np.asarray(np.linalg.solve(root_B_B, measured_B), dtype=np.float64)
         of_F = np.arange(_FUTURES) % _PAIRS
         gain_P_B = prior_P_B / (1.0 + prior_P_B)
         normal = rng.standard_normal((2, _FUTURES, seen_B.size))

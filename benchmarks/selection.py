@@ -25,8 +25,8 @@ from benchmarks.calibration.generators import HELD_OUT, STRESS, TUNING
 from overmem.artifacts.manifest import read_manifest
 from overmem.artifacts.rows import read_core
 from overmem.rule import Rule
+from overmem.stats.curves.posterior import draw_curves, fit_prior
 from overmem.stats.moments import measure_curves
-from overmem.stats.posterior import draw_curves, fit_prior
 from overmem.stats.selection import BEST_FIRST, choose
 from overmem.stats.stage_rule import UNSTABLE, inflated_mask, stage_codes, stage_shares
 from overmem.verdict.diagnose import find_store

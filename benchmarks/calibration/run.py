@@ -27,9 +27,9 @@ from benchmarks.calibration.ugly import UGLY_AFTER, UGLY_BEFORE
 
 from overmem.rule import Rule
 from overmem.stats import stage_rule as rules
+from overmem.stats.curves.posterior import Curves, draw_curves, fit_prior
 from overmem.stats.intervals import accuracy_estimate, nll_estimate
 from overmem.stats.moments import measure_curves
-from overmem.stats.posterior import Curves, draw_curves, fit_prior
 
 FloatArray = npt.NDArray[np.float64]
 PROBLEMS = (100, 400, 1319)

@@ -1,7 +1,8 @@
 """Simulated fine-tunes with ugly curves: UGLY_BEFORE and UGLY_AFTER the method was frozen.
 
-The part of the prior for single checkpoints off their curve (`overmem.stats.spikes`) was settled by looking
-at the first group. The second was written when the method was frozen; nothing was changed after it was run.
+The part of the prior for single checkpoints off their curve (`overmem.stats.curves.spikes`) was settled by
+looking at the first group. The second was written when the method was frozen; nothing was changed after it
+was run.
 
 Shape suffixes: C checkpoints, N problems.
 """

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from overmem.rule import Rule
+from overmem.stats.curves.posterior import Curves
 from overmem.stats.moments import measure_curves
-from overmem.stats.posterior import Curves
 from overmem.stats.selection import BEST_FIRST, choose, choose_checkpoint, eligible_mask
 from overmem.stats.stage_rule import (
     FIT,
@@ -49,9 +49,9 @@ def test_an_early_fit_checkpoint_is_eligible_however_high_its_perplexity_still_i
     assert choose(curves, stage_shares(codes), RULE).pick == 0
 
 
-def test_lowest_nll_decides_only_where_a_fifth_of_a_point_at_most_is_lost():
+def test_lowest_nll_decides_only_where_three_tenths_of_a_point_at_most_is_lost():
     shares = certain(FIT, FIT, FIT)
-    assert choose(exact([0.7985, 0.800, 0.797], [1.30, 1.40, 1.20]), shares, RULE).pick == 0
+    assert choose(exact([0.7985, 0.800, 0.796], [1.30, 1.40, 1.20]), shares, RULE).pick == 0
     found = choose(exact([0.7985, 0.800, 0.7985], [1.30, 1.40, 1.29]), shares, RULE)
     assert (found.pick, found.best) == (2, 1)
     assert found.expected_loss == pytest.approx(0.0015)
@@ -61,7 +61,7 @@ def test_lowest_nll_decides_only_where_a_fifth_of_a_point_at_most_is_lost():
 def test_a_chance_of_being_inflated_is_paid_for_in_accuracy():
     """By hand: at a margin of 3 points a chance of 0.4 costs 0.8 points, one of 0.1 costs 0.2."""
     shares = np.array([[0.0, 0.9, 0.1, 0.0, 0.0], [0.0, 0.6, 0.25, 0.15, 0.0]])
-    for gained, pick in ((0.005, 0), (0.009, 1)):
+    for gained, pick in ((0.005, 0), (0.012, 1)):
         found = choose(exact([0.800, 0.800 + gained], [1.4, 1.5]), shares, RULE)
         assert found.best == found.pick == pick
     assert found.inflated_C == pytest.approx([0.1, 0.4])

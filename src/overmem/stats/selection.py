@@ -14,8 +14,8 @@ import numpy as np
 
 from overmem.rule import Rule
 from overmem.stats.arrays import BoolArray, FloatArray, IntArray
+from overmem.stats.curves.posterior import Curves, draw_curves, fit_prior
 from overmem.stats.moments import Moments
-from overmem.stats.posterior import Curves, draw_curves, fit_prior
 from overmem.stats.stage_rule import (
     FIT,
     LEARNING,
@@ -28,8 +28,8 @@ from overmem.stats.stage_rule import (
 
 INFLATED_COSTS = 2 / 3
 """Share of the accuracy margin that a certainly inflated checkpoint is worth less: 2 points at 3."""
-MOST_LOST = 1 / 15
-"""Share of the accuracy margin that may be lost, in expectation, for a lower NLL: 0.2 points at 3."""
+MOST_LOST = 1 / 10
+"""Share of the accuracy margin that may be lost, in expectation, for a lower NLL: 0.3 points at 3."""
 BEST_FIRST = (FIT, LEARNING, UNSTABLE, OVER_MEMORIZED, OVERFIT)
 """Stages from the one to ship to the one not to; the last two are never shipped."""
 _ROUNDING = 1e-12
@@ -60,7 +60,7 @@ def choose(curves: Curves, shares_C_S: FloatArray, rule: Rule) -> Choice:
     Eligible is what is most probably not inflated (neither over-memorized nor overfit) and not clearly
     unstable, that is below the confidence threshold. A checkpoint is worth its mean accuracy, less two thirds
     of the accuracy margin times its probability of being inflated. Of the eligible the one that is worth
-    most; the lowest NLL decides among those that are worth at most a fifteenth of the margin less and whose
+    most; the lowest NLL decides among those that are worth at most a tenth of the margin less and whose
     most probable stage is no worse. Nothing is picked beside one of better stage and higher mean accuracy.
 
     Args:

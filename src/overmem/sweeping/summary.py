@@ -22,9 +22,9 @@ from overmem.records import STAGES, Verdict
 from overmem.reporting.downloads import Cell, Table
 from overmem.rule import Rule
 from overmem.stats.arrays import FloatArray
+from overmem.stats.curves.posterior import Curves, measured_vector
 from overmem.stats.intervals import perplexity
 from overmem.stats.moments import Moments, measure_curves, measure_seeds
-from overmem.stats.posterior import Curves, measured_vector
 from overmem.stats.selection import choose
 from overmem.sweeping.edges import find_edges
 from overmem.sweeping.record import Choice, Family, Group, Point, epoch_of

@@ -20,6 +20,8 @@ from overmem.rule import Rule
 from overmem.stats import stage_rule
 from overmem.stats.arrays import FloatArray, IntArray
 from overmem.stats.checks import check_labels, check_rows
+from overmem.stats.curves.posterior import Curves, draw_curves, fit_prior
+from overmem.stats.curves.settling import Settling, problems_to_settle
 from overmem.stats.intervals import (
     accuracy_estimate,
     nll_difference,
@@ -28,9 +30,7 @@ from overmem.stats.intervals import (
     perplexity_estimate,
 )
 from overmem.stats.moments import Moments, measure_seeds
-from overmem.stats.posterior import Curves, draw_curves, fit_prior
 from overmem.stats.selection import choose
-from overmem.stats.settling import Settling, problems_to_settle
 from overmem.verdict.recommendation import advise
 from overmem.verdict.words.to_settle import settle_text
 

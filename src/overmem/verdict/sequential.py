@@ -24,9 +24,9 @@ from overmem.records import STAGES
 from overmem.rule import Rule
 from overmem.stats import stage_rule
 from overmem.stats.arrays import BoolArray, FloatArray, IntArray
+from overmem.stats.curves.posterior import draw_curves, fit_prior
+from overmem.stats.curves.predictive import draw_futures
 from overmem.stats.moments import measure_curves
-from overmem.stats.posterior import draw_curves, fit_prior
-from overmem.stats.predictive import draw_futures
 from overmem.verdict.judge import missing_evidence, stage_codes_of
 
 MOST_CHANCE = 0.05

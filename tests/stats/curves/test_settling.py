@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from overmem.rule import Rule
+from overmem.stats.curves.posterior import FittedPrior, fit_prior, measured_vector
+from overmem.stats.curves.settling import _Futures, _reached, problems_to_settle
 from overmem.stats.moments import measure_curves
-from overmem.stats.posterior import FittedPrior, fit_prior, measured_vector
-from overmem.stats.settling import _Futures, _reached, problems_to_settle
 from tests.helpers.curves import make_rows
 
 STEPS = np.array([1, 2, 3])

@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 from overmem.stats.arrays import FloatArray, IntArray
-from overmem.stats.gaussian_process import COORDINATES, CurvePrior, curve_covariances, log_evidence
-from overmem.stats.spikes import clear_spikes, draw_spikes
+from overmem.stats.curves.gaussian_process import COORDINATES, CurvePrior, curve_covariances, log_evidence
+from overmem.stats.curves.spikes import clear_spikes, draw_spikes
 
 FIRST_POINTS = 1200
 KEPT_POINTS = 300

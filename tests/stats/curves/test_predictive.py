@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from overmem.stats.gaussian_process import log_evidence
+from overmem.stats.curves.gaussian_process import log_evidence
+from overmem.stats.curves.posterior import FittedPrior, draw_curves, measured_vector
+from overmem.stats.curves.predictive import FUTURES, _evidence_of_many, draw_futures
 from overmem.stats.moments import Moments
-from overmem.stats.posterior import FittedPrior, draw_curves, measured_vector
-from overmem.stats.predictive import FUTURES, _evidence_of_many, draw_futures
 
 
 def gaussian_case(n=100):

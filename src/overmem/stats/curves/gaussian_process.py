@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from overmem.stats.arrays import FloatArray, IntArray
-from overmem.stats.spikes import Spikes
+from overmem.stats.curves.spikes import Spikes
 
 CLOCK, DECAY_RATE, GROWTH_RATE, JUMP_AT, LENGTH, ROUGHNESS = range(6)
 TREND, DECAY, GROWTH, JUMP, SMOOTH, JITTER = range(6, 12)

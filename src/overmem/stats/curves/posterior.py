@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from overmem.stats.arrays import FloatArray, IntArray
-from overmem.stats.gaussian_process import ACCURACY_PRIOR, LOG_NLL_PRIOR, log_evidence
+from overmem.stats.curves.gaussian_process import ACCURACY_PRIOR, LOG_NLL_PRIOR, log_evidence
+from overmem.stats.curves.sampler import KEPT_POINTS, sample_scales, softmax, systematic_choice
 from overmem.stats.moments import Moments
-from overmem.stats.sampler import KEPT_POINTS, sample_scales, softmax, systematic_choice
 
 _PAIRING_SEED = 1
 

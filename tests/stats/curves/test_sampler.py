@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from overmem.stats import gaussian_process as gp
-from overmem.stats import sampler
+from overmem.stats.curves import gaussian_process as gp
+from overmem.stats.curves import sampler
 
 
 def test_sampler_finds_the_posterior_that_brute_force_finds():

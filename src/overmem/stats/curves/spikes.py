@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp
 
 from overmem.stats.arrays import FloatArray
 
@@ -71,8 +70,8 @@ def clear_spikes(
     for _ in range(checkpoints // MOST):
         precision_H_C = np.asarray(np.diagonal(inverse, axis1=1, axis2=2), dtype=np.float64)
         gain = log_factor(precision_H_C[..., None], white[..., None], variances_Z)
-        gain[:, found_C > 0] = -np.inf
-        factor_C_Z = logsumexp(log_weight_H[:, None, None] + gain, axis=0) - logsumexp(log_weight_H)
+        factor_C_Z = _log_sum(log_weight_H[:, None, None] + gain) - _log_sum(log_weight_H)
+        factor_C_Z[found_C > 0] = -np.inf
         c, z = (int(at) for at in np.unravel_index(int(factor_C_Z.argmax()), factor_C_Z.shape))
         found_C[c] = variances_Z[z]
         log_weight_H = log_weight_H + gain[:, c, z]
@@ -139,3 +138,9 @@ def with_variance(
     inverse = inverse_H_C_C - share_H[:, None, None] * column_H_C[:, :, None] * column_H_C[:, None, :]
     white = white_H_C - (share_H * white_H_C[:, c])[:, None] * column_H_C
     return inverse, white
+
+
+def _log_sum(log_values: FloatArray) -> FloatArray:
+    """Log of the sum of exponentials over the first axis."""
+    highest = log_values.max(axis=0)
+    return np.asarray(highest + np.log(np.exp(log_values - highest).sum(axis=0)))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from overmem.rule import Rule
-from overmem.stats import moments, posterior
+from overmem.stats import moments
 from overmem.stats import stage_rule as rules
+from overmem.stats.curves import posterior
 from tests.helpers.curves import make_rows
 
 

@@ -15,10 +15,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from overmem.stats.arrays import FloatArray
-from overmem.stats.gaussian_process import log_evidence
+from overmem.stats.curves.gaussian_process import log_evidence
+from overmem.stats.curves.posterior import Curves, FittedPrior, measured_vector
+from overmem.stats.curves.sampler import softmax, systematic_choice
 from overmem.stats.moments import Moments
-from overmem.stats.posterior import Curves, FittedPrior, measured_vector
-from overmem.stats.sampler import softmax, systematic_choice
 
 FUTURES = 400
 _DRAWS = 300

@@ -21,9 +21,9 @@ import numpy as np
 
 from overmem.rule import Rule
 from overmem.stats.arrays import BoolArray, FloatArray, IntArray
+from overmem.stats.curves.posterior import Curves, FittedPrior, measured_vector
+from overmem.stats.curves.sampler import softmax, systematic_choice
 from overmem.stats.moments import Moments
-from overmem.stats.posterior import Curves, FittedPrior, measured_vector
-from overmem.stats.sampler import softmax, systematic_choice
 from overmem.stats.stage_rule import stage_codes, stage_shares
 
 MULTIPLES = (1.5, 2.2, 3.3, 5.0, 8.0, 14.0, 25.0, 50.0, 100.0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from overmem.stats import gaussian_process as gp
 from overmem.stats import moments
+from overmem.stats.curves import gaussian_process as gp
 
 RNG = np.random.default_rng(5)
 

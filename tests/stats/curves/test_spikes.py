@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from overmem.stats import sampler
-from overmem.stats.gaussian_process import ACCURACY_PRIOR, curve_covariances, log_evidence
-from overmem.stats.spikes import Spikes, clear_spikes, draw_spikes, log_factor, with_variance
+from overmem.stats.curves import sampler
+from overmem.stats.curves.gaussian_process import ACCURACY_PRIOR, curve_covariances, log_evidence
+from overmem.stats.curves.spikes import Spikes, clear_spikes, draw_spikes, log_factor, with_variance
 
 SPIKES = Spikes(sizes=(0.1,))
 NOISE = 0.02**2 * np.eye(10)

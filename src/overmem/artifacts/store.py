@@ -32,6 +32,7 @@ import polars as pl
 
 from overmem.artifacts.files import locked_folder, write_text_atomic
 from overmem.artifacts.merge_files import merged, names_of
+from overmem.artifacts.parquet import read_table, write_table
 from overmem.artifacts.recently_read import RECENTLY_READ, stamps_of
 from overmem.artifacts.tables import (
     IDENTITY,
@@ -40,11 +41,10 @@ from overmem.artifacts.tables import (
     TEXTS,
     Rows,
     check_rows,
+    check_rows_file,
     read_rows_file,
-    read_table,
     table_of,
     write_rows_file,
-    write_table,
 )
 from overmem.artifacts.temporary import clear_leftovers
 from overmem.boundary import reason
@@ -165,6 +165,16 @@ class Store:
         key = stamps_of(files), rows, row_key, tuple(wanted)
         table = RECENTLY_READ.get(key, lambda: _read_files(files, rows, row_key, wanted))
         return table.clone()
+
+    def check_saved(self, checkpoint: str) -> None:
+        """Read all saved rows of a checkpoint once, so that damage is met before anything is replaced.
+
+        Raises:
+            ArtifactError: a file is damaged.
+        """
+        for rows in SCHEMAS:
+            for path in self._files(checkpoint, rows):
+                check_rows_file(path, rows)
 
     def append_rows(self, checkpoint: str, rows: Rows, batch: Sequence[Mapping[str, Any]]) -> None:
         """Save one batch at once, so that a kill loses at most the batch in flight."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -167,14 +167,19 @@ def check_rows(table: pl.DataFrame, path: Path) -> None:
     together = {nulls[name] for name in _TOGETHER if name in nulls}
     if len(together) > 1 or any(n not in (0, len(table)) for n in nulls.values()):
         raise ArtifactError(f"{path}: some rows lack lists of their tokens", got=nulls, next_step=AGAIN)
-    for name in table.columns:
-        _check_values(table[name], path)
+    for name, n_wrong in _counts(table, _wrong_values(table.schema)).items():
+        if n_wrong:
+            raise ArtifactError(
+                f"{path}: `{name}` has values that no model or grader gives",
+                got=f"{n_wrong} of them empty, infinite or not a number",
+                expected="numbers from 0 to 1" if name == "correct" else "finite numbers",
+                next_step=AGAIN,
+            )
     if "n_tokens" not in table.columns:
         return
-    for name in nulls:
-        given = table.filter(pl.col(name).is_not_null())
-        lengths = given[name].list.len()
-        if (lengths != given["n_tokens"]).any():
+    for name, n_other in _counts(table, [_other_lengths(name) for name in nulls]).items():
+        if n_other:
+            lengths = table[name].list.len()
             raise ArtifactError(
                 f"{path}: a list in `{name}` is not of the row's tokens",
                 got=f"{lengths.min()!r} to {lengths.max()!r} values",
@@ -183,24 +188,30 @@ def check_rows(table: pl.DataFrame, path: Path) -> None:
             )
 
 
-def _check_values(column: pl.Series, path: Path) -> None:
-    """Refuse figures that no model gives: infinite ones, NaN where it means nothing, and gaps in lists."""
-    values, in_lists = column.drop_nulls(), isinstance(column.dtype, pl.List)
-    while isinstance(values.dtype, pl.List):
-        values = values.filter(values.list.len() > 0).explode()
-    found = "an empty field" if in_lists and values.null_count() else None
-    if values.dtype.is_float():
-        wrong = values.is_infinite() if column.name in _OR_UNKNOWN else ~values.is_finite()
-        found = found or (repr(values.filter(wrong)[0]) if wrong.any() else None)
-        if column.name == "correct" and not values.is_between(0, 1).all():
-            found = found or f"{values.min()!r} to {values.max()!r}"
-    if found is not None:
-        raise ArtifactError(
-            f"{path}: a value in `{column.name}` is none that a model or grader gives",
-            got=found,
-            expected="from 0 to 1" if column.name == "correct" else "finite numbers",
-            next_step=AGAIN,
-        )
+def _counts(table: pl.DataFrame, asked: Iterable[pl.Expr]) -> dict[str, int]:
+    """What each expression counts, by its name."""
+    counted = table.select(*asked)
+    return counted.row(0, named=True) if counted.width else {}
+
+
+def _other_lengths(name: str) -> pl.Expr:
+    """How many lists of a column are not of their row's tokens."""
+    return (pl.col(name).list.len() != pl.col("n_tokens")).sum().alias(name)
+
+
+def _wrong_values(schema: Mapping[str, Any]) -> Iterator[pl.Expr]:
+    """By column how many of its values are infinite, NaN where that means nothing, or missing in a list."""
+    for name, kind in schema.items():
+        values, wrong = pl.col(name), pl.lit(0)
+        while isinstance(kind, pl.List):
+            n_there = values.explode().count().cast(pl.Int64)
+            wrong = wrong + values.list.len().cast(pl.Int64).sum() - n_there
+            values, kind = values.explode(), kind.inner
+        if kind.is_float():
+            is_known = ~values.is_infinite() if name in _OR_UNKNOWN else values.is_finite()
+            in_range = values.is_between(0, 1) if name == "correct" else is_known
+            wrong = wrong + (~in_range).sum()
+        yield wrong.alias(name)
 
 
 def write_rows_file(parts: Iterable[pl.DataFrame], path: Path, rows: Rows) -> None:

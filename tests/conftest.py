@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """Leave what was imported out of garbage collections, of which each training asks for one: half a second."""
+    """Leave what was imported out of garbage collections, each half a second; every training asks for one."""
     gc.collect()
     gc.freeze()
 

@@ -11,6 +11,7 @@ import reprlib
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -49,7 +50,7 @@ class Retryable(Exception):
     """An answer that is not what was asked for, or none; asking again may help."""
 
     most_attempts: float = math.inf
-    """At a request that fails so, whatever the policy allows."""
+    """That may fail so at one request, whatever the policy allows."""
 
     def __init__(self, reason: str, wait_seconds: float | None = None) -> None:
         super().__init__(reason)
@@ -124,6 +125,7 @@ class Server:
             EngineError: it failed as often as it may, or asks to wait for longer than it may.
         """
         most = self.retry_policy.attempts if attempts is None else attempts
+        failures = Counter[type[Retryable]]()
         for attempt in range(1, most + 1):
             try:
                 return read(self._once(path, body))
@@ -133,8 +135,9 @@ class Server:
                 if asked_for is not None:
                     pause = max(asked_for, 0.0) + 0.1 * pause
                 most_wait_seconds -= pause
-                is_last = attempt >= min(most, failure.most_attempts) or most_wait_seconds < 0
-                if is_last or self._stopped.is_set():
+                failures[type(failure)] += 1
+                is_last = attempt >= most or failures[type(failure)] >= failure.most_attempts
+                if is_last or most_wait_seconds < 0 or self._stopped.is_set():
                     raise self._no_answer_error(path, attempt, failure) from None
                 self._stopped.wait(pause)
         raise AssertionError("an attempt either returns or raises")

@@ -106,8 +106,8 @@ def parse_yaml(text: str) -> Any:
     """The value of a YAML text, of what JSON has too: a date stays the text that it is.
 
     Raises:
-        ParseError: not YAML; a tag that asks for an object; a key twice; nested too deep; half of a character;
-            or aliases that stand for too much.
+        ParseError: not YAML; a tag that asks for an object; a key twice; half of a character; nested too
+            deep; or aliases that stand for too much.
     """
     import yaml
 
@@ -166,7 +166,7 @@ def _plain_loader() -> Any:
                 raise ParseError(_too_deep())
             found = super().compose_node(parent, index)
             self._depth -= 1
-            if found.id == "scalar":
+            if isinstance(found, yaml.ScalarNode):
                 found.value = _whole_characters(found.value, found.start_mark.line + 1)
             if is_alias and id(found) not in self._sizes:
                 raise ParseError("an alias stands inside what it is an alias of")

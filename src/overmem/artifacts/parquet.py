@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def read_table(
     Raises:
         ArtifactError: the file is damaged, or of another schema.
     """
-    kinds = _to_arrow(pl.DataFrame(schema=columns)).schema
+    kinds = _arrow_schema(tuple(columns.items()))
     with _opened(path) as file:
         got = _schema_of(file)
         if got != wanted:
@@ -89,7 +90,7 @@ def _opened(path: Path) -> Iterator[Any]:
     with (
         library_call(f"{path} cannot be read", ArtifactError, next_step=AGAIN),
         path.open("rb") as opened,
-        pyarrow.parquet.ParquetFile(opened, page_checksum_verification=True) as file,
+        pyarrow.parquet.ParquetFile(opened, page_checksum_verification=True, pre_buffer=False) as file,
     ):
         yield file
 
@@ -122,13 +123,13 @@ def write_table(parts: Iterable[pl.DataFrame], path: Path, columns: Mapping[str,
         columns: their names and types.
         schema: its name.
     """
-    empty = _to_arrow(pl.DataFrame(schema=columns))
+    kinds = _arrow_schema(tuple(columns.items()))
     with (
         whole_file(path) as temporary,
         temporary.open("wb") as file,
         pyarrow.parquet.ParquetWriter(
             file,
-            empty.schema.with_metadata({"schema": schema}),
+            kinds.with_metadata({"schema": schema}),
             compression="zstd",
             use_dictionary=False,
             write_page_checksum=True,
@@ -137,6 +138,11 @@ def write_table(parts: Iterable[pl.DataFrame], path: Path, columns: Mapping[str,
         for part in parts:
             rows = max(1, len(part) * GROUP_BYTES // max(1, int(part.estimated_size())))
             writer.write_table(_to_arrow(part.select(list(columns))), row_group_size=rows)
+
+
+@cache
+def _arrow_schema(columns: tuple[tuple[str, Any], ...]) -> Any:
+    return _to_arrow(pl.DataFrame(schema=dict(columns))).schema
 
 
 def _to_arrow(table: pl.DataFrame) -> Any:

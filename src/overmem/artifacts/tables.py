@@ -202,6 +202,8 @@ def _other_lengths(name: str) -> pl.Expr:
 def _wrong_values(schema: Mapping[str, Any]) -> Iterator[pl.Expr]:
     """By column how many of its values are infinite, NaN where that means nothing, or missing in a list."""
     for name, kind in schema.items():
+        if not (kind.is_nested() or kind.is_float()):
+            continue
         values, wrong = pl.col(name), pl.lit(0)
         while isinstance(kind, pl.List):
             n_there = values.explode().count().cast(pl.Int64)

@@ -236,6 +236,16 @@ def test_rows_of_which_some_lack_lists_of_their_tokens_are_refused(tmp_path):
             store.read_rows(damaged, "likelihood")
 
 
+def test_a_problem_whose_texts_are_there_twice_is_one_message(tmp_path):
+    texts = pl.DataFrame({name: ["val", "ood"] for name in TEXT_SCHEMA}).with_columns(example_id=pl.lit("p"))
+    store = Store(tmp_path)
+    store.write_texts(texts)
+    assert len(store.read_texts()) == 2
+    store.write_texts(pl.concat([texts, texts[:1]]))
+    with pytest.raises(ArtifactError, match=r"has a problem twice[\s\S]*p of val"):
+        store.read_texts()
+
+
 WRONG = {
     "a gap in a list": {"logprob": [-0.5, None]},
     "not a number in a list": {"logprob": [-0.5, float("nan")]},

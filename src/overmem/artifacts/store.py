@@ -233,6 +233,13 @@ class Store:
             raise ArtifactError(f"no {TEXTS} in {self.root}", next_step="run `overmem audit` again")
         table = read_table(self.root / TEXTS, "overmem.texts/1", TEXT_SCHEMA)
         check_rows(table, self.root / TEXTS)
+        twice = table.filter(pl.struct("set", "example_id").is_duplicated())
+        if len(twice):
+            raise ArtifactError(
+                f"{self.root / TEXTS} has a problem twice",
+                got=" of ".join(twice.select("example_id", "set").row(0)),
+                next_step="run `overmem audit` again; it writes the texts anew once this file is moved away",
+            )
         return table
 
     def copy_missing_rows(self, other: Store, checkpoint: str) -> None:

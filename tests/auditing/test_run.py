@@ -456,6 +456,9 @@ def test_an_adapter_of_another_model_is_refused(tmp_path, tokenizer, val_file):
         overmem.audit(run, val=str(val_file))
 
 
+DIVERSE = ("likelihood", "accuracy", "diversity")
+
+
 def test_an_audit_that_is_refused_leaves_all_that_was_there(pico_run, val_file):
     overmem.diagnose(overmem.audit(pico_run, val=str(val_file), limit=4))
     root = pico_run / "overmem"
@@ -465,8 +468,9 @@ def test_an_audit_that_is_refused_leaves_all_that_was_there(pico_run, val_file):
         damaged = whole[: len(whole) // 3] + b"\xff" * 9 + whole[len(whole) // 3 + 9 :]
         (root / name).write_bytes(damaged)
         before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        # More than the core, so that the plan is timed before anything else is done.
         with pytest.raises(ArtifactError, match=name):
-            overmem.audit(pico_run, val=str(val_file), limit=4)
+            overmem.audit(pico_run, val=str(val_file), limit=4, axes=DIVERSE, samples=2)
         assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
         (root / name).write_bytes(whole)
 

@@ -238,7 +238,7 @@ class Store:
             raise ArtifactError(
                 f"{self.root / TEXTS} has a problem twice",
                 got=" of ".join(twice.select("example_id", "set").row(0)),
-                next_step="run `overmem audit` again; it writes the texts anew once this file is moved away",
+                next_step="move it away and run `overmem audit` again; it writes the texts anew",
             )
         return table
 

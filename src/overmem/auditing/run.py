@@ -122,9 +122,6 @@ def measure(
 def _measure(executor: Executor, plan: Plan, skipped: dict[str, str]) -> Audit:
     session, store = executor.session, executor.session.store
     previous = read_manifest(store) if store.has_record("manifest") else None
-    # Before anything is written: an audit that stops over damaged rows leaves all that was there.
-    for checkpoint in (*session.run.checkpoints, *([session.base] if session.base else [])):
-        store.check_saved(checkpoint.name)
     manifest_writer = ManifestWriter(session, plan, previous)
     if plan.until_decided:
         manifest = measure_until_decided(executor, plan, manifest_writer, skipped, _measure_core)

@@ -6,6 +6,9 @@
 PYTHON ?= python3
 # Without the byte code of all that is never imported: compiling it takes longer than some of the tests.
 PIP := -m pip install -q --disable-pip-version-check --no-compile
+# It is written when a module is first imported, whatever the surroundings say: without it, each process that
+# imports torch and transformers compiles them anew, for ten seconds.
+export PYTHONDONTWRITEBYTECODE :=
 BIN := .venv/bin
 # Hosts that offer the CPU build of torch under the plain version take it from there; elsewhere the
 # CPU index of PyTorch is asked. An installed torch is left alone.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections import Counter
@@ -33,6 +34,12 @@ def pytest_collection_modifyitems(items):
     """Files with the most slow tests come first, so that no process is left alone with one at the end."""
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: -slow[item.path])
+
+
+def pytest_collection_finish():
+    """Leave what was imported out of garbage collections, each half a second; every training asks for one."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item):

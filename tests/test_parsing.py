@@ -39,6 +39,7 @@ YAML = {
     "no number": ("a: !!int x", "invalid literal"),
     "no key": ("? [a]\n: 1", "unhashable"),
     "zero byte": ("a: \0", "special characters"),
+    "half of a character": ('a: 1\nb: "\\ud83d"', "half of a character .* in line 2"),
     "open": ("a: [1", "line 1"),
 }
 JSON = {
@@ -81,6 +82,11 @@ NESTED = st.recursive(
 def test_what_pyyaml_and_json_write_is_read_as_it_was(value):
     assert parse_yaml(yaml.safe_dump(value)) == value
     assert parse_json(json.dumps(value)) == value
+
+
+def test_a_character_that_json_writes_as_two_escapes_is_one():
+    value = {"\U0001f600": ["e\u0301 \U0001f600"]}
+    assert parse_yaml(json.dumps(value)) == value
 
 
 def test_a_date_is_the_text_that_it_is_and_merges_work():

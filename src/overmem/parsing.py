@@ -106,8 +106,8 @@ def parse_yaml(text: str) -> Any:
     """The value of a YAML text, of what JSON has too: a date stays the text that it is.
 
     Raises:
-        ParseError: not YAML; a tag that asks for an object; a key twice; nested too deep; or aliases that
-            stand for too much.
+        ParseError: not YAML; a tag that asks for an object; a key twice; half of a character; nested too
+            deep; or aliases that stand for too much.
     """
     import yaml
 
@@ -166,6 +166,8 @@ def _plain_loader() -> Any:
                 raise ParseError(_too_deep())
             found = super().compose_node(parent, index)
             self._depth -= 1
+            if isinstance(found, yaml.ScalarNode):
+                found.value = _whole_characters(found.value, found.start_mark.line + 1)
             if is_alias and id(found) not in self._sizes:
                 raise ParseError("an alias stands inside what it is an alias of")
             if not is_alias:
@@ -194,6 +196,23 @@ def _plain_loader() -> Any:
         for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
     return PlainLoader
+
+
+def _whole_characters(text: str, line: int) -> str:
+    """A text of YAML without surrogates: JSON writes a character beyond 16 bits as two escapes.
+
+    Raises:
+        ParseError: half of a character stands alone, which can be written nowhere.
+    """
+    try:
+        text.encode()
+        return text
+    except UnicodeEncodeError:
+        pass
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise ParseError(f"half of a character (a lone surrogate) stands in line {line}") from None
 
 
 def _children(node: Any) -> Iterator[Any]:

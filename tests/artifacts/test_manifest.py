@@ -162,6 +162,29 @@ def test_rows_whose_problems_are_gone_are_one_message(tmp_path):
         read_job(Store(tmp_path), manifest, manifest.checkpoints[0], TRAIN_SCORES)
 
 
+def test_answers_of_which_only_some_are_graded_are_refused(tmp_path):
+    manifest = Manifest.from_dict(RECORD)
+    checkpoint = manifest.checkpoints[0]
+    ids, shas = (getattr(manifest.splits["val"], name) for name in ("example_ids", "example_shas"))
+    answer = {
+        "row_key": checkpoint.row_keys[str(VAL_ANSWERS)],
+        "split": "val",
+        "variant": "clean",
+        "sample": 0,
+    }
+    answer |= {"temperature": 0.0, "text": "", "finished": True, "n_tokens": 1, "grader": "none"}
+    answers = [answer | {"example_id": i, "example_sha": sha} for i, sha in zip(ids, shas, strict=True)]
+    for folder, grades in {"none": [None, None], "all": [1.0, 0.0], "some": [1.0, None]}.items():
+        store = Store(tmp_path / folder)
+        graded = [row | {"correct": grade} for row, grade in zip(answers, grades, strict=False)]
+        store.append_rows(checkpoint.name, "generations", graded)
+        if folder == "some":
+            with pytest.raises(ArtifactError, match=r"are not graded[\s\S]*1 of 2"):
+                read_job(store, manifest, checkpoint, VAL_ANSWERS)
+        else:
+            assert len(read_job(store, manifest, checkpoint, VAL_ANSWERS)) == 2
+
+
 @pytest.mark.parametrize("field_name", ["example_ids", "example_shas"])
 def test_names_with_half_of_a_character_are_refused(field_name):
     broken = SPLIT | {field_name: ["\ud800", *SPLIT[field_name][1:]]}

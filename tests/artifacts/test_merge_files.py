@@ -87,7 +87,7 @@ def test_rows_dropped_and_taken_over_are_those_of_their_settings(tmp_path):
 def test_a_written_file_lies_in_groups_that_are_read_apart(tmp_path, monkeypatch):
     import pyarrow.parquet
 
-    monkeypatch.setattr("overmem.artifacts.tables.GROUP_BYTES", 4_000)
+    monkeypatch.setattr("overmem.artifacts.parquet.GROUP_BYTES", 4_000)
     table = pl.DataFrame(rows_of(range(50)), schema=SCHEMAS["likelihood"])
     write_rows_file([table[:20], table[20:]], tmp_path / "r.parquet", "likelihood")
     file = pyarrow.parquet.ParquetFile(tmp_path / "r.parquet")

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from overmem.artifacts.store import Store, settings_key
-from overmem.artifacts.tables import SCHEMAS, TEXT_SCHEMA
+from overmem.artifacts.tables import SCHEMAS, TEXT_SCHEMA, check_rows
 from overmem.errors import ArtifactError, StorageError
 
 
@@ -234,3 +234,41 @@ def test_rows_of_which_some_lack_lists_of_their_tokens_are_refused(tmp_path):
     for damaged in ("some rows", "one list"):
         with pytest.raises(ArtifactError, match="some rows lack lists of their tokens"):
             store.read_rows(damaged, "likelihood")
+
+
+def test_a_problem_whose_texts_are_there_twice_is_one_message(tmp_path):
+    texts = pl.DataFrame({name: ["val", "ood"] for name in TEXT_SCHEMA}).with_columns(example_id=pl.lit("p"))
+    store = Store(tmp_path)
+    store.write_texts(texts)
+    assert len(store.read_texts()) == 2
+    store.write_texts(pl.concat([texts, texts[:1]]))
+    with pytest.raises(ArtifactError, match=r"has a problem twice[\s\S]*p of val"):
+        store.read_texts()
+
+
+WRONG = {
+    "a gap in a list": {"logprob": [-0.5, None]},
+    "not a number in a list": {"logprob": [-0.5, float("nan")]},
+    "infinite in a list": {"entropy": [0.1, float("inf")]},
+    "a gap in a list of truths": {"is_top1": [True, None]},
+    "not a number": {"nll_nats": float("nan")},
+    "infinite": {"nll_nats": float("inf")},
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_values_that_no_model_gives_are_one_message(tmp_path, name):
+    column, kinds = next(iter(WRONG[name])), SCHEMAS["likelihood"]
+    unknown = {"entropy": [float("nan")] * 2, "mu": [float("nan")] * 2, "sigma": [float("nan")] * 2}
+    rows = [{name: value for name, value in (row("a") | unknown).items() if name in kinds}] * 2
+    check_rows(pl.DataFrame(rows, schema=kinds), tmp_path)
+    table = pl.DataFrame([*rows, rows[0] | WRONG[name]], schema=kinds)
+    with pytest.raises(ArtifactError, match=rf"`{column}` has values that no model or grader gives"):
+        check_rows(table, tmp_path)
+
+
+@pytest.mark.parametrize("correct", [1.5, -1.0, float("nan")])
+def test_correctness_beyond_0_and_1_is_one_message(tmp_path, correct):
+    table = pl.DataFrame({"row_key": ["k"], "correct": [correct]})
+    with pytest.raises(ArtifactError, match=r"`correct`[\s\S]*1 of them[\s\S]*from 0 to 1"):
+        check_rows(table, tmp_path)

@@ -456,14 +456,23 @@ def test_an_adapter_of_another_model_is_refused(tmp_path, tokenizer, val_file):
         overmem.audit(run, val=str(val_file))
 
 
-@pytest.mark.parametrize("damaged", ["manifest.json", "texts.parquet"])
-def test_an_audit_that_is_refused_leaves_the_verdict(pico_run, val_file, damaged):
+DIVERSE = ("likelihood", "accuracy", "diversity")
+
+
+def test_an_audit_that_is_refused_leaves_all_that_was_there(pico_run, val_file):
     overmem.diagnose(overmem.audit(pico_run, val=str(val_file), limit=4))
-    before = (pico_run / "overmem" / "verdict.json").read_bytes()
-    (pico_run / "overmem" / damaged).write_bytes(b"\xff")
-    with pytest.raises(ArtifactError, match=damaged):
-        overmem.audit(pico_run, val=str(val_file), limit=4)
-    assert (pico_run / "overmem" / "verdict.json").read_bytes() == before
+    root = pico_run / "overmem"
+    for name in ("manifest.json", "texts.parquet", "checkpoint-100/generations.parquet"):
+        whole = (root / name).read_bytes()
+        # In the midst, so that only reading the whole file shows it.
+        damaged = whole[: len(whole) // 3] + b"\xff" * 9 + whole[len(whole) // 3 + 9 :]
+        (root / name).write_bytes(damaged)
+        before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        # More than the core, so that the plan is timed before anything else is done.
+        with pytest.raises(ArtifactError, match=name):
+            overmem.audit(pico_run, val=str(val_file), limit=4, axes=DIVERSE, samples=2)
+        assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
+        (root / name).write_bytes(whole)
 
 
 def test_a_new_audit_forgets_the_old_verdict_and_a_stopped_one_says_so(pico_run, val_file, monkeypatch):

@@ -192,14 +192,15 @@ def samples_of(store):
 
 @pytest.mark.slow
 def test_samples_at_another_temperature_are_not_compared(pico_run, files):
-    done = run_all(pico_run, files, checkpoints="all")
+    sampled = {"checkpoints": "all", "axes": ("likelihood", "accuracy", "diversity")}
+    done = run_all(pico_run, files, **sampled)
     store, manifest = done.store, done.manifest
     places = [MeasuredCheckpoint(store, manifest, name) for name in ("checkpoint-10", "checkpoint-100")]
     assert Job("sample", "val") in align_evidence(places)[0].rows
-    hot = run_all(pico_run, files, checkpoints="all", temperature=1.5, samples=2, out=pico_run / "hot")
+    hot = run_all(pico_run, files, **sampled, temperature=1.5, samples=2, out=pico_run / "hot")
     other = [places[0], MeasuredCheckpoint(hot.store, hot.manifest, "checkpoint-100")]
     assert Job("sample", "val") not in align_evidence(other)[0].rows
-    few = run_all(pico_run, files, checkpoints="all", samples=2, out=pico_run / "few")
+    few = run_all(pico_run, files, **sampled, samples=2, out=pico_run / "few")
     shared = align_evidence([places[0], MeasuredCheckpoint(few.store, few.manifest, "checkpoint-100")])
     assert {len(item.rows[Job("sample", "val")]) for item in shared} == {2 * 36}
 

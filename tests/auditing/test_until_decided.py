@@ -55,6 +55,10 @@ def looks(monkeypatch):
     return seen
 
 
+def audit(run, **options):
+    return overmem.audit(run, **({"max_new_tokens": 8} | options))
+
+
 def rows_of(root, checkpoint, rows="generations"):
     return Store(root).read_rows(checkpoint, rows).sort("split", "example_id")
 
@@ -79,7 +83,7 @@ def test_subsets_of_growing_size_are_nested_and_random():
 
 
 def test_it_stops_when_decided_and_says_what_it_skipped(pico_run, val_file, looks):
-    done = overmem.audit(pico_run, val=str(val_file), train=str(val_file), until_decided=True)
+    done = audit(pico_run, val=str(val_file), train=str(val_file), until_decided=True)
     assert [n for n, _ in looks] == [4, 6, 8]
     first = {IDS[i] for i in subset(IDS, 8, seed=0)}
     for checkpoint in CHECKPOINTS:
@@ -105,17 +109,17 @@ def test_it_stops_when_decided_and_says_what_it_skipped(pico_run, val_file, look
 
 
 def test_it_is_the_audit_of_the_first_problems(pico_run, val_file, looks, tmp_path):
-    overmem.audit(pico_run, val=str(val_file), until_decided=True)
-    overmem.audit(pico_run, val=str(val_file), limit=8, out=tmp_path / "limited")
+    audit(pico_run, val=str(val_file), until_decided=True)
+    audit(pico_run, val=str(val_file), limit=8, out=tmp_path / "limited")
     assert_same_rows(pico_run / "overmem", tmp_path / "limited")
 
 
 def test_without_the_option_the_rest_is_added(pico_run, val_file, looks, tmp_path):
-    overmem.audit(pico_run, val=str(val_file), until_decided=True)
+    audit(pico_run, val=str(val_file), until_decided=True)
     before = rows_of(pico_run / "overmem", "checkpoint-20")
-    done = overmem.audit(pico_run, val=str(val_file))
+    done = audit(pico_run, val=str(val_file))
     assert done.manifest.until_decided is None
-    overmem.audit(pico_run, val=str(val_file), out=tmp_path / "whole")
+    audit(pico_run, val=str(val_file), out=tmp_path / "whole")
     assert_same_rows(pico_run / "overmem", tmp_path / "whole")
     after = rows_of(pico_run / "overmem", "checkpoint-20")
     assert set(before.rows()) < set(after.rows()) and len(after) == 12
@@ -124,7 +128,7 @@ def test_without_the_option_the_rest_is_added(pico_run, val_file, looks, tmp_pat
 
 def test_a_run_that_is_not_decided_is_measured_whole(pico_run, val_file, looks):
     looks.at = math.inf
-    done = overmem.audit(pico_run, val=str(val_file), until_decided=True)
+    done = audit(pico_run, val=str(val_file), until_decided=True)
     assert [n for n, _ in looks] == [4, 6, 8, 11]
     assert len(rows_of(pico_run / "overmem", "checkpoint-10")) == 12
     assert not done.manifest.until_decided["decided"]
@@ -133,7 +137,7 @@ def test_a_run_that_is_not_decided_is_measured_whole(pico_run, val_file, looks):
 
 @pytest.mark.exhaustive
 def test_a_random_model_solves_nothing_and_is_measured_whole(pico_run, val_file):
-    done = overmem.audit(pico_run, val=str(val_file), until_decided=True)
+    done = audit(pico_run, val=str(val_file), until_decided=True)
     assert [look["chance_of_change"] for look in done.manifest.until_decided["looks"]] == [None] * 4
     assert len(rows_of(pico_run / "overmem", "checkpoint-100")) == 12
 
@@ -149,16 +153,16 @@ def test_a_stopped_one_goes_on_where_it_was(pico_run, val_file, looks, monkeypat
 
     monkeypatch.setattr(ModelHost, "load", stop_in_the_second_round)
     with pytest.raises(KeyboardInterrupt):
-        overmem.audit(pico_run, val=str(val_file), until_decided=True)
+        audit(pico_run, val=str(val_file), until_decided=True)
     notes = " ".join(overmem.diagnose(pico_run).notes)
     assert "only 4 of 12 problems were measured at every checkpoint" in notes
     monkeypatch.setattr(ModelHost, "load", original)
     del looks[:]
-    done = overmem.audit(pico_run, val=str(val_file), until_decided=True)
+    done = audit(pico_run, val=str(val_file), until_decided=True)
     resumed = list(looks)
     assert [n for n, _ in resumed] == [4, 6, 8]
     del looks[:]
-    overmem.audit(pico_run, val=str(val_file), until_decided=True, out=tmp_path / "undisturbed")
+    audit(pico_run, val=str(val_file), until_decided=True, out=tmp_path / "undisturbed")
     assert looks == resumed
     assert_same_rows(done.store.root, tmp_path / "undisturbed")
 
@@ -166,28 +170,28 @@ def test_a_stopped_one_goes_on_where_it_was(pico_run, val_file, looks, monkeypat
 def test_what_is_there_is_looked_at_first_and_nothing_is_computed_twice(
     pico_run, val_file, looks, monkeypatch
 ):
-    overmem.audit(pico_run, val=str(val_file), limit=8)
+    audit(pico_run, val=str(val_file), limit=8)
     monkeypatch.setattr(ModelHost, "load", lambda *_: pytest.fail("a model was loaded"))
-    done = overmem.audit(pico_run, val=str(val_file), until_decided=True)
+    done = audit(pico_run, val=str(val_file), until_decided=True)
     assert [n for n, _ in looks] == [8]
     assert done.manifest.until_decided["problems"] == 8
 
 
 def test_after_a_whole_audit_nothing_is_skipped(pico_run, val_file, looks):
-    overmem.audit(pico_run, val=str(val_file))
-    done = overmem.audit(pico_run, val=str(val_file), until_decided=True)
+    audit(pico_run, val=str(val_file))
+    done = audit(pico_run, val=str(val_file), until_decided=True)
     assert looks == [] and not done.manifest.until_decided["decided"]
 
 
 def test_a_limit_is_all_there_is(pico_run, val_file, looks):
     looks.at = 6
-    done = overmem.audit(pico_run, val=str(val_file), until_decided=True, limit=8)
+    done = audit(pico_run, val=str(val_file), until_decided=True, limit=8)
     assert (done.manifest.until_decided["problems"], done.manifest.until_decided["of"]) == (6, 8)
 
 
 def test_other_axes_follow_on_their_own_limits(pico_run, val_file, looks):
     looks.at = 4
-    done = overmem.audit(
+    done = audit(
         pico_run,
         val=str(val_file),
         until_decided=True,
@@ -214,7 +218,7 @@ def test_a_checkpoint_that_can_no_longer_be_loaded_is_left_out(pico_run, val_fil
         return original(host, checkpoint)
 
     monkeypatch.setattr(ModelHost, "load", gone_in_the_second_round)
-    done = overmem.audit(pico_run, val=str(val_file), until_decided=True)
+    done = audit(pico_run, val=str(val_file), until_decided=True)
     assert [c.name for c in done.manifest.checkpoints] == ["checkpoint-10", "checkpoint-100"]
     assert done.skipped["checkpoint-20"] == "the weights are gone"
     assert [n for n, _ in looks] == [4, 6, 8]
@@ -238,7 +242,7 @@ def test_the_plan_names_the_looks(pico_run, val_file, capsys):
 )
 def test_where_it_means_nothing_it_is_refused(pico_run, val_file, options, error, said):
     with pytest.raises(error, match=said):
-        overmem.audit(pico_run, val=str(val_file), until_decided=True, **options)
+        audit(pico_run, val=str(val_file), until_decided=True, **options)
     assert not (pico_run / "overmem").exists()
 
 
@@ -246,4 +250,4 @@ def test_one_checkpoint_has_no_verdict(pico_run, val_file):
     for step in (20, 100):
         (pico_run / f"checkpoint-{step}").rename(pico_run / f"away-{step}")
     with pytest.raises(RunError, match="a verdict compares checkpoints"):
-        overmem.audit(pico_run, val=str(val_file), until_decided=True)
+        audit(pico_run, val=str(val_file), until_decided=True)

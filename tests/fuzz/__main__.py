@@ -34,23 +34,19 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, help="folder for material and cases; a temporary one by default")
     parser.add_argument("--limit", type=float, default=LIMIT_SECONDS, help="seconds that a case may take")
-    parser.add_argument(
-        "--serve", action="store_true", help="read cases from standard input, answer with JSON lines"
-    )
+    parser.add_argument("--json", action="store_true", help="print each result as a line, and keep no folder")
     asked = parser.parse_args()
     names = asked.case or list(case_names(asked.cases, asked.seed, asked.kinds.split(",")))
     with tempfile.TemporaryDirectory() as temporary:
         folder = (asked.out or Path(temporary)).resolve()
         warm_up()
         material = prepare(folder)
-        if asked.serve:
-            for line in sys.stdin:
-                name, *limit = line.split()
-                result = run_named(name, material, folder, float(*limit or [asked.limit]))
-                print(json.dumps(dataclasses.asdict(result)), flush=True)
-            return 0
-        keep = bool(asked.case and asked.out)
+        keep = bool(asked.case and asked.out and not asked.json)
         results = (run_named(name, material, folder, asked.limit, keep=keep) for name in names)
+        if asked.json:
+            for result in results:
+                print(json.dumps(dataclasses.asdict(result)))
+            return 0
         return show(results, verbose=bool(asked.case))
 
 

@@ -1,11 +1,9 @@
 """Seeded cases of every kind against the command line, and faults that the fuzzer has to see.
 
-Each process of pytest has one warm process that forks the cases, since one that has run threads cannot.
+The fuzzer runs in a process forked from a warm one, and forks the cases itself.
 """
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from random import Random
 
@@ -18,39 +16,35 @@ from tests.fuzz.kinds import KINDS
 from tests.fuzz.mutations import LITERALS, dump_json, mutate_bytes, mutate_value
 from tests.fuzz.planted import PLANTED
 from tests.fuzz.runner import Result
+from tests.helpers.command import run_python
 from tests.helpers.paths import ROOT
 from tests.helpers.processes import ALONE
 
 CASES, CHUNKS = 300, 15
 
 
-class Fuzzer:
-    """The warm process: one line with a case asks, one line with its result answers."""
-
-    def __init__(self, folder):
-        command = [sys.executable, "-m", "tests.fuzz", "--serve", "--out", str(folder)]
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, env=ALONE, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-
-    def run(self, case, limit=""):
-        self.process.stdin.write(f"{case} {limit}\n")
-        self.process.stdin.flush()
-        return Result(**json.loads(self.process.stdout.readline()))
-
-
 @pytest.fixture(scope="session")
-def fuzzer(tmp_path_factory):
-    # Above the folders of the processes of xdist: they share the material.
-    running = Fuzzer(tmp_path_factory.getbasetemp().parent / "fuzz")
-    yield running
-    running.process.communicate()
+def folder(tmp_path_factory):
+    """Above the folders of the processes of xdist: they share the material."""
+    return tmp_path_factory.getbasetemp().parent / "fuzz"
+
+
+def run_cases(folder, cases, limit=30):
+    words = [word for case in cases for word in ("--case", case)]
+    done = run_python(
+        *("-m", "tests.fuzz", "--json", "--out", folder, "--limit", limit, *words),
+        cwd=ROOT,
+        env=ALONE,
+        timeout=290,
+    )
+    assert done.returncode == 0, done.stderr
+    return [Result(**json.loads(line)) for line in done.stdout.splitlines()]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_no_case_has_a_fault(fuzzer, chunk):
-    results = [fuzzer.run(case) for case in list(case_names(CASES, seed=0))[chunk::CHUNKS]]
+def test_no_case_has_a_fault(folder, chunk):
+    results = run_cases(folder, list(case_names(CASES, seed=0))[chunk::CHUNKS])
     assert len(results) == CASES // CHUNKS
     found = {result.case: (result.arguments, result.faults) for result in results if result.faults}
     assert not found, f"python -m tests.fuzz --case {next(iter(found))}"
@@ -58,8 +52,9 @@ def test_no_case_has_a_fault(fuzzer, chunk):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PLANTED)
-def test_a_planted_fault_is_seen(fuzzer, name):
-    assert PLANTED[name][1] in fuzzer.run(f"{name}:0", "2" if name == "sleeper" else "").faults
+def test_a_planted_fault_is_seen(folder, name):
+    [result] = run_cases(folder, [f"{name}:0"], 2 if name == "sleeper" else 30)
+    assert PLANTED[name][1] in result.faults
 
 
 def test_every_kind_of_fault_was_planted():

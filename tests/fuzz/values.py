@@ -361,8 +361,8 @@ def hostile_engine(rng: Random) -> list[str]:
         connection.sendall(data[:20] if pause else data)
         if pause:
             connection.sendall(b"X: y\r\n" * 3)
-            while not server.closed and not connection.recv(1):
-                pass
+            # Until the client has gone; another wait of an end that came would take the processor.
+            connection.recv(1)
 
     server = HostileServer(script)
     Path("server.txt").write_text(os.fsdecode(server.engine))

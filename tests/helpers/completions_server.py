@@ -116,7 +116,7 @@ class CompletionsServer:
 
     def _complete(self, handler, body, fault):
         if fault == "stall":
-            time.sleep(3)
+            time.sleep(8)
             return
         if fault == "500":
             return handler.answer(500, {"error": {"message": "out of luck"}})

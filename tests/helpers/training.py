@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
 from datasets import Dataset
 
-from tests.helpers.paths import SRC
+from tests.helpers.command import run_python
+from tests.helpers.processes import ALONE
 
 QUIET = {
     "logging_steps": 1,
@@ -46,14 +44,35 @@ def draw_rows(model, lengths) -> Dataset:
     return Dataset.from_list(rows)
 
 
+RANKS = """
+import os, runpy, socket, sys, traceback
+
+with socket.create_server(("127.0.0.1", 0)) as free:
+    port = str(free.getsockname()[1])
+os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+sys.argv = sys.argv[1:]
+ranks = []
+for rank in "01":
+    ranks.append(os.fork())
+    if not ranks[-1]:
+        os.environ |= {"RANK": rank, "LOCAL_RANK": rank}
+        code = 1
+        try:
+            runpy.run_path(sys.argv[0], run_name="__main__")
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+sys.exit(any([os.waitpid(rank, 0)[1] for rank in ranks]))
+"""
+"""What torchrun does on one machine, without importing everything three times."""
+
+
 def run_in_two_processes(script: str, folder: Path) -> str:
     """Run a script, given the folder, as torchrun does on two processes; what it wrote to standard error."""
     (folder / "two.py").write_text(script)
-    launched = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone",
-         str(folder / "two.py"), str(folder)],
-        capture_output=True, text=True, timeout=280,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(SRC)},
-    )  # fmt: skip
+    launched = run_python("-c", RANKS, folder / "two.py", folder, env=ALONE, timeout=280)
     assert launched.returncode == 0, launched.stderr[-4000:]
     return launched.stderr

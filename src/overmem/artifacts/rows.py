@@ -57,6 +57,7 @@ def read_job(
     keep = pl.DataFrame({"example_id": split.example_ids, "example_sha": split.example_shas})
     keep = keep.filter(~pl.col("example_id").is_in(list(manifest.left_out_of(job.set))))
     found = table.filter(pl.col("split") == job.set).join(keep, on=["example_id", "example_sha"], how="semi")
+    _check_graded(found, store, model)
     return found.sort("example_id", "sample") if "sample" in found.columns else found.sort("example_id")
 
 
@@ -71,6 +72,17 @@ def _check_temperatures(table: pl.DataFrame, manifest: Manifest, model: Measured
             got=f"{lengths.min()!r} a row",
             expected=f"{len(manifest.temperatures)}",
             next_step="run `overmem audit` again; it measures only what is missing",
+        )
+
+
+def _check_graded(table: pl.DataFrame, store: Store, model: MeasuredModel) -> None:
+    """Refuse answers of which some are graded and some are not: an audit grades all of a set, or none."""
+    ungraded = table["correct"].null_count() if "correct" in table.columns else 0
+    if 0 < ungraded < len(table):
+        raise ArtifactError(
+            f"some answers of {model.name} in {store.root} are not graded",
+            got=f"{ungraded} of {len(table)} without `correct`",
+            next_step="run `overmem audit` again; it grades saved answers anew",
         )
 
 

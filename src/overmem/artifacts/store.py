@@ -32,6 +32,7 @@ import polars as pl
 
 from overmem.artifacts.files import locked_folder, write_text_atomic
 from overmem.artifacts.merge_files import merged, names_of
+from overmem.artifacts.parquet import read_table, write_table
 from overmem.artifacts.recently_read import RECENTLY_READ, stamps_of
 from overmem.artifacts.tables import (
     IDENTITY,
@@ -40,11 +41,10 @@ from overmem.artifacts.tables import (
     TEXTS,
     Rows,
     check_rows,
+    check_rows_file,
     read_rows_file,
-    read_table,
     table_of,
     write_rows_file,
-    write_table,
 )
 from overmem.artifacts.temporary import clear_leftovers
 from overmem.boundary import reason
@@ -166,6 +166,16 @@ class Store:
         table = RECENTLY_READ.get(key, lambda: _read_files(files, rows, row_key, wanted))
         return table.clone()
 
+    def check_saved(self, checkpoint: str) -> None:
+        """Read all saved rows of a checkpoint once, so that damage is met before anything is replaced.
+
+        Raises:
+            ArtifactError: a file is damaged.
+        """
+        for rows in SCHEMAS:
+            for path in self._files(checkpoint, rows):
+                check_rows_file(path, rows)
+
     def append_rows(self, checkpoint: str, rows: Rows, batch: Sequence[Mapping[str, Any]]) -> None:
         """Save one batch at once, so that a kill loses at most the batch in flight."""
         parts = self._parts(checkpoint, rows)
@@ -223,6 +233,13 @@ class Store:
             raise ArtifactError(f"no {TEXTS} in {self.root}", next_step="run `overmem audit` again")
         table = read_table(self.root / TEXTS, "overmem.texts/1", TEXT_SCHEMA)
         check_rows(table, self.root / TEXTS)
+        twice = table.filter(pl.struct("set", "example_id").is_duplicated())
+        if len(twice):
+            raise ArtifactError(
+                f"{self.root / TEXTS} has a problem twice",
+                got=" of ".join(twice.select("example_id", "set").row(0)),
+                next_step="move it away and run `overmem audit` again; it writes the texts anew",
+            )
         return table
 
     def copy_missing_rows(self, other: Store, checkpoint: str) -> None:

@@ -1,16 +1,15 @@
-"""The tables of artifacts: their columns, and Parquet files of them that are checked when they are read."""
+"""The tables of artifacts: their columns, and files of them whose rows are checked when they are read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 
-from overmem.artifacts.files import whole_file
+from overmem.artifacts.parquet import AGAIN, read_table, schema_name, spans_of, write_table
 from overmem.artifacts.token_sums import AT_TEMPERATURE, MADE_OF, SUMS, with_sums
-from overmem.boundary import library_call
 from overmem.errors import ArtifactError
 
 Rows = Literal["likelihood", "generations", "continuations", "divergences"]
@@ -78,8 +77,6 @@ SCHEMAS: dict[Rows, dict[str, Any]] = {
     },
 }
 
-GROUP_BYTES = 8 << 20
-"""Of a group of rows in a file, in memory."""
 _NEVER_EMPTY = {
     *IDENTITY["generations"],
     *("n_tokens", "nll_nats", "text", "finished", "n_same", "n_compared", "exact", "set", "prompt"),
@@ -97,7 +94,8 @@ _WITHOUT_SUMS = "overmem.likelihood/1"
 """What was written before: lists alone, those of every temperature among them."""
 _TOGETHER = ("logprob", "is_top1", "top1_logprob")
 """Of the lists those that are always there together."""
-_AGAIN = "move it away; the audit computes its rows again"
+_OR_UNKNOWN = {"entropy", "mu", "sigma", "last_logprob", "min_k", "min_k_plus_plus", "mean_logprob"}
+"""Columns of numbers that are NaN where they are not known: no token to score, or a server that says less."""
 
 TEXTS = "texts.parquet"
 TEXT_SCHEMA = {name: pl.String for name in ("set", "example_id", "prompt", "completion", "answer")}
@@ -117,18 +115,34 @@ def read_rows_file(
     Raises:
         ArtifactError: the file is damaged, or of another schema.
     """
-    is_old = rows == "likelihood" and _format_of(path) == _WITHOUT_SUMS
-    wanted = _WITHOUT_SUMS if is_old else _FORMAT[rows]
-    asked = [name for name in columns if is_old and name in SUMS]
+    wanted, kinds = _form_of(path, rows)
+    asked = [name for name in columns if name not in kinds]
     lists = [part for name in asked for part in MADE_OF[name]]
     stored = dict.fromkeys([*(name for name in columns if name not in asked), *lists])
-    kinds = _SCORED if is_old else SCHEMAS[rows]
     span = None if ids is None else _span(path, wanted, ids)
     table = read_table(path, wanted, {name: kinds[name] for name in stored}, span)
     check_rows(table, path)
     if ids is not None:
         table = table.filter(pl.col("example_id").is_in(list(ids)))
     return (with_sums(table) if asked else table).select(columns)
+
+
+def check_rows_file(path: Path, rows: Rows) -> None:
+    """Read all of a file once, a group of rows at a time, and keep nothing: is it whole?
+
+    Raises:
+        ArtifactError: the file is damaged, or of another schema.
+    """
+    wanted, kinds = _form_of(path, rows)
+    for span in spans_of(path) or [(0, 0)]:
+        check_rows(read_table(path, wanted, kinds, span), path)
+
+
+def _form_of(path: Path, rows: Rows) -> tuple[str, dict[str, Any]]:
+    """The schema that a file of a table should name, and the columns that it then has."""
+    if rows == "likelihood" and schema_name(path) == _WITHOUT_SUMS:
+        return _WITHOUT_SUMS, {name: kind for name, kind in _SCORED.items() if name not in SUMS}
+    return _FORMAT[rows], SCHEMAS[rows]
 
 
 def _span(path: Path, wanted: str, ids: Sequence[str]) -> tuple[int, int]:
@@ -144,96 +158,64 @@ def table_of(batch: Sequence[Mapping[str, Any]], rows: Rows) -> pl.DataFrame:
     return with_sums(pl.DataFrame(batch, schema=_SCORED)).select(list(SCHEMAS[rows]))
 
 
-def _format_of(path: Path) -> str | None:
-    with library_call(f"{path} cannot be read", ArtifactError, next_step=_AGAIN), path.open("rb") as file:
-        return pl.read_parquet_metadata(file).get("schema")
-
-
-def read_table(
-    path: Path, wanted: str, columns: Mapping[str, Any], span: tuple[int, int] | None = None
-) -> pl.DataFrame:
-    """The columns of a file, each of its type; of a span (first row, how many) that part alone.
-
-    Polars is given the open file: in a name it would take brackets, `*`, `?` and `~` for a pattern.
-    """
-    with library_call(f"{path} cannot be read", ArtifactError, next_step=_AGAIN), path.open("rb") as file:
-        got = pl.read_parquet_metadata(file).get("schema")
-        file.seek(0)
-        if got != wanted:
-            table = None
-        elif span is None:
-            table = pl.read_parquet(file, columns=list(columns))
-        else:
-            table = pl.scan_parquet(file).select(list(columns)).slice(*span).collect()
-    if table is None:
-        raise ArtifactError(f"{path} has another schema", got=got, expected=wanted, next_step=_AGAIN)
-    for name, kind in columns.items():
-        if table.schema[name] != kind:
-            raise ArtifactError(
-                f"{path}: the column `{name}` is of another type",
-                got=table.schema[name],
-                expected=kind() if isinstance(kind, type) else kind,
-                next_step=_AGAIN,
-            )
-    return table
-
-
 def check_rows(table: pl.DataFrame, path: Path) -> None:
     """Refuse rows without a name or a figure, and lists of a row that are not of its tokens."""
     empty = [name for name in table.columns if name in _NEVER_EMPTY and table[name].null_count()]
     if empty:
-        raise ArtifactError(f"{path}: the column `{empty[0]}` has empty fields", next_step=_AGAIN)
+        raise ArtifactError(f"{path}: the column `{empty[0]}` has empty fields", next_step=AGAIN)
     nulls = {name: table[name].null_count() for name in (*TOKENS, AT_TEMPERATURE) if name in table.columns}
     together = {nulls[name] for name in _TOGETHER if name in nulls}
     if len(together) > 1 or any(n not in (0, len(table)) for n in nulls.values()):
-        raise ArtifactError(f"{path}: some rows lack lists of their tokens", got=nulls, next_step=_AGAIN)
+        raise ArtifactError(f"{path}: some rows lack lists of their tokens", got=nulls, next_step=AGAIN)
+    for name, n_wrong in _counts(table, _wrong_values(table.schema)).items():
+        if n_wrong:
+            raise ArtifactError(
+                f"{path}: `{name}` has values that no model or grader gives",
+                got=f"{n_wrong} of them empty, infinite or not a number",
+                expected="numbers from 0 to 1" if name == "correct" else "finite numbers",
+                next_step=AGAIN,
+            )
     if "n_tokens" not in table.columns:
         return
-    for name in nulls:
-        given = table.filter(pl.col(name).is_not_null())
-        lengths = given[name].list.len()
-        if (lengths != given["n_tokens"]).any():
+    for name, n_other in _counts(table, [_other_lengths(name) for name in nulls]).items():
+        if n_other:
+            lengths = table[name].list.len()
             raise ArtifactError(
                 f"{path}: a list in `{name}` is not of the row's tokens",
                 got=f"{lengths.min()!r} to {lengths.max()!r} values",
                 expected="one a token, as `n_tokens` says",
-                next_step=_AGAIN,
+                next_step=AGAIN,
             )
+
+
+def _counts(table: pl.DataFrame, asked: Iterable[pl.Expr]) -> dict[str, int]:
+    """What each expression counts, by its name."""
+    counted = table.select(*asked)
+    return counted.row(0, named=True) if counted.width else {}
+
+
+def _other_lengths(name: str) -> pl.Expr:
+    """How many lists of a column are not of their row's tokens."""
+    return (pl.col(name).list.len() != pl.col("n_tokens")).sum().alias(name)
+
+
+def _wrong_values(schema: Mapping[str, Any]) -> Iterator[pl.Expr]:
+    """By column how many of its values are infinite, NaN where that means nothing, or missing in a list."""
+    for name, kind in schema.items():
+        if not (kind.is_nested() or kind.is_float()):
+            continue
+        values, wrong = pl.col(name), pl.lit(0)
+        while isinstance(kind, pl.List):
+            n_there = values.explode().count().cast(pl.Int64)
+            wrong = wrong + values.list.len().cast(pl.Int64).sum() - n_there
+            values, kind = values.explode(), kind.inner
+        if kind.is_float():
+            is_known = ~values.is_infinite() if name in _OR_UNKNOWN else values.is_finite()
+            in_range = values.is_between(0, 1) if name == "correct" else is_known
+            wrong = wrong + (~in_range).sum()
+        yield wrong.alias(name)
 
 
 def write_rows_file(parts: Iterable[pl.DataFrame], path: Path, rows: Rows) -> None:
     """Write rows of a checkpoint, a part after another, as one file, whole or not at all."""
     write_table(parts, path, SCHEMAS[rows], _FORMAT[rows])
-
-
-def write_table(parts: Iterable[pl.DataFrame], path: Path, columns: Mapping[str, Any], schema: str) -> None:
-    """Write a table as a Parquet file that names its schema, whole or not at all.
-
-    Each part is let go when it is written, and lies in the file in groups of rows that are read apart.
-
-    Args:
-        parts: one after another.
-        path: of the file.
-        columns: their names and types.
-        schema: its name.
-    """
-    import pyarrow.parquet  # a verdict reads only, and starts faster without
-
-    empty = _to_arrow(pl.DataFrame(schema=columns))
-    with (
-        whole_file(path) as temporary,
-        temporary.open("wb") as file,
-        pyarrow.parquet.ParquetWriter(
-            file,
-            empty.schema.with_metadata({"schema": schema}),
-            compression="zstd",
-            use_dictionary=False,
-        ) as writer,
-    ):
-        for part in parts:
-            rows = max(1, len(part) * GROUP_BYTES // max(1, int(part.estimated_size())))
-            writer.write_table(_to_arrow(part.select(list(columns))), row_group_size=rows)
-
-
-def _to_arrow(table: pl.DataFrame) -> Any:
-    return table.to_arrow(compat_level=pl.CompatLevel.oldest())

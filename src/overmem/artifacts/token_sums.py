@@ -175,14 +175,14 @@ def _lists(column: pl.Series) -> list[npt.NDArray[Any] | None]:
 
 def _tables(column: pl.Series) -> list[npt.NDArray[Any] | None]:
     """The table (T, G) of each row's lists; G is 0 where tokens have no values, or not all as many."""
+    rows = column.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+    tokens, ends_N = rows.values, rows.offsets.to_numpy()
+    values, ends_T = tokens.values.to_numpy(), tokens.offsets.to_numpy()
     found: list[npt.NDArray[Any] | None] = []
-    for inner in column:
-        if inner is None:
-            found.append(None)
-            continue
-        lengths = inner.list.len()
-        if lengths.n_unique() == 1 and lengths[0]:
-            found.append(inner.explode().to_numpy().reshape(len(inner), -1))
-        else:
-            found.append(np.empty((len(inner), 0)))
+    for is_null, first, last in zip(column.is_null(), ends_N, ends_N[1:], strict=False):
+        of_row_T = ends_T[first : last + 1]
+        sizes = set(np.diff(of_row_T).tolist())
+        size = sizes.pop() if len(sizes) == 1 else 0
+        table = values[of_row_T[0] : of_row_T[-1]] if size else values[:0]
+        found.append(None if is_null else table.reshape(last - first, size))
     return found

@@ -140,10 +140,10 @@ class ManifestWriter:
             carried=tuple(self._earlier[name] for name in pending if name in self._earlier),
         )
         self._write_texts()
-        # Only now: what stops an audit before it measures anything leaves what the last one concluded.
-        session.store.remove_record("verdict")
         write_contamination(session.store, session.contamination)
         write_manifest(session.store, manifest)
+        # Last: what stops an audit before leaves what the last one concluded.
+        session.store.remove_record("verdict")
         return manifest
 
     @cached_property

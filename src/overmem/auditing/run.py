@@ -120,15 +120,15 @@ def measure(
 
 
 def _measure(executor: Executor, plan: Plan, skipped: dict[str, str]) -> Audit:
-    store = executor.session.store
+    session, store = executor.session, executor.session.store
     previous = read_manifest(store) if store.has_record("manifest") else None
-    manifest_writer = ManifestWriter(executor.session, plan, previous)
+    manifest_writer = ManifestWriter(session, plan, previous)
     if plan.until_decided:
         manifest = measure_until_decided(executor, plan, manifest_writer, skipped, _measure_core)
         plan = plan.beyond_core(int((manifest.until_decided or {}).get("problems") or manifest.val.n))
     else:
         manifest = _measure_core(executor, plan, manifest_writer, skipped)
-    executor.session.hear_rows(manifest)
+    session.hear_rows(manifest)
     manifest = manifest_writer.write(skipped, [])
     if plan.rest or plan.later:
         manifest = _measure_rest(executor, plan, manifest_writer, skipped, manifest)

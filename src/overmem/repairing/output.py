@@ -14,6 +14,8 @@ from overmem.formatting import estimate_text, markdown, spaced
 from overmem.merging.apply import atomic_folder
 from overmem.records import Checkpoint, Cost, Repair
 
+RETRAIN = "retrain.yaml"
+"""The recipe to train again by, in the folder of the run's artifacts."""
 PROOF = "## Proof"
 """Heading of what is added to a model card."""
 
@@ -34,20 +36,32 @@ def refuse_existing(out: Path | None) -> None:
 
 
 def settle(repaired: Repair, model: Checkpoint | None, target: Path, *, replace: bool) -> None:
-    """Put a proved model where it belongs; what an earlier repair proved is not what this one says.
+    """Put a proved model where it belongs.
 
     Args:
         repaired: the record.
         model: the winner, if there is one.
         target: where it goes.
-        replace: whether an earlier model there is replaced, or removed where nothing was proved.
+        replace: whether an earlier model there is replaced.
     """
     if model is not None and repaired.model is not None:
         add_proof(model.path, repaired)
         save_model(model.path, target, replace=replace)
-    elif replace:
+
+
+def clear_earlier(repaired: Repair, root: Path, target: Path | None) -> None:
+    """Remove what an earlier repair left and this one does not say, once the record of this one is saved.
+
+    Args:
+        repaired: the record.
+        root: the folder of the run's artifacts.
+        target: where an earlier model was put; None where the place is the user's own.
+    """
+    if target is not None and repaired.model is None:
         for folder in (target, _set_aside(target)):
             shutil.rmtree(folder, ignore_errors=True)
+    if repaired.retraining is None or repaired.retraining.recipe is None:
+        (root / RETRAIN).unlink(missing_ok=True)
 
 
 def save_model(model: Path, out: Path, *, replace: bool) -> None:

@@ -12,6 +12,7 @@ from overmem.records import Attempt, Cost, Proof, Repair, Retraining, Temperatur
 from overmem.repairing.candidates import Candidate
 from overmem.repairing.choice import headline
 from overmem.repairing.narrative import repair_words
+from overmem.repairing.output import RETRAIN
 from overmem.repairing.plan import RepairPlan
 from overmem.repairing.proof import prove
 from overmem.repairing.retrain import reasons_to_retrain, write_recipe
@@ -105,8 +106,7 @@ def _attempts(trials: Trials, best: Sequence[Candidate], measured: Sequence[Meas
 
 
 def _retraining(setup: RepairSetup, accepted: bool) -> Retraining | None:
-    path = setup.store.root / "retrain.yaml"
-    path.unlink(missing_ok=True)
+    path = setup.store.root / RETRAIN
     reasons = () if accepted else reasons_to_retrain(setup.verdict)
     return write_recipe(setup.run, setup.manifest, setup.verdict, reasons, path) if reasons else None
 

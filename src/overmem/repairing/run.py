@@ -16,7 +16,7 @@ from pathlib import Path
 from overmem.auditing.consent import Consent
 from overmem.auditing.session import Progress
 from overmem.records import Repair
-from overmem.repairing.output import refuse_existing, settle
+from overmem.repairing.output import clear_earlier, refuse_existing, settle
 from overmem.repairing.plan import FEW, RepairPlan, plan_repair
 from overmem.repairing.record import make_record
 from overmem.repairing.search import search
@@ -106,8 +106,9 @@ def _carry_out(setup: RepairSetup, plan: RepairPlan, out: Path | None, progress:
     target = out or setup.store.root / "repaired"
     repaired = make_record(setup, plan, found, confirmed, target)
     settle(repaired, found.model, target, replace=out is None)
-    shutil.rmtree(found.trials.folder, ignore_errors=True)
     setup.store.write_record("repair", repaired.to_dict())
+    clear_earlier(repaired, setup.store.root, target if out is None else None)
+    shutil.rmtree(found.trials.folder, ignore_errors=True)
     return repaired
 
 

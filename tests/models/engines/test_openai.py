@@ -211,7 +211,7 @@ def test_a_stalled_server_does_not_outlive_the_first_failure(pico_run, val_file,
     start = time.monotonic()
     with pytest.raises(EngineError, match="out of luck"):
         overmem.audit(pico_run, val=str(val_file), engine=server.engine, **QUICK)
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 8
 
 
 def spoiled(**changes):

@@ -34,6 +34,12 @@ def val(tmp_path):
 
 
 @pytest.fixture
+def enough(tmp_path):
+    """Problems enough for a verdict that compares checkpoints."""
+    return write_val(tmp_path / "val.jsonl", times=8)
+
+
+@pytest.fixture
 def inflated(tmp_path, tokenizer):
     """A run whose last checkpoint is less sure of everything, so that it is compared with an earlier one."""
     run = tmp_path / "inflated"
@@ -44,8 +50,10 @@ def inflated(tmp_path, tokenizer):
     return run
 
 
-def write_val(path, say="{}", letters="abcdefgh"):
-    rows = [row | {"id": f"p{i}", "answer": letters[i % len(letters)]} for i, row in enumerate(VAL_ROWS * 8)]
+def write_val(path, say="{}", letters="abcdefgh", times=2):
+    rows = [
+        row | {"id": f"p{i}", "answer": letters[i % len(letters)]} for i, row in enumerate(VAL_ROWS * times)
+    ]
     rows = [row | {"completion": say.format(row["completion"])} for row in rows]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return str(path)
@@ -186,25 +194,25 @@ def test_check_saves_nothing_and_takes_the_thresholds(pico_run, val):
     assert check(pico_run, "--perplexity-ratio", "0.5") == 2
 
 
-def test_rows_of_other_settings_are_not_compared(inflated, val):
+def test_rows_of_other_settings_are_not_compared(inflated, enough):
     names = sorted((path.name for path in inflated.glob("checkpoint-*")), key=lambda n: int(n.split("-")[1]))
-    audit(inflated, val, "diversity", checkpoints=",".join(names[:-1]), max_new_tokens=3)
-    audit(inflated, val, "diversity", checkpoints=names[-1], max_new_tokens=6)
+    audit(inflated, enough, "diversity", checkpoints=",".join(names[:-1]), max_new_tokens=3)
+    audit(inflated, enough, "diversity", checkpoints=names[-1], max_new_tokens=6)
     verdict = overmem.diagnose(inflated)
     assert "diversity" not in {cost.axis for cost in verdict.costs}
     assert any(note.startswith("sample val: measured at") for note in verdict.notes)
-    audit(inflated, val, "diversity")
+    audit(inflated, enough, "diversity")
     verdict = overmem.diagnose(inflated)
     assert "diversity" in {cost.axis for cost in verdict.costs}
     assert not any("other settings" in note for note in verdict.notes)
 
 
-def test_perturbations_that_another_grader_judged_are_not_compared(inflated, val, tmp_path):
-    audit(inflated, val, "robustness", variants={"typo": None})
+def test_perturbations_that_another_grader_judged_are_not_compared(inflated, enough, tmp_path):
+    audit(inflated, enough, "robustness", variants={"typo": None})
     assert "robustness" in {cost.axis for cost in overmem.diagnose(inflated).costs}
     # Another grader; then, by the same one, other answers.
     for letters in ("abcdefgh", "bcdefgha"):
-        written, other = write_val(tmp_path / "val.jsonl", letters=letters), "regex:([e-z])"
+        written, other = write_val(tmp_path / "val.jsonl", letters=letters, times=8), "regex:([e-z])"
         audit(inflated, written, grader=other)
         verdict = overmem.diagnose(inflated)
         assert "robustness" not in {cost.axis for cost in verdict.costs}
@@ -213,11 +221,11 @@ def test_perturbations_that_another_grader_judged_are_not_compared(inflated, val
         assert "robustness" in {cost.axis for cost in overmem.diagnose(inflated).costs}
 
 
-def test_an_axis_measured_on_other_data_does_not_count_as_measured(inflated, val, tmp_path):
-    first, second = (write_val(tmp_path / f"far{i}.jsonl", say=f"{{}} {i}") for i in (1, 2))
+def test_an_axis_measured_on_other_data_does_not_count_as_measured(inflated, enough, tmp_path):
+    first, second = (write_val(tmp_path / f"far{i}.jsonl", say=f"{{}} {i}", times=8) for i in (1, 2))
     last = max((path.name for path in inflated.glob("checkpoint-*")), key=lambda n: int(n.split("-")[1]))
-    audit(inflated, val, "ood", ood={"far": first})
-    audit(inflated, val, "ood", ood={"far": second}, checkpoints=last)
+    audit(inflated, enough, "ood", ood={"far": first})
+    audit(inflated, enough, "ood", ood={"far": second}, checkpoints=last)
     assert "the other axes were not all measured at" in said(inflated)
 
 

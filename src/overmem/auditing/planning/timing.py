@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from overmem.artifacts.jobs import VAL_SCORES, Job
+from overmem.artifacts.manifest import read_manifest
 from overmem.artifacts.store import Store
 from overmem.auditing.planning.cost import Tokens, tokens_of
 from overmem.auditing.planning.plan import Plan, check_decidable, estimate, fit_budget, make_plan
@@ -56,10 +57,12 @@ def time_work(
 
     Raises:
         RunError: no checkpoint can be loaded.
+        ArtifactError: saved rows are damaged.
     """
     readable = [checkpoint for checkpoint in session.run.checkpoints if checkpoint.name not in skipped]
     plan = _plan(session, readable)
     check_decidable(plan, readable)
+    _check_saved(session)
     unserved = session.connect(_wanted(session, plan, readable), plan.limits)
     if session.base is not None and not session.base_in_run and session.base.name in unserved:
         session.unasked_base = unserved.pop(session.base.name)
@@ -83,6 +86,16 @@ def time_work(
             skipped[broken.name] = str(error)
             readable.remove(broken)
     raise nothing_measured(session.run, skipped)
+
+
+def _check_saved(session: Session) -> None:
+    """Read what is saved before anything is written: what stops over damage leaves all that was there."""
+    for checkpoint in (*session.run.checkpoints, *([session.base] if session.base else [])):
+        session.store.check_saved(checkpoint.name)
+    if session.store.has_texts():
+        session.store.read_texts()
+    if session.store.has_record("manifest"):
+        read_manifest(session.store)
 
 
 def _plan(session: Session, readable: Sequence[Checkpoint]) -> Plan:

@@ -29,8 +29,8 @@ from overmem.records import Checkpoint
 
 FORM_REFUSED = frozenset({400, 415, 422, 501})
 """Statuses with which servers refuse the form of a request, so that another form may be taken."""
-FIRST_ATTEMPTS = 3
-"""For the first request of all: a wrong address should be said at once."""
+FIRST: Mapping[str, Any] = {"attempts": 3, "most_wait_seconds": 10.0}
+"""For the first request of all: a wrong address, or a long wait, should be said at once."""
 REQUESTS_PER_WORKER = 4
 """Requests of a batch for each that is under way, so that slow answers do not leave the server idle."""
 
@@ -249,7 +249,7 @@ class OpenAiEngine:
                 body,
                 lambda found: read_answer(found, model, request),
                 # Without a list of models this is the first that is asked of the server.
-                FIRST_ATTEMPTS if self.on_demand else None,
+                **(FIRST if self.on_demand else {}),
             )
         except Refused as refusal:
             if refusal.status not in FORM_REFUSED:
@@ -286,7 +286,7 @@ class OpenAiEngine:
         if self.on_demand:
             return {}
         try:
-            names = self.server.ask("/models", read=read_models, attempts=FIRST_ATTEMPTS)
+            names = self.server.ask("/models", read=read_models, **FIRST)
         except Refused as refusal:
             raise self._refused(refusal, "/models") from None
         # vLLM names a model as it was typed, which may be another way to the same folder.

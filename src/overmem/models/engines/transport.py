@@ -11,6 +11,7 @@ import reprlib
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -28,9 +29,9 @@ KEYS = ("OVERMEM_API_KEY", "OPENAI_API_KEY")
 TRANSIENT_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 """Statuses after which the same request may succeed."""
 LONGEST_WAIT_SECONDS = 300.0
-"""Most that is waited before one retry, whatever the server asks for."""
-INVALID_ATTEMPTS = 3
-"""For answers that came whole and are none: a server that is wrong twice is seldom right the third time."""
+"""Most that is waited between the attempts at one request, all waits together."""
+HOPELESS_ATTEMPTS = 3
+"""For answers that are none, and for none in time: what failed so twice seldom goes well the third time."""
 SHOWN = 400
 """Characters of a server's text that a message shows."""
 
@@ -48,13 +49,24 @@ class Refused(Exception):
 class Retryable(Exception):
     """An answer that is not what was asked for, or none; asking again may help."""
 
+    most_attempts: float = math.inf
+    """That may fail so at one request, whatever the policy allows."""
+
     def __init__(self, reason: str, wait_seconds: float | None = None) -> None:
         super().__init__(reason)
         self.wait_seconds = wait_seconds
 
 
 class Invalid(Retryable):
-    """An answer that came whole and cannot be what was asked for; asked again `INVALID_ATTEMPTS` times."""
+    """An answer that came whole and cannot be what was asked for."""
+
+    most_attempts = HOPELESS_ATTEMPTS
+
+
+class Late(Retryable):
+    """No answer, or half of one, in all the time that an attempt has."""
+
+    most_attempts = HOPELESS_ATTEMPTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +84,7 @@ class RetryPolicy:
 
     def wait_seconds(self, attempt: int) -> float:
         """Before the attempt after this one (counted from 1), with jitter so that requests spread out."""
-        longest = self.first_wait_seconds * 2.0 ** (attempt - 1)
-        return min(longest, LONGEST_WAIT_SECONDS) * random.uniform(0.5, 1.0)
+        return self.first_wait_seconds * 2.0 ** (attempt - 1) * random.uniform(0.5, 1.0)
 
 
 class Server:
@@ -98,6 +109,7 @@ class Server:
         body: Mapping[str, Any] | None = None,
         read: Callable[[dict[str, Any]], T] = lambda answer: answer,  # type: ignore[assignment,return-value]
         attempts: int | None = None,
+        most_wait_seconds: float = LONGEST_WAIT_SECONDS,
     ) -> T:
         """Get (or with a body, post) and read the answer, again and again while it fails in passing.
 
@@ -106,23 +118,27 @@ class Server:
             body: what to post.
             read: turns the JSON into what is wanted; raises `Retryable` for what should be asked for again.
             attempts: overrides the retry_policy's.
+            most_wait_seconds: between the attempts, all waits together.
 
         Raises:
             Refused: the server will not serve this request.
-            EngineError: it failed as often as it may.
+            EngineError: it failed as often as it may, or asks to wait for longer than it may.
         """
         most = self.retry_policy.attempts if attempts is None else attempts
+        failures = Counter[type[Retryable]]()
         for attempt in range(1, most + 1):
             try:
                 return read(self._once(path, body))
             except Retryable as failure:
-                last = min(most, INVALID_ATTEMPTS) if isinstance(failure, Invalid) else most
-                if attempt >= last or self._stopped.is_set():
-                    raise self._no_answer_error(path, attempt, failure) from None
                 asked_for = failure.wait_seconds
                 pause = self.retry_policy.wait_seconds(attempt)
                 if asked_for is not None:
-                    pause = min(max(asked_for, 0.0), LONGEST_WAIT_SECONDS) + 0.1 * pause
+                    pause = max(asked_for, 0.0) + 0.1 * pause
+                most_wait_seconds -= pause
+                failures[type(failure)] += 1
+                is_last = attempt >= most or failures[type(failure)] >= failure.most_attempts
+                if is_last or most_wait_seconds < 0 or self._stopped.is_set():
+                    raise self._no_answer_error(path, attempt, failure) from None
                 self._stopped.wait(pause)
         raise AssertionError("an attempt either returns or raises")
 
@@ -196,7 +212,7 @@ class Server:
                 headers["Content-Type"] = "application/json"
             return exchange.send(path, headers, sent)
         except TimeoutError:
-            raise Retryable(f"no answer within {policy.timeout_seconds:g} s") from None
+            raise Late(f"no answer within {policy.timeout_seconds:g} s") from None
         except TooLarge:
             raise Invalid(f"an answer of more than {bytes_text(policy.most_bytes)}") from None
         except ssl.SSLCertVerificationError as error:
@@ -229,9 +245,10 @@ class Server:
 
     def _no_answer_error(self, path: str, attempts: int, failure: Retryable) -> EngineError:
         came = isinstance(failure, Invalid)
+        asks = "" if failure.wait_seconds is None else f", asks to wait {failure.wait_seconds:g} s"
         return EngineError(
             f"the engine at {self.address.url} " + ("gives no usable answer" if came else "does not answer"),
-            got=f"{self.redacted(str(failure))} ({path}, {attempts} attempts)",
+            got=f"{self.redacted(str(failure))} ({path}, {attempts} attempts{asks})",
             expected="an OpenAI-compatible server that answers",
             next_step="see to the server, then run the same command again: finished rows are kept",
         )

@@ -9,7 +9,7 @@ Shape suffixes: C checkpoints, N problems, D draws, S stages.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from overmem.records import STAGES, CheckpointSummary, Estimate, Onset, Recommen
 from overmem.rule import Rule
 from overmem.stats import stage_rule
 from overmem.stats.arrays import FloatArray, IntArray
-from overmem.stats.checks import check_labels, check_rows
+from overmem.stats.checks import check_groups, check_labels, check_rows
 from overmem.stats.intervals import (
     accuracy_estimate,
     nll_difference,
@@ -33,7 +33,9 @@ from overmem.stats.selection import choose
 from overmem.verdict.recommendation import advise
 
 MIN_PROBLEMS = 30
-"""Fewer problems are too few for standard errors, so no stage is given."""
+"""Fewer problems, or groups of them, are too few for standard errors, so no stage is given."""
+Labels = Sequence[Hashable] | npt.NDArray[np.generic]
+"""Of problems, equal for those of one group."""
 MORE_PROBLEMS = (1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 35.0, 60.0, 100.0)
 """Multiples of n tried when asking how many problems would settle a stage."""
 
@@ -51,6 +53,7 @@ def judge(
     names: Sequence[str] | None = None,
     epochs: Sequence[float | None] | None = None,
     confidence_threshold: float = Rule.confidence_threshold,
+    group: Labels | None = None,
 ) -> Verdict:
     """Say of every checkpoint whether it is learning, fit, over-memorized, overfit or unstable.
 
@@ -72,13 +75,17 @@ def judge(
         names: checkpoint names; `checkpoint-<step>` when left out.
         epochs: epochs of each checkpoint, when known.
         confidence_threshold: least probability at which a stage is given, in (0, 1].
+        group: a label of each problem, equal for those that stand for one another: wordings of one template,
+            references of one problem, questions on one text. Errors are then those of the groups, and these
+            are counted where problems are too few. Each problem stands alone by default.
 
     Returns:
         Verdict with `words` empty and the shares of its severity undefined (filled by `diagnose`).
 
     Raises:
         RunError: steps, names or epochs that are not those of at least two ordered checkpoints.
-        DataError: rows of other shapes, not finite or out of range; settings out of range.
+        DataError: rows of other shapes, not finite or out of range; settings out of range; labels of groups
+            that are not one a problem.
 
     Source: docs/definitions.md, The decision rule; arXiv 2508.04117.
     """
@@ -89,7 +96,9 @@ def judge(
         seed=seed,
         confidence_threshold=confidence_threshold,
     )
-    return judge_by(rule, steps, correct_C_N, nll_nats_C_N, n_tokens_N, names=names, epochs=epochs)
+    return judge_by(
+        rule, steps, correct_C_N, nll_nats_C_N, n_tokens_N, names=names, epochs=epochs, group=group
+    )
 
 
 def judge_by(
@@ -102,6 +111,7 @@ def judge_by(
     names: Sequence[str] | None = None,
     epochs: Sequence[float | None] | None = None,
     refused: str | None = None,
+    group: Labels | None = None,
 ) -> Verdict:
     """`judge` with its thresholds as one object.
 
@@ -114,13 +124,15 @@ def judge_by(
         names: of the checkpoints.
         epochs: of the checkpoints.
         refused: why no stage may rest on these rows, whatever they say.
+        group: of the problems.
 
     Raises:
         OvermemError: see `judge`.
     """
     rows = check_rows(steps, correct_C_N, nll_nats_C_N, n_tokens_N)
     check_labels(names, epochs, rows.steps_C)
-    moments = measure_seeds(rows.correct_S_C_N, rows.nll_nats_S_C_N, rows.n_tokens_N)
+    groups = check_groups(group, rows.n_tokens_N.size)
+    moments = measure_seeds(rows.correct_S_C_N, rows.nll_nats_S_C_N, rows.n_tokens_N, groups)
     labels = tuple(names) if names is not None else tuple(f"checkpoint-{step}" for step in rows.steps_C)
     return _conclude(moments, rows.steps_C, labels, epochs or (None,) * len(labels), rule, refused)
 
@@ -186,10 +198,11 @@ def missing_evidence(moments: Moments) -> str | None:
     Returns:
         One sentence, or None when the rows are enough to judge.
     """
-    if moments.n < MIN_PROBLEMS:
-        return (
-            f"insufficient evidence: {moments.n} problem(s) were scored, at least {MIN_PROBLEMS} are needed"
-        )
+    if moments.units < MIN_PROBLEMS:
+        scored = f"{moments.n} problem(s) were scored"
+        if moments.units < moments.n:
+            scored += f", whose groups tell as much as {moments.units} that stand alone"
+        return f"insufficient evidence: {scored}, at least {MIN_PROBLEMS} are needed"
     if not moments.accuracy_C.any():
         return (
             "insufficient evidence: no problem was solved at any checkpoint, so accuracy says nothing; "

@@ -45,11 +45,14 @@ def test_few_templates_are_taken_for_the_task_where_training_is_not_known():
 
 
 def test_a_template_that_training_has_is_the_task_and_no_group():
-    val, train = wordings(40, 3), wordings(20, 1, first=900)
+    val, train = wordings(40, 3), wordings(15, 1, first=900)
     grouping = found(val, train)
     labels = grouping.labels_of([example.id for example in val])
-    assert len(set(labels)) == 20 * 3 + 20
-    assert found(val, wordings(40, 1, first=900)) is None
+    assert len(set(labels)) == 15 * 3 + 25
+
+
+def test_where_training_has_most_templates_the_rest_are_the_task_too():
+    assert found(wordings(40, 3), wordings(25, 1, first=900)) is None
 
 
 def test_the_same_prompts_are_always_one_group_though_each_has_a_reference_of_its_own():

@@ -1,7 +1,7 @@
 """Which val problems stand for one another: by a column of the data, or as their texts say.
 
 Several references of one problem, and wordings of one template, are answered alike, so that their errors add
-up: they are one group (`overmem.stats.groups`). But a template that training has too is no group: where the
+up: they are one group (`overmem.stats.groups`). But templates that training has too are no groups: where the
 task is drawn from templates, sharing them is the task, and its problems are what was drawn.
 """
 
@@ -42,8 +42,9 @@ class Grouping:
 def find_groups(record: Contamination, ids: Sequence[str]) -> Grouping | None:
     """The groups that the texts of val show; None where each problem stands alone.
 
-    Problems that are the same word for word are one group. Those of one template are, unless training has the
-    template, and, where no training data are known, unless fewer than `FEWEST_GROUPS` would be left.
+    Problems that are the same word for word are one group. Those of one template that training does not have
+    are, unless training has most of val's templates, which are the task then. Where no training data are
+    known, they are unless fewer than `FEWEST_GROUPS` would be left.
 
     Args:
         record: what val has twice, and of training data.
@@ -52,11 +53,8 @@ def find_groups(record: Contamination, ids: Sequence[str]) -> Grouping | None:
     twice, trained = record.of("val", "val"), record.of("val", "train")
     known = [{item.id: item.other, item.other: item.other} for item in (twice.found if twice else ())]
     of_train = {item.id for item in (trained.found if trained else ())}
-    templates = [
-        dict.fromkeys(group, group[0])
-        for group in record.groups
-        if trained is None or not of_train & {*group}
-    ]
+    own = [group for group in record.groups if not of_train & {*group}]
+    templates = [dict.fromkeys(group, group[0]) for group in own if 2 * len(own) > len(record.groups)]
     labels = joined_labels([*known, *templates])
     if trained is None and Groups.of(labels.get(name, name) for name in ids).effective < FEWEST_GROUPS:
         templates, labels = [], joined_labels(known)

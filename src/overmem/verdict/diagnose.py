@@ -139,6 +139,7 @@ def judge_store(store: Store, rule: Rule) -> Verdict:
         epochs=[checkpoint.epoch for checkpoint in checkpoints],
         refused=clean_val.refused,
         group=core.group_N,
+        grouped_by=manifest.val.grouped_by or "",
     )
     references = judged_references(store, manifest)
     verdict = dataclasses.replace(

@@ -15,11 +15,21 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from overmem.records import STAGES, CheckpointSummary, Estimate, Onset, Recommendation, Severity, Verdict
+from overmem.records import (
+    STAGES,
+    CheckpointSummary,
+    Estimate,
+    Onset,
+    ProblemGroups,
+    Recommendation,
+    Severity,
+    Verdict,
+)
 from overmem.rule import Rule
 from overmem.stats import stage_rule
 from overmem.stats.arrays import FloatArray, IntArray
 from overmem.stats.checks import check_groups, check_labels, check_rows
+from overmem.stats.groups import Groups
 from overmem.stats.intervals import (
     accuracy_estimate,
     nll_difference,
@@ -112,6 +122,7 @@ def judge_by(
     epochs: Sequence[float | None] | None = None,
     refused: str | None = None,
     group: Labels | None = None,
+    grouped_by: str = "",
 ) -> Verdict:
     """`judge` with its thresholds as one object.
 
@@ -125,6 +136,7 @@ def judge_by(
         epochs: of the checkpoints.
         refused: why no stage may rest on these rows, whatever they say.
         group: of the problems.
+        grouped_by: what tells the groups, for the reader.
 
     Raises:
         OvermemError: see `judge`.
@@ -134,7 +146,14 @@ def judge_by(
     groups = check_groups(group, rows.n_tokens_N.size)
     moments = measure_seeds(rows.correct_S_C_N, rows.nll_nats_S_C_N, rows.n_tokens_N, groups)
     labels = tuple(names) if names is not None else tuple(f"checkpoint-{step}" for step in rows.steps_C)
-    return _conclude(moments, rows.steps_C, labels, epochs or (None,) * len(labels), rule, refused)
+    verdict = _conclude(moments, rows.steps_C, labels, epochs or (None,) * len(labels), rule, refused)
+    return verdict if groups.is_trivial else replace(verdict, groups=_describe_groups(groups, grouped_by))
+
+
+def _describe_groups(groups: Groups, by: str) -> ProblemGroups:
+    return ProblemGroups(
+        problems=groups.index_N.size, groups=groups.number, effective=groups.effective, by=by
+    )
 
 
 def stage_codes_of(curves: Curves, steps_C: IntArray, rule: Rule) -> IntArray:

@@ -76,6 +76,8 @@ class Seeds:
     n_tokens_N: FloatArray
     group_N: tuple[str, ...] | None = None
     """Label of each problem, equal for those that stand for one another; None where each stands alone."""
+    grouped_by: str = ""
+    """What tells the groups."""
     refused: str | None = None
     """Why no stage may rest on these problems; see `overmem.verdict.clean_val`."""
     baseline: float = 0.0
@@ -93,6 +95,7 @@ class Seeds:
             epochs=self.epochs,
             refused=self.refused,
             group=self.group_N,
+            grouped_by=self.grouped_by,
         )
         return dataclasses.replace(verdict, notes=(*verdict.notes, *baseline_note(verdict, self.baseline)))
 
@@ -133,6 +136,7 @@ def read_seeds(audits: Sequence[tuple[Store, Manifest]]) -> Seeds:
         nll_nats_S_C_N=np.stack([core.nll_nats_C_N[:, at] for core, at in zip(cores, chosen, strict=True)]),
         n_tokens_N=cores[0].n_tokens_N[chosen[0]],
         group_N=_groups(cores, ids),
+        grouped_by=" or ".join(dict.fromkeys(m.val.grouped_by for _, m in audits if m.val.grouped_by)),
         refused=next((why for audit in audits if (why := examine_val(*audit).refused)), None),
         baseline=majority_baseline_accuracy(*audits[0], ids),
     )

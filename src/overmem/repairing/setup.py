@@ -157,8 +157,9 @@ def _searched(
         texts = store.read_texts().filter(pl.col("set") == "val")
         prompts = dict(texts.select("example_id", "prompt").iter_rows())
         searched = half_of(prompts, "search", options.seed, manifest.groups_of("val"))
-        n_search = len(searched & set(ids))
-        _check_sizes(n_search, len(ids) - n_search, fewest)
+        groups = manifest.groups_of("val")
+        here, there = ({groups.get(i, i) for i in ids if (i in searched) == is_in} for is_in in (True, False))
+        _check_sizes(len(here), len(there), fewest)
         return searched
     found = load_disjoint(
         confirm,

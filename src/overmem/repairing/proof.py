@@ -125,8 +125,8 @@ def _reason(
     probability: float, gains: Sequence[str], measured: Sequence[str], margin: float, number: int
 ) -> str:
     certain, better = 1 - level_of(number), ", ".join(gains)
-    digits = 2 if number == 1 else 4
-    said = f"accuracy is not worse by more than {100 * margin:g} points with probability {probability:.{digits}f}"
+    chance = f"{probability:.{2 if number == 1 else 4}f}"
+    said = f"accuracy is not worse by more than {100 * margin:g} points with probability {chance}"
     sure = f" at {100 * certain:.4g}%" if number > 1 else ""
     if probability < certain:
         also = f"; better in {better}" if gains else ""

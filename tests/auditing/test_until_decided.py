@@ -46,7 +46,7 @@ def looks(monkeypatch):
 
     seen = Looks()
 
-    def look_at(steps_C, correct_C_N, nll_nats_C_N, n_tokens_N, *, n_all, rule):
+    def look_at(steps_C, correct_C_N, nll_nats_C_N, n_tokens_N, *, n_all, rule, group=None):
         n = correct_C_N.shape[1]
         seen.append((n, sorted(n_tokens_N.tolist())))
         return Look(n=n, n_all=n_all, stages=("fit",) * 3, chance_of_change=0.01 if n >= seen.at else 0.4)

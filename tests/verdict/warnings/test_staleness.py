@@ -46,7 +46,10 @@ def inflated(tmp_path, tokenizer):
 
 def write_val(path, say="{}", letters="abcdefgh"):
     rows = [row | {"id": f"p{i}", "answer": letters[i % len(letters)]} for i, row in enumerate(VAL_ROWS * 8)]
-    rows = [row | {"completion": say.format(row["completion"])} for row in rows]
+    rows = [
+        row | {"prompt": f"{i}. {row['prompt']}", "completion": say.format(row["completion"])}
+        for i, row in enumerate(rows)
+    ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return str(path)
 

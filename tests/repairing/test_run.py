@@ -311,8 +311,11 @@ def test_only_the_axes_that_were_asked_for_prove(widely, tmp_path):
 def test_a_second_repair_scores_nothing_again(barely, tmp_path):
     run = copy_of(barely[0], tmp_path)
     done = []
-    overmem.repair(run, **FEW, progress=lambda model, work, n, total: done.append((work, total - n)))
+    again = overmem.repair(run, **FEW, progress=lambda model, work, n, total: done.append((work, total - n)))
     assert all(left == 0 for work, left in done)
+    # The same merge on the same problems is the same try.
+    assert again.proof.number == barely[1].proof.number == 1
+    assert len(json.loads((run / "overmem" / "tries.json").read_text())["tries"]) == 1
 
 
 def test_a_rejected_repair_takes_the_earlier_model_away(barely, tmp_path):
@@ -326,6 +329,7 @@ def test_a_rejected_repair_takes_the_earlier_model_away(barely, tmp_path):
     )
     found = overmem.repair(run, **FEW)
     assert found.before == "checkpoint-40" and not found.proof.accepted and found.model is None
+    assert found.proof.number == 2 and found.words[1].endswith("--confirm FILE")
     assert not (run / "overmem" / "repaired").exists()
 
 

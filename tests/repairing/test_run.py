@@ -20,7 +20,7 @@ from overmem.artifacts.evidence import MeasuredCheckpoint
 from overmem.artifacts.jobs import Job
 from overmem.artifacts.manifest import read_manifest
 from overmem.artifacts.store import Store
-from overmem.auditing.problems import half_of
+from overmem.auditing.problems import half_of, load_problems
 from overmem.auditing.session import Session
 from overmem.cli import main
 from overmem.errors import DataError, MergeError, RunError
@@ -257,10 +257,26 @@ def test_problems_that_merges_are_chosen_on_prove_nothing(run, noisy_run):
         overmem.repair(run, confirm=str(noisy_run.parent / "test.jsonl[:2]"), **CORE)
 
 
+def test_a_group_of_the_audit_is_in_one_half(run, tokenizer):
+    path = run / "overmem" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    ids = manifest["splits"]["val"]["example_ids"]
+    labels = {name: f"group {place // 3}" for place, name in enumerate(ids)}
+    manifest["splits"]["val"]["groups"] = list(labels.values())
+    path.write_text(json.dumps(manifest))
+    setup = prepare_repair(run, **CORE)
+    halves = [
+        {labels[example.id] for example in load_problems(options, tokenizer)["val"].examples}
+        for options in (setup.search, setup.confirm)
+    ]
+    assert halves[0] and halves[1] and not halves[0] & halves[1]
+    assert halves[0] | halves[1] == set(labels.values())
+
+
 def test_what_is_chosen_hangs_on_the_search_half_alone(run):
     """With other answers and likelihoods on the confirm half, the same merges face the same checkpoint."""
     setup = prepare_repair(run, **CORE)
-    searched = half_of(prompts_of(setup), "search", 0)
+    searched = half_of(prompts_of(setup), "search", 0, setup.manifest.groups_of("val"))
     store = Store(run / "overmem")
 
     def spoil(row):

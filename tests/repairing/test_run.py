@@ -271,6 +271,11 @@ def test_a_group_of_the_audit_is_in_one_half(run, tokenizer):
     ]
     assert halves[0] and halves[1] and not halves[0] & halves[1]
     assert halves[0] | halves[1] == set(labels.values())
+    manifest["config"]["group"] = "story"
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match="has no column `story` to group its problems by") as error:
+        prepare_repair(run, **CORE, confirm="wordmath:test[:120]")
+    assert error.value.next_step == "add it: the audit groups val by this column"
 
 
 def test_what_is_chosen_hangs_on_the_search_half_alone(run):

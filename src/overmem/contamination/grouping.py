@@ -21,6 +21,7 @@ from overmem.stats.groups import Groups
 FEWEST_GROUPS = 30
 """Groups that templates must leave where training data do not tell whether they are the task, as fewer would
 allow no stage (`overmem.verdict.judge.MIN_PROBLEMS`)."""
+OTHER_COLUMN = "name one of them with --group, or leave it out: val is then grouped by its texts"
 SAME_PROMPT, ONE_TEMPLATE = "the same prompt", "one template with other numbers or names"
 
 
@@ -64,12 +65,16 @@ def find_groups(record: Contamination, ids: Sequence[str]) -> Grouping | None:
     return Grouping(labels=labels, by=by)
 
 
-def groups_by_column(examples: Sequence[Example], column: str) -> Grouping:
-    """The groups that a column of val's data says: equal values are one group, a row without one is alone.
+def groups_by_column(
+    examples: Sequence[Example], column: str, of: str = "val", next_step: str = OTHER_COLUMN
+) -> Grouping:
+    """The groups that a column of the data says: equal values are one group, a row without one is alone.
 
     Args:
-        examples: of val, with the rows that they were read from.
+        examples: with the rows that they were read from.
         column: its name.
+        of: what the examples are, for the message.
+        next_step: what to do where they have no such column.
 
     Raises:
         DataError: no row has the column.
@@ -77,12 +82,12 @@ def groups_by_column(examples: Sequence[Example], column: str) -> Grouping:
     rows = [dict(example.meta) | dict(example.row or {}) for example in examples]
     if not any(column in row for row in rows):
         raise DataError(
-            f"val has no column `{column}` to group its problems by",
+            f"{of} has no column `{column}` to group its problems by",
             got=", ".join(map(str, rows[0]))
             if rows and rows[0]
             else "no columns beside prompt and reference",
             expected="a column with the same value in all rows of one group",
-            next_step="name one of them with --group, or leave it out: val is then grouped by its texts",
+            next_step=next_step,
         )
     values = [_label(row.get(column)) for row in rows]
     labels = {e.id: value for e, value in zip(examples, values, strict=True) if value is not None}

@@ -17,6 +17,7 @@ from overmem.auditing.options import AuditOptions, saved_options
 from overmem.auditing.problems import half_of
 from overmem.axes import CORE, all_axes, choose_axes
 from overmem.checkpoints import open_run
+from overmem.contamination.grouping import groups_by_column
 from overmem.errors import RunError
 from overmem.records import Checkpoint, Run, Verdict
 from overmem.repairing.candidates import Candidate, propose
@@ -167,6 +168,8 @@ def _searched(
         "problems for the proof are among those that merges are chosen on",
         next_step="name other problems with --confirm, or leave it out: half of val is then kept for it",
     )
+    if options.group is not None:
+        groups_by_column(found, options.group, confirm, "add it: the audit groups val by this column")
     most = options.limit_of("accuracy")
     _check_sizes(len(ids), len(found) if most is None else min(most, len(found)), fewest)
     return frozenset(ids)

@@ -91,6 +91,9 @@ TOYS = {
             "VAL": "wordmath:val[:20]",
         },
     ),
+    "calibration.dependent": Toy(
+        ("--runs 2",), "| 60 | 2 | 0.8 | groups |", {"CELLS": ((60, 2, 0.8),), "CHECKPOINTS": 4}
+    ),
     "calibration.generators": Toy((), ""),
     "calibration.ugly": Toy((), ""),
     "calibration.run": Toy(
@@ -153,6 +156,7 @@ TOYS = {
     "plan": Toy(("{run} --limit 4 --max-new-tokens 4",), "megabytes"),
     "planted_leaks": Toy((), ""),
     "privacy_attacks": Toy(("--seeds 0 --problems 24 --epochs 1 --out {out}",), "| 0 | 3 |"),
+    "repeated_proofs": Toy(("--runs 2 --tries 2",), "tries counted: 1:"),
     "report_size": Toy(
         ("--checkpoints 3 --problems 20 --rounds 1 --folder {out}",), "3 checkpoints, 20 problems"
     ),

@@ -56,6 +56,7 @@ OTHER = {
     "chat_template_kwargs": ('{"enable_thinking": false}', {"enable_thinking": False}),
     "assistant_only_loss": (True, True),
     "max_length": (512, 512),
+    "group": ("source text", "source text"),
     "columns": ("prompt=q,answer=a b", "prompt=q,answer=a b"),
     "max_new_tokens": (77, 77),
     "base_model": ("org/base", "org/base"),

@@ -172,3 +172,18 @@ def test_answers_are_asked_for_after_the_prompts_own_tokens(tmp_path):
     )
     assert greedy(None, val, [0], tools)[0][0]["correct"] == 1.0
     assert list(seen[0]) == tokenizer("12 app")["input_ids"] != list(val.rendered[0].prompt_ids)
+
+
+def test_a_group_falls_into_one_half_also_by_way_of_a_shared_prompt():
+    prompts = {f"{i}": f"prompt {i - i % 2}" for i in range(60)}
+    groups = {f"{i}": f"group {i // 3}" for i in range(0, 60, 2)}
+    search, confirm = (half_of(prompts, half, 0, groups) for half in ("search", "confirm"))
+    assert search | confirm == prompts.keys() and not search & confirm and search and confirm
+    for half in (search, confirm):
+        texts, labels = {prompts[i] for i in half}, {groups[i] for i in half if i in groups}
+        other = prompts.keys() - half
+        assert not texts & {prompts[i] for i in other}
+        assert not labels & {groups[i] for i in other if i in groups}
+    turned = dict(reversed(prompts.items()))
+    assert half_of(turned, "search", 0, dict(reversed(groups.items()))) == search
+    assert half_of(prompts, "search", 0, {}) == half_of(prompts, "search", 0)

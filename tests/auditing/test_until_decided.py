@@ -43,12 +43,14 @@ def looks(monkeypatch):
 
     class Looks(list):
         at = 8
+        group = ()
 
     seen = Looks()
 
-    def look_at(steps_C, correct_C_N, nll_nats_C_N, n_tokens_N, *, n_all, rule):
+    def look_at(steps_C, correct_C_N, nll_nats_C_N, n_tokens_N, *, n_all, rule, group=None):
         n = correct_C_N.shape[1]
         seen.append((n, sorted(n_tokens_N.tolist())))
+        seen.group = group
         return Look(n=n, n_all=n_all, stages=("fit",) * 3, chance_of_change=0.01 if n >= seen.at else 0.4)
 
     monkeypatch.setattr(until_decided, "look_at", look_at)
@@ -83,8 +85,9 @@ def test_subsets_of_growing_size_are_nested_and_random():
 
 
 def test_it_stops_when_decided_and_says_what_it_skipped(pico_run, val_file, looks):
-    done = audit(pico_run, val=str(val_file), train=str(val_file), until_decided=True)
+    done = audit(pico_run, val=str(val_file), train=str(val_file), until_decided=True, group="prompt")
     assert [n for n, _ in looks] == [4, 6, 8]
+    assert len(looks.group) == 8 and len(set(looks.group)) == 3
     first = {IDS[i] for i in subset(IDS, 8, seed=0)}
     for checkpoint in CHECKPOINTS:
         assert set(rows_of(pico_run / "overmem", checkpoint)["example_id"]) == first

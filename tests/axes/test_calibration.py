@@ -20,7 +20,7 @@ from overmem.axes.calibration import (
     jobs,
     measures,
 )
-from overmem.stats.excess import temperature_gap
+from overmem.axes.excess import temperature_gap
 
 # Bins
 

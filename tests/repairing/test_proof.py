@@ -1,10 +1,13 @@
 """What proves a repair: no worse in accuracy, clearly better in something."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from overmem.repairing import proof
-from overmem.repairing.proof import fewest_problems, prove
+from overmem.repairing.proof import fewest_problems, not_worse, prove
+from overmem.stats.groups import Groups
 from overmem.stats.measures import mean_measure
 from tests.helpers.repairs import measured
 
@@ -51,6 +54,21 @@ class TestProof:
         shares = rng.dirichlet([6 + 1, 191 + 1, 3 + 1], 200_000)
         exact = np.mean(shares[:, 2] - shares[:, 0] > -0.03)
         assert found.probability_not_worse == pytest.approx(exact, abs=0.03)
+
+    def test_problems_of_one_group_are_weighed_together(self):
+        after = self.right.copy()
+        after[:4], after[-2:] = 0, 1
+        often = [np.repeat(right, 3) for right in (self.right, after)]
+        groups = {"val": Groups.of(np.repeat(np.arange(200), 3).tolist())}
+
+        def probability(before, after, groups):
+            sides = [measured(side)["accuracy"] for side in (before, after)]
+            sides = [{n: replace(m, groups=groups) for n, m in side.items()} for side in sides]
+            return not_worse(*sides, 0.03, 2000, 0)
+
+        once = probability(self.right, after, {})
+        assert probability(*often, groups) == once < probability(*often, {})
+        assert probability(self.right, after, {"val": Groups.of_one(200)}) == once
 
     def test_only_the_headlines_of_an_axis_count(self):
         sides = [measured(self.right), measured(self.right)]

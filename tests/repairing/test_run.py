@@ -20,7 +20,7 @@ from overmem.artifacts.evidence import MeasuredCheckpoint
 from overmem.artifacts.jobs import Job
 from overmem.artifacts.manifest import read_manifest
 from overmem.artifacts.store import Store
-from overmem.auditing.problems import half_of
+from overmem.auditing.problems import half_of, load_problems
 from overmem.auditing.session import Session
 from overmem.cli import main
 from overmem.errors import DataError, MergeError, RunError
@@ -257,10 +257,31 @@ def test_problems_that_merges_are_chosen_on_prove_nothing(run, noisy_run):
         overmem.repair(run, confirm=str(noisy_run.parent / "test.jsonl[:2]"), **CORE)
 
 
+def test_a_group_of_the_audit_is_in_one_half(run, tokenizer):
+    path = run / "overmem" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    ids = manifest["splits"]["val"]["example_ids"]
+    labels = {name: f"group {place // 3}" for place, name in enumerate(ids)}
+    manifest["splits"]["val"]["groups"] = list(labels.values())
+    path.write_text(json.dumps(manifest))
+    setup = prepare_repair(run, **CORE)
+    halves = [
+        {labels[example.id] for example in load_problems(options, tokenizer)["val"].examples}
+        for options in (setup.search, setup.confirm)
+    ]
+    assert halves[0] and halves[1] and not halves[0] & halves[1]
+    assert halves[0] | halves[1] == set(labels.values())
+    manifest["config"]["group"] = "story"
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match="has no column `story` to group its problems by") as error:
+        prepare_repair(run, **CORE, confirm="wordmath:test[:120]")
+    assert error.value.next_step == "add it: the audit groups val by this column"
+
+
 def test_what_is_chosen_hangs_on_the_search_half_alone(run):
     """With other answers and likelihoods on the confirm half, the same merges face the same checkpoint."""
     setup = prepare_repair(run, **CORE)
-    searched = half_of(prompts_of(setup), "search", 0)
+    searched = half_of(prompts_of(setup), "search", 0, setup.manifest.groups_of("val"))
     store = Store(run / "overmem")
 
     def spoil(row):
@@ -311,8 +332,11 @@ def test_only_the_axes_that_were_asked_for_prove(widely, tmp_path):
 def test_a_second_repair_scores_nothing_again(barely, tmp_path):
     run = copy_of(barely[0], tmp_path)
     done = []
-    overmem.repair(run, **FEW, progress=lambda model, work, n, total: done.append((work, total - n)))
+    again = overmem.repair(run, **FEW, progress=lambda model, work, n, total: done.append((work, total - n)))
     assert all(left == 0 for work, left in done)
+    # The same merge on the same problems is the same try.
+    assert again.proof.number == barely[1].proof.number == 1
+    assert len(json.loads((run / "overmem" / "tries.json").read_text())["tries"]) == 1
 
 
 def test_a_rejected_repair_takes_the_earlier_model_away(barely, tmp_path):
@@ -326,6 +350,7 @@ def test_a_rejected_repair_takes_the_earlier_model_away(barely, tmp_path):
     )
     found = overmem.repair(run, **FEW)
     assert found.before == "checkpoint-40" and not found.proof.accepted and found.model is None
+    assert found.proof.number == 2 and found.words[1].endswith("--confirm FILE")
     assert not (run / "overmem" / "repaired").exists()
 
 

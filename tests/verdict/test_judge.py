@@ -300,3 +300,36 @@ def test_seeds_are_judged_as_one_recipe():
     one = judge(steps, correct[0], nll[0], tokens, resamples=500)
     assert several.stage == one.stage == "over-memorized"
     assert several.checkpoints[2].nll_nats.value == pytest.approx(one.checkpoints[2].nll_nats.value)
+
+
+def test_problems_in_groups_count_once_for_errors_and_for_how_many_there_are():
+    correct, nll, tokens = MEMORIZED
+    order = np.repeat(np.arange(correct.shape[1]), 3)
+    once = judge(STEPS, correct, nll, tokens)
+    rows = correct[:, order], nll[:, order], tokens[order]
+    often = judge(STEPS, *rows, group=order)
+    for a, b in zip(once.checkpoints, often.checkpoints, strict=True):
+        assert (a.stage, a.accuracy.low) == (b.stage, pytest.approx(b.accuracy.low))
+        assert a.nll_nats.high == pytest.approx(b.nll_nats.high)
+        assert a.confidence == pytest.approx(b.confidence, abs=0.05)
+    n = correct.shape[1]
+    assert (often.groups.problems, often.groups.groups, often.groups.effective) == (3 * n, n, n)
+    assert once.groups is None and judge(STEPS, *MEMORIZED, group=np.arange(n)).to_dict() == once.to_dict()
+    few = judge(STEPS, *rows, group=np.arange(3 * n) % 20)
+    assert few.stage == "undetermined" and "whose groups tell as much as 20 that stand alone" in few.reason
+
+
+@pytest.mark.parametrize(
+    ("group", "message"),
+    [
+        ([1, 2], "group does not have one label a problem"),
+        (np.zeros((2, 60)), "group does not have one label a problem"),
+        ([None] * 60, "a problem has no label of a group"),
+        ([float("nan")] * 60, "a problem has no label of a group"),
+        ([["a"]] * 60, "a problem has no label of a group"),
+    ],
+)
+def test_labels_that_are_not_one_a_problem_are_one_message(group, message):
+    rows = plant([0.4, 0.6], [0.5, 0.4], n=60)
+    with pytest.raises(DataError, match=message):
+        judge([1, 2], *rows, group=group)

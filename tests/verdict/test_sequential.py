@@ -7,6 +7,7 @@ import math
 from statistics import NormalDist
 
 import numpy as np
+import pytest
 
 from overmem.rule import Rule
 from overmem.verdict.judge import judge
@@ -48,6 +49,17 @@ def test_a_look_gives_the_stages_of_the_verdict():
     verdict = judge(STEPS, *rows)
     assert look.stages == tuple(summary.stage for summary in verdict.checkpoints)
     assert dict(verdict.thresholds) == Rule().to_dict()
+
+
+def test_copies_in_groups_are_looked_at_as_the_problems_once():
+    rows = first(CLOSE, 150)
+    order = np.repeat(np.arange(150), 4)
+    often = tuple(array[..., order] for array in rows)
+    once = look_at(STEPS, *rows, n_all=400, rule=RULE)
+    ours = look_at(STEPS, *often, n_all=1600, rule=RULE, group=order)
+    assert ours.stages == once.stages and (once.n, ours.n) == (150, 600)
+    assert ours.chance_of_change == pytest.approx(once.chance_of_change, abs=0.05, nan_ok=True)
+    assert look_at(STEPS, *often, n_all=1600, rule=RULE).chance_of_change != ours.chance_of_change
 
 
 def test_the_order_of_problems_changes_nothing():

@@ -9,7 +9,7 @@ from overmem.artifacts.evidence import MeasuredCheckpoint
 from overmem.artifacts.jobs import VAL_SCORES
 from overmem.artifacts.manifest import read_manifest
 from overmem.artifacts.store import Store
-from overmem.stats.excess import split_excess
+from overmem.axes.excess import split_excess
 from overmem.verdict import severity
 from tests.helpers.synthetic import write_run
 

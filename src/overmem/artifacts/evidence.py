@@ -15,7 +15,7 @@ import polars as pl
 
 from overmem.artifacts.jobs import EARLY_TRAIN, EARLY_VAL, Job, JobKind, on_base
 from overmem.artifacts.manifest import CheckpointRows, Manifest, MeasuredModel
-from overmem.artifacts.rows import read_job, subset
+from overmem.artifacts.rows import GROUP, label_of, labels_in, read_job, subset
 from overmem.artifacts.store import Store
 from overmem.artifacts.tables import TEXTS
 from overmem.errors import ArtifactError
@@ -184,7 +184,36 @@ def _aligned(tables: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
     for table in tables[1:]:
         keep = keep.join(table, on=name, how="semi")
     order = [column for column in ("example_id", "sample") if column in name]
-    return [table.join(keep, on=name, how="semi").sort(order) for table in tables]
+    return _grouped_alike([table.join(keep, on=name, how="semi").sort(order) for table in tables])
+
+
+def _grouped_alike(tables: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
+    """The rows with the same groups in all tables: where audits differ, what is one in any is one."""
+    known = [labels for table in tables if (labels := labels_in(table)) is not None]
+    if not known or (len(known) == len(tables) and all(labels == known[0] for labels in known)):
+        return list(tables)
+    labels = joined_labels(known)
+    return [
+        table.drop(GROUP, strict=False).with_columns(label_of(table["example_id"], labels))
+        for table in tables
+    ]
+
+
+def joined_labels(known: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Labels of problems by id, equal where any of some mappings has equal ones, also by way of others."""
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    for labels in known:
+        first: dict[str, str] = {}
+        for name, label in labels.items():
+            parent[root(name)] = root(first.setdefault(label, name))
+    return {name: root(name) for name in parent}
 
 
 def _sampled_alike(tables: Sequence[pl.DataFrame]) -> bool:

@@ -43,9 +43,13 @@ class MeasuredSet:
     example_shas: tuple[str, ...]
     max_new_tokens: int | None = None
     """Longest answer that was allowed."""
+    groups: tuple[str, ...] | None = None
+    """Label of each problem, equal for those that stand for one another; None where each stands alone."""
+    grouped_by: str | None = None
+    """What told the groups, such as `column source`."""
 
     def check_read(self) -> None:
-        """Refuse ids that are not one a fingerprint.
+        """Refuse ids that are not one a fingerprint, or groups that are not one an id.
 
         Raises:
             FieldError: so it is.
@@ -53,6 +57,9 @@ class MeasuredSet:
         if len(self.example_ids) != len(self.example_shas) or self.n < 0:
             got = f"{len(self.example_ids)} ids, {len(self.example_shas)} fingerprints, n {self.n}"
             raise FieldError("example_ids", "does not fit", got, "as many as `example_shas`")
+        if self.groups is not None and len(self.groups) != len(self.example_ids):
+            got = f"{len(self.groups)} labels of {len(self.example_ids)} problems"
+            raise FieldError("groups", "does not fit", got, "as many as `example_ids`")
         for field_name in ("example_ids", "example_shas"):
             try:
                 "".join(getattr(self, field_name)).encode()
@@ -307,8 +314,14 @@ class Manifest:
 
     def left_out_of(self, set_name: str) -> tuple[str, ...]:
         """Ids of a set's problems whose rows are not read; answers to val go with their problems."""
-        asked = set_name.removeprefix(BASE_ANSWERS)
-        return self.left_out.get("val" if asked == "answers" else asked, ())
+        return self.left_out.get(_asked(set_name), ())
+
+    def groups_of(self, set_name: str) -> Mapping[str, str]:
+        """Label of each problem of a set by its id; empty where each stands alone."""
+        found = self.splits.get(_asked(set_name))
+        if found is None or found.groups is None:
+            return {}
+        return dict(zip(found.example_ids, found.groups, strict=True))
 
     def with_all_problems(self) -> Self:
         """The same with nothing left out."""
@@ -348,6 +361,12 @@ class Manifest:
             ArtifactError: a part is missing or of another kind.
         """
         return from_plain(cls, record, what="the manifest is damaged", next_step=_AGAIN)
+
+
+def _asked(set_name: str) -> str:
+    """The set whose problems a set's rows are on: answers to val are on val's."""
+    asked = set_name.removeprefix(BASE_ANSWERS)
+    return "val" if asked == "answers" else asked
 
 
 _LEFT_OUT = (

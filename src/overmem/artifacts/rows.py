@@ -7,7 +7,7 @@ which problems, so rows of other settings or other data never slip in.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,8 @@ from overmem.artifacts.tables import WITHOUT_TOKENS
 from overmem.errors import ArtifactError
 
 FloatArray = npt.NDArray[np.float64]
+GROUP = "group"
+"""Column of the label of a problem's group; only where some problems of the set stand for one another."""
 
 
 def read_job(
@@ -32,6 +34,8 @@ def read_job(
     ids: Sequence[str] | None = None,
 ) -> pl.DataFrame:
     """The rows of one job at one checkpoint, sorted by example (and sample); problems left out are not there.
+
+    Where the manifest groups the problems, each row has the label of its problem's group in `group`.
 
     Args:
         store: the run's artifacts.
@@ -58,7 +62,21 @@ def read_job(
     keep = keep.filter(~pl.col("example_id").is_in(list(manifest.left_out_of(job.set))))
     found = table.filter(pl.col("split") == job.set).join(keep, on=["example_id", "example_sha"], how="semi")
     _check_graded(found, store, model)
+    if labels := manifest.groups_of(job.set):
+        found = found.with_columns(label_of(found["example_id"], labels))
     return found.sort("example_id", "sample") if "sample" in found.columns else found.sort("example_id")
+
+
+def label_of(ids: pl.Series, labels: Mapping[str, str]) -> pl.Series:
+    """The label of each problem's group, a problem without one being its own."""
+    return pl.Series(GROUP, [labels.get(name, name) for name in ids], dtype=pl.String)
+
+
+def labels_in(rows: pl.DataFrame) -> dict[str, str] | None:
+    """The label of each problem's group by its id, in the order of the rows; None where rows have none."""
+    if GROUP not in rows.columns:
+        return None
+    return dict(rows.select("example_id", GROUP).iter_rows())
 
 
 def _check_temperatures(table: pl.DataFrame, manifest: Manifest, model: MeasuredModel) -> None:
@@ -108,6 +126,8 @@ class Core:
     correct_C_N: FloatArray
     nll_nats_C_N: FloatArray
     n_tokens_N: FloatArray
+    group_N: tuple[str, ...] | None = None
+    """Label of each problem, equal for those that stand for one another; None where each stands alone."""
 
 
 def read_core(store: Store, manifest: Manifest) -> Core:
@@ -131,6 +151,7 @@ def read_core(store: Store, manifest: Manifest) -> Core:
         correct_C_N=np.stack([table["correct"].to_numpy() for table in aligned]),
         nll_nats_C_N=np.stack([table["nll_nats"].to_numpy() for table in aligned]),
         n_tokens_N=aligned[0]["n_tokens"].to_numpy().astype(np.float64),
+        group_N=None if (labels := labels_in(aligned[0])) is None else tuple(labels.values()),
     )
 
 
@@ -138,6 +159,6 @@ def _core_rows(store: Store, manifest: Manifest, checkpoint: CheckpointRows) -> 
     """One row a val problem: example_id, example_sha, nll_nats, n_tokens, correct."""
     likelihood = read_job(store, manifest, checkpoint, VAL_SCORES, ("n_tokens", "nll_nats"))
     answers = read_job(store, manifest, checkpoint, VAL_ANSWERS, ("correct",))
-    return likelihood.select("example_id", "example_sha", "n_tokens", "nll_nats").join(
+    return likelihood.drop("row_key", "split", strict=False).join(
         answers.select("example_id", "correct"), on="example_id", how="inner"
     )

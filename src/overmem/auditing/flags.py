@@ -37,8 +37,9 @@ class Flag:
 
 SHORTER = {"budget_minutes": "budget", "engine_timeout_seconds": "engine_timeout", "variants": "variant"}
 """Fields whose option has a shorter name."""
-NOT_WRITTEN = ("half", "limits")
-"""Fields that no option of their own sets: `half` is the repair's, `limits` are written with `limit`."""
+NOT_WRITTEN = ("half", "groups", "limits")
+"""Fields that no option of their own sets: `half` and `groups` are the repair's, `limits` are written with
+`limit`."""
 TEMPLATE = {
     "kind": ("template", "chat, plain, auto, llamafactory:NAME, axolotl:CONFIG or python:FILE.py:function."),
     "prompt_format": ("prompt_format", "Text around the question, with {prompt}."),

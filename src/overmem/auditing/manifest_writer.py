@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -111,6 +112,7 @@ class ManifestWriter:
             name: _describe(problems, session.max_new_tokens(problems.set), self._most_measured(name))
             for name, problems in session.problems.items()
         }
+        new["val"] = self._grouped(new["val"])
         manifest = Manifest(
             created=(previous.created if previous else "") or datetime.now(UTC).isoformat(timespec="seconds"),
             versions=_versions(LIBRARIES),
@@ -153,6 +155,14 @@ class ManifestWriter:
             with suppress(CheckpointError):
                 return self.session.host.quantization(checkpoint)
         return ""
+
+    def _grouped(self, val: MeasuredSet) -> MeasuredSet:
+        """Val with the groups that its problems fall into."""
+        grouping = self.session.grouping
+        labels = None if grouping is None else grouping.labels_of(val.example_ids)
+        return (
+            val if grouping is None or labels is None else replace(val, groups=labels, grouped_by=grouping.by)
+        )
 
     def _most_measured(self, name: str) -> int:
         """Most problems of a set that any job of this sitting or the last was done on."""

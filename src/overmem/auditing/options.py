@@ -50,6 +50,11 @@ class AuditOptions(Strict):
     columns: str | None = None
     """prompt=COLUMN,completion=COLUMN,answer=COLUMN: which columns of val and train ask and answer. Also
     system, context and options; a text with columns in braces, such as "{question}\n{hint}", joins some."""
+    group: str | None = None
+    """COLUMN of val that is equal in problems that stand for one another: errors are those of the groups. By
+    default the same prompts are one group, and the wordings of one template that training does not have."""
+    groups: dict[str, str] | None = None
+    """Label of each val problem's group by its id, where another audit has settled them."""
     train: Source | None = None
     """Training data, to measure memorization on. A subset as large as val is measured."""
     all_train: bool = False

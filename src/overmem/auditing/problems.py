@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from overmem.artifacts.evidence import joined_labels
 from overmem.artifacts.jobs import data_key
 from overmem.artifacts.rows import subset
 from overmem.auditing.made_sets.retention_sets import as_asked_before, default_retention
@@ -96,17 +97,27 @@ class Problems:
         return subset([example.id for example in self.examples], limit, seed)
 
 
-def half_of(prompts: Mapping[str, str], half: Half, seed: int) -> frozenset[str]:
+def half_of(
+    prompts: Mapping[str, str], half: Half, seed: int, groups: Mapping[str, str] | None = None
+) -> frozenset[str]:
     """Ids of one of two random halves of the problems: `search`, where things are chosen, or `confirm`.
 
-    Problems of one wording fall into one half, whatever their ids. Independent of `subset`, so that a limit
-    keeps some of either half.
+    Problems of one wording or one group fall into one half, whatever their ids. Independent of `subset`, so
+    that a limit keeps some of either half.
 
     Args:
         prompts: text of each problem by its id.
         half: which one.
         seed: of the halves.
+        groups: label of each problem by its id, equal for those that stand for one another; a problem that is
+            not named stands alone.
     """
+    if groups:
+        joined = joined_labels([prompts, {name: groups[name] for name in prompts if name in groups}])
+        first: dict[str, str] = {}
+        for name, root in joined.items():
+            first[root] = min(prompts[name], first.get(root, prompts[name]))
+        prompts = {name: first[root] for name, root in joined.items()}
     order = sorted(
         set(prompts.values()), key=lambda text: hashlib.sha256(f"half/{seed}/{text}".encode()).digest()
     )
@@ -155,7 +166,7 @@ def load_problems(options: AuditOptions, tokenizer: Any) -> dict[str, Problems]:
     if options.half is not None:
         clean = found[0]
         prompts = {e.id: r.prompt_text for e, r in zip(clean.examples, clean.rendered, strict=True)}
-        kept = half_of(prompts, options.half, options.seed)
+        kept = half_of(prompts, options.half, options.seed, options.groups)
         found = [_only(item, kept) if item.set == "val" else item for item in found]
     return {data_key(item.set, item.variant): item for item in found}
 

@@ -29,6 +29,7 @@ from overmem.auditing.resolve import resolve_options
 from overmem.auditing.session import Progress, Session
 from overmem.auditing.until_decided import measure_until_decided
 from overmem.checkpoints import open_run
+from overmem.contamination.grouping import said_of_groups
 from overmem.contamination.policy import said_of_contamination
 from overmem.errors import CheckpointError, ConsentError, WeightsChangedError
 from overmem.records import Checkpoint, NotebookView, Run
@@ -111,8 +112,9 @@ def measure(
         skipped = dict(run.skipped)
         plan = executor.plan(skipped)
         session = executor.session
+        ids = [example.id for example in session.problems["val"].examples]
         said = said_of_contamination(session.contamination, session.left_out)
-        plan = replace(plan, data=(*plan.data, *said))
+        plan = replace(plan, data=(*plan.data, *said, *said_of_groups(session.grouping, ids)))
         if on_plan is not None:
             on_plan(plan)
         with session.store.locked():

@@ -23,6 +23,7 @@ from overmem.auditing.resolve import read_recipe
 from overmem.auditing.run_files.named_base import named_base
 from overmem.axes import CORE
 from overmem.contamination.check import check_sets
+from overmem.contamination.grouping import Grouping, find_groups, groups_by_column
 from overmem.contamination.policy import problems_left_out
 from overmem.contamination.record import Contamination, read_contamination
 from overmem.errors import ConsentError, DataError, OvermemError, RunError, WeightsChangedError
@@ -225,6 +226,20 @@ class Session:
             fingerprint=val.fingerprint,
             earlier=read_contamination(self.store),
         )
+
+    @cached_property
+    def grouping(self) -> Grouping | None:
+        """The groups that val problems fall into; None where each stands alone.
+
+        Raises:
+            DataError: `group` names a column that val does not have.
+        """
+        options, examples = self.options, self.problems["val"].examples
+        if options.groups is not None:
+            return Grouping(labels=options.groups, by="those of the audit that is repaired")
+        if options.group is not None:
+            return groups_by_column(examples, options.group)
+        return find_groups(self.contamination, [example.id for example in examples])
 
     @cached_property
     def left_out(self) -> dict[str, tuple[str, ...]]:

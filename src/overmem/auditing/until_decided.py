@@ -95,6 +95,7 @@ def _look(session: Session, manifest: Manifest, n: int, n_all: int) -> Look:
         core.n_tokens_N[seen],
         n_all=n_all - skipped,
         rule=session.options.rule,
+        group=None if core.group_N is None else [core.group_N[position] for position in seen],
     )
 
 

@@ -24,8 +24,8 @@ from overmem.artifacts.evidence import Evidence
 from overmem.artifacts.jobs import VAL_ANSWERS, VAL_SAMPLES, VAL_SCORES, Job
 from overmem.axes.axis import Available, Axis
 from overmem.axes.diversity import ProblemSamples, group_samples, has_votes
+from overmem.axes.excess import temperature_gap
 from overmem.stats.arrays import FloatArray, IntArray
-from overmem.stats.excess import temperature_gap
 from overmem.stats.measures import Counts, Measure, undefined
 
 BINS = 15
@@ -231,7 +231,7 @@ def answer_items(rows: pl.DataFrame) -> Items:
 
 
 def _temperature_gap(rows: pl.DataFrame, temperatures: Sequence[float]) -> Measure:
-    """What the best temperature of the grid takes off the NLL; see `overmem.stats.excess.temperature_gap`."""
+    """What the best temperature of the grid takes off the NLL; see `overmem.axes.excess.temperature_gap`."""
     name, population = "temperature_gap", "val:score"
     tokens_N = rows["n_tokens"].to_numpy().astype(np.float64)
     if 1.0 not in temperatures or tokens_N.sum() < BINS or len(rows) < 2:

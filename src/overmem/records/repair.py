@@ -46,6 +46,10 @@ class Proof:
     """Why it was accepted or rejected, in a sentence."""
     differences: tuple[Cost, ...]
     """Repaired minus unrepaired, every measure of every axis."""
+    number: int = 1
+    """Which merge this is that was tried on the same problems; the bar rises with it."""
+    level: float = 0.05
+    """Chance at most of either error at that number: that accuracy is worse, or that a gain is luck."""
 
 
 @dataclass(frozen=True, kw_only=True)

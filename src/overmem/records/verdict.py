@@ -156,6 +156,18 @@ class CleanVal:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProblemGroups:
+    """The groups that the judged problems fall into: the unit of every error."""
+
+    problems: int
+    groups: int
+    effective: int
+    """Groups of equal size that would tell as much; at most `groups`."""
+    by: str = ""
+    """What tells them; empty where the caller said."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdict(NotebookView):
     """The conclusion about a run, carrying the evidence it rests on."""
 
@@ -184,6 +196,8 @@ class Verdict(NotebookView):
     """What the perplexity was read on; None without an audit."""
     clean_val: CleanVal | None = None
     """What training had of val; None without an audit."""
+    groups: ProblemGroups | None = None
+    """Of problems that stand for one another; None where each problem stands alone."""
     privacy: tuple[Privacy, ...] = ()
     """Of the checkpoints that a reader may ship: recommended, the other picks and the last, in their order;
     empty where no training data were measured."""

@@ -16,7 +16,13 @@ def repair_words(repair: Repair) -> tuple[str, ...]:
     Args:
         repair: the record; its own `words` are ignored.
     """
-    points = (_outcome(repair), _against_last(repair), _temperature(repair), _retraining(repair))
+    points = (
+        _outcome(repair),
+        _tries(repair),
+        _against_last(repair),
+        _temperature(repair),
+        _retraining(repair),
+    )
     return tuple(point for point in points if point)
 
 
@@ -48,6 +54,22 @@ def _outcome(repair: Repair) -> str:
         text += f" Worse in {', '.join(f'{cost.axis} ({cost_figure(cost)})' for cost in worse)}."
     return f"{text} {_accuracy_and_nll(repair.proof.differences)}".strip() + (
         "" if repair.proof.accepted else f" Ship {repair.before}."
+    )
+
+
+def _tries(repair: Repair) -> str:
+    """What it means that other merges were tried on the same problems before."""
+    proof = repair.proof
+    if proof is None or proof.number == 1:
+        return ""
+    text = (
+        f"It is merge number {proof.number} that was tried on these problems. Each further one must be "
+        f"clearer not to be luck: the chance of either error is kept to {proof.level:.2g}, 0.05 at first."
+    )
+    if proof.accepted:
+        return text
+    return (
+        f"{text} Measure fresh problems to begin anew: overmem repair {shell_word(repair.run)} --confirm FILE"
     )
 
 

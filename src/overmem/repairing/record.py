@@ -21,6 +21,7 @@ from overmem.repairing.setup import RepairSetup
 from overmem.repairing.split import OnSplit
 from overmem.repairing.temperature import fit_temperature, read_temperature
 from overmem.repairing.trials import Trials
+from overmem.repairing.tries import count_try
 from overmem.verdict.costs import Measured, compare_measured
 
 
@@ -72,7 +73,14 @@ def _compare(
     if found.winner is None:
         return None, ()
     before, after = confirmed.measures[0], confirmed.measures[-1]
-    proof = prove(before, after, against=setup.before.name, accuracy_margin=setup.rule.accuracy_margin)
+    names = [checkpoint.name for checkpoint in setup.run.checkpoints]
+    proof = prove(
+        before,
+        after,
+        against=setup.before.name,
+        accuracy_margin=setup.rule.accuracy_margin,
+        number=count_try(setup.store, confirmed.places[-1], confirmed.places[0], names),
+    )
     if setup.before == setup.last:
         return proof, ()
     return proof, tuple(compare_measured([after], [confirmed.measures[1]], against=setup.last.name))

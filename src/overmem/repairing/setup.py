@@ -17,11 +17,13 @@ from overmem.auditing.options import AuditOptions, saved_options
 from overmem.auditing.problems import half_of
 from overmem.axes import CORE, all_axes, choose_axes
 from overmem.checkpoints import open_run
+from overmem.contamination.grouping import groups_by_column
 from overmem.errors import RunError
 from overmem.records import Checkpoint, Run, Verdict
 from overmem.repairing.candidates import Candidate, propose
 from overmem.repairing.proof import fewest_problems
 from overmem.rule import DEFAULT_RULE, Rule
+from overmem.stats.checks import check_groups
 from overmem.stats.moments import Moments, measure_curves
 from overmem.stats.selection import choose_checkpoint
 from overmem.tasks.sources import load_disjoint
@@ -109,7 +111,7 @@ def prepare_repair(
     verdict = judge_store(store, rule)
     trained = _trained(run, manifest)
     core = read_core(store, manifest)
-    searched = _searched(store, options, core.ids, confirm, fewest_problems(rule.accuracy_margin))
+    searched = _searched(store, manifest, options, core.ids, confirm, fewest_problems(rule.accuracy_margin))
     moments = _curves(core, manifest, trained, searched)
     pick = _position(trained, before) if before is not None else _best(moments, trained, rule)
     names = [checkpoint.name for checkpoint in trained]
@@ -144,14 +146,21 @@ def _trained(run: Run, manifest: Manifest) -> tuple[Checkpoint, ...]:
 
 
 def _searched(
-    store: Store, options: AuditOptions, ids: Sequence[str], confirm: str | None, fewest: int
+    store: Store,
+    manifest: Manifest,
+    options: AuditOptions,
+    ids: Sequence[str],
+    confirm: str | None,
+    fewest: int,
 ) -> frozenset[str]:
     """Ids of the audited problems on which things are chosen; the others are kept for the proof."""
     if confirm is None:
         texts = store.read_texts().filter(pl.col("set") == "val")
-        searched = half_of(dict(texts.select("example_id", "prompt").iter_rows()), "search", options.seed)
-        n_search = len(searched & set(ids))
-        _check_sizes(n_search, len(ids) - n_search, fewest)
+        prompts = dict(texts.select("example_id", "prompt").iter_rows())
+        searched = half_of(prompts, "search", options.seed, manifest.groups_of("val"))
+        groups = manifest.groups_of("val")
+        here, there = ({groups.get(i, i) for i in ids if (i in searched) == is_in} for is_in in (True, False))
+        _check_sizes(len(here), len(there), fewest)
         return searched
     found = load_disjoint(
         confirm,
@@ -159,6 +168,8 @@ def _searched(
         "problems for the proof are among those that merges are chosen on",
         next_step="name other problems with --confirm, or leave it out: half of val is then kept for it",
     )
+    if options.group is not None:
+        groups_by_column(found, options.group, confirm, "add it: the audit groups val by this column")
     most = options.limit_of("accuracy")
     _check_sizes(len(ids), len(found) if most is None else min(most, len(found)), fewest)
     return frozenset(ids)
@@ -172,7 +183,10 @@ def _curves(
     measured = [found.name for found in manifest.checkpoints]
     rows_C = [measured.index(checkpoint.name) for checkpoint in trained]
     return measure_curves(
-        core.correct_C_N[rows_C][:, here_N], core.nll_nats_C_N[rows_C][:, here_N], core.n_tokens_N[here_N]
+        core.correct_C_N[rows_C][:, here_N],
+        core.nll_nats_C_N[rows_C][:, here_N],
+        core.n_tokens_N[here_N],
+        check_groups(core.group_N, here_N.size).at(np.flatnonzero(here_N)),
     )
 
 
@@ -195,6 +209,7 @@ def _split_options(
         engine="hf",
         engine_scores=False,
         base_row=False,
+        groups=dict(manifest.groups_of("val")) or None,
     )
     search = plain.replace(
         train=None,
@@ -214,6 +229,7 @@ def _split_options(
         variants=variants,
         base_model=options.base_model or _base_model(manifest, run),
         half="confirm" if confirm is None else None,
+        groups=plain.groups if confirm is None else None,
     )
     return search, proof
 

@@ -12,7 +12,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from overmem.artifacts.evidence import Evidence
+from overmem.artifacts.jobs import VAL_SCORES
 from overmem.axes.calibration import nll_at_temperatures
+from overmem.axes.grouped import with_groups
 from overmem.records import Temperature
 from overmem.stats.measures import Measure, ratio_measure
 from overmem.stats.paired import difference
@@ -40,7 +43,8 @@ def read_temperature(rows: pl.DataFrame, temperatures: Sequence[float], temperat
 
     def nll(at: float) -> Measure:
         nll_N = nll_at_temperatures(rows)[:, temperatures.index(at)]
-        return ratio_measure("nll", "lower", "val", nll_N, rows["n_tokens"].to_numpy().astype(float))
+        measure = ratio_measure("nll", "lower", "val", nll_N, rows["n_tokens"].to_numpy().astype(float))
+        return with_groups(measure, Evidence(rows={VAL_SCORES: rows}, texts={}))
 
     found = difference([nll(temperature)], [nll(1.0)])
     return Temperature(temperature=temperature, nll_change=found.estimate)

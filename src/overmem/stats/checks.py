@@ -5,7 +5,7 @@ Shape suffixes: S seeds, C checkpoints, N problems.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from overmem.errors import DataError, RunError
 from overmem.stats.arrays import FloatArray, IntArray
+from overmem.stats.groups import Groups
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,37 @@ def check_rows(
         nll_nats_S_C_N=nll.reshape(shape),
         n_tokens_N=tokens,
     )
+
+
+def check_groups(labels: Sequence[Hashable] | npt.NDArray[np.generic] | None, n: int) -> Groups:
+    """The groups that labels of problems make; without labels each problem is one of its own.
+
+    Args:
+        labels: one a problem, or None.
+        n: problems.
+
+    Raises:
+        DataError: another number of labels, or a problem without one.
+    """
+    if labels is None:
+        return Groups.of_one(n)
+    known = np.asarray(labels).tolist() if isinstance(labels, np.ndarray) else list(labels)
+    if len(known) != n or (isinstance(labels, np.ndarray) and labels.ndim != 1):
+        raise DataError(
+            "group does not have one label a problem",
+            got=f"{len(known)} labels",
+            expected=f"{n}, one for each column of correct_C_N",
+            next_step="pass the labels in the order of the problems, or leave group out",
+        )
+    for position, label in enumerate(known):
+        if label is None or label != label or not isinstance(label, Hashable):
+            raise DataError(
+                "a problem has no label of a group",
+                got=f"{label!r} at {position}",
+                expected="a text or a number, equal for the problems of one group",
+                next_step="give a problem that stands alone a label of its own, such as its id",
+            )
+    return Groups.of(known)
 
 
 def check_labels(

@@ -18,6 +18,7 @@ from overmem.records import Estimate
 from overmem.stats.moments import Moments
 
 ONE_PROBLEM = "one problem has no standard error"
+ONE_GROUP = "one group of problems has no standard error"
 NO_SPREAD = "every problem gives the same value, so its spread is unknown"
 _TINY = 1e-9
 """Standard errors below this are rounding, not information."""
@@ -37,10 +38,10 @@ def accuracy_estimate(moments: Moments, c: int) -> Estimate:
         Estimate in [0, 1]; higher is better.
     """
     value, variance = float(moments.accuracy_C[c]), float(moments.sample_cov_B_B[c, c])
-    if moments.n < 2:
-        return Estimate(value, math.nan, math.nan, moments.n, ONE_PROBLEM)
-    size = value * (1 - value) / variance if variance > _TINY**2 else float(moments.n)
-    return Estimate(value, *wilson_interval(value, size, critical_value(moments.n)), moments.n)
+    if moments.units < 2:
+        return Estimate(value, math.nan, math.nan, moments.n, too_few(moments))
+    size = value * (1 - value) / variance if variance > _TINY**2 else float(moments.units)
+    return Estimate(value, *wilson_interval(value, size, critical_value(moments.units)), moments.n)
 
 
 def wilson_interval(share: float, size: float, z: float) -> tuple[float, float]:
@@ -70,10 +71,10 @@ def nll_estimate(moments: Moments, c: int) -> Estimate:
     """
     value, at = float(moments.nll_C[c]), moments.nll_C.size + c
     relative_se = math.sqrt(float(moments.sample_cov_B_B[at, at]))
-    if moments.n < 2 or relative_se < _TINY:
-        reason = ONE_PROBLEM if moments.n < 2 else NO_SPREAD
+    if moments.units < 2 or relative_se < _TINY:
+        reason = too_few(moments) if moments.units < 2 else NO_SPREAD
         return Estimate(value, math.nan, math.nan, moments.n, reason)
-    factor = math.exp(critical_value(moments.n) * relative_se)
+    factor = math.exp(critical_value(moments.units) * relative_se)
     return Estimate(value, value / factor, value * factor, moments.n)
 
 
@@ -101,7 +102,7 @@ def accuracy_difference(moments: Moments, c: int, reference: int) -> Estimate:
     """
     cov = moments.sample_cov_B_B
     variance = float(cov[c, c] + cov[reference, reference] - 2 * cov[c, reference])
-    return _difference(float(moments.accuracy_C[c] - moments.accuracy_C[reference]), variance, moments.n)
+    return _difference(float(moments.accuracy_C[c] - moments.accuracy_C[reference]), variance, moments)
 
 
 def nll_difference(moments: Moments, c: int, reference: int) -> Estimate:
@@ -119,14 +120,14 @@ def nll_difference(moments: Moments, c: int, reference: int) -> Estimate:
     a, b = float(moments.nll_C[c]), float(moments.nll_C[reference])
     i, j = checkpoints + c, checkpoints + reference
     variance = float(a * a * cov[i, i] + b * b * cov[j, j] - 2 * a * b * cov[i, j])
-    return _difference(a - b, variance, moments.n)
+    return _difference(a - b, variance, moments)
 
 
 def critical_value(n: int) -> float:
     """Student's 97.5% point for n problems (1.96 for many), within 1% for any n.
 
     Args:
-        n: problems, at least 2.
+        n: problems, or groups of them, at least 2.
 
     Returns:
         The factor of a standard error that gives a 95% interval.
@@ -194,11 +195,16 @@ def auroc_interval(value: float, members: int, nonmembers: int, widen: float = 1
     return low, high
 
 
-def _difference(value: float, variance: float, n: int) -> Estimate:
-    se = math.sqrt(max(variance, 0.0))
-    if n < 2 or se < _TINY:
-        return Estimate(value, math.nan, math.nan, n, ONE_PROBLEM if n < 2 else NO_SPREAD)
-    half = critical_value(n) * se
+def too_few(moments: Moments) -> str:
+    """Why figures have no standard error where they rest on fewer than two independent problems."""
+    return ONE_PROBLEM if moments.n < 2 else ONE_GROUP
+
+
+def _difference(value: float, variance: float, moments: Moments) -> Estimate:
+    se, n = math.sqrt(max(variance, 0.0)), moments.n
+    if moments.units < 2 or se < _TINY:
+        return Estimate(value, math.nan, math.nan, n, too_few(moments) if moments.units < 2 else NO_SPREAD)
+    half = critical_value(moments.units) * se
     return Estimate(value, value - half, value + half, n)
 
 

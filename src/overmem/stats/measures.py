@@ -11,12 +11,13 @@ Shape suffixes: D draws, N problems of one population.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from overmem.stats.arrays import FloatArray
+from overmem.stats.groups import Groups
 
 Counts = Mapping[str, FloatArray]
 """How often each problem is counted, (D, N) for each population by name."""
@@ -39,11 +40,19 @@ class Measure:
     """Why the figure is undefined; the statistic is then not called."""
     n: int | None = None
     """Problems that carry weight, where not all of the first population do."""
+    groups: Mapping[str, Groups] = field(default_factory=dict)
+    """Of the populations whose problems stand for one another; they are drawn together."""
 
     @property
     def problems(self) -> int:
         """Problems the figure rests on."""
         return next(iter(self.sizes.values())) if self.n is None else self.n
+
+    @property
+    def units(self) -> int:
+        """Independent problems, or groups of them, that the figure rests on."""
+        groups = self.groups.get(next(iter(self.sizes)))
+        return self.problems if groups is None else min(self.problems, groups.effective)
 
     def value(self) -> float:
         """The figure itself: every problem counted once; NaN when undefined."""
@@ -106,6 +115,7 @@ def average_measure(name: str, direction: Direction, parts: Sequence[Measure]) -
         statistic=statistic,
         reason=next((part.reason for part in parts if part.reason is not None), None),
         n=min(part.problems for part in parts),
+        groups={population: found for part in parts for population, found in part.groups.items()},
     )
 
 
@@ -122,6 +132,7 @@ def difference_measure(name: str, direction: Direction, left: Measure, right: Me
         statistic=statistic,
         reason=left.reason or right.reason,
         n=min(left.problems, right.problems),
+        groups={**left.groups, **right.groups},
     )
 
 

@@ -1,9 +1,10 @@
 """What the rows say about each checkpoint: means, and the covariance of their errors.
 
-The problem is the unit. All checkpoints are scored on the same problems, so errors are strongly
-correlated; the covariance kept here is what makes small differences visible.
+The problem is the unit, or the group of problems that stand for one another (`groups`). All checkpoints are
+scored on the same problems, so errors are strongly correlated; the covariance kept here is what makes small
+differences visible.
 
-Shape suffixes: S seeds, C checkpoints, N problems, B = 2C (accuracies first, then log NLLs).
+Shape suffixes: S seeds, C checkpoints, N problems, G groups, B = 2C (accuracies first, then log NLLs).
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from overmem.stats.arrays import FloatArray
+from overmem.stats.arrays import FloatArray, IntArray
+from overmem.stats.groups import Groups
 
 _NLL_FLOOR = 1e-6
 """Nats per token; keeps the logarithm finite for a model that is certain of everything."""
@@ -36,9 +38,18 @@ class Moments:
     """Plain sample covariance of (accuracy, log NLL) estimates; for standard errors of differences."""
     noise_cov_B_B: FloatArray
     """The same, regularised; positive definite, for the posterior."""
+    groups: int | None = None
+    """Effective number of groups that the problems fall into; None where each problem stands alone."""
+
+    @property
+    def units(self) -> int:
+        """Independent problems, or groups of them, that the errors rest on."""
+        return self.n if self.groups is None else self.groups
 
 
-def measure_curves(correct_C_N: FloatArray, nll_nats_C_N: FloatArray, n_tokens_N: FloatArray) -> Moments:
+def measure_curves(
+    correct_C_N: FloatArray, nll_nats_C_N: FloatArray, n_tokens_N: FloatArray, groups: Groups | None = None
+) -> Moments:
     """Reduce the rows to means and covariances, whatever the order of the problems.
 
     NLL is a ratio of sums; its error is linearised: problem i moves log NLL_c by
@@ -48,29 +59,41 @@ def measure_curves(correct_C_N: FloatArray, nll_nats_C_N: FloatArray, n_tokens_N
         correct_C_N: correctness in [0, 1]; fractions are means over samples of one problem.
         nll_nats_C_N: NLL of the reference completion, nats, summed over its tokens.
         n_tokens_N: completion tokens, at least 1.
+        groups: of problems that stand for one another; each alone by default.
 
     Returns:
         Moments; bit-identical for any order of the problems.
     """
-    rows = _canonical_order(np.concatenate([correct_C_N, nll_nats_C_N, n_tokens_N[None, :]]))
+    rows = np.concatenate([correct_C_N, nll_nats_C_N, n_tokens_N[None, :]])
+    order_N = _canonical_order(rows)
+    rows = np.ascontiguousarray(rows[:, order_N])
     checkpoints, n = correct_C_N.shape
+    groups = Groups.of_one(n) if groups is None else groups.at(order_N)
     correct_C_N, nll_nats_C_N, n_tokens_N = rows[:checkpoints], rows[checkpoints:-1], rows[-1]
     accuracy_C = correct_C_N.mean(axis=1)
     ratio_C = nll_nats_C_N.sum(axis=1) / n_tokens_N.sum()
     nll_C = np.maximum(ratio_C, _NLL_FLOOR)
     residual_C_N = nll_nats_C_N - ratio_C[:, None] * n_tokens_N
     relative_C_N = residual_C_N / (nll_C[:, None] * n_tokens_N.mean())
-    influence_B_N = np.concatenate([correct_C_N - accuracy_C[:, None], relative_C_N])
+    influence_B_G = groups.influences(np.concatenate([correct_C_N - accuracy_C[:, None], relative_C_N]))
+    if not groups.is_trivial:
+        influence_B_G = np.ascontiguousarray(influence_B_G[:, _canonical_order(influence_B_G)])
     return Moments(
         n=n,
         accuracy_C=accuracy_C,
         nll_C=nll_C,
-        sample_cov_B_B=influence_B_N @ influence_B_N.T / (max(n - 1, 1) * n),
-        noise_cov_B_B=_regularised_covariance(influence_B_N),
+        sample_cov_B_B=influence_B_G @ influence_B_G.T / (max(groups.number - 1, 1) * groups.number),
+        noise_cov_B_B=_regularised_covariance(influence_B_G),
+        groups=None if groups.is_trivial else groups.effective,
     )
 
 
-def measure_seeds(correct_S_C_N: FloatArray, nll_nats_S_C_N: FloatArray, n_tokens_N: FloatArray) -> Moments:
+def measure_seeds(
+    correct_S_C_N: FloatArray,
+    nll_nats_S_C_N: FloatArray,
+    n_tokens_N: FloatArray,
+    groups: Groups | None = None,
+) -> Moments:
     """Reduce the rows of several seeds of one recipe to the recipe's mean curves.
 
     Two errors add up: which problems were drawn, by the problems' spread of the mean over seeds, and
@@ -81,8 +104,10 @@ def measure_seeds(correct_S_C_N: FloatArray, nll_nats_S_C_N: FloatArray, n_token
         correct_S_C_N: correctness of each seed, as in `measure_curves`.
         nll_nats_S_C_N: NLL of each seed.
         n_tokens_N: completion tokens, at least 1.
+        groups: of problems that stand for one another; each alone by default.
     """
-    over_problems = measure_curves(correct_S_C_N.mean(axis=0), nll_nats_S_C_N.mean(axis=0), n_tokens_N)
+    correct_C_N, nll_nats_C_N = correct_S_C_N.mean(axis=0), nll_nats_S_C_N.mean(axis=0)
+    over_problems = measure_curves(correct_C_N, nll_nats_C_N, n_tokens_N, groups)
     seeds = len(correct_S_C_N)
     if seeds == 1:
         return over_problems
@@ -98,26 +123,26 @@ def measure_seeds(correct_S_C_N: FloatArray, nll_nats_S_C_N: FloatArray, n_token
     )
 
 
-def _canonical_order(rows_K_N: FloatArray) -> FloatArray:
-    """Sort problems by their content, so that sums do not depend on the order they came in."""
-    return np.ascontiguousarray(rows_K_N[:, np.lexsort(rows_K_N)])
+def _canonical_order(rows_K_N: FloatArray) -> IntArray:
+    """The order of problems by their content, so that sums do not depend on the one they came in."""
+    return np.lexsort(rows_K_N)
 
 
-def _regularised_covariance(influence_B_N: FloatArray) -> FloatArray:
+def _regularised_covariance(influence_B_G: FloatArray) -> FloatArray:
     """Covariance of the means, shrunk towards a diagonal in a cosine basis over checkpoints.
 
-    With 2C near N the sample covariance has directions of almost no variance by chance, which a
+    With 2C near G the sample covariance has directions of almost no variance by chance, which a
     posterior would take for exact knowledge. A covariance that depends on the distance between
     checkpoints is nearly diagonal in the cosine basis, so correlations there are shrunk towards zero
     with the intensity of Schaefer and Strimmer (2005, doi 10.2202/1544-6115.1175).
     """
-    size, n = influence_B_N.shape
+    size, n = influence_B_G.shape
     checkpoints = size // 2
     basis_B_B = np.kron(np.eye(2), cosine_basis(checkpoints))
     if n < 2:
         return np.diag(np.repeat([_ACCURACY_FLOOR_VARIANCE, 1.0], checkpoints))
-    waves_B_N = basis_B_B @ influence_B_N
-    covariance_B_B = _shrunk_covariance(waves_B_N) / n
+    waves_B_G = basis_B_B @ influence_B_G
+    covariance_B_B = _shrunk_covariance(waves_B_G) / n
     floor_B = np.repeat([_ACCURACY_FLOOR_VARIANCE / n, _LOG_NLL_FLOOR_SD**2], checkpoints) / n
     return np.asarray(basis_B_B.T @ covariance_B_B @ basis_B_B + np.diag(floor_B))
 

@@ -1,7 +1,8 @@
 """Paired differences between checkpoints on any measure, by the bootstrap over problems.
 
 Both sides are counted on the same draw of problems, which is what makes small differences visible.
-With several seeds of one recipe, seeds are drawn first, then problems.
+Problems that stand for one another (`overmem.stats.groups`) are drawn together. With several seeds of one
+recipe, seeds are drawn first, then problems.
 
 Shape suffixes: D draws, N problems, S seeds.
 """
@@ -19,7 +20,8 @@ import numpy.typing as npt
 
 from overmem.records import Estimate
 from overmem.stats.arrays import FloatArray
-from overmem.stats.intervals import NO_SPREAD, ONE_PROBLEM
+from overmem.stats.groups import Groups
+from overmem.stats.intervals import NO_SPREAD, ONE_GROUP, ONE_PROBLEM
 from overmem.stats.measures import Counts, Measure
 
 AT_ONCE = 1 << 20
@@ -36,26 +38,32 @@ class Difference:
 
 
 def over_draws(
-    sizes: Mapping[str, int], draws: int, seed: int, statistic: Callable[[Counts], FloatArray]
+    sizes: Mapping[str, int],
+    draws: int,
+    seed: int,
+    statistic: Callable[[Counts], FloatArray],
+    groups: Mapping[str, Groups] | None = None,
 ) -> FloatArray:
     """A statistic of how often each problem is drawn, in every draw; memory grows with problems alone.
 
-    A population's draws depend on the seed, its name and its size only, so that everything measured
-    on the same problems is counted alike.
+    A population's draws depend on the seed, its name and its size (in groups) only, so that everything
+    measured on the same problems is counted alike.
 
     Args:
         sizes: problems of each population.
         draws: D.
         seed: of the draws.
         statistic: {population: counts of some draws, (draws, N)} to their values, first axis draws.
+        groups: of the populations whose problems are drawn together.
 
     Returns:
         The values of all draws.
     """
-    counts = {name: _population_counts(name, n, draws, seed) for name, n in sizes.items()}
+    drawn = {name: (groups or {}).get(name) or Groups.of_one(n) for name, n in sizes.items()}
+    counts = {name: _population_counts(name, of.number, draws, seed) for name, of in drawn.items()}
     return np.concatenate(
         [
-            statistic({name: drawn_D_N[some].astype(np.float64) for name, drawn_D_N in counts.items()})
+            statistic({name: of.spread(counts[name][some].astype(np.float64)) for name, of in drawn.items()})
             for some in _some_at_once(draws, max(sizes.values()))
         ]
     )
@@ -98,13 +106,15 @@ def difference(
     if reason is not None:
         return Difference(estimate=Estimate(math.nan, math.nan, math.nan, n, reason), p=math.nan)
     value = float(np.mean([m.value() for m in left]) - np.mean([m.value() for m in right]))
-    if n < 2:
-        return Difference(estimate=Estimate(value, math.nan, math.nan, n, ONE_PROBLEM), p=math.nan)
+    units = min(measure.units for measure in (*left, *right))
+    if units < 2:
+        why = ONE_PROBLEM if n < 2 else ONE_GROUP
+        return Difference(estimate=Estimate(value, math.nan, math.nan, n, why), p=math.nan)
     together = len(left) == len(right)
     difference_D = bootstrap(left, draws, seed, 1) - bootstrap(right, draws, seed, 1 if together else 2)
     difference_D = difference_D[np.isfinite(difference_D)]
     if len(difference_D) and np.ptp(difference_D) < 1e-12 and abs(abs(value) - 1) < 1e-9:
-        return _all_moved(value, n)
+        return _all_moved(value, n, units)
     if not len(difference_D) or np.ptp(difference_D) < 1e-12:
         return Difference(estimate=Estimate(value, math.nan, math.nan, n, NO_SPREAD), p=math.nan)
     low, high = np.percentile(difference_D, [2.5, 97.5])
@@ -113,15 +123,16 @@ def difference(
     return Difference(estimate=Estimate(value, min(float(low), value), max(float(high), value), n), p=p)
 
 
-def _all_moved(value: float, n: int) -> Difference:
+def _all_moved(value: float, n: int, units: int) -> Difference:
     """The difference where each of n problems moved from 0 to 1, or from 1 to 0: no draw varies.
 
     At least 0.025 ** (1 / n) of all problems move so (Clopper and Pearson's limit for n of n), and no other
-    moves by more than 1 the other way. p is that of the sign test.
+    moves by more than 1 the other way. p is that of the sign test. Of problems in groups, as many count as
+    there are independent ones (`units`).
     """
-    least = 2 * 0.025 ** (1 / n) - 1
+    least = 2 * 0.025 ** (1 / units) - 1
     low, high = sorted((value * least, value))
-    return Difference(estimate=Estimate(value, low, high, n), p=2.0 ** (1 - n))
+    return Difference(estimate=Estimate(value, low, high, n), p=2.0 ** (1 - units))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -149,7 +160,7 @@ def bootstrap(measures: Sequence[Measure], draws: int, seed: int, stream: int = 
     Returns:
         D values.
     """
-    values_S_D = np.stack([over_draws(m.sizes, draws, seed, m.statistic) for m in measures])
+    values_S_D = np.stack([over_draws(m.sizes, draws, seed, m.statistic, m.groups) for m in measures])
     if len(measures) == 1:
         return np.asarray(values_S_D[0])
     rng = np.random.default_rng([seed, stream, len(measures)])

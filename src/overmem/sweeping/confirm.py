@@ -8,6 +8,7 @@ from dataclasses import replace
 from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
 from overmem.axes import CORE
 from overmem.records import Cost, Estimate
+from overmem.stats.checks import check_groups
 from overmem.stats.intervals import accuracy_estimate, nll_estimate, perplexity_estimate
 from overmem.stats.moments import measure_seeds
 from overmem.sweeping.cells import Cell
@@ -80,7 +81,8 @@ def _place(cell: Cell, point: Point) -> MeasuredCheckpoint:
 def _figures(cells: Sequence[Cell], point: Point) -> dict[str, Estimate]:
     """Accuracy and perplexity of a pick, over its seeds."""
     seeds = read_seeds([confirm_store(cell) for cell in cells])
-    moments = measure_seeds(seeds.correct_S_C_N, seeds.nll_nats_S_C_N, seeds.n_tokens_N)
+    groups = check_groups(seeds.group_N, len(seeds.ids))
+    moments = measure_seeds(seeds.correct_S_C_N, seeds.nll_nats_S_C_N, seeds.n_tokens_N, groups)
     c = seeds.names.index(point.checkpoint)
     perplexity = perplexity_estimate(nll_estimate(moments, c))
     return {"accuracy": accuracy_estimate(moments, c), "perplexity": perplexity}

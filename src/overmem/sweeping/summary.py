@@ -18,11 +18,13 @@ from typing import Any
 
 import numpy as np
 
+from overmem.artifacts.evidence import joined_labels
 from overmem.records import STAGES, Verdict
 from overmem.reporting.downloads import Cell, Table
 from overmem.rule import Rule
 from overmem.stats.arrays import FloatArray
 from overmem.stats.curves.posterior import Curves, measured_vector
+from overmem.stats.groups import Groups
 from overmem.stats.intervals import perplexity
 from overmem.stats.moments import Moments, measure_curves, measure_seeds
 from overmem.stats.selection import choose
@@ -130,11 +132,12 @@ def pool_points(measured: Sequence[Measured]) -> Moments:
     """
     ids = sorted(set.intersection(*(set(item.seeds.ids) for item in measured)))
     curves = [_on(item.seeds, ids) for item in measured]
-    n_tokens_N = curves[0][2]
+    n_tokens_N, groups = curves[0][2], _groups_of([item.seeds for item in measured], ids)
     pooled = measure_curves(
         np.concatenate([correct_S_C_N.mean(axis=0) for correct_S_C_N, _, _ in curves]),
         np.concatenate([nll_S_C_N.mean(axis=0) for _, nll_S_C_N, _ in curves]),
         n_tokens_N,
+        groups,
     )
     between_B_B = np.zeros_like(pooled.sample_cov_B_B)
     points, start = pooled.nll_C.size, 0
@@ -178,6 +181,12 @@ def points_table(families: Sequence[Family]) -> Table:
             rows.append(row | {"perplexity_ratio": point.perplexity_ratio, "problems": point.accuracy.n})
     columns = tuple(dict.fromkeys(key for row in rows for key in row))
     return Table(columns=columns, rows=tuple(tuple(row.get(key) for key in columns) for row in rows))
+
+
+def _groups_of(every: Sequence[Seeds], ids: Sequence[str]) -> Groups:
+    """The groups of the problems, those of one group in any configuration's audit being one."""
+    known = [dict(zip(s.ids, s.group_N, strict=True)) for s in every if s.group_N is not None]
+    return Groups.of(map(joined_labels(known).__getitem__, ids)) if known else Groups.of_one(len(ids))
 
 
 def _on(seeds: Seeds, ids: Sequence[str]) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -11,6 +11,7 @@ from overmem.artifacts.evidence import MeasuredBase, MeasuredCheckpoint, align_e
 from overmem.artifacts.jobs import VAL_ANSWERS, VAL_SCORES
 from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.store import Store
+from overmem.axes.grouped import groups_in
 from overmem.records import AgainstBase, BaseModel, Cost, Estimate, Verdict
 from overmem.stats.intervals import accuracy_estimate, nll_estimate, perplexity_estimate
 from overmem.stats.moments import measure_curves
@@ -69,13 +70,13 @@ def compare_with_base(
 def _figures(base: MeasuredBase, last: MeasuredCheckpoint) -> tuple[Estimate, Estimate]:
     """Accuracy and NLL of the base model, on the problems that the last checkpoint was measured on."""
     rows = align_evidence([base, last], {VAL_SCORES, VAL_ANSWERS})[0].rows
-    scores = rows[VAL_SCORES].select("example_id", "nll_nats", "n_tokens")
+    scores = rows[VAL_SCORES]
     answered = VAL_ANSWERS in rows
     if answered:
         scores = scores.join(rows[VAL_ANSWERS].select("example_id", "correct"), on="example_id")
     nll_N, tokens_N = (scores[name].to_numpy().astype(np.float64) for name in ("nll_nats", "n_tokens"))
     correct_N = scores["correct"].to_numpy().astype(np.float64) if answered else np.zeros(len(nll_N))
-    moments = measure_curves(correct_N[None], nll_N[None], tokens_N)
+    moments = measure_curves(correct_N[None], nll_N[None], tokens_N, groups_in(scores))
     unasked = Estimate(float("nan"), float("nan"), float("nan"), moments.n, "the base model was not asked")
     return accuracy_estimate(moments, 0) if answered else unasked, nll_estimate(moments, 0)
 

@@ -21,6 +21,7 @@ from overmem.contamination.record import Contamination, Follower, read_contamina
 from overmem.formatting import estimate_text
 from overmem.records import CleanVal, LeftOut, PartFigures
 from overmem.stats.arrays import FloatArray
+from overmem.stats.checks import check_groups
 from overmem.stats.intervals import accuracy_estimate, nll_estimate
 from overmem.stats.moments import measure_curves
 
@@ -193,5 +194,8 @@ def _parts(core: Core, left_out: set[str], renumbered: set[str]) -> tuple[PartFi
 
 def _part(core: Core, name: str, ids: set[str]) -> PartFigures:
     at_N = np.array([i in ids for i in core.ids])
-    moments = measure_curves(core.correct_C_N[-1:, at_N], core.nll_nats_C_N[-1:, at_N], core.n_tokens_N[at_N])
+    groups = check_groups(core.group_N, at_N.size).at(np.flatnonzero(at_N))
+    moments = measure_curves(
+        core.correct_C_N[-1:, at_N], core.nll_nats_C_N[-1:, at_N], core.n_tokens_N[at_N], groups
+    )
     return PartFigures(part=name, accuracy=accuracy_estimate(moments, 0), nll_nats=nll_estimate(moments, 0))

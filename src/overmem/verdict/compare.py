@@ -15,11 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
+from overmem.artifacts.evidence import Evidence, MeasuredCheckpoint, align_evidence
 from overmem.artifacts.jobs import VAL_ANSWERS
 from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.store import Store
-from overmem.axes.accuracy import measures as accuracy_measures
 from overmem.errors import ArtifactError, RunError
 from overmem.formatting import shell_word
 from overmem.records import Cost, to_plain
@@ -157,7 +156,7 @@ def _accuracies(sides: Sequence[Sequence[tuple[Store, Manifest]]]) -> list[list[
         )
     found, taken = [], iter(evidence)
     for group in places:
-        found.append({place.name: accuracy_measures(next(taken))[0] for place in group})
+        found.append({place.name: _accuracy(next(taken)) for place in group})
     grouped = [found[: len(sides[0])], found[len(sides[0]) :]]
     for side in grouped:
         shared = set.intersection(*(set(names) for names in side))
@@ -171,6 +170,10 @@ def _accuracies(sides: Sequence[Sequence[tuple[Store, Manifest]]]) -> list[list[
             for name in set(names) - shared:
                 del names[name]
     return grouped
+
+
+def _accuracy(evidence: Evidence) -> Measure:
+    return measure_axes(evidence, ["accuracy"])["accuracy"]["accuracy"]
 
 
 def _differences(places: Sequence[Sequence[MeasuredCheckpoint]], rule: Rule) -> list[Cost]:

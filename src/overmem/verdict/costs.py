@@ -9,6 +9,7 @@ from overmem.artifacts.evidence import Evidence, MeasuredCheckpoint, align_evide
 from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.store import Store
 from overmem.axes import CORE, all_axes
+from overmem.axes.grouped import with_groups
 from overmem.records import Cost, Verdict
 from overmem.stats.measures import Measure
 from overmem.stats.paired import difference, holm
@@ -99,9 +100,13 @@ def axis_warnings(evidence: Evidence, axes: Iterable[str]) -> tuple[str, ...]:
 
 
 def measure_axes(evidence: Evidence, axes: Sequence[str]) -> Measured:
-    """Every measure of these axes that the evidence allows."""
+    """Every measure of these axes that the evidence allows; problems of one group are drawn together."""
     known = all_axes()
-    return {name: {m.name: m for m in known[name].measures(evidence)} for name in known if name in axes}
+    return {
+        name: {m.name: with_groups(m, evidence) for m in known[name].measures(evidence)}
+        for name in known
+        if name in axes
+    }
 
 
 def compare_measured(

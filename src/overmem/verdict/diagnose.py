@@ -138,6 +138,8 @@ def judge_store(store: Store, rule: Rule) -> Verdict:
         names=[checkpoint.name for checkpoint in checkpoints],
         epochs=[checkpoint.epoch for checkpoint in checkpoints],
         refused=clean_val.refused,
+        group=core.group_N,
+        grouped_by=manifest.val.grouped_by or "",
     )
     references = judged_references(store, manifest)
     verdict = dataclasses.replace(

@@ -9,19 +9,29 @@ Shape suffixes: C checkpoints, N problems, D draws, S stages.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from overmem.records import STAGES, CheckpointSummary, Estimate, Onset, Recommendation, Severity, Verdict
+from overmem.records import (
+    STAGES,
+    CheckpointSummary,
+    Estimate,
+    Onset,
+    ProblemGroups,
+    Recommendation,
+    Severity,
+    Verdict,
+)
 from overmem.rule import Rule
 from overmem.stats import stage_rule
 from overmem.stats.arrays import FloatArray, IntArray
-from overmem.stats.checks import check_labels, check_rows
+from overmem.stats.checks import check_groups, check_labels, check_rows
 from overmem.stats.curves.posterior import Curves, draw_curves, fit_prior
 from overmem.stats.curves.settling import Settling, problems_to_settle
+from overmem.stats.groups import Groups
 from overmem.stats.intervals import (
     accuracy_estimate,
     nll_difference,
@@ -35,7 +45,9 @@ from overmem.verdict.recommendation import advise
 from overmem.verdict.words.to_settle import settle_text
 
 MIN_PROBLEMS = 30
-"""Fewer problems are too few for standard errors, so no stage is given."""
+"""Fewer problems, or groups of them, are too few for standard errors, so no stage is given."""
+Labels = Sequence[Hashable] | npt.NDArray[np.generic]
+"""Of problems, equal for those of one group."""
 
 
 def judge(
@@ -51,6 +63,7 @@ def judge(
     names: Sequence[str] | None = None,
     epochs: Sequence[float | None] | None = None,
     confidence_threshold: float = Rule.confidence_threshold,
+    group: Labels | None = None,
 ) -> Verdict:
     """Say of every checkpoint whether it is learning, fit, over-memorized, overfit or unstable.
 
@@ -72,13 +85,17 @@ def judge(
         names: checkpoint names; `checkpoint-<step>` when left out.
         epochs: epochs of each checkpoint, when known.
         confidence_threshold: least probability at which a stage is given, in (0, 1].
+        group: a label of each problem, equal for those that stand for one another: wordings of one template,
+            references of one problem, questions on one text. Errors are then those of the groups, and these
+            are counted where problems are too few. Each problem stands alone by default.
 
     Returns:
         Verdict with `words` empty and the shares of its severity undefined (filled by `diagnose`).
 
     Raises:
         RunError: steps, names or epochs that are not those of at least two ordered checkpoints.
-        DataError: rows of other shapes, not finite or out of range; settings out of range.
+        DataError: rows of other shapes, not finite or out of range; settings out of range; labels of groups
+            that are not one a problem.
 
     Source: docs/definitions.md, The decision rule; arXiv 2508.04117.
     """
@@ -89,7 +106,9 @@ def judge(
         seed=seed,
         confidence_threshold=confidence_threshold,
     )
-    return judge_by(rule, steps, correct_C_N, nll_nats_C_N, n_tokens_N, names=names, epochs=epochs)
+    return judge_by(
+        rule, steps, correct_C_N, nll_nats_C_N, n_tokens_N, names=names, epochs=epochs, group=group
+    )
 
 
 def judge_by(
@@ -102,6 +121,8 @@ def judge_by(
     names: Sequence[str] | None = None,
     epochs: Sequence[float | None] | None = None,
     refused: str | None = None,
+    group: Labels | None = None,
+    grouped_by: str = "",
 ) -> Verdict:
     """`judge` with its thresholds as one object.
 
@@ -114,15 +135,25 @@ def judge_by(
         names: of the checkpoints.
         epochs: of the checkpoints.
         refused: why no stage may rest on these rows, whatever they say.
+        group: of the problems.
+        grouped_by: what tells the groups, for the reader.
 
     Raises:
         OvermemError: see `judge`.
     """
     rows = check_rows(steps, correct_C_N, nll_nats_C_N, n_tokens_N)
     check_labels(names, epochs, rows.steps_C)
-    moments = measure_seeds(rows.correct_S_C_N, rows.nll_nats_S_C_N, rows.n_tokens_N)
+    groups = check_groups(group, rows.n_tokens_N.size)
+    moments = measure_seeds(rows.correct_S_C_N, rows.nll_nats_S_C_N, rows.n_tokens_N, groups)
     labels = tuple(names) if names is not None else tuple(f"checkpoint-{step}" for step in rows.steps_C)
-    return _conclude(moments, rows.steps_C, labels, epochs or (None,) * len(labels), rule, refused)
+    verdict = _conclude(moments, rows.steps_C, labels, epochs or (None,) * len(labels), rule, refused)
+    return verdict if groups.is_trivial else replace(verdict, groups=_describe_groups(groups, grouped_by))
+
+
+def _describe_groups(groups: Groups, by: str) -> ProblemGroups:
+    return ProblemGroups(
+        problems=groups.index_N.size, groups=groups.number, effective=groups.effective, by=by
+    )
 
 
 def stage_codes_of(curves: Curves, steps_C: IntArray, rule: Rule) -> IntArray:
@@ -146,7 +177,8 @@ def _conclude(
     missing = refused or missing_evidence(moments)
     given_C = (shares_C_S.max(axis=1) >= rule.confidence_threshold) & (missing is None)
     asked_C = ~given_C & (refused is None) & bool(moments.accuracy_C.any())
-    settle = problems_to_settle(fitted, moments, steps_C, asked_C, rule, least=MIN_PROBLEMS)
+    least = math.ceil(MIN_PROBLEMS * moments.n / moments.units)
+    settle = problems_to_settle(fitted, moments, steps_C, asked_C, rule, least=least)
     summaries = tuple(
         _summarise(
             moments, c, names[c], int(steps_C[c]), epochs[c], shares_C_S[c], bool(given_C[c]), settle[c]
@@ -185,10 +217,11 @@ def missing_evidence(moments: Moments) -> str | None:
     Returns:
         One sentence, or None when the rows are enough to judge.
     """
-    if moments.n < MIN_PROBLEMS:
-        return (
-            f"insufficient evidence: {moments.n} problem(s) were scored, at least {MIN_PROBLEMS} are needed"
-        )
+    if moments.units < MIN_PROBLEMS:
+        scored = f"{moments.n} problem(s) were scored"
+        if moments.units < moments.n:
+            scored += f", whose groups tell as much as {moments.units} that stand alone"
+        return f"insufficient evidence: {scored}, at least {MIN_PROBLEMS} are needed"
     if not moments.accuracy_C.any():
         return (
             "insufficient evidence: no problem was solved at any checkpoint, so accuracy says nothing; "

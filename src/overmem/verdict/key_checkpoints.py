@@ -12,6 +12,7 @@ from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.rows import read_core
 from overmem.artifacts.store import Store
 from overmem.rule import Rule
+from overmem.stats.checks import check_groups
 from overmem.stats.moments import Moments, measure_curves
 from overmem.stats.selection import choose_checkpoint
 
@@ -42,4 +43,5 @@ def lowest_perplexity(store: Store, manifest: Manifest) -> str:
 
 def _curves(store: Store, manifest: Manifest) -> Moments:
     core = read_core(store, manifest)
-    return measure_curves(core.correct_C_N, core.nll_nats_C_N, core.n_tokens_N)
+    groups = check_groups(core.group_N, len(core.ids))
+    return measure_curves(core.correct_C_N, core.nll_nats_C_N, core.n_tokens_N, groups)

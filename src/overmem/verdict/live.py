@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from overmem.axes.excess import split_excess
 from overmem.records import STAGES, Estimate
 from overmem.rule import Rule
 from overmem.stats.arrays import BoolArray, FloatArray
-from overmem.stats.excess import split_excess
 from overmem.stats.intervals import (
     accuracy_estimate,
     nll_difference,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
+from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence, joined_labels
 from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.rows import Core, read_core
 from overmem.artifacts.store import Store
@@ -74,6 +74,10 @@ class Seeds:
     correct_S_C_N: FloatArray
     nll_nats_S_C_N: FloatArray
     n_tokens_N: FloatArray
+    group_N: tuple[str, ...] | None = None
+    """Label of each problem, equal for those that stand for one another; None where each stands alone."""
+    grouped_by: str = ""
+    """What tells the groups."""
     refused: str | None = None
     """Why no stage may rest on these problems; see `overmem.verdict.clean_val`."""
     baseline: float = 0.0
@@ -90,6 +94,8 @@ class Seeds:
             names=self.names,
             epochs=self.epochs,
             refused=self.refused,
+            group=self.group_N,
+            grouped_by=self.grouped_by,
         )
         return dataclasses.replace(verdict, notes=(*verdict.notes, *baseline_note(verdict, self.baseline)))
 
@@ -129,9 +135,17 @@ def read_seeds(audits: Sequence[tuple[Store, Manifest]]) -> Seeds:
         correct_S_C_N=np.stack([core.correct_C_N[:, at] for core, at in zip(cores, chosen, strict=True)]),
         nll_nats_S_C_N=np.stack([core.nll_nats_C_N[:, at] for core, at in zip(cores, chosen, strict=True)]),
         n_tokens_N=cores[0].n_tokens_N[chosen[0]],
+        group_N=_groups(cores, ids),
+        grouped_by=" or ".join(dict.fromkeys(m.val.grouped_by for _, m in audits if m.val.grouped_by)),
         refused=next((why for audit in audits if (why := examine_val(*audit).refused)), None),
         baseline=majority_baseline_accuracy(*audits[0], ids),
     )
+
+
+def _groups(cores: Sequence[Core], ids: Sequence[str]) -> tuple[str, ...] | None:
+    """Labels of the shared problems; those of one group in any seed's audit are one group."""
+    known = [dict(zip(core.ids, core.group_N, strict=True)) for core in cores if core.group_N is not None]
+    return tuple(map(joined_labels(known).__getitem__, ids)) if known else None
 
 
 def _positions(core: Core, ids: Sequence[str]) -> list[int]:

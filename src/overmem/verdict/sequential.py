@@ -24,10 +24,11 @@ from overmem.records import STAGES
 from overmem.rule import Rule
 from overmem.stats import stage_rule
 from overmem.stats.arrays import BoolArray, FloatArray, IntArray
+from overmem.stats.checks import check_groups
 from overmem.stats.curves.posterior import draw_curves, fit_prior
 from overmem.stats.curves.predictive import draw_futures
 from overmem.stats.moments import measure_curves
-from overmem.verdict.judge import missing_evidence, stage_codes_of
+from overmem.verdict.judge import Labels, missing_evidence, stage_codes_of
 
 MOST_CHANCE = 0.05
 """Highest chance that the rest would change a stage at which the run counts as decided."""
@@ -83,6 +84,7 @@ def look_at(
     *,
     n_all: int,
     rule: Rule,
+    group: Labels | None = None,
 ) -> Look:
     """Judge the rows so far, and how likely the rest is to change what they say.
 
@@ -93,11 +95,13 @@ def look_at(
         n_tokens_N: tokens of their references.
         n_all: problems there are in all, at least N.
         rule: thresholds of the verdict.
+        group: of the problems seen, as for `judge`. The rest is imagined as problems of other groups, which
+            takes it to say more than it will.
 
     Returns:
         The look; the same for any order of the problems.
     """
-    moments = measure_curves(correct_C_N, nll_nats_C_N, n_tokens_N)
+    moments = measure_curves(correct_C_N, nll_nats_C_N, n_tokens_N, check_groups(group, n_tokens_N.size))
     fitted = fit_prior(moments, steps_C)
     curves = draw_curves(fitted, moments, rule.resamples, np.random.default_rng(rule.seed))
     shares_C_S = stage_rule.stage_shares(stage_codes_of(curves, steps_C, rule))

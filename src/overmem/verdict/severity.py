@@ -21,9 +21,9 @@ from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.rows import read_job
 from overmem.artifacts.store import Store
 from overmem.axes.calibration import nll_at_temperatures
+from overmem.axes.excess import MIN_EXCESS_NATS, ExcessSplit, excess_cells, temperature_gap
 from overmem.records import Severity, Verdict
 from overmem.stats.arrays import FloatArray
-from overmem.stats.excess import MIN_EXCESS_NATS, ExcessSplit, excess_cells, temperature_gap
 
 TOKENS_AT_ONCE = 1 << 20
 """Tokens of one checkpoint that are in memory together."""
@@ -65,7 +65,7 @@ def explain_severity(store: Store, manifest: Manifest, verdict: Verdict, ids: Se
 def read_excess_cells(
     place: MeasuredCheckpoint, lowest: MeasuredCheckpoint, rows: pl.DataFrame
 ) -> dict[str, FloatArray]:
-    """The excess NLL of each problem, nats, on the tokens of each cell of `overmem.stats.excess.top1_cells`.
+    """The excess NLL of each problem, nats, on the tokens of each cell of `overmem.axes.excess.top1_cells`.
 
     Args:
         place: a checkpoint.

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from overmem.axes.excess import excess_cells, split_excess
 from overmem.reporting.exhibits.excess import CELLS, cell_measures
-from overmem.stats.excess import excess_cells, split_excess
 
 
 def test_cells_are_those_of_the_verdict_and_sum_to_the_excess() -> None:

@@ -54,7 +54,10 @@ def write_val(path, say="{}", letters="abcdefgh", times=2):
     rows = [
         row | {"id": f"p{i}", "answer": letters[i % len(letters)]} for i, row in enumerate(VAL_ROWS * times)
     ]
-    rows = [row | {"completion": say.format(row["completion"])} for row in rows]
+    rows = [
+        row | {"prompt": f"{i}. {row['prompt']}", "completion": say.format(row["completion"])}
+        for i, row in enumerate(rows)
+    ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return str(path)
 

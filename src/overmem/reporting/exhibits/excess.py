@@ -14,6 +14,8 @@ import polars as pl
 from overmem.artifacts.evidence import Evidence
 from overmem.artifacts.jobs import VAL_SCORES
 from overmem.axes.calibration import measures as calibration_measures
+from overmem.axes.excess import MIN_EXCESS_NATS
+from overmem.axes.grouped import with_groups
 from overmem.formatting import FULL, estimate_text
 from overmem.records import Estimate
 from overmem.reporting.downloads import Cell, Table
@@ -21,7 +23,6 @@ from overmem.reporting.exhibits.bootstrapped import Bootstrapped, interval, sign
 from overmem.reporting.exhibits.exhibit import Exhibit, left_out
 from overmem.reporting.figures.theme import Figure, Trace, axis, error_bars, layout, plotly_text, rounded
 from overmem.stats.arrays import FloatArray
-from overmem.stats.excess import MIN_EXCESS_NATS
 from overmem.stats.measures import Measure, ratio_measure
 
 NAME, TITLE = "excess-nll", "What the excess NLL is made of"
@@ -48,7 +49,7 @@ def excess_exhibit(
     Args:
         rows: likelihood rows on val of each checkpoint, aligned.
         lowest: the checkpoint with the lowest NLL.
-        nats: what `overmem.stats.excess.excess_cells` gives, of each other checkpoint.
+        nats: what `overmem.axes.excess.excess_cells` gives, of each other checkpoint.
         temperatures: the grid of `nll_at_temperature`.
         command: what would measure the rows where there are none.
     """
@@ -56,7 +57,11 @@ def excess_exhibit(
         why = f"no other checkpoint is compared with {lowest}, the lowest" if lowest in rows else command
         return left_out(NAME, TITLE, why)
     cells = {name: cell_measures(found, rows[name]["n_tokens"].to_numpy()) for name, found in nats.items()}
-    drawn = {name: {key: Bootstrapped.of(m) for key, m in found.items()} for name, found in cells.items()}
+    of = {name: Evidence(rows={VAL_SCORES: rows[name]}, texts={}) for name in cells}
+    drawn = {
+        name: {key: Bootstrapped.of(with_groups(m, of[name])) for key, m in found.items()}
+        for name, found in cells.items()
+    }
     words = {name: _words(found, rows[name], temperatures) for name, found in drawn.items()}
     words[lowest] = "the lowest NLL of the run: no excess, by definition"
     estimates = {name: {k: d.estimate() for k, d in found.items()} for name, found in drawn.items()}
@@ -106,7 +111,7 @@ def _words(drawn: Mapping[str, Bootstrapped], rows: pl.DataFrame, temperatures: 
     evidence = Evidence(rows={VAL_SCORES: rows}, texts={}, temperatures=tuple(temperatures))
     gap = next((m for m in calibration_measures(evidence) if m.name == "temperature_gap"), None)
     if gap is not None and gap.reason is None:
-        heat = Bootstrapped.of(gap)
+        heat = Bootstrapped.of(with_groups(gap, evidence))
         parts.append(
             f"one softer temperature takes back {_share_text(share(heat.draws_D, heat.value, total))}"
         )

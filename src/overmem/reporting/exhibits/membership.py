@@ -10,6 +10,9 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
+from overmem.artifacts.evidence import Evidence
+from overmem.artifacts.jobs import VAL_SCORES
+from overmem.axes.grouped import with_groups
 from overmem.axes.privacy.attacks import loss_score
 from overmem.axes.privacy.figures import attack_measures
 from overmem.reporting.downloads import Cell, Table
@@ -37,8 +40,11 @@ def membership_exhibit(members: Rows, nonmembers: Rows, command: str) -> Exhibit
         return left_out(NAME, TITLE, f"no training data were measured; {command}")
     scores = {name: (_score(members[name]), _score(nonmembers[name])) for name in names}
     measures = {name: attack_measures("loss", *pair) for name, pair in scores.items()}
-    auroc = {name: Bootstrapped.of(pair[0]) for name, pair in measures.items()}
-    tpr = {name: Bootstrapped.of(pair[1]) for name, pair in measures.items()}
+    of = {name: Evidence(rows={VAL_SCORES: nonmembers[name]}, texts={}) for name in names}
+    auroc, tpr = (
+        {name: Bootstrapped.of(with_groups(pair[which], of[name])) for name, pair in measures.items()}
+        for which in (0, 1)
+    )
     curves = {name: roc_curve(*pair) for name, pair in scores.items()}
     n_members, n_others = (len(side) for side in scores[names[0]])
     return Exhibit(

@@ -6,7 +6,7 @@ Shape suffixes: M groups of items (tokens or answers), N problems, B bins, D dra
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -19,6 +19,7 @@ from overmem.axes.calibration import (
     ece_measure,
     token_items,
 )
+from overmem.axes.grouped import groups_in
 from overmem.formatting import estimate_text
 from overmem.records import Estimate
 from overmem.reporting.downloads import Cell, Table
@@ -35,6 +36,7 @@ from overmem.reporting.figures.theme import (
     plotly_text,
     rounded,
 )
+from overmem.stats.groups import Groups
 from overmem.stats.paired import over_draws
 
 TOKENS, ANSWERS = "reliability-tokens", "reliability-answers"
@@ -51,12 +53,13 @@ class Bin:
     """Share of the items that is right; interval over problems."""
 
 
-def reliability_bins(items: Items, population: str) -> list[Bin]:
+def reliability_bins(items: Items, population: str, groups: Groups | None = None) -> list[Bin]:
     """Equal-mass bins that hold items, with the share right in each and its interval over problems.
 
     Args:
         items: at least one of them.
         population: name of the problems resampled.
+        groups: of those that are drawn together.
     """
     cell_M = items.problem_M * BINS + bin_equal_mass(items.rank_M, count_M=items.count_M)
     size = items.n_problems * BINS
@@ -69,6 +72,7 @@ def reliability_bins(items: Items, population: str) -> list[Bin]:
             DRAWS,
             SEED,
             lambda counts: (counts[population] @ right_N_B) / (counts[population] @ items_N_B),
+            None if groups is None else {population: groups},
         )
     found = []
     for b in np.flatnonzero(items_N_B.sum(axis=0)):
@@ -87,21 +91,37 @@ def tokens_exhibit(rows: Mapping[str, pl.DataFrame], command: str) -> Exhibit:
         command: what would measure them where there are none.
     """
     items = {name: token_items(table) for name, table in rows.items()}
-    return _exhibit(TOKENS, items, "val:score", "tokens", command)
+    return _exhibit(TOKENS, items, _groups(rows), "val:score", "tokens", command)
 
 
 def answers_exhibit(rows: Mapping[str, pl.DataFrame], command: str) -> Exhibit:
     """The reliability diagram of greedy answers; arguments as `tokens_exhibit`."""
-    items = {name: answer_items(table) for name, table in _with_confidence(rows).items()}
-    return _exhibit(ANSWERS, items, "val:greedy", "answers", command)
+    known = _with_confidence(rows)
+    items = {name: answer_items(table) for name, table in known.items()}
+    return _exhibit(ANSWERS, items, _groups(known), "val:greedy", "answers", command)
 
 
-def _exhibit(name: str, items: Mapping[str, Items], population: str, noun: str, command: str) -> Exhibit:
+def _groups(rows: Mapping[str, pl.DataFrame]) -> dict[str, Groups | None]:
+    return {name: groups_in(table) for name, table in rows.items()}
+
+
+def _exhibit(
+    name: str,
+    items: Mapping[str, Items],
+    groups: Mapping[str, Groups | None],
+    population: str,
+    noun: str,
+    command: str,
+) -> Exhibit:
     enough = {key: found for key, found in items.items() if found.n >= BINS}
     if not enough:
         return left_out(name, TITLES[name], f"no {noun} with a confidence were measured; {command}")
-    bins = {key: reliability_bins(found, population) for key, found in enough.items()}
-    drawn = {key: Bootstrapped.of(ece_measure("ece", population, found)) for key, found in enough.items()}
+    bins = {key: reliability_bins(found, population, groups[key]) for key, found in enough.items()}
+    measures = {key: ece_measure("ece", population, found) for key, found in enough.items()}
+    drawn = {
+        key: Bootstrapped.of(m if (of := groups[key]) is None else replace(m, groups={population: of}))
+        for key, m in measures.items()
+    }
     some = next(iter(enough.values()))
     mode = "lines+markers" if noun == "tokens" else "markers"  # a line through few answers shows noise
     count = f"{some.n:,} {noun}"

@@ -6,16 +6,19 @@ Shape suffixes: N problems, K numbers of samples.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
 from overmem.axes.diversity import POPULATION, ProblemSamples, group_samples, pass_at_k
+from overmem.axes.grouped import groups_in
 from overmem.records import Estimate
 from overmem.reporting.downloads import Cell, Table
 from overmem.reporting.exhibits.bootstrapped import Bootstrapped, compare, plain_text
 from overmem.reporting.exhibits.exhibit import Exhibit, left_out
 from overmem.reporting.figures.theme import MARKER, Figure, Trace, axis, layout, plotly_text, rounded
+from overmem.stats.groups import Groups
 from overmem.stats.measures import ratio_measure
 
 NAME, TITLE = "pass-at-k", "pass@k: how far more samples help"
@@ -33,7 +36,7 @@ def pass_exhibit(rows: Mapping[str, pl.DataFrame], temperature: float | None, co
     if not problems:
         return left_out(NAME, TITLE, f"no samples were drawn; {command}")
     n_samples = max(len(p.texts) for found in problems.values() for p in found)
-    curves = {name: pass_curve(found, n_samples) for name, found in problems.items()}
+    curves = {name: pass_curve(found, n_samples, groups_in(rows[name])) for name, found in problems.items()}
     estimates = {name: [point.estimate() for point in curve] for name, curve in curves.items()}
     n = next(iter(curves.values()))[0].n
     heat = "" if temperature is None else f" at temperature {temperature:g}"
@@ -54,7 +57,9 @@ def pass_exhibit(rows: Mapping[str, pl.DataFrame], temperature: float | None, co
     )
 
 
-def pass_curve(problems: Sequence[ProblemSamples], n_samples: int) -> list[Bootstrapped]:
+def pass_curve(
+    problems: Sequence[ProblemSamples], n_samples: int, groups: Groups | None = None
+) -> list[Bootstrapped]:
     """pass@k for k from 1 to `n_samples`; problems with fewer samples carry no weight."""
     full_N = np.array([len(p.texts) == n_samples for p in problems])
     correct_N = np.array([sum(p.correct) for p in problems])
@@ -62,7 +67,7 @@ def pass_curve(problems: Sequence[ProblemSamples], n_samples: int) -> list[Boots
     for k in range(1, n_samples + 1):
         value_N = np.where(full_N, pass_at_k(n_samples, np.minimum(correct_N, n_samples), k), 0.0)
         measure = ratio_measure(f"pass_at_{k}", "higher", POPULATION, value_N, full_N.astype(np.float64))
-        found.append(Bootstrapped.of(measure))
+        found.append(Bootstrapped.of(replace(measure, groups={} if groups is None else {POPULATION: groups})))
     return found
 
 

@@ -38,10 +38,10 @@ CONFIDENCE_NEEDED = 0.8
 def plain_words(verdict: Verdict) -> tuple[str, ...]:
     """Say a verdict in some ten plain points.
 
-    Order: what the last checkpoint is and how sure that is, since when, the figures that fired, what
-    the excess is made of, on whose references it rose, what else changed, what to ship, what
-    that gives away of its training data, what the most accurate one would give and take, what the base model
-    did, and what the naive choices would have shipped.
+    Order: what the last checkpoint is and how sure that is, since when, the figures that fired, on how many
+    groups of problems, what the excess is made of, on whose references it rose, what else changed, what to
+    ship, what that gives away of its training data, what the most accurate one would give and take, what the
+    base model did, and what the naive choices would have shipped.
 
     Args:
         verdict: the record; its own `words` are ignored.
@@ -57,6 +57,7 @@ def plain_words(verdict: Verdict) -> tuple[str, ...]:
         _first_sentence(verdict),
         _since_when(verdict),
         _figures(verdict),
+        _groups(verdict),
         excess_words(verdict),
         _references_apart(verdict),
         axes_words(verdict),
@@ -144,6 +145,20 @@ def _since_when(verdict: Verdict) -> str | None:
 def _figures(verdict: Verdict) -> str:
     parts = (_accuracy_sentence(verdict), _perplexity_sentence(verdict), _references_sentence(verdict))
     return " ".join(part for part in parts if part)
+
+
+def _groups(verdict: Verdict) -> str | None:
+    """How many independent problems there are, where some stand for one another."""
+    found = verdict.groups
+    if found is None:
+        return None
+    by = f" ({found.by})" if found.by else ""
+    text = (
+        f"The {found.problems:,} problems are in {found.groups:,} groups{by}; errors are those of the groups"
+    )
+    if found.effective < found.groups:
+        return f"{text}, which tell as much as {found.effective:,} of equal size."
+    return f"{text}."
 
 
 def _accuracy_sentence(verdict: Verdict) -> str:

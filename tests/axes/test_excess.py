@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from overmem.stats.excess import split_excess, temperature_gap
+from overmem.axes.excess import split_excess, temperature_gap
 
 
 def test_four_cells_by_hand():

@@ -1,0 +1,106 @@
+"""Grouped problems from the manifest to every figure of a verdict."""
+
+import json
+
+import numpy as np
+import pytest
+
+from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence, joined_labels
+from overmem.artifacts.jobs import VAL_SCORES
+from overmem.artifacts.manifest import read_manifest
+from overmem.artifacts.store import Store
+from overmem.axes import all_axes
+from overmem.axes.grouped import groups_in
+from overmem.errors import ArtifactError
+from overmem.stats.groups import Groups
+from overmem.verdict.costs import measure_axes
+from overmem.verdict.diagnose import diagnose
+from tests.helpers.synthetic import write_run
+
+PROBLEMS = 80
+
+
+def written(folder, labels=None):
+    """A run with several axes, whose problems have groups where `labels` gives some of their ids."""
+    run = write_run(folder / "run", checkpoints=3, problems=PROBLEMS)
+    path = run / "overmem" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["axes"] += ["calibration", "diversity", "privacy", "recall"]
+    if labels is not None:
+        ids = manifest["splits"]["val"]["example_ids"]
+        manifest["splits"]["val"] |= {"groups": labels(ids), "grouped_by": "column source"}
+    path.write_text(json.dumps(manifest))
+    return run
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """A run whose problems each stand alone."""
+    return written(tmp_path_factory.mktemp("alone"))
+
+
+def in_pairs(ids):
+    return [f"pair {place // 2}" for place in range(len(ids))]
+
+
+def evidence_of(run):
+    """Of the last checkpoint, where every axis was measured."""
+    store = Store(run / "overmem")
+    manifest = read_manifest(store)
+    return align_evidence([MeasuredCheckpoint(store, manifest, manifest.checkpoints[-1].name)])[0]
+
+
+def test_every_measure_of_val_draws_its_groups_and_no_other_does(tmp_path):
+    evidence = evidence_of(written(tmp_path, in_pairs))
+    seen = set()
+    for of_axis in measure_axes(evidence, list(all_axes())).values():
+        for measure in of_axis.values():
+            of_val = {name for name in measure.sizes if name.partition(":")[0] in ("val", "answers")}
+            assert set(measure.groups) == of_val, measure.name
+            assert all(groups.effective <= measure.sizes[name] for name, groups in measure.groups.items())
+            seen |= of_val
+    assert {"val", "val:score", "val:greedy", "val:sample"} <= seen
+
+
+def test_groups_of_one_leave_the_whole_verdict_as_it_is(alone, tmp_path):
+    ours = diagnose(written(tmp_path, list), save=False).to_dict()
+    assert ours == diagnose(alone, save=False).to_dict()
+
+
+def test_a_verdict_says_its_groups_and_its_errors_are_theirs(alone, tmp_path):
+    plain = diagnose(alone, save=False)
+    ours = diagnose(written(tmp_path, in_pairs), save=False)
+    assert (ours.groups.problems, ours.groups.groups, ours.groups.by) == (PROBLEMS, 40, "column source")
+    said = "The 80 problems are in 40 groups (column source); errors are those of the groups."
+    assert said in ours.words and said not in plain.words
+    figures = [[c.nll_nats for c in verdict.checkpoints] for verdict in (ours, plain)]
+    assert [e.value for e in figures[0]] == [e.value for e in figures[1]]
+    assert all(a.high != b.high for a, b in zip(*figures, strict=True))
+    costs = [{(c.axis, c.measure): c.difference for c in v.costs} for v in (ours, plain)]
+    moved = [key for key, found in costs[0].items() if np.isfinite(found.low) and found != costs[1][key]]
+    assert {axis for axis, _ in moved} >= {"calibration", "diversity", "privacy", "recall"}
+
+
+def test_runs_are_compared_in_the_groups_that_either_audit_has(alone, tmp_path):
+    ours, theirs = written(tmp_path, in_pairs), alone
+
+    def place(run):
+        store = Store(run / "overmem")
+        return MeasuredCheckpoint(store, read_manifest(store), "checkpoint-300")
+
+    known = [groups_in(item.rows[VAL_SCORES]) for item in align_evidence([place(ours), place(theirs)])]
+    assert [groups.number for groups in known] == [40, 40]
+    assert (known[0].index_N == known[1].index_N).all()
+    assert groups_in(align_evidence([place(theirs)])[0].rows[VAL_SCORES]) is None
+
+
+def test_labels_of_several_audits_join_what_any_of_them_joins():
+    labels = joined_labels([{"a": "1", "b": "1", "c": "2"}, {"b": "x", "c": "x", "d": "y"}])
+    assert Groups.of(labels[name] for name in "abcd").index_N.tolist() == [0, 0, 0, 1]
+
+
+def test_labels_that_are_not_one_an_id_are_refused(tmp_path):
+    run = written(tmp_path, lambda ids: ["a"])
+    with pytest.raises(ArtifactError, match="the manifest is damaged") as error:
+        diagnose(run)
+    assert "groups" in str(error.value) and "1 labels of 80 problems" in str(error.value)

@@ -182,6 +182,7 @@ TOYS = {
     ),
     "selection": Toy(("--each 1 --replay {run}",), "contradicted", {"PROBLEMS": (100,), "CHECKPOINTS": (4,)}),
     "straddling": Toy(("--epochs 1 --folder {out}",), "trained (TRL)", returns=0),
+    "tails": Toy(("--runs 2 --bootstraps 1 --n 30",), "written after"),
     "tokens": Toy(("{tokenizers} --only llama3",), "same 64", returns=0),
     "until_decided": Toy(
         ("--each 1", "--replay {run}"), "all orders", {"PROBLEMS": (200,), "CHECKPOINTS": (4,)}

@@ -152,6 +152,30 @@ class CleanVal:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sensitivity:
+    """Whether the verdict hangs on few problems: what it would be without those that move an NLL most."""
+
+    problems: tuple[str, ...]
+    """Those left out, each of which moves an NLL by half of its standard error or more; mostly none."""
+    largest_move: float
+    """By how many standard errors one problem moves an NLL at most, in [0, 1]."""
+    n: int
+    """Problems."""
+    top_problems: int
+    """How many are the top 1% of the excess NLL."""
+    top_share: float = math.nan
+    """Share of the last checkpoint's excess NLL that they carry; NaN without excess."""
+    stage: str | None = None
+    """Of the last checkpoint without the problems; None where they were not left out."""
+    leaning: str | None = None
+    confidence: float = math.nan
+    recommended: str | None = None
+    """The checkpoint recommended without them."""
+    decides: bool = False
+    """Whether the stage or the recommendation would be another."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdict(NotebookView):
     """The conclusion about a run, carrying the evidence it rests on."""
 
@@ -180,6 +204,8 @@ class Verdict(NotebookView):
     """What the perplexity was read on; None without an audit."""
     clean_val: CleanVal | None = None
     """What training had of val; None without an audit."""
+    sensitivity: Sensitivity | None = None
+    """Whether few problems decide it; None without rows, or in records of earlier versions."""
     privacy: tuple[Privacy, ...] = ()
     """Of the checkpoints that a reader may ship: recommended, the other picks and the last, in their order;
     empty where no training data were measured."""

@@ -36,6 +36,8 @@ class Moments:
     """Plain sample covariance of (accuracy, log NLL) estimates; for standard errors of differences."""
     noise_cov_B_B: FloatArray
     """The same, regularised; positive definite, for the posterior."""
+    influence_B_N: FloatArray
+    """By how much each problem, times N, moves (accuracy, log NLL); for the skewness of differences."""
 
 
 def measure_curves(correct_C_N: FloatArray, nll_nats_C_N: FloatArray, n_tokens_N: FloatArray) -> Moments:
@@ -67,6 +69,7 @@ def measure_curves(correct_C_N: FloatArray, nll_nats_C_N: FloatArray, n_tokens_N
         nll_C=nll_C,
         sample_cov_B_B=influence_B_N @ influence_B_N.T / (max(n - 1, 1) * n),
         noise_cov_B_B=_regularised_covariance(influence_B_N),
+        influence_B_N=influence_B_N,
     )
 
 

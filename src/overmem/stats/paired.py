@@ -3,7 +3,7 @@
 Both sides are counted on the same draw of problems, which is what makes small differences visible.
 With several seeds of one recipe, seeds are drawn first, then problems.
 
-Shape suffixes: D draws, N problems, S seeds.
+Shape suffixes: D draws, N problems, S seeds, K parts of the problems.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ import numpy.typing as npt
 
 from overmem.records import Estimate
 from overmem.stats.arrays import FloatArray
-from overmem.stats.intervals import NO_SPREAD, ONE_PROBLEM
+from overmem.stats.intervals import NO_SPREAD, ONE_PROBLEM, critical_value
 from overmem.stats.measures import Counts, Measure
+from overmem.stats.tails.skewness import interval_of_draws
 
 AT_ONCE = 1 << 20
 """Counts that are in memory together as numbers to calculate with."""
+PARTS = 1000
+"""Parts of the problems that skewness is read from; up to so many problems each is one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +84,7 @@ def _some_at_once(draws: int, n: int) -> list[slice]:
 def difference(
     left: Sequence[Measure], right: Sequence[Measure], *, draws: int = 2000, seed: int = 0
 ) -> Difference:
-    """The mean over seeds of left minus right, with a 95% percentile interval.
+    """The mean over seeds of left minus right, with a 95% interval that allows for skew (`skewness`).
 
     Args:
         left: the measure on one side, one entry a seed.
@@ -107,10 +110,35 @@ def difference(
         return _all_moved(value, n)
     if not len(difference_D) or np.ptp(difference_D) < 1e-12:
         return Difference(estimate=Estimate(value, math.nan, math.nan, n, NO_SPREAD), p=math.nan)
-    low, high = np.percentile(difference_D, [2.5, 97.5])
-    tail = 1 + min((difference_D <= 0).sum(), (difference_D >= 0).sum())
-    p = min(1.0, 2 * float(tail) / (len(difference_D) + 1))
-    return Difference(estimate=Estimate(value, min(float(low), value), max(float(high), value), n), p=p)
+    sizes = {name: size for measure in (*left, *right) for name, size in measure.sizes.items()}
+    moved_K = influences(left, sizes) - influences(right, sizes)
+    low, high, p = interval_of_draws(value, difference_D, moved_K, n, critical_value(n))
+    return Difference(estimate=Estimate(value, min(low, value), max(high, value), n), p=p)
+
+
+def influences(measures: Sequence[Measure], sizes: Mapping[str, int]) -> FloatArray:
+    """By how much each part of the problems moves the mean of some measures.
+
+    A part is a problem, or every `PARTS`-th one where there are more; it moves a figure by what the figure
+    changes without it. Sums of cubes over parts and over problems are alike, so skewness is the same.
+
+    Args:
+        measures: one entry a seed.
+        sizes: problems of each population, of these measures and of those they are compared with.
+
+    Returns:
+        K values, over the parts of each population; NaN where the rest leaves the mean undefined.
+    """
+    rest = list[FloatArray]()
+    for population, size in sizes.items():
+        parts = min(size, PARTS)
+        for some in _some_at_once(parts, max(sizes.values())):
+            part_K = np.arange(parts)[some]
+            counts = {name: np.ones((part_K.size, other)) for name, other in sizes.items()}
+            counts[population][np.arange(size)[None] % parts == part_K[:, None]] = 0.0
+            with np.errstate(invalid="ignore", divide="ignore"):
+                rest.append(np.mean([m.statistic(counts) for m in measures], axis=0))
+    return np.asarray(np.mean([m.value() for m in measures]) - np.concatenate(rest))
 
 
 def _all_moved(value: float, n: int) -> Difference:

@@ -138,6 +138,7 @@ def judge_store(store: Store, rule: Rule) -> Verdict:
         names=[checkpoint.name for checkpoint in checkpoints],
         epochs=[checkpoint.epoch for checkpoint in checkpoints],
         refused=clean_val.refused,
+        ids=core.ids,
     )
     references = judged_references(store, manifest)
     verdict = dataclasses.replace(

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from overmem.records import STAGES, CheckpointSummary, Estimate, Onset, Recommendation, Severity, Verdict
 from overmem.rule import Rule
 from overmem.stats import stage_rule
-from overmem.stats.arrays import FloatArray, IntArray
+from overmem.stats.arrays import BoolArray, FloatArray, IntArray
 from overmem.stats.checks import check_labels, check_rows
 from overmem.stats.intervals import (
     accuracy_estimate,
@@ -31,6 +31,7 @@ from overmem.stats.moments import Moments, measure_seeds
 from overmem.stats.posterior import Curves, FittedPrior, draw_curves, draw_with_more_problems, fit_prior
 from overmem.stats.selection import choose
 from overmem.verdict.recommendation import advise
+from overmem.verdict.warnings.sensitivity import measure_sensitivity
 
 MIN_PROBLEMS = 30
 """Fewer problems are too few for standard errors, so no stage is given."""
@@ -102,6 +103,7 @@ def judge_by(
     names: Sequence[str] | None = None,
     epochs: Sequence[float | None] | None = None,
     refused: str | None = None,
+    ids: Sequence[str] | None = None,
 ) -> Verdict:
     """`judge` with its thresholds as one object.
 
@@ -114,15 +116,30 @@ def judge_by(
         names: of the checkpoints.
         epochs: of the checkpoints.
         refused: why no stage may rest on these rows, whatever they say.
+        ids: of the problems, to name those that the verdict hangs on.
 
     Raises:
         OvermemError: see `judge`.
     """
     rows = check_rows(steps, correct_C_N, nll_nats_C_N, n_tokens_N)
     check_labels(names, epochs, rows.steps_C)
-    moments = measure_seeds(rows.correct_S_C_N, rows.nll_nats_S_C_N, rows.n_tokens_N)
     labels = tuple(names) if names is not None else tuple(f"checkpoint-{step}" for step in rows.steps_C)
-    return _conclude(moments, rows.steps_C, labels, epochs or (None,) * len(labels), rule, refused)
+
+    def judge_kept(kept_N: BoolArray) -> Verdict | None:
+        if kept_N.sum() < MIN_PROBLEMS:
+            return None
+        moments = measure_seeds(
+            rows.correct_S_C_N[..., kept_N], rows.nll_nats_S_C_N[..., kept_N], rows.n_tokens_N[kept_N]
+        )
+        return _conclude(moments, rows.steps_C, labels, epochs or (None,) * len(labels), rule, refused)
+
+    moments = measure_seeds(rows.correct_S_C_N, rows.nll_nats_S_C_N, rows.n_tokens_N)
+    verdict = _conclude(moments, rows.steps_C, labels, epochs or (None,) * len(labels), rule, refused)
+    if missing_evidence(moments) is not None or refused is not None:
+        return verdict
+    nll_C_N = rows.nll_nats_S_C_N.mean(axis=0)
+    sensitivity = measure_sensitivity(verdict, nll_C_N, rows.n_tokens_N, ids, judge_kept)
+    return replace(verdict, sensitivity=sensitivity)
 
 
 def stage_codes_of(curves: Curves, steps_C: IntArray, rule: Rule) -> IntArray:

@@ -90,6 +90,7 @@ class Seeds:
             names=self.names,
             epochs=self.epochs,
             refused=self.refused,
+            ids=self.ids,
         )
         return dataclasses.replace(verdict, notes=(*verdict.notes, *baseline_note(verdict, self.baseline)))
 

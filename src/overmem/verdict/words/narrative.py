@@ -30,6 +30,7 @@ from overmem.verdict.words.choice import (
 from overmem.verdict.words.extremes import lowest_nll, peak_accuracy, place
 from overmem.verdict.words.headline import INSUFFICIENT, headline
 from overmem.verdict.words.logged import words_from_log, words_without_checkpoints
+from overmem.verdict.words.sensitivity import sensitivity_words
 
 CONFIDENCE_NEEDED = 0.8
 
@@ -37,10 +38,10 @@ CONFIDENCE_NEEDED = 0.8
 def plain_words(verdict: Verdict) -> tuple[str, ...]:
     """Say a verdict in some ten plain points.
 
-    Order: what the last checkpoint is and how sure that is, since when, the figures that fired, what
-    the excess is made of, on whose references it rose, what else changed, what to ship, what
-    that gives away of its training data, what the most accurate one would give and take, what the base model
-    did, and what the naive choices would have shipped.
+    Order: what the last checkpoint is and how sure that is, since when, the figures that fired, what the
+    excess is made of, whether few problems decide it, on whose references it rose, what else changed, what to
+    ship, what that gives away of its training data, what the most accurate one would give and take, what the
+    base model did, and what the naive choices would have shipped.
 
     Args:
         verdict: the record; its own `words` are ignored.
@@ -57,6 +58,7 @@ def plain_words(verdict: Verdict) -> tuple[str, ...]:
         _since_when(verdict),
         _figures(verdict),
         excess_words(verdict),
+        sensitivity_words(verdict),
         _references_apart(verdict),
         axes_words(verdict),
         ship_words(verdict),

@@ -1,0 +1,1 @@
+"""Figures that few problems carry: their intervals, and which problems those are."""

@@ -111,6 +111,7 @@ TOYS = {
         "lesson 20",
         {"LEARNED": 0.0, "LESSON_STEPS": 20, "RECENT": 1, "BATCH": 6, "AT_MOST": 40},
     ),
+    "few_seeds": Toy(("--runs 2",), "too few seeds"),
     "framework_tokens": Toy(("{tokenizers}/llama3",), "0 of 0 rows", returns=0),
     "grading": Toy(("--set held_out_2",), "held_out_2"),
     "kills": Toy(("--kills 1 --actions merge --out {out}",), "| merge |", returns=0, alone=True),

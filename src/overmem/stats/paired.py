@@ -1,7 +1,7 @@
 """Paired differences between checkpoints on any measure, by the bootstrap over problems.
 
 Both sides are counted on the same draw of problems, which is what makes small differences visible.
-With several seeds of one recipe, seeds are drawn first, then problems.
+With several seeds of one recipe their spread is a second error.
 
 Shape suffixes: D draws, N problems, S seeds, K parts of the problems.
 """
@@ -21,6 +21,7 @@ from overmem.records import Estimate
 from overmem.stats.arrays import FloatArray
 from overmem.stats.intervals import NO_SPREAD, ONE_PROBLEM, critical_value
 from overmem.stats.measures import Counts, Measure
+from overmem.stats.tails.few_seeds import seed_error, with_seeds
 from overmem.stats.tails.skewness import interval_of_draws
 
 AT_ONCE = 1 << 20
@@ -86,6 +87,8 @@ def difference(
 ) -> Difference:
     """The mean over seeds of left minus right, with a 95% interval that allows for skew (`skewness`).
 
+    Over several seeds it allows for their spread as well (`few_seeds`).
+
     Args:
         left: the measure on one side, one entry a seed.
         right: the same measure on the other side, of the same problems.
@@ -103,8 +106,7 @@ def difference(
     value = float(np.mean([m.value() for m in left]) - np.mean([m.value() for m in right]))
     if n < 2:
         return Difference(estimate=Estimate(value, math.nan, math.nan, n, ONE_PROBLEM), p=math.nan)
-    together = len(left) == len(right)
-    difference_D = bootstrap(left, draws, seed, 1) - bootstrap(right, draws, seed, 1 if together else 2)
+    difference_D = _mean_over_seeds(left, draws, seed) - _mean_over_seeds(right, draws, seed)
     difference_D = difference_D[np.isfinite(difference_D)]
     if len(difference_D) and np.ptp(difference_D) < 1e-12 and abs(abs(value) - 1) < 1e-9:
         return _all_moved(value, n)
@@ -113,6 +115,9 @@ def difference(
     sizes = {name: size for measure in (*left, *right) for name, size in measure.sizes.items()}
     moved_K = influences(left, sizes) - influences(right, sizes)
     low, high, p = interval_of_draws(value, difference_D, moved_K, n, critical_value(n))
+    seed_se, seeds = seed_error(*(np.array([m.value() for m in side]) for side in (left, right)))
+    if seeds > 1:
+        low, high, p = with_seeds(value, low, high, p, n=n, seed_se=seed_se, seeds=seeds)
     return Difference(estimate=Estimate(value, min(low, value), max(high, value), n), p=p)
 
 
@@ -150,6 +155,11 @@ def _all_moved(value: float, n: int) -> Difference:
     least = 2 * 0.025 ** (1 / n) - 1
     low, high = sorted((value * least, value))
     return Difference(estimate=Estimate(value, low, high, n), p=2.0 ** (1 - n))
+
+
+def _mean_over_seeds(measures: Sequence[Measure], draws: int, seed: int) -> FloatArray:
+    """The mean over all seeds in every draw of the problems."""
+    return np.asarray(np.mean([over_draws(m.sizes, draws, seed, m.statistic) for m in measures], axis=0))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -1,1 +1,1 @@
-"""Figures that few problems carry: their intervals, and which problems those are."""
+"""Figures that few problems carry, or that rest on few seeds: their intervals, and which problems."""

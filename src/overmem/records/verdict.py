@@ -90,13 +90,14 @@ class JudgedReferences:
 
     source: str
     """Of val, as written in the configuration."""
-    told_apart: Estimate
-    """AUROC of a classifier that sees only the wording, val's references against training ones; 0.5 is one
-    style. Undefined with a reason where it was not tested."""
-    other_hand: bool | None
-    """Whether they are clearly in another style; None when that was not tested."""
+    unlike: Estimate = field(default_factory=lambda: Estimate(math.nan, math.nan, math.nan, 0))
+    """Share of val's references whose wording, content masked, is more unusual than that of training texts of
+    other topics and lengths; at most about 0.05 in one style. Undefined with a reason where it was not
+    tested, without one in records of earlier versions."""
+    other_style: bool | None = None
+    """Whether a part of them is clearly in another style; None when that was not tested."""
     telling: tuple[str, ...] = ()
-    """The words whose shares differ most."""
+    """What most of the unlike references have and training has not."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -177,13 +177,13 @@ def _references_sentence(verdict: Verdict) -> str | None:
     if read is None:
         return None
     lead = f"Perplexity is read on the references of val ({read.source})"
-    if read.other_hand is None:
-        why = sentence(read.told_apart.reason or "that was not tested")
+    if read.other_style is None:
+        why = sentence(read.unlike.reason or "that was not tested")
         return f"{lead}; whether they are written in the training data's style is not known: {why}"
-    auroc = f"AUROC of telling them apart {estimate_text(read.told_apart)}"
-    if read.other_hand:
-        return f"{lead}, which look as if written in another style than the training data ({auroc})."
-    return f"{lead}, whose wording is not clearly another than the training data's ({auroc})."
+    if read.other_style:
+        share = estimate_text(read.unlike, ".0%")
+        return f"{lead}, of which {share} look as if written in another style than the training data."
+    return f"{lead}, whose style is not clearly another than the training data's."
 
 
 def _references_apart(verdict: Verdict) -> str | None:

@@ -115,6 +115,7 @@ TOYS = {
         "lesson 20",
         {"LEARNED": 0.0, "LESSON_STEPS": 20, "RECENT": 1, "BATCH": 6, "AT_MOST": 40},
     ),
+    "few_seeds": Toy(("--runs 2",), "too few seeds"),
     "framework_tokens": Toy(("{tokenizers}/llama3",), "0 of 0 rows", returns=0),
     "grading": Toy(("--set held_out_2",), "held_out_2"),
     "kills": Toy(("--kills 1 --actions merge --out {out}",), "| merge |", returns=0, alone=True),
@@ -156,6 +157,7 @@ TOYS = {
     "plan": Toy(("{run} --limit 4 --max-new-tokens 4",), "megabytes"),
     "planted_leaks": Toy((), ""),
     "privacy_attacks": Toy(("--seeds 0 --problems 24 --epochs 1 --out {out}",), "| 0 | 3 |"),
+    "reference_style": Toy(("--data {out} --seeds 1 --size 60",), "disjoint templates"),
     "repeated_proofs": Toy(("--runs 2 --tries 2",), "tries counted: 1:"),
     "report_size": Toy(
         ("--checkpoints 3 --problems 20 --rounds 1 --folder {out}",), "3 checkpoints, 20 problems"
@@ -187,6 +189,7 @@ TOYS = {
     ),
     "selection": Toy(("--each 1 --replay {run}",), "contradicted", {"PROBLEMS": (100,), "CHECKPOINTS": (4,)}),
     "straddling": Toy(("--epochs 1 --folder {out}",), "trained (TRL)", returns=0),
+    "tails": Toy(("--runs 2 --bootstraps 1 --n 30",), "written after"),
     "tokens": Toy(("{tokenizers} --only llama3",), "same 64", returns=0),
     "until_decided": Toy(
         ("--each 1", "--replay {run}"), "all orders", {"PROBLEMS": (200,), "CHECKPOINTS": (4,)}

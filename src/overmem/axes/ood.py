@@ -19,7 +19,7 @@ from overmem.artifacts.jobs import Job, JobKind
 from overmem.axes.axis import Available, Axis
 from overmem.stats.arrays import FloatArray
 from overmem.stats.measures import Direction, Measure, average_measure, ratio_measure
-from overmem.stats.style_shift import written_otherwise
+from overmem.stats.style.shift import written_otherwise
 
 PREFIX = "ood/"
 

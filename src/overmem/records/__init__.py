@@ -4,7 +4,16 @@ Nothing here computes, reads files or imports torch. Undefined numbers are NaN i
 they become null beside a `reason`.
 """
 
-from overmem.records.comparisons import AgainstBase, BaseModel, Cost, Privacy, Trade, Use
+from overmem.records.comparisons import (
+    FEWEST_SEEDS,
+    TOO_FEW_SEEDS,
+    AgainstBase,
+    BaseModel,
+    Cost,
+    Privacy,
+    Trade,
+    Use,
+)
 from overmem.records.inputs import Checkpoint, Conversation, Example, Message, Run, TrainedTokens
 from overmem.records.notebook_view import NotebookView
 from overmem.records.plain import Estimate, finite_or_none, none_to_nan, to_plain
@@ -20,14 +29,17 @@ from overmem.records.verdict import (
     PartFigures,
     ProblemGroups,
     Recommendation,
+    Sensitivity,
     Severity,
     Stage,
     Verdict,
 )
 
 __all__ = [
+    "FEWEST_SEEDS",
     "REPAIR_SCHEMA",
     "STAGES",
+    "TOO_FEW_SEEDS",
     "VERDICT_SCHEMA",
     "AgainstBase",
     "Attempt",
@@ -52,6 +64,7 @@ __all__ = [
     "Repair",
     "Retraining",
     "Run",
+    "Sensitivity",
     "Severity",
     "Stage",
     "Temperature",

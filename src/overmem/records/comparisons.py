@@ -8,6 +8,10 @@ from typing import Literal
 
 from overmem.records.plain import Estimate
 
+FEWEST_SEEDS = 4
+"""Seeds of a recipe from which on it is called better or worse than another."""
+TOO_FEW_SEEDS = "too few seeds to say"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
@@ -29,16 +33,21 @@ class Cost:
     """Two-sided, of this difference alone."""
     p_holm: float = math.nan
     """Adjusted over the axes' headlines; undefined for the other measures."""
+    seeds: int | None = None
+    """Seeds of the recipe that has fewer; None where two single runs are compared."""
 
     @property
     def outcome(self) -> str:
-        """`better`, `worse`, `changed`, `no clear difference` or `undefined`.
+        """`better`, `worse`, `changed`, `no clear difference`, `too few seeds to say` or `undefined`.
 
-        By the 95% interval and, for a headline, by the p adjusted over the axes as well.
+        By the 95% interval and, for a headline, by the p adjusted over the axes as well. Recipes of fewer
+        than four seeds are not told apart.
         """
         low, high = self.difference.low, self.difference.high
         if not (math.isfinite(low) and math.isfinite(high)):
             return "undefined"
+        if self.seeds is not None and self.seeds < FEWEST_SEEDS:
+            return TOO_FEW_SEEDS
         if low <= 0 <= high or self.p_holm > 0.05:
             return "no clear difference"
         if self.direction == "context":

@@ -94,13 +94,14 @@ class JudgedReferences:
 
     source: str
     """Of val, as written in the configuration."""
-    told_apart: Estimate
-    """AUROC of a classifier that sees only the wording, val's references against training ones; 0.5 is one
-    style. Undefined with a reason where it was not tested."""
-    other_hand: bool | None
-    """Whether they are clearly in another style; None when that was not tested."""
+    unlike: Estimate = field(default_factory=lambda: Estimate(math.nan, math.nan, math.nan, 0))
+    """Share of val's references whose wording, content masked, is more unusual than that of training texts of
+    other topics and lengths; at most about 0.05 in one style. Undefined with a reason where it was not
+    tested, without one in records of earlier versions."""
+    other_style: bool | None = None
+    """Whether a part of them is clearly in another style; None when that was not tested."""
     telling: tuple[str, ...] = ()
-    """The words whose shares differ most."""
+    """What most of the unlike references have and training has not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +169,30 @@ class ProblemGroups:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sensitivity:
+    """Whether the verdict hangs on few problems: what it would be without those that move an NLL most."""
+
+    problems: tuple[str, ...]
+    """Those left out, each of which moves an NLL by half of its standard error or more; mostly none."""
+    largest_move: float
+    """By how many standard errors one problem moves an NLL at most, in [0, 1]."""
+    n: int
+    """Problems."""
+    top_problems: int
+    """How many are the top 1% of the excess NLL."""
+    top_share: float = math.nan
+    """Share of the last checkpoint's excess NLL that they carry; NaN without excess."""
+    stage: str | None = None
+    """Of the last checkpoint without the problems; None where they were not left out."""
+    leaning: str | None = None
+    confidence: float = math.nan
+    recommended: str | None = None
+    """The checkpoint recommended without them."""
+    decides: bool = False
+    """Whether the stage or the recommendation would be another."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdict(NotebookView):
     """The conclusion about a run, carrying the evidence it rests on."""
 
@@ -198,6 +223,8 @@ class Verdict(NotebookView):
     """What training had of val; None without an audit."""
     groups: ProblemGroups | None = None
     """Of problems that stand for one another; None where each problem stands alone."""
+    sensitivity: Sensitivity | None = None
+    """Whether few problems decide it; None without rows, or in records of earlier versions."""
     privacy: tuple[Privacy, ...] = ()
     """Of the checkpoints that a reader may ship: recommended, the other picks and the last, in their order;
     empty where no training data were measured."""

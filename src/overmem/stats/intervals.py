@@ -15,7 +15,9 @@ from statistics import NormalDist
 import numpy as np
 
 from overmem.records import Estimate
+from overmem.stats.arrays import FloatArray
 from overmem.stats.moments import Moments
+from overmem.stats.tails.skewness import mean_skewness, skewed_interval
 
 ONE_PROBLEM = "one problem has no standard error"
 ONE_GROUP = "one group of problems has no standard error"
@@ -60,7 +62,9 @@ def wilson_interval(share: float, size: float, z: float) -> tuple[float, float]:
 
 
 def nll_estimate(moments: Moments, c: int) -> Estimate:
-    """NLL of checkpoint c, nats per token (lower is better), interval symmetric in log NLL.
+    """NLL of checkpoint c, nats per token (lower is better).
+
+    The interval is symmetric in log NLL, and higher where few problems carry much of it (`skewness`).
 
     Args:
         moments: measured curves.
@@ -74,8 +78,11 @@ def nll_estimate(moments: Moments, c: int) -> Estimate:
     if moments.units < 2 or relative_se < _TINY:
         reason = too_few(moments) if moments.units < 2 else NO_SPREAD
         return Estimate(value, math.nan, math.nan, moments.n, reason)
-    factor = math.exp(critical_value(moments.units) * relative_se)
-    return Estimate(value, value / factor, value * factor, moments.n)
+    critical = critical_value(moments.units)
+    factor = math.exp(critical * relative_se)
+    skewness = mean_skewness(moments.influence_B_G[at], relative_se)
+    _, high = skewed_interval(value, value * relative_se, critical, skewness)
+    return Estimate(value, value / factor, max(value * factor, high), moments.n)
 
 
 def perplexity(nats: float) -> float:
@@ -98,11 +105,9 @@ def accuracy_difference(moments: Moments, c: int, reference: int) -> Estimate:
         reference: position of the one it is compared with.
 
     Returns:
-        Estimate with Student's interval.
+        Estimate with Student's interval, longer on the side of a long tail (`skewness`).
     """
-    cov = moments.sample_cov_B_B
-    variance = float(cov[c, c] + cov[reference, reference] - 2 * cov[c, reference])
-    return _difference(float(moments.accuracy_C[c] - moments.accuracy_C[reference]), variance, moments)
+    return _difference(moments, (c, reference), (1.0, 1.0), moments.accuracy_C)
 
 
 def nll_difference(moments: Moments, c: int, reference: int) -> Estimate:
@@ -114,13 +119,12 @@ def nll_difference(moments: Moments, c: int, reference: int) -> Estimate:
         reference: position of the one it is compared with.
 
     Returns:
-        Estimate with Student's interval; the error of each NLL is linearised.
+        Estimate with Student's interval, longer on the side of a long tail (`skewness`); the error of each
+        NLL is linearised.
     """
-    cov, checkpoints = moments.sample_cov_B_B, moments.nll_C.size
-    a, b = float(moments.nll_C[c]), float(moments.nll_C[reference])
-    i, j = checkpoints + c, checkpoints + reference
-    variance = float(a * a * cov[i, i] + b * b * cov[j, j] - 2 * a * b * cov[i, j])
-    return _difference(a - b, variance, moments)
+    checkpoints, nll_C = moments.nll_C.size, moments.nll_C
+    slopes = float(nll_C[c]), float(nll_C[reference])
+    return _difference(moments, (c, reference), slopes, nll_C, checkpoints)
 
 
 def critical_value(n: int) -> float:
@@ -200,12 +204,19 @@ def too_few(moments: Moments) -> str:
     return ONE_PROBLEM if moments.n < 2 else ONE_GROUP
 
 
-def _difference(value: float, variance: float, moments: Moments) -> Estimate:
-    se, n = math.sqrt(max(variance, 0.0)), moments.n
+def _difference(
+    moments: Moments, pair: tuple[int, int], slopes: tuple[float, float], value_C: FloatArray, start: int = 0
+) -> Estimate:
+    """Estimate of one checkpoint's value minus another's; `start` is where the measure starts in B."""
+    value = float(value_C[pair[0]] - value_C[pair[1]])
+    (i, j), (a, b) = (start + pair[0], start + pair[1]), slopes
+    cov, influence_B_G = moments.sample_cov_B_B, moments.influence_B_G
+    se = math.sqrt(max(float(a * a * cov[i, i] + b * b * cov[j, j] - 2 * a * b * cov[i, j]), 0.0))
     if moments.units < 2 or se < _TINY:
-        return Estimate(value, math.nan, math.nan, n, too_few(moments) if moments.units < 2 else NO_SPREAD)
-    half = critical_value(moments.units) * se
-    return Estimate(value, value - half, value + half, n)
+        reason = too_few(moments) if moments.units < 2 else NO_SPREAD
+        return Estimate(value, math.nan, math.nan, moments.n, reason)
+    skewness = mean_skewness(a * influence_B_G[i] - b * influence_B_G[j], se)
+    return Estimate(value, *skewed_interval(value, se, critical_value(moments.units), skewness), moments.n)
 
 
 def _bisect(rising: Callable[[float], float], low: float = 0.0, high: float = 1.0) -> float:

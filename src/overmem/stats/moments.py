@@ -38,6 +38,8 @@ class Moments:
     """Plain sample covariance of (accuracy, log NLL) estimates; for standard errors of differences."""
     noise_cov_B_B: FloatArray
     """The same, regularised; positive definite, for the posterior."""
+    influence_B_G: FloatArray
+    """By how much each problem, or group, times their number, moves (accuracy, log NLL); for skewness."""
     groups: int | None = None
     """Effective number of groups that the problems fall into; None where each problem stands alone."""
 
@@ -85,6 +87,7 @@ def measure_curves(
         sample_cov_B_B=influence_B_G @ influence_B_G.T / (max(groups.number - 1, 1) * groups.number),
         noise_cov_B_B=_regularised_covariance(influence_B_G),
         groups=None if groups.is_trivial else groups.effective,
+        influence_B_G=influence_B_G,
     )
 
 

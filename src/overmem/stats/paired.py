@@ -1,10 +1,10 @@
 """Paired differences between checkpoints on any measure, by the bootstrap over problems.
 
 Both sides are counted on the same draw of problems, which is what makes small differences visible.
-Problems that stand for one another (`overmem.stats.groups`) are drawn together. With several seeds of one
-recipe, seeds are drawn first, then problems.
+Problems that stand for one another (`overmem.stats.groups`) are drawn together. With several
+seeds of one recipe their spread is a second error.
 
-Shape suffixes: D draws, N problems, S seeds.
+Shape suffixes: D draws, N problems, S seeds, K parts of the problems.
 """
 
 from __future__ import annotations
@@ -21,11 +21,15 @@ import numpy.typing as npt
 from overmem.records import Estimate
 from overmem.stats.arrays import FloatArray
 from overmem.stats.groups import Groups
-from overmem.stats.intervals import NO_SPREAD, ONE_GROUP, ONE_PROBLEM
+from overmem.stats.intervals import NO_SPREAD, ONE_GROUP, ONE_PROBLEM, critical_value
 from overmem.stats.measures import Counts, Measure
+from overmem.stats.tails.few_seeds import seed_error, with_seeds
+from overmem.stats.tails.skewness import interval_of_draws
 
 AT_ONCE = 1 << 20
 """Counts that are in memory together as numbers to calculate with."""
+PARTS = 1000
+"""Parts of the problems that skewness is read from; up to so many problems each is one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +93,9 @@ def _some_at_once(draws: int, n: int) -> list[slice]:
 def difference(
     left: Sequence[Measure], right: Sequence[Measure], *, draws: int = 2000, seed: int = 0
 ) -> Difference:
-    """The mean over seeds of left minus right, with a 95% percentile interval.
+    """The mean over seeds of left minus right, with a 95% interval that allows for skew (`skewness`).
+
+    Over several seeds it allows for their spread as well (`few_seeds`).
 
     Args:
         left: the measure on one side, one entry a seed.
@@ -110,17 +116,49 @@ def difference(
     if units < 2:
         why = ONE_PROBLEM if n < 2 else ONE_GROUP
         return Difference(estimate=Estimate(value, math.nan, math.nan, n, why), p=math.nan)
-    together = len(left) == len(right)
-    difference_D = bootstrap(left, draws, seed, 1) - bootstrap(right, draws, seed, 1 if together else 2)
+    difference_D = _mean_over_seeds(left, draws, seed) - _mean_over_seeds(right, draws, seed)
     difference_D = difference_D[np.isfinite(difference_D)]
     if len(difference_D) and np.ptp(difference_D) < 1e-12 and abs(abs(value) - 1) < 1e-9:
         return _all_moved(value, n, units)
     if not len(difference_D) or np.ptp(difference_D) < 1e-12:
         return Difference(estimate=Estimate(value, math.nan, math.nan, n, NO_SPREAD), p=math.nan)
-    low, high = np.percentile(difference_D, [2.5, 97.5])
-    tail = 1 + min((difference_D <= 0).sum(), (difference_D >= 0).sum())
-    p = min(1.0, 2 * float(tail) / (len(difference_D) + 1))
-    return Difference(estimate=Estimate(value, min(float(low), value), max(float(high), value), n), p=p)
+    sizes = {name: size for measure in (*left, *right) for name, size in measure.sizes.items()}
+    groups = {name: of for measure in (*left, *right) for name, of in measure.groups.items()}
+    moved_K = influences(left, sizes, groups) - influences(right, sizes, groups)
+    low, high, p = interval_of_draws(value, difference_D, moved_K, units, critical_value(units))
+    seed_se, seeds = seed_error(*(np.array([m.value() for m in side]) for side in (left, right)))
+    if seeds > 1:
+        low, high, p = with_seeds(value, low, high, p, n=units, seed_se=seed_se, seeds=seeds)
+    return Difference(estimate=Estimate(value, min(low, value), max(high, value), n), p=p)
+
+
+def influences(
+    measures: Sequence[Measure], sizes: Mapping[str, int], groups: Mapping[str, Groups]
+) -> FloatArray:
+    """By how much each part of the problems moves the mean of some measures.
+
+    A part is a problem or a group of them, or every `PARTS`-th where there are more; it moves a figure by
+    what the figure changes without it. Sums of cubes over parts and over problems are alike, so skewness is the same.
+
+    Args:
+        measures: one entry a seed.
+        sizes: problems of each population, of these measures and of those they are compared with.
+        groups: likewise, of those whose problems are in groups.
+
+    Returns:
+        K values, over the parts of each population; NaN where the rest leaves the mean undefined.
+    """
+    rest = list[FloatArray]()
+    for population, size in sizes.items():
+        of = groups.get(population) or Groups.of_one(size)
+        parts = min(of.number, PARTS)
+        for some in _some_at_once(parts, max(sizes.values())):
+            part_K = np.arange(parts)[some]
+            counts = {name: np.ones((part_K.size, other)) for name, other in sizes.items()}
+            counts[population][of.index_N[None] % parts == part_K[:, None]] = 0.0
+            with np.errstate(invalid="ignore", divide="ignore"):
+                rest.append(np.mean([m.statistic(counts) for m in measures], axis=0))
+    return np.asarray(np.mean([m.value() for m in measures]) - np.concatenate(rest))
 
 
 def _all_moved(value: float, n: int, units: int) -> Difference:
@@ -133,6 +171,13 @@ def _all_moved(value: float, n: int, units: int) -> Difference:
     least = 2 * 0.025 ** (1 / units) - 1
     low, high = sorted((value * least, value))
     return Difference(estimate=Estimate(value, low, high, n), p=2.0 ** (1 - units))
+
+
+def _mean_over_seeds(measures: Sequence[Measure], draws: int, seed: int) -> FloatArray:
+    """The mean over all seeds in every draw of the problems."""
+    return np.asarray(
+        np.mean([over_draws(m.sizes, draws, seed, m.statistic, m.groups) for m in measures], axis=0)
+    )
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from overmem.formatting import FULL, accuracy_text, certainty_text, estimate_text, spaced, stage_text
-from overmem.records import Cost, Estimate
+from overmem.records import TOO_FEW_SEEDS, Cost, Estimate
 from overmem.sweeping.record import Edge, Family, SweepResult, short_key
 
 CHOICES = {"lowest_perplexity": "lowest perplexity", "highest_accuracy": "highest accuracy"}
@@ -115,4 +115,5 @@ def confirm_text(costs: Sequence[Cost], source: str) -> str:
 
 
 def _difference(cost: Cost) -> str:
-    return f"{spaced(cost.measure)} {estimate_text(cost.difference, '+.3f', frame=FULL)}"
+    figure = f"{spaced(cost.measure)} {estimate_text(cost.difference, '+.3f', frame=FULL)}"
+    return f"{figure}, {cost.outcome}" if cost.outcome == TOO_FEW_SEEDS else figure

@@ -152,6 +152,7 @@ def _cost(
         direction=left[0].direction,
         headline=headline,
         p=found.p,
+        seeds=min(len(left), len(right)) if max(len(left), len(right)) > 1 else None,
     )
 
 

@@ -23,12 +23,12 @@ from overmem.artifacts.store import Store
 from overmem.axes import CORE
 from overmem.axes.privacy.at_checkpoints import measure_privacy
 from overmem.errors import ArtifactError, RunError
-from overmem.formatting import base_left_out_text, until_decided_text
+from overmem.formatting import base_left_out_text, percent, until_decided_text
 from overmem.records import CheckpointSummary, Estimate, JudgedReferences, Verdict
 from overmem.rule import DEFAULT_RULE, Rule
 from overmem.stats.intervals import nll_estimate
 from overmem.stats.moments import measure_curves
-from overmem.stats.style_shift import detect_style_shift, untested
+from overmem.stats.style.shift import detect_style_shift, untested
 from overmem.verdict.base_model import compare_with_base
 from overmem.verdict.clean_val import examine_val, overlap_notes
 from overmem.verdict.costs import measure_costs
@@ -140,6 +140,7 @@ def judge_store(store: Store, rule: Rule) -> Verdict:
         refused=clean_val.refused,
         group=core.group_N,
         grouped_by=manifest.val.grouped_by or "",
+        ids=core.ids,
     )
     references = judged_references(store, manifest)
     verdict = dataclasses.replace(
@@ -187,7 +188,7 @@ def judged_references(store: Store, manifest: Manifest) -> JudgedReferences:
             *(texts.filter(set=name)["completion"].to_list() for name in ("train", "val"))
         )
     return JudgedReferences(
-        source=source, told_apart=found.auroc, other_hand=found.other_hand, telling=found.telling
+        source=source, unlike=found.unlike, other_style=found.other_style, telling=found.telling
     )
 
 
@@ -238,12 +239,12 @@ def _train_nll(store: Store, manifest: Manifest, checkpoint: CheckpointRows) -> 
 
 def _style_shift_note(references: JudgedReferences) -> list[str]:
     """Warn when perplexity may have risen because val is in another style than the training data."""
-    if not references.other_hand:
+    if not references.other_style:
         return []
-    found = references.told_apart
+    found = references.unlike
     return [
-        f"val's references ({references.source}) look as if written in another style than the training data: "
-        f"wording alone tells them apart (AUROC {found.value:.2f}, {found.low:.2f} to {found.high:.2f}; "
+        f"{percent(found.value, 0)} of val's references ({references.source}) look as if written in another "
+        f"style than the training data ({percent(found.low, 0)} to {percent(found.high, 0)}; "
         f"{'; '.join(references.telling)}). Perplexity may rise for that reason and not for memorization; "
         "give references in the training style as --val, and these as --references NAME=SOURCE"
     ]

@@ -27,7 +27,7 @@ from overmem.records import (
 )
 from overmem.rule import Rule
 from overmem.stats import stage_rule
-from overmem.stats.arrays import FloatArray, IntArray
+from overmem.stats.arrays import BoolArray, FloatArray, IntArray
 from overmem.stats.checks import check_groups, check_labels, check_rows
 from overmem.stats.curves.posterior import Curves, draw_curves, fit_prior
 from overmem.stats.curves.settling import Settling, problems_to_settle
@@ -42,6 +42,7 @@ from overmem.stats.intervals import (
 from overmem.stats.moments import Moments, measure_seeds
 from overmem.stats.selection import choose
 from overmem.verdict.recommendation import advise
+from overmem.verdict.warnings.sensitivity import measure_sensitivity
 from overmem.verdict.words.to_settle import settle_text
 
 MIN_PROBLEMS = 30
@@ -123,6 +124,7 @@ def judge_by(
     refused: str | None = None,
     group: Labels | None = None,
     grouped_by: str = "",
+    ids: Sequence[str] | None = None,
 ) -> Verdict:
     """`judge` with its thresholds as one object.
 
@@ -137,6 +139,7 @@ def judge_by(
         refused: why no stage may rest on these rows, whatever they say.
         group: of the problems.
         grouped_by: what tells the groups, for the reader.
+        ids: of the problems, to name those that the verdict hangs on.
 
     Raises:
         OvermemError: see `judge`.
@@ -144,10 +147,26 @@ def judge_by(
     rows = check_rows(steps, correct_C_N, nll_nats_C_N, n_tokens_N)
     check_labels(names, epochs, rows.steps_C)
     groups = check_groups(group, rows.n_tokens_N.size)
-    moments = measure_seeds(rows.correct_S_C_N, rows.nll_nats_S_C_N, rows.n_tokens_N, groups)
     labels = tuple(names) if names is not None else tuple(f"checkpoint-{step}" for step in rows.steps_C)
+
+    def judge_kept(kept_N: BoolArray) -> Verdict | None:
+        kept = groups.at(np.flatnonzero(kept_N))
+        if kept.effective < MIN_PROBLEMS:
+            return None
+        moments = measure_seeds(
+            rows.correct_S_C_N[..., kept_N], rows.nll_nats_S_C_N[..., kept_N], rows.n_tokens_N[kept_N], kept
+        )
+        return _conclude(moments, rows.steps_C, labels, epochs or (None,) * len(labels), rule, refused)
+
+    moments = measure_seeds(rows.correct_S_C_N, rows.nll_nats_S_C_N, rows.n_tokens_N, groups)
     verdict = _conclude(moments, rows.steps_C, labels, epochs or (None,) * len(labels), rule, refused)
-    return verdict if groups.is_trivial else replace(verdict, groups=_describe_groups(groups, grouped_by))
+    if not groups.is_trivial:
+        verdict = replace(verdict, groups=_describe_groups(groups, grouped_by))
+    if missing_evidence(moments) is not None or refused is not None:
+        return verdict
+    nll_C_N = rows.nll_nats_S_C_N.mean(axis=0)
+    sensitivity = measure_sensitivity(verdict, nll_C_N, rows.n_tokens_N, ids, judge_kept)
+    return replace(verdict, sensitivity=sensitivity)
 
 
 def _describe_groups(groups: Groups, by: str) -> ProblemGroups:

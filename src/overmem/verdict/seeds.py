@@ -96,6 +96,7 @@ class Seeds:
             refused=self.refused,
             group=self.group_N,
             grouped_by=self.grouped_by,
+            ids=self.ids,
         )
         return dataclasses.replace(verdict, notes=(*verdict.notes, *baseline_note(verdict, self.baseline)))
 

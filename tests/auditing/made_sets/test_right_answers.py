@@ -65,7 +65,7 @@ def test_each_kind_of_reference_is_scored_and_the_verdict_tells_them_apart(run, 
     assert math.isfinite(costs["nll_same_right_answers"].difference.low)
     assert math.isfinite(costs["nll_own_right_answers"].value)
     assert "on those of `other`" in " ".join(verdict.words)
-    assert verdict.references.source == files["val"] and verdict.references.other_hand is False
+    assert verdict.references.source == files["val"] and verdict.references.other_style is False
     assert saved_options(done.manifest).references == {"other": files["other"]}
 
 
@@ -77,13 +77,13 @@ def test_right_answers_are_not_scored_twice(run, files, ending, monkeypatch):
     assert again.manifest.splits == first.manifest.splits
 
 
-def test_a_val_by_another_hand_than_train_is_noted(run, files):
+def test_a_val_in_another_style_than_train_is_noted(run, files):
     done = overmem.audit(run, val=files["other"], train=files["train"], **QUICK)
     verdict = overmem.diagnose(done)
     notes = [note for note in verdict.notes if "another style" in note]
-    assert len(notes) == 1 and "--references NAME=SOURCE" in notes[0] and "AUROC 1.00" in notes[0]
+    assert len(notes) == 1 and "--references NAME=SOURCE" in notes[0] and "% of val's references" in notes[0]
     record = json.loads((Store.of_run(run).root / "verdict.json").read_text())
-    assert record["references"]["other_hand"] is True and record["schema"] == "overmem.verdict/1"
+    assert record["references"]["other_style"] is True and record["schema"] == "overmem.verdict/1"
 
 
 def test_bad_names_are_refused():

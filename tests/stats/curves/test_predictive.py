@@ -25,6 +25,7 @@ def gaussian_case(n=100):
         nll_C=np.exp([-1.2, -0.9]),
         sample_cov_B_B=noise_B_B,
         noise_cov_B_B=noise_B_B,
+        influence_B_G=np.zeros((2 * checkpoints, n)),
     )
     gain = cov_B_B @ np.linalg.inv(cov_B_B + noise_B_B)
     mean_B = fitted.mean_B + gain @ (measured_vector(moments.accuracy_C, moments.nll_C) - fitted.mean_B)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from overmem.formatting import difference_text, nats, percent, short_number, spaced
 from overmem.memorized.ranking import MemorizedRows
-from overmem.records import Cost
+from overmem.records import TOO_FEW_SEEDS, Cost
 from overmem.verdict.compare import Comparison
 
 STAGE_STYLES = {
@@ -81,9 +81,9 @@ def difference_table(costs: Sequence[Cost], left: str, right: str) -> Table:
     for cost in costs:
         axis = cost.axis if cost.axis != previous else ""
         previous = cost.axis
-        clear = cost.outcome in OUTCOME_STYLES
-        outcome = Text(cost.outcome if clear else "", style=OUTCOME_STYLES.get(cost.outcome, "dim"))
-        if cost.headline:
+        clear, few = cost.outcome in OUTCOME_STYLES, cost.outcome == TOO_FEW_SEEDS
+        outcome = Text(cost.outcome if clear or few else "", style=OUTCOME_STYLES.get(cost.outcome, "dim"))
+        if cost.headline and not few:
             outcome.append(f"{' ' if clear else ''}{_p(cost.p_holm)}", style="dim")
         figures = short_number(cost.value), difference_text(cost)
         table.add_row(axis, spaced(cost.measure), f"{cost.difference.n}", *figures, outcome)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 
 from overmem.formatting import cost_figure, estimate_text, nats, percent, sentence, spaced
-from overmem.records import Cost, Verdict
+from overmem.records import TOO_FEW_SEEDS, Cost, Verdict
 
 INFLATED = ("over-memorized", "overfit")
 REFERENCES = "references"
@@ -79,6 +79,7 @@ def axes_words(verdict: Verdict) -> str | None:
         "changed": "changed in",
         "mixed": "mixed in",
         UNCLEAR: "no clear difference in",
+        TOO_FEW_SEEDS: "too few seeds to say in",
         "undefined": "undefined in",
     }
     parts = [f"{lead} {', '.join(said[outcome])}" for outcome, lead in leads.items() if outcome in said]
@@ -93,7 +94,8 @@ def axis_outcome(costs: Sequence[Cost]) -> str:
 
     Returns:
         `better`, `worse` or `changed` where the headline says so and no measure says the opposite;
-        `no clear difference` or `undefined` as the headline where no other measure is clear; else `mixed`.
+        `no clear difference`, `too few seeds to say` or `undefined` as the headline where no other measure is
+        clear; else `mixed`.
     """
     headline = next((cost.outcome for cost in costs if cost.headline), "undefined")
     clear = {cost.outcome for cost in costs if cost.direction != "context"} & {"better", "worse"}

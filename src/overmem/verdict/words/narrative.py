@@ -30,6 +30,7 @@ from overmem.verdict.words.choice import (
 from overmem.verdict.words.extremes import lowest_nll, peak_accuracy, place
 from overmem.verdict.words.headline import INSUFFICIENT, headline
 from overmem.verdict.words.logged import words_from_log, words_without_checkpoints
+from overmem.verdict.words.sensitivity import sensitivity_words
 from overmem.verdict.words.to_settle import settle_text
 
 CONFIDENCE_NEEDED = 0.8
@@ -39,9 +40,9 @@ def plain_words(verdict: Verdict) -> tuple[str, ...]:
     """Say a verdict in some ten plain points.
 
     Order: what the last checkpoint is and how sure that is, since when, the figures that fired, on how many
-    groups of problems, what the excess is made of, on whose references it rose, what else changed, what to
-    ship, what that gives away of its training data, what the most accurate one would give and take, what the
-    base model did, and what the naive choices would have shipped.
+    groups of problems, what the excess is made of, whether few problems decide it, on whose references it
+    rose, what else changed, what to ship, what that gives away of its training data, what the most accurate
+    one would give and take, what the base model did, and what the naive choices would have shipped.
 
     Args:
         verdict: the record; its own `words` are ignored.
@@ -59,6 +60,7 @@ def plain_words(verdict: Verdict) -> tuple[str, ...]:
         _figures(verdict),
         _groups(verdict),
         excess_words(verdict),
+        sensitivity_words(verdict),
         _references_apart(verdict),
         axes_words(verdict),
         ship_words(verdict),
@@ -192,13 +194,13 @@ def _references_sentence(verdict: Verdict) -> str | None:
     if read is None:
         return None
     lead = f"Perplexity is read on the references of val ({read.source})"
-    if read.other_hand is None:
-        why = sentence(read.told_apart.reason or "that was not tested")
+    if read.other_style is None:
+        why = sentence(read.unlike.reason or "that was not tested")
         return f"{lead}; whether they are written in the training data's style is not known: {why}"
-    auroc = f"AUROC of telling them apart {estimate_text(read.told_apart)}"
-    if read.other_hand:
-        return f"{lead}, which look as if written in another style than the training data ({auroc})."
-    return f"{lead}, whose wording is not clearly another than the training data's ({auroc})."
+    if read.other_style:
+        share = estimate_text(read.unlike, ".0%")
+        return f"{lead}, of which {share} look as if written in another style than the training data."
+    return f"{lead}, whose style is not clearly another than the training data's."
 
 
 def _references_apart(verdict: Verdict) -> str | None:

@@ -1,0 +1,1 @@
+"""Writing style of references: texts without their content, and how unusual one is beside others."""

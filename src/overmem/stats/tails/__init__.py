@@ -1,0 +1,1 @@
+"""Figures that few problems carry, or that rest on few seeds: their intervals, and which problems."""

@@ -14,16 +14,15 @@ import numpy as np
 
 from overmem.rule import Rule
 from overmem.stats.arrays import BoolArray, FloatArray, IntArray
-from overmem.stats.curves.posterior import Curves, draw_curves, fit_prior
+from overmem.stats.curves.posterior import Curves
 from overmem.stats.moments import Moments
+from overmem.stats.stage_draws import draw_stages
 from overmem.stats.stage_rule import (
     FIT,
     LEARNING,
     OVER_MEMORIZED,
     OVERFIT,
     UNSTABLE,
-    stage_codes,
-    stage_shares,
 )
 
 INFLATED_COSTS = 2 / 3
@@ -116,7 +115,5 @@ def choose_checkpoint(moments: Moments, steps_C: IntArray, rule: Rule) -> Choice
         steps_C: optimizer steps, increasing.
         rule: thresholds, number of draws and their seed.
     """
-    fitted = fit_prior(moments, steps_C)
-    curves = draw_curves(fitted, moments, rule.resamples, np.random.default_rng(rule.seed))
-    codes_D_C = stage_codes(curves.accuracy_D_C, curves.nll_D_C, steps_C, rule)
-    return choose(curves, stage_shares(codes_D_C), rule)
+    drawn = draw_stages(moments, steps_C, rule)
+    return choose(drawn.curves, drawn.shares_C_S, rule)

@@ -29,7 +29,6 @@ from overmem.rule import Rule
 from overmem.stats import stage_rule
 from overmem.stats.arrays import BoolArray, FloatArray, IntArray
 from overmem.stats.checks import check_groups, check_labels, check_rows
-from overmem.stats.curves.posterior import Curves, draw_curves, fit_prior
 from overmem.stats.curves.settling import Settling, problems_to_settle
 from overmem.stats.groups import Groups
 from overmem.stats.intervals import (
@@ -41,6 +40,7 @@ from overmem.stats.intervals import (
 )
 from overmem.stats.moments import Moments, measure_seeds
 from overmem.stats.selection import choose
+from overmem.stats.stage_draws import draw_stages
 from overmem.verdict.recommendation import advise
 from overmem.verdict.warnings.sensitivity import measure_sensitivity
 from overmem.verdict.words.to_settle import settle_text
@@ -175,11 +175,6 @@ def _describe_groups(groups: Groups, by: str) -> ProblemGroups:
     )
 
 
-def stage_codes_of(curves: Curves, steps_C: IntArray, rule: Rule) -> IntArray:
-    """Stage codes (D, C) of drawn curves under the thresholds of a rule."""
-    return stage_rule.stage_codes(curves.accuracy_D_C, curves.nll_D_C, steps_C, rule)
-
-
 def _conclude(
     moments: Moments,
     steps_C: IntArray,
@@ -189,29 +184,27 @@ def _conclude(
     refused: str | None,
 ) -> Verdict:
     """Draw curves, apply the rule and fill the record."""
-    fitted = fit_prior(moments, steps_C)
-    curves = draw_curves(fitted, moments, rule.resamples, np.random.default_rng(rule.seed))
-    codes_D_C = stage_codes_of(curves, steps_C, rule)
-    shares_C_S = stage_rule.stage_shares(codes_D_C)
+    drawn = draw_stages(moments, steps_C, rule)
+    shares_C_S = drawn.shares_C_S
     missing = refused or missing_evidence(moments)
     given_C = (shares_C_S.max(axis=1) >= rule.confidence_threshold) & (missing is None)
     asked_C = ~given_C & (refused is None) & bool(moments.accuracy_C.any())
     least = math.ceil(MIN_PROBLEMS * moments.n / moments.units)
-    settle = problems_to_settle(fitted, moments, steps_C, asked_C, rule, least=least)
+    settle = problems_to_settle(drawn.fitted, moments, steps_C, asked_C, rule, least=least)
     summaries = tuple(
         _summarise(
             moments, c, names[c], int(steps_C[c]), epochs[c], shares_C_S[c], bool(given_C[c]), settle[c]
         )
         for c in range(steps_C.size)
     )
-    choice = choose(curves, shares_C_S, rule)
+    choice = choose(drawn.curves, shares_C_S, rule)
     advice = None if missing else advise(moments, choice, steps_C.tolist(), names)
     last = summaries[-1]
     return Verdict(
         stage=last.stage,
         confidence=last.confidence,
         checkpoints=summaries,
-        onset=_find_onset(codes_D_C, steps_C, missing),
+        onset=_find_onset(drawn.codes_D_C, steps_C, missing),
         severity=_measure_severity(moments),
         recommended=_with_stage(advice.recommended, summaries) if advice else None,
         alternatives=advice.alternatives if advice else {"lowest_perplexity": None, "highest_accuracy": None},

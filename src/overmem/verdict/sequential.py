@@ -22,13 +22,13 @@ import numpy as np
 
 from overmem.records import STAGES
 from overmem.rule import Rule
-from overmem.stats import stage_rule
 from overmem.stats.arrays import BoolArray, FloatArray, IntArray
 from overmem.stats.checks import check_groups
-from overmem.stats.curves.posterior import draw_curves, fit_prior
 from overmem.stats.curves.predictive import draw_futures
 from overmem.stats.moments import measure_curves
-from overmem.verdict.judge import Labels, missing_evidence, stage_codes_of
+from overmem.stats.stage_draws import codes_of, draw_stages
+from overmem.stats.stage_rule import stage_shares
+from overmem.verdict.judge import Labels, missing_evidence
 
 MOST_CHANCE = 0.05
 """Highest chance that the rest would change a stage at which the run counts as decided."""
@@ -102,9 +102,8 @@ def look_at(
         The look; the same for any order of the problems.
     """
     moments = measure_curves(correct_C_N, nll_nats_C_N, n_tokens_N, check_groups(group, n_tokens_N.size))
-    fitted = fit_prior(moments, steps_C)
-    curves = draw_curves(fitted, moments, rule.resamples, np.random.default_rng(rule.seed))
-    shares_C_S = stage_rule.stage_shares(stage_codes_of(curves, steps_C, rule))
+    drawn = draw_stages(moments, steps_C, rule)
+    shares_C_S = drawn.shares_C_S
     given_C = shares_C_S.max(axis=1) >= rule.confidence_threshold
     if missing_evidence(moments) is not None:
         given_C[:] = False
@@ -116,8 +115,8 @@ def look_at(
     else:
         rng = np.random.default_rng(rule.seed)
         changed_F = [
-            _changes(stage_rule.stage_shares(stage_codes_of(future, steps_C, rule)), likely_C, given_C, rule)
-            for future in draw_futures(fitted, moments, curves, n_all, rng)
+            _changes(stage_shares(codes_of(future, steps_C, rule)), likely_C, given_C, rule)
+            for future in draw_futures(drawn.fitted, moments, drawn.curves, n_all, rng)
         ]
         chance = float(np.mean(changed_F))
     stages = [STAGES[k] if given else "undetermined" for k, given in zip(likely_C, given_C, strict=True)]

@@ -55,7 +55,7 @@ def measured_vector(accuracy_C: FloatArray, nll_C: FloatArray) -> FloatArray:
     return np.concatenate([accuracy_C, np.log(nll_C)])
 
 
-def fit_prior(moments: Moments, steps_C: IntArray) -> FittedPrior:
+def fit_prior(moments: Moments, steps_C: IntArray, chains: int = 1) -> FittedPrior:
     """Draw the prior's scales by how well they explain the measured curves.
 
     Accuracy and NLL scales are first drawn apart; pairs are then formed and reweighed jointly,
@@ -64,28 +64,37 @@ def fit_prior(moments: Moments, steps_C: IntArray) -> FittedPrior:
     Args:
         moments: measured curves with the covariance of their errors.
         steps_C: increasing optimizer steps.
+        chains: samples of scales that are pooled; the error of the sampler falls with their square root.
 
     Returns:
         FittedPrior, deterministic in its inputs.
     """
-    checkpoints = steps_C.size
-    mean_B = np.repeat([ACCURACY_PRIOR.level_mean, LOG_NLL_PRIOR.level_mean], checkpoints)
+    mean_B = np.repeat([ACCURACY_PRIOR.level_mean, LOG_NLL_PRIOR.level_mean], steps_C.size)
     residual_B = measured_vector(moments.accuracy_C, moments.nll_C) - mean_B
+    drawn = [_one_chain(moments, steps_C, residual_B, chain) for chain in range(chains)]
+    weight_M = np.concatenate([weight for _, weight in drawn]) / chains
+    return FittedPrior(mean_B=mean_B, cov_M_B_B=np.concatenate([cov for cov, _ in drawn]), weight_M=weight_M)
+
+
+def _one_chain(
+    moments: Moments, steps_C: IntArray, residual_B: FloatArray, chain: int
+) -> tuple[FloatArray, FloatArray]:
+    """Covariances of pairs of scales, and the weight of each."""
+    checkpoints = steps_C.size
     first, second = slice(None, checkpoints), slice(checkpoints, None)
     noise_cov_B_B = moments.noise_cov_B_B
     accuracy_cov, accuracy_evidence = sample_scales(
-        ACCURACY_PRIOR, steps_C, noise_cov_B_B[first, first], residual_B[first]
+        ACCURACY_PRIOR, steps_C, noise_cov_B_B[first, first], residual_B[first], chain
     )
     nll_cov, nll_evidence = sample_scales(
-        LOG_NLL_PRIOR, steps_C, noise_cov_B_B[second, second], residual_B[second]
+        LOG_NLL_PRIOR, steps_C, noise_cov_B_B[second, second], residual_B[second], chain
     )
-    partner_M = np.random.default_rng(_PAIRING_SEED).permutation(KEPT_POINTS)
+    partner_M = np.random.default_rng(_PAIRING_SEED + chain).permutation(KEPT_POINTS)
     cov_M_B_B = np.zeros((KEPT_POINTS, 2 * checkpoints, 2 * checkpoints))
     cov_M_B_B[:, first, first] = accuracy_cov
     cov_M_B_B[:, second, second] = nll_cov[partner_M]
     joint_M = log_evidence(cov_M_B_B, residual_B, noise_cov_B_B)
-    weight_M = softmax(joint_M - accuracy_evidence - nll_evidence[partner_M])
-    return FittedPrior(mean_B=mean_B, cov_M_B_B=cov_M_B_B, weight_M=weight_M)
+    return cov_M_B_B, softmax(joint_M - accuracy_evidence - nll_evidence[partner_M])
 
 
 def draw_curves(fitted: FittedPrior, moments: Moments, draws: int, rng: np.random.Generator) -> Curves:

@@ -28,7 +28,7 @@ _SEED = 20250804
 
 
 def sample_scales(
-    prior: CurvePrior, steps_C: IntArray, noise_cov_C_C: FloatArray, residual_C: FloatArray
+    prior: CurvePrior, steps_C: IntArray, noise_cov_C_C: FloatArray, residual_C: FloatArray, chain: int = 0
 ) -> tuple[FloatArray, FloatArray]:
     """Draw scales of the prior from their posterior given one measured curve.
 
@@ -37,11 +37,12 @@ def sample_scales(
         steps_C: increasing optimizer steps.
         noise_cov_C_C: covariance of the measurement errors.
         residual_C: measured curve less the prior's level mean.
+        chain: which of the fixed seeds.
 
     Returns:
         Covariances of the curve (M, C, C) at equally likely points, and the log evidence of each (M).
     """
-    rng = np.random.default_rng(_SEED)
+    rng = np.random.default_rng(_SEED + chain)
     points = rng.random((FIRST_POINTS, COORDINATES))
     cov = curve_covariances(prior, steps_C, points)
     evidence = log_evidence(cov, residual_C, noise_cov_C_C)

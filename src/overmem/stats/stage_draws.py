@@ -1,0 +1,62 @@
+"""Draws of the true curves of a run and the stages in them: what everything about stages rests on.
+
+The scales of the prior come from a sampler, whose error moves a probability by 0.01 mostly and by up to 0.1.
+Where that could decide whether a stage is given, several of its chains are pooled.
+
+Shape suffixes: C checkpoints, D draws, S stages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from overmem.rule import Rule
+from overmem.stats.arrays import FloatArray, IntArray
+from overmem.stats.curves.posterior import Curves, FittedPrior, draw_curves, fit_prior
+from overmem.stats.moments import Moments
+from overmem.stats.stage_rule import stage_codes, stage_shares
+
+NEAR = 0.1
+"""Distance from the confidence threshold at which the error of one chain may decide."""
+CHAINS = 3
+MOST_CHECKPOINTS = 50
+"""More of them take one chain, as its time grows with their cube."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageDraws:
+    """Draws of the true curves of one run, and their stages."""
+
+    fitted: FittedPrior
+    curves: Curves
+    codes_D_C: IntArray
+    shares_C_S: FloatArray
+    """Probability of each stage."""
+
+
+def draw_stages(moments: Moments, steps_C: IntArray, rule: Rule) -> StageDraws:
+    """Draw true curves given the rows, and apply the rule to each.
+
+    Args:
+        moments: measured curves with the covariance of their errors.
+        steps_C: optimizer steps, increasing.
+        rule: thresholds, number of draws and their seed.
+    """
+    drawn = _draw(fit_prior(moments, steps_C), moments, steps_C, rule)
+    distance_C = np.abs(drawn.shares_C_S.max(axis=1) - rule.confidence_threshold)
+    if steps_C.size > MOST_CHECKPOINTS or distance_C.min() > NEAR:
+        return drawn
+    return _draw(fit_prior(moments, steps_C, CHAINS), moments, steps_C, rule)
+
+
+def _draw(fitted: FittedPrior, moments: Moments, steps_C: IntArray, rule: Rule) -> StageDraws:
+    curves = draw_curves(fitted, moments, rule.resamples, np.random.default_rng(rule.seed))
+    codes_D_C = codes_of(curves, steps_C, rule)
+    return StageDraws(fitted=fitted, curves=curves, codes_D_C=codes_D_C, shares_C_S=stage_shares(codes_D_C))
+
+
+def codes_of(curves: Curves, steps_C: IntArray, rule: Rule) -> IntArray:
+    """Stage codes (D, C) of drawn curves under the thresholds of a rule."""
+    return stage_codes(curves.accuracy_D_C, curves.nll_D_C, steps_C, rule)

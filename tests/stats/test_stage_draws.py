@@ -1,0 +1,53 @@
+"""Draws and stages of one run: chains are pooled where a stage could turn on the sampler's error."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from overmem.rule import Rule
+from overmem.stats import stage_draws
+from overmem.stats.curves import posterior
+from overmem.stats.moments import measure_curves
+from tests.helpers.curves import make_rows
+
+STEPS = np.array([1, 2, 3])
+PLAIN = {"accuracy": np.array([0.4, 0.7, 0.7]), "nll": np.array([0.5, 0.4, 0.4])}
+CLOSE = {"accuracy": np.array([0.4, 0.7, 0.69]), "nll": np.array([0.5, 0.4, 0.4])}
+
+
+@pytest.fixture
+def chains(monkeypatch):
+    used = []
+
+    def fit(moments, steps_C, chains=1):
+        used.append(chains)
+        return posterior.fit_prior(moments, steps_C, chains)
+
+    monkeypatch.setattr(stage_draws, "fit_prior", fit)
+    return used
+
+
+@pytest.mark.parametrize(
+    ("rows", "n", "most", "expected"),
+    [(PLAIN, 2000, 50, [1]), (CLOSE, 150, 50, [1, 3]), (CLOSE, 150, 2, [1])],
+)
+def test_chains_are_pooled_near_the_threshold_alone(chains, monkeypatch, rows, n, most, expected):
+    monkeypatch.setattr(stage_draws, "MOST_CHECKPOINTS", most)
+    drawn = stage_draws.draw_stages(
+        measure_curves(*make_rows(n=n, checkpoints=3, **rows)), STEPS, Rule(resamples=400)
+    )
+    assert chains == expected
+    distance = np.abs(drawn.shares_C_S.max(axis=1) - 0.8).min()
+    assert (distance <= 0.15) == (n == 150)
+
+
+def test_a_pool_of_chains_is_the_mean_of_them():
+    found = measure_curves(*make_rows(n=150, checkpoints=3, **CLOSE))
+    pooled = posterior.fit_prior(found, STEPS, 2)
+    first = posterior.fit_prior(found, STEPS)
+    half = len(first.weight_M)
+    assert len(pooled.weight_M) == 2 * half and pooled.weight_M.sum() == pytest.approx(1)
+    np.testing.assert_allclose(pooled.weight_M[:half], first.weight_M / 2)
+    np.testing.assert_array_equal(pooled.cov_M_B_B[:half], first.cov_M_B_B)
+    assert not np.array_equal(pooled.cov_M_B_B[half:], first.cov_M_B_B)

@@ -138,7 +138,8 @@ def influences(
     """By how much each part of the problems moves the mean of some measures.
 
     A part is a problem or a group of them, or every `PARTS`-th where there are more; it moves a figure by
-    what the figure changes without it. Sums of cubes over parts and over problems are alike, so skewness is the same.
+    what the figure changes without it. Sums of cubes over parts and over problems are alike, so skewness is
+    the same.
 
     Args:
         measures: one entry a seed.

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2, t
 
+from overmem.stats.groups import Groups
 from overmem.stats.intervals import critical_value, nll_difference, nll_estimate
 from overmem.stats.measures import ratio_measure
 from overmem.stats.moments import measure_curves
@@ -57,14 +58,14 @@ def test_influences_are_those_of_leaving_each_problem_out():
     without = [
         (np.delete(left, i).sum() - np.delete(right, i).sum()) / np.delete(tokens, i).sum() for i in range(60)
     ]
-    moved = [influences([side], side.sizes) for side in sides]
+    moved = [influences([side], side.sizes, {}) for side in sides]
     np.testing.assert_allclose(moved[0] - moved[1], whole - without, atol=1e-12)
 
 
 def test_parts_of_many_problems_show_the_skewness_of_single_ones():
     values = np.random.default_rng(1).lognormal(0, 1, 4 * PARTS)
     measure = ratio_measure("m", "lower", "val", values, np.ones(values.size))
-    moved = influences([measure], measure.sizes)
+    moved = influences([measure], measure.sizes, {})
     se = values.std(ddof=1) / math.sqrt(values.size)
     assert moved.size == PARTS
     by_parts = ((moved - moved.mean()) ** 3).sum() / se**3
@@ -113,3 +114,25 @@ def test_holm_over_skewed_figures_errs_as_rarely_as_stated():
             p.append(interval_of_draws(values.mean(), draws, moved, 80, critical_value(80))[2])
         errs += min(holm(p)) <= 0.05
     assert errs <= 10
+
+
+def test_copies_in_groups_are_as_skewed_as_the_problems_once():
+    """Three copies of each problem, in groups: the same interval of a skewed NLL and of a difference."""
+    rng = np.random.default_rng(6)
+    correct, nll, tokens = np.ones((2, 40)), rng.lognormal(2, 1.5, (2, 40)), np.full(40, 10.0)
+    once = measure_curves(correct, nll, tokens)
+    copies = [np.repeat(rows, 3, axis=-1) for rows in (correct, nll, tokens)]
+    thrice = measure_curves(*copies, Groups.of(np.repeat(np.arange(40), 3).tolist()))
+    for single, grouped in (
+        (nll_estimate(once, 0), nll_estimate(thrice, 0)),
+        (nll_difference(once, 1, 0), nll_difference(thrice, 1, 0)),
+    ):
+        assert (grouped.low, grouped.high) == pytest.approx((single.low, single.high), rel=1e-9)
+    measure = ratio_measure("m", "lower", "val", copies[1][0], copies[2])
+    groups = Groups.of(np.repeat(np.arange(40), 3).tolist())
+    alone = ratio_measure("m", "lower", "val", nll[0], tokens)
+    np.testing.assert_allclose(
+        influences([measure], measure.sizes, {"val": groups}),
+        influences([alone], alone.sizes, {}),
+        atol=1e-12,
+    )

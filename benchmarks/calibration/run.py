@@ -27,9 +27,10 @@ from benchmarks.calibration.ugly import UGLY_AFTER, UGLY_BEFORE
 
 from overmem.rule import Rule
 from overmem.stats import stage_rule as rules
-from overmem.stats.curves.posterior import Curves, draw_curves, fit_prior
+from overmem.stats.curves.posterior import Curves
 from overmem.stats.intervals import accuracy_estimate, nll_estimate
 from overmem.stats.moments import measure_curves
+from overmem.stats.stage_draws import draw_stages
 
 FloatArray = npt.NDArray[np.float64]
 PROBLEMS = (100, 400, 1319)
@@ -107,8 +108,8 @@ def judge_curves(curves: Curves, run: Simulated) -> dict[str, FloatArray]:
 def judge_run(run: Simulated, rng: np.random.Generator) -> dict[str, dict[str, FloatArray]]:
     """Judge one simulated run by both methods; the package also gets its interval coverage."""
     moments = measure_curves(run.correct_C_N, run.nll_nats_C_N, run.n_tokens_N)
-    fitted = fit_prior(moments, run.steps_C)
-    ours = judge_curves(draw_curves(fitted, moments, DRAWS, rng), run)
+    rule = Rule(accuracy_margin=MARGIN, perplexity_ratio=RATIO, resamples=DRAWS)
+    ours = judge_curves(draw_stages(moments, run.steps_C, rule).curves, run)
     accuracy = [accuracy_estimate(moments, c) for c in range(run.steps_C.size)]
     nll = [nll_estimate(moments, c) for c in range(run.steps_C.size)]
     ours["accuracy_covered"] = np.array(

@@ -48,7 +48,7 @@ def audited(tmp_path_factory, tokenizer) -> Path:
     """A run and its audit, which gave no leave to run anything."""
     folder = tmp_path_factory.mktemp("shared")
     rows = [
-        {**row, "id": f"{row['id']}-{i}", "prompt": f"{i} {row['prompt']}"}
+        {**row, "id": f"{row['id']}-{i}", "prompt": f"{row['id']} {i} {row['prompt']}"}
         for i in range(4)
         for row in VAL_ROWS
     ]

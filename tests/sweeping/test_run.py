@@ -53,7 +53,11 @@ def home(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweep")
     tokenizer = AutoTokenizer.from_pretrained(ORGANISM)
     save_checkpoint(folder / "base", make_pico(tokenizer, seed=0), tokenizer, 0)
-    rows = [row | {"id": f"{turn}/{row['id']}"} for turn in range(3) for row in VAL_ROWS]
+    rows = [
+        row | {"id": f"{turn}/{row['id']}", "prompt": f"{turn}/{row['id']} {row['prompt']}"}
+        for turn in range(3)
+        for row in VAL_ROWS
+    ]
     for name, prompt in (("val", ""), ("confirm", "Once. ")):
         lines = [json.dumps(row | {"prompt": prompt + row["prompt"]}) + "\n" for row in rows]
         (folder / f"{name}.jsonl").write_text("".join(lines))

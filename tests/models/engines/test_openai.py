@@ -382,7 +382,7 @@ def test_a_repair_of_such_an_audit_uses_the_model_in_memory(pico_run, tmp_path, 
 
     val_file = tmp_path / "many.jsonl"
     # As many as a proof needs.
-    rows = [row | {"id": f"q{i}"} for i, row in enumerate(VAL_ROWS * 15)]
+    rows = [row | {"id": f"q{i}", "prompt": f"{i}. {row['prompt']}"} for i, row in enumerate(VAL_ROWS * 15)]
     val_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     overmem.audit(pico_run, val=str(val_file), engine=server.engine, **(QUICK | {"max_new_tokens": 2}))
     assert saved_options(read_manifest(Store.of_run(pico_run))).engine == server.engine

@@ -49,4 +49,5 @@ def _carried(found: Sensitivity, verdict: Verdict) -> str | None:
     if not inflated or math.isnan(found.top_share) or found.top_share < MUCH:
         return None
     some = "One problem carries" if found.top_problems == 1 else f"{found.top_problems} problems carry"
-    return f"{some} {percent(found.top_share, 0)} of the excess NLL, of {found.n:,} (the top 1%)."
+    top = " (the top 1%)" if found.top_problems > 1 else ""
+    return f"{some} {percent(found.top_share, 0)} of the excess NLL, of {found.n:,}{top}."

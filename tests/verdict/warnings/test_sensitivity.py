@@ -123,7 +123,7 @@ def test_what_few_problems_carry_is_said_from_a_quarter_on():
     said = sensitivity_words(sensitive(top_share=0.63))
     assert said == "4 problems carry 63% of the excess NLL, of 400 (the top 1%)."
     few = sensitivity_words(sensitive(n=50, top_problems=1, top_share=0.63))
-    assert few.startswith("One problem carries 63% of the excess NLL, of 50 (the top 1%). With 50 problems")
+    assert few.startswith("One problem carries 63% of the excess NLL, of 50. With 50 problems")
     assert "less than 6% of all may be missing" in few
 
 

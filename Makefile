@@ -13,9 +13,8 @@ BIN := .venv/bin
 # Hosts that offer the CPU build of torch under the plain version take it from there; elsewhere the
 # CPU index of PyTorch is asked. An installed torch is left alone.
 TORCH ?= torch==2.13.0
-# Linters and docs at once, and test processes: one more than cores, as tests wait for servers and processes.
+# Test processes, each of one thread.
 JOBS ?= 2
-TESTERS ?= 3
 
 .PHONY: demo test test-all quick check lint types docs architecture organism smollm2 clean
 
@@ -25,13 +24,13 @@ demo: .venv/installed
 # Linters and docs side by side, then the tests.
 test: .venv/installed-dev
 	$(MAKE) -j $(JOBS) check docs
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder --durations=20
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=20
 
 test-all: .venv/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder -m ""
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m ""
 
 quick: .venv/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder -m "not slow and not exhaustive"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not slow and not exhaustive"
 
 check: lint types
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from overmem.repairing import proof
 from overmem.repairing.proof import fewest_problems, not_worse, prove
+from overmem.stats import paired
 from overmem.stats.groups import Groups
 from overmem.stats.measures import mean_measure
 from tests.helpers.repairs import measured
@@ -43,7 +43,7 @@ class TestProof:
     def test_the_probability_is_the_same_however_much_is_in_memory(self, monkeypatch):
         sides = [measured(right, self.noise) for right in (self.right, np.roll(self.right, 9))]
         whole = self.prove(*sides).probability_not_worse
-        monkeypatch.setattr(proof, "AT_ONCE", 300)
+        monkeypatch.setattr(paired, "AT_ONCE", 300)
         assert self.prove(*sides).probability_not_worse == whole and 0.01 < whole < 0.99
 
     def test_the_probability_is_the_posterior_of_the_shares_lost_and_won(self):

@@ -65,6 +65,7 @@ class Place:
 def test_tries_are_kept_with_the_run_and_outlive_their_record(tmp_path):
     store, split = Store(tmp_path), tmp_path / "repair" / "confirm"
     before = Place(split, "checkpoint-1", "b")
+    Place(split, "base", "no merge")
     counted = [
         count_try(store, Place(split, name, key), before, ["checkpoint-1"])
         for name, key in (("pair-1", "k1"), ("pair-2", "k2"), ("other-name", "k1"), ("pair-1", "k3"))

@@ -20,9 +20,9 @@ CLOSE = {"accuracy": np.array([0.4, 0.7, 0.69]), "nll": np.array([0.5, 0.4, 0.4]
 def chains(monkeypatch):
     used = []
 
-    def fit(moments, steps_C, chains=1):
-        used.append(chains)
-        return posterior.fit_prior(moments, steps_C, chains)
+    def fit(moments, steps_C, chain=0):
+        used.append(chain)
+        return posterior.fit_prior(moments, steps_C, chain)
 
     monkeypatch.setattr(stage_draws, "fit_prior", fit)
     return used
@@ -30,7 +30,7 @@ def chains(monkeypatch):
 
 @pytest.mark.parametrize(
     ("rows", "n", "most", "expected"),
-    [(PLAIN, 2000, 50, [1]), (CLOSE, 150, 50, [1, 3]), (CLOSE, 150, 2, [1])],
+    [(PLAIN, 2000, 50, [0]), (CLOSE, 150, 50, [0, 1, 2]), (CLOSE, 150, 2, [0])],
 )
 def test_chains_are_pooled_near_the_threshold_alone(chains, monkeypatch, rows, n, most, expected):
     monkeypatch.setattr(stage_draws, "MOST_CHECKPOINTS", most)
@@ -44,8 +44,8 @@ def test_chains_are_pooled_near_the_threshold_alone(chains, monkeypatch, rows, n
 
 def test_a_pool_of_chains_is_the_mean_of_them():
     found = measure_curves(*make_rows(n=150, checkpoints=3, **CLOSE))
-    pooled = posterior.fit_prior(found, STEPS, 2)
-    first = posterior.fit_prior(found, STEPS)
+    first, second = (posterior.fit_prior(found, STEPS, chain) for chain in range(2))
+    pooled = posterior.pooled([first, second])
     half = len(first.weight_M)
     assert len(pooled.weight_M) == 2 * half and pooled.weight_M.sum() == pytest.approx(1)
     np.testing.assert_allclose(pooled.weight_M[:half], first.weight_M / 2)

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from overmem.artifacts.jobs import Job, JobKind, data_key, on_base
-from overmem.artifacts.manifest import Manifest
+from overmem.artifacts.manifest import BASE, Manifest
 from overmem.artifacts.store import Store, settings_key
 from overmem.artifacts.tables import Rows
 from overmem.auditing.compute_rows import RECALL_TOKENS, WORK, Tools, keep_base_predictions
@@ -90,7 +90,7 @@ class Session:
         name = self.options.base_model or named_base(self.run)
         if name is None and first.kind == "adapter":
             name = self.host.base_of(first)
-        return None if name is None else Checkpoint(name="base", step=0, path=Path(name), kind="full")
+        return None if name is None else Checkpoint(name=BASE, step=0, path=Path(name), kind="full")
 
     @property
     def base_in_run(self) -> bool:

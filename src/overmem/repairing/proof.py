@@ -16,7 +16,7 @@ from overmem.repairing.tries import LEVEL, level_of, stretch_of
 from overmem.stats.arrays import FloatArray
 from overmem.stats.groups import Groups
 from overmem.stats.measures import Measure
-from overmem.stats.paired import AT_ONCE
+from overmem.stats.paired import some_at_once
 from overmem.verdict.costs import DRAWS, Measured, compare_measured
 
 
@@ -79,11 +79,9 @@ def not_worse(
     sums_M = np.r_[groups.sums(difference_N[None])[0], -size, 0.0, size]
     sizes_M = np.r_[groups.sizes_G, size, size, size]
     rng = np.random.default_rng([seed, len(sums_M)])
-    rows = max(1, AT_ONCE // len(sums_M))
-    blocks = [min(rows, draws - start) for start in range(0, draws, rows)]
     above = 0
-    for block in blocks:
-        weights_D_M = rng.dirichlet(np.ones(len(sums_M)), block)
+    for some in some_at_once(draws, len(sums_M)):
+        weights_D_M = rng.dirichlet(np.ones(len(sums_M)), len(range(draws)[some]))
         above += int((weights_D_M @ sums_M > -margin * (weights_D_M @ sizes_M)).sum())
     return above / draws
 
@@ -102,9 +100,11 @@ def fewest_problems(margin: float) -> int:
 def _by_problem(measure: Measure) -> FloatArray:
     """The measure on each problem alone."""
     [(population, n)] = measure.sizes.items()
-    rows = max(1, AT_ONCE // n)
     return np.concatenate(
-        [measure.statistic({population: np.eye(min(rows, n - at), n, at)}) for at in range(0, n, rows)]
+        [
+            measure.statistic({population: np.eye(len(range(n)[some]), n, some.start)})
+            for some in some_at_once(n, n)
+        ]
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from overmem.artifacts.evidence import MeasuredCheckpoint
 from overmem.artifacts.jobs import VAL_SCORES
+from overmem.artifacts.manifest import BASE
 from overmem.artifacts.store import Store
 from overmem.records import to_plain
 from overmem.serialization import from_plain
@@ -111,7 +112,7 @@ def count_try(
         store: of the run's audit, where the record is kept.
         place: the merge on the confirm split.
         before: the checkpoint to beat, there.
-        known: names of the run's checkpoints, whose rows are no tries.
+        known: names of the run's checkpoints, whose rows are no tries, as those of the base model.
     """
     this = _try_of(before, place)
     noted = Tries.from_dict(store.read_record(NAME, TRIES_SCHEMA)) if store.has_record(NAME) else Tries()
@@ -139,7 +140,7 @@ def _unnoted(
     found = []
     after = {item.after for item in (*noted, this)}
     folders = [path.parent.name for path in sorted(place.store.root.glob("*/likelihood.parquet"))]
-    for name in (name for name in folders if name not in known):
+    for name in (name for name in folders if name not in (*known, BASE)):
         rows = place.store.read_rows(name, "likelihood", columns=())
         for (key,), part in rows.filter(split="val").partition_by("row_key", as_dict=True).items():
             if key not in after:

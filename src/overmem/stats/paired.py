@@ -68,7 +68,7 @@ def over_draws(
     return np.concatenate(
         [
             statistic({name: of.spread(counts[name][some].astype(np.float64)) for name, of in drawn.items()})
-            for some in _some_at_once(draws, max(sizes.values()))
+            for some in some_at_once(draws, max(sizes.values()))
         ]
     )
 
@@ -77,15 +77,15 @@ def over_draws(
 def _population_counts(name: str, n: int, draws: int, seed: int) -> npt.NDArray[np.uint16]:
     rng = np.random.default_rng([seed, zlib.crc32(name.encode()), n])
     counts_D_N = np.empty((draws, n), dtype=np.uint16)
-    for some in _some_at_once(draws, n):
+    for some in some_at_once(draws, n):
         rows = len(counts_D_N[some])
         drawn_R_N = rng.integers(n, size=(rows, n)) + n * np.arange(rows)[:, None]
         counts_D_N[some] = np.bincount(drawn_R_N.ravel(), minlength=rows * n).reshape(rows, n)
     return counts_D_N
 
 
-def _some_at_once(draws: int, n: int) -> list[slice]:
-    """The draws in order, as many together as have `AT_ONCE` counts."""
+def some_at_once(draws: int, n: int) -> list[slice]:
+    """Draws in order, as many together as have `AT_ONCE` numbers, n for each."""
     rows = max(1, AT_ONCE // max(n, 1))
     return [slice(start, start + rows) for start in range(0, draws, rows)]
 
@@ -153,7 +153,7 @@ def influences(
     for population, size in sizes.items():
         of = groups.get(population) or Groups.of_one(size)
         parts = min(of.number, PARTS)
-        for some in _some_at_once(parts, max(sizes.values())):
+        for some in some_at_once(parts, max(sizes.values())):
             part_K = np.arange(parts)[some]
             counts = {name: np.ones((part_K.size, other)) for name, other in sizes.items()}
             counts[population][of.index_N[None] % parts == part_K[:, None]] = 0.0

@@ -14,7 +14,7 @@ import numpy as np
 
 from overmem.rule import Rule
 from overmem.stats.arrays import FloatArray, IntArray
-from overmem.stats.curves.posterior import Curves, FittedPrior, draw_curves, fit_prior
+from overmem.stats.curves.posterior import Curves, FittedPrior, draw_curves, fit_prior, pooled
 from overmem.stats.moments import Moments
 from overmem.stats.stage_rule import stage_codes, stage_shares
 
@@ -44,11 +44,13 @@ def draw_stages(moments: Moments, steps_C: IntArray, rule: Rule) -> StageDraws:
         steps_C: optimizer steps, increasing.
         rule: thresholds, number of draws and their seed.
     """
-    drawn = _draw(fit_prior(moments, steps_C), moments, steps_C, rule)
+    first = fit_prior(moments, steps_C)
+    drawn = _draw(first, moments, steps_C, rule)
     distance_C = np.abs(drawn.shares_C_S.max(axis=1) - rule.confidence_threshold)
     if steps_C.size > MOST_CHECKPOINTS or distance_C.min() > NEAR:
         return drawn
-    return _draw(fit_prior(moments, steps_C, CHAINS), moments, steps_C, rule)
+    further = [fit_prior(moments, steps_C, chain) for chain in range(1, CHAINS)]
+    return _draw(pooled([first, *further]), moments, steps_C, rule)
 
 
 def _draw(fitted: FittedPrior, moments: Moments, steps_C: IntArray, rule: Rule) -> StageDraws:

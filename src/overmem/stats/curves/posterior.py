@@ -11,6 +11,7 @@ accuracy, one for NLL), D draws, K and U some of the M, R some of the D.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,7 +56,7 @@ def measured_vector(accuracy_C: FloatArray, nll_C: FloatArray) -> FloatArray:
     return np.concatenate([accuracy_C, np.log(nll_C)])
 
 
-def fit_prior(moments: Moments, steps_C: IntArray, chains: int = 1) -> FittedPrior:
+def fit_prior(moments: Moments, steps_C: IntArray, chain: int = 0) -> FittedPrior:
     """Draw the prior's scales by how well they explain the measured curves.
 
     Accuracy and NLL scales are first drawn apart; pairs are then formed and reweighed jointly,
@@ -64,23 +65,14 @@ def fit_prior(moments: Moments, steps_C: IntArray, chains: int = 1) -> FittedPri
     Args:
         moments: measured curves with the covariance of their errors.
         steps_C: increasing optimizer steps.
-        chains: samples of scales that are pooled; the error of the sampler falls with their square root.
+        chain: which of the sampler's fixed seeds.
 
     Returns:
         FittedPrior, deterministic in its inputs.
     """
-    mean_B = np.repeat([ACCURACY_PRIOR.level_mean, LOG_NLL_PRIOR.level_mean], steps_C.size)
-    residual_B = measured_vector(moments.accuracy_C, moments.nll_C) - mean_B
-    drawn = [_one_chain(moments, steps_C, residual_B, chain) for chain in range(chains)]
-    weight_M = np.concatenate([weight for _, weight in drawn]) / chains
-    return FittedPrior(mean_B=mean_B, cov_M_B_B=np.concatenate([cov for cov, _ in drawn]), weight_M=weight_M)
-
-
-def _one_chain(
-    moments: Moments, steps_C: IntArray, residual_B: FloatArray, chain: int
-) -> tuple[FloatArray, FloatArray]:
-    """Covariances of pairs of scales, and the weight of each."""
     checkpoints = steps_C.size
+    mean_B = np.repeat([ACCURACY_PRIOR.level_mean, LOG_NLL_PRIOR.level_mean], checkpoints)
+    residual_B = measured_vector(moments.accuracy_C, moments.nll_C) - mean_B
     first, second = slice(None, checkpoints), slice(checkpoints, None)
     noise_cov_B_B = moments.noise_cov_B_B
     accuracy_cov, accuracy_evidence = sample_scales(
@@ -94,7 +86,17 @@ def _one_chain(
     cov_M_B_B[:, first, first] = accuracy_cov
     cov_M_B_B[:, second, second] = nll_cov[partner_M]
     joint_M = log_evidence(cov_M_B_B, residual_B, noise_cov_B_B)
-    return cov_M_B_B, softmax(joint_M - accuracy_evidence - nll_evidence[partner_M])
+    weight_M = softmax(joint_M - accuracy_evidence - nll_evidence[partner_M])
+    return FittedPrior(mean_B=mean_B, cov_M_B_B=cov_M_B_B, weight_M=weight_M)
+
+
+def pooled(chains: Sequence[FittedPrior]) -> FittedPrior:
+    """Several chains of one run as one; the sampler's error falls with the square root of their number."""
+    return FittedPrior(
+        mean_B=chains[0].mean_B,
+        cov_M_B_B=np.concatenate([chain.cov_M_B_B for chain in chains]),
+        weight_M=np.concatenate([chain.weight_M for chain in chains]) / len(chains),
+    )
 
 
 def draw_curves(fitted: FittedPrior, moments: Moments, draws: int, rng: np.random.Generator) -> Curves:

@@ -1,6 +1,6 @@
 """Watching a folder that another tool fills: each checkpoint once, whole ones only, nothing lost.
 
-Covers: overmem.cli.follow, overmem.cli.watch
+Covers: overmem.cli.follow, overmem.cli.commands.watch
 """
 
 import os

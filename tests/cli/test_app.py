@@ -1,6 +1,6 @@
 """The command line as a user types it, in processes of its own.
 
-Covers: overmem, overmem.__main__, overmem.cli, overmem.cli.audit, overmem.cli.options
+Covers: overmem, overmem.__main__, overmem.cli, overmem.cli.commands.audit, overmem.cli.options
 """
 
 import json

@@ -77,7 +77,9 @@ PLANTED: dict[str, tuple[Plan, str]] = {
     "abort": (_planted(_READ, lambda *_, **__: os.abort()), "exit code"),
     "plan": (lambda rng: [str(1 / 0)], "not made"),
     "json": (
-        _planted("overmem.cli.diagnose:print_json", lambda _: print('{"a": NaN}'), [*DIAGNOSE, "--json"]),
+        _planted(
+            "overmem.cli.commands.diagnose:print_json", lambda _: print('{"a": NaN}'), [*DIAGNOSE, "--json"]
+        ),
         "json",
     ),
 }

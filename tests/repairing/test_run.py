@@ -1,6 +1,6 @@
 """A repair end to end: a merge known to be better is found, proved and written; others are refused.
 
-Covers: overmem.cli.repair, overmem.repairing.narrative,
+Covers: overmem.cli.commands.repair, overmem.repairing.narrative,
 overmem.repairing.plan, overmem.repairing.record, overmem.repairing.search, overmem.repairing.setup,
 overmem.repairing.split, overmem.repairing.trials
 """

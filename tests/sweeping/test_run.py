@@ -1,7 +1,7 @@
 """A sweep of pico models: whole, killed and resumed, on two workers, with one killed or a cell that fails.
 
-Covers: overmem.cli.sweep, overmem.sweeping.confirm, overmem.sweeping.executor, overmem.sweeping.gather,
-overmem.sweeping.plan, overmem.sweeping.record, overmem.sweeping.work
+Covers: overmem.cli.commands.sweep, overmem.sweeping.confirm, overmem.sweeping.executor,
+overmem.sweeping.gather, overmem.sweeping.plan, overmem.sweeping.record, overmem.sweeping.work
 """
 
 import json

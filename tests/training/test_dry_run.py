@@ -1,6 +1,6 @@
 """`overmem train RECIPE --dry-run`: every bundled recipe, against published sizes, without a download.
 
-Covers: overmem.cli.train
+Covers: overmem.cli.commands.train
 """
 
 import json

@@ -64,7 +64,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Train the bundled tiny model until it over-memorizes, then audit, diagnose and report.",
     ),
 }
-"""Module of each command within this package, and the first line of its help."""
+"""Module of each command within `cli/commands/`, and the first line of its help."""
 SETTINGS: dict[str, Any] = {
     "add_completion": False,
     "rich_markup_mode": None,
@@ -83,7 +83,7 @@ class LazyGroup(TyperGroup):
         """Import a command; None where there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"overmem.cli.{COMMANDS[cmd_name][0]}")
+        module = import_module(f"overmem.cli.commands.{COMMANDS[cmd_name][0]}")
         found = getattr(module, cmd_name)
         if isinstance(found, typer.Typer):
             return typer.main.get_group(found)

@@ -8,8 +8,8 @@ import io
 import pytest
 from rich.console import Console
 
-from overmem.cli import demo
-from overmem.cli.demo import run_demo
+from overmem.cli.commands import demo
+from overmem.cli.commands.demo import run_demo
 from overmem.recipe import schema as recipes
 from overmem.verdict.live import read_points
 from tests.helpers.points import RULE, points_of

@@ -1,6 +1,6 @@
 """Verdicts of a run that may only be read: judged, compared, checked and reported, and nothing is written.
 
-Covers: overmem.cli.report
+Covers: overmem.cli.commands.report
 """
 
 import errno

@@ -17,9 +17,9 @@ class LoggedHistory:
     rows: tuple[Mapping[str, Any], ...]
     """One logged event each, under the keys of the HF Trainer's `log_history`.
 
-    `step` (always there, an integer), `epoch`, `loss` (mean training loss since the last row), `learning_rate`,
-    `grad_norm`, `eval_loss`, `eval_NAME_loss`, `eval_METRIC`. Values are as they were logged: NaN or text where
-    the log has that.
+    `step` (always there, an integer), `epoch`, `loss` (mean training loss since the last row),
+    `learning_rate`, `grad_norm`, `eval_loss`, `eval_NAME_loss`, `eval_METRIC`. Values are as they were
+    logged: NaN or text where the log has that.
     """
     source: str
     """The file or folder that was read, as a person would name it."""
@@ -37,7 +37,7 @@ class LoggedHistory:
     """Training arguments and configuration, flat, as far as the log holds them: `learning_rate`,
     `gradient_accumulation_steps`, `metric_for_best_model`, `task_type`, `architectures`."""
     notes: tuple[str, ...] = ()
-    """What a reader of the result must know of the reading: rows that were skipped, columns that were renamed."""
+    """What a reader of the result must know of the reading: rows skipped, columns renamed."""
 
     def __post_init__(self) -> None:
         """Refuse a row without a step.

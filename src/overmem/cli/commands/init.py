@@ -50,7 +50,7 @@ def init(
     guessed = find_data(found)
     about = _about(found, guessed)
     say(screen, about)
-    asks = not yes and sys.stdin.isatty() and not json_
+    asks = not yes and not json_ and _asks()
     val = _choose("val", val, guessed.val, screen, asks=asks)
     train = _choose("train", train, guessed.train, screen, asks=asks)
     if val is None:
@@ -69,6 +69,11 @@ def init(
         print_json({"file": str(path), "val": val, "train": train, "prompt": prompt, "plan": plan})
     else:
         say(screen, f"next:  overmem audit {shell_word(run)}")
+
+
+def _asks() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _fields(val: str, train: str | None) -> dict[str, Any]:

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from overmem.errors import RunError
 from overmem.parsing import finite_number
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedCheckpoint:
+    """A checkpoint's folder that lies beside a log."""
+
+    name: str
+    step: int
+    folder: Path
+    has_weights: bool
+    """Whether weights are in it, and not the log alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +48,10 @@ class LoggedHistory:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Training arguments and configuration, flat, as far as the log holds them: `learning_rate`,
     `gradient_accumulation_steps`, `metric_for_best_model`, `task_type`, `architectures`."""
+    saved: tuple[SavedCheckpoint, ...] = ()
+    """The checkpoints of this run that are on disk, by step."""
+    branch_of: str | None = None
+    """`source` of the run that was resumed from an earlier step and left this branch behind."""
     notes: tuple[str, ...] = ()
     """What a reader of the result must know of the reading: rows skipped, columns renamed."""
 

@@ -7,8 +7,8 @@ difference is the known gap. Only log and gaps are kept, a JSON file a run; what
 runs of `tune` and `tune-long` chose the factor of `overmem.stats.unseen_gap`, those of `judge` and
 `judge-long` judge it.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.train_loss_gap run --set tune --out runs/gap
-    OMP_NUM_THREADS=1 python -m benchmarks.train_loss_gap run --set judge --out runs/gap
+    OMP_NUM_THREADS=1 python -m benchmarks.train_loss_gap run --set tune --runs 21 --out runs/gap
+    OMP_NUM_THREADS=1 python -m benchmarks.train_loss_gap run --set judge --runs 30 --out runs/gap
     python -m benchmarks.train_loss_gap table --out runs/gap
 """
 
@@ -20,6 +20,7 @@ import math
 import random
 import resource
 from pathlib import Path
+from statistics import mean, median
 
 import torch
 from peft import LoraConfig, get_peft_model
@@ -27,6 +28,8 @@ from torch.nn.functional import cross_entropy
 from transformers import get_scheduler
 
 from overmem.cli.progress import quiet_libraries
+from overmem.logs.history import LoggedHistory
+from overmem.logs.train_loss import read_train_loss
 from overmem.recipe.schema import ModelRecipe
 from overmem.rendering.render import render_all
 from overmem.rendering.template import Template
@@ -40,6 +43,10 @@ SCORED = 96
 LESSON = 256
 """Rows, none of a run's, that the model which has seen the task before was trained on."""
 MASKED = -100
+HEAD = (
+    "| run | task | method | learning rate | rows | epochs | known gap | told | 90% interval | ratio "
+    "| inside |\n" + "| --- " * 11 + "|"
+)
 ALL = (7, 1, 1, 1)
 """How often each task is drawn; the longer runs are of the first, whose rows are short."""
 SETS = {
@@ -227,6 +234,98 @@ def run(options):
         )
 
 
+def read_log(rows, step):
+    """What the product says of a log up to a step, of which it sees the training rows alone."""
+    seen = tuple(row for row in rows if row["step"] <= step)
+    return read_train_loss(LoggedHistory(rows=seen, source="benchmark", kind="trainer_state"))
+
+
+def judge(record):
+    """Known gap and what is said of it, at every point that was measured."""
+    found = []
+    for point in record["measured"]:
+        said, known = read_log(record["rows"], point["step"]), point["val"] - point["train"]
+        found.append(
+            {"epoch": point["epoch"], "known": known, "said": said, "last": point is record["measured"][-1]}
+        )
+    return found
+
+
+def next_epochs(record):
+    """(foreseen, happened) of the mean training loss's fall, for every epoch that had another after it."""
+    epochs, found = record["settings"]["epochs"], []
+    steps = record["measured"][-1]["step"] // epochs
+    means = [
+        [row["loss"] for row in record["rows"] if e * steps < row["step"] <= (e + 1) * steps]
+        for e in range(epochs)
+    ]
+    for done in range(2, epochs):
+        foreseen = read_log(record["rows"], done * steps).next_epoch_fall
+        if math.isfinite(foreseen) and means[done - 1] and means[done]:
+            found.append((foreseen, mean(means[done - 1]) - mean(means[done])))
+    return found
+
+
+def describe(name, settings, case):
+    """One row of the table."""
+    said, known = case["said"], case["known"]
+    if math.isfinite(said.gap_nats):
+        told, ratio = f"{said.gap_nats:.3f}", f"{said.gap_nats / known:.2f}"
+    else:
+        told, ratio = f"cannot tell: {said.gap_reason}", ""
+    interval = f"{said.gap_low:.3f} to {said.gap_high:.3f}" if math.isfinite(said.gap_high) else ""
+    inside = ("yes" if said.gap_low <= known <= said.gap_high else "no") if interval else ""
+    rank = f"LoRA {settings['lora_rank']}" if settings["lora_rank"] else "full"
+    return (
+        f"| {name} | {settings['task']}{', seen before' if settings['seen_before'] else ''} | {rank} "
+        f"| {settings['rate']:.1e}, {settings['scheduler']} | {settings['rows']} | {case['epoch']} "
+        f"| {known:.3f} | {told} | {interval} | {ratio} | {inside} |"
+    )
+
+
+def summarize(name, cases):
+    """How often the estimate was near, and the interval right."""
+    told = [case for case in cases if math.isfinite(case["said"].gap_nats)]
+    bounded = [case for case in cases if math.isfinite(case["said"].gap_high)]
+    off = [abs(case["said"].gap_nats / case["known"] - 1) for case in told]
+    factors = [abs(math.log(case["said"].gap_nats / max(case["known"], 1e-3))) for case in told]
+    inside = [case["said"].gap_low <= case["known"] <= case["said"].gap_high for case in bounded]
+    of_told = [case["said"].gap_low <= case["known"] <= case["said"].gap_high for case in told]
+
+    def share(flags):
+        flags = list(flags)
+        return f"{sum(flags)} of {len(flags)}"
+
+    return (
+        f"{name}: {len(cases)} cases, {len(told)} told; within 20% {share(x <= 0.2 for x in off)}, "
+        f"within a third {share(x <= 1 / 3 for x in off)}, "
+        f"within a factor of 1.5 {share(x <= math.log(1.5) for x in factors)}; 90% interval right {share(of_told)}, with those that give an upper end only {share(inside)}"
+    )
+
+
+def table(options):
+    """Judge the logs that are there and print a row each, and what it comes to."""
+    print(HEAD)
+    by_set, foreseen = {}, {}
+    for path in sorted(options.out.glob("*.json")):
+        name, record = path.stem.rpartition("-")[0], json.loads(path.read_text())
+        for case in judge(record):
+            if case["last"]:
+                print(describe(path.stem, record["settings"], case))
+            by_set.setdefault((name.removesuffix("-long"), case["last"]), []).append(case)
+        foreseen.setdefault(name.removesuffix("-long"), []).extend(next_epochs(record))
+    for (name, last), cases in sorted(by_set.items()):
+        print(summarize(f"{name}, {'at the end' if last else 'halfway'}", cases))
+    for name, pairs in sorted(foreseen.items()):
+        if pairs:
+            fell = median(happened for _, happened in pairs)
+            error = median(abs(told - happened) for told, happened in pairs)
+            print(
+                f"{name}, next epoch: {len(pairs)} cases, fall of the training loss {fell:.3f} (median), "
+                f"foreseen with an error of {error:.3f} (median)"
+            )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
@@ -235,7 +334,9 @@ def main():
     train.add_argument("--runs", type=int, default=36)
     train.add_argument("--first", type=int, default=0)
     train.set_defaults(do=run)
-    for command in (train,):
+    shown = commands.add_parser("table")
+    shown.set_defaults(do=table)
+    for command in (train, shown):
         command.add_argument("--out", type=Path, default=Path("runs/gap"))
     options = parser.parse_args()
     options.do(options)

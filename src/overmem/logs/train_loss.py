@@ -50,7 +50,7 @@ def read_train_loss(history: LoggedHistory, *, language_model: bool = True) -> T
         logged = rows.steps or rows.bad_steps
         told = [say_cannot_tell(reason), say_advice()] if logged else []
         return TrainLossReading(findings=(*trouble, *told), gap_reason=reason)
-    gap = estimate_gap(stairs)
+    gap = estimate_gap(stairs, rows.steps_an_epoch)
     lost = None if math.isfinite(gap.value) else "its steps at epoch boundaries are lost in the noise"
     told = [
         say_steps(stairs, lost is None),

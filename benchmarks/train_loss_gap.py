@@ -299,7 +299,8 @@ def summarize(name, cases):
     return (
         f"{name}: {len(cases)} cases, {len(told)} told; within 20% {share(x <= 0.2 for x in off)}, "
         f"within a third {share(x <= 1 / 3 for x in off)}, "
-        f"within a factor of 1.5 {share(x <= math.log(1.5) for x in factors)}; 90% interval right {share(of_told)}, with those that give an upper end only {share(inside)}"
+        f"within a factor of 1.5 {share(x <= math.log(1.5) for x in factors)}; "
+        f"90% interval right {share(of_told)}, with those that give an upper end only {share(inside)}"
     )
 
 

@@ -29,7 +29,7 @@ from transformers import get_scheduler
 
 from overmem.cli.progress import quiet_libraries
 from overmem.logs.history import LoggedHistory
-from overmem.logs.train_loss import read_train_loss
+from overmem.logs.train_loss.reading import read_train_loss
 from overmem.recipe.schema import ModelRecipe
 from overmem.rendering.render import render_all
 from overmem.rendering.template import Template
@@ -237,7 +237,7 @@ def run(options):
 def read_log(rows, step):
     """What the product says of a log up to a step, of which it sees the training rows alone."""
     seen = tuple(row for row in rows if row["step"] <= step)
-    return read_train_loss(LoggedHistory(rows=seen, source="benchmark", kind="trainer_state"))
+    return read_train_loss(LoggedHistory(rows=seen, source="benchmark", kind="trainer_state")).gap
 
 
 def judge(record):
@@ -269,12 +269,12 @@ def next_epochs(record):
 def describe(name, settings, case):
     """One row of the table."""
     said, known = case["said"], case["known"]
-    if math.isfinite(said.gap_nats):
-        told, ratio = f"{said.gap_nats:.3f}", f"{said.gap_nats / known:.2f}"
+    if math.isfinite(said.value):
+        told, ratio = f"{said.value:.3f}", f"{said.value / known:.2f}"
     else:
-        told, ratio = f"cannot tell: {said.gap_reason}", ""
-    interval = f"{said.gap_low:.3f} to {said.gap_high:.3f}" if math.isfinite(said.gap_high) else ""
-    inside = ("yes" if said.gap_low <= known <= said.gap_high else "no") if interval else ""
+        told, ratio = f"cannot tell: {said.reason}", ""
+    interval = f"{said.low:.3f} to {said.high:.3f}" if math.isfinite(said.high) else ""
+    inside = ("yes" if said.low <= known <= said.high else "no") if interval else ""
     rank = f"LoRA {settings['lora_rank']}" if settings["lora_rank"] else "full"
     return (
         f"| {name} | {settings['task']}{', seen before' if settings['seen_before'] else ''} | {rank} "
@@ -285,12 +285,12 @@ def describe(name, settings, case):
 
 def summarize(name, cases):
     """How often the estimate was near, and the interval right."""
-    told = [case for case in cases if math.isfinite(case["said"].gap_nats)]
-    bounded = [case for case in cases if math.isfinite(case["said"].gap_high)]
-    off = [abs(case["said"].gap_nats / case["known"] - 1) for case in told]
-    factors = [abs(math.log(case["said"].gap_nats / max(case["known"], 1e-3))) for case in told]
-    inside = [case["said"].gap_low <= case["known"] <= case["said"].gap_high for case in bounded]
-    of_told = [case["said"].gap_low <= case["known"] <= case["said"].gap_high for case in told]
+    told = [case for case in cases if math.isfinite(case["said"].value)]
+    bounded = [case for case in cases if math.isfinite(case["said"].high)]
+    off = [abs(case["said"].value / case["known"] - 1) for case in told]
+    factors = [abs(math.log(case["said"].value / max(case["known"], 1e-3))) for case in told]
+    inside = [case["said"].low <= case["known"] <= case["said"].high for case in bounded]
+    of_told = [case["said"].low <= case["known"] <= case["said"].high for case in told]
 
     def share(flags):
         flags = list(flags)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import fmean, median, stdev
 
-from overmem.logs.train_rows import TrainRows
-from overmem.records.train_loss import TrainLossFinding
+from overmem.logs.train_loss.rows import TrainRows
+from overmem.records.logged import LoggedFinding
 
 NO_LOSS = 5e-5
 """Nats: what four logged digits round to 0."""
@@ -23,18 +23,18 @@ _BESIDE = 10
 """Rows on either side that a spike stands out from."""
 
 
-def find_trouble(rows: TrainRows) -> tuple[TrainLossFinding, ...]:
+def find_trouble(rows: TrainRows) -> tuple[LoggedFinding, ...]:
     """What a person should see first, most serious first; empty where the loss looks ordinary."""
     checks = (_not_finite, _no_loss, _diverged, _flat, _near_zero, _spikes)
     return tuple(finding for check in checks if (finding := check(rows)) is not None)
 
 
-def _not_finite(rows: TrainRows) -> TrainLossFinding | None:
+def _not_finite(rows: TrainRows) -> LoggedFinding | None:
     if not rows.bad_steps:
         return None
     n, first = len(rows.bad_steps), rows.bad_steps[0]
     after = "" if any(step > first for step in rows.steps) else ", and at every row after it"
-    return TrainLossFinding(
+    return LoggedFinding(
         kind="not_finite",
         severity="problem",
         sentence=f"The training loss is not a finite number at {n:,} of {n + len(rows.steps):,} logged "
@@ -44,12 +44,12 @@ def _not_finite(rows: TrainRows) -> TrainLossFinding | None:
     )
 
 
-def _no_loss(rows: TrainRows) -> TrainLossFinding | None:
+def _no_loss(rows: TrainRows) -> LoggedFinding | None:
     zero = sum(loss < NO_LOSS for loss in rows.losses)
     if not rows.losses or zero < 0.95 * len(rows.losses) or min(rows.losses) < -NO_LOSS:
         return None
     gradient = " and the gradient norm is 0" if rows.no_gradient else ""
-    return TrainLossFinding(
+    return LoggedFinding(
         kind="no_loss",
         severity="problem",
         sentence=f"The training loss is 0.0 from the start{gradient}: most likely no token was trained on "
@@ -59,7 +59,7 @@ def _no_loss(rows: TrainRows) -> TrainLossFinding | None:
     )
 
 
-def _diverged(rows: TrainRows) -> TrainLossFinding | None:
+def _diverged(rows: TrainRows) -> LoggedFinding | None:
     parts = _parts(rows.losses)
     if not parts:
         return None
@@ -70,7 +70,7 @@ def _diverged(rows: TrainRows) -> TrainLossFinding | None:
     if rise <= max(0.25 * abs(means[lowest]), 4 * error, 0.05):
         return None
     where = rows.steps[(lowest + 1) * len(rows.steps) // len(parts) - 1]
-    return TrainLossFinding(
+    return LoggedFinding(
         kind="diverged",
         severity="problem",
         sentence=f"The training loss rose from {means[lowest]:.3g} around step {where} to {means[-1]:.3g} "
@@ -80,7 +80,7 @@ def _diverged(rows: TrainRows) -> TrainLossFinding | None:
     )
 
 
-def _flat(rows: TrainRows) -> TrainLossFinding | None:
+def _flat(rows: TrainRows) -> LoggedFinding | None:
     parts = _parts(rows.losses)
     if not parts or fmean(rows.losses) < NEAR_ZERO:
         return None
@@ -89,7 +89,7 @@ def _flat(rows: TrainRows) -> TrainLossFinding | None:
         return None
     known = [rate for rate in rows.rates if math.isfinite(rate)]
     why = "the learning rate was 0" if known and max(known) == 0 else "the learning rate may be too low"
-    return TrainLossFinding(
+    return LoggedFinding(
         kind="flat",
         severity="warning",
         sentence=f"The training loss hardly moved: {first:.3g} in the first tenth of the log, {last:.3g} "
@@ -99,7 +99,7 @@ def _flat(rows: TrainRows) -> TrainLossFinding | None:
     )
 
 
-def _near_zero(rows: TrainRows) -> TrainLossFinding | None:
+def _near_zero(rows: TrainRows) -> LoggedFinding | None:
     last = rows.losses[-max(1, len(rows.losses) // _PARTS) :]
     if (
         not last
@@ -116,7 +116,7 @@ def _near_zero(rows: TrainRows) -> TrainLossFinding | None:
         )
     else:
         why = "the training text is known nearly by heart. More steps on these rows teach little else."
-    return TrainLossFinding(
+    return LoggedFinding(
         kind="near_zero",
         severity="warning",
         sentence=f"The training loss ends at {median(last):.2g} and was below {NEAR_ZERO:g} first at step "
@@ -125,7 +125,7 @@ def _near_zero(rows: TrainRows) -> TrainLossFinding | None:
     )
 
 
-def _spikes(rows: TrainRows) -> TrainLossFinding | None:
+def _spikes(rows: TrainRows) -> LoggedFinding | None:
     losses = rows.losses
     if len(losses) < _FEWEST:
         return None
@@ -140,7 +140,7 @@ def _spikes(rows: TrainRows) -> TrainLossFinding | None:
         return None
     highest = max(found, key=lambda i: losses[i] - level[i])
     several = f"{len(found):,} spikes" if len(found) > 1 else "a spike"
-    return TrainLossFinding(
+    return LoggedFinding(
         kind="spikes",
         severity="note",
         sentence=f"The training loss has {several}, the highest {losses[highest]:.3g} at step "

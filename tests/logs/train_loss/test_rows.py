@@ -3,7 +3,7 @@ import math
 import pytest
 
 from overmem.logs.history import LoggedHistory
-from overmem.logs.train_rows import train_rows
+from overmem.logs.train_loss.rows import train_rows
 
 
 def history(*rows, **known):

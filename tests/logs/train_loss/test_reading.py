@@ -1,6 +1,6 @@
 """What is said of planted logs.
 
-Covers: overmem.logs.train_loss_words, overmem.records.train_loss
+Covers: overmem.logs.train_loss.words
 """
 
 import math
@@ -10,7 +10,7 @@ import time
 import pytest
 
 from overmem.logs.history import LoggedHistory
-from overmem.logs.train_loss import read_train_loss
+from overmem.logs.train_loss.reading import read_train_loss
 
 
 def history(losses, an_epoch=40, **known):
@@ -32,10 +32,10 @@ def said(reading):
 
 def test_a_staircase_is_named_with_its_gap_and_the_next_epoch():
     reading = read_train_loss(history(staircase(1.5, 1.2, 0.9, 0.6)))
-    assert reading.boundary_falls == pytest.approx((0.3, 0.3, 0.3), abs=0.05)
-    assert 0.3 < reading.gap_low < reading.gap_nats < reading.gap_high < 2.5
-    assert reading.gap_reason is None
-    assert 0.05 < reading.next_epoch_memorized <= reading.next_epoch_fall < 0.4
+    assert reading.gap.boundary_falls == pytest.approx((0.3, 0.3, 0.3), abs=0.05)
+    assert 0.3 < reading.gap.low < reading.gap.value < reading.gap.high < 2.5
+    assert reading.gap.reason is None
+    assert 0.05 < reading.gap.next_epoch_memorized <= reading.gap.next_epoch_fall < 0.4
     words = said(reading)
     assert words["staircase"].startswith(
         "Staircase: the training loss falls by 0.29, 0.29, 0.29 at the start"
@@ -53,8 +53,8 @@ def test_perplexity_is_not_spoken_of_where_the_loss_may_be_another():
 
 def test_a_loss_without_steps_has_an_upper_end_only():
     reading = read_train_loss(history(staircase(1.0, 1.0, 1.0)))
-    assert math.isnan(reading.gap_nats) and reading.gap_low == 0 < reading.gap_high < 0.1
-    assert "lost in the noise" in reading.gap_reason
+    assert math.isnan(reading.gap.value) and reading.gap.low == 0 < reading.gap.high < 0.1
+    assert "lost in the noise" in reading.gap.reason
     assert "no_staircase" in said(reading) and "and perhaps none" in said(reading)["train_gap"]
     assert "less than 0.01" in said(reading)["next_epoch"]
 
@@ -75,10 +75,10 @@ def test_a_loss_without_steps_has_an_upper_end_only():
 )
 def test_what_cannot_be_told_has_a_reason(log, reason):
     reading = read_train_loss(log)
-    assert reason in reading.gap_reason
-    assert all(math.isnan(x) for x in (reading.gap_nats, reading.gap_low, reading.gap_high))
+    assert reason in reading.gap.reason
+    assert all(math.isnan(x) for x in (reading.gap.value, reading.gap.low, reading.gap.high))
     if log.rows:
-        assert f"cannot tell, since {reading.gap_reason}" in said(reading)["train_gap"]
+        assert f"cannot tell, since {reading.gap.reason}" in said(reading)["train_gap"]
     else:
         assert reading.findings == ()
 
@@ -86,9 +86,9 @@ def test_what_cannot_be_told_has_a_reason(log, reason):
 def test_a_log_without_epochs_says_so():
     rows = tuple({"step": i + 1, "loss": loss} for i, loss in enumerate(staircase(1.5, 1.2)))
     log = LoggedHistory(rows=rows, source="log", kind="console")
-    assert "epochs are not known" in read_train_loss(log).gap_reason
+    assert "epochs are not known" in read_train_loss(log).gap.reason
     planned = LoggedHistory(rows=rows, source="log", kind="console", max_steps=80, planned_epochs=2)
-    assert read_train_loss(planned).boundary_falls == pytest.approx((0.3,), abs=0.05)
+    assert read_train_loss(planned).gap.boundary_falls == pytest.approx((0.3,), abs=0.05)
 
 
 def test_200000_rows_are_read_in_seconds():
@@ -96,4 +96,4 @@ def test_200000_rows_are_read_in_seconds():
     before = time.process_time()
     reading = read_train_loss(log)
     assert time.process_time() - before < 5
-    assert reading.boundary_falls == pytest.approx((0.3, 0.3, 0.3), abs=0.01)
+    assert reading.gap.boundary_falls == pytest.approx((0.3, 0.3, 0.3), abs=0.01)

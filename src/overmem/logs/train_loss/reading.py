@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
 
 from overmem.logs.history import LoggedHistory
-from overmem.logs.train_loss_words import say_advice, say_cannot_tell, say_gap, say_next_epoch, say_steps
-from overmem.logs.train_rows import TrainRows, train_rows
-from overmem.logs.train_trouble import find_trouble
-from overmem.records.train_loss import TrainLossFinding, TrainLossReading
+from overmem.logs.train_loss.rows import TrainRows, train_rows
+from overmem.logs.train_loss.trouble import find_trouble
+from overmem.logs.train_loss.words import say_advice, say_cannot_tell, say_gap, say_next_epoch, say_steps
+from overmem.records.logged import LoggedFinding, TrainLossGap
 from overmem.stats.staircase import FEWEST, fit_staircase
 from overmem.stats.unseen_gap import estimate_gap
 
@@ -25,6 +26,15 @@ _BLOCKING = {
     "diverged": "training diverged",
 }
 """Findings with which there is no gap to tell, and what is said then."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainLossReading:
+    """What the training loss of one run says without evaluation."""
+
+    findings: tuple[LoggedFinding, ...]
+    """Trouble first; then the staircase, the gap, one more epoch, and what to log next time."""
+    gap: TrainLossGap
 
 
 def read_train_loss(history: LoggedHistory, *, language_model: bool = True) -> TrainLossReading:
@@ -49,7 +59,7 @@ def read_train_loss(history: LoggedHistory, *, language_model: bool = True) -> T
         )
         logged = rows.steps or rows.bad_steps
         told = [say_cannot_tell(reason), say_advice()] if logged else []
-        return TrainLossReading(findings=(*trouble, *told), gap_reason=reason)
+        return TrainLossReading(findings=(*trouble, *told), gap=TrainLossGap(reason=reason))
     gap = estimate_gap(stairs, rows.steps_an_epoch)
     lost = None if math.isfinite(gap.value) else "its steps at epoch boundaries are lost in the noise"
     told = [
@@ -60,17 +70,19 @@ def read_train_loss(history: LoggedHistory, *, language_model: bool = True) -> T
     ]
     return TrainLossReading(
         findings=(*trouble, *told),
-        gap_nats=gap.value,
-        gap_low=gap.low,
-        gap_high=gap.high,
-        gap_reason=lost,
-        next_epoch_fall=gap.next_fall,
-        next_epoch_memorized=gap.next_memorized,
-        boundary_falls=stairs.steps,
+        gap=TrainLossGap(
+            value=gap.value,
+            low=gap.low,
+            high=gap.high,
+            reason=lost,
+            boundary_falls=stairs.steps,
+            next_epoch_fall=gap.next_fall,
+            next_epoch_memorized=gap.next_memorized,
+        ),
     )
 
 
-def _cannot_tell(rows: TrainRows, trouble: Sequence[TrainLossFinding]) -> str | None:
+def _cannot_tell(rows: TrainRows, trouble: Sequence[LoggedFinding]) -> str | None:
     """Why the gap cannot be told, before any fit."""
     if not rows.steps:
         return "the log has no training loss that is a finite number"

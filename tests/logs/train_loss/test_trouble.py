@@ -4,8 +4,8 @@ import random
 import pytest
 
 from overmem.logs.history import LoggedHistory
-from overmem.logs.train_rows import train_rows
-from overmem.logs.train_trouble import find_trouble
+from overmem.logs.train_loss.rows import train_rows
+from overmem.logs.train_loss.trouble import find_trouble
 
 
 def trouble(losses, an_epoch=50, **more):

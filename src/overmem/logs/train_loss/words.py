@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from overmem.logs.train_trouble import NEAR_ZERO
-from overmem.records.train_loss import TrainLossFinding
+from overmem.logs.train_loss.trouble import NEAR_ZERO
+from overmem.records.logged import LoggedFinding
 from overmem.stats.staircase import Staircase
 from overmem.stats.unseen_gap import UnseenGap
 
@@ -22,7 +22,7 @@ _LOG_NEXT_TIME = (
 )
 
 
-def say_steps(stairs: Staircase, clear: bool) -> TrainLossFinding:
+def say_steps(stairs: Staircase, clear: bool) -> LoggedFinding:
     """The falls at epoch boundaries.
 
     Args:
@@ -49,7 +49,7 @@ def say_steps(stairs: Staircase, clear: bool) -> TrainLossFinding:
     return _finding("staircase", text, "warning")
 
 
-def say_gap(stairs: Staircase, gap: UnseenGap, epochs: float, language_model: bool) -> TrainLossFinding:
+def say_gap(stairs: Staircase, gap: UnseenGap, epochs: float, language_model: bool) -> LoggedFinding:
     """The gap to unseen text, as an interval first."""
     unit = "nats a token" if language_model else "nats"
     when = f"after {epochs:.3g} epochs"
@@ -75,7 +75,7 @@ def say_gap(stairs: Staircase, gap: UnseenGap, epochs: float, language_model: bo
     return _finding("train_gap", text, "warning" if gap.low > _LARGE else "note")
 
 
-def say_next_epoch(gap: UnseenGap) -> TrainLossFinding:
+def say_next_epoch(gap: UnseenGap) -> LoggedFinding:
     """What one more epoch would buy."""
     text = "One more epoch at the last one's learning rate would lower the training loss by "
     if gap.next_fall < 0.01:
@@ -85,17 +85,17 @@ def say_next_epoch(gap: UnseenGap) -> TrainLossFinding:
     return _finding("next_epoch", text)
 
 
-def say_cannot_tell(reason: str) -> TrainLossFinding:
+def say_cannot_tell(reason: str) -> LoggedFinding:
     """That the gap cannot be told, and why."""
     return _finding("train_gap", f"Gap to unseen text: cannot tell, since {reason}.")
 
 
-def say_advice() -> TrainLossFinding:
+def say_advice() -> LoggedFinding:
     """What to log next time."""
     return _finding("log_next_time", _LOG_NEXT_TIME)
 
 
 def _finding(
     kind: str, sentence: str, severity: Literal["problem", "warning", "note"] = "note"
-) -> TrainLossFinding:
-    return TrainLossFinding(kind=kind, severity=severity, sentence=sentence)
+) -> LoggedFinding:
+    return LoggedFinding(kind=kind, severity=severity, sentence=sentence)

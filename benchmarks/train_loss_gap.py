@@ -62,7 +62,7 @@ SETS = {
         "rate": (3e-4, 2e-3),
         "batch": (4, 6, 8),
         "tasks": ALL,
-        "tokens": 15_000,
+        "tokens": 12_000,
     },
     "tune-long": {
         "rows": (200, 256),

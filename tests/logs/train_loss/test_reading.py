@@ -3,6 +3,7 @@
 Covers: overmem.logs.train_loss.words
 """
 
+import json
 import math
 import random
 import time
@@ -10,7 +11,10 @@ import time
 import pytest
 
 from overmem.logs.history import LoggedHistory
+from overmem.logs.judged import judge_history
 from overmem.logs.train_loss.reading import read_train_loss
+from overmem.records import Verdict
+from overmem.verdict.logged import read_logged
 
 
 def history(losses, an_epoch=40, **known):
@@ -97,3 +101,39 @@ def test_200000_rows_are_read_in_seconds():
     reading = read_train_loss(log)
     assert time.process_time() - before < 5
     assert reading.gap.boundary_falls == pytest.approx((0.3, 0.3, 0.3), abs=0.01)
+
+
+def test_it_is_in_the_words_and_the_record_of_a_verdict(tmp_path):
+    rows = [dict(row) for row in history(staircase(1.5, 1.2, 0.9, 0.6)).rows]
+    (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": rows, "global_step": 800}))
+    verdict = read_logged(tmp_path)
+    (run,) = verdict.logged.runs
+    assert run.train_loss_gap == read_train_loss(history(staircase(1.5, 1.2, 0.9, 0.6))).gap
+    assert any(word.startswith("Staircase: ") for word in verdict.words)
+    assert any(word.startswith("Gap to unseen text after 4 epochs: ") for word in verdict.words)
+    again = Verdict.from_dict(json.loads(json.dumps(verdict.to_dict())))
+    assert again.logged.runs[0].train_loss_gap == run.train_loss_gap
+
+
+def test_a_gap_that_cannot_be_told_is_null_with_its_reason_on_disk(tmp_path):
+    rows = [dict(row) for row in history(staircase(1.5)).rows]
+    (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": rows, "global_step": 200}))
+    gap = read_logged(tmp_path).to_dict()["logged"]["runs"][0]["train_loss_gap"]
+    assert gap["value"] is None and gap["low"] is None and "no row came back" in gap["reason"]
+
+
+@pytest.mark.parametrize(
+    ("more", "kinds", "has_gap"),
+    [
+        ({}, {"staircase", "train_gap", "next_epoch", "log_next_time"}, True),
+        ({"eval_loss": 1.4}, set(), False),  # the evaluations speak
+        ({"rewards/margins": 0.1}, set(), False),  # a preference loss
+    ],
+)
+def test_what_it_is_said_of(more, kinds, has_gap):
+    log = history(staircase(1.5, 1.2, 0.9))
+    rows = (*log.rows[:-1], {**log.rows[-1], **more})
+    run = judge_history(LoggedHistory(rows=rows, source="log", kind="trainer_state"), "run")
+    assert {one.kind for one in run.findings} >= kinds
+    assert ("staircase" in {one.kind for one in run.findings}) == has_gap
+    assert (run.train_loss_gap is not None) == has_gap

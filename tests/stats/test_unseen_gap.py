@@ -67,7 +67,7 @@ def test_an_unfinished_epoch_adds_its_share():
     "changes",
     [
         {"se": 0.5},
-        {"unseen_now": 0.905, "steps": (0.0,)},  # less than 2% of the loss
+        {"unseen_now": 0.905, "steps": (0.0,), "se": 0.001},  # less than 2% of the loss
         {"unseen_now": 0.5, "steps": (-0.1,)},
     ],
 )

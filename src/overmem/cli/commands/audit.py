@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +15,7 @@ from overmem.checkpoints import open_run
 from overmem.cli import options
 from overmem.cli.options import takes_audit_flags
 from overmem.cli.screen import console, print_json, say
+from overmem.errors import OvermemError
 from overmem.formatting import shell_word
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ def plan(
 ) -> None:
     """What an audit would cost: tokens, time and memory, from a batch or two of each kind of its work."""
     found = open_run(run, allow_pickle=flags["allow_pickle"], checkpoints_glob=flags["checkpoints_glob"])
+    if flags["checkpoints_glob"] is None:
+        _name_several_runs(run)
     peaks = options.parse_peaks(device_tflops, device_gbps)
     from overmem.auditing.opening import open_session
     from overmem.auditing.planning.forecast import forecast
@@ -70,6 +74,8 @@ def audit(
 ) -> None:
     """Measure every checkpoint: likelihood and accuracy, and with --axes what memorization costs."""
     found = open_run(run, allow_pickle=flags["allow_pickle"], checkpoints_glob=flags["checkpoints_glob"])
+    if flags["checkpoints_glob"] is None:
+        _name_several_runs(run)
     from overmem.auditing.opening import check_tokens as compare
     from overmem.auditing.opening import show_prompt as prompt_text
     from overmem.auditing.run import measure
@@ -121,3 +127,16 @@ def _say_measured(done: Audit, screen: Console) -> None:
     if engine := manifest.engine:
         say(screen, f"engine: {engine_text(engine)}")
     say(screen, f"audited: {done.store.root}")
+
+
+def _name_several_runs(run: Path) -> None:
+    """Say on standard error that the logs in a folder are of several runs, which would be measured as one."""
+    from overmem.logs.judged import read_log
+    from overmem.verdict.words.logged import TAKEN_FOR_ONE, strangers_text
+
+    try:
+        said = strangers_text(read_log(run), TAKEN_FOR_ONE)
+    except OvermemError:  # no log, or one that cannot be read: an audit does without
+        return
+    if said:
+        say(console(stderr=True), f"warning: {said}")

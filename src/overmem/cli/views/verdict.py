@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from overmem.cli.views.choice import render_base, render_trade
+from overmem.cli.views.logged import bullet, render_logged
 from overmem.cli.views.tables import STAGE_STYLES, render_costs
 from overmem.formatting import confidence_text, estimate_parts
 from overmem.records import BaseModel, CheckpointSummary, Verdict
@@ -36,6 +37,9 @@ def render_verdict(verdict: Verdict, console: Console) -> None:
         verdict: the record; its words are made here when it has none.
         console: where to; its width is respected, 80 columns are enough.
     """
+    if verdict.logged is not None:
+        render_logged(verdict, console)
+        return
     console.print(_headline_panel(verdict))
     if verdict.trade is not None:
         render_trade(verdict.trade, console)
@@ -51,7 +55,7 @@ def render_verdict(verdict: Verdict, console: Console) -> None:
     if verdict.notes:
         console.print(Padding(Text("Read before acting on it", style="bold"), (0, 1)))
         for note in verdict.notes:
-            console.print(_bullet(note))
+            console.print(bullet(note))
 
 
 def _headline_panel(verdict: Verdict) -> Panel:
@@ -206,11 +210,3 @@ def _legend(verdict: Verdict) -> Text:
     if verdict.evidence != "logged":
         parts.append("(95% intervals)")
     return Text(" " + "   ".join(parts), style="dim")
-
-
-def _bullet(note: str) -> Padding:
-    grid = Table.grid(padding=(0, 1, 0, 0))
-    grid.add_column(width=1)
-    grid.add_column(overflow="fold")
-    grid.add_row(Text("-"), Text(note))
-    return Padding(grid, (0, 1))

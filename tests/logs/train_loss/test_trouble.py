@@ -36,9 +36,9 @@ def test_a_loss_that_is_no_number_is_found_where_it_starts():
 
 def test_a_loss_of_0_throughout_means_that_nothing_was_trained_on():
     (found,) = trouble([0.0] * 100, grad_norm=0.0).values()
-    assert (found.kind, found.severity) == ("no_loss", "problem")
+    assert (found.kind, found.severity) == ("zero_loss", "problem")
     assert "the gradient norm is 0" in found.sentence
-    assert "gradient" not in trouble([0.0] * 5)["no_loss"].sentence
+    assert "gradient" not in trouble([0.0] * 5)["zero_loss"].sentence
 
 
 def test_a_loss_that_rises_again_has_diverged():

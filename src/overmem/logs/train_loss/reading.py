@@ -22,7 +22,7 @@ _MOST_AT_FIRST = 30.0
 _MUCH_OF_AN_EPOCH = 0.1
 _BLOCKING = {
     "not_finite": "the training loss is not a finite number at some rows",
-    "no_loss": "the training loss is 0 from the start",
+    "zero_loss": "the training loss is 0 from the start",
     "diverged": "training diverged",
 }
 """Findings with which there is no gap to tell, and what is said then."""

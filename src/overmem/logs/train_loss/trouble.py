@@ -50,7 +50,7 @@ def _no_loss(rows: TrainRows) -> LoggedFinding | None:
         return None
     gradient = " and the gradient norm is 0" if rows.no_gradient else ""
     return LoggedFinding(
-        kind="no_loss",
+        kind="zero_loss",
         severity="problem",
         sentence=f"The training loss is 0.0 from the start{gradient}: most likely no token was trained on "
         "(all labels masked, or every answer cut off), or fp16 overflowed. Look at one batch's labels: "

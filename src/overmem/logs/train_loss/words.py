@@ -30,7 +30,7 @@ def say_steps(stairs: Staircase, clear: bool) -> LoggedFinding:
         clear: whether they stand out from the noise.
     """
     falls, total = stairs.steps, sum(stairs.steps)
-    said = ", ".join(f"{fall:.2f}" for fall in falls[:_MOST_SAID])
+    said = ", ".join(f"{fall:z.2f}" for fall in falls[:_MOST_SAID])
     said += ", ..." if len(falls) > _MOST_SAID else ""
     where = "epoch 2" if len(falls) == 1 else f"epochs 2 to {len(falls) + 1}"
     if not clear:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from overmem.errors import RunError
@@ -16,8 +16,23 @@ Recognizes = Callable[[Path], bool]
 Reads = Callable[[Path], tuple[LoggedHistory, ...]]
 """Its runs, at least one; raises RunError where the log is damaged."""
 
-READERS: tuple[tuple[Recognizes, Reads], ...] = ((trainer_state.recognizes, trainer_state.read),)
-"""Of each format, tried in this order."""
+
+def readers() -> Iterator[tuple[Recognizes, Reads]]:
+    """Of each format, in the order in which they are tried; imported when it is their turn."""
+    yield trainer_state.recognizes, trainer_state.read
+    from overmem.logs.formats import (
+        console,
+        csv_export,
+        json_lines,
+        mlflow,
+        notebook,
+        tensorboard,
+        trackio,
+        wandb_run,
+    )
+
+    for format in (json_lines, notebook, wandb_run, mlflow, trackio, tensorboard, csv_export, console):
+        yield format.recognizes, format.read
 
 
 def read_histories(path: Path) -> tuple[LoggedHistory, ...]:
@@ -40,12 +55,13 @@ def read_histories(path: Path) -> tuple[LoggedHistory, ...]:
             expected="a run's folder, a checkpoint's folder, or a training log",
             next_step="check the path",
         )
-    for recognizes, reads in READERS:
+    for recognizes, reads in readers():
         if recognizes(path):
             return reads(path)
     raise RunError(
         "no training log is here that can be read",
         got=f"{path}{'' if path.is_dir() else ', a file of another kind'}",
-        expected=f"a {STATE_FILE}, in the folder or in its checkpoint-<step> folders",
+        expected=f"a {STATE_FILE}, in the folder or in its checkpoint-<step> folders; a trainer_log.jsonl; a "
+        "folder of TensorBoard, wandb, MLflow or trackio; a notebook, CSV export or console log by its name",
         next_step=f"audit the checkpoints instead: overmem audit {shell_word(path)} --val VAL --train TRAIN",
     )

@@ -35,6 +35,14 @@ def readers() -> Iterator[tuple[Recognizes, Reads]]:
         yield format.recognizes, format.read
 
 
+def is_run_folder(path: Path) -> bool:
+    """Whether a path is a run's own folder, in which what is concluded of its log may be kept.
+
+    A file that holds a log is none, and neither is a tracker's folder: nothing is written there.
+    """
+    return path.is_dir() and trainer_state.recognizes(path)
+
+
 def read_histories(path: Path) -> tuple[LoggedHistory, ...]:
     """The runs that a log holds: mostly one, several where runs share a folder.
 

@@ -20,7 +20,7 @@ from overmem.formatting import shell_word
 from overmem.parsing import ParseError, finite_number, read_json
 from overmem.records import CheckpointSummary, Estimate, Onset, Severity, Verdict
 from overmem.rule import DEFAULT_RULE, Rule
-from overmem.stats.intervals import perplexity
+from overmem.stats.perplexity import perplexity
 from overmem.verdict.words.narrative import plain_words
 
 STATE_FILE = "trainer_state.json"

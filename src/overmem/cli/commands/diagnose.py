@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,22 +12,25 @@ from overmem.cli.screen import console, print_json, say
 from overmem.formatting import shell_word
 from overmem.rule import Rule
 
+if TYPE_CHECKING:
+    from overmem.records import Verdict
+
 
 @takes_rule("accuracy_margin", "perplexity_ratio", "resamples", "seed")
 def diagnose(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Run folder; several seeds are judged as one.")
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Run folder or training log; several seeds are judged as one."),
     ],
     rule: Rule,
     json_: Json = False,
 ) -> None:
     """Name each checkpoint's stage with its confidence, and recommend one."""
-    from overmem.verdict.diagnose import diagnose as run_diagnosis
-    from overmem.verdict.diagnose import find_store, save_verdict
-    from overmem.verdict.seeds import diagnose_seeds
+    from overmem.artifacts.run_records import RunRecords
+    from overmem.logs.reading import is_run_folder
 
     one = len(runs) == 1
-    verdict = run_diagnosis(runs[0], rule, save=False) if one else diagnose_seeds(runs, rule)
+    verdict = _diagnose_one(runs[0], rule) if one else _diagnose_seeds(runs, rule)
     if json_:
         print_json(verdict.to_dict())
         return
@@ -36,11 +39,34 @@ def diagnose(
     render_verdict(verdict, console())
     if not one:
         return
-    unsaved, named = save_verdict(verdict, find_store(runs[0])), shell_word(runs[0])
+    named = shell_word(runs[0])
+    if verdict.evidence == "logged" and not is_run_folder(runs[0]):
+        say(console(), f"\nnext: overmem report {named}")  # of a log alone nothing is kept
+        return
+    unsaved = RunRecords.of_run(runs[0]).save_record("verdict", verdict.to_dict())
     if unsaved is None:
         say(console(), f"\nnext: overmem report {named}")
     else:
         say(console(), f"\nnot saved: {unsaved}\nnext: overmem report {named} --out report.html")
+
+
+def _diagnose_one(run: Path, rule: Rule) -> Verdict:
+    """The verdict on a run; where it was never audited, from its log, before any array is imported."""
+    from overmem.artifacts.run_records import is_unaudited
+
+    if is_unaudited(run):
+        from overmem.verdict.logged import read_logged
+
+        return read_logged(run, rule)
+    from overmem.verdict.diagnose import diagnose as run_diagnosis
+
+    return run_diagnosis(run, rule, save=False)
+
+
+def _diagnose_seeds(runs: list[Path], rule: Rule) -> Verdict:
+    from overmem.verdict.seeds import diagnose_seeds
+
+    return diagnose_seeds(runs, rule)
 
 
 @takes_rule(

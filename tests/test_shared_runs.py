@@ -174,9 +174,9 @@ COMMANDS = {
     "data check": ("data", "check", "--val", VAL, "--train", VAL),
     "data memorized": ("data", "memorized", "."),
     "data clean": ("data", "clean", ".", "--out", "clean.jsonl"),
-    "train --resume": ("train", "../mine.yaml", "--resume", "--output", "."),
+    "train --resume": ("train", "../mine.yaml", "--resume", "--out", "."),
     "train --dry-run": ("train", "../mine.yaml", "--dry-run", "--model", "base"),
-    "train": ("train", "../mine.yaml", "--model", "base", "--output", "../new"),
+    "train": ("train", "../mine.yaml", "--model", "base", "--out", "../new"),
     "sweep": ("sweep", "../sweep.yaml"),
     "sweep --plan": ("sweep", "../sweep.yaml", "--plan"),
 }

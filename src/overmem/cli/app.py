@@ -1,4 +1,4 @@
-"""The command line: its subcommands in the order of the flow, and what becomes of an error.
+"""The command line: its subcommands in the order of the flow.
 
 A command's module is imported only when that command is called, so that `--help` and the torch-free stages
 start at once.
@@ -6,31 +6,26 @@ start at once.
 
 from __future__ import annotations
 
-import io
-import logging
-import os
-import sys
-import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
-from textwrap import shorten
-from typing import Any
+from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
-from overmem.boundary import reason
-from overmem.cli.screen import visible_streams
-from overmem.errors import OvermemError, StorageError
+from overmem import __version__
+from overmem.cli.help import HelpCommand, HelpGroup
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("train", "Fine-tune as a recipe says, with checkpoints in the ordinary Hugging Face layout."),
+    "init": ("init", "Look at a run, find its data, and write overmem.yaml: what every command measures."),
     "plan": (
         "audit",
         "What an audit would cost: tokens, time and memory, from a batch or two of each kind of its work.",
     ),
     "audit": (
         "audit",
-        "Measure every checkpoint: likelihood and accuracy, and with --axes what memorization costs.",
+        "Measure every checkpoint, name its stage, say which one to ship, and write the page.",
     ),
     "diagnose": ("diagnose", "Name each checkpoint's stage with its confidence, and recommend one."),
     "compare": ("diagnose", "Compare two audited runs at matched accuracy, on every axis both have."),
@@ -72,8 +67,23 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-class LazyGroup(TyperGroup):
+@dataclass(frozen=True)
+class Completion:
+    """One word that a shell may complete, as typer writes it out."""
+
+    value: str
+    help: str
+    type: str = "plain"
+
+
+class LazyGroup(HelpGroup):
     """Commands that are imported when they are called."""
+
+    examples = """
+        overmem demo                      everything on a bundled tiny model, in a few minutes
+        overmem init outputs/             look at a run, and write what to measure in it
+        overmem audit outputs/ --val val.jsonl --train train.jsonl
+    """
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names in the order of the flow."""
@@ -88,69 +98,38 @@ class LazyGroup(TyperGroup):
         if isinstance(found, typer.Typer):
             return typer.main.get_group(found)
         alone = typer.Typer(**SETTINGS)
-        alone.command(cmd_name)(found)
+        alone.command(cmd_name, cls=HelpCommand)(found)
         return typer.main.get_command(alone)
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """List the commands without importing them."""
-        most = formatter.width - 6 - max(map(len, COMMANDS))
-        rows = [(name, shorten(text, most, placeholder="...")) for name, (_, text) in COMMANDS.items()]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
+    def first_lines(self, ctx: Any) -> Mapping[str, str]:
+        """What each command does, without importing any."""
+        return {name: text for name, (_, text) in COMMANDS.items()}
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Names of commands for a shell, without importing any; options where a dash was typed."""
+        if incomplete.startswith("-"):
+            return list(super().shell_complete(ctx, incomplete))
+        return [Completion(name, text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
 
 
 app = typer.Typer(
     cls=LazyGroup,
     help="Find, explain and fix over-memorization in LLM fine-tuning.",
     no_args_is_help=True,
-    **SETTINGS,
+    **{**SETTINGS, "add_completion": True},
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"overmem {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def root() -> None:
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it and exit.")
+    ] = False,
+) -> None:
     """Find, explain and fix over-memorization in LLM fine-tuning."""
-
-
-def run() -> int:
-    """Run the command line; a user's error prints one message.
-
-    Returns:
-        The exit code: 2 after a user's error, `INTERRUPTED` after Ctrl-C.
-    """
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # Helper processes of libraries (`python -c`) do not look for modules in the current folder either.
-    os.environ.setdefault("PYTHONSAFEPATH", "1")
-    # From its first import on it tells of kernels that it does not have, then of every layer that it rounds.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A file's name may be no UTF-8, and a terminal may take less than UTF-8.
-            stream.reconfigure(errors="backslashreplace")
-    with visible_streams():
-        try:
-            app(standalone_mode=True, windows_expand_args=False)
-        except SystemExit as ended:
-            return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-        except OvermemError as error:
-            print(f"overmem: {error}", file=sys.stderr)
-        except MemoryError as error:
-            print(f"overmem: the memory is used up {error}".rstrip(), file=sys.stderr)
-        except OSError as error:
-            print(f"overmem: {_of_disk(error)}", file=sys.stderr)
-        except Exception:
-            # A fault of ours. Python itself would print it too late, past the streams that make it safe.
-            traceback.print_exc()
-            return 1
-        else:
-            return 0
-    return 2
-
-
-def _of_disk(error: OSError) -> StorageError:
-    """What the disk or the network said, where no reader of the file put it in its own words."""
-    return StorageError(
-        "a file cannot be read or written" if error.filename is None else f"{error.filename} cannot be used",
-        got=reason(error),
-        next_step="check that it is an ordinary file or folder, and who may read and write it",
-    )

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from overmem.cli.diagnosis import diagnose_one, show_diagnosis
 from overmem.cli.options import Json, RunArg, takes_rule
 from overmem.cli.screen import console, print_json, say
-from overmem.formatting import shell_word
 from overmem.rule import Rule
-
-if TYPE_CHECKING:
-    from overmem.records import Verdict
 
 
 @takes_rule("accuracy_margin", "perplexity_ratio", "resamples", "seed")
@@ -23,50 +20,29 @@ def diagnose(
         typer.Argument(metavar="RUN...", help="Run folder or training log; several seeds are judged as one."),
     ],
     rule: Rule,
+    full: Annotated[
+        bool, typer.Option("--full", help="Show every measure of every axis, not the headlines alone.")
+    ] = False,
     json_: Json = False,
 ) -> None:
-    """Name each checkpoint's stage with its confidence, and recommend one."""
-    from overmem.artifacts.run_records import RunRecords
-    from overmem.logs.reading import is_run_folder
+    """Name each checkpoint's stage with its confidence, and recommend one.
 
-    one = len(runs) == 1
-    verdict = _diagnose_one(runs[0], rule) if one else _diagnose_seeds(runs, rule)
+    Examples:
+        overmem diagnose outputs/
+        overmem diagnose trainer_log.jsonl
+        overmem diagnose outputs/ --full
+        overmem diagnose seed-0/ seed-1/ seed-2/ --json
+    """
+    if len(runs) == 1:
+        verdict = diagnose_one(runs[0], rule)
+    else:
+        from overmem.verdict.seeds import diagnose_seeds
+
+        verdict = diagnose_seeds(runs, rule)
     if json_:
         print_json(verdict.to_dict())
-        return
-    from overmem.cli.views.verdict import render_verdict
-
-    render_verdict(verdict, console())
-    if not one:
-        return
-    named = shell_word(runs[0])
-    if verdict.evidence == "logged" and not is_run_folder(runs[0]):
-        say(console(), f"\nnext: overmem report {named}")  # of a log alone nothing is kept
-        return
-    unsaved = RunRecords.of_run(runs[0]).save_record("verdict", verdict.to_dict())
-    if unsaved is None:
-        say(console(), f"\nnext: overmem report {named}")
     else:
-        say(console(), f"\nnot saved: {unsaved}\nnext: overmem report {named} --out report.html")
-
-
-def _diagnose_one(run: Path, rule: Rule) -> Verdict:
-    """The verdict on a run; where it was never audited, from its log, before any array is imported."""
-    from overmem.artifacts.run_records import is_unaudited
-
-    if is_unaudited(run):
-        from overmem.verdict.logged import read_logged
-
-        return read_logged(run, rule)
-    from overmem.verdict.diagnose import diagnose as run_diagnosis
-
-    return run_diagnosis(run, rule, save=False)
-
-
-def _diagnose_seeds(runs: list[Path], rule: Rule) -> Verdict:
-    from overmem.verdict.seeds import diagnose_seeds
-
-    return diagnose_seeds(runs, rule)
+        show_diagnosis(verdict, runs, full=full)
 
 
 @takes_rule(
@@ -82,7 +58,12 @@ def compare(
     rule: Rule,
     json_: Json = False,
 ) -> None:
-    """Compare two audited runs at matched accuracy, on every axis both have."""
+    """Compare two audited runs at matched accuracy, on every axis both have.
+
+    Examples:
+        overmem compare outputs-a/ outputs-b/
+        overmem compare a/seed-0,a/seed-1 b/seed-0,b/seed-1 --json
+    """
     from overmem.verdict.compare import compare_runs
 
     left, right = ([Path(name) for name in names.split(",")] for names in (runs_a, runs_b))
@@ -118,8 +99,14 @@ def check(
         bool,
         typer.Option("--full", help="Compare every byte of the weights with the audit, not sampled blocks."),
     ] = False,
+    json_: Json = False,
 ) -> None:
-    """A gate for CI: exit code 0 if the checkpoint passes, 1 if it fails, 2 if it cannot be told."""
+    """A gate for CI: exit code 0 if the checkpoint passes, 1 if it fails, 2 if it cannot be told.
+
+    Examples:
+        overmem check outputs/
+        overmem check outputs/ --checkpoint recommended --max-auroc 0.7
+    """
     from overmem.verdict.diagnose import diagnose as run_diagnosis
     from overmem.verdict.gate import all_of, check_privacy, check_verdict, refuse_stale
 
@@ -130,6 +117,9 @@ def check(
     if max_auroc is not None or max_recall is not None:
         privacy = check_privacy(run, verdict, checkpoint, max_auroc=max_auroc, max_recall=max_recall)
         gate = all_of([gate, privacy])
-    say(console(), ("passed: " if gate.passed else "failed: ") + gate.reason)
+    if json_:
+        print_json({"passed": gate.passed, "reason": gate.reason})
+    else:
+        say(console(), ("passed: " if gate.passed else "failed: ") + gate.reason)
     if not gate.passed:
         raise typer.Exit(1)

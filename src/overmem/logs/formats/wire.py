@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+_SIZES = {FIXED64: 8, FIXED32: 4}
 _POLYNOMIAL = 0x82F63B78
 
 
@@ -40,16 +41,19 @@ def fields(message: bytes) -> Iterator[tuple[int, int, int | bytes]]:
             value, at = _varint(message, at)
             yield number, wire, value
             continue
-        size = {FIXED64: 8, FIXED32: 4}.get(wire)
         if wire == BYTES:
             size, at = _varint(message, at)
-        if size is None or at + size > len(message):
+        else:
+            size = _SIZES.get(wire, -1)
+        if size < 0 or at + size > len(message):
             raise WireError("no message of protocol buffers")
         yield number, wire, message[at : at + size]
         at += size
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
+    if at < len(message) and message[at] < 0x80:  # most are
+        return message[at], at + 1
     value = shift = 0
     while at < len(message) and shift < 70:
         byte = message[at]

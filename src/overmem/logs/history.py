@@ -38,6 +38,8 @@ class LoggedHistory:
     kind: str
     """What wrote it: `trainer_state`, `trainer_log`, `notebook`, `tensorboard`, `wandb`, `mlflow`, `trackio`,
     `csv`, `console`."""
+    steps_taken: int | None = None
+    """Optimizer steps that were taken when it was written; None where only its rows tell."""
     max_steps: int | None = None
     """Optimizer steps that were planned."""
     planned_epochs: float | None = None
@@ -69,3 +71,9 @@ class LoggedHistory:
                     got=f"{dict(row)!r:.120}",
                     expected='an integer "step" of at least 0 in every row',
                 )
+
+    @property
+    def end(self) -> int:
+        """The last optimizer step that is known of: taken, logged or saved."""
+        logged = max((int(row["step"]) for row in self.rows), default=0)
+        return max(self.steps_taken or 0, logged, *(one.step for one in self.saved), 0)

@@ -71,5 +71,7 @@ def read_histories(path: Path) -> tuple[LoggedHistory, ...]:
         got=f"{path}{'' if path.is_dir() else ', a file of another kind'}",
         expected=f"a {STATE_FILE}, in the folder or in its checkpoint-<step> folders; a trainer_log.jsonl; a "
         "folder of TensorBoard, wandb, MLflow or trackio; a notebook, CSV export or console log by its name",
-        next_step=f"audit the checkpoints instead: overmem audit {shell_word(path)} --val VAL --train TRAIN",
+        next_step=f"audit the checkpoints instead: overmem audit {shell_word(path)} --val VAL --train TRAIN"
+        if path.is_dir()
+        else "name the log, or the run's folder",
     )

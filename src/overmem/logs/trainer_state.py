@@ -126,6 +126,7 @@ def _history(
         rows=state.rows,
         source=str(state.path),
         kind="trainer_state",
+        steps_taken=state.step,
         max_steps=state.max_steps,
         planned_epochs=finite_number(state.found.get("num_train_epochs")),
         best_metric=finite_number(state.found.get("best_metric")),

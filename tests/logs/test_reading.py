@@ -43,6 +43,12 @@ def test_the_trainers_own_log_counts_before_what_lies_beside_it(tmp_path):
     assert [history.kind for history in read_histories(tmp_path)] == ["trainer_state"]
 
 
+def test_a_folder_whose_log_has_to_be_named_says_so(tmp_path):
+    (tmp_path / "train.log").write_bytes((WRITTEN / "console.txt").read_bytes())
+    with pytest.raises(RunError, match=r"next: +name the log itself: .*train\.log"):
+        read_histories(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["a.bin", "train.jsonl", "notes.md", "a.log", "a.txt"])
 def test_what_is_no_log_is_one_clear_error(tmp_path, name):
     (tmp_path / name).write_bytes(bytes(range(256)))

@@ -15,6 +15,8 @@ Recognizes = Callable[[Path], bool]
 """Whether a path, which exists, is of a format; reads a few kilobytes at most."""
 Reads = Callable[[Path], tuple[LoggedHistory, ...]]
 """Its runs, at least one; raises RunError where the log is damaged."""
+_LOOKED_AT = 200
+"""Files of a folder without a log that are tried as one, to be named."""
 
 
 def readers() -> Iterator[tuple[Recognizes, Reads]]:
@@ -71,7 +73,16 @@ def read_histories(path: Path) -> tuple[LoggedHistory, ...]:
         got=f"{path}{'' if path.is_dir() else ', a file of another kind'}",
         expected=f"a {STATE_FILE}, in the folder or in its checkpoint-<step> folders; a trainer_log.jsonl; a "
         "folder of TensorBoard, wandb, MLflow or trackio; a notebook, CSV export or console log by its name",
-        next_step=f"audit the checkpoints instead: overmem audit {shell_word(path)} --val VAL --train TRAIN"
-        if path.is_dir()
-        else "name the log, or the run's folder",
+        next_step=_next_step(path),
     )
+
+
+def _next_step(path: Path) -> str:
+    """To name a file of the folder that holds a log, such as `train.log`; else to audit the checkpoints."""
+    if not path.is_dir():
+        return "name the log, or the run's folder"
+    files = [file for file in sorted(path.iterdir())[:_LOOKED_AT] if file.is_file()]
+    logs = (file for file in files if any(recognizes(file) for recognizes, _ in readers()))
+    if (log := next(logs, None)) is not None:
+        return f"name the log itself: {shell_word(log)}"
+    return f"audit the checkpoints instead: overmem audit {shell_word(path)} --val VAL --train TRAIN"

@@ -67,6 +67,13 @@ def test_rows_of_older_versions_and_of_axolotl_are_read(tmp_path):
     assert math.isnan(first["grad_norm"]) and first["learning_rate"] == 2e-05 and second["eval_loss"] == 1.5
 
 
+def test_an_evaluation_after_which_no_bar_was_drawn_is_of_the_row_before(tmp_path):
+    bar = " 10%|#   | {}/10 [00:01<00:09,  1.00s/it]\n"
+    text = "{'loss': 2.5}\n" + bar.format(2) + "{'eval_loss': 2.0}\n{'loss': 1.5}\n" + bar.format(4)
+    (history,) = read(tmp_path, text)
+    assert steps(history) == [2, 2, 4]
+
+
 def test_swift_prints_its_step(tmp_path):
     (history,) = read(tmp_path, "{'loss': '2.5', 'global_step/max_steps': '5/100'}\n")
     assert steps(history) == [5] and history.max_steps == 100 and history.notes == ()

@@ -66,6 +66,16 @@ def test_records_longer_than_a_block_are_put_together(tmp_path):
     assert [(row["step"], row["loss"]) for row in history.rows] == [(5 * n, 1 / (n + 1)) for n in range(5)]
 
 
+def test_a_block_without_room_for_a_record_is_filled_up(tmp_path):
+    file = tmp_path / "run-a.wandb"
+    calls = [{"loss": 2.0, "note": "x" * 20_000}, {"loss": 1.0}]
+    write_run(file, calls[:1])
+    calls[0]["note"] += "x" * (32768 - 3 - file.stat().st_size)
+    write_run(file, calls)
+    assert file.read_bytes()[32765:32768] == bytes(3)
+    assert [row["loss"] for row in wandb_run.read(file)[0].rows] == [2.0, 1.0]
+
+
 def test_without_a_step_of_the_trainer_it_is_that_of_the_call(tmp_path):
     write_run(tmp_path / "run-a.wandb", [{"loss": 2.0}, {"loss": 1.0, "_runtime": 3}])
     (history,) = wandb_run.read(tmp_path / "run-a.wandb")

@@ -80,8 +80,8 @@ class LazyGroup(HelpGroup):
     """Commands that are imported when they are called."""
 
     examples = """
-        overmem demo                      everything on a bundled tiny model, in a few minutes
-        overmem init outputs/             look at a run, and write what to measure in it
+        overmem demo
+        overmem init outputs/
         overmem audit outputs/ --val val.jsonl --train train.jsonl
     """
 

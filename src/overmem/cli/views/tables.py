@@ -148,6 +148,5 @@ def _below(hidden: Sequence[Cost]) -> Text:
     text = " p: Holm over the axes' headlines."
     if hidden:
         worse = sum(cost.outcome == "worse" for cost in hidden)
-        some = f", {worse} of them clearly worse" if worse else ""
-        text += f" {len(hidden)} more measures{some}: --full."
+        text += f" {len(hidden)} more measures{f' ({worse} worse)' if worse else ''}: --full."
     return Text(text, style="dim")

@@ -1,4 +1,7 @@
-"""Reading a run that was never audited: what its log says, and what it must not be taken to say."""
+"""Reading a run that was never audited: what its log says, and what it must not be taken to say.
+
+Covers: overmem.records.logged
+"""
 
 import json
 import math

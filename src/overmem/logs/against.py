@@ -13,7 +13,7 @@ from overmem.logs.series import Series
 from overmem.records.logged import Keep, LoggedFinding
 
 LEAST_RISE = 0.02
-"""Share by which a loss has to rise where the noise is not known."""
+"""Share by which a loss has to rise at least."""
 
 
 def against_metrics(series: Sequence[Series]) -> list[LoggedFinding]:
@@ -22,9 +22,8 @@ def against_metrics(series: Sequence[Series]) -> list[LoggedFinding]:
     for loss in (one for one in series if one.is_loss and len(one.steps) > 1):
         low, last = loss.best(), len(loss.steps) - 1
         rise, needed = loss.later_change(low)
-        if math.isnan(needed):
-            needed = LEAST_RISE * abs(loss.values[low])
-        if low == last or rise <= needed:
+        least = LEAST_RISE * abs(loss.values[low])
+        if low == last or rise <= (least if math.isnan(needed) else max(needed, least)):
             continue
         metrics = [one for one in series if one.set_name == loss.set_name and not one.is_loss]
         better, worse = _course(metrics, loss.steps[low], loss.steps[last])

@@ -94,6 +94,9 @@ NO_METRIC = (
 """What is logged beside the metrics of an evaluation."""
 
 
+_DISTANCES = ("err", "distance", "divergence")
+
+
 def base_name(measure: str) -> str:
     """A metric's name as it is looked up: lower case, underscores, no `_score`, no number of a cut-off."""
     name = re.sub(r"[-. ]+", "_", measure.lower()).removesuffix("_score")
@@ -107,7 +110,7 @@ def lower_is_better(measure: str) -> bool | None:
         if name in names:
             return answer
     parts = re.split(r"[_/]", name)
-    if parts[-1] in LOWER or parts[-1] in ("err", "distance", "divergence"):
+    if name.endswith(tuple(f"_{known}" for known in LOWER)) or parts[-1] in (*LOWER, *_DISTANCES):
         return True
     if any(part in HIGHER for part in (parts[-1], parts[0])) or any(
         name.endswith(f"_{known}") for known in HIGHER

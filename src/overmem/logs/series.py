@@ -97,17 +97,22 @@ class Series:
             at: position of a point.
 
         Returns:
-            The difference, positive where the end is worse, and 2.5 of its standard errors; NaN where the
-            noise is not known.
+            The difference, positive where the end is worse, and two of its standard errors; NaN where the
+            noise is not known. The noise is that of the points after, where there are four: a curve bends
+            at its best.
         """
         places = self.trained()
         m = max(1, min(len(places) // 5, len(self.steps) - 1 - at))
         near, late = sorted(places, key=lambda i: abs(i - at))[:m], places[-m:]
         means = [math.fsum(self.values[i] for i in some) / m for some in (near, late)]
-        few = self.noise.factor
-        return (means[1] - means[0]) * (1 if self.lower else -1), 2.5 * self.noise.value * few * math.sqrt(
-            2 / m
-        )
+        after = [i for i in places if i >= at]
+        noise, few = self.noise.value, self.noise.factor
+        if len(after) >= FEWEST:
+            steps, values = [self.steps[i] for i in after], [self.values[i] for i in after]
+            noise = roughness(steps, values, len(after) - 1)
+            few = too_few(residuals_used(len(after)))
+        change = (means[1] - means[0]) * (1 if self.lower else -1)
+        return change, 2.0 * noise * few * math.sqrt(2 / m)
 
     def alike(self, at: int) -> list[int]:
         """Positions of the trained points that do not differ from one, itself left out."""

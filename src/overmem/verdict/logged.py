@@ -159,7 +159,7 @@ def _notes(reading: LoggedReading, loss: LoggedSeries | None) -> tuple[str, ...]
             f"`{'`, `'.join(tokens)}` is token accuracy (the share of next tokens guessed right with the "
             "reference before them), not answer accuracy; no checkpoint is picked by it."
         )
-    shares = [one.key for one in run.series if one.measure == "accuracy" and one.points]
+    shares = [one.key for one in run.series if one.measure == "accuracy" and "," not in one.key]
     if shares and run.task == "unknown":
         notes.append(
             f"The log does not say whether `{'`, `'.join(shares)}` counts tokens, labels or graded answers."

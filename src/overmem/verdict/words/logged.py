@@ -59,8 +59,20 @@ def _articled(task: str) -> str:
     return f"a {task} training" if task in ("preference", "reinforcement") else f"a {task}"
 
 
-def strangers_text(reading: LoggedReading) -> str:
-    """That several runs lie in one folder, which, and of which the verdict is."""
+OF_FIRST = "What is said is of the first; move the others to folders of their own before an audit."
+TAKEN_FOR_ONE = (
+    "They would be measured as the checkpoints of one run: name those of one with --checkpoints-glob, or "
+    "move the others away."
+)
+
+
+def strangers_text(reading: LoggedReading, then: str = OF_FIRST) -> str:
+    """That several runs lie in one folder, and which; empty where one does.
+
+    Args:
+        reading: of the logs in the folder.
+        then: what follows from it.
+    """
     if not reading.strangers:
         return ""
     runs = [reading.runs[0], *reading.strangers]
@@ -68,8 +80,7 @@ def strangers_text(reading: LoggedReading) -> str:
     more = [f"{len(runs) - SHOWN} more"] if len(runs) > SHOWN else []
     return (
         f"{len(runs)} runs lie in this folder, whose logs do not continue one another: "
-        f"{joined([*named, *more])}. What is said is of the first; move the others to folders of their own "
-        "before an audit."
+        f"{joined([*named, *more])}. {then}"
     )
 
 
@@ -154,3 +165,29 @@ def _perplexity(verdict: Verdict) -> str:
 def picked_series(run: LoggedRun, keep: Keep) -> LoggedSeries | None:
     """The series that the checkpoint to keep was picked by."""
     return next((one for one in run.series if one.key == keep.by), None)
+
+
+def shown_series(run: LoggedRun) -> list[LoggedSeries]:
+    """What a table of evaluations shows: the series that was picked by, and the loss of its set."""
+    picked = picked_series(run, run.keep) if run.keep is not None else run.series[0]
+    loss = [one for one in run.series if one.measure == "loss" and picked and one.set_name == picked.set_name]
+    return [one for one in dict.fromkeys([picked, *loss[:1]]) if one is not None]
+
+
+def log_line(run: LoggedRun) -> str:
+    """What was read, in a line: the task, the steps, how many evaluations."""
+    planned = f" of {run.max_steps:,}" if run.max_steps and run.max_steps != run.steps else ""
+    epochs = f", {run.epochs:.3g} epochs" if run.epochs is not None else ""
+    count = max((one.n_points for one in run.series), default=0)
+    task = "task unknown" if run.task == "unknown" else run.task
+    return f"{task}, {run.steps:,}{planned} steps{epochs}, {count:,} evaluation{'' if count == 1 else 's'}"
+
+
+def keep_line(run: LoggedRun) -> str:
+    """What the log alone would keep, in a line."""
+    keep = run.keep
+    if keep is None:
+        return "cannot be told: nothing was evaluated"
+    by = keep.by if "," not in keep.by else "mean of the sets"
+    disk = "" if keep.on_disk else ", not on disk"
+    return f"{keep.name}, by {by} alone ({keep.value:.4g}{disk})"

@@ -20,6 +20,13 @@ def report(
         Path | None,
         typer.Option(help="File; RUN/overmem/report.FORMAT by default, - prints md and json."),
     ] = None,
+    push: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Also to wandb, mlflow, trackio, tensorboard, card (the model's README.md), hub:USER/NAME; "
+            "NAME:WHERE says which project or folder; repeatable."
+        ),
+    ] = None,
 ) -> None:
     """Write one self-contained HTML page, or Markdown or JSON, with the verdict and what it rests on."""
     from overmem.reporting.run import print_or_write
@@ -27,3 +34,8 @@ def report(
     written = print_or_write(run, out=out, format=format)
     if written is not None:
         say(console(), f"report: {written}")
+    if push:
+        from overmem.reporting.trackers.push import push_report
+
+        for line in push_report(run, push):
+            say(console(), line)

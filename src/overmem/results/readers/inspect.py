@@ -6,6 +6,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ _MOST_BYTES = 1 << 28
 """Of one entry of a zip, unpacked: a few hundred bytes may stand for gigabytes."""
 
 
+class UnfinishedError(DataError):
+    """A log of an evaluation that was stopped or failed."""
+
+
 def read_inspect(path: Path, metric: str | None) -> list[Result]:
     """One result a log.
 
@@ -42,7 +47,20 @@ def read_inspect(path: Path, metric: str | None) -> list[Result]:
     files = [path] if path.is_file() else sorted([*path.rglob("*.eval"), *path.rglob("*.json")])
     if not files:
         raise DataError(f"{path} holds no results", expected="*.eval or *.json of inspect_ai")
-    return [_read_file(file, metric) for file in files if file.name != "logs.json"]
+    found, unfinished = [], []
+    for file in files:
+        if file.name == "logs.json":  # the index that `inspect view bundle` writes
+            continue
+        try:
+            found.append(_read_file(file, metric))
+        except UnfinishedError as error:
+            unfinished.append(error)
+    if not found and unfinished:
+        raise unfinished[0]
+    if unfinished:
+        note = f"{len(unfinished)} logs of evaluations that did not end are passed over"
+        found = [replace(result, notes=(*result.notes, note)) for result in found]
+    return found
 
 
 def _read_file(file: Path, metric: str | None) -> Result:
@@ -51,7 +69,7 @@ def _read_file(file: Path, metric: str | None) -> Result:
     if not isinstance(about, Mapping) or "task" not in about:
         raise unreadable(file, WHAT, f"keys: {', '.join(list(header)[:8])}")
     if header.get("status") != "success":
-        raise DataError(
+        raise UnfinishedError(
             f"{file} is a log of an evaluation that did not end",
             got=header.get("status"),
             expected="status: success",

@@ -153,6 +153,13 @@ def _with_samples(
     path: Path, config: Mapping[str, Any], asked: Asked, count: CountTokens, common: dict[str, Any]
 ) -> Result | None:
     rows = list(json_lines(path, "samples of lm-evaluation-harness"))
+    for row in rows:
+        if "doc_id" not in row or "doc_hash" not in row:
+            raise DataError(
+                f"{path} is no file of samples of lm-evaluation-harness",
+                got=", ".join(list(row)[:8]),
+                expected="rows with doc_id, doc_hash, resps",
+            )
     pairs = list(
         dict.fromkeys(
             (str(name), str(row.get("filter", "none")))
@@ -164,7 +171,7 @@ def _with_samples(
     references = str(common["task"]).startswith(OWN_REFERENCES)
     scored = references or config.get("output_type") == "loglikelihood"
     chosen = None if scored else _choose(asked, pairs)
-    if chosen is None and not scored:
+    if chosen is None and not scored and rows:
         return None
     by = chosen[1] if chosen else rows[0].get("filter", "none") if rows else "none"
     kept = [row for row in rows if str(row.get("filter", "none")) == by]
@@ -191,12 +198,6 @@ def _older_metrics(row: Mapping[str, Any]) -> list[str]:
 def _sample(
     row: Mapping[str, Any], config: Mapping[str, Any], metric: str | None, count: CountTokens, path: Path
 ) -> dict[str, Any]:
-    if "doc_id" not in row or "doc_hash" not in row:
-        raise DataError(
-            f"{path} is no file of samples of lm-evaluation-harness",
-            got=", ".join(list(row)[:8]),
-            expected="rows with doc_id, doc_hash, resps",
-        )
     doc = row.get("doc") if isinstance(row.get("doc"), Mapping) else {}
     arguments = _arguments(row.get("arguments"))
     found: dict[str, Any] = {

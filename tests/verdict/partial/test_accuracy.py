@@ -1,6 +1,6 @@
 """Answers alone: margins that people reported in public threads, planted as arrays.
 
-Covers: overmem.verdict.partial.accuracy, overmem.verdict.words.accuracy
+Covers: overmem.verdict.words.accuracy
 """
 
 import numpy as np

@@ -49,7 +49,9 @@ def test_the_graders_file_grades_as_the_audit(pico_run, val_file, tmp_path):
 
 
 def test_prompts_that_end_in_white_space_ask_for_it_alone_too(pico_run, tmp_path):
-    folder = write_lm_eval_task(pico_run, tmp_path / "t", val=val(tmp_path, ["Question: 3 + 4?\n"] * 2)).folder
+    folder = write_lm_eval_task(
+        pico_run, tmp_path / "t", val=val(tmp_path, ["Question: 3 + 4?\n"] * 2)
+    ).folder
     task = read_task(folder, REFERENCES)
     assert task["output_type"] == "multiple_choice" and task["doc_to_choice"] == ["{{completion}}", ""]
 

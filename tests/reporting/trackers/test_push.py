@@ -130,6 +130,9 @@ def test_the_card_of_what_is_shipped_is_written_by_default(run):
     pytest.importorskip("huggingface_hub")
     (line,) = push_report(run, ["card"])
     assert line.endswith("checkpoint-200/README.md")
+    card = (run / "checkpoint-200" / "README.md").read_text()
+    assert card.startswith("---\nmodel-index:") and card.count("\n---\n") == 1
+    assert "problems that chose this checkpoint" in card
     (run / "checkpoint-200" / "README.md").unlink()
 
 

@@ -10,7 +10,7 @@ from overmem.errors import DataError
 from overmem.results.readers.lighteval import read_lighteval
 
 DATE = "2026-11-29T21-30-00.123456"
-MODEL = "/runs/checkpoint-5"
+MODEL = "/data/of/mine/runs/checkpoint-5"
 
 
 def write(out, rows=None, task="community:math:0", details="details_community|math|0"):
@@ -61,6 +61,16 @@ def test_details_are_read_to_the_figure(tmp_path):
         ("0", 1.0, "yes", "yes"), ("1", 0.0, "yes", "yes"),
     ]  # fmt: skip
     assert not found.has("nll_nats")
+
+
+def test_ids_that_are_unique_name_the_problems_whatever_their_order(tmp_path):
+    rows = [row(0, 1), row(1, 0)]
+    for item, name in zip(rows, ("38", "4"), strict=True):
+        item["doc"]["id"] = name
+    write(tmp_path, rows, task="math|0", details="details_math|0")
+    (found,) = read_lighteval(tmp_path, None)
+    assert found.task == "math:0" and found.settings == {"version of the task": "1"}
+    assert found.samples.select("id", "correct").rows() == [("38", 1.0), ("4", 0.0)]
 
 
 def test_scored_choices_give_the_likelihood_of_the_right_one(tmp_path):

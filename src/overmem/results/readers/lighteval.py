@@ -49,20 +49,18 @@ def _read_file(file: Path, record: Mapping[str, Any], metric: str | None) -> lis
     for task, values in record["results"].items():
         if task == "all" or not isinstance(values, Mapping):
             continue
-        versions, tasks = record.get("versions"), record.get("config_tasks")
+        tasks = record.get("config_tasks")
         common: dict[str, Any] = {
             "source": str(file),
             "model": model,
             "tool": "lighteval",
-            "version": str(general.get("lighteval_sha") or ""),
-            "task": str(task),
-            "settings": {
-                "version of the task": text_of(versions.get(task) if isinstance(versions, Mapping) else None)
-            },
+            "version": str(general.get("lighteval_sha") or "").strip("?"),
+            "task": _plain(str(task)),
+            "settings": {"version of the task": _version(record, task)},
             "when": when,
         }
-        if task in details:
-            found.append(_with_details(details[task], metric, common))
+        if _plain(str(task)) in details:
+            found.append(_with_details(details[_plain(str(task))], metric, common))
         elif (scored := _score(values, tasks, task, metric)) is not None:
             found.append(Result(**common, metric=scored[0], score=scored[1]))
     return found
@@ -70,17 +68,31 @@ def _read_file(file: Path, record: Mapping[str, Any], metric: str | None) -> lis
 
 def _details(file: Path, when: str) -> dict[str, Path]:
     """Details of the same evaluation by task, wherever in the output folder they lie."""
-    for root in (file.parent, *file.parents[1:5]):
-        found = [item for item in root.glob(f"details/**/details_*_{when}.parquet")]
-        found += list(root.glob(f"details_*_{when}.parquet"))
-        if found:
-            return {_task(item, when): item for item in found}
-    return {}
+    beside = list(file.parent.glob(f"details_*_{when}.parquet"))
+    # The model's path, as deep as it is, lies between the output folder and the file.
+    home = next((root for root in file.parents if (root / "details").is_dir()), None)
+    found = beside or ([] if home is None else list(home.glob(f"details/**/details_*_{when}.parquet")))
+    return {_task(item, when): item for item in found}
 
 
 def _task(file: Path, when: str) -> str:
-    """`details_custom|math|0_DATE.parquet` as results call it: `custom:math:0`."""
-    return file.stem.removeprefix("details_").removesuffix(f"_{when}").replace("|", ":")
+    """The task of `details_custom|math|0_DATE.parquet`."""
+    return _plain(file.stem.removeprefix("details_").removesuffix(f"_{when}"))
+
+
+def _plain(task: str) -> str:
+    """A task as every release of lighteval can be read: `custom:math:0` for `custom|math|0`."""
+    return task.replace("|", ":")
+
+
+def _version(record: Mapping[str, Any], task: str) -> str:
+    for name in ("versions", "config_tasks"):
+        values = record.get(name)
+        found = values.get(task) if isinstance(values, Mapping) else None
+        found = found.get("version") if isinstance(found, Mapping) else found
+        if found is not None:
+            return text_of(found)
+    return "unknown"
 
 
 def _score(
@@ -111,11 +123,14 @@ def _with_details(file: Path, metric: str | None, common: dict[str, Any]) -> Res
             got=metric,
             expected=f"--metric, one of {', '.join(known)}" if known else "a figure from 0 to 1",
         )
-    samples = [_sample(row, name, at) for at, row in enumerate(rows)]
+    # Its ids are not unique in every task: the order is, and a hash tells whether it is the same problem.
+    ids = [text_of(row["doc"].get("id")) for row in rows]
+    ids = ids if len(set(ids)) == len(ids) else [str(at) for at in range(len(rows))]
+    samples = [_sample(row, name, key) for key, row in zip(ids, rows, strict=True)]
     return Result(**common, metric=name, samples=samples_table(samples, str(file)))
 
 
-def _sample(row: Mapping[str, Any], name: str, at: int) -> dict[str, Any]:
+def _sample(row: Mapping[str, Any], name: str, key: str) -> dict[str, Any]:
     doc, response = row["doc"], row.get("model_response") or {}
     query, choices = text_of(doc.get("query")), doc.get("choices") or []
     gold = doc.get("gold_index")
@@ -123,8 +138,7 @@ def _sample(row: Mapping[str, Any], name: str, at: int) -> dict[str, Any]:
     right = choices[gold] if isinstance(gold, int) and 0 <= gold < len(choices) else None
     texts = response.get("text") or []
     return {
-        # Its own ids are not unique: the order is, and the hash tells whether it is the same problem.
-        "id": str(at),
+        "id": key,
         "sha": problem_hash(query, *map(text_of, choices), gold),
         "asked": problem_hash(text_of(response.get("input")) if response.get("input") else query),
         "correct": share(row["metric"][name]),

@@ -6,7 +6,7 @@ import pytest
 
 from overmem.errors import DataError
 from overmem.parsing import parse_yaml
-from overmem.results.lm_eval_task import ANSWERS, REFERENCES, write_lm_eval_task
+from overmem.results.lm_eval_task import ANSWERS, REFERENCES, WHITE_SPACE, write_lm_eval_task
 
 
 def rows_of(folder):
@@ -31,6 +31,7 @@ def test_texts_give_back_the_tokens_that_are_scored(pico_run, val_file, tokenize
     for row in rows:
         whole = tokenizer(row["prompt"] + row["completion"], add_special_tokens=False)["input_ids"]
         assert len(whole) - len(tokenizer(row["prompt"])["input_ids"]) == row["n_tokens"]
+    assert not (written.folder / f"{WHITE_SPACE}.yaml").exists()
     references = read_task(written.folder, REFERENCES)
     assert references["output_type"] == "loglikelihood" and references["target_delimiter"] == ""
     assert references["dataset_kwargs"]["data_files"]["test"] == str(written.folder / "problems.jsonl")
@@ -49,11 +50,11 @@ def test_the_graders_file_grades_as_the_audit(pico_run, val_file, tmp_path):
 
 
 def test_prompts_that_end_in_white_space_ask_for_it_alone_too(pico_run, tmp_path):
-    folder = write_lm_eval_task(
-        pico_run, tmp_path / "t", val=val(tmp_path, ["Question: 3 + 4?\n"] * 2)
-    ).folder
-    task = read_task(folder, REFERENCES)
-    assert task["output_type"] == "multiple_choice" and task["doc_to_choice"] == ["{{completion}}", ""]
+    source = val(tmp_path, ["Question: 3 + 4?\n"] * 2)
+    written = write_lm_eval_task(pico_run, tmp_path / "t", val=source)
+    assert written.tasks[-2:] == (REFERENCES, WHITE_SPACE)
+    assert read_task(written.folder, WHITE_SPACE)["doc_to_target"] == "nothing"
+    assert rows_of(written.folder)[0]["nothing"] == ""
 
 
 def test_what_one_task_cannot_score_is_refused(pico_run, tmp_path):

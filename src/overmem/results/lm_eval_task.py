@@ -1,8 +1,8 @@
 """A ready task for lm-evaluation-harness: the run's val problems, to answer and to score by likelihood.
 
 Prompts are written as training wrote them, so that lm-eval measures what an audit measures. Where a prompt
-ends in white space, lm-eval moves that to the text that it scores; the task then asks for the white space
-alone, too, and `overmem import` takes it off again.
+ends in white space, lm-eval moves that to the text that it scores; a third task then asks for the white space
+alone, and `overmem import` takes it off again.
 """
 
 from __future__ import annotations
@@ -24,9 +24,20 @@ from overmem.checkpoints import open_run
 from overmem.errors import DataError
 from overmem.formatting import shell_word
 
-ANSWERS, REFERENCES = "overmem_answers", "overmem_references"
-"""Names of the two tasks; `overmem import lm-eval` knows the second by its name."""
+ANSWERS, REFERENCES, WHITE_SPACE = "overmem_answers", "overmem_references", "overmem_white_space"
+"""Names of the tasks; `overmem import lm-eval` knows the last two by their names."""
 VERSION = 1
+_SCORED = """task: TASK
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {data}}}}}
+test_split: test
+output_type: loglikelihood
+doc_to_text: prompt
+doc_to_target: FIELD
+target_delimiter: ""
+metric_list: [{{metric: acc, aggregation: mean, higher_is_better: true}}]
+metadata: {{version: {version}}}
+"""
 _FILES = {
     f"{ANSWERS}.yaml": """task: {answers}
 dataset_path: json
@@ -40,17 +51,8 @@ generation_kwargs: {{until: {until}, max_gen_toks: {tokens}, do_sample: false, t
 metric_list: [{{metric: correct, aggregation: mean, higher_is_better: true}}]
 metadata: {{version: {version}}}
 """,
-    f"{REFERENCES}.yaml": """task: {references}
-dataset_path: json
-dataset_kwargs: {{data_files: {{test: {data}}}}}
-test_split: test
-output_type: {output_type}
-doc_to_text: prompt
-{target}
-target_delimiter: ""
-metric_list: [{{metric: acc, aggregation: mean, higher_is_better: true}}]
-metadata: {{version: {version}}}
-""",
+    f"{REFERENCES}.yaml": _SCORED.replace("TASK", REFERENCES).replace("FIELD", "completion"),
+    f"{WHITE_SPACE}.yaml": _SCORED.replace("TASK", WHITE_SPACE).replace("FIELD", "nothing"),
     "overmem_grader.py": '''"""Grades an answer as `overmem audit` does; it needs overmem."""
 
 from overmem import Example, grade
@@ -105,20 +107,19 @@ def write_lm_eval_task(
     problems = _problems(session, _left_out(Path(run)))
     graded = session.problems["val"].grader not in ("none", "code")
     graded &= not session.problems["val"].grader.startswith("python:")
-    tasks = (*((ANSWERS,) if graded else ()), REFERENCES)
+    spaced = _has_white_space(problems)
+    tasks = (*((ANSWERS,) if graded else ()), REFERENCES, *((WHITE_SPACE,) if spaced else ()))
     values = {
         "answers": ANSWERS,
-        "references": REFERENCES,
         "data": json.dumps(str(folder / "problems.jsonl")),
         "until": json.dumps(_until(session)),
         "tokens": session.max_new_tokens("val"),
         "version": VERSION,
         "grader": repr(session.problems["val"].grader),
-        **_scored(problems),
     }
     write_text_atomic(folder / "problems.jsonl", "".join(json.dumps(row) + "\n" for row in problems))
     for name, text in _FILES.items():
-        if graded or name == f"{REFERENCES}.yaml":
+        if name.removesuffix(".yaml") in tasks or (graded and name.endswith(".py")):
             write_text_atomic(folder / name, text.format(**values))
     return WrittenTask(folder=folder, problems=len(problems), tasks=tasks)
 
@@ -148,7 +149,7 @@ def _problems(session: Session, left_out: frozenset[str]) -> list[dict[str, Any]
         if not all(item.scored_mask):
             other.append(example.id)
         row = {"id": example.id, "prompt": prompt, "completion": completion, "answer": example.answer or ""}
-        found.append({**row, "n_tokens": len(item.completion_ids)})
+        found.append({**row, "nothing": "", "n_tokens": len(item.completion_ids)})
     if other:
         raise DataError(
             "some problems are trained on tokens that their text does not give back",
@@ -168,25 +169,20 @@ def _same_tokens(
     return list(ids) == [*prompt_ids, *completion_ids] and ids[: len(stripped)] == stripped
 
 
-def _scored(problems: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """How the references are scored; see the module's first lines.
+def _has_white_space(problems: Sequence[dict[str, Any]]) -> bool:
+    """Whether prompts end in white space; see the module's first lines.
 
     Raises:
-        DataError: some prompts end in white space and others do not.
+        DataError: some do and others do not.
     """
-    spaced = sum(row["prompt"] != row["prompt"].rstrip() for row in problems)
+    spaced: int = sum(row["prompt"] != row["prompt"].rstrip() for row in problems)
     if spaced not in (0, len(problems)):
         raise DataError(
             "some prompts end in white space and others do not, which one lm-eval task cannot score",
             got=f"{spaced} of {len(problems)} do",
             next_step="take it off the problems' ends, or audit them instead",
         )
-    if not spaced:
-        return {"output_type": "loglikelihood", "target": "doc_to_target: completion"}
-    return {
-        "output_type": "multiple_choice",
-        "target": 'doc_to_choice: ["{{completion}}", ""]\ndoc_to_target: 0',
-    }
+    return spaced > 0
 
 
 def _until(session: Session) -> list[str]:

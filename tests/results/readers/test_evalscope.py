@@ -24,7 +24,11 @@ def write(out, rows):
 
 
 def test_reviews_are_read_to_the_figure(tmp_path):
-    write(tmp_path, [review(0, 1.0), review(1, 0.0)])
+    file = write(tmp_path, [review(0, 1.0), review(1, 0.0)])
+    (file.parents[2] / "configs").mkdir()
+    benchmark = "general_qa: {evaluation_version: v1.1}"
+    config = f"evalscope_version: 1.14.1\nevaluation_identity: {{benchmarks: {{{benchmark}}}}}\n"
+    (file.parents[2] / "configs" / "task_config.yaml").write_text(config)
     (found,) = read_evalscope(tmp_path, None)
     assert (found.model, found.task, found.metric, found.when) == (
         "checkpoint-5", "general_qa_default", "acc", "20261129_210000",
@@ -32,6 +36,7 @@ def test_reviews_are_read_to_the_figure(tmp_path):
     assert found.samples.select("id", "correct", "prompt", "answer", "text").row(1) == (
         "1", 0.0, "Question 1?", "1", "It is 1",
     )  # fmt: skip
+    assert (found.version, found.settings) == ("1.14.1", {"version of the task": "v1.1"})
     assert read_evalscope(tmp_path, "bleu")[0].samples["correct"].to_list() == [0.1, 0.1]
 
 

@@ -53,15 +53,18 @@ def test_the_likelihood_of_a_choice_is_that_of_the_right_one(tmp_path):
     assert found.samples.select("correct", "nll_nats", "n_tokens").row(0) == (1.0, 0.25, 3)
 
 
-def test_our_own_task_takes_off_the_white_space_that_lm_eval_scores_too(tmp_path):
-    line = lm_eval_sample(0, 0, scored=1.0)
-    line["doc"] = {"completion": "Yes", "n_tokens": 7}
-    line["arguments"] = {
-        "gen_args_0": {"arg_0": "Q\n", "arg_1": "Yes"},
-        "gen_args_1": {"arg_0": "Q\n", "arg_1": ""},
-    }
-    line |= {"resps": [[["-5.0", "False"]], [["-2.0", "True"]]], "target": 0}
-    write_lm_eval(tmp_path, "m", {"overmem_references": ("multiple_choice", [line])})
+def test_our_own_references_are_read_without_the_white_space_that_lm_eval_scores_too(tmp_path):
+    def line(nll, continuation):
+        found = lm_eval_sample(0, 0, scored=nll)
+        found["doc"] = {"completion": "Yes", "n_tokens": 7}
+        return found | {"arguments": {"gen_args_0": {"arg_0": "Q\n", "arg_1": continuation}}}
+
+    tasks = {"overmem_references": ("loglikelihood", [line(5.0, "Yes")])}
+    write_lm_eval(tmp_path, "m", tasks)
+    with pytest.raises(DataError, match="needs overmem_white_space beside it"):
+        read(tmp_path)
+    tasks["overmem_white_space"] = ("loglikelihood", [line(2.0, "")])
+    write_lm_eval(tmp_path, "m", tasks)
     (found,) = read(tmp_path)
     assert found.samples.select("nll_nats", "n_tokens").row(0) == (3.0, 7) and not found.has("correct")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from overmem.artifacts.manifest import Score
 from overmem.errors import DataError
-from overmem.parsing import finite_number
+from overmem.parsing import ParseError, finite_number, read_yaml
 from overmem.results.readers.files import json_lines, json_object, text_of
 from overmem.results.record import Result, problem_hash, samples_table, share
 
@@ -39,13 +39,36 @@ def read_evalscope(path: Path, metric: str | None) -> list[Result]:
 def _common(file: Path, task: str) -> dict[str, Any]:
     """The model's folder stands for the model, the folder above for the time."""
     home = file.parents[2]
+    config = _config(home)
+    identity = config.get("evaluation_identity")
+    benchmarks = identity.get("benchmarks") if isinstance(identity, Mapping) else None
+    known = benchmarks if isinstance(benchmarks, Mapping) else {}
+    versions = {
+        str(name): str(found.get("evaluation_version"))
+        for name, found in known.items()
+        if isinstance(found, Mapping) and task.startswith(str(name))
+    }
     return {
+        "version": str(config.get("evalscope_version") or ""),
+        "settings": {"version of the task": ", ".join(versions.values()) or "unknown"},
         "source": str(file),
         "model": file.parent.name,
         "tool": "evalscope",
         "task": task,
         "when": home.name,
     }
+
+
+def _config(home: Path) -> dict[str, Any]:
+    """What was asked for; empty where that cannot be read."""
+    for file in sorted(home.glob("configs/task_config*.yaml")):
+        try:
+            found = read_yaml(file)
+        except (OSError, ParseError):
+            continue
+        if isinstance(found, dict):
+            return found
+    return {}
 
 
 def _with_samples(file: Path, metric: str | None) -> Result:

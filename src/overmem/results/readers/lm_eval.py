@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from overmem.artifacts.manifest import Score
 from overmem.errors import DataError
@@ -17,7 +19,8 @@ from overmem.results.record import Result, number_of, samples_table, share
 WHAT = "results of lm-evaluation-harness"
 PREFERRED = ("correct", "exact_match", "acc", "pass@1", "prompt_level_strict_acc", "em")
 """Metrics that say of one sample whether it is right, the first that is there counts."""
-OWN_REFERENCES = "overmem_references"
+OWN_REFERENCES, WHITE_SPACE = "overmem_references", "overmem_white_space"
+"""Tasks that `overmem export lm-eval-task` writes; see `overmem.results.lm_eval_task`."""
 CountTokens = Callable[[str, str], int | None]
 """(context, continuation) to the tokens that lm-eval scores of it; None where no tokenizer is known."""
 
@@ -88,7 +91,33 @@ def _read_file(
         else:
             result = _with_score(task, record, asked, common)
         found += [result] if result is not None else []
-    return found
+    return _without_white_space(file, found)
+
+
+def _without_white_space(file: Path, found: Sequence[Result]) -> list[Result]:
+    """Our own references without the white space at the prompts' ends, which lm-eval scores with them.
+
+    Raises:
+        DataError: it was not scored by itself.
+    """
+    spaces = next((result.samples for result in found if result.task == WHITE_SPACE), None)
+    kept = []
+    for result in found:
+        samples = result.samples
+        if result.task == OWN_REFERENCES and samples is not None and _ends_in_white_space(samples):
+            if spaces is None or set(spaces["id"]) != set(samples["id"]):
+                raise DataError(
+                    f"{OWN_REFERENCES} in {file} needs {WHITE_SPACE} beside it: prompts end in white space",
+                    next_step=f"evaluate both: --tasks {OWN_REFERENCES},{WHITE_SPACE}",
+                )
+            nll = samples["nll_nats"] - spaces["nll_nats"]
+            result = replace(result, samples=samples.with_columns(nll_nats=nll.clip(lower_bound=0)))
+        kept += [result] if result.task != WHITE_SPACE else []
+    return kept
+
+
+def _ends_in_white_space(samples: pl.DataFrame) -> bool:
+    return any(prompt is not None and prompt != prompt.rstrip() for prompt in samples["prompt"])
 
 
 def model_of(record: Mapping[str, Any]) -> str:
@@ -168,8 +197,7 @@ def _with_samples(
             if share(row.get(name)) is not None
         )
     )
-    references = str(common["task"]).startswith(OWN_REFERENCES)
-    scored = references or config.get("output_type") == "loglikelihood"
+    scored = config.get("output_type") == "loglikelihood"
     chosen = None if scored else _choose(asked, pairs)
     if chosen is None and not scored and rows:
         return None
@@ -225,11 +253,11 @@ def _likelihood(
     if len(arguments[at]) < 2:
         return {}
     context, continuation = arguments[at][0], arguments[at][1]
-    nll, tokens = -known[at], count(context, continuation)
-    if isinstance(doc.get("n_tokens"), int) and doc.get("completion") == continuation:
-        # Our own task, which asks for the white space at the prompt's end alone where there is some.
-        tokens = doc["n_tokens"]
-        nll += known[1] if len(known) == 2 else 0.0
+    nll = -known[at]
+    if not continuation:  # of our own task alone: the white space, whose tokens do not count
+        return {"nll_nats": max(nll, 0.0), "n_tokens": 1}
+    own = isinstance(doc.get("n_tokens"), int) and doc.get("completion") == continuation
+    tokens = doc["n_tokens"] if own else count(context, continuation)
     if tokens is None or tokens < 1:
         return {}
     return {"nll_nats": max(nll, 0.0), "n_tokens": tokens, "completion": continuation}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from keyword import iskeyword
 from typing import Annotated, Any
 
 import typer
@@ -50,6 +51,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "data",
         "Data: val against training data, the rows that a run memorized, and the data without them.",
     ),
+    "import": ("results", "Read what another tool measured of a run's checkpoints, as if audited."),
+    "export": ("results", "Write the rows of an audit as another tool has them, or a task for lm-eval."),
     "sweep": (
         "sweep",
         "Train, audit and diagnose every cell of a sweep, resumably. Exit code 1: some cells failed.",
@@ -94,7 +97,7 @@ class LazyGroup(HelpGroup):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"overmem.cli.commands.{COMMANDS[cmd_name][0]}")
-        found = getattr(module, cmd_name)
+        found = getattr(module, f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name)
         if isinstance(found, typer.Typer):
             return typer.main.get_group(found)
         alone = typer.Typer(**SETTINGS)

@@ -161,7 +161,8 @@ def read_saved(run: str | Path, *, with_exhibits: bool = True) -> Saved:
     # An artifact folder inside its run stands for the run.
     home = run_path.parent if store.root == run_path and run_path.name == "overmem" else run_path
     repair = _read_repair(store, manifest)
-    has_rows = with_exhibits and manifest is not None and bool(verdict.checkpoints)
+    audited = manifest is not None and manifest.imported is None
+    has_rows = with_exhibits and audited and bool(verdict.checkpoints)
     return Saved(
         run=str(home),
         title=home.resolve().name,

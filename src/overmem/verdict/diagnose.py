@@ -35,6 +35,7 @@ from overmem.verdict.clean_val import examine_val, overlap_notes
 from overmem.verdict.costs import measure_costs
 from overmem.verdict.judge import judge_by
 from overmem.verdict.logged import read_logged
+from overmem.verdict.partial.imported import is_partial, judge_partial
 from overmem.verdict.severity import explain_severity
 from overmem.verdict.trade import measure_trade
 from overmem.verdict.warnings.majority_baseline import baseline_note, majority_baseline_accuracy
@@ -119,6 +120,9 @@ def open_audit(run_path: Path) -> tuple[Store, Manifest]:
 def judge_store(store: Store, rule: Rule) -> Verdict:
     """Judge the rows that a manifest describes by a rule."""
     manifest = read_manifest(store)
+    if is_partial(manifest):
+        partial = judge_partial(store, manifest, rule)
+        return dataclasses.replace(partial, words=plain_words(partial))
     checkpoints = manifest.checkpoints
     _require(manifest, store)
     core = read_core(store, manifest)
@@ -145,6 +149,7 @@ def judge_store(store: Store, rule: Rule) -> Verdict:
         clean_val=clean_val,
         notes=(
             *verdict.notes,
+            *(manifest.imported.notes if manifest.imported else ()),
             *overlap_notes(clean_val, checkpoints[-1].name),
             *_notes(manifest, clean_val.measured),
             *baseline_note(verdict, majority_baseline_accuracy(store, manifest, core.ids)),

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from overmem.cli.options import Out
-from overmem.cli.screen import console, say
+from overmem.cli.options import Json, Out
+from overmem.cli.screen import console, print_json, say
 from overmem.formatting import shell_word
 
 
@@ -34,8 +34,14 @@ def import_(
         Path | None, typer.Option(help="Folder of tokenizer.json, where no checkpoint has one.")
     ] = None,
     out: Out = None,
+    json_: Json = False,
 ) -> None:
-    """Read what another tool measured of a run's checkpoints, as if audited."""
+    """Read what another tool measured of a run's checkpoints, as if audited.
+
+    Examples:
+        overmem import lm-eval results/ --run outputs/
+        overmem import csv answers.csv --run outputs/
+    """
     from overmem.results.matching import parse_given
     from overmem.results.run import import_results
 
@@ -52,6 +58,18 @@ def import_(
     names = [item.name for item in found.manifest.checkpoints]
     imported = found.manifest.imported
     assert imported is not None
+    if json_:
+        print_json(
+            {
+                "imported": str(found.store.root),
+                "task": imported.task,
+                "metric": imported.metric,
+                "checkpoints": names,
+                "rests_on": found.rests_on,
+                "notes": list(imported.notes),
+            }
+        )
+        return
     base = " and the base model" if found.manifest.base is not None else ""
     say(console(), f"{imported.task}, by {imported.metric}: {', '.join(names)}{base}")
     say(console(), f"rests on: {found.rests_on}")
@@ -71,16 +89,29 @@ def export(
         str | None, typer.Option(help="lm-eval-task: the problems; those of the run's recipe by default.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="lm-eval-task: only so many problems.")] = None,
+    json_: Json = False,
 ) -> None:
-    """Write the rows of an audit as another tool has them, or a task for lm-eval."""
+    """Write the rows of an audit as another tool has them, or a task for lm-eval.
+
+    Examples:
+        overmem export csv outputs/ --out answers.csv
+        overmem export lm-eval-task outputs/ --out tasks/
+    """
     if format == "lm-eval-task":
         from overmem.results.lm_eval_task import write_lm_eval_task
 
         task = write_lm_eval_task(run, out, val=val, limit=limit)
+        if json_:
+            print_json({"problems": task.problems, "written": [str(task.folder)]})
+            return
         say(console(), f"{task.problems} problems: {task.folder}")
         say(console(), f"\nnext, for each checkpoint:\n{task.command(run / 'CHECKPOINT')}")
         return
     from overmem.results.exporting.run import export_rows
 
-    for path in export_rows(format, run, out):
+    paths = list(export_rows(format, run, out))
+    if json_:
+        print_json({"written": [str(path) for path in paths]})
+        return
+    for path in paths:
         say(console(), f"written: {path}")

@@ -67,7 +67,7 @@ class ByAccuracy:
     difference: Estimate
     """Checkpoint minus the other; the interval is of this difference alone."""
     p_adjusted: float
-    """Two-sided, times the number of comparisons; NaN on too few problems."""
+    """Two-sided, times the number of pairs that it was picked from; NaN on too few problems."""
     paired: bool
     """Whether both answered the same problems, each known by itself."""
 

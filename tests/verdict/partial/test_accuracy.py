@@ -88,16 +88,14 @@ def test_six_points_on_a_hundred_problems_are_not_called_worse():
     assert "checkpoint-100 is not clearly worse than the base model" in " ".join(plain_words(verdict))
 
 
-def test_equal_checkpoints_are_seldom_crowned():
-    """Of eight that are equal the highest is the luckiest; one in twenty is what the p allows."""
-    rng = np.random.default_rng(3)
+def test_equal_checkpoints_are_seldom_told_apart():
+    """Of eight that are equal the highest is the luckiest; one run in twenty is what the p allows."""
+    rng = np.random.default_rng(5)
     names = [f"checkpoint-{i}" for i in range(8)]
     places = [Place(name=name, step=i) for i, name in enumerate(names)]
-    crowned = sum(
-        judge_accuracy(PairedAnswers(names, rng.random((8, 200)) < 0.6), places).recommended is not None
-        for _ in range(200)
-    )
-    assert crowned <= 10
+    verdicts = [judge_accuracy(PairedAnswers(names, rng.random((8, 200)) < 0.6), places) for _ in range(200)]
+    assert sum(any(found.outcome == "better" for found in item.by_accuracy) for item in verdicts) <= 14
+    assert all(item.recommended is None for item in verdicts)
 
 
 def test_nothing_is_told_on_a_few_problems():

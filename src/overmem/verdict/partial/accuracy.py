@@ -79,15 +79,15 @@ def judge_accuracy(accuracies: Accuracies, places: Sequence[Place]) -> Verdict:
 
 
 def compare_with_others(accuracies: Accuracies, highest: str, names: Sequence[str]) -> tuple[ByAccuracy, ...]:
-    """The most accurate checkpoint against each other one; p times their number.
+    """The most accurate checkpoint against each other one; p times the number of pairs.
 
     Args:
         accuracies: of the checkpoints.
         highest: the most accurate.
         names: of all, in order.
     """
-    others = [name for name in names if name != highest]
-    return tuple(_against(accuracies, highest, name, len(others)) for name in others)
+    pairs = len(names) * (len(names) - 1) // 2
+    return tuple(_against(accuracies, highest, name, pairs) for name in names if name != highest)
 
 
 def compare_with_base(accuracies: Accuracies, names: Sequence[str]) -> tuple[ByAccuracy, ...]:

@@ -1,7 +1,7 @@
 """Accuracies of several models side by side: in pairs where each problem is known, else apart.
 
-Which is highest is the luckiest of several, so a difference counts only with its p times the number of other
-models (Bonferroni): where all are equal, one is called the best in at most 5% of the cases.
+Which is highest is the luckiest of several, so a difference counts only with its p times the number of pairs
+(Bonferroni): where all are equal, one is called better than another in at most 5% of the cases.
 
 Shape suffixes: C models, N problems.
 """

@@ -60,8 +60,8 @@ def say_gap(stairs: Staircase, gap: UnseenGap, epochs: float, language_model: bo
         )
         return _finding("train_gap", text)
     text = (
-        f"Gap to unseen text {when}: {gap.low:.2f} to {gap.high:.2f} {unit} (90% interval, about "
-        f"{gap.value:.2f}), estimated from the training loss alone."
+        f"Gap to unseen text {when}: {gap.low:.2f} to {gap.high:.2f} {unit} (90% interval), "
+        "estimated from the training loss alone."
     )
     if language_model:
         text += (

@@ -192,7 +192,7 @@ def test_hostile_text_is_shown_and_never_runs(browser: Browser, hostile: Path) -
     choose(browser, "first", "1")
     choose(browser, "second", "0")
     assert browser.js("document.title").startswith("over-memorized")
-    assert browser.js("document.querySelectorAll('script').length") == 3
+    assert browser.js("document.querySelectorAll('script').length") == 7
     assert browser.js("document.querySelectorAll('img, iframe, object, b[onmouseover]').length") == 0
     assert browser.js("document.querySelector('h1').textContent") == "run <i>&'"
     text = browser.js("document.body.textContent")

@@ -71,7 +71,7 @@
     return element;
   }
   function pane(title, extra, block) {
-    var part = make('div', 'pane'), head = make('h4', '', title);
+    var part = make('div', 'pane'), head = make('h3', '', title);
     extra.forEach(function (item) { head.append(' ', item); });
     part.append(head, block);
     return part;

@@ -1,7 +1,4 @@
-"""Every val problem, with what each model wrote.
-
-Covers: overmem.reporting.problems.lists
-"""
+"""Every val problem, with what each model wrote."""
 
 import base64
 import gzip
@@ -17,9 +14,8 @@ import overmem
 from overmem.artifacts.manifest import read_manifest
 from overmem.artifacts.store import Store
 from overmem.contamination.record import Contamination, Overlap, SetOverlap
-from overmem.records import Verdict
 from overmem.reporting.problems import val_problems as module
-from overmem.reporting.problems.lists import first_pair, val_part
+from overmem.reporting.problems.lists import val_part
 from overmem.reporting.problems.val_problems import val_problems
 from overmem.reporting.run import read_saved
 from tests.helpers.synthetic import END, write_run
@@ -114,12 +110,3 @@ def test_texts_are_shortened_until_all_fit(run: Path, monkeypatch: pytest.Monkey
     rows = rows_of(found.packed)["rows"]
     assert all("characters are not shown" in row["prompt"] for row in rows)
     assert not any("not shown" in row["reference"] for row in rows)
-
-
-def test_the_pair_shown_first_is_what_one_would_ship_and_the_last() -> None:
-    verdict: Verdict = make_verdict()
-    names = [summary.name for summary in verdict.checkpoints]
-    assert first_pair(["base model", *names], verdict) == (3, 6)
-    assert first_pair(names, replace(verdict, recommended=None)) == (1, 5)
-    lone = replace(verdict, recommended=None, alternatives={})
-    assert first_pair(names, lone) == (0, 5) and first_pair(names[:1], lone) == (0, 0)

@@ -59,10 +59,14 @@ def test_a_proved_repair_is_the_answer_everywhere() -> None:
     assert said["ship"] == "Repaired model" and said["ship_label"] == "Model to ship"
     assert said["ship_stage"] == "0.25 checkpoint-2000 + 0.75 checkpoint-4000"
     assert "on 1,200 problems that no choice has seen" in said["why"]
-    assert "`runs/demo/overmem/repaired`" in said["instead"] and "checkpoint-3000" in said["instead"]
+    assert (
+        "`overmem/repaired` of the run's folder" in said["instead"] and "checkpoint-3000" in said["instead"]
+    )
+    elsewhere = replace(repaired(proved=True), model=Path("/models/x"))
+    assert "`/models/x`. Without" in answer(verdict, elsewhere)["instead"]
     page = render_report(verdict, title="t", repair=repaired(proved=True))
     top = page[page.index('id="answer"') : page.index("<figure")]
-    assert "Repaired model" in top and "<code>runs/demo/overmem/repaired</code>" in top
+    assert "Repaired model" in top and "<code>overmem/repaired</code>" in top
     assert page.index('<section id="repair"') < page.index('<section id="checkpoints"')
     text = markdown_report(verdict, None, repaired(proved=True), title="t", run="t")
     assert "**Ship the repaired model** (0.25 checkpoint-2000" in text and "**Ship checkpoint" not in text
@@ -74,9 +78,19 @@ def test_the_stage_says_since_when_and_how_sure() -> None:
     alone = replace(verdict, onset=Onset(step=5000, low=None, high=None))
     assert answer(alone, None)["certainty"].endswith("since step 5000.")
     leaning = replace(verdict, stage="fit")
-    assert "if inflated, since step 5000" in answer(leaning, None)["certainty"]
+    assert "; if inflated, since step 5000" in answer(leaning, None)["certainty"]
+    last = replace(verdict.checkpoints[-1], leaning="overfit", problems_to_settle=1234)
+    open_ = replace(verdict, stage="undetermined", checkpoints=(*verdict.checkpoints[:-1], last))
+    assert answer(open_, None)["certainty"].endswith(". About 1,234 problems would settle it.")
     never = replace(verdict, onset=Onset(step=None, low=None, high=None))
     assert "since" not in answer(never, None)["certainty"]
+
+
+def test_no_figure_speaks_for_a_stage_where_none_can_be_given() -> None:
+    verdict = make_verdict(stage="undetermined", recommended=None, reason="too few problems")
+    said = answer(verdict, None)
+    assert said["stage"] == "insufficient evidence" and said["reasons"] == []
+    assert said["why"] == "too few problems." and not said["ships"]
 
 
 def test_without_a_checkpoint_it_says_what_is_missing() -> None:

@@ -7,7 +7,7 @@ from overmem.repairing.narrative import how_made
 from overmem.reporting import view
 from overmem.verdict.words.axes import INFLATED
 from overmem.verdict.words.choice import missing_text, why_text
-from overmem.verdict.words.headline import headline
+from overmem.verdict.words.headline import INSUFFICIENT, headline
 
 
 def accepted(repair: Repair | None) -> bool:
@@ -29,7 +29,8 @@ def answer(verdict: Verdict, repair: Repair | None) -> view.Values:
         repair: the record, if there is one of the same audit.
     """
     first, chosen = headline(verdict), verdict.recommended
-    reasons = view.reasons(verdict)
+    # Where no stage can be given, its figures would read as one.
+    reasons = view.reasons(verdict) if first.stage != INSUFFICIENT else []
     last = verdict.checkpoints[-1].name if verdict.checkpoints else None
     why = why_text(chosen.name, chosen.why) if chosen is not None else missing_text(verdict.reason)
     found = {
@@ -58,16 +59,27 @@ def _repaired(repair: Repair | None, before: str) -> view.Values:
         "ship": "Repaired model",
         "ship_stage": how_made(winner),
         "why": f"{repair.proof.reason}, on {repair.n_confirm:,} problems that no choice has seen.",
-        "instead": f"It lies in `{repair.model}`. Without the repair: {before}.",
+        "instead": f"It lies in {_place(repair)}. Without the repair: {before}.",
     }
 
 
+def _place(repair: Repair) -> str:
+    """Where the repaired model lies, named from the run's folder where it is in there."""
+    assert repair.model is not None
+    if repair.model.is_relative_to(repair.run):
+        return f"`{repair.model.relative_to(repair.run)}` of the run's folder"
+    return f"`{repair.model}`"
+
+
 def _certainty(verdict: Verdict, said: str) -> str:
-    """How sure the stage is, and since which step it holds."""
+    """How sure the stage is, since which step it holds, and what would settle it."""
     onset, text = verdict.onset, said.rstrip(".")
-    if onset.step is None:
-        return f"{text}."
-    known = onset.low is not None and onset.high is not None
-    interval = f" (95% interval {onset.low} to {onset.high})" if known else ""
-    since = "since step" if verdict.stage in INFLATED else "if inflated, since step"
-    return f"{text}, {since} {onset.step}{interval}."
+    if onset.step is not None:
+        known = onset.low is not None and onset.high is not None
+        interval = f" (95% interval {onset.low} to {onset.high})" if known else ""
+        since = ", since step" if verdict.stage in INFLATED else "; if inflated, since step"
+        text = f"{text}{since} {onset.step}{interval}"
+    last = verdict.checkpoints[-1] if verdict.checkpoints else None
+    if last is not None and last.leaning is not None and last.problems_to_settle is not None:
+        text = f"{text}. About {last.problems_to_settle:,} problems would settle it"
+    return f"{text}."

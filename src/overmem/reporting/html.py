@@ -25,6 +25,7 @@ from overmem.reporting.figures.curves import dynamics_table
 from overmem.reporting.figures.dynamics import figure_variants
 from overmem.reporting.figures.forest import cost_table, forest_figure, forest_rows, forest_words
 from overmem.reporting.figures.theme import Figure
+from overmem.reporting.logged import render_logged_page
 from overmem.reporting.overlap import overlap_part
 from overmem.reporting.problems.lists import training_part, val_part
 from overmem.reporting.problems.training_rows import TrainingRows
@@ -76,6 +77,8 @@ def render_report(
         training: every training row; likewise.
         run: the run's folder as it was named, for the commands; the title by default.
     """
+    if verdict.logged is not None:
+        return render_logged_page(verdict, title=title)
     page = _Page(title)
     last = verdict.checkpoints[-1].name if verdict.checkpoints else ""
     costs = [

@@ -21,6 +21,7 @@ from overmem.records import Cost, Repair, Verdict
 from overmem.reporting import provenance, view
 from overmem.reporting.answer import accepted, answer
 from overmem.reporting.exhibits.build import compared_checkpoints
+from overmem.reporting.logged import logged_markdown
 from overmem.verdict.words.headline import headline
 
 Record = Mapping[str, Any]
@@ -41,6 +42,8 @@ def markdown_report(
     Returns:
         Markdown; what comes from the run is escaped.
     """
+    if verdict.logged is not None:
+        return logged_markdown(verdict, title=title)
     first, said = headline(verdict), answer(verdict, repair)
     lines = [f"## overmem: {markdown(title)}", ""]
     lines += [f"**{markdown(first.stage.capitalize())}** ({markdown(first.detail.rstrip('.'))}).", ""]

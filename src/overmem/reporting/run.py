@@ -12,10 +12,12 @@ from overmem.artifacts.evidence import Evidence, MeasuredCheckpoint, align_evide
 from overmem.artifacts.files import write_text_atomic
 from overmem.artifacts.jobs import Job
 from overmem.artifacts.manifest import Manifest, read_manifest
+from overmem.artifacts.run_records import READ_ONLY, is_unaudited
 from overmem.artifacts.store import Store
 from overmem.artifacts.tables import TEXTS
 from overmem.contamination.record import Contamination, read_contamination
 from overmem.errors import ArtifactError, RunError
+from overmem.logs.reading import is_run_folder
 from overmem.memorized.ranking import MemorizedRows, rank_training_rows
 from overmem.records import REPAIR_SCHEMA, VERDICT_SCHEMA, Repair, Verdict
 from overmem.reporting.exhibits.build import (
@@ -32,7 +34,7 @@ from overmem.reporting.markdown import markdown_report
 from overmem.reporting.problems.training_rows import TrainingRows
 from overmem.reporting.problems.val_problems import ValProblems, val_problems
 from overmem.reporting.provenance import audit_command
-from overmem.verdict.diagnose import READ_ONLY, diagnose, note_changes
+from overmem.verdict.diagnose import diagnose, note_changes
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -65,8 +67,9 @@ def report(run: str | Path, *, out: str | Path | None = None, format: str = "htm
     """Write the report of a run; a run without a verdict is diagnosed first.
 
     Args:
-        run: run folder, or the artifact folder that an audit wrote elsewhere.
-        out: where to; `report.html`, `report.md` or `report.json` among the artifacts by default.
+        run: run folder, the artifact folder that an audit wrote elsewhere, or a training log.
+        out: where to; `report.html`, `report.md` or `report.json` among the artifacts by default, and
+            `NAME-report.html` beside a log that is no run's folder.
         format: `html` (one self-contained page), `md` (for a pull request or model card) or `json`
             (the verdict and the exhibits' data).
 
@@ -77,7 +80,7 @@ def report(run: str | Path, *, out: str | Path | None = None, format: str = "htm
         OvermemError: no such folder, an unknown format, or artifacts that are missing or damaged.
     """
     text = render(run, format=format)
-    target = Path(out) if out is not None else Store.of_run(Path(run)).root / f"report.{format}"
+    target = Path(out) if out is not None else default_target(Path(run), format)
     try:
         write_text_atomic(target, text)
     except OSError as error:
@@ -89,6 +92,13 @@ def report(run: str | Path, *, out: str | Path | None = None, format: str = "htm
             next_step=f"name another place: --out report.{format}",
         ) from None
     return target
+
+
+def default_target(run: Path, format: str) -> Path:
+    """Where a report goes: among the run's artifacts, or beside a log that is no run's folder."""
+    if is_unaudited(run) and not is_run_folder(run):
+        return run.resolve().parent / f"{run.resolve().stem}-report.{format}"
+    return Store.of_run(run).root / f"report.{format}"
 
 
 def print_or_write(run: str | Path, *, out: str | Path | None = None, format: str = "html") -> Path | None:
@@ -151,10 +161,10 @@ def read_saved(run: str | Path, *, with_exhibits: bool = True, with_lists: bool 
         OvermemError: no such folder, or artifacts that are missing or damaged.
     """
     run_path = Path(run)
-    if not run_path.is_dir():
-        raise RunError("the run folder does not exist", got=run_path, next_step="check the path")
+    # A log is read anew: the training may have gone on since.
+    logged = is_unaudited(run_path)
     store = Store.of_run(run_path)
-    if store.has_record("verdict"):
+    if not logged and store.has_record("verdict"):
         verdict = Verdict.from_dict(store.read_record("verdict", VERDICT_SCHEMA))
     else:
         verdict = diagnose(run_path, save=False)
@@ -166,7 +176,7 @@ def read_saved(run: str | Path, *, with_exhibits: bool = True, with_lists: bool 
     repair = _read_repair(store, manifest)
     contamination = read_contamination(store) if manifest is not None else None
     shown = _Shown()
-    if manifest is not None and with_exhibits and verdict.checkpoints:
+    if manifest is not None and manifest.imported is None and with_exhibits and verdict.checkpoints:
         shown = _read_shown(store, manifest, verdict, home, contamination, with_lists=with_lists)
     return Saved(
         run=str(home),

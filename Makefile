@@ -58,11 +58,11 @@ architecture: .venv/installed
 	touch $@
 
 .venv/installed: .venv/torch pyproject.toml
-	$(BIN)/python $(PIP) -e .
+	$(BIN)/python $(PIP) -e '.[train]'
 	touch $@
 
 .venv/installed-dev: .venv/installed
-	$(BIN)/python $(PIP) -e '.[dev,gguf]'
+	$(BIN)/python $(PIP) -e '.[train,dev,gguf]'
 	touch $@
 
 # The bundled base model, made again from its seed (about 20 minutes; one thread, as it was made).

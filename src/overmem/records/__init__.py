@@ -5,10 +5,12 @@ they become null beside a `reason`.
 """
 
 from overmem.records.comparisons import (
+    COMPARISON_SCHEMA,
     FEWEST_SEEDS,
     TOO_FEW_SEEDS,
     AgainstBase,
     BaseModel,
+    Comparison,
     Cost,
     Privacy,
     Trade,
@@ -36,6 +38,7 @@ from overmem.records.verdict import (
 )
 
 __all__ = [
+    "COMPARISON_SCHEMA",
     "FEWEST_SEEDS",
     "REPAIR_SCHEMA",
     "STAGES",
@@ -47,6 +50,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointSummary",
     "CleanVal",
+    "Comparison",
     "Conversation",
     "Cost",
     "Estimate",

@@ -16,7 +16,7 @@ from overmem.formatting import (
     short_number,
     stage_text,
 )
-from overmem.records import CheckpointSummary, Repair, Run, Verdict
+from overmem.records import CheckpointSummary, Comparison, Cost, Repair, Run, Verdict
 from overmem.verdict.words.headline import headline
 
 
@@ -26,6 +26,8 @@ def html_view(record: Any) -> str:
         return run_html(record)
     if isinstance(record, Verdict):
         return verdict_html(record)
+    if isinstance(record, Comparison):
+        return comparison_html(record)
     return (
         repair_html(record) if isinstance(record, Repair) else audit_html(record.manifest, record.store.root)
     )
@@ -55,9 +57,24 @@ def verdict_html(verdict: Verdict) -> str:
     return _table(caption, heads, rows) + _notes([*verdict.words, *verdict.notes])
 
 
+def comparison_html(found: Comparison) -> str:
+    """The answer, and each axis at the recommended checkpoints and at matched accuracy."""
+    parts = (
+        ("At the recommended checkpoints", found.at_recommended),
+        ("At matched accuracy", found.differences),
+    )
+    tables = [_differences(caption, costs, "B", "A") for caption, costs in parts if costs]
+    return Markup("").join([_notes(found.words), *tables])
+
+
 def repair_html(repair: Repair) -> str:
     """Each axis before and after, and what came of it."""
     costs = repair.proof.differences if repair.proof is not None else ()
+    return _differences("Repair", costs, repair.before, repair.winner or "") + _notes(repair.words)
+
+
+def _differences(caption: str, costs: Iterable[Cost], before: str, after: str) -> Markup:
+    """The headline of each axis: the reference's figure, the other's, and their difference."""
     rows = [
         (
             c.axis,
@@ -70,8 +87,8 @@ def repair_html(repair: Repair) -> str:
         for c in costs
         if c.headline
     ]
-    heads = ("axis", "measure", repair.before, repair.winner or "", "difference (95%)", "")
-    return _table("Repair", heads, rows) + _notes(repair.words)
+    heads = ("axis", "measure", before, after, "difference (95%)", "")
+    return _table(caption, heads, rows)
 
 
 def _summary(summary: CheckpointSummary, *, bold: bool) -> Sequence[object]:

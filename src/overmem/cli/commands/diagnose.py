@@ -56,11 +56,11 @@ def compare(
     rule: Rule,
     json_: Json = False,
 ) -> None:
-    """Compare two audited runs at matched accuracy, on every axis both have."""
-    from overmem.verdict.compare import compare_runs
+    """Say which of two audited runs is better: as recommended, and at matched accuracy on every axis."""
+    from overmem.verdict.compare import compare as run_comparison
 
     left, right = ([Path(name) for name in names.split(",")] for names in (runs_a, runs_b))
-    found = compare_runs(left, right, rule)
+    found = run_comparison(left, right, rule=rule)
     if json_:
         print_json(found.to_dict())
         return

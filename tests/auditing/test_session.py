@@ -2,7 +2,7 @@
 
 Covers: overmem.artifacts.jobs, overmem.artifacts.rows,
 overmem.auditing.compute_rows, overmem.axes, overmem.axes.accuracy, overmem.axes.axis,
-overmem.axes.likelihood overmem.verdict.costs,
+overmem.axes.likelihood, overmem.verdict.costs,
 overmem.verdict.seeds
 """
 

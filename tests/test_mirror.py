@@ -21,6 +21,7 @@ OF_THE_REPOSITORY = {
     "test_architecture.py",
     "test_benchmarks.py",
     "test_devices.py",
+    "test_distribution.py",
     "test_docs.py",
     "test_mirror.py",
     "test_shared_runs.py",

@@ -95,6 +95,10 @@ class MergeError(OvermemError, ValueError):
     """Checkpoints that cannot be merged, or not in the way that was asked for."""
 
 
+class UnknownOptionError(OvermemError, TypeError):
+    """A keyword that a function does not have; the nearest that it has is named."""
+
+
 class MissingExtraError(OvermemError, ImportError):
     """A package that only an extra installs, and that is missing or of another version."""
 

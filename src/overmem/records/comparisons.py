@@ -123,7 +123,7 @@ class BaseModel:
     """Of the checkpoint to ship, then of the last where that is another."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Comparison(NotebookView):
     """Two runs, or two recipes of several seeds: which is better, and what differs; A minus B throughout."""
 

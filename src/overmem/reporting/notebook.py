@@ -1,4 +1,4 @@
-"""How a run, an audit, a verdict and a repair look as the last line of a notebook cell."""
+"""How a run, an audit, a verdict, a comparison and a repair look in a notebook and in a console."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from overmem.formatting import (
     stage_text,
 )
 from overmem.records import CheckpointSummary, Comparison, Cost, Repair, Run, Verdict
+from overmem.reporting.figures.inline import dynamics_svg
 from overmem.verdict.words.headline import headline
 
 
@@ -31,6 +32,33 @@ def html_view(record: Any) -> str:
     return (
         repair_html(record) if isinstance(record, Repair) else audit_html(record.manifest, record.store.root)
     )
+
+
+def text_view(record: Any) -> str:
+    """A run, an audit, a verdict, a comparison or a repair in a few lines."""
+    if isinstance(record, Run):
+        names = [checkpoint.name for checkpoint in record.checkpoints]
+        left_out = f", {len(record.skipped)} skipped" if record.skipped else ""
+        ends = " to ".join(dict.fromkeys(names[:1] + names[-1:]))
+        return f"Run {record.path}: {len(names)} checkpoints, {ends}{left_out}"
+    if isinstance(record, Verdict):
+        return _verdict_text(record)
+    if isinstance(record, Comparison):
+        a, b = ", ".join(record.a), ", ".join(record.b)
+        return "\n  ".join((f"Comparison of A {a} with B {b}", *record.words))
+    if isinstance(record, Repair):
+        return "\n  ".join((f"Repair of {record.run}", *record.words[:3]))
+    manifest: Manifest = record.manifest
+    sets = ", ".join(f"{name} {found.measured}" for name, found in manifest.splits.items())
+    about = f"{len(manifest.checkpoints)} checkpoints, axes {', '.join(manifest.axes)}; problems: {sets}"
+    return f"Audit {record.store.root}: {about}"
+
+
+def _verdict_text(verdict: Verdict) -> str:
+    first, found = headline(verdict), verdict.checkpoints
+    span = f", step {found[0].step} to {found[-1].step}" if found else ""
+    lines = [f"Verdict of {len(found)} checkpoints{span}", f"Stage  {first.line}", f"Ship   {first.shipped}"]
+    return "\n  ".join(lines if verdict.reason is None else [*lines, verdict.reason])
 
 
 def run_html(run: Run) -> str:
@@ -48,13 +76,13 @@ def audit_html(manifest: Manifest, root: object) -> str:
 
 
 def verdict_html(verdict: Verdict) -> str:
-    """The headline, every checkpoint's stage, the one to ship in bold, and the verdict in words."""
+    """The figure, every checkpoint's stage, the one to ship in bold, and the verdict in words."""
     shipped = verdict.recommended.name if verdict.recommended is not None else None
     rows = [_summary(summary, bold=summary.name == shipped) for summary in verdict.checkpoints]
     heads = ("checkpoint", "stage", "confidence", "accuracy", "perplexity")
     first = headline(verdict)
     caption = f"Verdict: {first.line}; ship {first.shipped}"
-    return _table(caption, heads, rows) + _notes([*verdict.words, *verdict.notes])
+    return dynamics_svg(verdict) + _table(caption, heads, rows) + _notes([*verdict.words, *verdict.notes])
 
 
 def comparison_html(found: Comparison) -> str:

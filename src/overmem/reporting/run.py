@@ -16,6 +16,7 @@ from overmem.artifacts.store import Store
 from overmem.artifacts.tables import TEXTS
 from overmem.contamination.record import Contamination, read_contamination
 from overmem.errors import ArtifactError, RunError
+from overmem.keywords import names_its_keywords
 from overmem.memorized.ranking import MemorizedRows, rank_training_rows
 from overmem.records import REPAIR_SCHEMA, VERDICT_SCHEMA, Repair, Verdict
 from overmem.reporting.exhibits.build import JOBS, Exhibits, build_exhibits, compared_checkpoints
@@ -51,6 +52,7 @@ class Saved:
     contamination: Contamination | None = None
 
 
+@names_its_keywords
 def report(run: str | Path, *, out: str | Path | None = None, format: str = "html") -> Path:
     """Write the report of a run; a run without a verdict is diagnosed first.
 

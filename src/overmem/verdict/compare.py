@@ -20,6 +20,7 @@ from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.store import Store
 from overmem.errors import ArtifactError, OvermemError, RunError
 from overmem.formatting import shell_word
+from overmem.keywords import names_its_keywords
 from overmem.records import Comparison, Cost
 from overmem.rule import DEFAULT_RULE, Rule
 from overmem.stats.arrays import FloatArray
@@ -38,6 +39,7 @@ Runs = str | Path | Sequence[str | Path]
 Side = list[tuple[Store, Manifest]]
 
 
+@names_its_keywords
 def compare(a: Runs, b: Runs, *, rule: Rule = DEFAULT_RULE) -> Comparison:
     """Say which of two audited runs is better: at their recommended checkpoints and at matched accuracy.
 

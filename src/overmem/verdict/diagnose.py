@@ -24,6 +24,7 @@ from overmem.axes import CORE
 from overmem.axes.privacy.at_checkpoints import measure_privacy
 from overmem.errors import ArtifactError, RunError
 from overmem.formatting import base_left_out_text, percent, until_decided_text
+from overmem.keywords import names_its_keywords
 from overmem.records import CheckpointSummary, CleanVal, Estimate, JudgedReferences, Verdict
 from overmem.rule import DEFAULT_RULE, Rule
 from overmem.stats.intervals import nll_estimate
@@ -52,6 +53,7 @@ class HasStore(Protocol):
     def store(self) -> Store: ...  # noqa: D102
 
 
+@names_its_keywords
 def diagnose(audit: HasStore | str | Path, rule: Rule = DEFAULT_RULE, *, save: bool = True) -> Verdict:
     """Name the stage of every checkpoint of an audited run and recommend one.
 

@@ -94,16 +94,17 @@ def check(
     ] = False,
 ) -> None:
     """A gate for CI: exit code 0 if the checkpoint passes, 1 if it fails, 2 if it cannot be told."""
-    from overmem.verdict.diagnose import diagnose as run_diagnosis
-    from overmem.verdict.gate import all_of, check_privacy, check_verdict, refuse_stale
+    from overmem.verdict.gate import check as run_check
 
-    refuse_stale(run, full=full)
-    verdict = run_diagnosis(run, rule, save=False)
-    stages = None if fail_on is None else tuple(filter(None, fail_on.split(",")))
-    gate = check_verdict(verdict, stages, checkpoint)
-    if max_auroc is not None or max_recall is not None:
-        privacy = check_privacy(run, verdict, checkpoint, max_auroc=max_auroc, max_recall=max_recall)
-        gate = all_of([gate, privacy])
+    gate = run_check(
+        run,
+        rule=rule,
+        fail_on=None if fail_on is None else tuple(filter(None, fail_on.split(","))),
+        checkpoint=checkpoint,
+        max_auroc=max_auroc,
+        max_recall=max_recall,
+        full=full,
+    )
     say(console(), ("passed: " if gate.passed else "failed: ") + gate.reason)
     if not gate.passed:
         raise typer.Exit(1)

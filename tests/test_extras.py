@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from overmem import extras
+from overmem.cli.app import app
 from overmem.errors import MissingExtraError
 
 REPOSITORY = Path(__file__).parents[1]
@@ -113,6 +114,15 @@ def test_every_optional_import_stands_in_a_block_that_names_an_extra():
     assert bare == []
     assert named <= DECLARED.keys()
     assert {"train", "vllm", "ray", "lm-eval", "mergekit", "gguf"} <= named
+
+
+@pytest.mark.parametrize("command", [["demo", "x"], ["train", "demo"], ["sweep", "sweep-organism"]])
+def test_a_command_that_trains_names_the_extra_before_torch_is_loaded(installed, monkeypatch, command):
+    installed({})
+    monkeypatch.setitem(sys.modules, "overmem.training", None)
+    monkeypatch.setitem(sys.modules, "overmem.cli.progress", None)
+    with pytest.raises(MissingExtraError, match=f"overmem {command[0]} needs the extra `train`"):
+        app(command, standalone_mode=False)
 
 
 def test_without_trl_the_audit_and_the_verdict_import_and_training_names_its_extra():

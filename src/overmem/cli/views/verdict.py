@@ -29,29 +29,41 @@ ROWS = 20
 _SHORT = {"over-memorized": "over-mem"}
 
 
-def render_verdict(verdict: Verdict, console: Console) -> None:
-    """Print a verdict: headline, checkpoints, the words, and the notes.
+def render_verdict(verdict: Verdict, console: Console, *, full: bool = False) -> None:
+    """Print a verdict: checkpoints, the words, the notes, and last its headline, which stays on the screen.
 
     Args:
         verdict: the record; its words are made here when it has none.
         console: where to; its width is respected, 80 columns are enough.
+        full: show every measure of every axis, not the headlines alone.
     """
-    console.print(_headline_panel(verdict))
-    if verdict.trade is not None:
-        render_trade(verdict.trade, console)
+    render_details(verdict, console, full=full)
+    render_headline(verdict, console)
+
+
+def render_details(verdict: Verdict, console: Console, *, full: bool = False) -> None:
+    """Print all of a verdict but its headline; see `render_verdict`."""
     if verdict.checkpoints:
         console.print(_fitting_table(verdict, console))
         console.print(_legend(verdict))
     console.print()
     for words in verdict.words or plain_words(verdict):
         console.print(Padding(Text(words), (0, 1, 1, 1)))
+    if verdict.trade is not None:
+        render_trade(verdict.trade, console)
     if verdict.base is not None:
         render_base(verdict.base, console)
-    render_costs(verdict.costs, verdict.checkpoints[-1].name if verdict.checkpoints else "", console)
+    last = verdict.checkpoints[-1].name if verdict.checkpoints else ""
+    render_costs(verdict.costs, last, console, full=full)
     if verdict.notes:
         console.print(Padding(Text("Read before acting on it", style="bold"), (0, 1)))
         for note in verdict.notes:
             console.print(_bullet(note))
+
+
+def render_headline(verdict: Verdict, console: Console) -> None:
+    """Print the stage of the last checkpoint and what to ship."""
+    console.print(_headline_panel(verdict))
 
 
 def _headline_panel(verdict: Verdict) -> Panel:

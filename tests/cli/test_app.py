@@ -101,14 +101,14 @@ def test_wrong_data_are_said_before_torch_is_imported(pico_run, val_file, tmp_pa
     (tmp_path / "s.yaml").write_text(json.dumps(sweep))
     cases = {
         **{("audit", run, "--val", bad[name]): name for name in bad if name != "unanswered"},
-        ("audit", run, "--val", bad["unanswered"], "--grader", "exact"): "lacks",
+        ("audit", run, "--val", bad["unanswered"], "--grader", "exact"): "has no answer",
         ("audit", run, "--val", good, "--train", bad["missing"]): "missing",
         ("audit", run, "--val", good, "--axes", "ood", "--ood", f"a={bad['broken']}"): "broken",
         ("audit", run, "--val", "no-such-owner/no-such-set"): "no-such-set",
         ("audit", run, "--val", "gsm9k:val"): "unknown task",
         ("plan", run, "--val", bad["missing"]): "missing",
         ("watch", run, "--val", bad["missing"]): "missing",
-        ("init", run, "--val", bad["columns"]): "columns",
+        ("init", run, "--val", bad["columns"], "--json"): "columns",
         ("train", str(tmp_path / "r.yaml")): "missing",
         ("train", str(tmp_path / "r.yaml"), "--dry-run"): "missing",
         ("sweep", str(tmp_path / "s.yaml")): "missing",

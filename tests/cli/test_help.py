@@ -1,7 +1,4 @@
-"""Help of 80 columns in which nothing is cut off, and whose examples are true.
-
-Covers: overmem.cli.app
-"""
+"""Help of 80 columns in which nothing is cut off, and whose examples are true."""
 
 import json
 import os

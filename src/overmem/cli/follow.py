@@ -14,6 +14,7 @@ from overmem.cli.screen import say
 from overmem.formatting import accuracy_text, certainty_text, estimate_text, shell_word
 from overmem.records import Verdict
 from overmem.reporting.run import report
+from overmem.rule import Rule
 from overmem.verdict.diagnose import diagnose
 
 
@@ -49,7 +50,7 @@ def follow(
         ):
             for name in update.gone:
                 say(screen, f"{name} was deleted and is no longer compared; see save_total_limit")
-            verdict, page = _judged(update, out or path)
+            verdict, page = _judged(update, options.rule, out or path)
             say(screen, _news(update, verdict, page))
             if json_lines:
                 told = {"new": update.new, "gone": update.gone, "report": page and str(page)}
@@ -58,11 +59,11 @@ def follow(
         say(screen, f"stopped; what was measured is kept: overmem diagnose {shell_word(out or path)}")
 
 
-def _judged(update: Update, place: Path) -> tuple[Verdict | None, Path | None]:
+def _judged(update: Update, rule: Rule, place: Path) -> tuple[Verdict | None, Path | None]:
     """The verdict and its page, written again; nothing while there is one checkpoint."""
     if len(update.audit.manifest.checkpoints) < 2:
         return None, None
-    return diagnose(update.audit), report(place)
+    return diagnose(update.audit, rule), report(place)
 
 
 def _news(update: Update, verdict: Verdict | None, page: Path | None) -> str:

@@ -31,23 +31,40 @@ Workers = Annotated[int | None, typer.Option(help="Do so many at once, one on ea
 Ray = Annotated[
     str | None, typer.Option(help="The workers' cluster: auto, HOST:PORT; local starts one here.")
 ]
+LEAVE = "Leave to run code (never read from a file)"
 AllowCodeExecution = Annotated[
     bool,
     typer.Option(
-        "--allow-code-execution", help="Let the grader code run answers, in a sandbox (docs/code.md)."
+        "--allow-code-execution",
+        help="Let the grader code run answers, in a sandbox (docs/code.md).",
+        rich_help_panel=LEAVE,
     ),
 ]
 TrustRemoteCode = Annotated[
     bool,
-    typer.Option("--trust-remote-code", help="Run model code that a checkpoint or its base brings along."),
+    typer.Option(
+        "--trust-remote-code",
+        help="Run model code that a checkpoint or its base brings along.",
+        rich_help_panel=LEAVE,
+    ),
 ]
-AllowPickle = Annotated[bool, typer.Option("--allow-pickle", help="Load .bin weights, which can run code.")]
+AllowPickle = Annotated[
+    bool,
+    typer.Option("--allow-pickle", help="Load .bin weights, which can run code.", rich_help_panel=LEAVE),
+]
 OwnGrader = Annotated[
-    str | None, typer.Option("--grader", help="Run the audit's own grader: python:FILE.py:function.")
+    str | None,
+    typer.Option(
+        "--grader", help="Run the audit's own grader: python:FILE.py:function.", rich_help_panel=LEAVE
+    ),
 ]
 OwnTemplate = Annotated[
     str | None,
-    typer.Option("--template", help="Run the code that the audit rendered by: python:..., axolotl:..."),
+    typer.Option(
+        "--template",
+        help="Run the code that the audit rendered by: python:..., axolotl:...",
+        rich_help_panel=LEAVE,
+    ),
 ]
 Command = Callable[..., None]
 RULE_HELP = {

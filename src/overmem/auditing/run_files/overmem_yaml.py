@@ -27,6 +27,7 @@ NOT_HERE = ("half", "groups")
 COMMENTS = {
     "val": "Problems that decide: not trained on, with references and answers. 400 or more, if you can.",
     "train": "Training data, to measure memorization on.",
+    "checkpoints_glob": "Pattern of the folders that are checkpoints, where their names do not say.",
     "axes": "What is measured: all, or some of likelihood, accuracy, calibration, diversity, ...",
     "limit": "Most problems of each set; all of them where it is left out.",
     "max_new_tokens": "Longest answer, in tokens; twice the longest reference where it is left out.",

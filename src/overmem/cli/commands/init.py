@@ -25,6 +25,9 @@ def init(
         str | None, typer.Option(help="Problems that decide; asked for, or guessed, by default.")
     ] = None,
     train: Annotated[str | None, typer.Option(help="Training data; asked for, or guessed, too.")] = None,
+    checkpoints_glob: Annotated[
+        str | None, typer.Option(help="Pattern of the folders that are checkpoints, such as 'my-*'.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: take what is found.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an overmem.yaml that is there.")] = False,
     json_: Json = False,
@@ -42,10 +45,9 @@ def init(
     from overmem.checkpoints import open_run
 
     if (run / NAME).exists() and not force:
-        raise RunError(
-            f"{run / NAME} is there already", next_step=f"edit it, or replace it: overmem init {run} --force"
-        )
-    found = open_run(run)
+        again = f"overmem init {shell_word(run)} --force"
+        raise RunError(f"{run / NAME} is there already", next_step=f"edit it, or replace it: {again}")
+    found = open_run(run, checkpoints_glob=checkpoints_glob)
     screen = console(stderr=json_)
     guessed = find_data(found)
     about = _about(found, guessed)
@@ -60,6 +62,8 @@ def init(
             next_step=f"name them: overmem init {shell_word(run)} --val FILE --train FILE",
         )
     fields = _fields(val, train)
+    if checkpoints_glob is not None:
+        fields = {"checkpoints_glob": checkpoints_glob, **fields}
     asked = read_flags(found, {}, {name: value for name, value in fields.items() if value is not None})
     with data_read_ahead(asked):
         path = write_saved_options(run, fields, about)

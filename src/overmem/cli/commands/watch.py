@@ -9,7 +9,7 @@ import typer
 
 from overmem.auditing.consent import refuse_consent_of_a_file
 from overmem.auditing.flags import audit_flags, read_fields
-from overmem.auditing.options import make_options
+from overmem.auditing.options import AuditOptions, make_options
 from overmem.cli.options import Json, Out, RunArg, saved_options, takes_audit_flags
 from overmem.cli.screen import console
 from overmem.rendering.template import Template
@@ -55,7 +55,7 @@ def watch(
         overmem watch outputs/ --val val.jsonl
         overmem watch outputs/ --val val.jsonl --limit 100 --idle 60
     """
-    saved = {name: value for name, value in saved_options(run).items() if name not in NOT_TAKEN}
+    saved = saved_options(run, AuditOptions.model_fields.keys() - set(NOT_TAKEN))
     refuse_consent_of_a_file(saved, flags, "overmem.yaml")
     given = {**flags, **({} if limit is None else {"limit": [str(limit)]})}
     fields = read_fields(given, saved)

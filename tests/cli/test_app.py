@@ -1,6 +1,6 @@
 """The command line as a user types it, in processes of its own.
 
-Covers: overmem, overmem.__main__, overmem.cli, overmem.cli.commands.audit, overmem.cli.options
+Covers: overmem, overmem.__main__, overmem.cli, overmem.cli.options
 """
 
 import ast
@@ -154,7 +154,9 @@ def test_an_unaudited_run_is_read_from_its_log(tmp_path):
     done = overmem("diagnose", tmp_path)
     assert done.returncode == 0, done.stderr
     text = " ".join(done.stdout.split())
-    assert "logged" in text and "overmem audit" in text and "eval_loss" in text
+    assert "training log alone" in text and "overmem audit" in text and "eval_loss" in text
+    gate = overmem("check", tmp_path)
+    assert gate.returncode == 2 and "only the log of the training" in gate.stderr
 
 
 LIGHT = """

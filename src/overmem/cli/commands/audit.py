@@ -15,6 +15,7 @@ from overmem.auditing.resolve import data_read_ahead
 from overmem.cli import options
 from overmem.cli.options import open_asked, takes_audit_flags
 from overmem.cli.screen import console, print_json, say
+from overmem.errors import OvermemError
 from overmem.formatting import shell_word
 from overmem.records import Run
 
@@ -43,6 +44,8 @@ def plan(
         overmem plan outputs/ --device-tflops 990 --device-gbps 4800
     """
     found, asked = open_asked(run, flags)
+    if asked.checkpoints_glob is None:
+        _name_several_runs(run)
     peaks = options.parse_peaks(device_tflops, device_gbps)
     if devices > 1:
         check_alone(asked.device_map, f"--devices {devices}")
@@ -91,6 +94,8 @@ def audit(
         overmem audit outputs/ --show-prompt
     """
     found, asked = open_asked(run, flags)
+    if asked.checkpoints_glob is None:
+        _name_several_runs(run)
     screen = console(stderr=json_)
     with data_read_ahead(asked):
         from overmem.cli.progress import quiet_libraries
@@ -175,3 +180,16 @@ def _say_measured(done: Audit, screen: Console) -> None:
     if engine := manifest.engine:
         say(screen, f"engine: {engine_text(engine)}")
     say(screen, f"audited: {done.store.root}")
+
+
+def _name_several_runs(run: Path) -> None:
+    """Say on standard error that the logs in a folder are of several runs, which would be measured as one."""
+    from overmem.logs.judged import read_log
+    from overmem.verdict.words.logged import TAKEN_FOR_ONE, strangers_text
+
+    try:
+        said = strangers_text(read_log(run), TAKEN_FOR_ONE)
+    except OvermemError:  # no log, or one that cannot be read: an audit does without
+        return
+    if said:
+        say(console(stderr=True), f"warning: {said}")

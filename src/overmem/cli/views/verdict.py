@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from overmem.cli.views.choice import render_base, render_trade
+from overmem.cli.views.logged import bullet, logged_headline, render_logged
 from overmem.cli.views.tables import STAGE_STYLES, render_costs
 from overmem.formatting import confidence_text, estimate_parts
 from overmem.records import BaseModel, CheckpointSummary, Verdict
@@ -43,6 +44,9 @@ def render_verdict(verdict: Verdict, console: Console, *, full: bool = False) ->
 
 def render_details(verdict: Verdict, console: Console, *, full: bool = False) -> None:
     """Print all of a verdict but its headline; see `render_verdict`."""
+    if verdict.logged is not None:
+        render_logged(verdict, verdict.logged, console)
+        return
     if verdict.checkpoints:
         console.print(_fitting_table(verdict, console))
         console.print(_legend(verdict))
@@ -58,12 +62,13 @@ def render_details(verdict: Verdict, console: Console, *, full: bool = False) ->
     if verdict.notes:
         console.print(Padding(Text("Read before acting on it", style="bold"), (0, 1)))
         for note in verdict.notes:
-            console.print(_bullet(note))
+            console.print(bullet(note))
 
 
 def render_headline(verdict: Verdict, console: Console) -> None:
-    """Print the stage of the last checkpoint and what to ship."""
-    console.print(_headline_panel(verdict))
+    """Print the stage of the last checkpoint and what to ship; of a log, what to keep."""
+    logged = verdict.logged
+    console.print(_headline_panel(verdict) if logged is None else logged_headline(logged))
 
 
 def _headline_panel(verdict: Verdict) -> Panel:
@@ -218,11 +223,3 @@ def _legend(verdict: Verdict) -> Text:
     if verdict.evidence != "logged":
         parts.append("(95% intervals)")
     return Text(" " + "   ".join(parts), style="dim")
-
-
-def _bullet(note: str) -> Padding:
-    grid = Table.grid(padding=(0, 1, 0, 0))
-    grid.add_column(width=1)
-    grid.add_column(overflow="fold")
-    grid.add_row(Text("-"), Text(note))
-    return Padding(grid, (0, 1))

@@ -17,6 +17,7 @@ from overmem.artifacts.store import Store
 from overmem.artifacts.tables import TEXTS
 from overmem.contamination.record import Contamination, read_contamination
 from overmem.errors import ArtifactError, RunError
+from overmem.keywords import names_its_keywords
 from overmem.logs.reading import is_run_folder
 from overmem.memorized.ranking import MemorizedRows, rank_training_rows
 from overmem.records import REPAIR_SCHEMA, VERDICT_SCHEMA, Repair, Verdict
@@ -63,6 +64,7 @@ class Saved:
     training: TrainingRows | None = None
 
 
+@names_its_keywords
 def report(run: str | Path, *, out: str | Path | None = None, format: str = "html") -> Path:
     """Write the report of a run; a run without a verdict is diagnosed first.
 

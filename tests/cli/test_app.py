@@ -275,17 +275,3 @@ def test_what_editors_see_is_what_the_package_gives():
     seen = {name.asname: node.module for node in imports for name in node.names}
     assert seen == package._PUBLIC
     assert (SRC / "overmem" / "py.typed").is_file()
-
-
-@pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
-@pytest.mark.parametrize("words", [("--help",), ("diagnose", "--help")])
-def test_a_reader_who_has_left_is_no_error_to_speak_of(words):
-    theirs, ours = os.pipe()
-    os.close(theirs)
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "overmem", *words], stdout=ours, stderr=subprocess.PIPE, timeout=60
-        )
-    finally:
-        os.close(ours)
-    assert (done.returncode, done.stderr) == (1, b"")

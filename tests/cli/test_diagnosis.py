@@ -4,6 +4,7 @@ Covers: overmem.cli.run
 """
 
 import json
+import os
 import subprocess
 import sys
 
@@ -93,3 +94,16 @@ def test_of_a_run_folder_the_verdict_is_kept_and_of_a_log_alone_nothing(trainer_
     assert list(log.parent.iterdir()) == [log]
     assert diagnose_plain(["diagnose", str(trainer_state)])
     assert json.loads((trainer_state / "overmem" / "verdict.json").read_text())["evidence"] == "logged"
+
+
+@pytest.mark.parametrize("rows", [1, 2_000], ids=["at the end", "in between"])
+def test_a_reader_who_has_left_is_no_error_to_speak_of(tmp_path, rows):
+    """What `| head` does: little is printed all at once at the end, much fills the pipe before."""
+    log = [{"step": step, "epoch": step / rows, "eval_loss": 1.0 + step % 7} for step in range(rows)]
+    (tmp_path / "trainer_state.json").write_text(json.dumps({"global_step": rows, "log_history": log}))
+    theirs, ours = os.pipe()
+    os.close(theirs)
+    call = [sys.executable, "-m", "overmem", "diagnose", str(tmp_path), "--json"]
+    done = subprocess.run(call, stdout=ours, stderr=subprocess.PIPE, timeout=60, env=ALONE)
+    os.close(ours)
+    assert (done.returncode, done.stderr) == (1, b"")

@@ -57,6 +57,8 @@ def _code() -> int:
         print(f"overmem: {error}", file=sys.stderr)
     except MemoryError as error:
         print(f"overmem: the memory is used up {error}".rstrip(), file=sys.stderr)
+    except BrokenPipeError:
+        return 1
     except OSError as error:
         print(f"overmem: {_of_disk(error)}", file=sys.stderr)
     except Exception:

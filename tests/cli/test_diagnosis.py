@@ -96,12 +96,11 @@ def test_of_a_run_folder_the_verdict_is_kept_and_of_a_log_alone_nothing(trainer_
     assert json.loads((trainer_state / "overmem" / "verdict.json").read_text())["evidence"] == "logged"
 
 
-@pytest.mark.parametrize("command", ["report", "diagnose"])
-def test_a_reader_who_has_left_is_no_error_to_speak_of(trainer_state, command):
-    """What `| head` does: a report's few words are written at the end, a verdict fills the buffer before."""
+def test_a_reader_who_has_left_is_no_error_to_speak_of(trainer_state):
+    """What `| head` does."""
     theirs, ours = os.pipe()
     os.close(theirs)
-    call = [sys.executable, "-m", "overmem", command, str(trainer_state), "--json"]
+    call = [sys.executable, "-m", "overmem", "diagnose", str(trainer_state), "--json"]
     done = subprocess.run(call, stdout=ours, stderr=subprocess.PIPE, timeout=60, env=ALONE)
     os.close(ours)
     assert (done.returncode, done.stderr) == (1, b"")

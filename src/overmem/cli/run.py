@@ -30,44 +30,28 @@ def run() -> int:
             # A file's name may be no UTF-8, and a terminal may take less than UTF-8.
             stream.reconfigure(errors="backslashreplace")
     with visible_streams():
-        return _flushed(_code())
+        try:
+            if not diagnose_plain(sys.argv[1:]):
+                from overmem.cli.app import app
 
-
-def _flushed(code: int) -> int:
-    """Write out what is printed; a reader who has left, such as `head`, is no error to speak of."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # What Python would write at its end goes nowhere, or it would complain of the same pipe once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return code or 1  # as typer and rich say
-    return code
-
-
-def _code() -> int:
-    """The exit code of the call, after its error has been printed."""
-    try:
-        if not diagnose_plain(sys.argv[1:]):
-            from overmem.cli.app import app
-
-            app(standalone_mode=True, windows_expand_args=False)
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    except OvermemError as error:
-        print(f"overmem: {error}", file=sys.stderr)
-    except MemoryError as error:
-        print(f"overmem: the memory is used up {error}".rstrip(), file=sys.stderr)
-    except BrokenPipeError:
-        return 1
-    except OSError as error:
-        print(f"overmem: {_of_disk(error)}", file=sys.stderr)
-    except Exception:
-        # A fault of ours. Python itself would print it too late, past the streams that make it safe.
-        traceback.print_exc()
-        return 1
-    else:
-        return 0
-    return 2
+                app(standalone_mode=True, windows_expand_args=False)
+        except SystemExit as ended:
+            return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        except OvermemError as error:
+            print(f"overmem: {error}", file=sys.stderr)
+        except MemoryError as error:
+            print(f"overmem: the memory is used up {error}".rstrip(), file=sys.stderr)
+        except BrokenPipeError:  # nobody reads any more, such as after `head`
+            return 1
+        except OSError as error:
+            print(f"overmem: {_of_disk(error)}", file=sys.stderr)
+        except Exception:
+            # A fault of ours. Python itself would print it too late, past the streams that make it safe.
+            traceback.print_exc()
+            return 1
+        else:
+            return 0
+        return 2
 
 
 def _of_disk(error: OSError) -> StorageError:

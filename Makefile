@@ -44,7 +44,7 @@ types: .venv/installed-dev
 
 # A warning is an error (not with -q, which hides them from --strict too): links and anchors that lead nowhere, pages that are not in the nav.
 docs: .venv/installed-dev
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # The generated part of docs/architecture.md, from pyproject.toml and the docstrings.
 architecture: .venv/installed

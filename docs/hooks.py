@@ -1,6 +1,6 @@
 """What `make docs` adds to the pages while it builds them: the options of every command, and the tutorial.
 
-Nothing of it is committed, so it cannot be out of date. A page asks for a part by a comment on a line of its own:
+Nothing of it is committed, so it cannot be out of date. A page asks for a part by a comment on its own line:
 `<!-- command: audit -->` is the usage and the options of `overmem audit`, read from the command line itself;
 `<!-- notebook: tutorial.ipynb -->` is the notebook with the outputs that are saved in it.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import nbconvert
+import nbformat
 import typer
 import typer.main
 from typer.core import TyperGroup
@@ -60,8 +61,12 @@ def command_part(name: str) -> str:
 
 
 def notebook_part(path: Path) -> str:
-    """A notebook as Markdown: its texts, its code, and what the code printed."""
-    text, _ = nbconvert.MarkdownExporter().from_filename(str(path))
+    """A notebook as Markdown: its texts, its code, and what the code printed; not what it warned of."""
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+    text, _ = nbconvert.MarkdownExporter().from_notebook_node(notebook)
     return str(text)
 
 

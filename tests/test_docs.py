@@ -69,7 +69,7 @@ def test_every_command_is_shown_somewhere():
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """The site with one broken link in it, built with the very options of the Makefile: the folder, and how it went."""
+    """The site with one broken link in it, built with the options of the Makefile; how it went."""
     pytest.importorskip("material")
     folder = tmp_path_factory.mktemp("docs")
     options = shlex.split(re.findall(r"/mkdocs (build.*)", (ROOT / "Makefile").read_text())[0])
@@ -90,7 +90,7 @@ def test_a_link_that_leads_nowhere_fails_make_docs(built):
 
 
 def test_the_site_asks_no_other_host(built):
-    """Scripts, styles, fonts and pictures lie in the folder; only links that a reader follows lead elsewhere."""
+    """Scripts, styles, fonts and pictures lie in the folder; only links to follow lead elsewhere."""
     site, _ = built
     for page in site.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
@@ -102,7 +102,7 @@ def test_the_site_asks_no_other_host(built):
 
 
 def test_search_works_from_a_folder(built):
-    """The index is a script, and the page loads our frame in place of a worker before the theme's own script."""
+    """The index is a script, and our frame in place of a worker is loaded before the theme's own script."""
     site, _ = built
     index = (site / "search" / "search_index.js").read_text(encoding="utf-8")
     assert index.startswith("var __index = ") and "over-memorized" in index

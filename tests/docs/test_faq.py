@@ -21,7 +21,9 @@ def literals() -> tuple[str, ...]:
     """Every text in the source, those inside f-strings too."""
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in SRC.rglob("*.py")]
     nodes = [node for tree in trees for node in ast.walk(tree)]
-    return tuple(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return tuple(
+        node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
 
 
 def known(message: str) -> bool:

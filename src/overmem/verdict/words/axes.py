@@ -33,7 +33,9 @@ def excess_words(verdict: Verdict) -> str | None:
         return f"The excess NLL over the lowest is undefined: {sentence(why)}"
     own, heat = severity.own_path_share, severity.temperature_recovers_share
     undefined = sentence(severity.reason or "no reason was recorded")
-    text = f"Its NLL is {estimate_text(severity.excess_nll_nats, nats)} nats a token above the lowest of the run"
+    text = (
+        f"Its NLL is {estimate_text(severity.excess_nll_nats, nats)} nats a token above the lowest of the run"
+    )
     if not math.isfinite(own) and not math.isfinite(heat):
         return f"{text}; on which tokens it rose is undefined: {undefined}"
     held = "over-memorized" in (verdict.stage, leaning)

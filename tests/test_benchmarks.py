@@ -188,6 +188,9 @@ TOYS = {
         "4 | 40 | 0.",
     ),
     "selection": Toy(("--each 1 --replay {run}",), "contradicted", {"PROBLEMS": (100,), "CHECKPOINTS": (4,)}),
+    "settling": Toy(
+        ("--runs 1",), "undetermined checkpoints", {"NAMES": ("smooth",), "PROBLEMS": (50,), "CHECKPOINTS": 3}
+    ),
     "straddling": Toy(("--epochs 1 --folder {out}",), "trained (TRL)", returns=0),
     "tails": Toy(("--runs 2 --bootstraps 1 --n 30",), "written after"),
     "tokens": Toy(("{tokenizers} --only llama3",), "same 64", returns=0),

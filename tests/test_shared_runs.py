@@ -174,11 +174,12 @@ COMMANDS = {
     "data check": ("data", "check", "--val", VAL, "--train", VAL),
     "data memorized": ("data", "memorized", "."),
     "data clean": ("data", "clean", ".", "--out", "clean.jsonl"),
-    "train --resume": ("train", "../mine.yaml", "--resume", "--output", "."),
+    "train --resume": ("train", "../mine.yaml", "--resume", "--out", "."),
     "train --dry-run": ("train", "../mine.yaml", "--dry-run", "--model", "base"),
-    "train": ("train", "../mine.yaml", "--model", "base", "--output", "../new"),
+    "train": ("train", "../mine.yaml", "--model", "base", "--out", "../new"),
     "sweep": ("sweep", "../sweep.yaml"),
     "sweep --plan": ("sweep", "../sweep.yaml", "--plan"),
+    "init": ("init", ".", "--val", VAL, "--yes", "--force"),
 }
 BY_MANIFEST = ("repair --plan", "repair", "report", "audit by its recipe")
 """Commands that go on from what a manifest or a recipe names."""
@@ -230,6 +231,44 @@ def test_what_a_manifest_or_a_recipe_names_is_not_run(shared, call, named):
         assert all(
             word not in retrained.read_text() for word in ("trust_remote_code: true", "planted", "kernel")
         )
+
+
+PLANTED = {
+    **{name: {name: True} for name in CONSENT},
+    "grader": {"grader": "python:planted.py:judge"},
+    "template": {"template": {"kind": "python:planted.py:render"}},
+    "ood": {"axes": "all", "ood": {"mine": "lm_eval:mine@tasks"}},
+    "retention": {"retention": {"mine": "lm_eval:mine@tasks"}},
+    "engine": {"engine": "openai:http://127.0.0.1:1"},
+    "vllm": {"engine": "vllm:worker_cls=planted.Worker"},
+}
+"""What an `overmem.yaml` may not decide."""
+BY_FILE = ("audit", "audit --show-prompt", "audit --check-tokens", "plan", "watch")
+BY_RULE = ("diagnose", "check", "report", "repair --plan")
+
+
+@pytest.mark.parametrize("named", PLANTED)
+def test_an_overmem_yaml_grants_nothing_and_sends_nothing_anywhere(shared, call, monkeypatch, named):
+    monkeypatch.setattr("socket.create_connection", lambda *_, **__: pytest.fail("data would be sent"))
+    (shared.run / "overmem.yaml").write_text(yaml.safe_dump({"val": VAL, **PLANTED[named]}))
+    for name in BY_FILE:
+        words = COMMANDS[name]
+        if "--val" in words:  # the file's own
+            at = words.index("--val")
+            words = words[:at] + words[at + 2 :]
+        code, said = call(*words)
+        assert not shared.mark.exists(), (name, said)
+        if (name, named) != ("watch", "retention"):  # it measures none, and so needs no consent
+            assert code == 2 and "only the command line may" in said, (name, said)
+    for name in BY_RULE if named == "trust_remote_code" else ():
+        code, said = call(*COMMANDS[name])
+        assert not shared.mark.exists() and "Traceback" not in said, (name, said)
+
+
+def test_what_an_overmem_yaml_names_runs_where_the_command_repeats_it(shared, call):
+    (shared.run / "overmem.yaml").write_text(yaml.safe_dump({"val": VAL, **PLANTED["grader"]}))
+    call("audit", ".", "--show-prompt", "--grader", "python:planted.py:judge")
+    assert shared.mark.exists()
 
 
 @pytest.mark.parametrize(

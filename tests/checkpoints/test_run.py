@@ -4,12 +4,15 @@ Covers: overmem.checkpoints.reading
 """
 
 import json
+import math
 import os
 import struct
 
 import pytest
+from peft import LoraConfig
 
 from overmem.checkpoints import open_run, stored_weights, weight_files
+from overmem.checkpoints.reading import read_adapter_config
 from overmem.errors import CheckpointError, RunError
 from tests.helpers.safetensors_files import safetensors
 
@@ -229,11 +232,32 @@ def test_an_index_names_no_file_outside_its_folder(tmp_path):
     assert "is not a shard index" in open_run(tmp_path).skipped["checkpoint-2"]
 
 
-@pytest.mark.parametrize("setting", [{"r": "x"}, {"r": 10**400}, {"rank_pattern": []}, {"bias": 1}])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"r": "x"},
+        {"r": 0},
+        {"r": 10**400},
+        {"r": None},
+        {"lora_alpha": math.nan},
+        {"rank_pattern": []},
+        {"rank_pattern": {"q": "x"}},
+        {"alpha_pattern": {"q": None}},
+        {"bias": 1},
+    ],
+)
 def test_an_adapter_whose_settings_are_none_is_skipped_and_named(tmp_path, setting):
     checkpoint(tmp_path, 1, adapter=True)
-    (checkpoint(tmp_path, 2, adapter=True) / "adapter_config.json").write_text(json.dumps(setting))
+    (checkpoint(tmp_path, 2, adapter=True) / "adapter_config.json").write_text(
+        json.dumps({"peft_type": "LORA", **setting})
+    )
     assert next(iter(setting)) in open_run(tmp_path).skipped["checkpoint-2"]
+
+
+def test_a_lora_that_does_not_say_its_size_has_the_size_that_peft_gives_it(tmp_path):
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    read, theirs = read_adapter_config(tmp_path), LoraConfig.from_pretrained(tmp_path)
+    assert (read["r"], read["lora_alpha"]) == (theirs.r, theirs.lora_alpha)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")

@@ -1,6 +1,6 @@
 """The command line as a user types it, in processes of its own.
 
-Covers: overmem, overmem.__main__, overmem.cli, overmem.cli.commands.audit, overmem.cli.options
+Covers: overmem, overmem.__main__, overmem.cli, overmem.cli.options
 """
 
 import json
@@ -70,6 +70,60 @@ def test_bad_data_is_one_message_and_exit_2(pico_run, tmp_path, content, message
     assert not (pico_run / "overmem").exists()
 
 
+WRONG = """
+import json, sys
+from overmem.cli import main
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["overmem", *words]
+    try:
+        main()
+    except SystemExit as end:
+        print(json.dumps([end.code, sorted({"torch", "transformers"} & set(sys.modules))]))
+"""
+
+
+def test_wrong_data_are_said_before_torch_is_imported(pico_run, val_file, tmp_path):
+    files = {
+        "empty": "",
+        "broken": '{"prompt": "a", "completion": "b"\n',
+        "columns": '{"words": "no shape like this"}\n',
+        "unanswered": '{"prompt": "a", "completion": "b"}\n',
+    }
+    for name, text in files.items():
+        (tmp_path / f"{name}.jsonl").write_text(text)
+    bad = {name: str(tmp_path / f"{name}.jsonl") for name in (*files, "missing")}
+    run, good = str(pico_run), str(val_file)
+    recipe = {"model": {"name": "organism"}, "data": {"train": bad["missing"]}, "output": str(tmp_path / "o")}
+    (tmp_path / "r.yaml").write_text(json.dumps(recipe))
+    sweep = {"recipe": str(tmp_path / "r.yaml"), "output": str(tmp_path / "s"), "grid": {"seed": [0]}}
+    (tmp_path / "s.yaml").write_text(json.dumps(sweep))
+    cases = {
+        **{("audit", run, "--val", bad[name]): name for name in bad if name != "unanswered"},
+        ("audit", run, "--val", bad["unanswered"], "--grader", "exact"): "has no answer",
+        ("audit", run, "--val", good, "--train", bad["missing"]): "missing",
+        ("audit", run, "--val", good, "--axes", "ood", "--ood", f"a={bad['broken']}"): "broken",
+        ("audit", run, "--val", "no-such-owner/no-such-set"): "no-such-set",
+        ("audit", run, "--val", "gsm9k:val"): "unknown task",
+        ("plan", run, "--val", bad["missing"]): "missing",
+        ("watch", run, "--val", bad["missing"]): "missing",
+        ("init", run, "--val", bad["columns"], "--json"): "columns",
+        ("train", str(tmp_path / "r.yaml")): "missing",
+        ("train", str(tmp_path / "r.yaml"), "--dry-run"): "missing",
+        ("sweep", str(tmp_path / "s.yaml")): "missing",
+        ("data", "check", "--val", bad["broken"]): "broken",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", WRONG, json.dumps(list(cases))],
+        capture_output=True, text=True, env=os.environ | {"HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [[2, []]] * len(cases), done.stderr
+    messages = done.stderr.split("overmem: ")[1:]
+    assert len(messages) == len(cases) and "Traceback" not in done.stderr
+    for message, named in zip(messages, cases.values(), strict=True):
+        assert named in message, message
+    assert not (pico_run / "overmem").exists() and not (tmp_path / "o").exists()
+
+
 def test_bad_runs_are_one_message_and_exit_2(tmp_path, val_file):
     for command in (
         ["audit", tmp_path, "--val", val_file],
@@ -98,7 +152,9 @@ def test_an_unaudited_run_is_read_from_its_log(tmp_path):
     done = overmem("diagnose", tmp_path)
     assert done.returncode == 0, done.stderr
     text = " ".join(done.stdout.split())
-    assert "logged" in text and "overmem audit" in text and "eval_loss" in text
+    assert "training log alone" in text and "overmem audit" in text and "eval_loss" in text
+    gate = overmem("check", tmp_path)
+    assert gate.returncode == 2 and "only the log of the training" in gate.stderr
 
 
 LIGHT = """
@@ -125,6 +181,16 @@ def test_public_functions_are_not_shadowed_by_modules(pico_run, val_file):
 def test_artifacts_kept_elsewhere_are_diagnosed_from_there(pico_run, val_file, tmp_path):
     done = overmem("audit", pico_run, "--val", val_file, "--limit", 4, "--out", tmp_path / "art")
     assert done.returncode == 0 and f"overmem diagnose {tmp_path / 'art'}" in done.stdout.replace("\n", "")
+    *_, stage, ship, _, page = done.stdout.splitlines()
+    assert "Stage" in stage and "Ship" in ship and page == f"page: {tmp_path / 'art' / 'report.html'}"
+    assert (tmp_path / "art" / "verdict.json").is_file()
+    (tmp_path / "art" / "report.html").unlink()
+    (tmp_path / "art" / "verdict.json").unlink()
+    again = ("audit", pico_run, "--val", val_file, "--limit", 4, "--out", tmp_path / "art", "--json")
+    done = overmem(*again, "--only-measure")
+    assert json.loads(done.stdout) == {"audited": str(tmp_path / "art"), "skipped": {}}
+    assert not (tmp_path / "art" / "verdict.json").exists()
+    assert json.loads(overmem(*again).stdout)["report"] == str(tmp_path / "art" / "report.html")
     assert overmem("report", tmp_path / "art").returncode == 0
     assert (tmp_path / "art" / "report.html").is_file() and not (pico_run / "overmem").exists()
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from overmem.errors import DataError
 from overmem.grading.grade import grade
 from overmem.records import Example
-from overmem.tasks import load_examples
+from overmem.tasks import load_examples, sources
 from overmem.tasks.sources import TASKS, parse_source
 from tests.helpers.datasets import GSM8K, GSM_HARD, SVAMP
 
@@ -251,3 +251,26 @@ def test_what_is_there_under_the_whole_name_is_that(tmp_path, monkeypatch, name)
     file.write_text('{"prompt": "a", "completion": "b"}\n' * 3)
     assert [example.prompt for example in load_examples(name).examples] == ["a"] * 3
     assert len(load_examples(f"{name}[:2]").examples) == 2
+
+
+def test_what_was_read_ahead_is_read_once_and_forgotten_at_the_end(tmp_path, monkeypatch):
+    path = tmp_path / "v.jsonl"
+    path.write_text('{"prompt": "a", "completion": "b", "answer": "1"}\n')
+    with sources.read_ahead([(str(path), None), (str(path), None)]) as read:
+        assert list(read) == [str(path)] and len(read[str(path)].examples) == 1
+        path.write_text(path.read_text() * 2)
+        first = sources.load_examples(str(path))
+        assert first is read[str(path)]
+        assert len(sources.load_examples(str(path)).examples) == 2  # the second who asks reads
+    with (
+        pytest.raises(DataError, match="not found"),
+        sources.read_ahead([(str(path), None), ("no.jsonl", None)]),
+    ):
+        pytest.fail("wrong data are said before the block")
+    path.write_text(path.read_text() * 2)
+    assert len(sources.load_examples(str(path)).examples) == 4
+
+
+def test_what_needs_no_download(tmp_path):
+    assert sources.needs_no_download("wordmath:val[:3]") and sources.needs_no_download(str(tmp_path))
+    assert not sources.needs_no_download("gsm8k") and not sources.needs_no_download("owner/name#train")

@@ -175,7 +175,7 @@ def test_steps_of_packed_examples_are_not_known(tmp_path, val_file):
 
 def test_the_command_shows_the_recipe_and_refuses_what_training_would(tmp_path, val_file):
     run = CliRunner()
-    options = ["--dry-run", "--output", str(tmp_path / "out")]
+    options = ["--dry-run", "--out", str(tmp_path / "out")]
     shown = run.invoke(app, ["train", "llama-8b-metamath", *options])
     assert shown.exit_code == 0, shown.output
     assert "meta-llama/Llama-3.1-8B" in shown.output and "config.json is not on this machine" in shown.output

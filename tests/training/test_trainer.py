@@ -262,7 +262,7 @@ def test_two_processes_train_as_one(tmp_path, tokenizer):
     outputs = [tmp_path / "one", tmp_path / "two"]
     train(check_recipe(recipe | {"output": str(outputs[0])}, "test"))
     batch = "training.per_device_train_batch_size=4"
-    command = ["-m", "overmem", "train", str(tmp_path / "recipe.yaml"), "--output", str(outputs[1])]
+    command = ["-m", "overmem", "train", str(tmp_path / "recipe.yaml"), "--out", str(outputs[1])]
     done = python(*LAUNCH, *command, "--set", batch)
     assert done.returncode == 0, done.stderr[-3000:]
     # Said once, whatever the number of processes.

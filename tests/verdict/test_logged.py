@@ -1,7 +1,11 @@
-"""Reading a run that was never audited: what its log says, and what it must not be taken to say."""
+"""Reading a run that was never audited: what its log says, and what it must not be taken to say.
+
+Covers: overmem.records.logged
+"""
 
 import json
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,9 @@ LOSSES = {100: 0.60, 200: 0.31, 300: 0.33, 400: 0.45, 500: 0.50}
 
 
 def evaluations(losses: dict[int, Any], key: str = "eval_loss") -> list[dict[str, Any]]:
-    return [{"step": step, "epoch": step / 100, key: loss} for step, loss in losses.items()]
+    """Evaluations of an SFT run, as TRL writes them."""
+    more = {"eval_num_tokens": 1000}
+    return [{"step": step, "epoch": step / 100, key: loss, **more} for step, loss in losses.items()]
 
 
 def write_run(run: Path, history: list[Any], saved: tuple[int, ...] = (100, 200, 300, 400, 500)) -> Path:
@@ -73,7 +79,8 @@ def test_token_accuracy_is_not_taken_for_answer_accuracy(tmp_path: Path) -> None
     assert all(math.isnan(summary.accuracy.value) for summary in verdict.checkpoints)
     notes = " ".join(verdict.notes)
     assert "`eval_mean_token_accuracy` is token accuracy" in notes
-    assert "`eval_accuracy` is not used" in notes
+    assert verdict.logged is not None and verdict.logged.runs[0].keep is not None
+    assert verdict.logged.runs[0].keep.by == "eval_loss"
 
 
 def test_evaluations_and_checkpoints_are_matched_by_step(tmp_path: Path) -> None:
@@ -93,8 +100,8 @@ def test_evaluations_and_checkpoints_are_matched_by_step(tmp_path: Path) -> None
     assert verdict.checkpoints[2].leaning is None
     notes = " ".join(verdict.notes)
     assert "not on disk as a checkpoint: step 200, 450." in notes
-    assert "without a finite evaluation loss in the log: step 300, 500." in notes
-    assert math.isnan(verdict.severity.perplexity_ratio)
+    assert verdict.severity.perplexity_ratio == pytest.approx(math.exp(0.1))  # the last that was evaluated
+    assert "step 500, was not evaluated" in " ".join(verdict.words)
 
 
 def test_many_unsaved_steps_are_counted_not_listed(tmp_path: Path) -> None:
@@ -106,10 +113,9 @@ def test_many_unsaved_steps_are_counted_not_listed(tmp_path: Path) -> None:
 def test_no_evaluation_at_all_says_so(tmp_path: Path) -> None:
     verdict = read_logged(write_run(tmp_path, [{"step": 100, "loss": 0.5}, {"step": 500, "loss": 0.1}]))
     assert verdict.reason is not None
-    assert "no evaluation loss" in verdict.reason
-    assert "trained without evaluation" in verdict.reason
+    assert "no evaluation to go by" in verdict.reason
     assert all(summary.leaning is None for summary in verdict.checkpoints)
-    assert any("last training loss in the log is 0.100 at step 500" in note for note in verdict.notes)
+    assert "Nothing was evaluated" in " ".join(verdict.words)
     assert verdict.alternatives["lowest_perplexity"] is None
 
 
@@ -118,15 +124,18 @@ def test_train_loss_is_never_the_train_nll(tmp_path: Path) -> None:
     assert all(summary.train_nll_nats is None for summary in verdict.checkpoints)
 
 
-@pytest.mark.parametrize(
-    ("keys", "used"),
-    [(("eval_val_loss",), True), (("eval_a_loss", "eval_b_loss"), False)],
-)
-def test_named_evaluation_sets(tmp_path: Path, keys: tuple[str, ...], used: bool) -> None:
-    rows = [row for key in keys for row in evaluations(LOSSES, key)]
+def test_named_evaluation_sets_are_read_one_by_one(tmp_path: Path) -> None:
+    rows = [
+        *evaluations(LOSSES, "eval_a_loss"),
+        *evaluations({s: 2 * x for s, x in LOSSES.items()}, "eval_b_loss"),
+    ]
     verdict = read_logged(write_run(tmp_path, rows))
-    assert math.isfinite(verdict.checkpoints[-1].nll_nats.value) is used
-    assert all(key in " ".join(verdict.notes) for key in keys)
+    assert verdict.logged is not None
+    (run,) = verdict.logged.runs
+    assert [one.set_name for one in run.series] == ["a", "b", "mean of the sets"]
+    assert run.series[1].best == 0.62
+    assert run.keep is not None and (run.keep.step, run.keep.value) == (200, pytest.approx(0.465))
+    assert "mean of 2 evaluation sets" in " ".join(verdict.words)
 
 
 def test_one_evaluation_is_not_a_trend(tmp_path: Path) -> None:
@@ -161,8 +170,8 @@ def test_a_loss_that_is_no_number_is_undefined(tmp_path: Path, bad: object) -> N
     verdict = read_logged(write_run(tmp_path, evaluations({**LOSSES, 500: bad})))
     last = verdict.checkpoints[-1]
     assert math.isnan(last.nll_nats.value)
-    assert last.nll_nats.reason == f"eval_loss was logged as {bad}"
-    assert "undefined: eval_loss was logged" in " ".join(verdict.words)
+    assert last.nll_nats.reason == "the log has no evaluation loss at this step"
+    assert f"`eval_loss` is {bad} at step 500: not counted." in " ".join(verdict.words)
 
 
 def test_a_diverged_loss_has_no_perplexity(tmp_path: Path) -> None:
@@ -190,7 +199,7 @@ def test_a_final_model_at_the_root_is_a_checkpoint(tmp_path: Path) -> None:
 
 def test_a_missing_log_is_an_error_that_names_the_audit(tmp_path: Path) -> None:
     (tmp_path / "checkpoint-100").mkdir()
-    with pytest.raises(RunError, match=r"no trainer_state\.json") as caught:
+    with pytest.raises(RunError, match="no training log") as caught:
         read_logged(tmp_path)
     assert "overmem audit" in str(caught.value)
     with pytest.raises(RunError, match="does not exist"):
@@ -200,6 +209,8 @@ def test_a_missing_log_is_an_error_that_names_the_audit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        ("", "is empty"),
+        ("version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
         ("{", "cannot be read as JSON"),
         ("[]", "not a trainer state"),
         ('{"global_step": 5}', "not a trainer state"),
@@ -212,3 +223,44 @@ def test_a_malformed_log_is_an_error(tmp_path: Path, content: str, message: str)
     (tmp_path / "trainer_state.json").write_text(content)
     with pytest.raises(RunError, match=message):
         read_logged(tmp_path)
+
+
+def test_without_a_language_model_there_is_no_talk_of_perplexity(tmp_path: Path) -> None:
+    rows = [{"step": step, "eval_loss": loss} for step, loss in LOSSES.items()]
+    verdict = read_logged(write_run(tmp_path, rows))
+    assert all(math.isnan(one.perplexity.value) for one in verdict.checkpoints)
+    assert verdict.alternatives["lowest_perplexity"] is None
+    assert "not read as a perplexity" in verdict.words[0]
+    assert not any("perplexity" in words.lower() for words in verdict.words[1:])
+    assert "undefined" not in " ".join(verdict.words)
+
+
+def test_loss_up_while_the_metric_improves_is_said_and_leaned_to(tmp_path: Path) -> None:
+    wers = dict(zip(LOSSES, (30.0, 25.1, 22.0, 20.9, 20.0), strict=True))
+    rows = [{"step": s, "eval_loss": loss, "eval_wer": wers[s]} for s, loss in LOSSES.items()]
+    verdict = read_logged(write_run(tmp_path, rows))
+    assert verdict.checkpoints[-1].leaning == "over-memorized"
+    assert "over-memorization written in the log" in " ".join(verdict.words)
+    assert "keep checkpoint-500" in " ".join(verdict.words)
+
+
+def test_two_runs_in_a_folder_are_named(tmp_path: Path) -> None:
+    write_run(tmp_path, evaluations(LOSSES))
+    other = evaluations({150: 1.5, 450: 1.2})
+    (tmp_path / "checkpoint-450").mkdir()
+    write_state(tmp_path / "checkpoint-450", other, step=450)
+    verdict = read_logged(tmp_path)
+    assert verdict.logged is not None and len(verdict.logged.strangers) == 1
+    assert "2 runs lie in this folder" in " ".join(verdict.words)
+    assert "checkpoint-450" not in [one.name for one in verdict.checkpoints]
+
+
+def test_a_huge_log_is_read_within_seconds_and_its_record_stays_small(tmp_path: Path) -> None:
+    rows = [{"step": s, "epoch": s / 1000, "eval_loss": 1 + (s % 97) / 1000} for s in range(1, 200_001)]
+    write_state(tmp_path, rows, step=200_000)
+    began = time.process_time()
+    verdict = read_logged(tmp_path)
+    assert time.process_time() - began < 5
+    assert len(verdict.checkpoints) < 400
+    assert len(json.dumps(verdict.to_dict())) < 1 << 19
+    assert verdict.logged is not None and verdict.logged.runs[0].series[0].n_points == 200_000

@@ -7,14 +7,15 @@ grader, a template's renderer) is refused until the command names it itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from overmem.artifacts.manifest import Manifest
-from overmem.auditing.options import AuditOptions, saved_options
+from overmem.auditing.options import CONSENT, AuditOptions, saved_options
 from overmem.errors import RunError
 from overmem.grading.code import check_allowed
-from overmem.models.lm_eval.tasks import runs_code_of_a_folder
+from overmem.models.lm_eval.names import runs_code_of_a_folder
 from overmem.own_functions import is_own_function
 from overmem.recipe.schema import Recipe
 from overmem.rendering.template import Template
@@ -98,6 +99,47 @@ def refuse_tasks_of_a_folder(ood: Mapping[str, str], where: str) -> None:
             raise _refused(
                 f"{where} names a task whose folder can run code", source, f"--ood {name}={source}"
             )
+
+
+def refuse_consent_of_a_file(fields: Mapping[str, Any], said: Collection[str], where: str) -> None:
+    """Refuse what a file in a run folder may not decide, unless the command says the same field itself.
+
+    That is leave to run code; a grader, a template or a task that runs some; and who gets the data: an engine
+    other than `hf` and a plain `vllm`.
+
+    Args:
+        fields: of `AuditOptions`, as the file holds them.
+        said: fields that the command line gives, `template` where it gives the kind.
+        where: the file, in errors.
+
+    Raises:
+        RunError: names the field and the option to repeat.
+    """
+    rest = {name: value for name, value in fields.items() if name not in said}
+    for name in CONSENT:
+        if rest.get(name):
+            raise _not_by_a_file(where, f"{name}: {rest[name]}", f"--{name.replace('_', '-')}")
+    grader, engine, kind = rest.get("grader"), rest.get("engine"), rest.get("template", {}).get("kind")
+    if is_own_function(grader):
+        raise _not_by_a_file(where, f"grader: {grader}", f"--grader {grader}")
+    if engine not in (None, "hf", "vllm"):
+        raise _not_by_a_file(where, f"engine: {engine}", f"--engine {engine}")
+    if kind is not None and Template(kind=kind).renderer is not None:
+        raise _not_by_a_file(where, f"template.kind: {kind}", f"--template {kind}")
+    for field in ("ood", "references", "retention"):
+        for name, source in rest.get(field, {}).items():
+            if runs_code_of_a_folder(source):
+                option = f"--{field} {name}={source}"
+                raise _not_by_a_file(where, f"{field}.{name}: {source}", option)
+
+
+def _not_by_a_file(where: str, got: str, option: str) -> RunError:
+    return RunError(
+        f"{where} asks for what only the command line may: code that runs, or a server that gets the data",
+        got=got,
+        expected=EXPECTED,
+        next_step=f"take it out of the file; if you trust it, add to the command: {option}",
+    )
 
 
 def without_consent(recipe: Recipe) -> Recipe:

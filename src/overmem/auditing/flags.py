@@ -33,6 +33,8 @@ class Flag:
     """What it is read as; a list is repeatable, a bool is a switch."""
     default: Any
     help: str
+    heading: str
+    """Of the group that it stands in."""
 
 
 SHORTER = {"budget_minutes": "budget", "engine_timeout_seconds": "engine_timeout", "variants": "variant"}
@@ -40,6 +42,17 @@ SHORTER = {"budget_minutes": "budget", "engine_timeout_seconds": "engine_timeout
 NOT_WRITTEN = ("half", "groups", "limits")
 """Fields that no option of their own sets: `half` and `groups` are the repair's, `limits` are written with
 `limit`."""
+HEADINGS = {
+    "val": "Data",
+    "axes": "What is measured",
+    "grader": "Text and grading",
+    "base_model": "Base model and overlap",
+    "device": "Device and precision",
+    "engine": "Engine",
+    "allow_pickle": "Leave to run code (never read from a file)",
+    "rule": "Verdict",
+}
+"""Headings by the first field under each; the fields after it stand there too."""
 TEMPLATE = {
     "kind": ("template", "chat, plain, auto, llamafactory:NAME, axolotl:CONFIG or python:FILE.py:function."),
     "prompt_format": ("prompt_format", "Text around the question, with {prompt}."),
@@ -63,37 +76,39 @@ RULE = {
 def audit_flags() -> tuple[Flag, ...]:
     """The options of an audit, in the order of the fields of `AuditOptions`."""
     found: list[Flag] = []
+    heading = ""
     for name, field in AuditOptions.model_fields.items():
+        heading = HEADINGS.get(name, heading)
         if name == "template":
-            found += [_template_flag(part) for part in TEMPLATE]
+            found += [_template_flag(part, heading) for part in TEMPLATE]
         elif name == "rule":
-            found += [rule_flag(part) for part in RULE]
+            found += [_rule_flag(part, heading) for part in RULE]
         elif name not in NOT_WRITTEN:
-            found.append(
-                _flag(
-                    name,
-                    field.annotation,
-                    field.get_default(call_default_factory=True),
-                    field.description or "",
-                )
-            )
+            default = field.get_default(call_default_factory=True)
+            found.append(_flag(name, field.annotation, default, field.description or "", heading))
     return tuple(found)
 
 
-def rule_flag(name: str, text: str | None = None) -> Flag:
+def _rule_flag(name: str, heading: str) -> Flag:
     """The option of one threshold of `overmem.rule.Rule`."""
     default = getattr(Rule, name)
     return Flag(
-        parameter=name, option=_option(name), type=type(default), default=default, help=text or RULE[name]
+        parameter=name,
+        option=_option(name),
+        type=type(default),
+        default=default,
+        help=RULE[name],
+        heading=heading,
     )
 
 
-def read_flags(run: Run, given: Mapping[str, Any]) -> AuditOptions:
+def read_flags(run: Run, given: Mapping[str, Any], saved: Mapping[str, Any] | None = None) -> AuditOptions:
     """Options of an audit from the values of its flags, resolved for a run.
 
     Args:
         run: whose recipe says what is not given.
         given: value of each flag by its `parameter`; those left out have their defaults.
+        saved: fields that the run's `overmem.yaml` holds, for what is not given.
 
     Raises:
         RunError: an option that cannot be read, or no validation data.
@@ -101,22 +116,44 @@ def read_flags(run: Run, given: Mapping[str, Any]) -> AuditOptions:
     # A report writes flags and reads none, so recipes and perturbations stay unloaded there.
     from overmem.auditing.resolve import resolve_options, resolve_template
 
-    fields = {name: given.get(SHORTER.get(name, name)) for name in AuditOptions.model_fields}
+    fields = read_fields(given, saved)
+    template = resolve_template(run, fields.pop("template", {}))
+    return resolve_options(run, make_options(fields | {"template": template}))
+
+
+def read_fields(given: Mapping[str, Any], saved: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Fields of `AuditOptions` from the values of flags; those of the template are a mapping of its parts.
+
+    Args:
+        given: value of each flag by its `parameter`.
+        saved: fields that a file holds; what is given wins, a template and a rule part by part.
+
+    Raises:
+        RunError: an option that cannot be read.
+    """
+    plain = {name: given.get(SHORTER.get(name, name)) for name in AuditOptions.model_fields}
     overall, limits = _read_limits(given.get("limit") or [])
-    fields |= {
+    fields = plain | {
         "limit": overall,
         "limits": limits,
-        "axes": ",".join(given.get("axes") or CORE),
+        "axes": given.get("axes") and ",".join(given["axes"]),
         "ood": _read_named(given.get("ood") or [], "an OOD set", "svamp=svamp.json"),
         "references": _read_named(
             given.get("references") or [], "a set of references", "human=gsm8k:test.jsonl"
         ),
         "retention": _read_named(given.get("retention") or [], "a set beside the task", "mmlu=lm_eval:mmlu"),
         "variants": _read_variants(given.get("variant") or []),
-        "template": resolve_template(run, _read_template(given)),
-        "rule": Rule(**{name: given[name] for name in RULE if given.get(name) is not None}),
+        "template": _read_template(given),
+        "rule": {name: given[name] for name in RULE if given.get(name) is not None},
     }
-    return resolve_options(run, make_options(fields))
+    said = {name: value for name, value in fields.items() if value is not None and value != {}}
+    merged = {**(saved or {}), **said}
+    for name in ("template", "rule", "limits"):
+        parts = {**(saved or {}).get(name, {}), **said.get(name, {})}
+        merged |= {name: parts} if parts else {}
+    if "rule" in merged:
+        merged["rule"] = Rule(**merged["rule"])
+    return merged
 
 
 def write_flags(options: AuditOptions) -> list[str]:
@@ -135,7 +172,7 @@ def write_flags(options: AuditOptions) -> list[str]:
     return words
 
 
-def _flag(name: str, kind: Any, default: Any, description: str) -> Flag:
+def _flag(name: str, kind: Any, default: Any, description: str, heading: str) -> Flag:
     repeatable = name == "limit" or get_origin(kind) in (tuple, dict) or name == "variants"
     if repeatable:
         kind, default = list[str] | None, None
@@ -149,14 +186,17 @@ def _flag(name: str, kind: Any, default: Any, description: str) -> Flag:
         type=_plain(kind),
         default=default,
         help=text if text.endswith(".") else f"{text}.",
+        heading=heading,
     )
 
 
-def _template_flag(part: str) -> Flag:
+def _template_flag(part: str, heading: str) -> Flag:
     parameter, text = TEMPLATE[part]
     kind = {"eos": bool, "assistant_only_loss": bool, "max_length": int}.get(part, str)
     option = _switch(parameter) if part == "eos" else _option(parameter)
-    return Flag(parameter=parameter, option=option, type=kind | None, default=None, help=text)
+    return Flag(
+        parameter=parameter, option=option, type=kind | None, default=None, help=text, heading=heading
+    )
 
 
 def _option(parameter: str) -> str:
@@ -236,13 +276,14 @@ _WRITERS: dict[str, Callable[[AuditOptions], list[str]]] = {
 
 
 def _read_template(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a template from the values of their flags.
+    """Fields of a template from the values of their flags; those that are not given are left out.
 
     Raises:
         RunError: variables of the chat template that are no JSON record.
     """
-    fields = {part: given.get(flag) for part, (flag, _) in TEMPLATE.items()}
-    text = fields["chat_template_kwargs"]
+    said = {part: given.get(flag) for part, (flag, _) in TEMPLATE.items()}
+    fields = {part: value for part, value in said.items() if value is not None}
+    text = fields.get("chat_template_kwargs")
     if isinstance(text, str):
         try:
             fields["chat_template_kwargs"] = parse_json(text)

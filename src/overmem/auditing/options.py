@@ -48,7 +48,7 @@ class AuditOptions(Strict):
     val: Source = ""
     """Problems that decide; the run's recipe by default. A source as in `overmem.tasks.sources`."""
     columns: str | None = None
-    """prompt=COLUMN,completion=COLUMN,answer=COLUMN: which columns of val and train ask and answer. Also
+    """prompt=COLUMN,answer=COLUMN,...: which columns of val and train ask and answer. Also completion,
     system, context and options; a text with columns in braces, such as "{question}\n{hint}", joins some."""
     group: str | None = None
     """COLUMN of val that is equal in problems that stand for one another: errors are those of the groups. By

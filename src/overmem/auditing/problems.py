@@ -23,7 +23,8 @@ from overmem.axes.privacy.exposure import CANARIES, CANDIDATES
 from overmem.errors import DataError
 from overmem.grading.choose import choose_grader, gradable, why_ungradable
 from overmem.grading.grade import check_gradable, get_grader, grade, grading_key
-from overmem.models.lm_eval.tasks import PREFIX, Document, LmEvalTask, is_lm_eval, load_task
+from overmem.models.lm_eval.names import PREFIX, is_lm_eval
+from overmem.models.lm_eval.tasks import Document, LmEvalTask, load_task
 from overmem.perturbations import VARIANTS, pair_variant, perturb_all
 from overmem.recipe.canaries import CANDIDATES as CANDIDATE_FILE
 from overmem.recipe.canaries import INSERTED

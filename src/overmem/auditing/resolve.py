@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,18 @@ from overmem.auditing.consent import (
 )
 from overmem.auditing.options import AuditOptions
 from overmem.auditing.run_files.training_files import find_training_file
-from overmem.axes import CORE, axes_implied_by, choose_axes
+from overmem.axes import CORE, all_axes, axes_implied_by, choose_axes
 from overmem.errors import OvermemError, RunError
+from overmem.grading.choose import gradable
+from overmem.grading.grade import check_gradable
 from overmem.models.engines.address import Address, InProcess, check_template, parse_engine
+from overmem.models.lm_eval.names import is_lm_eval
 from overmem.parsing import ParseError, read_yaml
 from overmem.recipe.canaries import CANDIDATES, FOLDER, INSERTED
 from overmem.recipe.schema import RECIPE_NAME, Recipe, check_recipe
 from overmem.records import Run
 from overmem.rendering.template import Template
+from overmem.tasks.sources import read_ahead
 
 
 def resolve_options(run: Run, asked: AuditOptions) -> AuditOptions:
@@ -64,6 +69,44 @@ def resolve_options(run: Run, asked: AuditOptions) -> AuditOptions:
             expected=f"key, all, or some of {', '.join(c.name for c in run.checkpoints)}",
         )
     return options
+
+
+@contextmanager
+def data_read_ahead(options: AuditOptions) -> Iterator[None]:
+    """Read and check the data that an audit will need before the block, which then reads none of it again.
+
+    Args:
+        options: of the audit, resolved.
+
+    Raises:
+        OvermemError: a source cannot be read, or val cannot be graded.
+    """
+    with read_ahead(_sources(options)) as read:
+        val = read[options.val]
+        # Rows of token ids get their texts from the run's tokenizer.
+        if "accuracy" in options.axes and all(example.tokens is None for example in val.examples):
+            grader = options.grader or val.grader
+            can = [e for e, on in zip(val.examples, gradable(grader, val.examples), strict=True) if on]
+            check_gradable(grader, can or val.examples, allow_code_execution=options.allow_code_execution)
+        yield
+
+
+def _sources(options: AuditOptions) -> list[tuple[str, str | None]]:
+    """The sources that the chosen axes read, each with its columns; tasks of lm-eval read their own."""
+    read = {kind for name in options.axes for kind in all_axes()[name].sets}
+    own = [options.val, *([options.train] if options.train else [])]
+    if "variants" in read:
+        own += [source for source in (options.variants or {}).values() if source is not None]
+    others = [
+        source
+        for kind in ("ood", "references", "retention")
+        if kind in read
+        for source in getattr(options, kind).values()
+        if not is_lm_eval(source)
+    ]
+    if "canaries" in read and options.canaries is not None:
+        others += [str(Path(options.canaries) / name) for name in (INSERTED, CANDIDATES)]
+    return [*((source, options.columns) for source in own), *((source, None) for source in others)]
 
 
 def _own_canaries(run: Run) -> str | None:

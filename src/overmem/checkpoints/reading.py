@@ -5,6 +5,7 @@ Only headers of files are read; neither torch nor transformers is imported.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,36 @@ PICKLED = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "adapter_model.bin")
 """Pickled weights as transformers and PEFT read them."""
 MAX_STEP = 2**53
 """Optimizer steps; above it a number is none, and has no exact form as a float."""
-_ADAPTER_SETTINGS: tuple[tuple[str, Any, str], ...] = (
-    ("r", int, "a whole number"),
-    ("lora_alpha", int | float, "a number"),
-    ("rank_pattern", dict, "an object"),
-    ("alpha_pattern", dict, "an object"),
-    ("bias", str, "a text"),
-    ("base_model_name_or_path", str, "a text"),
-    ("init_lora_weights", bool | str, "true, false or a text"),
-)
-"""Settings that we compute with ourselves, and what PEFT writes there."""
 _LARGEST_SETTING = 2**31
+
+
+def _is_rank(found: object) -> bool:
+    return isinstance(found, int) and not isinstance(found, bool) and 1 <= found <= _LARGEST_SETTING
+
+
+def _is_size(found: object) -> bool:
+    return (finite := finite_number(found)) is not None and abs(finite) <= _LARGEST_SETTING
+
+
+def _all_are(check: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda found: found is None or (isinstance(found, dict) and all(map(check, found.values())))
+
+
+_Settings = tuple[tuple[str, Callable[[object], bool], str], ...]
+_LORA_SETTINGS: _Settings = (
+    ("r", _is_rank, "a whole number of at least 1"),
+    ("lora_alpha", _is_size, "a number"),
+    ("rank_pattern", _all_are(_is_rank), "an object of whole numbers of at least 1"),
+    ("alpha_pattern", _all_are(_is_size), "an object of numbers"),
+)
+_ADAPTER_SETTINGS: _Settings = (
+    ("bias", lambda found: isinstance(found, str | None), "a text"),
+    ("base_model_name_or_path", lambda found: isinstance(found, str | None), "a text"),
+    ("init_lora_weights", lambda found: isinstance(found, bool | str | None), "true, false or a text"),
+)
+"""Settings that we compute with ourselves, of a LoRA and of any adapter, and what PEFT writes there."""
+_LORA_DEFAULTS = {"r": 8, "lora_alpha": 8}
+"""PEFT's own, for a configuration that does not have them."""
 _DECIDES = ("*.safetensors", "*.bin", "*.json")
 """Files without which a checkpoint is another, or none."""
 
@@ -167,20 +187,18 @@ def read_adapter_config(folder: Path) -> dict[str, Any]:
         CheckpointError: it is damaged, or a setting that we compute with is of another kind.
     """
     config = read_object(folder / ADAPTER_CONFIG)
-    for name, kind, expected in _ADAPTER_SETTINGS:
-        found = config.get(name)
-        if found is not None and (not isinstance(found, kind) or abs(_number(found)) > _LARGEST_SETTING):
+    settings = _ADAPTER_SETTINGS
+    if config.get("peft_type") == "LORA":
+        config, settings = {**_LORA_DEFAULTS, **config}, (*_LORA_SETTINGS, *settings)
+    for name, holds, expected in settings:
+        if name in config and not holds(config[name]):
             raise CheckpointError(
                 f"{folder.name}/{ADAPTER_CONFIG}: `{name}` cannot be read",
-                got=f"{found!r:.80}",
+                got=f"{config[name]!r:.80}",
                 expected=expected,
                 next_step="copy the checkpoint again",
             )
     return config
-
-
-def _number(value: object) -> float:
-    return value if isinstance(value, int | float) else 0
 
 
 def read_trainer_state(folder: Path) -> dict[str, Any]:

@@ -11,26 +11,29 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
-from textwrap import shorten
-from typing import Any
+from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
+from overmem import __version__
 from overmem.boundary import reason
+from overmem.cli.help import HelpCommand, HelpGroup
 from overmem.cli.screen import visible_streams
 from overmem.errors import OvermemError, StorageError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("train", "Fine-tune as a recipe says, with checkpoints in the ordinary Hugging Face layout."),
+    "init": ("init", "Look at a run, find its data, and write overmem.yaml: what every command measures."),
     "plan": (
         "audit",
         "What an audit would cost: tokens, time and memory, from a batch or two of each kind of its work.",
     ),
     "audit": (
         "audit",
-        "Measure every checkpoint: likelihood and accuracy, and with --axes what memorization costs.",
+        "Measure every checkpoint, name its stage, say which one to ship, and write the page.",
     ),
     "diagnose": ("diagnose", "Name each checkpoint's stage with its confidence, and recommend one."),
     "compare": ("diagnose", "Compare two audited runs at matched accuracy, on every axis both have."),
@@ -72,8 +75,23 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-class LazyGroup(TyperGroup):
+@dataclass(frozen=True)
+class Completion:
+    """One word that a shell may complete, as typer writes it out."""
+
+    value: str
+    help: str
+    type: str = "plain"
+
+
+class LazyGroup(HelpGroup):
     """Commands that are imported when they are called."""
+
+    examples = """
+        overmem demo
+        overmem init outputs/
+        overmem audit outputs/ --val val.jsonl --train train.jsonl
+    """
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names in the order of the flow."""
@@ -88,27 +106,40 @@ class LazyGroup(TyperGroup):
         if isinstance(found, typer.Typer):
             return typer.main.get_group(found)
         alone = typer.Typer(**SETTINGS)
-        alone.command(cmd_name)(found)
+        alone.command(cmd_name, cls=HelpCommand)(found)
         return typer.main.get_command(alone)
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """List the commands without importing them."""
-        most = formatter.width - 6 - max(map(len, COMMANDS))
-        rows = [(name, shorten(text, most, placeholder="...")) for name, (_, text) in COMMANDS.items()]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
+    def first_lines(self, ctx: Any) -> Mapping[str, str]:
+        """What each command does, without importing any."""
+        return {name: text for name, (_, text) in COMMANDS.items()}
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Names of commands for a shell, without importing any; options where a dash was typed."""
+        if incomplete.startswith("-"):
+            return list(super().shell_complete(ctx, incomplete))
+        return [Completion(name, text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
 
 
 app = typer.Typer(
     cls=LazyGroup,
     help="Find, explain and fix over-memorization in LLM fine-tuning.",
     no_args_is_help=True,
-    **SETTINGS,
+    **{**SETTINGS, "add_completion": True},
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"overmem {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def root() -> None:
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it and exit.")
+    ] = False,
+) -> None:
     """Find, explain and fix over-memorization in LLM fine-tuning."""
 
 

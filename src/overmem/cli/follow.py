@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from overmem.cli.screen import say
 from overmem.formatting import accuracy_text, certainty_text, estimate_text, shell_word
 from overmem.records import Verdict
 from overmem.reporting.run import report
+from overmem.rule import Rule
 from overmem.verdict.diagnose import diagnose
 
 
@@ -26,6 +28,7 @@ def follow(
     idle_minutes: float | None,
     out: Path | None,
     progress: Progress,
+    json_lines: bool = False,
 ) -> None:
     """Print what each look at the folder brought, until it is interrupted or nothing new comes.
 
@@ -38,6 +41,7 @@ def follow(
         idle_minutes: without a new checkpoint.
         out: artifact folder; `PATH/overmem` by default.
         progress: told after every batch.
+        json_lines: print each look's outcome for programs, an object a line on standard output.
     """
     say(screen, f"watching {path}; stop with Ctrl-C, nothing is lost")
     try:
@@ -46,17 +50,27 @@ def follow(
         ):
             for name in update.gone:
                 say(screen, f"{name} was deleted and is no longer compared; see save_total_limit")
-            say(screen, _news(update, out or path))
+            verdict, page = _judged(update, options.rule, out or path)
+            say(screen, _news(update, verdict, page))
+            if json_lines:
+                told = {"new": update.new, "gone": update.gone, "report": page and str(page)}
+                print(json.dumps({**told, "verdict": verdict and verdict.to_dict()}), flush=True)
     except KeyboardInterrupt:
         say(screen, f"stopped; what was measured is kept: overmem diagnose {shell_word(out or path)}")
 
 
-def _news(update: Update, place: Path) -> str:
-    names = ", ".join(update.new)
+def _judged(update: Update, rule: Rule, place: Path) -> tuple[Verdict | None, Path | None]:
+    """The verdict and its page, written again; nothing while there is one checkpoint."""
     if len(update.audit.manifest.checkpoints) < 2:
+        return None, None
+    return diagnose(update.audit, rule), report(place)
+
+
+def _news(update: Update, verdict: Verdict | None, page: Path | None) -> str:
+    names = ", ".join(update.new)
+    if verdict is None:
         return f"{names}: measured; a verdict needs two checkpoints"
-    verdict = diagnose(update.audit)
-    return f"{names}: {_stage(verdict)}; report: {report(place)}"
+    return f"{names}: {_stage(verdict)}; report: {page}"
 
 
 def _stage(verdict: Verdict) -> str:

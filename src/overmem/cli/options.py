@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from overmem.cli.screen import console, say
 from overmem.errors import RunError
 from overmem.rule import Rule
 
 if TYPE_CHECKING:
     from overmem.auditing.flags import Flag
+    from overmem.auditing.options import AuditOptions
     from overmem.auditing.planning.cost import Peaks
+    from overmem.records import Run
 
 RunArg = Annotated[
     Path, typer.Argument(metavar="RUN", help="Folder of a run; its checkpoints are found (docs/layouts.md).")
 ]
-Out = Annotated[Path | None, typer.Option(help="Artifact folder; RUN/overmem by default.")]
+Out = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Artifact folder; RUN/overmem by default.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Show the plan and its times; stop.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -28,23 +31,40 @@ Workers = Annotated[int | None, typer.Option(help="Do so many at once, one on ea
 Ray = Annotated[
     str | None, typer.Option(help="The workers' cluster: auto, HOST:PORT; local starts one here.")
 ]
+LEAVE = "Leave to run code (never read from a file)"
 AllowCodeExecution = Annotated[
     bool,
     typer.Option(
-        "--allow-code-execution", help="Let the grader code run answers, in a sandbox (docs/code.md)."
+        "--allow-code-execution",
+        help="Let the grader code run answers, in a sandbox (docs/code.md).",
+        rich_help_panel=LEAVE,
     ),
 ]
 TrustRemoteCode = Annotated[
     bool,
-    typer.Option("--trust-remote-code", help="Run model code that a checkpoint or its base brings along."),
+    typer.Option(
+        "--trust-remote-code",
+        help="Run model code that a checkpoint or its base brings along.",
+        rich_help_panel=LEAVE,
+    ),
 ]
-AllowPickle = Annotated[bool, typer.Option("--allow-pickle", help="Load .bin weights, which can run code.")]
+AllowPickle = Annotated[
+    bool,
+    typer.Option("--allow-pickle", help="Load .bin weights, which can run code.", rich_help_panel=LEAVE),
+]
 OwnGrader = Annotated[
-    str | None, typer.Option("--grader", help="Run the audit's own grader: python:FILE.py:function.")
+    str | None,
+    typer.Option(
+        "--grader", help="Run the audit's own grader: python:FILE.py:function.", rich_help_panel=LEAVE
+    ),
 ]
 OwnTemplate = Annotated[
     str | None,
-    typer.Option("--template", help="Run the code that the audit rendered by: python:..., axolotl:..."),
+    typer.Option(
+        "--template",
+        help="Run the code that the audit rendered by: python:..., axolotl:...",
+        rich_help_panel=LEAVE,
+    ),
 ]
 Command = Callable[..., None]
 RULE_HELP = {
@@ -58,6 +78,8 @@ RULE_HELP = {
 def takes_rule(*names: str, **texts: str) -> Callable[[Command], Command]:
     """Give a command options for some thresholds of the rule; it takes them as one `rule`.
 
+    What is not given is taken from the `overmem.yaml` of the run that the command is given, where it has one.
+
     Args:
         names: of the thresholds.
         texts: help where it is not the usual one.
@@ -69,19 +91,74 @@ def takes_rule(*names: str, **texts: str) -> Callable[[Command], Command]:
                 name,
                 type(getattr(Rule, name)),
                 getattr(Rule, name),
-                typer.Option(help=(RULE_HELP | texts)[name], min=0 if name == "seed" else None),
+                typer.Option(
+                    help=(RULE_HELP | texts)[name],
+                    min=0 if name == "seed" else None,
+                    rich_help_panel="Verdict",
+                ),
             )
             for name in names
         ]
-        return _expanded(command, "rule", options, lambda given: Rule(**given))
+        return _expanded(command, "rule", options, _rule_of)
 
     return decorate
+
+
+def _rule_of(said: Mapping[str, Any], others: Mapping[str, Any]) -> Rule:
+    runs = others.get("runs") or [others.get("run")]
+    saved = saved_options(runs[0], ("rule",)) if isinstance(runs[0], Path) else {}
+    return Rule(**{**saved.get("rule", {}), **said})
+
+
+def saved_options(run_path: Path, fields: Collection[str] | None = None) -> dict[str, Any]:
+    """What the run's `overmem.yaml` holds, said on standard error, which is no program's.
+
+    Args:
+        run_path: folder of the run.
+        fields: of `AuditOptions` that are read; all by default.
+
+    Raises:
+        RunError: it cannot be read.
+    """
+    if not (run_path / "overmem.yaml").is_file():
+        return {}
+    from overmem.auditing.run_files.overmem_yaml import read_saved_options, said_of_saved
+
+    saved = read_saved_options(run_path)
+    taken = {name: value for name, value in saved.items() if fields is None or name in fields}
+    if taken:
+        say(console(stderr=True), said_of_saved(run_path, taken))
+    return taken
+
+
+def open_asked(run_path: Path, flags: Mapping[str, Any]) -> tuple[Run, AuditOptions]:
+    """A run and the options of its audit: of the command line, else of its `overmem.yaml`, else its recipe's.
+
+    Args:
+        run_path: folder of the run.
+        flags: those of the audit that were given.
+
+    Raises:
+        OvermemError: the run, the file or an option cannot be used.
+    """
+    from overmem.auditing.consent import refuse_consent_of_a_file
+    from overmem.auditing.flags import read_flags
+    from overmem.checkpoints import open_run
+
+    saved = saved_options(run_path)
+    refuse_consent_of_a_file(saved, flags, "overmem.yaml")
+    found = open_run(
+        run_path,
+        allow_pickle=flags.get("allow_pickle", False),
+        checkpoints_glob=flags.get("checkpoints_glob") or saved.get("checkpoints_glob"),
+    )
+    return found, read_flags(found, flags, saved)
 
 
 def takes_audit_flags(
     flags: Iterable[Flag], only: Sequence[str] | None = None
 ) -> Callable[[Command], Command]:
-    """Give a command the options of an audit; it takes their values as one mapping, `flags`.
+    """Give a command the options of an audit; it takes the values of those that are given as `flags`.
 
     Args:
         flags: see `overmem.auditing.flags.audit_flags`.
@@ -94,12 +171,17 @@ def takes_audit_flags(
                 flag.parameter,
                 flag.type,
                 flag.default,
-                typer.Option(flag.option, help=flag.help, min=0 if flag.parameter == "seed" else None),
+                typer.Option(
+                    flag.option,
+                    help=flag.help,
+                    min=0 if flag.parameter == "seed" else None,
+                    rich_help_panel=flag.heading,
+                ),
             )
             for flag in flags
             if only is None or flag.parameter in only
         ]
-        return _expanded(command, "flags", options, dict)
+        return _expanded(command, "flags", options, lambda said, _: dict(said))
 
     return decorate
 
@@ -114,16 +196,21 @@ def _expanded(
     command: Command,
     parameter: str,
     options: Sequence[inspect.Parameter],
-    build: Callable[[dict[str, Any]], Any],
+    build: Callable[[dict[str, Any], dict[str, Any]], Any],
 ) -> Command:
-    """A command in whose signature options stand in the place of one parameter, which is built of them."""
+    """A command in whose signature options stand in the place of one parameter.
+
+    That is built of the options that were given, not those left at their defaults, and of the command's other
+    arguments.
+    """
     signature = inspect.signature(command, eval_str=True)
     names = [option.name for option in options]
 
     @functools.wraps(command)
-    def run(**given: Any) -> None:
-        built = build({name: given.pop(name) for name in names})
-        command(**given, **{parameter: built})
+    def run(context: typer.Context, **given: Any) -> None:
+        values = {name: given.pop(name) for name in names}
+        said = {name: value for name, value in values.items() if _is_given(context, name)}
+        command(**given, **{parameter: build(said, given)})
 
     shown = [
         item
@@ -132,9 +219,18 @@ def _expanded(
     ]
     # What has no default comes first, as Python wants it; the command line does not mind.
     shown.sort(key=lambda item: item.default is not inspect.Parameter.empty)
-    run.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
+    own_context = inspect.Parameter(
+        "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
+    )
+    run.__signature__ = signature.replace(parameters=[own_context, *shown])  # type: ignore[attr-defined]
     run.__annotations__ = {}
     return run
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Whether an option stands on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name not in ("DEFAULT", "DEFAULT_MAP")
 
 
 def parse_peaks(tflops: float | None, gbps: float | None) -> Peaks | None:

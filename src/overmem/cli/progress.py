@@ -8,16 +8,19 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from overmem.auditing.session import Progress as AuditProgress
 from overmem.cli.screen import say, visible_streams
 from overmem.records import Run
 from overmem.verdict.live import Reading
+
+if TYPE_CHECKING:
+    from overmem.auditing.session import Progress as AuditProgress
 
 QUIET_SECONDS = 15.0
 """Without a terminal, at most one line in so many seconds."""

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from overmem.errors import RunError
 from overmem.parsing import finite_number
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedCheckpoint:
+    """A checkpoint's folder that lies beside a log."""
+
+    name: str
+    step: int
+    folder: Path
+    has_weights: bool
+    """Whether weights are in it, and not the log alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +38,8 @@ class LoggedHistory:
     kind: str
     """What wrote it: `trainer_state`, `trainer_log`, `notebook`, `tensorboard`, `wandb`, `mlflow`, `trackio`,
     `console`."""
+    steps_taken: int | None = None
+    """Optimizer steps that were taken when it was written; None where only its rows tell."""
     max_steps: int | None = None
     """Optimizer steps that were planned."""
     planned_epochs: float | None = None
@@ -36,6 +50,10 @@ class LoggedHistory:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Training arguments and configuration, flat, as far as the log holds them: `learning_rate`,
     `gradient_accumulation_steps`, `metric_for_best_model`, `task_type`, `architectures`."""
+    saved: tuple[SavedCheckpoint, ...] = ()
+    """The checkpoints of this run that are on disk, by step."""
+    branch_of: str | None = None
+    """`source` of the run that was resumed from an earlier step and left this branch behind."""
     notes: tuple[str, ...] = ()
     """What a reader of the result must know of the reading: rows skipped, columns renamed."""
 
@@ -53,3 +71,9 @@ class LoggedHistory:
                     got=f"{dict(row)!r:.120}",
                     expected='an integer "step" of at least 0 in every row',
                 )
+
+    @property
+    def end(self) -> int:
+        """The last optimizer step that is known of: taken, logged or saved."""
+        logged = max((int(row["step"]) for row in self.rows), default=0)
+        return max(self.steps_taken or 0, logged, *(one.step for one in self.saved), 0)

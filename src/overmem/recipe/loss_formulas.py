@@ -3,15 +3,18 @@
 A weighted loss is a weight w_t on ell_t = -ln p_t; most weights are constants to the gradient (detached). The
 two losses of the whole distribution are functions of the logits.
 
+Torch is imported by the functions that compute, so that a recipe is checked without it.
+
 Shapes: N tokens (any shape), T tokens of a row, V vocabulary.
 """
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 EAFT_TOP = 20
 """How many of the likeliest tokens EAFT's entropy is taken over."""
@@ -21,12 +24,14 @@ _LEAST = 1e-8
 
 def nll_weights(logprobs_N: Tensor) -> Tensor:
     """Weight 1: the ordinary negative log-likelihood."""
+    import torch
+
     return torch.ones_like(logprobs_N)
 
 
 def mar_weights(logprobs_N: Tensor) -> Tensor:
     """Weight 1 - p: tokens the model is already sure of stop being pushed (2508.04117, eq. 2)."""
-    return 0 - torch.expm1(logprobs_N.detach().clamp(max=0))
+    return 0 - logprobs_N.detach().clamp(max=0).expm1()
 
 
 def focal_weights(logprobs_N: Tensor, gamma: float = 2.0, differentiate: bool = False) -> Tensor:
@@ -34,7 +39,7 @@ def focal_weights(logprobs_N: Tensor, gamma: float = 2.0, differentiate: bool = 
     if not differentiate:
         return mar_weights(logprobs_N) ** gamma
     # The slope of (1 - p)^gamma is infinite at p = 1 for gamma < 1; there the gradient is set to zero.
-    return (-torch.expm1(logprobs_N)).clamp(min=_LEAST) ** gamma
+    return (-logprobs_N.expm1()).clamp(min=_LEAST) ** gamma
 
 
 def dft_weights(logprobs_N: Tensor) -> Tensor:
@@ -79,6 +84,8 @@ def goldfish_weights(
     Returns:
         Shape (..., T - 1): weights of tokens 1 to T - 1, those that have a prediction.
     """
+    import torch
+
     prime, factor, scramble = 2**31 - 1, 1103515245, 1597334677  # products stay below 2^63
     weights = torch.ones_like(input_ids_T[..., 1:], dtype=torch.float32)
     rows = input_ids_T.shape[-1] - h
@@ -114,7 +121,7 @@ def gem_loss(logits_N_V: Tensor, labels_N: Tensor, beta: float = 0.7) -> Tensor:
         Shape (N,).
     """
     logp_N_V = _log_softmax(logits_N_V)
-    q_N_V = torch.softmax(logits_N_V.detach().to(logp_N_V.dtype) / beta, -1)
+    q_N_V = (logits_N_V.detach().to(logp_N_V.dtype) / beta).softmax(-1)
     return (q_N_V * logp_N_V).sum(-1) - _pick(logp_N_V, labels_N)
 
 
@@ -126,7 +133,9 @@ def top20_entropy(logits_N_V: Tensor) -> Tensor:
 
 
 def _log_softmax(logits: Tensor) -> Tensor:
-    return torch.log_softmax(logits if logits.dtype == torch.float64 else logits.float(), -1)
+    import torch
+
+    return (logits if logits.dtype == torch.float64 else logits.float()).log_softmax(-1)
 
 
 def _pick(logp_N_V: Tensor, labels_N: Tensor) -> Tensor:

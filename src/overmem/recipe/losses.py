@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from overmem.errors import DataError, RecipeError
 from overmem.recipe import loss_formulas as formulas
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _LEAST = 1e-8
 """Keeps mean weights away from 0."""
@@ -86,6 +86,8 @@ def token_weights(
         RecipeError: unknown loss or option, or a loss that is not a weighted NLL.
         DataError: a tensor the loss needs is missing or has another shape.
     """
+    import torch
+
     loss, settings = resolve_loss(name, options)
     weights = weigh(loss, settings, logprobs, entropy, input_ids, position_ids)
     mask = torch.ones_like(logprobs, dtype=torch.bool) if label_mask is None else label_mask.bool()

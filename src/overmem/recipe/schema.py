@@ -172,7 +172,6 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _known_loss(self) -> Recipe:
-        # Imported here, so that reading the name of a recipe does not load torch.
         from overmem.recipe.losses import check_choice, resolve_loss
 
         try:

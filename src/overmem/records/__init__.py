@@ -15,6 +15,15 @@ from overmem.records.comparisons import (
     Use,
 )
 from overmem.records.inputs import Checkpoint, Conversation, Example, Message, Run, TrainedTokens
+from overmem.records.logged import (
+    Keep,
+    LoggedFinding,
+    LoggedPoint,
+    LoggedReading,
+    LoggedRun,
+    LoggedSeries,
+    SavedStep,
+)
 from overmem.records.notebook_view import NotebookView
 from overmem.records.plain import Estimate, finite_or_none, none_to_nan, to_plain
 from overmem.records.repair import REPAIR_SCHEMA, Attempt, Proof, Repair, Retraining, Temperature
@@ -52,7 +61,13 @@ __all__ = [
     "Estimate",
     "Example",
     "JudgedReferences",
+    "Keep",
     "LeftOut",
+    "LoggedFinding",
+    "LoggedPoint",
+    "LoggedReading",
+    "LoggedRun",
+    "LoggedSeries",
     "Message",
     "NotebookView",
     "Onset",
@@ -64,6 +79,7 @@ __all__ = [
     "Repair",
     "Retraining",
     "Run",
+    "SavedStep",
     "Sensitivity",
     "Severity",
     "Stage",

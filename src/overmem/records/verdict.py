@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from overmem.records.comparisons import BaseModel, Cost, Privacy, Trade
+from overmem.records.logged import LoggedReading
 from overmem.records.notebook_view import NotebookView
 from overmem.records.plain import Estimate, to_plain
 from overmem.serialization import from_plain
@@ -228,6 +229,8 @@ class Verdict(NotebookView):
     privacy: tuple[Privacy, ...] = ()
     """Of the checkpoints that a reader may ship: recommended, the other picks and the last, in their order;
     empty where no training data were measured."""
+    logged: LoggedReading | None = None
+    """What the training log says, where the evidence is `logged`."""
     reason: str | None = None
     """What is missing, when the evidence is insufficient."""
     notes: tuple[str, ...] = ()

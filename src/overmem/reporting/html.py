@@ -23,6 +23,7 @@ from overmem.reporting.figures.curves import dynamics_table
 from overmem.reporting.figures.dynamics import figure_variants
 from overmem.reporting.figures.forest import cost_table, forest_figure, forest_rows, forest_words
 from overmem.reporting.figures.theme import Figure
+from overmem.reporting.logged import render_logged_page
 from overmem.reporting.overlap import overlap_part
 from overmem.reporting.view import Values
 from overmem.verdict.words.choice import missing_text, why_text
@@ -55,6 +56,8 @@ def render_report(
         contamination: what training had of val, by the texts; likewise.
         run: the run's folder as it was named, for the commands; the title by default.
     """
+    if verdict.logged is not None:
+        return render_logged_page(verdict, title=title)
     page = _Page(title)
     audited = manifest is not None and bool(manifest.config)
     last = verdict.checkpoints[-1].name if verdict.checkpoints else ""

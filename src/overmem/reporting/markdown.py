@@ -11,6 +11,7 @@ from overmem.formatting import DASH, accuracy_text, estimate_text, markdown, sig
 from overmem.records import Cost, Repair, Verdict
 from overmem.reporting import provenance, view
 from overmem.reporting.exhibits.build import compared_checkpoints
+from overmem.reporting.logged import logged_markdown
 from overmem.verdict.words.headline import headline
 
 Record = Mapping[str, Any]
@@ -31,6 +32,8 @@ def markdown_report(
     Returns:
         Markdown; what comes from the run is escaped.
     """
+    if verdict.logged is not None:
+        return logged_markdown(verdict, title=title)
     first, reasons = headline(verdict), view.reasons(verdict)
     lines = [f"## overmem: {markdown(title)}", ""]
     lines += [f"**{markdown(first.stage.capitalize())}** ({markdown(first.detail.rstrip('.'))}).", ""]

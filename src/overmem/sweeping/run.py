@@ -79,7 +79,7 @@ def sweep(
     taken = RunError(
         "another `overmem sweep` is at work in this folder",
         got=folder,
-        next_step="wait for it, stop it, or pass --output for another folder",
+        next_step="wait for it, stop it, or pass --out for another folder",
     )
     # Two that train one cell would overwrite each other's checkpoints.
     with locked_folder(folder, taken):
@@ -149,7 +149,7 @@ def _check_cell(sweep: Sweep, cell: Cell, read: dict[tuple[str, ...], int]) -> N
         raise RunError(
             "its folder holds a run of another recipe",
             got=saved,
-            next_step="pass --output for another folder, or delete that one",
+            next_step="pass --out for another folder, or delete that one",
         )
     for source in (cell.recipe.data.train, options.val):
         if (source,) not in read:

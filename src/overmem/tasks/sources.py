@@ -16,7 +16,8 @@ data set, so rows measured on a slice can be paired with rows measured on the wh
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -118,6 +119,8 @@ def load_examples(source: str, columns: str | Mapping[str, str] | None = None) -
     Raises:
         DataError: the source cannot be understood, found or read, or names no rows.
     """
+    if (columns is None or isinstance(columns, str)) and (source, columns) in _READ_AHEAD:
+        return _READ_AHEAD.pop((source, columns))
     parts = parse_source(source)
     if isinstance(columns, str):
         columns = parse_columns(columns)
@@ -142,6 +145,39 @@ def load_examples(source: str, columns: str | Mapping[str, str] | None = None) -
         examples=chosen,
         numbered=shape.numbered,
     )
+
+
+_READ_AHEAD: dict[tuple[str, str | None], LoadedData] = {}
+"""What `read_ahead` has read and nobody has asked for yet."""
+
+
+@contextmanager
+def read_ahead(sources: Iterable[tuple[str, str | None]]) -> Iterator[Mapping[str, LoadedData]]:
+    """Read sources before the block, so that wrong data are said before anything heavy is imported.
+
+    Within the block `load_examples` gives each to the first who asks, and nothing is read twice.
+
+    Args:
+        sources: each with its columns, as `load_examples` takes them.
+
+    Yields:
+        What was read, by source.
+
+    Raises:
+        DataError: a source cannot be read.
+    """
+    try:
+        for source, columns in dict.fromkeys(sources):
+            _READ_AHEAD[source, columns] = load_examples(source, columns)
+        yield {source: found for (source, _), found in _READ_AHEAD.items()}
+    finally:
+        _READ_AHEAD.clear()
+
+
+def needs_no_download(source: str) -> bool:
+    """Whether a source lies on this machine, or is made by rule."""
+    parts = parse_source(source)
+    return parts.task in PROCEDURAL or is_local(parts.location)
 
 
 def load_disjoint(source: str, other: str, what: str, next_step: str = "") -> tuple[Example, ...]:

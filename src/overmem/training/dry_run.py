@@ -20,8 +20,7 @@ from overmem.errors import CheckpointError, RecipeError
 from overmem.models.pretrained import empty_model, read_config, read_tokenizer
 from overmem.recipe.base_model import ORGANISM, package_folder
 from overmem.recipe.schema import Recipe, dump_recipe
-from overmem.tasks.files import is_local
-from overmem.tasks.sources import PROCEDURAL, load_examples, parse_source
+from overmem.tasks.sources import load_examples, needs_no_download, parse_source
 from overmem.training.canaries import canaries_of, inserted_examples
 from overmem.training.loading import torch_dtype
 from overmem.training.resume import check_output
@@ -178,7 +177,7 @@ def _look(
     source: str, recipe: Recipe, tokenizer: Any, limit: int | None, *, with_canaries: bool = False
 ) -> Data:
     parsed = parse_source(source)
-    if parsed.task not in PROCEDURAL and not is_local(parsed.location):
+    if not needs_no_download(source):
         sliced = parsed.rows.stop
         known = sliced - (parsed.rows.start or 0) if sliced is not None and sliced >= 0 else None
         note = "on the hub, not read" + ("" if known is None else "; as many as its slice names")

@@ -28,13 +28,13 @@ def check_output(recipe: Recipe, *, resume: bool) -> Path | None:
         raise RunError(
             "the output folder holds a model, which would count as this run's last checkpoint",
             got=output,
-            next_step="pass --output for another folder",
+            next_step="pass --out for another folder",
         )
     if newest is not None and not resume:
         raise RunError(
             "the output folder already holds checkpoints",
             got=newest,
-            next_step="pass --resume to continue that run, or --output for another folder",
+            next_step="pass --resume to continue that run, or --out for another folder",
         )
     if newest is None:
         return None
@@ -54,7 +54,7 @@ def _check_name(output: str) -> None:
         raise RunError(
             "the name of the output folder is no text in UTF-8",
             got=ascii(output.rstrip("\0")),
-            next_step="pass --output for another folder",
+            next_step="pass --out for another folder",
         )
 
 
@@ -65,7 +65,7 @@ def _check_resumable(checkpoint: Path) -> None:
             "the run cannot be continued: its newest checkpoint has no optimizer",
             got=checkpoint,
             expected="a checkpoint saved with its optimizer (training.save_only_model: false)",
-            next_step="audit the run as it is, or train anew with --output for another folder",
+            next_step="audit the run as it is, or train anew with --out for another folder",
         )
     with library_call(f"{checkpoint}/trainer_state.json cannot be read", next_step=f"delete {checkpoint}"):
         TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
@@ -87,7 +87,7 @@ def _check_same_recipe(output: Path, recipe: Recipe) -> None:
         raise RunError(
             "the output folder belongs to a run of another recipe",
             got=saved,
-            next_step="pass --output for another folder, or delete that one",
+            next_step="pass --out for another folder, or delete that one",
         )
 
 

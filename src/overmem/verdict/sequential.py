@@ -24,7 +24,7 @@ from overmem.records import STAGES
 from overmem.rule import Rule
 from overmem.stats.arrays import BoolArray, FloatArray, IntArray
 from overmem.stats.checks import check_groups
-from overmem.stats.curves.predictive import draw_futures
+from overmem.stats.curves.predictive import Futures
 from overmem.stats.moments import measure_curves
 from overmem.stats.stage_draws import codes_of, draw_stages
 from overmem.stats.stage_rule import stage_shares
@@ -36,6 +36,7 @@ FIRST_LOOK = 100
 """Problems before the first look; with fewer, the calibration of the confidence was not checked."""
 _GROWTH = math.sqrt(2)
 """Each look has so many times the problems of the one before."""
+_PAIRS, _FUTURES, _DRAWS = 100, 400, 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,10 +114,17 @@ def look_at(
     elif n_all <= moments.n:
         chance = 0.0
     else:
-        rng = np.random.default_rng(rule.seed)
+        imagined = Futures.of(
+            drawn.fitted,
+            moments,
+            np.random.default_rng(rule.seed),
+            pairs=_PAIRS,
+            futures=_FUTURES,
+            draws=_DRAWS,
+        )
         changed_F = [
-            _changes(stage_shares(codes_of(future, steps_C, rule)), likely_C, given_C, rule)
-            for future in draw_futures(drawn.fitted, moments, drawn.curves, n_all, rng)
+            _changes(stage_shares(codes_of(curves, steps_C, rule)), likely_C, given_C, rule)
+            for curves in imagined.with_problems(n_all / moments.n)
         ]
         chance = float(np.mean(changed_F))
     stages = [STAGES[k] if given else "undetermined" for k, given in zip(likely_C, given_C, strict=True)]

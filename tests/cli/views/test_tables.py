@@ -51,6 +51,13 @@ def test_costs_show_headlines_and_clear_losses_and_count_the_rest():
     assert printed(render_costs, COSTS[:1], "x").count("more measures") == 0
 
 
+def test_all_measures_are_shown_where_they_are_asked_for():
+    worse = cost("calibration", "temperature_gap", 0.01, 0.005, 0.02)
+    assert "2 more measures (1 worse): --full" in printed(render_costs, (*COSTS, worse), "checkpoint-600")
+    full = printed(lambda *given: render_costs(*given, full=True), COSTS, "checkpoint-600")
+    assert "answer ece" in full and "more measures" not in full
+
+
 def test_a_comparison_says_where_the_runs_were_matched():
     text = printed(render_comparison, comparison())
     assert "Matched at accuracy 94.0% (A, checkpoint-600) and 95.0% (B, checkpoint-400)" in text

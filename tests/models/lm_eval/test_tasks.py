@@ -1,6 +1,6 @@
 """Tasks of lm-evaluation-harness as OOD sets: the figures are lm-eval's own, and nothing else changes.
 
-Covers: overmem.models.lm_eval.library
+Covers: overmem.models.lm_eval.library, overmem.models.lm_eval.names
 """
 
 import copy

@@ -34,6 +34,10 @@ class TrainingFile:
     """Names of the training data, as the framework knows them."""
     prepared: str | None = None
     """Folder with the data as they were tokenized."""
+    train_source: str | None = None
+    """The training data as a source that overmem reads, where the file says enough of them."""
+    val_source: str | None = None
+    """Likewise of the data that it was evaluated on."""
 
     def __str__(self) -> str:
         """A line or two for the terminal."""
@@ -86,6 +90,8 @@ def _llamafactory(path: Path, settings: Mapping[str, Any]) -> TrainingFile | Non
         base_model=_text(settings.get("model_name_or_path")),
         data=tuple(name.strip() for name in names.split(",")) if isinstance(names, str) else (),
         prepared=_text(settings.get("tokenized_path")),
+        train_source=_described(settings, "dataset"),
+        val_source=_described(settings, "eval_dataset"),
     )
 
 
@@ -102,7 +108,29 @@ def _axolotl(path: Path, settings: Mapping[str, Any]) -> TrainingFile | None:
         base_model=_text(settings.get("base_model")),
         data=named,
         prepared=_text(settings.get("dataset_prepared_path")),
+        train_source=_named_by_axolotl(datasets),
+        val_source=_named_by_axolotl(settings.get("test_datasets")),
     )
+
+
+def _described(settings: Mapping[str, Any], key: str) -> str | None:
+    """The one data set that LLaMA-Factory's description, where it is on this machine, has under a name."""
+    name, folder = settings.get(key), _text(settings.get("dataset_dir")) or "data"
+    description = Path(folder) / "dataset_info.json"
+    one = isinstance(name, str) and bool(name) and "," not in name
+    return f"{description}#{name}" if one and description.is_file() else None
+
+
+def _named_by_axolotl(datasets: object) -> str | None:
+    """The one data set of a list of Axolotl's: a file, or a hub id with its split."""
+    if not isinstance(datasets, list) or len(datasets) != 1 or not isinstance(datasets[0], Mapping):
+        return None
+    found = datasets[0]
+    path = _text(found.get("data_files")) or _text(found.get("path"))
+    if path is None or Path(path).exists():
+        return path
+    split = _text(found.get("split"))
+    return path if split is None else f"{path}#{split}"
 
 
 def _positive(value: object) -> int | None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from overmem.cli.app import SETTINGS
+from overmem.cli.help import HelpCommand, HelpGroup
 from overmem.cli.options import Json, RunArg
 from overmem.cli.screen import console, print_json, say
 from overmem.errors import DataError
@@ -16,6 +17,7 @@ from overmem.formatting import shell_word
 from overmem.records import Example
 
 data = typer.Typer(
+    cls=HelpGroup,
     help="Data: val against training data, the rows that a run memorized, and the data without them.",
     no_args_is_help=True,
     **SETTINGS,
@@ -24,7 +26,7 @@ data = typer.Typer(
 Checkpoint = Annotated[str | None, typer.Option(help="At which checkpoint; the last by default.")]
 
 
-@data.command()
+@data.command(cls=HelpCommand)
 def check(
     val: Annotated[str, typer.Option(help="Problems that decide, a source as for `overmem audit`.")],
     train: Annotated[str | None, typer.Option(help="All training data.")] = None,
@@ -38,7 +40,12 @@ def check(
     strict_overlap: Annotated[bool, typer.Option(help="Renumbered problems count as leaks, too.")] = False,
     json_: Json = False,
 ) -> None:
-    """Find val problems that training has, copied, reworded or renumbered. Exit code 1: too many."""
+    """Find val problems that training has, copied, reworded or renumbered. Exit code 1: too many.
+
+    Examples:
+        overmem data check --val val.jsonl --train train.jsonl
+        overmem data check --val val.jsonl --train train.jsonl --ood svamp=svamp.json --json
+    """
     from overmem.cli.views.overlap import render_overlap
     from overmem.contamination.check import check_sets
     from overmem.contamination.policy import leaked_ids, refusal
@@ -77,7 +84,7 @@ def _texts_of(source: str, columns: str | None) -> Sequence[Example]:
     return found
 
 
-@data.command()
+@data.command(cls=HelpCommand)
 def memorized(
     run: RunArg,
     csv: Annotated[Path | None, typer.Option(help="Also write every row's figures to this file.")] = None,
@@ -85,7 +92,12 @@ def memorized(
     checkpoint: Checkpoint = None,
     json_: Json = False,
 ) -> None:
-    """List the training rows that an audited run memorized most."""
+    """List the training rows that an audited run memorized most.
+
+    Examples:
+        overmem data memorized outputs/
+        overmem data memorized outputs/ --rows 50 --csv memorized.csv
+    """
     from overmem.artifacts.files import write_text_atomic
     from overmem.cli.views.tables import render_memorized
     from overmem.memorized.ranking import rank_training_rows
@@ -106,17 +118,28 @@ def memorized(
     say(console(), f"\n{after}")
 
 
-@data.command()
+@data.command(cls=HelpCommand)
 def clean(
     run: RunArg,
     out: Annotated[Path, typer.Option(help="File to write, as JSONL.")],
     share: Annotated[float, typer.Option(help="Share of the training rows to leave out, 0 to 1.")] = 0.1,
     checkpoint: Checkpoint = None,
+    json_: Json = False,
 ) -> None:
-    """Write the training data without the most memorized rows and without duplicates."""
-    from overmem.memorized.clean_data import clean_training_data
+    """Write the training data without the most memorized rows and without duplicates.
 
-    say(console(), clean_training_data(run, out, share=share, checkpoint=checkpoint).words)
+    Examples:
+        overmem data clean outputs/ --out clean.jsonl
+        overmem data clean outputs/ --out clean.jsonl --share 0.05
+    """
+    from overmem.memorized.clean_data import clean_training_data
+    from overmem.records import to_plain
+
+    cleaned = clean_training_data(run, out, share=share, checkpoint=checkpoint)
+    if json_:
+        print_json(to_plain(cleaned))
+    else:
+        say(console(), cleaned.words)
 
 
 def _named(given: list[str]) -> dict[str, str]:

@@ -32,7 +32,12 @@ def demo(
     ),
     seed: Seed = 0,
 ) -> None:
-    """Train the bundled tiny model until it over-memorizes, then audit, diagnose and report."""
+    """Train the bundled tiny model until it over-memorizes, then audit, diagnose and report.
+
+    Examples:
+        overmem demo
+        overmem demo my-demo --seed 1
+    """
     run_demo(folder, seed, console())
 
 
@@ -61,14 +66,12 @@ def run_demo(folder: Path, seed: int, screen: Console) -> None:
         f"{recipe.training['num_train_epochs']} epochs, keep a checkpoint an epoch, "
         "and ask which one to ship.\n",
     )
-    _say(screen, f"1. overmem train demo --output {folder}")
+    _say(screen, f"1. overmem train demo --out {folder}")
     _say(screen, "   (while it trains: perplexity on problems it never sees, as the monitor reads it)")
     with training_progress(screen) as progress:
         train(recipe, resume=True, progress=progress, watch=progress.watch)
-    _say(
-        screen,
-        f"\n2. overmem audit {folder} --axes all {' '.join(f'--limit {a}={n}' for a, n in LIMITS.items())}",
-    )
+    limits = " ".join(f"--limit {axis}={n}" for axis, n in LIMITS.items())
+    _say(screen, f"\n2. overmem audit {folder} --only-measure --axes all {limits}")
     run = open_run(folder)
     options = resolve_options(run, AuditOptions(axes=("all",), limits=LIMITS))
     with audit_progress(screen, run) as progress:
@@ -102,9 +105,7 @@ def closing(verdict: Verdict, repaired: Repair, page: Path, seconds: float) -> s
     lines += [
         f"All of it took {seconds:.0f} s. On your own run:",
         "   overmem audit outputs/ --val val.jsonl --train train.jsonl",
-        "   overmem diagnose outputs/",
         "   overmem repair outputs/",
-        "   overmem report outputs/",
     ]
     return "\n".join(lines)
 

@@ -19,9 +19,18 @@ def diagnose(
         list[Path], typer.Argument(metavar="RUN...", help="Run folder; several seeds are judged as one.")
     ],
     rule: Rule,
+    full: Annotated[
+        bool, typer.Option("--full", help="Show every measure of every axis, not the headlines alone.")
+    ] = False,
     json_: Json = False,
 ) -> None:
-    """Name each checkpoint's stage with its confidence, and recommend one."""
+    """Name each checkpoint's stage with its confidence, and recommend one.
+
+    Examples:
+        overmem diagnose outputs/
+        overmem diagnose outputs/ --full
+        overmem diagnose seed-0/ seed-1/ seed-2/ --json
+    """
     from overmem.verdict.diagnose import diagnose as run_diagnosis
     from overmem.verdict.diagnose import find_store, save_verdict
     from overmem.verdict.seeds import diagnose_seeds
@@ -31,16 +40,16 @@ def diagnose(
     if json_:
         print_json(verdict.to_dict())
         return
-    from overmem.cli.views.verdict import render_verdict
+    from overmem.cli.views.verdict import render_details, render_headline
 
-    render_verdict(verdict, console())
-    if not one:
-        return
-    unsaved, named = save_verdict(verdict, find_store(runs[0])), shell_word(runs[0])
-    if unsaved is None:
-        say(console(), f"\nnext: overmem report {named}")
-    else:
-        say(console(), f"\nnot saved: {unsaved}\nnext: overmem report {named} --out report.html")
+    render_details(verdict, console(), full=full)
+    if one:
+        unsaved, named = save_verdict(verdict, find_store(runs[0])), shell_word(runs[0])
+        if unsaved is None:
+            say(console(), f"\nnext: overmem report {named}")
+        else:
+            say(console(), f"\nnot saved: {unsaved}\nnext: overmem report {named} --out report.html")
+    render_headline(verdict, console())
 
 
 @takes_rule(
@@ -56,7 +65,12 @@ def compare(
     rule: Rule,
     json_: Json = False,
 ) -> None:
-    """Compare two audited runs at matched accuracy, on every axis both have."""
+    """Compare two audited runs at matched accuracy, on every axis both have.
+
+    Examples:
+        overmem compare outputs-a/ outputs-b/
+        overmem compare a/seed-0,a/seed-1 b/seed-0,b/seed-1 --json
+    """
     from overmem.verdict.compare import compare_runs
 
     left, right = ([Path(name) for name in names.split(",")] for names in (runs_a, runs_b))
@@ -92,8 +106,14 @@ def check(
         bool,
         typer.Option("--full", help="Compare every byte of the weights with the audit, not sampled blocks."),
     ] = False,
+    json_: Json = False,
 ) -> None:
-    """A gate for CI: exit code 0 if the checkpoint passes, 1 if it fails, 2 if it cannot be told."""
+    """A gate for CI: exit code 0 if the checkpoint passes, 1 if it fails, 2 if it cannot be told.
+
+    Examples:
+        overmem check outputs/
+        overmem check outputs/ --checkpoint recommended --max-auroc 0.7
+    """
     from overmem.verdict.diagnose import diagnose as run_diagnosis
     from overmem.verdict.gate import all_of, check_privacy, check_verdict, refuse_stale
 
@@ -104,6 +124,9 @@ def check(
     if max_auroc is not None or max_recall is not None:
         privacy = check_privacy(run, verdict, checkpoint, max_auroc=max_auroc, max_recall=max_recall)
         gate = all_of([gate, privacy])
-    say(console(), ("passed: " if gate.passed else "failed: ") + gate.reason)
+    if json_:
+        print_json({"passed": gate.passed, "reason": gate.reason})
+    else:
+        say(console(), ("passed: " if gate.passed else "failed: ") + gate.reason)
     if not gate.passed:
         raise typer.Exit(1)

@@ -48,8 +48,14 @@ def merge(
     allow_different_tokenizers: Annotated[
         bool, typer.Option("--allow-different-tokenizers", help="Keep the last checkpoint's tokenizer.")
     ] = False,
+    json_: Json = False,
 ) -> None:
-    """Average checkpoints of one fine-tune into an ordinary model or adapter folder."""
+    """Average checkpoints of one fine-tune into an ordinary model or adapter folder.
+
+    Examples:
+        overmem merge outputs/checkpoint-100 outputs/checkpoint-200 --out merged/
+        overmem merge outputs/checkpoint-* --method soup --out merged/
+    """
     from overmem.merging import merge as run_merge
 
     path = run_merge(
@@ -64,7 +70,10 @@ def merge(
         base_model=base_model,
         allow_different_tokenizers=allow_different_tokenizers,
     )
-    say(console(), f"merged: {path}  (how it was made: {path / 'README.md'})")
+    if json_:
+        print_json({"model": str(path), "method": method})
+    else:
+        say(console(), f"merged: {path}  (how it was made: {path / 'README.md'})")
 
 
 @takes_rule("accuracy_margin", "perplexity_ratio", accuracy_margin="Loss of accuracy that counts as none.")
@@ -96,7 +105,13 @@ def repair(
     template: OwnTemplate = None,
     json_: Json = False,
 ) -> None:
-    """Search the merges of an audited run for one that beats its best checkpoint, and prove it."""
+    """Search the merges of an audited run for one that beats its best checkpoint, and prove it.
+
+    Examples:
+        overmem repair outputs/ --plan
+        overmem repair outputs/ --confirm confirm.jsonl
+        overmem repair outputs/ --budget 60 --axes ood --axes recall
+    """
     from overmem.cli.progress import model_progress, quiet_libraries
     from overmem.cli.views.repair import render_repair, render_repair_plan
     from overmem.repairing.run import repair as run_repair

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from overmem.cli.options import RunArg
-from overmem.cli.screen import console, say
+from overmem.cli.options import Json, RunArg, saved_options
+from overmem.cli.screen import console, print_json, say
+from overmem.rule import Rule
 
 
 def report(
@@ -20,10 +21,31 @@ def report(
         Path | None,
         typer.Option(help="File; RUN/overmem/report.FORMAT by default, - prints md and json."),
     ] = None,
+    json_: Json = False,
 ) -> None:
-    """Write one self-contained HTML page, or Markdown or JSON, with the verdict and what it rests on."""
+    """Write one self-contained HTML page, or Markdown or JSON, with the verdict and what it rests on.
+
+    Examples:
+        overmem report outputs/
+        overmem report outputs/ --format md --out -
+    """
     from overmem.reporting.run import print_or_write
 
+    _judge_by_the_runs_rule(run)
     written = print_or_write(run, out=out, format=format)
-    if written is not None:
+    if written is not None and json_:
+        print_json({"report": str(written), "format": format})
+    elif written is not None:
         say(console(), f"report: {written}")
+
+
+def _judge_by_the_runs_rule(run: Path) -> None:
+    """Save the verdict of a run that has none yet, where its `overmem.yaml` holds thresholds."""
+    saved = saved_options(run, ("rule",))
+    if not saved:
+        return
+    from overmem.verdict.diagnose import diagnose, find_store, save_verdict
+
+    store = find_store(run)
+    if not store.has_record("verdict"):
+        save_verdict(diagnose(run, Rule(**saved["rule"]), save=False), store)

@@ -11,6 +11,7 @@ from overmem.cli.options import Json, Ray, Workers
 from overmem.cli.screen import console, print_json, say
 
 if TYPE_CHECKING:
+    from overmem.sweeping.config import Sweep
     from overmem.sweeping.record import CellState
 
 
@@ -18,7 +19,7 @@ def sweep(
     config: Annotated[
         str, typer.Argument(metavar="SWEEP", help="Path of a YAML sweep, or a bundled one: sweep-organism.")
     ],
-    output: Annotated[str | None, typer.Option(help="Folder of the sweep; overrides the file's.")] = None,
+    out: Annotated[str | None, typer.Option(help="Folder of the sweep; overrides the file's.")] = None,
     confirm: Annotated[
         str | None, typer.Option(help="Problems that choose nothing, to measure the recommended point on.")
     ] = None,
@@ -29,10 +30,23 @@ def sweep(
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Train, audit and diagnose every cell of a sweep, resumably. Exit code 1: some cells failed."""
-    from overmem.sweeping.config import load_sweep
+    """Train, audit and diagnose every cell of a sweep, resumably. Exit code 1: some cells failed.
 
-    asked = load_sweep(config, output, confirm)
+    Examples:
+        overmem sweep sweep.yaml --plan
+        overmem sweep sweep.yaml --out sweeps/lr --confirm confirm.jsonl
+    """
+    from overmem.sweeping.cells import make_cells
+    from overmem.sweeping.config import load_sweep
+    from overmem.tasks.sources import read_ahead
+
+    asked = load_sweep(config, out, confirm)
+    data = [source for cell in make_cells(asked) for source in (cell.recipe.data.train, cell.recipe.data.val)]
+    with read_ahead((source, None) for source in data if source is not None):
+        _sweep(asked, workers, ray, plan=plan, json_=json_)
+
+
+def _sweep(asked: Sweep, workers: int | None, ray: str | None, *, plan: bool, json_: bool) -> None:
     from overmem.cli.progress import model_progress, quiet_libraries
     from overmem.cli.views.sweep import cell_line, render_sweep, render_sweep_plan
     from overmem.sweeping.run import sweep as run_sweep

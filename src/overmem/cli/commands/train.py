@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from overmem.cli.screen import console, say
+from overmem.cli.options import Json
+from overmem.cli.screen import console, print_json, say
 from overmem.formatting import shell_word
 
 
 def train(
     recipe: Annotated[str, typer.Argument(help="Path of a YAML recipe, or a bundled one: organism-fast.")],
-    output: Annotated[str | None, typer.Option(help="Run folder; overrides the recipe's.")] = None,
+    out: Annotated[str | None, typer.Option(help="Run folder; overrides the recipe's.")] = None,
     model: Annotated[str | None, typer.Option(help="Hub id or folder; overrides model.name.")] = None,
     seed: Annotated[int | None, typer.Option(help="Overrides the recipe's seed.")] = None,
     loss: Annotated[
@@ -25,25 +26,46 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check and show what would be done: nothing is trained.")
     ] = False,
+    json_: Json = False,
 ) -> None:
-    """Fine-tune as a recipe says, with checkpoints in the ordinary Hugging Face layout."""
+    """Fine-tune as a recipe says, with checkpoints in the ordinary Hugging Face layout.
+
+    Examples:
+        overmem train recipe.yaml --dry-run
+        overmem train recipe.yaml --out outputs/ --set training.learning_rate=1e-4
+        overmem train recipe.yaml --resume
+    """
     from overmem.recipe.schema import load_recipe, parse_override
 
     overrides = dict(map(parse_override, set_ or []))
     if model is not None:
         overrides |= {"model.name": model, "model.gguf_file": None}
-    given = {"output": output, "seed": seed, "loss": loss}
+    given = {"output": out, "seed": seed, "loss": loss}
     overrides |= {key: value for key, value in given.items() if value is not None}
     checked = load_recipe(recipe, overrides)
-    from overmem.cli.progress import quiet_libraries, training_progress
-    from overmem.training.trainer import train as run_training
+    from overmem.tasks.sources import needs_no_download, read_ahead
 
-    quiet_libraries()
-    if dry_run:
-        from overmem.training import dry_run as dry
+    data = [source for source in (checked.data.train, checked.data.val) if source is not None]
+    # A dry run downloads nothing.
+    with read_ahead((source, None) for source in data if not dry_run or needs_no_download(source)):
+        from overmem.cli.progress import quiet_libraries, training_progress
 
-        say(console(), dry.describe(dry.dry_run(checked, resume=resume)))
-        return
-    with training_progress(console()) as progress:
-        path = run_training(checked, resume=resume, progress=progress, watch=progress.watch)
-    say(console(), f"trained: {path}\nnext:    overmem audit {shell_word(path)}")
+        quiet_libraries()
+        if dry_run:
+            from overmem.records import to_plain
+            from overmem.training import dry_run as dry
+
+            done = dry.dry_run(checked, resume=resume)
+            if json_:
+                print_json(to_plain(done))
+            else:
+                say(console(), dry.describe(done))
+            return
+        from overmem.training.trainer import train as run_training
+
+        with training_progress(console(stderr=json_)) as progress:
+            path = run_training(checked, resume=resume, progress=progress, watch=progress.watch)
+    if json_:
+        print_json({"run": str(path), "next": f"overmem audit {shell_word(path)}"})
+    else:
+        say(console(), f"trained: {path}\nnext:    overmem audit {shell_word(path)}")

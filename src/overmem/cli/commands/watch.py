@@ -7,10 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from overmem.auditing.flags import audit_flags
-from overmem.auditing.options import make_options
-from overmem.cli.options import Out, RunArg, takes_audit_flags
+from overmem.auditing.consent import refuse_consent_of_a_file
+from overmem.auditing.flags import audit_flags, read_fields
+from overmem.auditing.options import AuditOptions, make_options
+from overmem.cli.options import Json, Out, RunArg, saved_options, takes_audit_flags
 from overmem.cli.screen import console
+from overmem.rendering.template import Template
+from overmem.tasks.sources import read_ahead
 
 TAKEN = (
     "val",
@@ -29,6 +32,8 @@ TAKEN = (
     "allow_code_execution",
 )
 """Options of an audit that following one makes sense of."""
+NOT_TAKEN = ("axes", "checkpoints", "references", "retention", "budget_minutes", "until_decided")
+"""Fields of the run's `overmem.yaml` that are for the audit of a finished run."""
 
 
 @takes_audit_flags(audit_flags(), TAKEN)
@@ -42,21 +47,37 @@ def watch(
         float | None, typer.Option(help="Minutes without a new checkpoint after which to stop.")
     ] = None,
     out: Out = None,
+    json_: Json = False,
 ) -> None:
-    """Follow a folder where checkpoints are being saved: audit each, and keep verdict and report fresh."""
+    """Follow a folder where checkpoints are being saved: audit each, and keep verdict and report fresh.
+
+    Examples:
+        overmem watch outputs/ --val val.jsonl
+        overmem watch outputs/ --val val.jsonl --limit 100 --idle 60
+    """
+    saved = saved_options(run, AuditOptions.model_fields.keys() - set(NOT_TAKEN))
+    refuse_consent_of_a_file(saved, flags, "overmem.yaml")
+    given = {**flags, **({} if limit is None else {"limit": [str(limit)]})}
+    fields = read_fields(given, saved)
+    template = {"template": Template(**fields["template"])} if "template" in fields else {}
+    asked = make_options(fields | template)
+    named = [(source, asked.columns) for source in (asked.val, asked.train) if source]
+    with read_ahead(named):
+        pass  # only checked: the first checkpoint may be hours away, and each look reads them anew
     from overmem.cli.follow import follow
     from overmem.cli.progress import model_progress, quiet_libraries
 
     quiet_libraries()
-    screen = console()
+    screen = console(stderr=json_)
     with model_progress(screen, "audit") as progress:
         follow(
             run,
             screen,
-            make_options({**flags, "limit": limit}),
+            asked,
             every=every,
             settle=settle,
             idle_minutes=idle,
             out=out,
             progress=progress,
+            json_lines=json_,
         )

@@ -96,21 +96,22 @@ def _p(p: float) -> str:
     return "p<0.01" if p < 0.01 else f"p={p:.2f}"
 
 
-def render_costs(costs: Sequence[Cost], last: str, console: Console) -> None:
-    """Print what is clearly worse at the last checkpoint than at the first reference, and each headline.
+def render_costs(costs: Sequence[Cost], last: str, console: Console, *, full: bool = False) -> None:
+    """Print the headline of each axis at the last checkpoint against the first reference.
 
     Args:
         costs: of a verdict.
         last: name of the last checkpoint.
         console: where to.
+        full: print every measure.
     """
     if not costs:
         return
     of_one = [cost for cost in costs if cost.against == costs[0].against]
-    shown = [cost for cost in of_one if cost.headline or cost.outcome == "worse"]
+    shown = [cost for cost in of_one if cost.headline or full]
     console.print(Text(f" {last} against {costs[0].against}", style="bold"))
     console.print(difference_table(shown, "last", "it"))
-    console.print(_below(len(of_one) - len(shown)))
+    console.print(_below([cost for cost in of_one if cost not in shown]))
 
 
 def render_comparison(found: Comparison, console: Console) -> None:
@@ -127,7 +128,7 @@ def render_comparison(found: Comparison, console: Console) -> None:
     )
     console.print(Text(matched))
     console.print(difference_table(found.differences, "A", "B"))
-    console.print(_below(0))
+    console.print(_below([]))
     a_in, b_in = found.measured_in
     if a_in != b_in:
         note = f"A was measured in {a_in}; B in {b_in}. A difference may come from that."
@@ -139,8 +140,9 @@ def render_comparison(found: Comparison, console: Console) -> None:
             console.print(Text(f"  {command}"), soft_wrap=True)
 
 
-def _below(hidden: int) -> Text:
+def _below(hidden: Sequence[Cost]) -> Text:
     text = " p: Holm over the axes' headlines."
-    if hidden > 0:
-        text += f" {hidden} more measures without a clear loss are in the report and verdict.json."
+    if hidden:
+        worse = sum(cost.outcome == "worse" for cost in hidden)
+        text += f" {len(hidden)} more measures{f' ({worse} worse)' if worse else ''}: --full."
     return Text(text, style="dim")

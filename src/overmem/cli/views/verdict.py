@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from overmem.cli.views.choice import render_base, render_trade
+from overmem.cli.views.logged import bullet, logged_headline, render_logged
 from overmem.cli.views.tables import STAGE_STYLES, render_costs
 from overmem.formatting import confidence_text, estimate_parts
 from overmem.records import BaseModel, CheckpointSummary, Verdict
@@ -29,29 +30,45 @@ ROWS = 20
 _SHORT = {"over-memorized": "over-mem"}
 
 
-def render_verdict(verdict: Verdict, console: Console) -> None:
-    """Print a verdict: headline, checkpoints, the words, and the notes.
+def render_verdict(verdict: Verdict, console: Console, *, full: bool = False) -> None:
+    """Print a verdict: checkpoints, the words, the notes, and last its headline, which stays on the screen.
 
     Args:
         verdict: the record; its words are made here when it has none.
         console: where to; its width is respected, 80 columns are enough.
+        full: show every measure of every axis, not the headlines alone.
     """
-    console.print(_headline_panel(verdict))
-    if verdict.trade is not None:
-        render_trade(verdict.trade, console)
+    render_details(verdict, console, full=full)
+    render_headline(verdict, console)
+
+
+def render_details(verdict: Verdict, console: Console, *, full: bool = False) -> None:
+    """Print all of a verdict but its headline; see `render_verdict`."""
+    if verdict.logged is not None:
+        render_logged(verdict, verdict.logged, console)
+        return
     if verdict.checkpoints:
         console.print(_fitting_table(verdict, console))
         console.print(_legend(verdict))
     console.print()
     for words in verdict.words or plain_words(verdict):
         console.print(Padding(Text(words), (0, 1, 1, 1)))
+    if verdict.trade is not None:
+        render_trade(verdict.trade, console)
     if verdict.base is not None:
         render_base(verdict.base, console)
-    render_costs(verdict.costs, verdict.checkpoints[-1].name if verdict.checkpoints else "", console)
+    last = verdict.checkpoints[-1].name if verdict.checkpoints else ""
+    render_costs(verdict.costs, last, console, full=full)
     if verdict.notes:
         console.print(Padding(Text("Read before acting on it", style="bold"), (0, 1)))
         for note in verdict.notes:
-            console.print(_bullet(note))
+            console.print(bullet(note))
+
+
+def render_headline(verdict: Verdict, console: Console) -> None:
+    """Print the stage of the last checkpoint and what to ship; of a log, what to keep."""
+    logged = verdict.logged
+    console.print(_headline_panel(verdict) if logged is None else logged_headline(logged))
 
 
 def _headline_panel(verdict: Verdict) -> Panel:
@@ -206,11 +223,3 @@ def _legend(verdict: Verdict) -> Text:
     if verdict.evidence != "logged":
         parts.append("(95% intervals)")
     return Text(" " + "   ".join(parts), style="dim")
-
-
-def _bullet(note: str) -> Padding:
-    grid = Table.grid(padding=(0, 1, 0, 0))
-    grid.add_column(width=1)
-    grid.add_column(overflow="fold")
-    grid.add_row(Text("-"), Text(note))
-    return Padding(grid, (0, 1))

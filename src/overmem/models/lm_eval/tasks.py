@@ -27,11 +27,10 @@ import numpy as np
 
 from overmem.errors import CheckpointError, DataError
 from overmem.models.lm_eval.library import SEED, find_task, library
+from overmem.models.lm_eval.names import PREFIX
 from overmem.models.preserving_state import generation_config_restored, quiet_and_seeded
 from overmem.models.pretrained import context_length
 
-PREFIX = "lm_eval:"
-"""What a source of this kind starts with: `lm_eval:TASK`, or `lm_eval:TASK@FOLDER` for one's own."""
 CHUNK = 64
 """Documents answered before their rows are saved, so that a kill loses at most so many."""
 MAX_NEW_TOKENS = 256
@@ -153,16 +152,6 @@ class LmEvalTask:
         return DataError(
             f"the lm-eval task `{self.name}` {what}", got=got[:300], next_step="leave it out, or mend it"
         )
-
-
-def is_lm_eval(source: str) -> bool:
-    """Whether a source string names a task of lm-eval."""
-    return source.startswith(PREFIX)
-
-
-def runs_code_of_a_folder(source: str | None) -> bool:
-    """Whether a source is a task of one's own, whose YAML can name functions beside it (`!function`)."""
-    return source is not None and is_lm_eval(source) and "@" in source
 
 
 def load_task(source: str, tokenizer: Any) -> LmEvalTask:

@@ -62,6 +62,8 @@ def headline(verdict: Verdict) -> Headline:
     stage, confidence = verdict.stage, certainty_text(None, verdict.confidence)
     if stage == "undetermined" and logged:
         confidence = (f"leans {leaning}, " if leaning else "") + "read from the training log alone"
+        keep = verdict.logged.runs[0].keep if verdict.logged is not None else None
+        ship = f"none yet; the log alone would keep {keep.name}" if keep is not None else ship
     elif stage == "undetermined" and (last is None or leaning is None or verdict.recommended is None):
         stage, confidence = INSUFFICIENT, "no stage can be given"
     elif stage == "undetermined" and last is not None:

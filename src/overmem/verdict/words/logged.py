@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
-from overmem.formatting import estimate_text, number, sentence
-from overmem.records import CheckpointSummary, Verdict
+from overmem.formatting import joined, number, sentence
+from overmem.records import Verdict
+from overmem.records.logged import Keep, LoggedReading, LoggedRun, LoggedSeries
 from overmem.verdict.words.axes import INFLATED
 from overmem.verdict.words.choice import missing_text
 from overmem.verdict.words.extremes import lowest_nll, place
+
+SHOWN = 6
+"""Steps or names that a sentence lists."""
 
 
 def words_without_checkpoints(verdict: Verdict) -> tuple[str, ...]:
@@ -21,52 +26,168 @@ def words_without_checkpoints(verdict: Verdict) -> tuple[str, ...]:
 
 
 def words_from_log(verdict: Verdict) -> tuple[str, ...]:
-    """What a training log alone allows to be said: how eval_loss went, and no stage."""
-    last, lowest = verdict.checkpoints[-1], lowest_nll(verdict.checkpoints)
+    """What a training log alone allows to be said: what it would keep, what is odd in it, and no stage."""
+    reading = verdict.logged
+    if reading is None:
+        return (
+            "This run was never audited: only its training log was read.",
+            sentence(verdict.reason or "run `overmem diagnose` again to say more"),
+        )
+    run = reading.runs[0]
     points = [
-        "No stage can be given with confidence: this run was never audited, and its training log has no "
-        "graded answers and no figures for single problems."
+        f"This run was never audited; what follows is from its training log alone. {task_text(run)}",
+        strangers_text(reading),
+        *(finding.sentence for finding in run.findings if finding.severity == "problem"),
+        *keep_words(run),
+        _perplexity(verdict),
+        *(finding.sentence for finding in run.findings if finding.severity != "problem"),
+        f"{run.keep.cannot_show if run.keep is not None else ''} {run.settle}".strip(),
     ]
-    why = sentence(last.perplexity.reason or "no eval_loss was logged")
-    if lowest is None:
-        points.append(
-            f"Its perplexity is undefined: {sentence(last.perplexity.reason or 'no eval_loss was logged')}"
-        )
-    elif not math.isfinite(last.perplexity.value):
-        points.append(
-            f"By eval_loss alone, perplexity was lowest, {estimate_text(lowest.perplexity)}, at "
-            f"{place(lowest)}; at the last checkpoint it is undefined: {why}"
-        )
-    else:
-        points += _logged_curve(verdict, last, lowest)
-    points.append(f"No checkpoint is recommended: {sentence(verdict.reason or 'the run was not audited')}")
-    return tuple(points)
+    return tuple(point for point in points if point)
 
 
-def _logged_curve(verdict: Verdict, last: CheckpointSummary, lowest: CheckpointSummary) -> list[str]:
-    least = estimate_text(lowest.perplexity)
-    if last is lowest:
-        return [
-            f"By eval_loss alone, perplexity is lowest, {least}, at the last point, {place(last)}: "
-            "nothing in the log points to over-memorization, and nothing rules it out."
-        ]
-    ratio = last.perplexity.value / lowest.perplexity.value
-    curve = (
-        f"By eval_loss alone, perplexity was lowest, {least}, at {place(lowest)}, "
-        f"and is {estimate_text(last.perplexity)} at the last, {place(last)}: {number(ratio, 2)} times the "
-        "lowest."
+def task_text(run: LoggedRun) -> str:
+    """What was trained, and what tells that."""
+    if run.task == "unknown":
+        return "The log does not say what was trained, so its loss is not read as a perplexity."
+    return f"It is of {_articled(run.task)} ({run.task_by})."
+
+
+def _articled(task: str) -> str:
+    if task in ("SFT", "pretraining", "classification", "token classification", "seq2seq", "speech"):
+        return {"seq2seq": "a sequence-to-sequence model", "speech": "a speech model"}.get(task, task)
+    return f"a {task} training" if task in ("preference", "reinforcement") else f"a {task}"
+
+
+OF_FIRST = "What is said is of the first; move the others to folders of their own before an audit."
+TAKEN_FOR_ONE = (
+    "They would be measured as the checkpoints of one run: name those of one with --checkpoints-glob, or "
+    "move the others away."
+)
+
+
+def strangers_text(reading: LoggedReading, then: str = OF_FIRST) -> str:
+    """That several runs lie in one folder, and which; empty where one does.
+
+    Args:
+        reading: of the logs in the folder.
+        then: what follows from it.
+    """
+    if not reading.strangers:
+        return ""
+    runs = [reading.runs[0], *reading.strangers]
+    named = [f"{run_name(run)}" for run in runs[:SHOWN]]
+    more = [f"{len(runs) - SHOWN} more"] if len(runs) > SHOWN else []
+    return (
+        f"{len(runs)} runs lie in this folder, whose logs do not continue one another: "
+        f"{joined([*named, *more])}. {then}"
     )
-    if last.leaning not in INFLATED:
-        return [curve, f"That leans {last.leaning}." if last.leaning else "One point is not a trend."]
+
+
+def run_name(run: LoggedRun) -> str:
+    """A run as one of several in a folder: its steps and its checkpoints."""
+    planned = f" of {run.max_steps:,}" if run.max_steps and run.max_steps != run.steps else ""
+    names = [one.name for one in run.saved]
+    listed = ", ".join(names) if len(names) <= 2 else f"{names[0]} to {names[-1]}"
+    return f"{run.steps:,}{planned} steps ({listed or Path(run.source).name})"
+
+
+def keep_words(run: LoggedRun) -> list[str]:
+    """What the log alone would keep, what does not differ from it, and whether it is on disk."""
+    keep = run.keep
+    if keep is None:
+        return ["Nothing was evaluated, so this log cannot say which checkpoint to keep."]
+    epoch = f" (epoch {keep.epoch:.3g})" if keep.epoch is not None else ""
+    by = f"`{keep.by}`" if "," not in keep.by else f"the mean of {keep.by.count(',') + 1} evaluation sets"
+    first = f"By {by} alone, keep {keep.name}{epoch}: {keep.why}. {_on_disk(run, keep)}"
+    return [first.rstrip(), _alike(run, keep)]
+
+
+def _on_disk(run: LoggedRun, keep: Keep) -> str:
+    if keep.on_disk:
+        return "It is on disk." if keep.has_weights else "Its folder is on disk, without weights in it."
+    if not run.saved:
+        return "No checkpoint lies beside the log."
+    if keep.nearest_on_disk is None:
+        return "It is not on disk, and no checkpoint on disk was evaluated."
+    differs = "does not differ from it" if keep.nearest_alike else "is worse than it"
+    if keep.unknown_noise:
+        differs = "is the best that is there"
+    return f"It is not on disk; {keep.nearest_on_disk} is, and {differs}."
+
+
+def _alike(run: LoggedRun, keep: Keep) -> str:
+    series = picked_series(run, keep)
+    if keep.unknown_noise:
+        return f"Which evaluations differ from it cannot be told: {series.noise_by if series else 'too few'}."
+    noise = f" (standard deviation of one point {series.noise:.2g}: {series.noise_by})" if series else ""
+    if not keep.alike:
+        return f"Every other evaluation is worse by more than the noise{noise}."
+    do = "does" if len(keep.alike) == 1 else "do"
+    text = f"{_steps(keep.alike)} {do} not differ from it by more than the noise"
+    if keep.lowest_loss_alike is not None:
+        text += f"{noise}. Of them all step {keep.lowest_loss_alike:,} has the lowest evaluation loss."
+        return text
+    return f"{text}{noise}."
+
+
+def _steps(steps: tuple[int, ...]) -> str:
+    if len(steps) > SHOWN:
+        return f"{len(steps)} other evaluations (steps {steps[0]:,} to {steps[-1]:,})"
+    return f"Step{'s' if len(steps) > 1 else ''} {joined([f'{step:,}' for step in steps])}"
+
+
+def _perplexity(verdict: Verdict) -> str:
+    """How perplexity went, where the log's loss is a language model's cross entropy."""
+    lowest = lowest_nll(verdict.checkpoints)
+    known = [one for one in verdict.checkpoints if math.isfinite(one.perplexity.value)]
+    if lowest is None or not known:
+        return ""
+    last, limit = known[-1], verdict.thresholds.get("perplexity_ratio")
+    least = f"Perplexity, exp of `eval_loss`, is lowest at {place(lowest)}: {number(lowest.perplexity.value)}"
+    if last is lowest or last.perplexity.value == lowest.perplexity.value:
+        return f"{least}. Nothing in it points to over-memorization, and nothing rules it out."
+    ratio = last.perplexity.value / lowest.perplexity.value
+    text = f"{least}; {number(last.perplexity.value)} at {place(last)} is {number(ratio, 2)} times that."
+    if last.leaning not in INFLATED or limit is None:
+        return text
     since = last.step
-    for summary in reversed(verdict.checkpoints):
-        if math.isfinite(summary.nll_nats.value) and summary.leaning not in INFLATED:
+    for summary in reversed(known):
+        if summary.leaning not in INFLATED:
             break
         since = summary.step
-    limit = verdict.thresholds.get("perplexity_ratio")
-    rule = f"at least {limit:.2f} times the lowest" if limit is not None else "inflated"
-    return [
-        curve,
-        f"It has been {rule} since step {since}: over-memorized if accuracy held, overfit if accuracy fell; "
-        "the log cannot tell which.",
-    ]
+    return (
+        f"{text} It has been at least {limit:.2f} times since step {since:,}: over-memorized if accuracy "
+        "held, overfit if it fell."
+    )
+
+
+def picked_series(run: LoggedRun, keep: Keep) -> LoggedSeries | None:
+    """The series that the checkpoint to keep was picked by."""
+    return next((one for one in run.series if one.key == keep.by), None)
+
+
+def shown_series(run: LoggedRun) -> list[LoggedSeries]:
+    """What a table of evaluations shows: the series that was picked by, and the loss of its set."""
+    picked = picked_series(run, run.keep) if run.keep is not None else run.series[0]
+    loss = [one for one in run.series if one.measure == "loss" and picked and one.set_name == picked.set_name]
+    return [one for one in dict.fromkeys([picked, *loss[:1]]) if one is not None]
+
+
+def log_line(run: LoggedRun) -> str:
+    """What was read, in a line: the task, the steps, how many evaluations."""
+    planned = f" of {run.max_steps:,}" if run.max_steps and run.max_steps != run.steps else ""
+    epochs = f", {run.epochs:.3g} epochs" if run.epochs is not None else ""
+    count = max((one.n_points for one in run.series), default=0)
+    task = "task unknown" if run.task == "unknown" else run.task
+    return f"{task}, {run.steps:,}{planned} steps{epochs}, {count:,} evaluation{'' if count == 1 else 's'}"
+
+
+def keep_line(run: LoggedRun) -> str:
+    """What the log alone would keep, in a line."""
+    keep = run.keep
+    if keep is None:
+        return "cannot be told: nothing was evaluated"
+    by = keep.by if "," not in keep.by else "mean of the sets"
+    disk = "" if keep.on_disk else ", not on disk"
+    return f"{keep.name}, by {by} alone ({keep.value:.4g}{disk})"

@@ -50,10 +50,10 @@ def plain_words(verdict: Verdict) -> tuple[str, ...]:
     Returns:
         One string for each point made; a point may take two short sentences.
     """
-    if not verdict.checkpoints:
-        return words_without_checkpoints(verdict)
     if verdict.evidence == "logged":
         return words_from_log(verdict)
+    if not verdict.checkpoints:
+        return words_without_checkpoints(verdict)
     points = (
         _first_sentence(verdict),
         _since_when(verdict),

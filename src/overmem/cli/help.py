@@ -1,0 +1,101 @@
+"""`--help` in plain text of 80 columns: options in groups, examples at the end, no line cut off."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+EXAMPLES = "\n\nExamples:\n"
+"""What stands between a command's help and its examples, in its docstring."""
+OPTIONS = "Options"
+_KINDS = {"str": "TEXT", "int": "N", "float": "X", "path": "PATH"}
+_KIND = re.compile(r"<(?:list\[)?(\w+)([^>]*)>")
+_RANGE = re.compile(r"; x>=?\d+(?=\])|\s*\[x>=?\d+\]")
+_ARGUMENT = re.compile(r"\{(.*?)(?:\.\.\.)?\}(\.\.\.)?")
+
+
+class HelpCommand(TyperCommand):
+    """A command whose help has its options in groups and its examples last."""
+
+    def __init__(self, name: str | None, *, help: str | None = None, **settings: Any) -> None:
+        """Take the examples out of the help."""
+        text, _, self.examples = (help or "").partition(EXAMPLES)
+        super().__init__(name, help=text, **settings)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """What stands after the command's name: `[OPTIONS] RUN`."""
+        return [_ARGUMENT.sub(r"\1\2", piece) for piece in super().collect_usage_pieces(ctx)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Arguments, the command's own options, then each group."""
+        write_options(self.get_params(ctx), ctx, formatter)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """The examples, as they are written."""
+        write_examples(self.examples, formatter)
+
+
+class HelpGroup(TyperGroup):
+    """Commands whose first lines are shown whole."""
+
+    examples = ""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands."""
+        lines = self.first_lines(ctx)
+        with formatter.section("Commands"):
+            formatter.write_dl(list(lines.items()))
+
+    def first_lines(self, ctx: Any) -> Mapping[str, str]:
+        """The first paragraph of each command's help."""
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        return {
+            name: " ".join((command.help or "").partition("\n\n")[0].split())
+            for name, command in commands.items()
+            if command is not None
+        }
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """The examples, as they are written."""
+        write_examples(self.examples, formatter)
+
+
+def write_options(params: Sequence[Any], ctx: Any, formatter: Any) -> None:
+    """Write the parameters of a command, options under their headings.
+
+    Args:
+        params: as the command declares them.
+        ctx: of the command.
+        formatter: where to.
+    """
+    sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], OPTIONS: []}
+    for param in params:
+        record = param.get_help_record(ctx)
+        if record is None:
+            continue
+        is_argument = param.param_type_name == "argument"
+        heading = getattr(param, "rich_help_panel", None) or OPTIONS
+        written, text = _KIND.sub(_kind, record[0]), _RANGE.sub("", record[1])
+        if is_argument:
+            heading, written = "Arguments", param.metavar or written
+        sections.setdefault(heading, []).append((written, text))
+    for heading, rows in sections.items():
+        if rows:
+            with formatter.section(heading):
+                formatter.write_dl(rows)
+
+
+def write_examples(examples: str, formatter: Any) -> None:
+    """Write examples, a line each, uncut."""
+    lines: Iterable[str] = filter(None, map(str.strip, examples.splitlines()))
+    text = "".join(f"  {line}\n" for line in lines)
+    if text:
+        formatter.write(f"\nExamples:\n{text}")
+
+
+def _kind(found: re.Match[str]) -> str:
+    """What a value is, in a word; choices as they are written."""
+    return _KINDS.get(found[1].lower(), f"{found[1]}{found[2]}".rstrip("]"))

@@ -1,0 +1,190 @@
+"""What a log shows beside its curves: losses on other scales, near 0, not evaluated, at odds with a metric.
+
+Each check takes what was read and returns findings; none of them reads files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import median
+
+from overmem.formatting import percent
+from overmem.logs.against import against_metrics, trainers_best
+from overmem.logs.history import LoggedHistory
+from overmem.logs.kinds import Task
+from overmem.logs.metrics import base_name
+from overmem.logs.series import Series
+from overmem.parsing import finite_number
+from overmem.records.logged import Keep, LoggedFinding
+
+NEAR_ZERO = 0.01
+"""Nats: below, every next token is all but certain."""
+_FACTORS = (2, 4, 8, 16, 32, 64, 128)
+_SETTLED = 0.5
+"""Share of the evaluations, the last ones, that scales are compared on."""
+
+
+def check_log(
+    history: LoggedHistory, series: Sequence[Series], task: Task, picked: Series | None, keep: Keep | None
+) -> tuple[LoggedFinding, ...]:
+    """All findings on one run, problems first.
+
+    Args:
+        history: its log.
+        series: the evaluations in it.
+        task: what was trained.
+        picked: the series that the checkpoint to keep was picked by.
+        keep: that checkpoint.
+    """
+    found = [
+        *zero_loss(history),
+        *unreadable(series),
+        *(finding for one in series if one.is_loss for finding in near_zero(one)),
+        *(finding for one in series if one.is_loss for finding in never_changes(one)),
+        *scale(history, series),
+        *against_metrics(series),
+        *at_chance(series, task),
+        *worse_than_untrained(picked),
+        *trainers_best(history, series, picked, keep),
+        *end_not_evaluated(history, series),
+    ]
+    order = {"problem": 0, "warning": 1, "note": 2}
+    return tuple(sorted(found, key=lambda finding: order[finding.severity]))
+
+
+def zero_loss(history: LoggedHistory) -> list[LoggedFinding]:
+    """Training loss 0 from the start: nothing was trained on."""
+    losses = [(int(r["step"]), v) for r in history.rows if (v := finite_number(r.get("loss"))) is not None]
+    zeros = [step for step, value in losses if value == 0]
+    if len(losses) < 3 or len(zeros) < 0.9 * len(losses):
+        return []
+    text = (
+        f"The training loss is 0.0 in {len(zeros):,} of {len(losses):,} rows: nothing was trained on. Mostly "
+        "the cause is that every label is masked (-100), since the response template is not in the data."
+    )
+    return [LoggedFinding(kind="zero_loss", severity="problem", sentence=text, steps=(zeros[0], zeros[-1]))]
+
+
+def unreadable(series: Sequence[Series]) -> list[LoggedFinding]:
+    """Evaluations that are no finite number."""
+    found = []
+    for one in series:
+        if one.unreadable:
+            first = min(one.unreadable)
+            more = f", and no number at {len(one.unreadable) - 1:,} more" if len(one.unreadable) > 1 else ""
+            text = f"`{one.key}` is {one.unreadable[first]} at step {first:,}{more}: not counted."
+            steps = tuple(sorted(one.unreadable))[:20]
+            found.append(LoggedFinding(kind="not_finite", severity="problem", sentence=text, steps=steps))
+    return found
+
+
+def near_zero(loss: Series) -> list[LoggedFinding]:
+    """An evaluation loss that unseen text does not have."""
+    if not loss.steps or not 0 <= loss.values[loss.best()] < NEAR_ZERO:
+        return []
+    step, value = loss.steps[loss.best()], loss.values[loss.best()]
+    n = f" on {loss.n:,} examples" if loss.n else ""
+    text = (
+        f"`{loss.key}` falls to {value:.2g}{n} at step {step:,}, as no unseen text has. "
+        "Either the evaluation data are in the training data, or almost every label is masked (-100), or the "
+        "answer is always the same. Do not pick a checkpoint by it before that is known."
+    )
+    return [LoggedFinding(kind="eval_near_zero", severity="problem", sentence=text, steps=(step,))]
+
+
+def never_changes(loss: Series) -> list[LoggedFinding]:
+    """An evaluation loss that is the same throughout: the weights that are evaluated do not move."""
+    if len(loss.values) < 3 or len(set(loss.values)) > 1 or loss.values[0] == 0:
+        return []
+    text = (
+        f"`{loss.key}` is {loss.values[0]:.4g} at all {len(loss.values):,} evaluations: the weights that are "
+        "evaluated do not change. Look at the learning rate, and at whether the adapter is trained."
+    )
+    return [LoggedFinding(kind="eval_constant", severity="problem", sentence=text, steps=loss.steps[:1])]
+
+
+def scale(history: LoggedHistory, series: Sequence[Series]) -> list[LoggedFinding]:
+    """Training and evaluation loss on different scales, such as a sum over the accumulation steps."""
+    loss = next((one for one in series if one.is_loss and one.steps), None)
+    if loss is None:
+        return []
+    ratios, train, seen = [], None, dict(zip(loss.steps, loss.values, strict=True))
+    for row in history.rows:
+        value = finite_number(row.get("loss"))
+        train = train if value is None else value
+        if loss.key in row and train and (own := seen.get(int(row["step"]))) and own > 0:
+            ratios.append(train / own)
+    settled = ratios[-max(1, round(_SETTLED * len(ratios))) :]
+    if not settled or (ratio := median(settled)) < 1.7 or loss.values[-1] < NEAR_ZERO:
+        return []
+    steps = finite_number(history.settings.get("gradient_accumulation_steps"))
+    near = [steps] if steps and steps > 1 else list(_FACTORS)
+    factor = next((f for f in near if 0.75 <= ratio / f <= 1.34), None)
+    if factor is None:
+        why = "the two are on different scales, or are of different data"
+    elif steps:
+        why = f"it is summed over the {factor:g} accumulation steps, not averaged"
+    else:
+        why = f"that is what a sum over about {factor:g} accumulation steps looks like"
+    text = (
+        f"The training loss is {ratio:.3g} times `{loss.key}` late in the run: {why}. So the gap "
+        "between the two says nothing here; the course of each does."
+    )
+    return [LoggedFinding(kind="scale", severity="warning", sentence=text, steps=loss.steps[-1:])]
+
+
+def at_chance(series: Sequence[Series], task: Task) -> list[LoggedFinding]:
+    """A classifier whose loss and accuracy are those of guessing among equally frequent classes."""
+    if task.name not in ("classification", "unknown"):
+        return []
+    for loss in (one for one in series if one.is_loss and one.steps):
+        for one in series:
+            if (
+                one.set_name != loss.set_name
+                or not base_name(one.measure).endswith("accuracy")
+                or not one.steps
+            ):
+                continue
+            best, lowest = one.values[one.best()], loss.values[loss.best()]
+            classes = round(1 / best) if best > 0 else 0
+            if (
+                2 <= classes <= 20
+                and abs(best - 1 / classes) < 0.02
+                and abs(lowest / math.log(classes) - 1) < 0.03
+            ):
+                text = (
+                    f"`{loss.key}` is {lowest:.4g} at best and `{one.key}` {percent(best)}: guessing among "
+                    f"{classes} classes has {math.log(classes):.4g} and {percent(1 / classes)}."
+                )
+                return [
+                    LoggedFinding(kind="at_chance", severity="problem", sentence=text, steps=loss.steps[-1:])
+                ]
+    return []
+
+
+def worse_than_untrained(picked: Series | None) -> list[LoggedFinding]:
+    """A run whose evaluation before training is better than any after."""
+    if picked is None or not picked.steps or picked.steps[0] != 0 or len(picked.steps) < 2:
+        return []
+    best = picked.best()
+    if picked.worse_by(best, 0) <= 0:
+        return []
+    text = (
+        f"Before training (step 0) {picked.measure} was {picked.values[0]:.4g}, better than ever after: "
+        f"{picked.values[best]:.4g}. By this figure the fine-tune is worse than its base."
+    )
+    return [LoggedFinding(kind="worse_than_untrained", severity="problem", sentence=text, steps=(0,))]
+
+
+def end_not_evaluated(history: LoggedHistory, series: Sequence[Series]) -> list[LoggedFinding]:
+    """A run whose last steps were not evaluated, so that an earlier point speaks for the end."""
+    evaluated = max((one.steps[-1] for one in series if one.steps), default=None)
+    end = history.end
+    if evaluated is None or evaluated >= end:
+        return []
+    text = (
+        f"The end, step {end:,}, was not evaluated: the last evaluation, at step {evaluated:,}, speaks "
+        "for it."
+    )
+    return [LoggedFinding(kind="end_not_evaluated", severity="note", sentence=text, steps=(evaluated, end))]

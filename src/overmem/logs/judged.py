@@ -1,0 +1,119 @@
+"""From a log to what it says: its task, its evaluations, what it would keep, and what is odd in it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from overmem.logs.checks import check_log
+from overmem.logs.history import LoggedHistory
+from overmem.logs.keep import MEAN, choose, pick_series, settle
+from overmem.logs.kinds import find_task
+from overmem.logs.reading import read_histories
+from overmem.logs.series import Series, read_series
+from overmem.parsing import finite_number
+from overmem.records.logged import Difference, LoggedPoint, LoggedReading, LoggedRun, LoggedSeries, SavedStep
+
+MOST_POINTS = 300
+"""Of a series that a record holds; of more, some between the ends stay, with the best and the saved."""
+
+
+def read_log(path: Path) -> LoggedReading:
+    """What the log at a path says.
+
+    Args:
+        path: a run's folder, a checkpoint's, or a log.
+
+    Raises:
+        RunError: there is no log, or one that cannot be read.
+    """
+    histories = read_histories(path)
+    return LoggedReading(runs=tuple(judge_history(history, str(path)) for history in histories))
+
+
+def judge_history(history: LoggedHistory, run: str) -> LoggedRun:
+    """What the log of one run says.
+
+    Args:
+        history: the log.
+        run: the path as a person named it, for the command that would settle it.
+    """
+    task = find_task(sorted({key for row in history.rows for key in row}), history.settings)
+    series = read_series(history)
+    picked = pick_series(series, task, history)
+    keep = None
+    if picked is not None and picked.steps:
+        loss = next((one for one in series if one.is_loss and one.set_name == picked.set_name), None)
+        keep = choose(picked, loss, history)
+    findings = check_log(history, series, task, picked, keep)
+    shown = [one for one in series if one.steps]
+    if picked is not None and picked.set_name == MEAN:
+        shown.append(picked)
+    epochs = [e for row in history.rows if (e := finite_number(row.get("epoch"))) is not None]
+    return LoggedRun(
+        source=history.source,
+        wrote=history.kind,
+        task=task.name,
+        task_by=task.by,
+        cross_entropy=task.cross_entropy,
+        not_cross_entropy=task.not_cross_entropy,
+        steps=history.end,
+        max_steps=history.max_steps,
+        epochs=max(epochs, default=None),
+        series=tuple(_recorded(one, history) for one in shown),
+        keep=keep,
+        settle=settle(keep, task, history, run),
+        findings=findings,
+        saved=tuple(SavedStep(name=one.name, step=one.step) for one in history.saved),
+        branch_of=history.branch_of,
+        notes=history.notes,
+    )
+
+
+def _recorded(one: Series, history: LoggedHistory) -> LoggedSeries:
+    """A series as a record holds it."""
+    best, noise = one.best(), one.noise
+    saved = {found.step: found.name for found in history.saved}
+    epochs = {int(row["step"]): finite_number(row.get("epoch")) for row in history.rows if one.key in row}
+    alike = set(one.alike(best))
+    points = tuple(
+        LoggedPoint(
+            step=one.steps[i],
+            epoch=epochs.get(one.steps[i]),
+            value=one.values[i],
+            saved_as=saved.get(one.steps[i]),
+            difference=_difference(i, best, alike, math.isnan(noise.value)),
+        )
+        for i in _shown(one, best, saved)
+    )
+    return LoggedSeries(
+        key=one.key,
+        set_name=one.set_name,
+        measure=one.measure,
+        lower_is_better=one.lower,
+        n_points=len(one.steps),
+        points=points,
+        best_step=one.steps[best],
+        best=one.values[best],
+        last_step=one.steps[-1],
+        last=one.values[-1],
+        noise=noise.value,
+        noise_by=noise.by,
+        untrained=one.values[0] if one.steps[0] == 0 and len(one.steps) > 1 else math.nan,
+    )
+
+
+def _difference(i: int, best: int, alike: set[int], unknown: bool) -> Difference:
+    if i == best:
+        return "best"
+    return "alike" if i in alike else "unknown" if unknown else "worse"
+
+
+def _shown(one: Series, best: int, saved: dict[int, str]) -> list[int]:
+    """Positions of the points to record: all, or the ends, the best, the saved and some between."""
+    count = len(one.steps)
+    if count <= MOST_POINTS:
+        return list(range(count))
+    kept = {0, best, count - 1} | {i * (count - 1) // MOST_POINTS for i in range(MOST_POINTS)}
+    on_disk = [i for i, step in enumerate(one.steps) if step in saved]
+    return sorted(kept | set(on_disk[:MOST_POINTS]))

@@ -1,0 +1,77 @@
+"""`overmem init`, and the commands that read what it wrote."""
+
+import json
+import shutil
+
+import typer
+import yaml
+from typer.testing import CliRunner
+
+from overmem.cli.app import app
+from overmem.errors import OvermemError
+
+
+def call(*words):
+    done = CliRunner().invoke(app, list(map(str, words)))
+    if isinstance(done.exception, OvermemError):
+        return 2, str(done.exception)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.stdout
+
+
+def test_it_writes_what_it_finds_and_commands_read_it(pico_run, val_file, monkeypatch):
+    monkeypatch.chdir(val_file.parent)  # beside the run, and called val
+    code, told = call("init", pico_run, "--json")
+    assert code == 0
+    told = json.loads(told)
+    assert told["val"] == str(val_file) and told["train"] is None
+    assert "How many?" in told["prompt"] and told["plan"] is not None
+    file = pico_run / "overmem.yaml"
+    assert yaml.safe_load(file.read_text())["val"] == str(val_file)
+    assert not (pico_run / "overmem" / "manifest.json").exists()
+    code, said = call("init", pico_run, "--yes")
+    assert code == 2 and "is there already" in said
+    code, said = call("audit", pico_run, "--show-prompt", "--json")  # --val is in the file
+    assert code == 0 and "How many?" in json.loads(said)["text"]
+    file.write_text(file.read_text() + "limmit: 3\n")
+    code, said = call("audit", pico_run)
+    assert code == 2 and "limmit" in said
+
+
+def test_without_data_it_asks_for_an_option_and_writes_nothing(pico_run, monkeypatch, tmp_path_factory):
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    code, said = call("init", pico_run)
+    assert code == 2 and "--val FILE" in said
+    code, said = call("init", pico_run, "--val", "missing.jsonl")
+    assert code == 2 and "missing.jsonl" in said
+    assert not (pico_run / "overmem.yaml").exists()
+
+
+def test_on_a_terminal_it_asks_until_the_data_can_be_read(pico_run, val_file, monkeypatch):
+    other = val_file.parent / "mine.jsonl"
+    shutil.copy(val_file, other)
+    typed, asked = ["missing.jsonl", str(other), ""], []
+
+    def prompt(text, *, default, **_):
+        asked.append((text.partition(" ")[0], default))
+        return typed.pop(0)
+
+    monkeypatch.setattr(typer, "prompt", prompt)
+    monkeypatch.setattr("overmem.cli.commands.init._show", lambda *_: (None, None))
+    monkeypatch.setattr("overmem.cli.commands.init._asks", lambda: True)
+    code, said = call("init", pico_run)
+    assert code == 0 and "not found: missing.jsonl" in said, said
+    assert asked == [("Problems", str(val_file)), ("Problems", str(val_file)), ("Training", "")]
+    assert yaml.safe_load((pico_run / "overmem.yaml").read_text())["val"] == str(other)
+
+
+def test_the_rule_of_the_file_is_the_verdicts(tmp_path):
+    folder = tmp_path / "checkpoint-20"
+    folder.mkdir()
+    log = [{"step": step, "eval_loss": loss} for step, loss in ((10, 1.0), (20, 1.4))]
+    (folder / "trainer_state.json").write_text(json.dumps({"global_step": 20, "log_history": log}))
+    (tmp_path / "overmem.yaml").write_text("rule: {perplexity_ratio: 1.7}\n")
+    code, said = call("diagnose", tmp_path, "--json")
+    assert code == 0 and json.loads(said)["thresholds"]["perplexity_ratio"] == 1.7
+    code, said = call("diagnose", tmp_path, "--json", "--perplexity-ratio", "1.2")
+    assert json.loads(said)["thresholds"]["perplexity_ratio"] == 1.2

@@ -8,7 +8,6 @@ Nothing of it is committed, so it cannot be out of date. A page asks for a part 
 from __future__ import annotations
 
 import re
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import typer.main
 from typer.core import TyperGroup
 
 from overmem.cli.app import app
+from overmem.cli.help import option_groups
 
 MARKER = re.compile(r"^<!-- (command|notebook): (.+?) -->$", flags=re.MULTILINE)
 
@@ -48,15 +48,13 @@ def command_part(name: str) -> str:
     context = typer.Context(command)
     usage = " ".join(["overmem", name, *command.collect_usage_pieces(context)])
     lines = [_sentences(command.help), "", "```text", usage, "```", ""]
-    records = [(_panel(option), option.get_help_record(context)) for option in command.params]
-    shown = sorted(((panel, record) for panel, record in records if record), key=lambda pair: pair[0] != "")
-    for panel, group in groupby(shown, key=lambda pair: pair[0]):
-        lines += [f"**{panel}**", ""] if panel else []
-        lines += ["| option | meaning |", "| --- | --- |"]
-        lines += [f"| `{_cell(names)}` | {_cell(text).replace('<', '&lt;')} |" for _, (names, text) in group]
+    for heading, rows in option_groups(command.params, context).items():
+        lines += [f"**{heading}**", "", "| | |", "| --- | --- |"]
+        lines += [f"| `{_cell(names)}` | {_cell(text).replace('<', '&lt;')} |" for names, text in rows]
         lines += [""]
-    if command.epilog:
-        lines += ["```text", command.epilog.replace("\b", "").strip(), "```", ""]
+    examples = [line.strip() for line in getattr(command, "examples", "").splitlines()]
+    if any(examples):
+        lines += ["**Examples**", "", "```bash", *filter(None, examples), "```", ""]
     return "\n".join(lines)
 
 
@@ -73,11 +71,6 @@ def notebook_part(path: Path) -> str:
 def _sentences(help_text: str | None) -> str:
     """The help of a command as paragraphs, without the marks that click lays it out by."""
     return (help_text or "").split("\f")[0].replace("\b", "").strip()
-
-
-def _panel(option: Any) -> str:
-    """The heading that an option stands under in the help; arguments come first, without one."""
-    return getattr(option, "rich_help_panel", None) or ""
 
 
 def _cell(text: str) -> str:

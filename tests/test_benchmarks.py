@@ -194,6 +194,23 @@ TOYS = {
     "straddling": Toy(("--epochs 1 --folder {out}",), "trained (TRL)", returns=0),
     "tails": Toy(("--runs 2 --bootstraps 1 --n 30",), "written after"),
     "tokens": Toy(("{tokenizers} --only llama3",), "same 64", returns=0),
+    "train_loss_gap": Toy(
+        ("run --set toy --runs 1 --out {out}", "table --out {out}"),
+        "toy, at the end: 1 cases",
+        {
+            "SCORED": 4,
+            "LESSON": 8,
+            "SETS": {
+                "toy": {
+                    "rows": (48,),
+                    "rate": (4e-3, 4.1e-3),
+                    "batch": (8,),
+                    "tasks": (1, 0, 0, 0),
+                    "tokens": 6_000,
+                }
+            },
+        },
+    ),
     "until_decided": Toy(
         ("--each 1", "--replay {run}"), "all orders", {"PROBLEMS": (200,), "CHECKPOINTS": (4,)}
     ),

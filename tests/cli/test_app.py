@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from overmem.cli.app import run
+from overmem.cli.run import run
 from tests.conftest import VAL_ROWS
 from tests.helpers.command import run_command as overmem
 from tests.helpers.paths import SRC

@@ -204,3 +204,13 @@ def test_a_planted_validation_set_reaches_the_terminal_as_text(tmp_path):
     returned, out, err = overmem("data", "check", "--val", bad)
     assert returned == 2 and len(err) < 3000
     assert_nothing_foreign(out + err)
+
+
+@pytest.mark.parametrize(("rank", "times"), [(None, 1), ("0", 1), ("1", 0)])
+def test_json_is_printed_once_where_a_launcher_started_several_processes(monkeypatch, capsys, rank, times):
+    if rank is None:
+        monkeypatch.delenv("RANK", raising=False)
+    else:
+        monkeypatch.setenv("RANK", rank)
+    print_json({"a": 1})
+    assert capsys.readouterr().out.count('"a": 1') == times

@@ -121,7 +121,7 @@ def test_an_evaluation_loss_near_zero_is_named() -> None:
 
 
 def test_a_loss_of_zero_throughout_is_named() -> None:
-    assert kinds(judged({}, train={s: 0.0 for s in range(10, 100, 10)})) == ["zero_loss"]
+    assert kinds(judged({}, train={s: 0.0 for s in range(10, 100, 10)}))[0] == "zero_loss"
 
 
 def test_an_evaluation_that_never_changes_and_one_that_is_no_number_are_named() -> None:
@@ -175,6 +175,8 @@ def test_the_public_logs() -> None:
     assert {"scale", "end_not_evaluated"} <= set(found["044"])
     assert "end_not_evaluated" in found["047"] and "eval_near_zero" in found["056"]
     assert "zero_loss" in found["037"] and "at_chance" in found["085"]
+    assert "staircase" in found["008"] and "staircase" in found["087"]
+    assert all("no_staircase" in found[name] for name in ("082", "086"))
     kept = {name: r.runs[0].keep.step for name, r in said.items() if r.runs[0].keep is not None}
     assert kept == {
         "015": 5490,

@@ -1,6 +1,6 @@
 """A run's folder, a checkpoint's, or a trainer state: whose log it is, and which checkpoints are on disk.
 
-Covers: overmem.logs.configuration, overmem.logs.reading
+Covers: overmem.logs.configuration
 """
 
 import json

@@ -1,5 +1,6 @@
 """Where a report goes, and which artifacts it may be made from."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,31 @@ from overmem.records import Repair
 from overmem.reporting.run import print_or_write, render
 from tests.helpers.synthetic import write_run
 from tests.helpers.verdicts import make_verdict
+from tests.helpers.written_logs import WRITTEN
 
 
 @pytest.mark.parametrize("format", ["html", "md", "json"])
 def test_default_file_lies_among_the_artifacts(run: Path, format: str) -> None:
     assert overmem.report(run, format=format) == run / "overmem" / f"report.{format}"
     assert overmem.report(run / "overmem", format=format) == run / "overmem" / f"report.{format}"
+
+
+def test_a_log_that_is_no_run_has_its_report_beside_it(tmp_path: Path) -> None:
+    log = tmp_path / "llamafactory" / "trainer_log.jsonl"
+    log.parent.mkdir()
+    log.write_text((WRITTEN / "llamafactory" / "trainer_log.jsonl").read_text())
+    assert overmem.report(log, format="md") == log.parent / "trainer_log-report.md"
+    assert overmem.report(log.parent) == tmp_path / "llamafactory-report.html"
+    assert "eval_loss" in (tmp_path / "llamafactory-report.html").read_text()
+
+
+def test_a_log_that_went_on_is_read_anew(tmp_path: Path) -> None:
+    rows = [{"step": step, "eval_loss": 2.0} for step in (1, 2)]
+    state = tmp_path / "trainer_state.json"
+    state.write_text(json.dumps({"log_history": rows}))
+    overmem.diagnose(tmp_path)
+    state.write_text(json.dumps({"log_history": [*rows, {"step": 77, "eval_loss": 2.5}]}))
+    assert "step-77" in render(tmp_path, format="json")
 
 
 def test_an_artifact_folder_stands_for_its_run(run: Path) -> None:

@@ -132,6 +132,48 @@ class _Config:
     samples: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """What another tool says of one model and no more: a share right, of so many problems."""
+
+    accuracy: float
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """Where rows come from that another tool measured (`overmem import`)."""
+
+    tool: str
+    """`lm-eval`, `inspect`, `lighteval`, `evalscope`, `csv` or `parquet`."""
+    version: str = ""
+    """Of the tool, where its files say so."""
+    task: str
+    metric: str
+    sources: tuple[str, ...]
+    """Files that were read."""
+    eval_loss: Mapping[str, float] = field(default_factory=dict)
+    """By checkpoint what training logged, in the place of likelihoods that were not measured."""
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    """By checkpoint, where no sample was kept; the base model is called `base`."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know of the import."""
+
+    def check_read(self) -> None:
+        """Refuse figures that are none.
+
+        Raises:
+            FieldError: so it is.
+        """
+        for name, score in self.scores.items():
+            if not (0 <= score.accuracy <= 1 and score.n > 0):
+                got = f"{score.accuracy} of {score.n}"
+                raise FieldError(f"scores.{name}", "is no share", got, "0 to 1, of at least one problem")
+        for name, loss in self.eval_loss.items():
+            if not loss > 0:
+                raise FieldError(f"eval_loss.{name}", "is no loss", loss, "a number above 0")
+
+
 class _Rows:
     """The rows of one model, by job."""
 
@@ -197,6 +239,8 @@ class Manifest:
     """Of the weights that were measured, such as `bitsandbytes 4 bit`; empty where they were floats."""
     engine: Mapping[str, Any] | None = None
     """How answers were asked for, where a server wrote them."""
+    imported: Imported | None = None
+    """Where the rows come from, when another tool measured them; None of an audit."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """The resolved options; `overmem.auditing.options.saved_options` reads them."""
     axes: tuple[str, ...] = ()
@@ -374,6 +418,7 @@ def _asked(set_name: str) -> str:
 _LEFT_OUT = (
     "quantization",
     "engine",
+    "imported",
     "leaves_out_chat_template",
     "base_left_out",
     "left_out",

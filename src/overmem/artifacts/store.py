@@ -30,10 +30,11 @@ from typing import Any
 
 import polars as pl
 
-from overmem.artifacts.files import locked_folder, write_text_atomic
+from overmem.artifacts.files import locked_folder
 from overmem.artifacts.merge_files import merged, names_of
 from overmem.artifacts.parquet import read_table, write_table
 from overmem.artifacts.recently_read import RECENTLY_READ, stamps_of
+from overmem.artifacts.run_records import RunRecords
 from overmem.artifacts.tables import (
     IDENTITY,
     SCHEMAS,
@@ -47,9 +48,7 @@ from overmem.artifacts.tables import (
     write_rows_file,
 )
 from overmem.artifacts.temporary import clear_leftovers
-from overmem.boundary import reason
 from overmem.errors import ArtifactError
-from overmem.parsing import ParseError, read_json, read_json_or_empty
 
 BASE_PREDICTIONS = ".base_predictions"
 """Folder of what the base model predicts, large and there only while an audit compares with it."""
@@ -62,23 +61,8 @@ def settings_key(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-class Store:
+class Store(RunRecords):
     """The artifacts of one run."""
-
-    def __init__(self, root: Path) -> None:
-        """Open (without creating) the artifact folder `root`, normally `RUN/overmem`."""
-        self.root = root
-
-    @classmethod
-    def of_run(cls, run_path: Path, out: Path | None = None) -> Store:
-        """The store of a run folder, of `out`, or of `run_path` itself when that is an artifact folder."""
-        if out is not None:
-            return cls(out)
-        manifest = run_path / "manifest.json"
-        # Other tools name a file so, too; a damaged one is taken for ours, and reading it says what is wrong.
-        found = read_json_or_empty(manifest)
-        is_store = manifest.is_file() and (not found or str(found.get("schema")).startswith("overmem."))
-        return cls(run_path if is_store else run_path / "overmem")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -93,50 +77,6 @@ class Store:
         )
         with locked_folder(self.root, taken):
             yield
-
-    def write_record(self, name: str, record: Mapping[str, Any]) -> Path:
-        """Write a JSON record that carries its own `schema`."""
-        path = self.root / f"{name}.json"
-        write_text_atomic(path, json.dumps(record, indent=1, allow_nan=False) + "\n")
-        return path
-
-    def read_record(self, name: str, schema: str) -> dict[str, Any]:
-        """Read a JSON record and check its schema.
-
-        Raises:
-            ArtifactError: the file is missing, is not JSON, or has another schema.
-        """
-        path = self.root / f"{name}.json"
-        try:
-            record = read_json(path)
-        except FileNotFoundError:
-            raise ArtifactError(
-                f"no {name}.json in {self.root}", next_step="run `overmem audit` on the run first"
-            ) from None
-        except (ParseError, OSError) as error:
-            raise ArtifactError(
-                f"{path} cannot be read",
-                got=reason(error),
-                expected="the JSON that overmem wrote",
-                next_step="move it away and run the stage again",
-            ) from None
-        if not isinstance(record, dict) or record.get("schema") != schema:
-            got = record.get("schema") if isinstance(record, dict) else type(record).__name__
-            raise ArtifactError(
-                f"{path} has another schema",
-                got=got,
-                expected=schema,
-                next_step="run the stage again with this version of overmem",
-            )
-        return record
-
-    def remove_record(self, name: str) -> None:
-        """Remove a record that no longer describes what was measured."""
-        (self.root / f"{name}.json").unlink(missing_ok=True)
-
-    def has_record(self, name: str) -> bool:
-        """Whether `name.json` exists."""
-        return (self.root / f"{name}.json").is_file()
 
     def read_rows(
         self,

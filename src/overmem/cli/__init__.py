@@ -15,7 +15,7 @@ def main() -> NoReturn:
     Nothing is imported before it is called, so that Ctrl-C is one line while modules are still loaded.
     """
     try:
-        from overmem.cli.app import run
+        from overmem.cli.run import run
 
         code = run()
     except KeyboardInterrupt:

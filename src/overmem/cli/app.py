@@ -1,4 +1,4 @@
-"""The command line: its subcommands in the order of the flow, and what becomes of an error.
+"""The command line: its subcommands in the order of the flow.
 
 A command's module is imported only when that command is called, so that `--help` and the torch-free stages
 start at once.
@@ -6,23 +6,16 @@ start at once.
 
 from __future__ import annotations
 
-import io
-import logging
-import os
-import sys
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from keyword import iskeyword
 from typing import Annotated, Any
 
 import typer
 
 from overmem import __version__
-from overmem.boundary import reason
 from overmem.cli.help import HelpCommand, HelpGroup
-from overmem.cli.screen import visible_streams
-from overmem.errors import OvermemError, StorageError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("train", "Fine-tune as a recipe says, with checkpoints in the ordinary Hugging Face layout."),
@@ -58,6 +51,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "data",
         "Data: val against training data, the rows that a run memorized, and the data without them.",
     ),
+    "import": ("results", "Read what another tool measured of a run's checkpoints, as if audited."),
+    "export": ("results", "Write the rows of an audit as another tool has them, or a task for lm-eval."),
     "sweep": (
         "sweep",
         "Train, audit and diagnose every cell of a sweep, resumably. Exit code 1: some cells failed.",
@@ -102,7 +97,7 @@ class LazyGroup(HelpGroup):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"overmem.cli.commands.{COMMANDS[cmd_name][0]}")
-        found = getattr(module, cmd_name)
+        found = getattr(module, f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name)
         if isinstance(found, typer.Typer):
             return typer.main.get_group(found)
         alone = typer.Typer(**SETTINGS)
@@ -141,47 +136,3 @@ def root(
     ] = False,
 ) -> None:
     """Find, explain and fix over-memorization in LLM fine-tuning."""
-
-
-def run() -> int:
-    """Run the command line; a user's error prints one message.
-
-    Returns:
-        The exit code: 2 after a user's error, `INTERRUPTED` after Ctrl-C.
-    """
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # Helper processes of libraries (`python -c`) do not look for modules in the current folder either.
-    os.environ.setdefault("PYTHONSAFEPATH", "1")
-    # From its first import on it tells of kernels that it does not have, then of every layer that it rounds.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A file's name may be no UTF-8, and a terminal may take less than UTF-8.
-            stream.reconfigure(errors="backslashreplace")
-    with visible_streams():
-        try:
-            app(standalone_mode=True, windows_expand_args=False)
-        except SystemExit as ended:
-            return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-        except OvermemError as error:
-            print(f"overmem: {error}", file=sys.stderr)
-        except MemoryError as error:
-            print(f"overmem: the memory is used up {error}".rstrip(), file=sys.stderr)
-        except OSError as error:
-            print(f"overmem: {_of_disk(error)}", file=sys.stderr)
-        except Exception:
-            # A fault of ours. Python itself would print it too late, past the streams that make it safe.
-            traceback.print_exc()
-            return 1
-        else:
-            return 0
-    return 2
-
-
-def _of_disk(error: OSError) -> StorageError:
-    """What the disk or the network said, where no reader of the file put it in its own words."""
-    return StorageError(
-        "a file cannot be read or written" if error.filename is None else f"{error.filename} cannot be used",
-        got=reason(error),
-        next_step="check that it is an ordinary file or folder, and who may read and write it",
-    )

@@ -90,7 +90,7 @@ def console(*, stderr: bool = False) -> Screen:
         highlight=False,
         markup=False,
         emoji=False,
-        quiet=os.environ.get("RANK", "0") != "0",
+        quiet=not _is_first(),
     )
 
 
@@ -100,5 +100,10 @@ def say(screen: Console, text: str) -> None:
 
 
 def print_json(record: dict[str, Any]) -> None:
-    """Print a record for a program."""
-    print(json.dumps(record, indent=1))
+    """Print a record for a program, by the first process where a launcher started several."""
+    if _is_first():
+        print(json.dumps(record, indent=1))
+
+
+def _is_first() -> bool:
+    return os.environ.get("RANK", "0") == "0"

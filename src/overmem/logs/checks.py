@@ -18,6 +18,8 @@ from overmem.logs.series import Series
 from overmem.parsing import finite_number
 from overmem.records.logged import Keep, LoggedFinding
 
+ORDER = {"problem": 0, "warning": 1, "note": 2}
+"""Of findings by their severity."""
 NEAR_ZERO = 0.01
 """Nats: below, every next token is all but certain."""
 _FACTORS = (2, 4, 8, 16, 32, 64, 128)
@@ -28,7 +30,7 @@ _SETTLED = 0.5
 def check_log(
     history: LoggedHistory, series: Sequence[Series], task: Task, picked: Series | None, keep: Keep | None
 ) -> tuple[LoggedFinding, ...]:
-    """All findings on one run, problems first.
+    """All findings on one run but those of its training loss alone.
 
     Args:
         history: its log.
@@ -38,7 +40,6 @@ def check_log(
         keep: that checkpoint.
     """
     found = [
-        *zero_loss(history),
         *unreadable(series),
         *(finding for one in series if one.is_loss for finding in near_zero(one)),
         *(finding for one in series if one.is_loss for finding in never_changes(one)),
@@ -49,21 +50,7 @@ def check_log(
         *trainers_best(history, series, picked, keep),
         *end_not_evaluated(history, series),
     ]
-    order = {"problem": 0, "warning": 1, "note": 2}
-    return tuple(sorted(found, key=lambda finding: order[finding.severity]))
-
-
-def zero_loss(history: LoggedHistory) -> list[LoggedFinding]:
-    """Training loss 0 from the start: nothing was trained on."""
-    losses = [(int(r["step"]), v) for r in history.rows if (v := finite_number(r.get("loss"))) is not None]
-    zeros = [step for step, value in losses if value == 0]
-    if len(losses) < 3 or len(zeros) < 0.9 * len(losses):
-        return []
-    text = (
-        f"The training loss is 0.0 in {len(zeros):,} of {len(losses):,} rows: nothing was trained on. Mostly "
-        "the cause is that every label is masked (-100), since the response template is not in the data."
-    )
-    return [LoggedFinding(kind="zero_loss", severity="problem", sentence=text, steps=(zeros[0], zeros[-1]))]
+    return tuple(found)
 
 
 def unreadable(series: Sequence[Series]) -> list[LoggedFinding]:

@@ -37,7 +37,7 @@ class LoggedHistory:
     """The file or folder that was read, as a person would name it."""
     kind: str
     """What wrote it: `trainer_state`, `trainer_log`, `notebook`, `tensorboard`, `wandb`, `mlflow`, `trackio`,
-    `console`."""
+    `csv`, `console`."""
     steps_taken: int | None = None
     """Optimizer steps that were taken when it was written; None where only its rows tell."""
     max_steps: int | None = None

@@ -5,15 +5,29 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from overmem.logs.checks import check_log
+from overmem.logs.checks import ORDER, check_log
 from overmem.logs.history import LoggedHistory
 from overmem.logs.keep import MEAN, choose, pick_series, settle
-from overmem.logs.kinds import find_task
+from overmem.logs.kinds import Task, find_task
 from overmem.logs.reading import read_histories
 from overmem.logs.series import Series, read_series
+from overmem.logs.train_loss.reading import read_train_loss
+from overmem.logs.train_loss.rows import train_rows
+from overmem.logs.train_loss.trouble import find_trouble
 from overmem.parsing import finite_number
-from overmem.records.logged import Difference, LoggedPoint, LoggedReading, LoggedRun, LoggedSeries, SavedStep
+from overmem.records.logged import (
+    Difference,
+    LoggedFinding,
+    LoggedPoint,
+    LoggedReading,
+    LoggedRun,
+    LoggedSeries,
+    SavedStep,
+    TrainLossGap,
+)
 
+_OTHER_LOSSES = ("preference", "reinforcement", "reward model", "regression")
+"""Tasks whose loss is no cross entropy of what is in the rows: near 0, rising or flat may be as it should."""
 MOST_POINTS = 300
 """Of a series that a record holds; of more, some between the ends stay, with the best and the saved."""
 
@@ -45,8 +59,9 @@ def judge_history(history: LoggedHistory, run: str) -> LoggedRun:
     if picked is not None and picked.steps:
         loss = next((one for one in series if one.is_loss and one.set_name == picked.set_name), None)
         keep = choose(picked, loss, history)
-    findings = check_log(history, series, task, picked, keep)
     shown = [one for one in series if one.steps]
+    trouble, gap = _training_loss(history, task, evaluated=bool(shown))
+    findings = (*check_log(history, series, task, picked, keep), *trouble)
     if picked is not None and picked.set_name == MEAN:
         shown.append(picked)
     epochs = [e for row in history.rows if (e := finite_number(row.get("epoch"))) is not None]
@@ -63,11 +78,24 @@ def judge_history(history: LoggedHistory, run: str) -> LoggedRun:
         series=tuple(_recorded(one, history) for one in shown),
         keep=keep,
         settle=settle(keep, task, history, run),
-        findings=findings,
+        findings=tuple(sorted(findings, key=lambda finding: ORDER[finding.severity])),
+        train_loss_gap=gap,
         saved=tuple(SavedStep(name=one.name, step=one.step) for one in history.saved),
         branch_of=history.branch_of,
         notes=history.notes,
     )
+
+
+def _training_loss(
+    history: LoggedHistory, task: Task, *, evaluated: bool
+) -> tuple[tuple[LoggedFinding, ...], TrainLossGap | None]:
+    """What the training loss says beside the evaluations, or alone where there are none."""
+    if task.name in _OTHER_LOSSES:
+        return tuple(one for one in find_trouble(train_rows(history)) if one.kind == "not_finite"), None
+    if evaluated:
+        return find_trouble(train_rows(history)), None
+    reading = read_train_loss(history, language_model=task.cross_entropy)
+    return reading.findings, reading.gap
 
 
 def _recorded(one: Series, history: LoggedHistory) -> LoggedSeries:

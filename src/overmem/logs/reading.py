@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from overmem.errors import RunError
@@ -15,9 +15,34 @@ Recognizes = Callable[[Path], bool]
 """Whether a path, which exists, is of a format; reads a few kilobytes at most."""
 Reads = Callable[[Path], tuple[LoggedHistory, ...]]
 """Its runs, at least one; raises RunError where the log is damaged."""
+_LOOKED_AT = 200
+"""Files of a folder without a log that are tried as one, to be named."""
 
-READERS: tuple[tuple[Recognizes, Reads], ...] = ((trainer_state.recognizes, trainer_state.read),)
-"""Of each format, tried in this order."""
+
+def readers() -> Iterator[tuple[Recognizes, Reads]]:
+    """Of each format, in the order in which they are tried; imported when it is their turn."""
+    yield trainer_state.recognizes, trainer_state.read
+    from overmem.logs.formats import (
+        console,
+        csv_export,
+        json_lines,
+        mlflow,
+        notebook,
+        tensorboard,
+        trackio,
+        wandb_run,
+    )
+
+    for format in (json_lines, notebook, wandb_run, mlflow, trackio, tensorboard, csv_export, console):
+        yield format.recognizes, format.read
+
+
+def is_run_folder(path: Path) -> bool:
+    """Whether a path is a run's own folder, in which what is concluded of its log may be kept.
+
+    A file that holds a log is none, and neither is a tracker's folder: nothing is written there.
+    """
+    return path.is_dir() and trainer_state.recognizes(path)
 
 
 def read_histories(path: Path) -> tuple[LoggedHistory, ...]:
@@ -40,12 +65,24 @@ def read_histories(path: Path) -> tuple[LoggedHistory, ...]:
             expected="a run's folder, a checkpoint's folder, or a training log",
             next_step="check the path",
         )
-    for recognizes, reads in READERS:
+    for recognizes, reads in readers():
         if recognizes(path):
             return reads(path)
     raise RunError(
         "no training log is here that can be read",
         got=f"{path}{'' if path.is_dir() else ', a file of another kind'}",
-        expected=f"a {STATE_FILE}, in the folder or in its checkpoint-<step> folders",
-        next_step=f"audit the checkpoints instead: overmem audit {shell_word(path)} --val VAL --train TRAIN",
+        expected=f"a {STATE_FILE}, in the folder or in its checkpoint-<step> folders; a trainer_log.jsonl; a "
+        "folder of TensorBoard, wandb, MLflow or trackio; a notebook, CSV export or console log by its name",
+        next_step=_next_step(path),
     )
+
+
+def _next_step(path: Path) -> str:
+    """To name a file of the folder that holds a log, such as `train.log`; else to audit the checkpoints."""
+    if not path.is_dir():
+        return "name the log, or the run's folder"
+    files = [file for file in sorted(path.iterdir())[:_LOOKED_AT] if file.is_file()]
+    logs = (file for file in files if any(recognizes(file) for recognizes, _ in readers()))
+    if (log := next(logs, None)) is not None:
+        return f"name the log itself: {shell_word(log)}"
+    return f"audit the checkpoints instead: overmem audit {shell_word(path)} --val VAL --train TRAIN"

@@ -56,6 +56,30 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ByAccuracy:
+    """One checkpoint's accuracy against another's or the base model's, where likelihoods are not known."""
+
+    checkpoint: str
+    against: str
+    """Another checkpoint, or `base`."""
+    accuracy: Estimate
+    against_accuracy: Estimate
+    difference: Estimate
+    """Checkpoint minus the other; the interval is of this difference alone."""
+    p_adjusted: float
+    """Two-sided, times the number of pairs that it was picked from; NaN on too few problems."""
+    paired: bool
+    """Whether both answered the same problems, each known by itself."""
+
+    @property
+    def outcome(self) -> str:
+        """`better`, `worse`, or `not told apart`."""
+        if not self.p_adjusted <= 0.05:
+            return "not told apart"
+        return "better" if self.difference.value > 0 else "worse"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Privacy:
     """How well one checkpoint tells which problems were trained on: the worst attack's figures."""
 

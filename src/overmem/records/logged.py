@@ -101,6 +101,28 @@ class SavedStep:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainLossGap:
+    """How much higher the loss on unseen text is than on training text, as far as the training loss tells.
+
+    All in nats, of a language model a token.
+    """
+
+    value: float = math.nan
+    """At the end of the log; NaN where it cannot be told."""
+    low: float = math.nan
+    """Lower end of a 90% interval; 0 where only an upper end can be given."""
+    high: float = math.nan
+    reason: str | None = None
+    """Why it cannot be told."""
+    boundary_falls: tuple[float, ...] = ()
+    """What the training loss falls at the start of each epoch from the second on."""
+    next_epoch_fall: float = math.nan
+    """What the training loss would fall in one more epoch at the last one's learning rate."""
+    next_epoch_memorized: float = math.nan
+    """Of that, by seeing the same rows once more."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoggedRun:
     """What the log of one run says."""
 
@@ -127,6 +149,8 @@ class LoggedRun:
     """The one command that would settle it, as a sentence."""
     findings: tuple[LoggedFinding, ...] = ()
     """Problems first."""
+    train_loss_gap: TrainLossGap | None = None
+    """Where the log has no evaluation, and its loss is one that a gap is of."""
     saved: tuple[SavedStep, ...] = ()
     """Its checkpoints on disk."""
     notes: tuple[str, ...] = ()

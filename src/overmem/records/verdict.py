@@ -7,13 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from overmem.records.comparisons import BaseModel, Cost, Privacy, Trade
+from overmem.records.comparisons import BaseModel, ByAccuracy, Cost, Privacy, Trade
 from overmem.records.logged import LoggedReading
 from overmem.records.notebook_view import NotebookView
 from overmem.records.plain import Estimate, to_plain
 from overmem.serialization import from_plain
 
 Stage = Literal["learning", "fit", "over-memorized", "overfit", "unstable", "undetermined"]
+Evidence = Literal["full", "accuracy and eval_loss", "accuracy", "scores", "logged"]
+"""`full`: answers and likelihoods of the same problems. `accuracy`: answers alone, in pairs. `accuracy and
+eval_loss`: what training logged stands in for the likelihoods. `scores`: shares right, no problem by itself.
+`logged`: the log of the training alone."""
 STAGES: tuple[str, ...] = ("learning", "fit", "over-memorized", "overfit", "unstable")
 VERDICT_SCHEMA = "overmem.verdict/1"
 
@@ -215,7 +219,8 @@ class Verdict(NotebookView):
     base: BaseModel | None = None
     """The model that the fine-tune started from; None where it was not measured."""
     thresholds: Mapping[str, float | int] = field(default_factory=dict)
-    evidence: Literal["full", "logged"] = "full"
+    evidence: Evidence = "full"
+    """What it rests on; a stage that may be shipped by is given on `full` alone."""
     words: tuple[str, ...] = ()
     """The verdict in plain sentences, made from this record only."""
     references: JudgedReferences | None = None
@@ -226,6 +231,8 @@ class Verdict(NotebookView):
     """Of problems that stand for one another; None where each problem stands alone."""
     sensitivity: Sensitivity | None = None
     """Whether few problems decide it; None without rows, or in records of earlier versions."""
+    by_accuracy: tuple[ByAccuracy, ...] = ()
+    """The most accurate checkpoint against the others, and the base model; empty on full evidence."""
     privacy: tuple[Privacy, ...] = ()
     """Of the checkpoints that a reader may ship: recommended, the other picks and the last, in their order;
     empty where no training data were measured."""

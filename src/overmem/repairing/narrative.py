@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from overmem.formatting import cost_figure, estimate_text, percent, sentence, shell_word
 from overmem.records import Attempt, Cost, Repair
-from overmem.stats.intervals import perplexity
+from overmem.stats.perplexity import perplexity
 
 
 def repair_words(repair: Repair) -> tuple[str, ...]:

@@ -106,6 +106,12 @@ def prepare_repair(
     """
     store = Store.of_run(Path(path), audit)
     manifest = read_manifest(store)
+    if manifest.imported is not None:
+        raise RunError(
+            "a repair measures merges, and these results were imported: nothing says how to measure so",
+            got=f"results of {manifest.imported.tool} in {store.root}",
+            next_step="run `overmem audit` into another folder (--out), and repair by that",
+        )
     options = options_to_go_on(manifest, consent, f"the audit in {store.root}")
     run = open_run(path, allow_pickle=options.allow_pickle, checkpoints_glob=options.checkpoints_glob)
     verdict = judge_store(store, rule)

@@ -155,6 +155,7 @@ def _repair_part(repair: Repair | None, page: _Page) -> Values:
 def _measured_part(verdict: Verdict, manifest: Manifest | None, run: str) -> Values:
     known = manifest is not None and bool(manifest.config)
     return {
+        "imported": manifest.imported if manifest is not None else None,
         "thresholds": [(spaced(key), value) for key, value in verdict.thresholds.items()],
         "facts": manifest_facts(manifest),
         "sizes": provenance.sizes(manifest) if manifest is not None else [],

@@ -67,8 +67,10 @@ def sizes(manifest: Manifest) -> list[tuple[str, int, str, str]]:
 
 
 def settings_line(verdict: Verdict, manifest: Manifest | None) -> str:
-    """Thresholds and seeds in one line."""
-    parts = [f"{key.replace('_', ' ')} {value:g}" for key, value in verdict.thresholds.items()]
+    """Who measured, where that was another tool; thresholds and seeds, in one line."""
+    imported = manifest.imported if manifest is not None else None
+    parts = [f"imported from {imported.tool}: {imported.task}, by {imported.metric}"] if imported else []
+    parts += [f"{key.replace('_', ' ')} {value:g}" for key, value in verdict.thresholds.items()]
     if manifest is not None and "seed" in manifest.config:
         parts.append(f"audit seed {manifest.config['seed']}")
     return ", ".join(parts)

@@ -12,10 +12,12 @@ from overmem.artifacts.evidence import Evidence, MeasuredCheckpoint, align_evide
 from overmem.artifacts.files import write_text_atomic
 from overmem.artifacts.jobs import Job
 from overmem.artifacts.manifest import Manifest, read_manifest
+from overmem.artifacts.run_records import READ_ONLY, is_unaudited
 from overmem.artifacts.store import Store
 from overmem.artifacts.tables import TEXTS
 from overmem.contamination.record import Contamination, read_contamination
 from overmem.errors import ArtifactError, RunError
+from overmem.logs.reading import is_run_folder
 from overmem.memorized.ranking import MemorizedRows, rank_training_rows
 from overmem.records import REPAIR_SCHEMA, VERDICT_SCHEMA, Repair, Verdict
 from overmem.reporting.exhibits.build import JOBS, Exhibits, build_exhibits, compared_checkpoints
@@ -24,7 +26,7 @@ from overmem.reporting.html import render_report
 from overmem.reporting.json_report import json_report
 from overmem.reporting.markdown import markdown_report
 from overmem.reporting.provenance import audit_command
-from overmem.verdict.diagnose import READ_ONLY, diagnose, note_changes
+from overmem.verdict.diagnose import diagnose, note_changes
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -55,8 +57,9 @@ def report(run: str | Path, *, out: str | Path | None = None, format: str = "htm
     """Write the report of a run; a run without a verdict is diagnosed first.
 
     Args:
-        run: run folder, or the artifact folder that an audit wrote elsewhere.
-        out: where to; `report.html`, `report.md` or `report.json` among the artifacts by default.
+        run: run folder, the artifact folder that an audit wrote elsewhere, or a training log.
+        out: where to; `report.html`, `report.md` or `report.json` among the artifacts by default, and
+            `NAME-report.html` beside a log that is no run's folder.
         format: `html` (one self-contained page), `md` (for a pull request or model card) or `json`
             (the verdict and the exhibits' data).
 
@@ -67,7 +70,7 @@ def report(run: str | Path, *, out: str | Path | None = None, format: str = "htm
         OvermemError: no such folder, an unknown format, or artifacts that are missing or damaged.
     """
     text = render(run, format=format)
-    target = Path(out) if out is not None else Store.of_run(Path(run)).root / f"report.{format}"
+    target = Path(out) if out is not None else default_target(Path(run), format)
     try:
         write_text_atomic(target, text)
     except OSError as error:
@@ -79,6 +82,13 @@ def report(run: str | Path, *, out: str | Path | None = None, format: str = "htm
             next_step=f"name another place: --out report.{format}",
         ) from None
     return target
+
+
+def default_target(run: Path, format: str) -> Path:
+    """Where a report goes: among the run's artifacts, or beside a log that is no run's folder."""
+    if is_unaudited(run) and not is_run_folder(run):
+        return run.resolve().parent / f"{run.resolve().stem}-report.{format}"
+    return Store.of_run(run).root / f"report.{format}"
 
 
 def print_or_write(run: str | Path, *, out: str | Path | None = None, format: str = "html") -> Path | None:
@@ -138,10 +148,10 @@ def read_saved(run: str | Path, *, with_exhibits: bool = True) -> Saved:
         OvermemError: no such folder, or artifacts that are missing or damaged.
     """
     run_path = Path(run)
-    if not run_path.is_dir():
-        raise RunError("the run folder does not exist", got=run_path, next_step="check the path")
+    # A log is read anew: the training may have gone on since.
+    logged = is_unaudited(run_path)
     store = Store.of_run(run_path)
-    if store.has_record("verdict"):
+    if not logged and store.has_record("verdict"):
         verdict = Verdict.from_dict(store.read_record("verdict", VERDICT_SCHEMA))
     else:
         verdict = diagnose(run_path, save=False)
@@ -151,7 +161,8 @@ def read_saved(run: str | Path, *, with_exhibits: bool = True) -> Saved:
     # An artifact folder inside its run stands for the run.
     home = run_path.parent if store.root == run_path and run_path.name == "overmem" else run_path
     repair = _read_repair(store, manifest)
-    has_rows = with_exhibits and manifest is not None and bool(verdict.checkpoints)
+    audited = manifest is not None and manifest.imported is None
+    has_rows = with_exhibits and audited and bool(verdict.checkpoints)
     return Saved(
         run=str(home),
         title=home.resolve().name,

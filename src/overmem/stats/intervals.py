@@ -17,6 +17,7 @@ import numpy as np
 from overmem.records import Estimate
 from overmem.stats.arrays import FloatArray
 from overmem.stats.moments import Moments
+from overmem.stats.perplexity import perplexity
 from overmem.stats.tails.skewness import mean_skewness, skewed_interval
 
 ONE_PROBLEM = "one problem has no standard error"
@@ -83,12 +84,6 @@ def nll_estimate(moments: Moments, c: int) -> Estimate:
     skewness = mean_skewness(moments.influence_B_G[at], relative_se)
     _, high = skewed_interval(value, value * relative_se, critical, skewness)
     return Estimate(value, value / factor, max(value * factor, high), moments.n)
-
-
-def perplexity(nats: float) -> float:
-    """The exponential of an NLL, or of a difference of two; infinite where it overflows."""
-    with np.errstate(over="ignore"):
-        return float(np.exp(nats))
 
 
 def perplexity_estimate(nll: Estimate) -> Estimate:

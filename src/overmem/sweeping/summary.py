@@ -25,8 +25,8 @@ from overmem.rule import Rule
 from overmem.stats.arrays import FloatArray
 from overmem.stats.curves.posterior import Curves, measured_vector
 from overmem.stats.groups import Groups
-from overmem.stats.intervals import perplexity
 from overmem.stats.moments import Moments, measure_curves, measure_seeds
+from overmem.stats.perplexity import perplexity
 from overmem.stats.selection import choose
 from overmem.sweeping.edges import find_edges
 from overmem.sweeping.record import Choice, Family, Group, Point, epoch_of

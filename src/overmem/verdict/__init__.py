@@ -1,5 +1,1 @@
 """The decision: from per-problem rows to a stage with a calibrated confidence. Never imports torch."""
-
-from overmem.verdict.judge import judge
-
-__all__ = ["judge"]

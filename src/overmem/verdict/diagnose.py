@@ -9,7 +9,6 @@ Shape suffixes: C checkpoints, N problems.
 from __future__ import annotations
 
 import dataclasses
-import errno
 from pathlib import Path
 from typing import Protocol
 
@@ -19,11 +18,13 @@ import polars as pl
 from overmem.artifacts.jobs import TRAIN_SCORES, VAL_ANSWERS, VAL_SCORES
 from overmem.artifacts.manifest import CheckpointRows, Manifest, read_manifest
 from overmem.artifacts.rows import read_core, read_job
+from overmem.artifacts.run_records import is_unaudited
 from overmem.artifacts.store import Store
 from overmem.axes import CORE
 from overmem.axes.privacy.at_checkpoints import measure_privacy
 from overmem.errors import ArtifactError, RunError
 from overmem.formatting import base_left_out_text, percent, until_decided_text
+from overmem.logs.reading import is_run_folder
 from overmem.records import CheckpointSummary, Estimate, JudgedReferences, Verdict
 from overmem.rule import DEFAULT_RULE, Rule
 from overmem.stats.intervals import nll_estimate
@@ -34,15 +35,13 @@ from overmem.verdict.clean_val import examine_val, overlap_notes
 from overmem.verdict.costs import measure_costs
 from overmem.verdict.judge import judge_by
 from overmem.verdict.logged import read_logged
+from overmem.verdict.partial.imported import is_partial, judge_partial
 from overmem.verdict.severity import explain_severity
 from overmem.verdict.trade import measure_trade
 from overmem.verdict.warnings.majority_baseline import baseline_note, majority_baseline_accuracy
 from overmem.verdict.warnings.staleness import staleness_notes
 from overmem.verdict.warnings.truncation import truncation_notes
 from overmem.verdict.words.narrative import plain_words
-
-READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
-"""What writing into a folder that may only be read fails with."""
 
 
 class HasStore(Protocol):
@@ -59,9 +58,10 @@ def diagnose(audit: HasStore | str | Path, rule: Rule = DEFAULT_RULE, *, save: b
     (`evidence` is `logged`) and never gives a stage.
 
     Args:
-        audit: an audit, the run's folder, or the artifact folder that an audit wrote elsewhere.
+        audit: an audit, the run's folder, the artifact folder that an audit wrote elsewhere, or a training
+            log; see `overmem.logs.reading`.
         rule: thresholds of the verdict.
-        save: write the verdict to `verdict.json`.
+        save: write the verdict to `verdict.json`; that of a log alone is written nowhere.
 
     Returns:
         The verdict.
@@ -69,10 +69,11 @@ def diagnose(audit: HasStore | str | Path, rule: Rule = DEFAULT_RULE, *, save: b
     Raises:
         OvermemError: no audit and no log, damaged artifacts, or fewer than two checkpoints measured.
     """
-    store = find_store(Path(audit)) if isinstance(audit, str | Path) else audit.store
-    if isinstance(audit, str | Path) and not store.has_record("manifest"):
-        verdict = read_logged(Path(audit), rule)
+    if isinstance(audit, str | Path) and is_unaudited(Path(audit)):
+        verdict, save = read_logged(Path(audit), rule), save and is_run_folder(Path(audit))
+        store = Store.of_run(Path(audit))
     else:
+        store = find_store(Path(audit)) if isinstance(audit, str | Path) else audit.store
         verdict = judge_store(store, rule)
         if isinstance(audit, str | Path):
             verdict = note_changes(verdict, Path(audit), store)
@@ -83,13 +84,7 @@ def diagnose(audit: HasStore | str | Path, rule: Rule = DEFAULT_RULE, *, save: b
 
 def save_verdict(verdict: Verdict, store: Store) -> str | None:
     """Write `verdict.json`; returns why not where the folder may only be read."""
-    try:
-        store.write_record("verdict", verdict.to_dict())
-    except OSError as error:
-        if error.errno not in READ_ONLY:
-            raise
-        return f"{store.root} cannot be written to ({error.strerror})"
-    return None
+    return store.save_record("verdict", verdict.to_dict())
 
 
 def note_changes(verdict: Verdict, run_path: Path, store: Store) -> Verdict:
@@ -125,6 +120,9 @@ def open_audit(run_path: Path) -> tuple[Store, Manifest]:
 def judge_store(store: Store, rule: Rule) -> Verdict:
     """Judge the rows that a manifest describes by a rule."""
     manifest = read_manifest(store)
+    if is_partial(manifest):
+        partial = judge_partial(store, manifest, rule)
+        return dataclasses.replace(partial, words=plain_words(partial))
     checkpoints = manifest.checkpoints
     _require(manifest, store)
     core = read_core(store, manifest)
@@ -151,6 +149,7 @@ def judge_store(store: Store, rule: Rule) -> Verdict:
         clean_val=clean_val,
         notes=(
             *verdict.notes,
+            *(manifest.imported.notes if manifest.imported else ()),
             *overlap_notes(clean_val, checkpoints[-1].name),
             *_notes(manifest, clean_val.measured),
             *baseline_note(verdict, majority_baseline_accuracy(store, manifest, core.ids)),

@@ -41,6 +41,12 @@ def refuse_stale(run_path: Path, *, full: bool = False) -> None:
         raise RunError("the run's folder changed since it was audited", got="; ".join(changed))
 
 
+_NO_LIKELIHOOD = {
+    "accuracy": "accuracy alone",
+    "scores": "shares right alone, no problem by itself",
+    "accuracy and eval_loss": "accuracy, and eval_loss of the training log in the place of likelihoods",
+}
+"""What a verdict rests on that may not pass."""
 FAIL_ON = ("over-memorized", "overfit")
 """Stages that fail by default; of the recommended checkpoint `unstable` as well."""
 
@@ -70,6 +76,13 @@ def check_verdict(verdict: Verdict, fail_on: Sequence[str] | None = None, checkp
             "unknown stage to fail on" if unknown else "no stage to fail on",
             got=", ".join(unknown) or "none",
             expected=f"some of {', '.join(known)}",
+        )
+    if verdict.evidence in _NO_LIKELIHOOD:
+        raise RunError(
+            "no stage can be told: the results hold no likelihood of the references",
+            got=_NO_LIKELIHOOD[verdict.evidence],
+            expected="an audited run, or imported rows of answers and likelihoods",
+            next_step="import likelihoods too (docs/results.md), or overmem audit RUN --val FILE",
         )
     if verdict.evidence == "logged":
         raise RunError(

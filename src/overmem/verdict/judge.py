@@ -35,10 +35,10 @@ from overmem.stats.intervals import (
     accuracy_estimate,
     nll_difference,
     nll_estimate,
-    perplexity,
     perplexity_estimate,
 )
 from overmem.stats.moments import Moments, measure_seeds
+from overmem.stats.perplexity import perplexity
 from overmem.stats.selection import choose
 from overmem.stats.stage_draws import draw_stages
 from overmem.verdict.recommendation import advise

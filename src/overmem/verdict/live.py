@@ -24,10 +24,10 @@ from overmem.stats.intervals import (
     accuracy_estimate,
     nll_difference,
     nll_estimate,
-    perplexity,
     perplexity_estimate,
 )
 from overmem.stats.moments import Moments, measure_curves
+from overmem.stats.perplexity import perplexity
 from overmem.stats.selection import choose_checkpoint
 from overmem.stats.stage_rule import inflated_mask
 from overmem.verdict.judge import MIN_PROBLEMS, judge_by

@@ -17,7 +17,7 @@ from overmem.logs.metrics import is_token_accuracy
 from overmem.records import CheckpointSummary, Estimate, Onset, Severity, Verdict
 from overmem.records.logged import LoggedPoint, LoggedReading, LoggedRun, LoggedSeries
 from overmem.rule import DEFAULT_RULE, Rule
-from overmem.stats.intervals import perplexity
+from overmem.stats.perplexity import perplexity
 from overmem.verdict.words.narrative import plain_words
 
 _ROUNDING = 1e-12

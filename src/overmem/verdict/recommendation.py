@@ -13,8 +13,9 @@ import numpy as np
 
 from overmem.formatting import percent, points_text
 from overmem.records import Estimate, Recommendation
-from overmem.stats.intervals import accuracy_difference, nll_difference, perplexity
+from overmem.stats.intervals import accuracy_difference, nll_difference
 from overmem.stats.moments import Moments
+from overmem.stats.perplexity import perplexity
 from overmem.stats.selection import Choice
 
 

@@ -25,6 +25,7 @@ from overmem.axes.excess import MIN_EXCESS_NATS, ExcessSplit, excess_cells, temp
 from overmem.records import Severity, Verdict
 from overmem.stats.arrays import FloatArray
 
+NO_TOKENS = "imported results hold one figure a reference, none a token"
 TOKENS_AT_ONCE = 1 << 20
 """Tokens of one checkpoint that are in memory together."""
 
@@ -44,6 +45,8 @@ def explain_severity(store: Store, manifest: Manifest, verdict: Verdict, ids: Se
     if lowest == last or not excess >= MIN_EXCESS_NATS:
         reason = f"{last} has no excess NLL over {lowest} to take apart"
         return dataclasses.replace(verdict.severity, reason=reason)
+    if manifest.imported is not None:
+        return dataclasses.replace(verdict.severity, reason=NO_TOKENS)
     places = [MeasuredCheckpoint(store, manifest, name) for name in (last, lowest)]
     columns = ("n_tokens", "nll_at_temperature")
     rows = read_job(store, manifest, places[0].record, VAL_SCORES, columns)

@@ -7,16 +7,17 @@ from typing import Annotated
 
 import typer
 
+from overmem.cli.diagnosis import diagnose_one, show_diagnosis
 from overmem.cli.options import Json, RunArg, takes_rule
 from overmem.cli.screen import console, print_json, say
-from overmem.formatting import shell_word
 from overmem.rule import Rule
 
 
 @takes_rule("accuracy_margin", "perplexity_ratio", "resamples", "seed")
 def diagnose(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Run folder; several seeds are judged as one.")
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Run folder or training log; several seeds are judged as one."),
     ],
     rule: Rule,
     full: Annotated[
@@ -28,28 +29,20 @@ def diagnose(
 
     Examples:
         overmem diagnose outputs/
+        overmem diagnose trainer_log.jsonl
         overmem diagnose outputs/ --full
         overmem diagnose seed-0/ seed-1/ seed-2/ --json
     """
-    from overmem.verdict.diagnose import diagnose as run_diagnosis
-    from overmem.verdict.diagnose import find_store, save_verdict
-    from overmem.verdict.seeds import diagnose_seeds
+    if len(runs) == 1:
+        verdict = diagnose_one(runs[0], rule)
+    else:
+        from overmem.verdict.seeds import diagnose_seeds
 
-    one = len(runs) == 1
-    verdict = run_diagnosis(runs[0], rule, save=False) if one else diagnose_seeds(runs, rule)
+        verdict = diagnose_seeds(runs, rule)
     if json_:
         print_json(verdict.to_dict())
-        return
-    from overmem.cli.views.verdict import render_details, render_headline
-
-    render_details(verdict, console(), full=full)
-    if one:
-        unsaved, named = save_verdict(verdict, find_store(runs[0])), shell_word(runs[0])
-        if unsaved is None:
-            say(console(), f"\nnext: overmem report {named}")
-        else:
-            say(console(), f"\nnot saved: {unsaved}\nnext: overmem report {named} --out report.html")
-    render_headline(verdict, console())
+    else:
+        show_diagnosis(verdict, runs, full=full)
 
 
 @takes_rule(

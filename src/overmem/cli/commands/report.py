@@ -21,6 +21,13 @@ def report(
         Path | None,
         typer.Option(help="File; RUN/overmem/report.FORMAT by default, - prints md and json."),
     ] = None,
+    push: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Also to wandb, mlflow, trackio, tensorboard, card (the model's README.md), hub:USER/NAME; "
+            "NAME:WHERE says which project or folder; repeatable."
+        ),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Write one self-contained HTML page, or Markdown or JSON, with the verdict and what it rests on.
@@ -28,15 +35,24 @@ def report(
     Examples:
         overmem report outputs/
         overmem report outputs/ --format md --out -
+        overmem report outputs/ --push tensorboard --push card
     """
     from overmem.reporting.run import print_or_write
 
     _judge_by_the_runs_rule(run)
     written = print_or_write(run, out=out, format=format)
-    if written is not None and json_:
-        print_json({"report": str(written), "format": format})
-    elif written is not None:
+    pushed: list[str] = []
+    if push:
+        from overmem.reporting.trackers.push import push_report
+
+        pushed = list(push_report(run, push))
+    if json_ and (written is not None or pushed):
+        print_json({"report": None if written is None else str(written), "format": format, "pushed": pushed})
+        return
+    if written is not None:
         say(console(), f"report: {written}")
+    for line in pushed:
+        say(console(), line)
 
 
 def _judge_by_the_runs_rule(run: Path) -> None:

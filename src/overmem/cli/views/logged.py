@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from overmem.records import Verdict
-from overmem.records.logged import LoggedPoint, LoggedReading, LoggedRun, LoggedSeries
+from overmem.records.logged import LoggedPoint, LoggedRun, LoggedSeries
 from overmem.verdict.words.logged import keep_line, log_line, picked_series, shown_series
 from overmem.verdict.words.narrative import plain_words
 
@@ -20,22 +20,16 @@ _MARKS = {"best": "*", "alike": "=", "worse": "", "unknown": ""}
 _STYLES = {"problem": "bold red", "warning": "yellow", "note": ""}
 
 
-def logged_headline(logged: LoggedReading) -> Panel:
-    """What was read, and what to keep by it."""
-    run = logged.runs[0]
-    lines = (Text.assemble(("Log    ", "dim"), log_line(run)), Text.assemble(("Keep   ", "dim"), _keep(run)))
-    return Panel(Group(*lines), box=box.ROUNDED, border_style="dim", padding=(0, 1))
-
-
-def render_logged(verdict: Verdict, logged: LoggedReading, console: Console) -> None:
-    """Print what a log says, but for its headline.
+def render_logged(verdict: Verdict, console: Console) -> None:
+    """Print what a log says, all but its panel.
 
     Args:
-        verdict: whose evidence it is.
-        logged: the verdict's record of the log.
+        verdict: with `logged`.
         console: where to; 80 columns are enough.
     """
-    run = logged.runs[0]
+    if verdict.logged is None:
+        return
+    run = verdict.logged.runs[0]
     if run.series:
         console.print(_points(run) if len({one.set_name for one in run.series}) == 1 else _sets(run))
     said = {finding.sentence: finding.severity for finding in run.findings}
@@ -46,6 +40,12 @@ def render_logged(verdict: Verdict, logged: LoggedReading, console: Console) -> 
         console.print(Padding(Text("Read before acting on it", style="bold"), (0, 1)))
         for note in verdict.notes:
             console.print(bullet(note))
+
+
+def logged_panel(run: LoggedRun) -> Panel:
+    """The two lines that answer: whose log it is, and what it alone would keep."""
+    lines = (Text.assemble(("Log    ", "dim"), log_line(run)), Text.assemble(("Keep   ", "dim"), _keep(run)))
+    return Panel(Group(*lines), box=box.ROUNDED, border_style="dim", padding=(0, 1))
 
 
 def _keep(run: LoggedRun) -> Text:

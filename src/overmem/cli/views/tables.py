@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import polars as pl
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from overmem.formatting import difference_text, nats, percent, short_number, spaced
-from overmem.memorized.ranking import MemorizedRows
 from overmem.records import TOO_FEW_SEEDS, Cost
-from overmem.verdict.compare import Comparison
+
+if TYPE_CHECKING:  # a verdict from a log is shown without arrays
+    import polars as pl
+
+    from overmem.memorized.ranking import MemorizedRows
+    from overmem.verdict.compare import Comparison
 
 STAGE_STYLES = {
     "learning": "cyan",

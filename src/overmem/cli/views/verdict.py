@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from overmem.cli.views.choice import render_base, render_trade
-from overmem.cli.views.logged import bullet, logged_headline, render_logged
+from overmem.cli.views.logged import bullet, logged_panel, render_logged
 from overmem.cli.views.tables import STAGE_STYLES, render_costs
 from overmem.formatting import confidence_text, estimate_parts
 from overmem.records import BaseModel, CheckpointSummary, Verdict
@@ -45,7 +45,7 @@ def render_verdict(verdict: Verdict, console: Console, *, full: bool = False) ->
 def render_details(verdict: Verdict, console: Console, *, full: bool = False) -> None:
     """Print all of a verdict but its headline; see `render_verdict`."""
     if verdict.logged is not None:
-        render_logged(verdict, verdict.logged, console)
+        render_logged(verdict, console)
         return
     if verdict.checkpoints:
         console.print(_fitting_table(verdict, console))
@@ -66,9 +66,9 @@ def render_details(verdict: Verdict, console: Console, *, full: bool = False) ->
 
 
 def render_headline(verdict: Verdict, console: Console) -> None:
-    """Print the stage of the last checkpoint and what to ship; of a log, what to keep."""
+    """Print the stage of the last checkpoint and what to ship."""
     logged = verdict.logged
-    console.print(_headline_panel(verdict) if logged is None else logged_headline(logged))
+    console.print(_headline_panel(verdict) if logged is None else logged_panel(logged.runs[0]))
 
 
 def _headline_panel(verdict: Verdict) -> Panel:

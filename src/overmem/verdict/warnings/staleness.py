@@ -35,6 +35,10 @@ def staleness_notes(run_path: Path, store: Store, *, full: bool = False) -> tupl
     measured = {checkpoint.name for checkpoint in manifest.checkpoints}
     seen = measured | set(manifest.skipped) | set(manifest.pending)
     places = _places(home, manifest)
+    if manifest.imported is not None:
+        # Another tool chose what to measure, and sampled blocks are all that was noted of the weights.
+        places = {name: path for name, path in places.items() if name in measured}
+        full = False
     kinds: dict[str, dict[str, None]] = {
         "is in the folder and not in the audit": {},
         CHANGED: {},
@@ -45,9 +49,8 @@ def staleness_notes(run_path: Path, store: Store, *, full: bool = False) -> tupl
     }
     for name, said in _differences(home, places, manifest, full):
         kinds[said][name] = None
-    return tuple(
-        f"{_names(list(names))} {said}: run `overmem audit` again" for said, names in kinds.items() if names
-    )
+    again = "run `overmem audit` again" if manifest.imported is None else "evaluate it and import again"
+    return tuple(f"{_names(list(names))} {said}: {again}" for said, names in kinds.items() if names)
 
 
 def _places(home: Path, manifest: Manifest) -> dict[str, Path]:
@@ -70,7 +73,7 @@ def _differences(
     for model, path in _models(places, manifest):
         if not has_weights(path):
             continue  # deleted since, which changes nothing that was measured
-        if not model.folders:
+        if not model.folders and manifest.imported is None:
             said = _of_older(model, path, manifest, read_all)
             if said is not None:
                 yield model.name if path.is_relative_to(home) else f"the base model {path}", said

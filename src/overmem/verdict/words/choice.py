@@ -15,8 +15,6 @@ from overmem.formatting import (
     stage_text,
 )
 from overmem.records import AgainstBase, Cost, Recommendation, Verdict
-from overmem.verdict.base_model import ELSEWHERE, losses_elsewhere
-from overmem.verdict.trade import speaks_for_shipped
 
 _CHOICES = (("lowest_perplexity", "lowest perplexity"), ("highest_accuracy", "highest accuracy"))
 _OUTCOMES = {
@@ -113,6 +111,8 @@ def trade_words(verdict: Verdict) -> str | None:
     lead = f"The most accurate checkpoint is {trade.most_accurate} ({stage}); against {trade.shipped}"
     text = f"{lead}: {'; '.join(figures)}."
     nll = heads.get("likelihood")
+    from overmem.verdict.trade import speaks_for_shipped  # arrays, which a verdict from a log does without
+
     if nll is not None and nll.difference.value > 0 and not speaks_for_shipped(trade):
         in_favour = f"only perplexity is in favour of {trade.shipped}{_not_measured(verdict)}"
         text += f" Of all that was measured, {in_favour}."
@@ -142,6 +142,8 @@ def base_words(verdict: Verdict) -> str | None:
 def _outcome_text(outcome: str) -> str:
     if outcome in _OUTCOMES:
         return _OUTCOMES[outcome]
+    from overmem.verdict.base_model import ELSEWHERE
+
     alone = outcome.removesuffix(ELSEWHERE)
     return f"{_OUTCOMES[alone]}; it is worse elsewhere" if alone in _OUTCOMES else UNKNOWN
 
@@ -150,6 +152,8 @@ def _base_figures(item: AgainstBase) -> str:
     """The task's figures, what was lost beside it, and how the other axes moved."""
     heads = [c for c in item.differences if c.axis in ("accuracy", "likelihood") and c.headline]
     parts = [cost_figure(cost) for cost in sorted(heads, key=lambda cost: cost.axis)]
+    from overmem.verdict.base_model import losses_elsewhere
+
     lost = losses_elsewhere(item.differences)
     parts += [f"worse in {_named(lost)}"] if lost else []
     gained = [

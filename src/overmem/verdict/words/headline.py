@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from overmem.formatting import certainty_text
 from overmem.records import Verdict
+from overmem.verdict.words.accuracy import ship_text
 from overmem.verdict.words.choice import shipped_stage
 
 INSUFFICIENT = "insufficient evidence"
@@ -64,10 +65,16 @@ def headline(verdict: Verdict) -> Headline:
         confidence = (f"leans {leaning}, " if leaning else "") + "read from the training log alone"
         keep = verdict.logged.runs[0].keep if verdict.logged is not None else None
         ship = f"none yet; the log alone would keep {keep.name}" if keep is not None else ship
+    elif verdict.evidence in ("accuracy", "scores"):
+        stage, confidence = "no stage", "read from accuracy alone"
+        ship = ship if chosen is not None else ship_text(verdict)
+        shipped = "by accuracy alone" if chosen is not None else ""
     elif stage == "undetermined" and (last is None or leaning is None or verdict.recommended is None):
         stage, confidence = INSUFFICIENT, "no stage can be given"
     elif stage == "undetermined" and last is not None:
         confidence = certainty_text(leaning, last.confidence)
+    if verdict.evidence == "accuracy and eval_loss":
+        confidence += ", eval_loss standing in for likelihoods"
     return Headline(
         stage=stage,
         confidence=confidence,

@@ -18,6 +18,7 @@ from overmem.formatting import (
     sentence,
 )
 from overmem.records import CheckpointSummary, Verdict
+from overmem.verdict.words.accuracy import comparison_words, words_from_accuracy
 from overmem.verdict.words.axes import INFLATED, REFERENCES, axes_words, excess_words
 from overmem.verdict.words.choice import (
     base_words,
@@ -54,6 +55,8 @@ def plain_words(verdict: Verdict) -> tuple[str, ...]:
         return words_from_log(verdict)
     if not verdict.checkpoints:
         return words_without_checkpoints(verdict)
+    if verdict.evidence in ("accuracy", "scores"):
+        return words_from_accuracy(verdict)
     points = (
         _first_sentence(verdict),
         _since_when(verdict),
@@ -66,6 +69,7 @@ def plain_words(verdict: Verdict) -> tuple[str, ...]:
         ship_words(verdict),
         privacy_words(verdict),
         trade_words(verdict),
+        *comparison_words(verdict),
         base_words(verdict),
         naive_words(verdict),
     )

@@ -1,0 +1,61 @@
+"""One call of the command line: the process's settings, and what becomes of an error."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+import traceback
+
+from overmem.boundary import reason
+from overmem.cli.diagnosis import diagnose_plain
+from overmem.cli.screen import visible_streams
+from overmem.errors import OvermemError, StorageError
+
+
+def run() -> int:
+    """Run the command line; a user's error prints one message.
+
+    Returns:
+        The exit code: 2 after a user's error, `INTERRUPTED` after Ctrl-C.
+    """
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Helper processes of libraries (`python -c`) do not look for modules in the current folder either.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
+    # From its first import on it tells of kernels that it does not have, then of every layer that it rounds.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A file's name may be no UTF-8, and a terminal may take less than UTF-8.
+            stream.reconfigure(errors="backslashreplace")
+    with visible_streams():
+        try:
+            if not diagnose_plain(sys.argv[1:]):
+                from overmem.cli.app import app
+
+                app(standalone_mode=True, windows_expand_args=False)
+        except SystemExit as ended:
+            return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        except OvermemError as error:
+            print(f"overmem: {error}", file=sys.stderr)
+        except MemoryError as error:
+            print(f"overmem: the memory is used up {error}".rstrip(), file=sys.stderr)
+        except OSError as error:
+            print(f"overmem: {_of_disk(error)}", file=sys.stderr)
+        except Exception:
+            # A fault of ours. Python itself would print it too late, past the streams that make it safe.
+            traceback.print_exc()
+            return 1
+        else:
+            return 0
+    return 2
+
+
+def _of_disk(error: OSError) -> StorageError:
+    """What the disk or the network said, where no reader of the file put it in its own words."""
+    return StorageError(
+        "a file cannot be read or written" if error.filename is None else f"{error.filename} cannot be used",
+        got=reason(error),
+        next_step="check that it is an ordinary file or folder, and who may read and write it",
+    )

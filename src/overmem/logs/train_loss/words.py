@@ -1,0 +1,101 @@
+"""The sentences about a staircase: its steps, the gap, one more epoch, and what to log next time."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from overmem.logs.train_loss.trouble import NEAR_ZERO
+from overmem.records.logged import LoggedFinding
+from overmem.stats.staircase import Staircase
+from overmem.stats.unseen_gap import UnseenGap
+
+_LARGE = 0.1
+"""Nats: a gap that is surely above it is a warning."""
+_MOST_SAID = 10
+"""Steps that a sentence lists."""
+_LOG_NEXT_TIME = (
+    "Next time hold out rows that are not trained on, 400 or more, and evaluate after each epoch: "
+    '`eval_strategy="epoch"` with an `eval_dataset` (Transformers, TRL), `val_size: 0.05` and '
+    "`eval_strategy: epoch` (LLaMA-Factory), `val_set_size: 0.05` and `evals_per_epoch: 1` (Axolotl). Set "
+    "`logging_steps` such that an epoch has 20 rows or more, and save as often as you evaluate."
+)
+
+
+def say_steps(stairs: Staircase, clear: bool) -> LoggedFinding:
+    """The falls at epoch boundaries.
+
+    Args:
+        stairs: the fit.
+        clear: whether they stand out from the noise.
+    """
+    falls, total = stairs.steps, sum(stairs.steps)
+    said = ", ".join(f"{fall:z.2f}" for fall in falls[:_MOST_SAID])
+    said += ", ..." if len(falls) > _MOST_SAID else ""
+    where = "epoch 2" if len(falls) == 1 else f"epochs 2 to {len(falls) + 1}"
+    if not clear:
+        text = (
+            f"No staircase: at the start of {where} the training loss (now {stairs.level:.2f}) falls by "
+            f"{said}, no more than its noise and its trend explain."
+        )
+        return _finding("no_staircase", text)
+    whole = stairs.unseen_then - stairs.level
+    within = "hardly at all" if total > 0.8 * whole else f"by {whole - total:.2f} in all"
+    text = (
+        f"Staircase: the training loss falls by {said} at the start of {where}, where rows come back that "
+        f"were seen before ({total:.2f} in all); within the epochs after the first it falls {within}. A "
+        "fall at the boundary is memorization of the rows more than better prediction of new text."
+    )
+    return _finding("staircase", text, "warning")
+
+
+def say_gap(stairs: Staircase, gap: UnseenGap, epochs: float, language_model: bool) -> LoggedFinding:
+    """The gap to unseen text, as an interval first."""
+    unit = "nats a token" if language_model else "nats"
+    when = f"after {epochs:.3g} epochs"
+    if not math.isfinite(gap.value):
+        text = (
+            f"Gap to unseen text {when}: at most {gap.high:.2f} {unit} (95% confidence), and perhaps none, "
+            "estimated from the training loss alone."
+        )
+        return _finding("train_gap", text)
+    text = (
+        f"Gap to unseen text {when}: {gap.low:.2f} to {gap.high:.2f} {unit} (90% interval), "
+        "estimated from the training loss alone."
+    )
+    if language_model:
+        text += (
+            f" So the perplexity on new text is about {math.exp(gap.low):.2f} to {math.exp(gap.high):.2f} "
+            "times that on the training text."
+        )
+    if stairs.level < 4 * NEAR_ZERO:
+        text += (
+            " Where the training loss is so low, the loss on new text often rises: then the gap is larger."
+        )
+    return _finding("train_gap", text, "warning" if gap.low > _LARGE else "note")
+
+
+def say_next_epoch(gap: UnseenGap) -> LoggedFinding:
+    """What one more epoch would buy."""
+    text = "One more epoch at the last one's learning rate would lower the training loss by "
+    if gap.next_fall < 0.01:
+        text += "less than 0.01."
+    else:
+        text += f"about {gap.next_fall:.2f}, of which {gap.next_memorized:.2f} by memorizing these rows."
+    return _finding("next_epoch", text)
+
+
+def say_cannot_tell(reason: str) -> LoggedFinding:
+    """That the gap cannot be told, and why."""
+    return _finding("train_gap", f"Gap to unseen text: cannot tell, since {reason}.")
+
+
+def say_advice() -> LoggedFinding:
+    """What to log next time."""
+    return _finding("log_next_time", _LOG_NEXT_TIME)
+
+
+def _finding(
+    kind: str, sentence: str, severity: Literal["problem", "warning", "note"] = "note"
+) -> LoggedFinding:
+    return LoggedFinding(kind=kind, severity=severity, sentence=sentence)

@@ -1,0 +1,1 @@
+"""Rows of an audit as other tools write them."""

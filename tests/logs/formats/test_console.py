@@ -1,0 +1,100 @@
+import math
+
+import pytest
+
+from overmem.errors import RunError
+from overmem.logs.formats import console
+from tests.helpers.written_logs import WRITTEN, differences, truth
+
+LOG = WRITTEN / "console.txt"
+
+
+def read(tmp_path, text, name="train.log"):
+    (tmp_path / name).write_text(text)
+    assert console.recognizes(tmp_path / name)
+    return console.read(tmp_path / name)
+
+
+def test_the_rows_are_those_that_the_trainer_logged_to_four_digits():
+    assert console.recognizes(LOG)
+    (history,) = console.read(LOG)
+    logged = [
+        {key: value for key, value in row.items() if key != "total_flos"} for row in truth("hf_console")
+    ]
+    assert differences(history.rows, logged, digits=6e-4) == []
+    assert history.max_steps == 18
+    assert history.notes == ("Printed rows have no step: it is that of the progress bar after each.",)
+
+
+def only_rows():
+    return "".join(f"{match[0]}\n" for match in console._ROW.finditer(LOG.read_text()))
+
+
+def steps(history):
+    return [row["step"] for row in history.rows]
+
+
+def test_without_bars_the_step_is_from_the_epoch_where_the_plan_was_printed(tmp_path):
+    plan = "  Num Epochs = 3\n  Total optimization steps = 18\n"
+    (history,) = read(tmp_path, plan + only_rows())
+    assert steps(history) == [row["step"] for row in truth("hf_console")]
+    assert "the epoch times 6 steps an epoch" in history.notes[0] and history.max_steps == 18
+
+
+def test_the_banner_of_unsloth_is_a_plan(tmp_path):
+    banner = "   \\\\   /|    Num examples = 24 | Num Epochs = 3 | Total steps = 18\n"
+    (history,) = read(tmp_path, banner + only_rows())
+    assert steps(history) == [row["step"] for row in truth("hf_console")]
+
+
+@pytest.mark.parametrize(("setting", "every"), [("logging_steps: 2\n", 2), ("", 1)])
+def test_without_bars_and_plan_rows_are_counted_and_it_is_said(tmp_path, setting, every):
+    (history,) = read(tmp_path, setting + only_rows())
+    assert steps(history) == [row["step"] // 2 * every for row in truth("hf_console")]
+    assert "it is counted" in history.notes[0]
+    assert ("not those of the optimizer" in history.notes[0]) == (every == 1)
+
+
+def test_rows_of_older_versions_and_of_axolotl_are_read(tmp_path):
+    text = (
+        "[2025-02-01 10:00:00,000] [INFO] [axolotl.train] starting\n"
+        "{'loss': 1.25, 'grad_norm': nan, 'learning_rate': 2e-05, 'memory/active (GiB)': 3.5, 'epoch': 0.5}\r"
+        " 10%|#         | 1/10 [00:01<00:09,  1.00s/it]\n"
+        '[rank0] {"eval_loss": 1.5, "epoch": 0.5} and more\n'
+    )
+    (history,) = read(tmp_path, text)
+    first, second = history.rows
+    assert math.isnan(first["grad_norm"]) and first["learning_rate"] == 2e-05 and second["eval_loss"] == 1.5
+
+
+def test_an_evaluation_after_which_no_bar_was_drawn_is_of_the_row_before(tmp_path):
+    bar = " 10%|#   | {}/10 [00:01<00:09,  1.00s/it]\n"
+    text = "{'loss': 2.5}\n" + bar.format(2) + "{'eval_loss': 2.0}\n{'loss': 1.5}\n" + bar.format(4)
+    (history,) = read(tmp_path, text)
+    assert steps(history) == [2, 2, 4]
+
+
+def test_swift_prints_its_step(tmp_path):
+    (history,) = read(tmp_path, "{'loss': '2.5', 'global_step/max_steps': '5/100'}\n")
+    assert steps(history) == [5] and history.max_steps == 100 and history.notes == ()
+
+
+def test_two_trainings_in_one_text_are_two_runs(tmp_path):
+    both = read(tmp_path, LOG.read_text() * 2)
+    assert [len(one.rows) for one in both] == [13, 13] and steps(both[0]) == steps(both[1])
+    stopped = "{'loss': 2, 'epoch': 0.5}\n{'loss': 1, 'epoch': 1}\n"
+    assert [len(one.rows) for one in read(tmp_path, stopped * 2)] == [2, 2]
+
+
+def test_a_text_of_powershell_is_read(tmp_path):
+    (tmp_path / "train.log").write_text(only_rows(), encoding="utf-16")
+    assert console.recognizes(tmp_path / "train.log")
+    assert len(console.read(tmp_path / "train.log")[0].rows) == 13
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"{'a': 1}", bytes(range(256)), b"{'loss': 'high'}"])
+def test_what_is_no_log_is_not_taken_for_one(tmp_path, data):
+    (tmp_path / "train.log").write_bytes(data)
+    assert not console.recognizes(tmp_path / "train.log")
+    with pytest.raises(RunError, match="holds no log of a training"):
+        console.read(tmp_path / "train.log")

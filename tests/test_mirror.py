@@ -21,8 +21,10 @@ OF_THE_REPOSITORY = {
     "test_architecture.py",
     "test_benchmarks.py",
     "test_devices.py",
+    "test_distribution.py",
     "test_docs.py",
     "test_mirror.py",
+    "test_platforms.py",
     "test_shared_runs.py",
 }
 """What these test is no module of the package."""

@@ -1,7 +1,7 @@
 """overmem: find, explain and fix over-memorization in LLM fine-tuning.
 
 Names are loaded on first use, so that `import overmem` and the torch-free stages (`judge`,
-`diagnose`, `report`) start at once.
+`diagnose`, `report`) start at once. Editors and type checkers read them in `__init__.pyi`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,13 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "open_run": "overmem.checkpoints",
     "audit": "overmem.auditing.run",
+    "plan": "overmem.auditing.api.verbs",
+    "watch": "overmem.auditing.api.verbs",
+    "data_check": "overmem.contamination.data_check",
+    "check": "overmem.verdict.gate",
     "diagnose": "overmem.verdict.diagnose",
     "judge": "overmem.verdict.judge",
+    "compare": "overmem.verdict.compare",
     "report": "overmem.reporting.run",
     "merge": "overmem.merging",
     "repair": "overmem.repairing.run",
@@ -45,6 +50,7 @@ _PUBLIC = {
     "Estimate": "overmem.records",
     "CheckpointSummary": "overmem.records",
     "Verdict": "overmem.records",
+    "Comparison": "overmem.records",
     "Repair": "overmem.records",
     "Rule": "overmem.rule",
     "OvermemError": "overmem.errors",
@@ -68,4 +74,9 @@ def _html_view(record: Any) -> str:
     return str(import_module("overmem.reporting.notebook").html_view(record))
 
 
+def _text_view(record: Any) -> str:
+    return str(import_module("overmem.reporting.notebook").text_view(record))
+
+
 NotebookView.html_view = staticmethod(_html_view)
+NotebookView.text_view = staticmethod(_text_view)

@@ -95,5 +95,13 @@ class MergeError(OvermemError, ValueError):
     """Checkpoints that cannot be merged, or not in the way that was asked for."""
 
 
+class UnknownOptionError(OvermemError, TypeError):
+    """A keyword that a function does not have; the nearest that it has is named."""
+
+
+class MissingExtraError(OvermemError, ImportError):
+    """A package that only an extra installs, and that is missing or of another version."""
+
+
 class StorageError(OvermemError, OSError):
     """A disk that has no room left, or a folder that cannot be written to; what was saved before stays."""

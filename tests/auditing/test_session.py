@@ -2,7 +2,7 @@
 
 Covers: overmem.artifacts.jobs, overmem.artifacts.rows,
 overmem.auditing.compute_rows, overmem.axes, overmem.axes.accuracy, overmem.axes.axis,
-overmem.axes.likelihood, overmem.verdict.compare, overmem.verdict.costs,
+overmem.axes.likelihood, overmem.verdict.costs,
 overmem.verdict.seeds
 """
 
@@ -28,7 +28,7 @@ from overmem.errors import CheckpointError, DataError, RunError
 from overmem.records import Example
 from overmem.rendering.render import render
 from overmem.rendering.template import Template
-from overmem.verdict.compare import compare_runs
+from overmem.verdict.compare import compare
 from overmem.verdict.seeds import diagnose_seeds
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
 
@@ -251,18 +251,18 @@ def test_runs_are_compared_at_matched_accuracy(tmp_path, files, tokenizer):
             save_checkpoint(folder, make_pico(tokenizer, seed=seed), tokenizer, step)
         runs.append(tmp_path / name)
         run_all(tmp_path / name, files, checkpoints="all", grader="regex:(zzz)")
-    found = compare_runs(runs[:1], runs[1:])
+    found = compare(runs[:1], runs[1:])
     assert found.matched is not None and found.probability == 1.0
     nll = next(c for c in found.differences if c.measure == "nll")
     assert nll.difference.value == pytest.approx(nll.value - nll.reference_value)
     assert nll.difference.low < nll.difference.value < nll.difference.high
-    same = compare_runs(runs[:1], runs[:1])
+    same = compare(runs[:1], runs[:1])
     assert all(c.difference.value == 0 or math.isnan(c.difference.value) for c in same.differences)
-    back = compare_runs(runs[1:], runs[:1])
+    back = compare(runs[1:], runs[:1])
     other = next(c for c in back.differences if c.measure == "nll")
     assert other.difference.value == pytest.approx(-nll.difference.value)
     # Two seeds a side: the interval has to allow for the seeds too.
-    seeds = compare_runs(runs, runs)
+    seeds = compare(runs, runs)
     assert seeds.matched is not None
 
 

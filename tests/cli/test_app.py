@@ -3,6 +3,7 @@
 Covers: overmem, overmem.__main__, overmem.cli, overmem.cli.options
 """
 
+import ast
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import sys
 
 import pytest
 
+import overmem as package
 from overmem.cli.run import run
 from tests.conftest import VAL_ROWS
 from tests.helpers.command import run_command as overmem
@@ -265,3 +267,11 @@ def test_what_the_disk_says_is_one_message_with_a_next_step(monkeypatch, capsys)
         assert run() == 2
         said = capsys.readouterr().err
         assert said.startswith(f"overmem: {named}\n  got: ") and error.strerror in said and "  next: " in said
+
+
+def test_what_editors_see_is_what_the_package_gives():
+    tree = ast.parse((SRC / "overmem" / "__init__.pyi").read_text(encoding="utf-8"))
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    seen = {name.asname: node.module for node in imports for name in node.names}
+    assert seen == package._PUBLIC
+    assert (SRC / "overmem" / "py.typed").is_file()

@@ -10,10 +10,12 @@ from tests.helpers.safetensors_files import safetensors
 STEPS = (100, 200, 300, 400)
 
 
-def write_checkpoints(run: Path, losses=None, steps=STEPS) -> Path:
-    """A run's folders, with a log of eval_loss where that is given."""
+def write_checkpoints(run: Path, losses=None, steps=STEPS, of_language=True) -> Path:
+    """A run's folders, with a log of eval_loss where that is given, of SFT or of something unknown."""
+    more = {"eval_mean_token_accuracy": 0.8} if of_language else {}
     history = [
-        {"step": s, "epoch": s / 100, "eval_loss": x} for s, x in zip(steps, losses or [], strict=False)
+        {"step": s, "epoch": s / 100, "eval_loss": x, **more}
+        for s, x in zip(steps, losses or [], strict=False)
     ]
     for step in steps:
         folder = run / f"checkpoint-{step}"

@@ -23,6 +23,8 @@ TEMPERATURES = (0.8, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5)
 END = "<|end|>"
 Text = Callable[[int], tuple[str, str]]
 """Prompt and completion of a problem, by its number."""
+Answer = Callable[[int, float, bool], str]
+"""A greedy answer, by the problem's number, how far training is (0 to 1), and whether it is right."""
 
 
 def plain_text(i: int) -> tuple[str, str]:
@@ -55,6 +57,7 @@ def write_run(
     train: bool = True,
     samples: int = 4,
     tokenizer: bool = True,
+    answer: Answer | None = None,
     seed: int = 0,
 ) -> Path:
     """Write the artifacts of an audit whose last checkpoint is over-memorized.
@@ -69,12 +72,13 @@ def write_run(
         train: False leaves the training data out as well.
         samples: answers to each problem.
         tokenizer: whether `tokenizer.json` lies beside the checkpoints.
+        answer: what is answered greedily; the reference by default.
         seed: of all figures.
 
     Returns:
         `folder`.
     """
-    made = _Maker(folder, problems, text, samples, seed)
+    made = _Maker(folder, problems, text, samples, answer, seed)
     names = names or [f"checkpoint-{100 * (c + 1)}" for c in range(checkpoints)]
     manifest = made.manifest(names, train=train)
     made.store.write_record("manifest", manifest)
@@ -95,8 +99,11 @@ def write_run(
 
 
 class _Maker:
-    def __init__(self, folder: Path, n: int, text: Text, samples: int, seed: int) -> None:
+    def __init__(
+        self, folder: Path, n: int, text: Text, samples: int, answer: Answer | None, seed: int
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self.answer = answer
         self.store, self.n, self.samples, self.seed = Store(folder / "overmem"), n, samples, seed
         self.ids = {name: [f"{name}-{i:05d}" for i in range(n)] for name in ("val", "train")}
         self.shas = {name: [f"{i:064x}" for i in range(n)] for name in ("val", "train")}
@@ -216,7 +223,7 @@ class _Maker:
                         "variant": "clean",
                         "sample": max(0, k - 1),
                         "temperature": 0.8 if k else 0.0,
-                        "text": completion,
+                        "text": completion if k or not self.answer else self.answer(i, done, right),
                         "answer": "1" if right else "0",
                         "correct": float(right),
                         "grader": "exact",

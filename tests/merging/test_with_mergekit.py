@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import overmem
-from overmem.errors import MergeError
+from overmem.errors import MergeError, MissingExtraError
 from tests.conftest import make_pico
 from tests.helpers.merging import MAKERS, assert_same, load, refused, save_model, saved_pair, weights_of
 
@@ -18,7 +18,8 @@ in_mergekit = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::
 def test_without_mergekit_the_extra_is_named(tmp_path, tokenizer, monkeypatch):
     pair = saved_pair(tmp_path, tokenizer, make_pico)
     monkeypatch.setitem(sys.modules, "mergekit", None)
-    refused(r"ties and dare need mergekit[\s\S]*pip install overmem\[mergekit\]", pair, method="ties")
+    with pytest.raises(MissingExtraError, match=r"ties or dare needs[\s\S]*'overmem\[mergekit\]'"):
+        overmem.merge(pair, tmp_path / "out", method="ties")
 
 
 @in_mergekit

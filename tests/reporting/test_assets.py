@@ -192,9 +192,17 @@ def test_hostile_text_is_shown_and_never_runs(browser: Browser, hostile: Path) -
     choose(browser, "first", "1")
     choose(browser, "second", "0")
     assert browser.js("document.title").startswith("over-memorized")
-    assert browser.js("document.querySelectorAll('script').length") == 3
+    assert browser.js("document.querySelectorAll('script').length") == 7
     assert browser.js("document.querySelectorAll('img, iframe, object, b[onmouseover]').length") == 0
     assert browser.js("document.querySelector('h1').textContent") == "run <i>&'"
+    for box in ("val", "train"):
+        browser.js(f"document.querySelector('[data-list={box}]').scrollIntoView()")
+        browser.wait_for(f"document.querySelectorAll('[data-list={box}] summary').length > 4", 20)
+        browser.js(
+            f"document.querySelectorAll('[data-list={box}] details').forEach(d => {{ d.open = true }})"
+        )
+        browser.wait_for(f"document.querySelectorAll('[data-list={box}] .body').length > 4", 20)
+    assert browser.js("document.querySelectorAll('img, iframe, object, b[onmouseover]').length") == 0
     text = browser.js("document.body.textContent")
     shown = [part for part in HOSTILE if part in text]
     assert len(shown) == 4, [part for part in HOSTILE if part not in text]

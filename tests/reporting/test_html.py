@@ -86,7 +86,7 @@ def test_page_fetches_nothing(page: Page) -> None:
         assert tag not in {"link", "iframe", "object", "embed", "base"}
         assert not {"src", "srcset", "action", "data", "background"} & set(attrs), (tag, attrs)
         assert tag == "a" or "href" not in attrs
-        assert str(attrs.get("href", "data:text/csv;")).startswith("data:text/csv;"), attrs
+        assert str(attrs.get("href", "#")).startswith(("data:text/csv;", "#")), attrs
     policies = [
         attrs["content"] for _, attrs in page.tags if attrs.get("http-equiv") == "Content-Security-Policy"
     ]
@@ -110,6 +110,7 @@ def test_page_shows_every_figure(page: Page) -> None:
     for expected in (
         "97% confidence",
         "accuracy 0.031 lower".capitalize(),
+        "since step 5000 (95% interval 4000 to 6000)",
         "about 1,234 problems",
         "pickled",
         "worse",
@@ -148,7 +149,7 @@ def test_hostile_names_stay_text(position: int) -> None:
             changed, manifest=Manifest(versions={HOSTILE: HOSTILE}, splits={}, checkpoints=()), title=HOSTILE
         )
     )
-    assert hostile.count("script") == 3
+    assert hostile.count("script") == 4
     assert hostile.count("img") == 0
     assert not any(name.startswith("on") for _, attrs in hostile.tags for name in attrs)
     assert HOSTILE in " ".join(hostile.text)
@@ -159,7 +160,7 @@ def test_hostile_names_stay_text(position: int) -> None:
     assert not any("<script" in text or "<img" in text for text in labels + hovers)
 
 
-def test_policy_admits_exactly_the_two_scripts(page: Page) -> None:
+def test_policy_admits_exactly_the_scripts_that_are_there(page: Page) -> None:
     import base64
     import hashlib
 
@@ -176,7 +177,7 @@ def test_undefined_accuracy_is_said_in_the_figure_and_the_table() -> None:
     layout = figure_variants(unseen)["light-wide"]["layout"]
     assert any("no grader was given" in note["text"] for note in layout["annotations"])
     text = " ".join(Page(render_report(unseen, title="t")).text)
-    assert "undefined" in text
+    assert "no grader was given" in text and text.count("undefined") <= 1  # in the folded sentences
     assert not re.search(r"\bnan\b|\bNaN\b", text)
 
 
@@ -186,7 +187,7 @@ def test_any_number_of_checkpoints(count: int) -> None:
     cut = Verdict(**{**base.__dict__, "checkpoints": base.checkpoints[:count]})
     rendered = Page(render_report(cut, title="t"))
     assert sum(attrs.get("scope") == "row" for _, attrs in rendered.tags) >= count
-    assert rendered.count("script") == (3 if count else 0)
+    assert rendered.count("script") == (4 if count else 1)
 
 
 def test_write_is_atomic_and_leaves_no_litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,3 +225,35 @@ def test_report_imports_neither_torch_nor_plotly_until_used() -> None:
     subprocess.run(
         [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     )
+
+
+def test_the_contents_lead_to_every_section_and_back(page: Page) -> None:
+    ids = [attrs["id"] for tag, attrs in page.tags if tag == "section" and "id" in attrs]
+    links = [str(attrs["href"])[1:] for tag, attrs in page.tags if tag == "a" and attrs["href"][:1] == "#"]
+    assert links[: len(ids)] == ids and ids[0] == "answer" and "checkpoints" in ids
+    assert "costs" in ids and "problems" not in ids and "base" not in ids  # nothing of them is known
+
+
+def test_prose_is_folded_and_the_figure_follows_the_answer() -> None:
+    page = render_report(make_verdict(), title="t")
+    answer = page[page.index('id="answer"') : page.index('id="checkpoints"')]
+    assert answer.index('class="answer"') < answer.index('id="dynamics"') < answer.index("<details")
+    words = make_verdict().words[1].rstrip(".")
+    assert (
+        words in answer[answer.index("<details") :] and words not in answer[: answer.index('id="dynamics"')]
+    )
+    assert answer[: answer.index("<figure")].count("times the lowest") == 1
+
+
+def test_what_was_not_measured_is_said_once_and_has_no_section() -> None:
+    nan = Estimate(math.nan, math.nan, math.nan, 0, "not in the log")
+    verdict = make_verdict(evidence="logged", recommended=None, costs=(), stage="undetermined")
+    summaries = tuple(
+        CheckpointSummary(**{**s.__dict__, "accuracy": nan, "train_nll_nats": None})
+        for s in verdict.checkpoints
+    )
+    logged = Page(render_report(Verdict(**{**verdict.__dict__, "checkpoints": summaries}), title="t"))
+    visible = " ".join(logged.text)
+    assert "undefined" not in visible and visible.count("not in the log") == 1
+    ids = {attrs.get("id") for _, attrs in logged.tags}
+    assert not {"costs", "exhibits", "tokens", "problems", "training"} & ids

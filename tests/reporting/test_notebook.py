@@ -74,3 +74,18 @@ def test_showing_a_run_needs_no_torch():
         "import sys, overmem; overmem.Run; import overmem.reporting.notebook; print('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_records_are_short_in_a_console(memorized, tmp_path):  # noqa: F811
+    lines, found = repr(memorized).splitlines(), memorized.checkpoints
+    assert lines[0] == f"Verdict of {len(found)} checkpoints, step {found[0].step} to {found[-1].step}"
+    assert lines[1].startswith("  Stage  over-memorized")
+    assert lines[2].startswith(f"  Ship   {memorized.recommended.name} (")
+    assert len(lines) == 3
+    checkpoint = Checkpoint(name="checkpoint-10", step=10, path=Path("x"), kind="full", epoch=0.5)
+    run = Run(path=Path("runs/a"), checkpoints=(checkpoint,), skipped={"checkpoint-20": "truncated"})
+    assert repr(run) == "Run runs/a: 1 checkpoints, checkpoint-10, 1 skipped"
+
+
+def test_a_verdict_shows_its_figure(memorized):  # noqa: F811
+    assert memorized._repr_html_().startswith("<svg ")

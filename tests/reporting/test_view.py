@@ -10,10 +10,10 @@ from rich.console import Console
 
 from overmem.cli.views.verdict import render_verdict
 from overmem.formatting import DASH
-from overmem.records import Estimate, Verdict
+from overmem.records import BaseModel, Estimate, Verdict
 from overmem.reporting.html import render_report
 from overmem.reporting.markdown import markdown_report
-from overmem.reporting.view import cell_text, reasons, share_text, tiles
+from overmem.reporting.view import base_row, cell_text, checkpoint_row, columns, reasons, share_text
 from overmem.verdict.gate import check_verdict
 from overmem.verdict.words.headline import headline
 from tests.helpers.verdicts import make_verdict
@@ -40,7 +40,7 @@ def test_every_view_says_the_same_headline(verdict: Verdict) -> None:
     said = headline(verdict)
     stream = io.StringIO()
     render_verdict(verdict, Console(file=stream, width=80))
-    box = "\n".join(stream.getvalue().splitlines()[:4])
+    box = "\n".join(stream.getvalue().splitlines()[-6:])  # Stage and Ship stand last
     assert said.line in box and said.ship in box
     page = " ".join(re.sub("<[^>]+>", "", render_report(verdict, title="t")).split())
     # The page begins a line with an upper case letter.
@@ -58,17 +58,41 @@ def test_the_gate_says_of_the_last_checkpoint_what_the_headline_says() -> None:
     assert f"undetermined ({headline(leaning()).confidence})" in check_verdict(leaning(), ("fit",)).reason
 
 
-def test_reasons_and_tiles_give_the_figures_that_fired() -> None:
+def test_reasons_give_the_figures_that_fired() -> None:
     verdict = make_verdict()
     (accuracy, first), (perplexity, second) = reasons(verdict)
     assert accuracy == "Accuracy is the highest of the run" and first.endswith("of 400 problems")
-    assert perplexity == "Perplexity is inflated" and "from 1.10 on counts as inflated" in second
-    assert next(label for label, _, _ in tiles(verdict)) == "Since step"
+    assert perplexity == "Perplexity is inflated" and "(1.10 counts as inflated)" in second
     lone = replace(verdict.checkpoints[-1], accuracy=Estimate(math.nan, math.nan, math.nan, 0, "no grader"))
     blind = replace(verdict, checkpoints=(*verdict.checkpoints[:-1], lone))
     assert len(reasons(blind)) == 1
-    assert ("undefined", "no grader") in [(value, context[0]) for _, value, context in tiles(blind)]
-    assert reasons(replace(verdict, checkpoints=())) == tiles(replace(verdict, checkpoints=())) == []
+    assert reasons(replace(verdict, checkpoints=())) == []
+
+
+def test_a_measure_that_no_checkpoint_has_is_no_column() -> None:
+    verdict = make_verdict()
+    nan = Estimate(math.nan, math.nan, math.nan, 0, "no grader")
+    without = tuple(replace(s, accuracy=nan, train_nll_nats=None) for s in verdict.checkpoints)
+    assert [key for key, _ in columns(replace(verdict, checkpoints=without))] == ["nll_nats", "perplexity"]
+    one = (*without[:-1], replace(without[-1], accuracy=verdict.checkpoints[0].accuracy))
+    assert columns(replace(verdict, checkpoints=one))[0] == ("accuracy", "Accuracy")
+
+
+def test_the_base_model_is_a_row_of_its_own_or_a_tag() -> None:
+    verdict = make_verdict()
+    figure = Estimate(0.25, 0.2, 0.3, 400)
+    base = BaseModel(
+        name="hub/base", in_run=False, accuracy=figure, nll_nats=figure, perplexity=figure, comparisons=()
+    )
+    beside = replace(verdict, base=base)
+    shown = base_row(beside)
+    assert shown is not None and shown["accuracy"][0] == "25.0%"
+    assert not any("base model" in checkpoint_row(beside, s)["tags"] for s in beside.checkpoints)
+    first = verdict.checkpoints[0].name
+    within = replace(verdict, base=replace(base, in_run=True, name=f"/runs/{first}"))
+    assert base_row(within) is None
+    tagged = [s.name for s in within.checkpoints if "base model" in checkpoint_row(within, s)["tags"]]
+    assert tagged == [first]
 
 
 def test_a_share_of_none_or_all_has_an_interval() -> None:

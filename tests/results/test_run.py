@@ -98,6 +98,12 @@ def test_eval_loss_of_the_log_stands_in_and_says_so(run, tmp_path):
         check_verdict(verdict)
 
 
+def test_a_loss_that_may_be_no_cross_entropy_does_not_stand_in(tmp_path):
+    run = write_checkpoints(tmp_path / "run", losses=[0.5, 0.4, 0.5, 0.7], of_language=False)
+    import_results("lm-eval", evaluated(run, tmp_path), run)
+    assert overmem.diagnose(run).evidence == "accuracy"
+
+
 def test_a_log_of_some_checkpoints_does_not_stand_in(tmp_path):
     run = write_checkpoints(tmp_path / "run", losses=[0.5, 0.4])
     import_results("lm-eval", evaluated(run, tmp_path), run)

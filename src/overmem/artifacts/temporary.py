@@ -74,8 +74,10 @@ def _is_held(path: Path, pid: int) -> bool:
 
 
 def _lives(pid: int) -> bool:
-    if os.name != "posix":
-        return True  # a signal would end it there; only locks tell
+    if os.name != "posix":  # a signal would end it there
+        import psutil  # readers of artifacts do without
+
+        return bool(psutil.pid_exists(pid))
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

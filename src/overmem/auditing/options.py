@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from overmem.artifacts.manifest import Manifest
 from overmem.axes import CORE, choose_axes
 from overmem.errors import ArtifactError, RunError
+from overmem.keywords import refuse_unknown
 from overmem.models.quantization import Quantize
 from overmem.rendering.template import Template
 from overmem.rule import DEFAULT_RULE, Rule
@@ -163,16 +164,11 @@ def make_options(given: Mapping[str, Any]) -> AuditOptions:
     """Options from keyword arguments; None stands for the default.
 
     Raises:
-        RunError: an option that does not exist, or a value of the wrong kind; names them.
+        UnknownOptionError: an option that does not exist.
+        RunError: a value of the wrong kind.
     """
     said = {name: value for name, value in given.items() if value is not None}
-    unknown = sorted(said.keys() - AuditOptions.model_fields.keys())
-    if unknown:
-        raise RunError(
-            "no such option of an audit",
-            got=", ".join(unknown),
-            expected=f"some of {', '.join(AuditOptions.model_fields)}",
-        )
+    refuse_unknown(said, AuditOptions.model_fields, "an audit")
     try:
         return AuditOptions.model_validate(said)
     except ValidationError as error:

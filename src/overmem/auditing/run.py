@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from overmem.artifacts.jobs import ANSWERS_SCORES, Job, base_answers_job, on_base
 from overmem.artifacts.manifest import Manifest, read_manifest
 from overmem.artifacts.store import Store
+from overmem.auditing.api.keywords import AuditKeywords
 from overmem.auditing.executor import Executor, LocalExecutor, WorkItem
 from overmem.auditing.made_sets.base_answers import base_answers
 from overmem.auditing.made_sets.right_answers import right_answers
@@ -32,6 +33,7 @@ from overmem.checkpoints import open_run
 from overmem.contamination.grouping import said_of_groups
 from overmem.contamination.policy import said_of_contamination
 from overmem.errors import CheckpointError, ConsentError, WeightsChangedError
+from overmem.keywords import names_its_keywords
 from overmem.records import Checkpoint, NotebookView, Run
 from overmem.verdict.key_checkpoints import key_checkpoints
 
@@ -39,7 +41,7 @@ OnPlan = Callable[[Plan], None]
 """Called with the timed plan before the work starts."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Audit(NotebookView):
     """A measured run: where its artifacts are and what they describe."""
 
@@ -52,6 +54,7 @@ class Audit(NotebookView):
         return self.manifest.skipped
 
 
+@names_its_keywords
 @takes_audit_options
 def audit(
     run: Run | str | Path,
@@ -60,7 +63,7 @@ def audit(
     progress: Progress | None = None,
     ray: str | None = None,
     workers: int | None = None,
-    **options: Any,
+    **options: Unpack[AuditKeywords],
 ) -> Audit:
     """Measure every checkpoint of a run and save the rows; what is already saved is not computed again.
 

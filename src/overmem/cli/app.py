@@ -29,7 +29,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Measure every checkpoint, name its stage, say which one to ship, and write the page.",
     ),
     "diagnose": ("diagnose", "Name each checkpoint's stage with its confidence, and recommend one."),
-    "compare": ("diagnose", "Compare two audited runs at matched accuracy, on every axis both have."),
+    "compare": (
+        "diagnose",
+        "Say which of two audited runs is better: as recommended, and at matched accuracy on every axis.",
+    ),
     "merge": ("repair", "Average checkpoints of one fine-tune into an ordinary model or adapter folder."),
     "repair": (
         "repair",

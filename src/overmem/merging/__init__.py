@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from overmem.keywords import names_its_keywords
 from overmem.merging.apply import MergeProgress, apply_plan
 from overmem.merging.plan import MergePlan, plan_merge
 from overmem.records import Checkpoint
@@ -18,6 +19,7 @@ __all__ = ["MergePlan", "apply_plan", "merge", "plan_merge"]
 MAX_SHARD_BYTES = 5 * 10**9
 
 
+@names_its_keywords
 def merge(
     checkpoints: Sequence[str | Path | Checkpoint],
     out: str | Path,

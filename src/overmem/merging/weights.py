@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from overmem.errors import MergeError
+from overmem.extras import needs_extra
 from overmem.merging.methods import ema_weights, pair_weights, soup_weights, wise_weights
 
 METHODS = ("pair", "wise", "soup", "linear", "ema", "slerp", "ties", "dare")
@@ -98,13 +99,7 @@ def mergekit_modules() -> list[Any]:
     """What is called of mergekit.
 
     Raises:
-        MergeError: mergekit is not installed.
+        MissingExtraError: mergekit is not installed.
     """
-    try:
+    with needs_extra("mergekit", "merging by ties or dare"):
         return [import_module(f"mergekit.{name}") for name in ("merge", "config", "options", "io.tasks")]
-    except ImportError as error:
-        raise MergeError(
-            "methods ties and dare need mergekit",
-            got=str(error),
-            next_step="run `pip install overmem[mergekit]`",
-        ) from None

@@ -6,11 +6,13 @@ import hashlib
 import importlib.util
 import os
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 from overmem.artifacts.temporary import temporary_beside
 from overmem.boundary import library_call, writing
 from overmem.errors import RecipeError
+from overmem.extras import needs_extra
 from overmem.recipe.schema import ModelRecipe
 
 ORGANISM = Path(__file__).parents[1] / "organism" / "base"
@@ -48,6 +50,8 @@ def convert_gguf(name: str, gguf_file: str) -> Path:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    with needs_extra("gguf", "reading a GGUF file"):
+        import_module("gguf")
     with library_call(f"{name}/{gguf_file} cannot be read", RecipeError, next_step="fetch it again"):
         model = AutoModelForCausalLM.from_pretrained(
             name, gguf_file=gguf_file, dtype=torch.bfloat16, trust_remote_code=False

@@ -5,11 +5,13 @@ they become null beside a `reason`.
 """
 
 from overmem.records.comparisons import (
+    COMPARISON_SCHEMA,
     FEWEST_SEEDS,
     TOO_FEW_SEEDS,
     AgainstBase,
     BaseModel,
     ByAccuracy,
+    Comparison,
     Cost,
     Privacy,
     Trade,
@@ -46,6 +48,7 @@ from overmem.records.verdict import (
 )
 
 __all__ = [
+    "COMPARISON_SCHEMA",
     "FEWEST_SEEDS",
     "REPAIR_SCHEMA",
     "STAGES",
@@ -58,6 +61,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointSummary",
     "CleanVal",
+    "Comparison",
     "Conversation",
     "Cost",
     "Estimate",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from overmem.records.plain import Estimate
+from overmem.records.notebook_view import NotebookView
+from overmem.records.plain import Estimate, to_plain
 
 FEWEST_SEEDS = 4
 """Seeds of a recipe from which on it is called better or worse than another."""
 TOO_FEW_SEEDS = "too few seeds to say"
+COMPARISON_SCHEMA = "overmem.comparison/1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,3 +145,44 @@ class BaseModel:
     perplexity: Estimate
     comparisons: tuple[AgainstBase, ...]
     """Of the checkpoint to ship, then of the last where that is another."""
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Comparison(NotebookView):
+    """Two runs, or two recipes of several seeds: which is better, and what differs; A minus B throughout."""
+
+    a: tuple[str, ...]
+    """Run folders of condition A, one a seed."""
+    b: tuple[str, ...]
+    words: tuple[str, ...] = ()
+    """The answer in plain sentences, the first of which says which run is better."""
+    better: Literal["A", "B"] | None = None
+    """Which is better at the recommended checkpoints; None where they do not differ or it cannot be told."""
+    recommended: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    """The recommended checkpoint of each seed of A and of B; empty where a seed has none."""
+    not_recommended: str | None = None
+    """Why a run has no recommended checkpoint."""
+    at_recommended: tuple[Cost, ...] = ()
+    """Differences at the recommended checkpoints, on every axis that was measured at all of them."""
+    matched: tuple[str, str] | None
+    """The checkpoints of equal accuracy; None when no pair is matched, and `reason` says so."""
+    accuracy: tuple[float, float]
+    """Mean accuracy of A and of B at the matched (else the closest) checkpoints."""
+    probability: float
+    """That the accuracies are within the margin, at that pair."""
+    differences: tuple[Cost, ...]
+    """At the matched checkpoints."""
+    not_compared: Mapping[str, str]
+    """Axes that only one side measured there, with what to run."""
+    thresholds: Mapping[str, float | int]
+    measured_in: tuple[str, str]
+    """Precision and engine of A and of B, those of several seeds one after another."""
+    measured_otherwise: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """What else of the measuring differs, such as the longest answer: as it was for A and for B."""
+    problems: int = 0
+    """Val problems that all runs share, in the same tokens."""
+    reason: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        return {"schema": COMPARISON_SCHEMA, **to_plain(self)}

@@ -88,7 +88,7 @@ class Checkpoint:
     """Epochs of training data seen, where `trainer_state.json` or the folder's name says."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Run(NotebookView):
     """A fine-tune: its folder and its checkpoints in the order they were saved."""
 

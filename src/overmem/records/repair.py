@@ -72,7 +72,7 @@ class Retraining:
     """Where it was written; None when too little is known of this fine-tune."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Repair(NotebookView):
     """What was tried on a run, what was proved, and the model that came of it."""
 

@@ -197,7 +197,7 @@ class Sensitivity:
     """Whether the stage or the recommendation would be another."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Verdict(NotebookView):
     """The conclusion about a run, carrying the evidence it rests on."""
 

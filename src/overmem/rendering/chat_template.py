@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from overmem.errors import DataError
+from overmem.extras import needs_extra
 from overmem.parsing import read_json_object, read_whole_text
 from overmem.records import Message
 from overmem.rendering.rendered import Tokenizer
@@ -89,8 +90,8 @@ def marks_assistant(text: str) -> bool:
 
 
 def _training_template(tokenizer: Tokenizer, text: str) -> str:
-    from trl.chat_template_utils import get_training_chat_template
-
+    with needs_extra("train", "rendering by TRL's training templates (--assistant-only-loss)"):
+        from trl.chat_template_utils import get_training_chat_template
     asked = copy.copy(tokenizer)
     asked.chat_template = text
     try:

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trl import SFTConfig
-
 from overmem.artifacts.files import write_text_atomic
 from overmem.artifacts.manifest import Manifest
 from overmem.auditing.options import saved_options
@@ -24,6 +22,8 @@ NOISE = 5.0
 """NEFTune's alpha (arXiv 2310.05914): of what can be done while training it did best in our bake-off, where
 MAR, the paper's remedy, cost accuracy (docs/losses.md)."""
 INFLATED = {"over-memorized", "overfit"}
+TRL_RATE, TRL_EPOCHS = 2e-5, 3.0
+"""What `trl.SFTConfig` trains with where a recipe says nothing; TRL need not be installed here."""
 RATE_FACTOR = 0.5
 """Large learning rates make over-memorization worse (2508.04117 section 4)."""
 KEPT = (
@@ -86,7 +86,7 @@ def write_recipe(
         return Retraining(reasons=reasons, changes=(), recipe=None)
     training, changes = written["training"], []
     written["output"] = f"{run.path.resolve()}-retrained"
-    rate = float(training.get("learning_rate", SFTConfig.learning_rate))
+    rate = float(training.get("learning_rate", TRL_RATE))
     training["learning_rate"] = rate * RATE_FACTOR
     changes.append(f"learning_rate: {rate:g} to {training['learning_rate']:g}")
     if not training.get("neftune_noise_alpha"):
@@ -94,7 +94,7 @@ def write_recipe(
         changes.append(f"neftune_noise_alpha: none to {NOISE:g}")
     lowest = min(_trained(verdict), key=lambda point: point.nll_nats.value)
     if training.get("max_steps", -1) <= 0:
-        training.setdefault("num_train_epochs", SFTConfig.num_train_epochs)
+        training.setdefault("num_train_epochs", TRL_EPOCHS)
     for key, reached in (("num_train_epochs", lowest.epoch), ("max_steps", lowest.step)):
         present = training.get(key, -1)
         # Twice as long as it took: at half the rate it takes about as much longer.

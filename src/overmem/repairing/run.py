@@ -15,6 +15,7 @@ from pathlib import Path
 
 from overmem.auditing.consent import Consent
 from overmem.auditing.session import Progress
+from overmem.keywords import names_its_keywords
 from overmem.records import Repair
 from overmem.repairing.output import clear_earlier, refuse_existing, settle
 from overmem.repairing.plan import FEW, RepairPlan, plan_repair
@@ -28,6 +29,7 @@ OnPlan = Callable[[RepairPlan], None]
 """Told the timed plan before the work starts."""
 
 
+@names_its_keywords
 def repair(
     run: str | Path,
     *,

@@ -27,6 +27,7 @@ def render_page(
     places: Mapping[str, str] | None = None,
     package: str = __package__,
     styles: tuple[str, ...] = ("page.css",),
+    scripts: tuple[str, ...] = (),
 ) -> str:
     """A self-contained page: style, figures and scripts inlined, all else forbidden by its policy.
 
@@ -38,9 +39,11 @@ def render_page(
         places: what stands for each checkpoint in the figures' series.
         package: where the template lies, and styles that are not here.
         styles: names of style sheets.
+        scripts: names of scripts beside those that draw figures.
     """
     drawn = bool(figures or dynamics)
-    scripts = {"plotly": plotly_js(), "draw": asset("draw.js")} if drawn else {}
+    sources = {"plotly": plotly_js(), "draw": asset("draw.js")} if drawn else {}
+    sources |= {name: asset(name, package) for name in scripts}
     data = {
         "dynamics": dynamics or {},
         "themes": {"light": LIGHT.roles(), "dark": DARK.roles()},
@@ -52,8 +55,8 @@ def render_page(
         .render(
             style=Markup("".join(asset(name, package) for name in styles)),
             figure_json=_safe_json(data) if drawn else "",
-            scripts={name: Markup(source) for name, source in scripts.items()},
-            script_policy=" ".join(_script_hash(source) for source in scripts.values()) or "'none'",
+            scripts={name: Markup(source) for name, source in sources.items()},
+            script_policy=" ".join(_script_hash(source) for source in sources.values()) or "'none'",
             **values,
         )
     )

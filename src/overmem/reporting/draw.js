@@ -55,10 +55,12 @@
     box.shownAs = state;
     var figure = whole ? data.dynamics[theme + (compact ? '-compact' : '-wide')]
                        : exhibit(data.figures[name], theme, compact);
-    figure.layout.width = width;
-    if (printing && width < 400) { figure.layout.height = 190; }
-    box.style.minHeight = figure.layout.height + 'px';
-    Plotly.react(box, figure.data, figure.layout, {displayModeBar: false});
+    var layout = Object.assign({}, figure.layout, {width: width});
+    if (printing) {
+      layout.height = width < 400 ? 190 : whole ? 400 : layout.height * Number(box.getAttribute('data-squeeze') || 1);
+    }
+    box.style.minHeight = layout.height + 'px';
+    Plotly.react(box, figure.data, layout, {displayModeBar: false});
   }
 
   // Only what is near the window is drawn at once, so that a long page opens fast.

@@ -7,9 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from overmem.artifacts.manifest import Manifest
-from overmem.formatting import DASH, accuracy_text, estimate_text, markdown, signed, spaced, stage_text
+from overmem.formatting import (
+    DASH,
+    accuracy_text,
+    estimate_text,
+    markdown,
+    sentence,
+    signed,
+    spaced,
+    stage_text,
+)
 from overmem.records import Cost, Repair, Verdict
 from overmem.reporting import provenance, view
+from overmem.reporting.answer import accepted, answer
 from overmem.reporting.exhibits.build import compared_checkpoints
 from overmem.reporting.logged import logged_markdown
 from overmem.verdict.words.headline import headline
@@ -34,12 +44,16 @@ def markdown_report(
     """
     if verdict.logged is not None:
         return logged_markdown(verdict, title=title)
-    first, reasons = headline(verdict), view.reasons(verdict)
+    first, said = headline(verdict), answer(verdict, repair)
     lines = [f"## overmem: {markdown(title)}", ""]
     lines += [f"**{markdown(first.stage.capitalize())}** ({markdown(first.detail.rstrip('.'))}).", ""]
-    lines += [f"**Ship{'' if verdict.recommended else ':'} {markdown(first.shipped)}.**", ""]
-    lines += [f"- {markdown(what)}: {markdown(figures)}." for what, figures in reasons]
-    if not reasons:
+    if accepted(repair):
+        lines += [f"**Ship the repaired model** ({markdown(said['ship_stage'])}).", ""]
+        lines += [f"- {markdown(sentence(said['why']))}", f"- {markdown(said['instead'])}"]
+    else:
+        lines += [f"**Ship{'' if verdict.recommended else ':'} {markdown(first.shipped)}.**", ""]
+    lines += [f"- {markdown(what)}: {markdown(figures)}." for what, figures in said["reasons"]]
+    if not said["reasons"]:
         lines += [f"- {markdown(words)}" for words in verdict.words[:2]]
     lines += [f"- {markdown(note)}" for note in verdict.notes]
     lines += ["", *_checkpoints(verdict)]

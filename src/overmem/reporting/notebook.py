@@ -1,4 +1,4 @@
-"""How a run, an audit, a verdict and a repair look as the last line of a notebook cell."""
+"""How a run, an audit, a verdict, a comparison and a repair look in a notebook and in a console."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from overmem.formatting import (
     short_number,
     stage_text,
 )
-from overmem.records import CheckpointSummary, Repair, Run, Verdict
+from overmem.records import CheckpointSummary, Comparison, Cost, Repair, Run, Verdict
+from overmem.reporting.figures.inline import dynamics_svg
 from overmem.verdict.words.headline import headline
 
 
@@ -26,9 +27,38 @@ def html_view(record: Any) -> str:
         return run_html(record)
     if isinstance(record, Verdict):
         return verdict_html(record)
+    if isinstance(record, Comparison):
+        return comparison_html(record)
     return (
         repair_html(record) if isinstance(record, Repair) else audit_html(record.manifest, record.store.root)
     )
+
+
+def text_view(record: Any) -> str:
+    """A run, an audit, a verdict, a comparison or a repair in a few lines."""
+    if isinstance(record, Run):
+        names = [checkpoint.name for checkpoint in record.checkpoints]
+        left_out = f", {len(record.skipped)} skipped" if record.skipped else ""
+        ends = " to ".join(dict.fromkeys(names[:1] + names[-1:]))
+        return f"Run {record.path}: {len(names)} checkpoints, {ends}{left_out}"
+    if isinstance(record, Verdict):
+        return _verdict_text(record)
+    if isinstance(record, Comparison):
+        a, b = ", ".join(record.a), ", ".join(record.b)
+        return "\n  ".join((f"Comparison of A {a} with B {b}", *record.words))
+    if isinstance(record, Repair):
+        return "\n  ".join((f"Repair of {record.run}", *record.words[:3]))
+    manifest: Manifest = record.manifest
+    sets = ", ".join(f"{name} {found.measured}" for name, found in manifest.splits.items())
+    about = f"{len(manifest.checkpoints)} checkpoints, axes {', '.join(manifest.axes)}; problems: {sets}"
+    return f"Audit {record.store.root}: {about}"
+
+
+def _verdict_text(verdict: Verdict) -> str:
+    first, found = headline(verdict), verdict.checkpoints
+    span = f", step {found[0].step} to {found[-1].step}" if found else ""
+    lines = [f"Verdict of {len(found)} checkpoints{span}", f"Stage  {first.line}", f"Ship   {first.shipped}"]
+    return "\n  ".join(lines if verdict.reason is None else [*lines, verdict.reason])
 
 
 def run_html(run: Run) -> str:
@@ -46,18 +76,33 @@ def audit_html(manifest: Manifest, root: object) -> str:
 
 
 def verdict_html(verdict: Verdict) -> str:
-    """The headline, every checkpoint's stage, the one to ship in bold, and the verdict in words."""
+    """The figure, every checkpoint's stage, the one to ship in bold, and the verdict in words."""
     shipped = verdict.recommended.name if verdict.recommended is not None else None
     rows = [_summary(summary, bold=summary.name == shipped) for summary in verdict.checkpoints]
     heads = ("checkpoint", "stage", "confidence", "accuracy", "perplexity")
     first = headline(verdict)
     caption = f"Verdict: {first.line}; ship {first.shipped}"
-    return _table(caption, heads, rows) + _notes([*verdict.words, *verdict.notes])
+    return dynamics_svg(verdict) + _table(caption, heads, rows) + _notes([*verdict.words, *verdict.notes])
+
+
+def comparison_html(found: Comparison) -> str:
+    """The answer, and each axis at the recommended checkpoints and at matched accuracy."""
+    parts = (
+        ("At the recommended checkpoints", found.at_recommended),
+        ("At matched accuracy", found.differences),
+    )
+    tables = [_differences(caption, costs, "B", "A") for caption, costs in parts if costs]
+    return Markup("").join([_notes(found.words), *tables])
 
 
 def repair_html(repair: Repair) -> str:
     """Each axis before and after, and what came of it."""
     costs = repair.proof.differences if repair.proof is not None else ()
+    return _differences("Repair", costs, repair.before, repair.winner or "") + _notes(repair.words)
+
+
+def _differences(caption: str, costs: Iterable[Cost], before: str, after: str) -> Markup:
+    """The headline of each axis: the reference's figure, the other's, and their difference."""
     rows = [
         (
             c.axis,
@@ -70,8 +115,8 @@ def repair_html(repair: Repair) -> str:
         for c in costs
         if c.headline
     ]
-    heads = ("axis", "measure", repair.before, repair.winner or "", "difference (95%)", "")
-    return _table("Repair", heads, rows) + _notes(repair.words)
+    heads = ("axis", "measure", before, after, "difference (95%)", "")
+    return _table(caption, heads, rows)
 
 
 def _summary(summary: CheckpointSummary, *, bold: bool) -> Sequence[object]:

@@ -17,14 +17,23 @@ from overmem.artifacts.store import Store
 from overmem.artifacts.tables import TEXTS
 from overmem.contamination.record import Contamination, read_contamination
 from overmem.errors import ArtifactError, RunError
+from overmem.keywords import names_its_keywords
 from overmem.logs.reading import is_run_folder
 from overmem.memorized.ranking import MemorizedRows, rank_training_rows
 from overmem.records import REPAIR_SCHEMA, VERDICT_SCHEMA, Repair, Verdict
-from overmem.reporting.exhibits.build import JOBS, Exhibits, build_exhibits, compared_checkpoints
-from overmem.reporting.exhibits.split import load_tokenizer
+from overmem.reporting.exhibits.build import (
+    JOBS,
+    Exhibits,
+    build_exhibits,
+    build_training_rows,
+    compared_checkpoints,
+)
+from overmem.reporting.exhibits.split import load_tokenizer, special_tokens
 from overmem.reporting.html import render_report
 from overmem.reporting.json_report import json_report
 from overmem.reporting.markdown import markdown_report
+from overmem.reporting.problems.training_rows import TrainingRows
+from overmem.reporting.problems.val_problems import ValProblems, val_problems
 from overmem.reporting.provenance import audit_command
 from overmem.verdict.diagnose import diagnose, note_changes
 
@@ -51,8 +60,11 @@ class Saved:
     """Whether there is a repair, of an audit of other weights or problems."""
     exhibits: Exhibits | None
     contamination: Contamination | None = None
+    problems: ValProblems | None = None
+    training: TrainingRows | None = None
 
 
+@names_its_keywords
 def report(run: str | Path, *, out: str | Path | None = None, format: str = "html") -> Path:
     """Write the report of a run; a run without a verdict is diagnosed first.
 
@@ -113,7 +125,7 @@ def render(run: str | Path, *, format: str = "html") -> str:
     """The report as a string; see `report`."""
     if format not in FORMATS:
         raise RunError("unknown format of a report", got=format, expected=", ".join(FORMATS))
-    saved = read_saved(run, with_exhibits=format != "md")
+    saved = read_saved(run, with_exhibits=format != "md", with_lists=format == "html")
     if format == "md":
         return markdown_report(saved.verdict, saved.manifest, saved.repair, title=saved.title, run=saved.run)
     if format == "json":
@@ -132,17 +144,20 @@ def render(run: str | Path, *, format: str = "html") -> str:
         repair_is_old=saved.repair_is_old,
         exhibits=saved.exhibits,
         contamination=saved.contamination,
+        problems=saved.problems,
+        training=saved.training,
         run=saved.run,
         title=saved.title,
     )
 
 
-def read_saved(run: str | Path, *, with_exhibits: bool = True) -> Saved:
+def read_saved(run: str | Path, *, with_exhibits: bool = True, with_lists: bool = False) -> Saved:
     """Read the records of a run, and what its rows show.
 
     Args:
         run: run folder or artifact folder.
         with_exhibits: False leaves the rows alone, which are large.
+        with_lists: whether every val problem and training row is read, for the page.
 
     Raises:
         OvermemError: no such folder, or artifacts that are missing or damaged.
@@ -161,8 +176,10 @@ def read_saved(run: str | Path, *, with_exhibits: bool = True) -> Saved:
     # An artifact folder inside its run stands for the run.
     home = run_path.parent if store.root == run_path and run_path.name == "overmem" else run_path
     repair = _read_repair(store, manifest)
-    audited = manifest is not None and manifest.imported is None
-    has_rows = with_exhibits and audited and bool(verdict.checkpoints)
+    contamination = read_contamination(store) if manifest is not None else None
+    shown = _Shown()
+    if manifest is not None and manifest.imported is None and with_exhibits and verdict.checkpoints:
+        shown = _read_shown(store, manifest, verdict, home, contamination, with_lists=with_lists)
     return Saved(
         run=str(home),
         title=home.resolve().name,
@@ -171,8 +188,10 @@ def read_saved(run: str | Path, *, with_exhibits: bool = True) -> Saved:
         manifest=manifest,
         repair=repair,
         repair_is_old=repair is None and store.has_record("repair"),
-        contamination=read_contamination(store) if manifest is not None else None,
-        exhibits=read_exhibits(store, manifest, verdict, home) if has_rows and manifest is not None else None,
+        contamination=contamination,
+        exhibits=shown.exhibits,
+        problems=shown.problems,
+        training=shown.training,
     )
 
 
@@ -184,30 +203,47 @@ def _read_repair(store: Store, manifest: Manifest | None) -> Repair | None:
     return found if found.audited == manifest.key else None
 
 
-def read_exhibits(store: Store, manifest: Manifest, verdict: Verdict, home: Path) -> Exhibits | None:
-    """What the rows show of the checkpoints that a verdict compares.
+@dataclass(frozen=True)
+class _Shown:
+    """What the rows show; nothing where they are not those of the verdict, or their texts were not kept."""
+
+    exhibits: Exhibits | None = None
+    problems: ValProblems | None = None
+    training: TrainingRows | None = None
+
+
+def _read_shown(
+    store: Store,
+    manifest: Manifest,
+    verdict: Verdict,
+    home: Path,
+    contamination: Contamination | None,
+    *,
+    with_lists: bool,
+) -> _Shown:
+    """What the rows show of the checkpoints that a verdict compares, and every problem of the lists.
 
     Args:
         store: the run's artifacts.
         manifest: that describes the rows.
         verdict: made from them.
         home: the run's folder, where its tokenizer lies.
-
-    Returns:
-        None where the rows are not those of the verdict, or their texts were not kept.
+        contamination: what training had of val, if it was compared.
+        with_lists: whether the lists are wanted.
     """
     names = [item.name for item in compared_checkpoints(verdict)]
     measured = {checkpoint.name for checkpoint in manifest.checkpoints}
     if not set(names) <= measured or not (store.root / TEXTS).is_file():
-        return None
+        return _Shown()
     evidence = read_evidence(store, manifest, names)
-    return build_exhibits(
-        verdict,
-        evidence,
-        _tokenizer(home, manifest, names),
-        _commands(manifest, str(home)),
-        _memorized(store, manifest, names),
-    )
+    tokenizer = _tokenizer(home, manifest, names)
+    memorized = _memorized(store, manifest, names)
+    exhibits = build_exhibits(verdict, evidence, tokenizer, _commands(manifest, str(home)), memorized)
+    if not with_lists:
+        return _Shown(exhibits)
+    base = "base model" if verdict.base is not None and not verdict.base.in_run else None
+    problems = val_problems(store, manifest, contamination, special_tokens(tokenizer), base)
+    return _Shown(exhibits, problems, build_training_rows(evidence, tokenizer, memorized))
 
 
 def _memorized(store: Store, manifest: Manifest, names: Sequence[str]) -> dict[str, MemorizedRows]:

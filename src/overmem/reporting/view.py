@@ -1,4 +1,4 @@
-"""What the page says, as plain values for its template: tiles, reasons, tables.
+"""What the page says, as plain values for its template: reasons, tables.
 
 Everything here is made from saved records; nothing is computed anew and nothing is escaped yet.
 """
@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 from overmem.formatting import (
     DASH,
-    TIMES,
     Form,
-    accuracy_text,
     confidence_text,
     difference_text,
     estimate_parts,
@@ -32,7 +31,6 @@ from overmem.reporting.figures.curves import measured
 from overmem.reporting.figures.theme import STAGE_CODES
 from overmem.stats.intervals import critical_value, wilson_interval
 from overmem.verdict.base_model import SKILLS
-from overmem.verdict.words.axes import INFLATED
 from overmem.verdict.words.choice import difference_words
 from overmem.verdict.words.extremes import lowest_nll, peak_accuracy
 
@@ -46,6 +44,13 @@ FORMS: dict[str, Form] = {
     "train_nll_nats": nats,
 }
 """How each measure of a checkpoint is written."""
+COLUMNS = {
+    "accuracy": "Accuracy",
+    "nll_nats": "NLL",
+    "perplexity": "Perplexity",
+    "train_nll_nats": "NLL on train",
+}
+"""How each is called above its column."""
 
 
 def stage_slug(stage: str | None) -> str:
@@ -66,20 +71,18 @@ def _accuracy_reason(verdict: Verdict) -> tuple[str, str] | None:
     margin = verdict.thresholds.get("accuracy_margin")
     if margin is None or peak is None or not math.isfinite(last.accuracy.value):
         return None
-    here = accuracy_text(last.accuracy, DASH)
+    here = f"{last.accuracy.value:.1%}"
     gap = peak.accuracy.value - last.accuracy.value
     if gap < 1e-9:
         return "Accuracy is the highest of the run", f"{here} of {last.accuracy.n:,} problems"
     comparable = (last.leaning or verdict.stage) in ("fit", "over-memorized")
     what = "Accuracy holds" if comparable else "Accuracy is below its peak"
-    there = estimate_parts(peak.accuracy, ".1%")[0]
     text = (
-        f"{here}, {points_text(round(gap, 4))} below the highest, {there} at {peak.name}; "
-        f"up to {points_text(margin)} less counts as equal"
+        f"{here}, {points_text(round(gap, 4))} below the highest (up to {100 * margin:.3g} counts as equal)"
     )
     if (gap <= margin + 1e-9) != comparable:
         n = sum(math.isfinite(summary.accuracy.value) for summary in verdict.checkpoints)
-        text += f". The highest of {n} measured figures flatters itself; the confidence allows for it"
+        text += f". The highest of {n} figures is partly luck; the confidence allows for it"
     return what, text
 
 
@@ -88,49 +91,26 @@ def _perplexity_reason(verdict: Verdict) -> tuple[str, str] | None:
     limit = verdict.thresholds.get("perplexity_ratio")
     if limit is None or lowest is None or not math.isfinite(last.perplexity.value):
         return None
-    here = estimate_text(last.perplexity, to=DASH)
+    here = estimate_parts(last.perplexity)[0]
     if lowest is last:
         return "Perplexity is the lowest of the run", here
     ratio = last.perplexity.value / lowest.perplexity.value
     what = "Perplexity is inflated" if ratio >= limit else "Perplexity is not inflated"
-    against = f"{ratio:.2f} times the lowest, {estimate_parts(lowest.perplexity)[0]} at {lowest.name}"
-    return what, f"{here}, {against}; from {limit:.2f} on counts as inflated"
-
-
-def tiles(verdict: Verdict) -> list[tuple[str, str, list[str]]]:
-    """The figures to see first: (label, value, lines of context)."""
-    if not verdict.checkpoints:
-        return []
-    found, onset = [], verdict.onset
-    if onset.step is not None:
-        known = onset.low is not None and onset.high is not None
-        interval = f"95% interval {onset.low} to {onset.high}" if known else "no interval"
-        label = "Since step" if verdict.stage in INFLATED else "If so, since step"
-        found.append((label, f"{onset.step}", [interval]))
-    found.append(("Accuracy, last checkpoint", *_tile(verdict, "accuracy")))
-    found.append(("Perplexity, last checkpoint", *_tile(verdict, "perplexity")))
-    if math.isfinite(ratio := verdict.severity.perplexity_ratio):
-        limit = verdict.thresholds.get("perplexity_ratio")
-        rule = [f"{limit:.2f} counts as inflated"] if limit is not None else []
-        found.append(("Perplexity over the lowest", f"{TIMES}{ratio:.2f}", rule))
-    return found
-
-
-def _tile(verdict: Verdict, measure: str) -> tuple[str, list[str]]:
-    """A figure of the last checkpoint, with the recommended one's beside it."""
-    estimate = measured(verdict.checkpoints[-1], measure)
-    value, interval = estimate_parts(estimate, FORMS[measure], DASH)
-    context = [f"95% interval {interval}"] if interval else [estimate.reason] if estimate.reason else []
-    for summary in verdict.checkpoints[:-1]:
-        if summary.name == shipped(verdict):
-            there, _ = estimate_parts(measured(summary, measure), FORMS[measure])
-            context.append(f"{there} at {summary.name}")
-    return value, context
+    return what, f"{here}, {ratio:.2f} times the lowest ({limit:.2f} counts as inflated)"
 
 
 def shipped(verdict: Verdict) -> str | None:
     """Name of the recommended checkpoint."""
     return verdict.recommended.name if verdict.recommended is not None else None
+
+
+def columns(verdict: Verdict) -> list[tuple[str, str]]:
+    """The measures that some checkpoint has: a column of nothing but `undefined` says nothing."""
+    return [
+        (key, name)
+        for key, name in COLUMNS.items()
+        if any(math.isfinite(measured(summary, key).value) for summary in verdict.checkpoints)
+    ]
 
 
 def checkpoint_row(verdict: Verdict, summary: CheckpointSummary) -> Values:
@@ -144,10 +124,20 @@ def checkpoint_row(verdict: Verdict, summary: CheckpointSummary) -> Values:
         "slug": stage_slug(summary.stage),
         "confidence": confidence_text(summary.confidence),
         "figures": {m: estimate_parts(measured(summary, m), form, DASH) for m, form in FORMS.items()},
-        "tags": ["ship", *tags] if chosen else tags,
+        "tags": [
+            *(["ship"] if chosen else []),
+            *(["base model"] if _is_base(verdict, summary) else []),
+            *tags,
+        ],
         "reason": "; ".join(sorted(str(reason) for reason in reasons)),
         "chosen": chosen,
     }
+
+
+def _is_base(verdict: Verdict, summary: CheckpointSummary) -> bool:
+    """Whether a checkpoint of the run is the model that the fine-tune started from."""
+    base = verdict.base
+    return base is not None and base.in_run and PurePath(base.name).name == summary.name
 
 
 def naive_choices(verdict: Verdict) -> list[tuple[str, str, str]]:
@@ -180,13 +170,14 @@ def trade(verdict: Verdict) -> Values | None:
     }
 
 
-def base_row(verdict: Verdict) -> list[tuple[str, str]]:
-    """Figures of the base model, each with its interval; none where it is a checkpoint or not measured."""
+def base_row(verdict: Verdict) -> Values | None:
+    """Figures of the base model, each with its interval; None where it is a checkpoint or not measured."""
     base = verdict.base
     if base is None or base.in_run:
-        return []
+        return None
     figures = {"accuracy": base.accuracy, "nll_nats": base.nll_nats, "perplexity": base.perplexity}
-    return [estimate_parts(found, FORMS[name], DASH) for name, found in figures.items()]
+    found = {name: estimate_parts(figure, FORMS[name], DASH) for name, figure in figures.items()}
+    return {**found, "train_nll_nats": ("", "")}
 
 
 def against_base(verdict: Verdict) -> list[Values]:
@@ -196,7 +187,12 @@ def against_base(verdict: Verdict) -> list[Values]:
         {
             "checkpoint": item.checkpoint,
             "outcome": item.outcome,
-            "rows": [cost_row(cost) for cost in item.differences if cost.headline or cost.axis in SKILLS],
+            "heads": [cost_row(cost) for cost in item.differences if cost.headline],
+            "more": [
+                cost_row(cost) | {"axis": cost.axis}
+                for cost in item.differences
+                if not cost.headline and cost.axis in SKILLS
+            ],
         }
         for item in found
     ]

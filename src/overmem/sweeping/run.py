@@ -19,6 +19,7 @@ from overmem.artifacts.store import Store
 from overmem.auditing.resolve import resolve_options
 from overmem.auditing.session import Progress
 from overmem.errors import OvermemError, RunError
+from overmem.keywords import names_its_keywords
 from overmem.recipe.schema import RECIPE_NAME, load_recipe
 from overmem.records import Run
 from overmem.reporting.downloads import csv_text
@@ -42,6 +43,7 @@ SWEEP_NAME = "sweep.yaml"
 """Where a sweep's folder keeps what was asked for."""
 
 
+@names_its_keywords
 def sweep(
     config: str | Path | Mapping[str, Any] | Sweep,
     *,

@@ -13,6 +13,7 @@ from transformers import PrinterCallback, TrainerCallback
 from overmem.artifacts.files import write_text_atomic
 from overmem.boundary import writing
 from overmem.errors import OvermemError, RecipeError
+from overmem.keywords import names_its_keywords
 from overmem.models.adapters import changed_base
 from overmem.monitor.callback import OverMemorizationMonitor
 from overmem.monitor.retention import BASE, CheckpointRetention, remove_retained
@@ -36,6 +37,7 @@ Watch = Callable[[Reading], None]
 """Called with what the monitor has just read."""
 
 
+@names_its_keywords
 def train(
     recipe: Recipe, *, resume: bool = False, progress: Progress | None = None, watch: Watch | None = None
 ) -> Path:

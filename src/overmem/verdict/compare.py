@@ -1,4 +1,4 @@
-"""Two runs at matched accuracy: what else differs where both solve as many problems?
+"""Two runs: which is better at the checkpoints to ship, and what differs where both solve as many problems?
 
 An over-memorized run often has the same accuracy as a gentler one. Comparing the checkpoints at
 which accuracy is equal, on every other axis, shows what accuracy hides (docs/comparing.md).
@@ -8,10 +8,9 @@ Shape suffixes: D draws, A and B checkpoints of either run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,65 +18,50 @@ from overmem.artifacts.evidence import Evidence, MeasuredCheckpoint, align_evide
 from overmem.artifacts.jobs import VAL_ANSWERS
 from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.store import Store
-from overmem.errors import ArtifactError, RunError
+from overmem.errors import ArtifactError, OvermemError, RunError
 from overmem.formatting import shell_word
-from overmem.records import Cost, to_plain
+from overmem.keywords import names_its_keywords
+from overmem.records import Comparison, Cost
 from overmem.rule import DEFAULT_RULE, Rule
 from overmem.stats.arrays import FloatArray
 from overmem.stats.measures import Measure
 from overmem.stats.paired import bootstrap
 from overmem.verdict.costs import compare_measured, measure_axes
-from overmem.verdict.diagnose import open_audit
+from overmem.verdict.diagnose import judge_core, open_audit
+from overmem.verdict.warnings.unlike import measured_otherwise, refuse_unlike, shared_problems
+from overmem.verdict.words.comparison import better_side, comparison_words
 
-COMPARISON_SCHEMA = "overmem.comparison/1"
 LEAST_PROBABILITY = 0.8
 """Probability that accuracies are within the margin at which two checkpoints count as matched."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """Two conditions at matched accuracy; differences are A minus B."""
-
-    a: tuple[str, ...]
-    """Run folders of condition A, one a seed."""
-    b: tuple[str, ...]
-    matched: tuple[str, str] | None
-    """The checkpoints compared; None when no pair is matched, and `reason` says so."""
-    accuracy: tuple[float, float]
-    """Mean accuracy of A and of B at the matched (else the closest) checkpoints."""
-    probability: float
-    """That the accuracies are within the margin, at that pair."""
-    differences: tuple[Cost, ...]
-    not_compared: Mapping[str, str]
-    """Axes that only one side measured there, with what to run."""
-    thresholds: Mapping[str, float | int]
-    measured_in: tuple[str, str]
-    """Precision and engine of A and of B, those of several seeds one after another."""
-    reason: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON form."""
-        return {"schema": COMPARISON_SCHEMA, **to_plain(self)}
+Runs = str | Path | Sequence[str | Path]
+Side = list[tuple[Store, Manifest]]
 
 
-def compare_runs(runs_a: Sequence[Path], runs_b: Sequence[Path], rule: Rule = DEFAULT_RULE) -> Comparison:
-    """Compare two audited runs, or two recipes over several seeds, where their accuracy is equal.
+@names_its_keywords
+def compare(a: Runs, b: Runs, *, rule: Rule = DEFAULT_RULE) -> Comparison:
+    """Say which of two audited runs is better: at their recommended checkpoints and at matched accuracy.
 
     Args:
-        runs_a: folders of condition A; several seeds of one recipe count as one run.
-        runs_b: the same for B, measured on the same problems.
-        rule: its margin is the accuracy difference that still counts as equal, its resamples and seed are
-            those of the bootstrap.
+        a: folder of run A, or the folders of several seeds of one recipe, which count as one run.
+        b: the same for B, measured on the same problems.
+        rule: decides which checkpoints are recommended; its margin is the accuracy difference that still
+            counts as equal, its resamples and seed are those of the bootstrap.
 
     Returns:
-        The pair of highest accuracy among those matched with probability 0.8, and every axis that
-        both sides measured there.
+        Paired differences, A minus B, at both pairs of checkpoints, on every axis that both sides measured
+        there; and the answer in words. Matched is the pair of highest accuracy among those whose accuracies
+        are within the margin with probability 0.8.
 
     Raises:
-        OvermemError: a run that was not audited, runs measured on different problems, or a setting out of
-            its range.
+        ArtifactError: the runs cannot be compared: other problems, another template, tokenizer, grader or
+            other reference answers, which are named.
+        OvermemError: a run that was not audited, or a setting out of its range.
     """
+    runs_a, runs_b = _paths(a), _paths(b)
     sides = [[open_audit(path) for path in runs] for runs in (runs_a, runs_b)]
+    refuse_unlike(*sides)
     accuracies = _accuracies(sides)
     names = [list(side[0]) for side in accuracies]
     draws = [
@@ -104,15 +88,27 @@ def compare_runs(runs_a: Sequence[Path], runs_b: Sequence[Path], rule: Rule = DE
     ]
     differences = _differences(places, rule) if matched else []
     closest = f"the closest are {pair[0]} and {pair[1]}"
-    return Comparison(
+    recommended, not_recommended = _recommended(sides, (runs_a, runs_b), rule)
+    shipped = [
+        [MeasuredCheckpoint(*audit, name) for audit, name in zip(side, chosen, strict=False)]
+        for side, chosen in zip(sides, recommended, strict=True)
+    ]
+    at_recommended = _differences(shipped, rule) if all(recommended) else []
+    found = Comparison(
         a=tuple(map(str, runs_a)),
         b=tuple(map(str, runs_b)),
+        better=better_side(at_recommended, rule.accuracy_margin),
+        recommended=recommended,
+        not_recommended=not_recommended,
+        at_recommended=tuple(at_recommended),
         matched=pair if matched else None,
         accuracy=(float(means[0][i]), float(means[1][j])),
         probability=float(probability_A_B[i, j]),
         differences=tuple(differences),
         not_compared=_not_compared(places, runs_a, runs_b, pair) if matched else {},
         measured_in=(_measured_in(sides[0]), _measured_in(sides[1])),
+        measured_otherwise=measured_otherwise(*sides),
+        problems=shared_problems(*sides),
         thresholds={
             "accuracy_margin": rule.accuracy_margin,
             "resamples": rule.resamples,
@@ -120,9 +116,36 @@ def compare_runs(runs_a: Sequence[Path], runs_b: Sequence[Path], rule: Rule = DE
         },
         reason=None if matched else f"no two checkpoints have the same accuracy: {closest}",
     )
+    return replace(found, words=comparison_words(found))
 
 
-def _measured_in(side: Sequence[tuple[Store, Manifest]]) -> str:
+def _paths(runs: Runs) -> list[Path]:
+    return [Path(runs)] if isinstance(runs, str | Path) else [Path(run) for run in runs]
+
+
+def _recommended(
+    sides: Sequence[Side], runs: Sequence[Sequence[Path]], rule: Rule
+) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], str | None]:
+    """The recommended checkpoint of each seed, none of a side where one has none; and why it has none."""
+    found: list[tuple[str, ...]] = []
+    reasons = []
+    for side, paths in zip(sides, runs, strict=True):
+        names = []
+        for (store, manifest), path in zip(side, paths, strict=True):
+            try:
+                verdict = judge_core(store, manifest, rule).verdict
+            except OvermemError as error:
+                reasons.append(f"{path}: {error.what}")
+                continue
+            if verdict.recommended is None:
+                reasons.append(f"{path}: {verdict.reason}")
+            else:
+                names.append(verdict.recommended.name)
+        found.append(tuple(names) if len(names) == len(side) else ())
+    return (found[0], found[1]), "; ".join(reasons) or None
+
+
+def _measured_in(side: Side) -> str:
     return "; ".join(dict.fromkeys(manifest.measured_in for _, manifest in side))
 
 
@@ -140,7 +163,7 @@ def _place(flat: int, table_A_B: FloatArray) -> tuple[int, int]:
     return flat // columns, flat % columns
 
 
-def _accuracies(sides: Sequence[Sequence[tuple[Store, Manifest]]]) -> list[list[dict[str, Measure]]]:
+def _accuracies(sides: Sequence[Side]) -> list[list[dict[str, Measure]]]:
     """For each side and seed, the accuracy of each checkpoint that all seeds of the side have."""
     places = [
         [MeasuredCheckpoint(store, manifest, c.name) for c in manifest.checkpoints if c.has(VAL_ANSWERS)]

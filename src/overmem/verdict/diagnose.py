@@ -17,15 +17,16 @@ import polars as pl
 
 from overmem.artifacts.jobs import TRAIN_SCORES, VAL_ANSWERS, VAL_SCORES
 from overmem.artifacts.manifest import CheckpointRows, Manifest, read_manifest
-from overmem.artifacts.rows import read_core, read_job
+from overmem.artifacts.rows import Core, read_core, read_job
 from overmem.artifacts.run_records import is_unaudited
 from overmem.artifacts.store import Store
 from overmem.axes import CORE
 from overmem.axes.privacy.at_checkpoints import measure_privacy
 from overmem.errors import ArtifactError, RunError
 from overmem.formatting import base_left_out_text, percent, until_decided_text
+from overmem.keywords import names_its_keywords
 from overmem.logs.reading import is_run_folder
-from overmem.records import CheckpointSummary, Estimate, JudgedReferences, Verdict
+from overmem.records import CheckpointSummary, CleanVal, Estimate, JudgedReferences, Verdict
 from overmem.rule import DEFAULT_RULE, Rule
 from overmem.stats.intervals import nll_estimate
 from overmem.stats.moments import measure_curves
@@ -51,6 +52,7 @@ class HasStore(Protocol):
     def store(self) -> Store: ...  # noqa: D102
 
 
+@names_its_keywords
 def diagnose(audit: HasStore | str | Path, rule: Rule = DEFAULT_RULE, *, save: bool = True) -> Verdict:
     """Name the stage of every checkpoint of an audited run and recommend one.
 
@@ -117,12 +119,26 @@ def open_audit(run_path: Path) -> tuple[Store, Manifest]:
     return store, read_manifest(store)
 
 
-def judge_store(store: Store, rule: Rule) -> Verdict:
-    """Judge the rows that a manifest describes by a rule."""
-    manifest = read_manifest(store)
-    if is_partial(manifest):
-        partial = judge_partial(store, manifest, rule)
-        return dataclasses.replace(partial, words=plain_words(partial))
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A verdict on the core alone, and what it was judged on."""
+
+    verdict: Verdict
+    core: Core
+    clean_val: CleanVal
+
+
+def judge_core(store: Store, manifest: Manifest, rule: Rule) -> Judged:
+    """Judge the likelihoods and answers that a manifest describes: stages and the recommended checkpoint.
+
+    Args:
+        store: the artifacts.
+        manifest: what they hold.
+        rule: thresholds of the verdict.
+
+    Raises:
+        ArtifactError: too little was measured.
+    """
     checkpoints = manifest.checkpoints
     _require(manifest, store)
     core = read_core(store, manifest)
@@ -140,6 +156,18 @@ def judge_store(store: Store, rule: Rule) -> Verdict:
         grouped_by=manifest.val.grouped_by or "",
         ids=core.ids,
     )
+    return Judged(verdict=verdict, core=core, clean_val=clean_val)
+
+
+def judge_store(store: Store, rule: Rule) -> Verdict:
+    """Judge the rows that a manifest describes by a rule."""
+    manifest = read_manifest(store)
+    if is_partial(manifest):
+        partial = judge_partial(store, manifest, rule)
+        return dataclasses.replace(partial, words=plain_words(partial))
+    judged = judge_core(store, manifest, rule)
+    verdict, core, clean_val = judged.verdict, judged.core, judged.clean_val
+    checkpoints = manifest.checkpoints
     references = judged_references(store, manifest)
     verdict = dataclasses.replace(
         verdict,

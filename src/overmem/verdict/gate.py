@@ -11,7 +11,10 @@ from overmem.artifacts.store import Store
 from overmem.axes.privacy.at_checkpoints import measure_privacy
 from overmem.errors import RunError
 from overmem.formatting import certainty_text, estimate_text, joined, shell_word
+from overmem.keywords import names_its_keywords
 from overmem.records import STAGES, CheckpointSummary, Estimate, Privacy, Verdict
+from overmem.rule import DEFAULT_RULE, Rule
+from overmem.verdict.diagnose import diagnose
 from overmem.verdict.warnings.staleness import staleness_notes
 
 UNDETERMINED = "undetermined"
@@ -23,6 +26,41 @@ class Gate:
 
     passed: bool
     reason: str
+
+
+@names_its_keywords
+def check(
+    run: str | Path,
+    *,
+    rule: Rule = DEFAULT_RULE,
+    fail_on: Sequence[str] | None = None,
+    checkpoint: str = "last",
+    max_auroc: float | None = None,
+    max_recall: float | None = None,
+    full: bool = False,
+) -> Gate:
+    """A gate for CI: does a checkpoint of an audited run pass?
+
+    Args:
+        run: the run's folder.
+        rule: thresholds of the verdict.
+        fail_on: see `check_verdict`.
+        checkpoint: `last`, `recommended`, or a name.
+        max_auroc: see `check_privacy`; None leaves it out.
+        max_recall: likewise.
+        full: compare every byte of the weights with the audit, not sampled blocks.
+
+    Raises:
+        RunError: it cannot be told: no such checkpoint, nothing judged, or a folder that changed.
+    """
+    path = Path(run)
+    refuse_stale(path, full=full)
+    verdict = diagnose(path, rule, save=False)
+    gate = check_verdict(verdict, fail_on, checkpoint)
+    if max_auroc is not None or max_recall is not None:
+        privacy = check_privacy(path, verdict, checkpoint, max_auroc=max_auroc, max_recall=max_recall)
+        gate = all_of([gate, privacy])
+    return gate
 
 
 def refuse_stale(run_path: Path, *, full: bool = False) -> None:

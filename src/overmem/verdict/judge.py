@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from overmem.keywords import names_its_keywords
 from overmem.records import (
     STAGES,
     CheckpointSummary,
@@ -51,6 +52,7 @@ Labels = Sequence[Hashable] | npt.NDArray[np.generic]
 """Of problems, equal for those of one group."""
 
 
+@names_its_keywords
 def judge(
     steps: npt.ArrayLike,
     correct_C_N: npt.ArrayLike,

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from overmem.artifacts.files import write_text_atomic
 from overmem.errors import RunError, WorkerError
+from overmem.extras import needs_extra
 from overmem.workers.progress_queue import ProgressQueue
 
 POLL_SECONDS = 0.5
@@ -228,16 +229,15 @@ def connected(address: str, workers: int | None) -> Iterator[Any]:
         workers: CPUs of a cluster started here.
 
     Raises:
-        RunError: Ray is missing or not reached.
+        MissingExtraError: Ray is missing.
+        RunError: it is not reached.
     """
     # No reports to the makers of Ray, workers as important as this process, no warning of hidden GPUs.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
+    with needs_extra("ray", "sharing work out over devices"):
         import ray
-    except ImportError:
-        raise RunError("Ray is not installed", next_step='run `pip install "overmem[ray]"`') from None
     if ray.is_initialized():
         yield ray
         return

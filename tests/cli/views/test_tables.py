@@ -2,12 +2,13 @@
 
 import io
 import math
+from dataclasses import replace
 
 from rich.console import Console
 
 from overmem.cli.views.tables import render_comparison, render_costs
-from overmem.records import Cost, Estimate
-from overmem.verdict.compare import Comparison
+from overmem.records import Comparison, Cost, Estimate
+from overmem.verdict.words.comparison import comparison_words
 
 
 def cost(axis, measure, value, low, high, *, headline=False, direction="lower", p=0.004):
@@ -40,7 +41,8 @@ def comparison(**changes):
         "thresholds": {"accuracy_margin": 0.03, "resamples": 2000, "seed": 0},
         "measured_in": ("float32", "float32"),
     }  # fmt: skip
-    return Comparison(**made | changes)
+    found = Comparison(**made | changes)
+    return replace(found, words=comparison_words(found))
 
 
 def test_costs_show_headlines_and_clear_losses_and_count_the_rest():
@@ -58,10 +60,19 @@ def test_all_measures_are_shown_where_they_are_asked_for():
     assert "answer ece" in full and "more measures" not in full
 
 
-def test_a_comparison_says_where_the_runs_were_matched():
-    text = printed(render_comparison, comparison())
-    assert "Matched at accuracy 94.0% (A, checkpoint-600) and 95.0% (B, checkpoint-400)" in text
-    assert "within 3 points with probability 0.97" in " ".join(text.split())
+def test_a_comparison_says_the_answer_first_and_where_the_runs_were_matched():
+    accuracy = cost("accuracy", "accuracy", 0.05, 0.01, 0.09, headline=True, direction="higher")
+    chosen = {"recommended": (("checkpoint-600",), ("checkpoint-400",)), "better": "A"}
+    text = printed(render_comparison, comparison(at_recommended=(accuracy,), **chosen))
+    said = " ".join(text.split())
+    assert said.startswith(
+        "A is better: at the checkpoints to ship (checkpoint-600 of A, checkpoint-400 of B) it solves 5.0 "
+        "points more (95% interval 1.0 to 9.0)."
+    )
+    assert (
+        "At matched accuracy (checkpoint-600 of A 94.0%, checkpoint-400 of B 95.0%; within 3 points" in said
+    )
+    assert "B is better in calibration and privacy." in said
     assert "answer ece" in text and "+0.010 [-0.020,+0.040]" in text
 
 
@@ -72,13 +83,19 @@ def test_what_one_side_lacks_is_named_with_what_to_run():
 
 
 def test_two_precisions_are_said_since_they_may_be_the_difference():
-    assert "measured in" not in printed(render_comparison, comparison())
-    packed = ("float32", "float32, weights in bitsandbytes 4 bit")
-    text = " ".join(printed(render_comparison, comparison(measured_in=packed)).split())
-    assert "A was measured in float32; B in float32, weights in bitsandbytes 4 bit. A difference may" in text
+    assert "Measured otherwise" not in printed(render_comparison, comparison())
+    packed = {"precision and engine": ("float32", "float32, weights in bitsandbytes 4 bit")}
+    text = " ".join(printed(render_comparison, comparison(measured_otherwise=packed)).split())
+    assert "engine: float32 (A), float32, weights in bitsandbytes 4 bit (B). A difference may" in text
 
 
 def test_runs_that_cannot_be_matched_have_no_table():
-    text = printed(render_comparison, comparison(matched=None, reason="no two checkpoints are alike"))
-    assert "Not comparable: no two checkpoints are alike (94.0% and 95.0%)." in text
+    found = comparison(
+        matched=None, reason="no two checkpoints are alike", not_recommended="b: val is not clean"
+    )
+    text = " ".join(printed(render_comparison, found).split())
+    assert text.startswith(
+        "Which run is better to ship cannot be told: no checkpoint is recommended in b: val is"
+    )
+    assert "Not compared at matched accuracy: no two checkpoints are alike (94.0% and 95.0%)." in text
     assert "token ece" not in text

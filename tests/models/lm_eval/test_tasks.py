@@ -18,7 +18,7 @@ from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
 from overmem.artifacts.store import Store
 from overmem.auditing import compute_rows as work
 from overmem.axes import all_axes
-from overmem.errors import DataError, RunError
+from overmem.errors import DataError, MissingExtraError
 from overmem.models.lm_eval import tasks as lm_eval_tasks
 from overmem.models.preserving_state import quiet_and_seeded
 from tests.conftest import make_pico
@@ -277,7 +277,7 @@ def test_what_cannot_be_measured_is_refused_before_anything_is(audit, pico_run, 
 
 def test_a_missing_package_is_named(audit, monkeypatch):
     monkeypatch.setitem(sys.modules, "lm_eval", None)
-    with pytest.raises(RunError, match=r"cannot be imported[\s\S]*pip install -U 'overmem\[lm-eval\]'"):
+    with pytest.raises(MissingExtraError, match=r"needs the extra[\s\S]*pip install 'overmem\[lm-eval\]'"):
         audit("pico_choice")
 
 

@@ -258,7 +258,7 @@ def held_bytes(devices: Sequence[torch.device]) -> int | None:
     if hasattr(module, "memory_allocated"):
         return sum(int(module.memory_allocated(device)) for device in devices)
     pages = Path("/proc/self/statm")
-    return int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if pages.is_file() else None
+    return int(pages.read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") if pages.is_file() else None
 
 
 def peak_bytes(devices: Sequence[torch.device]) -> int | None:
@@ -267,5 +267,5 @@ def peak_bytes(devices: Sequence[torch.device]) -> int | None:
     if hasattr(module, "max_memory_allocated"):
         return sum(int(module.max_memory_allocated(device)) for device in devices)
     status = Path("/proc/self/status")
-    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.is_file() else None
+    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text("utf-8")) if status.is_file() else None
     return 1024 * int(found[1]) if found else None

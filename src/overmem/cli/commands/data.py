@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +13,6 @@ from overmem.cli.options import Json, RunArg
 from overmem.cli.screen import console, print_json, say
 from overmem.errors import DataError
 from overmem.formatting import shell_word
-from overmem.records import Example
 
 data = typer.Typer(
     cls=HelpGroup,
@@ -47,41 +45,15 @@ def check(
         overmem data check --val val.jsonl --train train.jsonl --ood svamp=svamp.json --json
     """
     from overmem.cli.views.overlap import render_overlap
-    from overmem.contamination.check import check_sets
-    from overmem.contamination.policy import leaked_ids, refusal
+    from overmem.contamination.data_check import data_check
 
-    examples = _texts_of(val, columns)
-    record = check_sets(
-        examples,
-        None if train is None else _texts_of(train, columns),
-        {f"ood/{name}": _texts_of(source, None) for name, source in _named(ood or []).items()},
-    )
-    refused = refusal(len(leaked_ids(record, "val", strict_overlap)), len(examples))
+    found = data_check(val, train, ood=_named(ood or []), columns=columns, strict_overlap=strict_overlap)
     if json_:
-        print_json({**record.to_dict(), "refused": refused})
+        print_json(found.to_dict())
     else:
-        render_overlap(record, refused, console())
-    if refused is not None:
+        render_overlap(found.record, found.refused, console())
+    if found.refused is not None:
         raise typer.Exit(1)
-
-
-def _texts_of(source: str, columns: str | None) -> Sequence[Example]:
-    """The problems of a source, which must have their texts.
-
-    Raises:
-        DataError: they cannot be read, or are token ids.
-    """
-    from overmem.tasks.sources import load_examples
-
-    found = load_examples(source, columns).examples
-    if any(example.tokens is not None for example in found):
-        raise DataError(
-            "tokenized rows have no text to compare",
-            got=source,
-            expected="rows of text",
-            next_step="give the data before they were tokenized, or audit: it decodes them",
-        )
-    return found
 
 
 @data.command(cls=HelpCommand)

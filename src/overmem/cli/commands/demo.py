@@ -43,6 +43,9 @@ def demo(
 
 def run_demo(folder: Path, seed: int, screen: Console) -> None:
     """Train, audit, diagnose, repair and report the recipe `demo` in `folder`; continues what was begun."""
+    from overmem.extras import check_extra
+
+    check_extra("train", "overmem demo")  # before torch is loaded
     from overmem.auditing.options import AuditOptions
     from overmem.auditing.resolve import resolve_options
     from overmem.auditing.run import measure

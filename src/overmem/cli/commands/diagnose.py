@@ -58,16 +58,16 @@ def compare(
     rule: Rule,
     json_: Json = False,
 ) -> None:
-    """Compare two audited runs at matched accuracy, on every axis both have.
+    """Say which of two audited runs is better: as recommended, and at matched accuracy on every axis.
 
     Examples:
         overmem compare outputs-a/ outputs-b/
         overmem compare a/seed-0,a/seed-1 b/seed-0,b/seed-1 --json
     """
-    from overmem.verdict.compare import compare_runs
+    from overmem.verdict.compare import compare as run_comparison
 
     left, right = ([Path(name) for name in names.split(",")] for names in (runs_a, runs_b))
-    found = compare_runs(left, right, rule)
+    found = run_comparison(left, right, rule=rule)
     if json_:
         print_json(found.to_dict())
         return
@@ -107,16 +107,17 @@ def check(
         overmem check outputs/
         overmem check outputs/ --checkpoint recommended --max-auroc 0.7
     """
-    from overmem.verdict.diagnose import diagnose as run_diagnosis
-    from overmem.verdict.gate import all_of, check_privacy, check_verdict, refuse_stale
+    from overmem.verdict.gate import check as run_check
 
-    refuse_stale(run, full=full)
-    verdict = run_diagnosis(run, rule, save=False)
-    stages = None if fail_on is None else tuple(filter(None, fail_on.split(",")))
-    gate = check_verdict(verdict, stages, checkpoint)
-    if max_auroc is not None or max_recall is not None:
-        privacy = check_privacy(run, verdict, checkpoint, max_auroc=max_auroc, max_recall=max_recall)
-        gate = all_of([gate, privacy])
+    gate = run_check(
+        run,
+        rule=rule,
+        fail_on=None if fail_on is None else tuple(filter(None, fail_on.split(","))),
+        checkpoint=checkpoint,
+        max_auroc=max_auroc,
+        max_recall=max_recall,
+        full=full,
+    )
     if json_:
         print_json({"passed": gate.passed, "reason": gate.reason})
     else:

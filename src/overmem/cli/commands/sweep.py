@@ -36,6 +36,9 @@ def sweep(
         overmem sweep sweep.yaml --plan
         overmem sweep sweep.yaml --out sweeps/lr --confirm confirm.jsonl
     """
+    from overmem.extras import check_extra
+
+    check_extra("train", "overmem sweep")  # before torch is loaded
     from overmem.sweeping.cells import make_cells
     from overmem.sweeping.config import load_sweep
     from overmem.tasks.sources import read_ahead

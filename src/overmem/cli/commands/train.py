@@ -35,6 +35,9 @@ def train(
         overmem train recipe.yaml --out outputs/ --set training.learning_rate=1e-4
         overmem train recipe.yaml --resume
     """
+    from overmem.extras import check_extra
+
+    check_extra("train", "overmem train")  # before torch is loaded
     from overmem.recipe.schema import load_recipe, parse_override
 
     overrides = dict(map(parse_override, set_ or []))

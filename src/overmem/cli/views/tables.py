@@ -12,13 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from overmem.formatting import difference_text, nats, percent, short_number, spaced
-from overmem.records import TOO_FEW_SEEDS, Cost
+from overmem.records import TOO_FEW_SEEDS, Comparison, Cost
 
 if TYPE_CHECKING:  # a verdict from a log is shown without arrays
     import polars as pl
 
     from overmem.memorized.ranking import MemorizedRows
-    from overmem.verdict.compare import Comparison
 
 STAGE_STYLES = {
     "learning": "cyan",
@@ -119,24 +118,21 @@ def render_costs(costs: Sequence[Cost], last: str, console: Console, *, full: bo
 
 
 def render_comparison(found: Comparison, console: Console) -> None:
-    """Print two runs at matched accuracy."""
-    a, b = found.accuracy
+    """Print which of two runs is better, why, and the differences it rests on."""
+    first, *others = found.words
+    console.print(Text(first, style="bold"))
+    for text in others:
+        console.print(Text(text))
     console.print(Text(f"A  {', '.join(found.a)}\nB  {', '.join(found.b)}"), soft_wrap=True)
-    if found.matched is None:
-        console.print(Text(f"Not comparable: {found.reason} ({percent(a)} and {percent(b)})."))
-        return
-    margin = float(found.thresholds["accuracy_margin"])
-    matched = (
-        f"Matched at accuracy {percent(a)} (A, {found.matched[0]}) and {percent(b)} (B, {found.matched[1]}): "
-        f"within {100 * margin:.3g} points with probability {found.probability:.2f}."
-    )
-    console.print(Text(matched))
-    console.print(difference_table(found.differences, "A", "B"))
-    console.print(_below([]))
-    a_in, b_in = found.measured_in
-    if a_in != b_in:
-        note = f"A was measured in {a_in}; B in {b_in}. A difference may come from that."
-        console.print(Text(note))
+    if found.at_recommended:
+        console.print(Text("\n At the recommended checkpoints", style="bold"))
+        shown = [cost for cost in found.at_recommended if cost.headline or cost.outcome in OUTCOME_STYLES]
+        console.print(difference_table(shown, "A", "B"))
+    if found.matched is not None:
+        console.print(Text("\n At matched accuracy", style="bold"))
+        console.print(difference_table(found.differences, "A", "B"))
+    if found.at_recommended or found.matched is not None:
+        console.print(_below([]))
     if found.not_compared:
         commands = dict.fromkeys(found.not_compared.values())
         console.print(Text(f"Measured on one side only: {', '.join(found.not_compared)}. To compare them:"))

@@ -21,6 +21,7 @@ from typing import Any
 
 from overmem.checkpoints import ADAPTER_CONFIG
 from overmem.errors import CheckpointError, EngineError
+from overmem.extras import needs_extra
 from overmem.models.adapters import changed_base
 from overmem.models.base_models import adapter_folder, split_revision
 from overmem.models.decoding.generation import Generation
@@ -253,14 +254,8 @@ class VllmEngine:
     def _library(self) -> Any:
         for name, value in (ENVIRONMENT | (ON_CPU if self.host.device.type == "cpu" else ON_GPU)).items():
             os.environ.setdefault(name, value)
-        try:
+        with needs_extra("vllm", "--engine vllm", otherwise="name another --engine (docs/engines.md)"):
             return importlib.import_module("vllm")
-        except ImportError as error:
-            raise EngineError(
-                "vLLM cannot be imported",
-                got=str(error).partition("\n")[0],
-                next_step='pip install "overmem[vllm]", or name another --engine (docs/engines.md)',
-            ) from None
 
 
 def _rank(checkpoint: Checkpoint) -> int:

@@ -12,7 +12,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from overmem.errors import DataError, RunError
+from overmem.errors import DataError
+from overmem.extras import needs_extra
 
 SEED = 1234
 """lm-eval's own default, so that few-shot examples are the ones its command line takes."""
@@ -42,19 +43,13 @@ def library() -> SimpleNamespace:
     """What is used of lm_eval.
 
     Raises:
-        RunError: it cannot be imported.
+        MissingExtraError: it cannot be imported.
     """
-    try:
+    with needs_extra("lm-eval", "measuring tasks of lm-evaluation-harness"):
         import lm_eval
         from lm_eval.api.task import ConfigurableTask
         from lm_eval.models.huggingface import HFLM
         from lm_eval.tasks import TaskManager
-    except (ImportError, AttributeError) as error:  # missing, or older than transformers 5
-        raise RunError(
-            "tasks of lm-evaluation-harness need the package lm-eval, which cannot be imported",
-            got=f"{type(error).__name__}: {error}",
-            next_step="pip install -U 'overmem[lm-eval]'",
-        ) from None
     return SimpleNamespace(
         version=lm_eval.__version__,
         ConfigurableTask=ConfigurableTask,

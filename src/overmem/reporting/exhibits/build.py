@@ -20,8 +20,10 @@ from overmem.reporting.exhibits.membership import membership_exhibit
 from overmem.reporting.exhibits.memorized import memorized_exhibit
 from overmem.reporting.exhibits.reliability import answers_exhibit, tokens_exhibit
 from overmem.reporting.exhibits.samples import pass_exhibit
+from overmem.reporting.exhibits.split import special_tokens
 from overmem.reporting.exhibits.tokens import COLUMNS, TokenView, token_view
 from overmem.reporting.exhibits.verbatim import Verbatim, verbatim_exhibit
+from overmem.reporting.problems.training_rows import TrainingRows, training_rows
 from overmem.stats.arrays import FloatArray
 from overmem.verdict.severity import read_excess_cells
 
@@ -71,6 +73,16 @@ def compared_pair(compared: tuple[ComparedCheckpoint, ...]) -> tuple[str | None,
     return None, last
 
 
+def build_training_rows(
+    evidence: Mapping[str, Evidence], tokenizer: Tokenizer | None, memorized: Mapping[str, MemorizedRows]
+) -> TrainingRows | None:
+    """Every training row that was measured; see `build_exhibits`."""
+    texts = {name: table for item in evidence.values() for name, table in item.texts.items()}
+    return training_rows(
+        memorized, _rows(evidence, recall.TRAIN), texts.get("train"), tokenizer, special_tokens(tokenizer)
+    )
+
+
 def build_exhibits(
     verdict: Verdict,
     evidence: Mapping[str, Evidence],
@@ -112,9 +124,7 @@ def build_exhibits(
         second=last,
         figures=figures,
         tokens=token_view(scores, partial(_tokens, evidence), texts.get("val"), tokenizer, before, last),
-        verbatim=verbatim_exhibit(
-            *continued, texts.get("train"), tokenizer, (before, last), command("recall")
-        ),
+        verbatim=verbatim_exhibit(*continued, (before, last), command("recall")),
     )
 
 

@@ -44,6 +44,15 @@ def load_tokenizer(folders: Sequence[Path]) -> Tokenizer | None:
     return None
 
 
+def special_tokens(tokenizer: Tokenizer | None) -> frozenset[str]:
+    """The tokens of a tokenizer that are no text, such as the end of a turn; none without a tokenizer."""
+    if tokenizer is None:
+        return frozenset()
+    return frozenset(
+        token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special
+    )
+
+
 def completion_tokens(tokenizer: Tokenizer, prompt: str, completion: str, n_tokens: int) -> list[str] | None:
     """The text of each token of a completion; joined they give the completion back.
 

@@ -44,8 +44,8 @@ def figure_layout(
         annotations.append(_ship_label(chosen, bands, theme, compact))
         shapes.append(_ship_line(chosen, theme))
     return {
-        "height": 540 if compact else 600,
-        "margin": {"l": 46 if compact else 62, "r": 46 if compact else 104, "t": 34, "b": 46},
+        "height": 430 if compact else 500,
+        "margin": {"l": 46 if compact else 62, "r": 46 if compact else 104, "t": 30, "b": 42},
         **page_style(theme.ink, theme.muted, theme.paper),
         "xaxis": {
             "range": [bands[0].start, bands[-1].end],
@@ -209,7 +209,7 @@ def _ship_label(chosen: Recommendation, bands: Sequence[Band], theme: Theme, com
     name = chosen.name
     limit = 26 if compact else 60
     name = name if len(name) <= limit else name[: limit - 1] + "…"
-    text = f"<b>★ ship {plotly_text(name)}</b>"
+    text = f"<b>★ {plotly_text(name)}</b>"
     return _paper(
         chosen.step, 1.0, text, xref="x", xanchor=anchor, font={"size": 13.5, "color": theme.ink}, yshift=2
     )

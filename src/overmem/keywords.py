@@ -1,0 +1,53 @@
+"""Keywords of Python functions that do not exist: one message with the nearest that does."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Collection
+from difflib import get_close_matches
+from typing import ParamSpec, TypeVar
+
+from overmem.errors import UnknownOptionError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def names_its_keywords(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a public function refuse a misspelled keyword with the nearest name; it is a `TypeError` still."""
+    signature = inspect.signature(function)
+    known = [
+        name
+        for name, parameter in signature.parameters.items()
+        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
+
+    @functools.wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        refuse_unknown(kwargs, known, f"overmem.{function.__name__}")
+        return function(*args, **kwargs)
+
+    return called
+
+
+def refuse_unknown(given: Collection[str], known: Collection[str], what: str) -> None:
+    """Refuse keywords that are not known.
+
+    Args:
+        given: the keywords of a call.
+        known: those there are.
+        what: was called.
+
+    Raises:
+        UnknownOptionError: names the first unknown one and the nearest that is known, or all.
+    """
+    unknown = sorted(set(given) - set(known))
+    if not unknown:
+        return
+    near = get_close_matches(unknown[0], known, n=1, cutoff=0.6)
+    raise UnknownOptionError(
+        f"{what} has no option {unknown[0]!r}",
+        got=", ".join(unknown),
+        expected=f"did you mean {near[0]!r}?" if near else f"some of {', '.join(known)}",
+    )

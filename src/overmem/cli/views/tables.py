@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from overmem.formatting import difference_text, nats, percent, short_number, spaced
+from overmem.formatting import difference_text, nats, short_number, spaced
 from overmem.records import TOO_FEW_SEEDS, Comparison, Cost
 
 if TYPE_CHECKING:  # a verdict from a log is shown without arrays

@@ -113,7 +113,7 @@ def _words(drawn: Mapping[str, Bootstrapped], rows: pl.DataFrame, temperatures: 
     if gap is not None and gap.reason is None:
         heat = Bootstrapped.of(with_groups(gap, evidence))
         parts.append(
-            f"one softer temperature takes back {_share_text(share(heat.draws_D, heat.value, total))}"
+            f"one temperature would remove {_share_text(share(heat.draws_D, heat.value, total))}"
         )
     return "; ".join(parts)
 

@@ -5,6 +5,7 @@
 # make dist   builds the wheel and the source distribution, in dist/
 # make dist-check  installs that wheel where nothing else is, and runs the demo from it (10 minutes)
 # make docs   builds the documentation as a site, in site/
+# make tutorial  runs docs/tutorial.ipynb and saves what it prints
 PYTHON ?= python3
 # Without the byte code of all that is never imported: compiling it takes longer than some of the tests.
 PIP := -m pip install -q --disable-pip-version-check --no-compile
@@ -18,7 +19,7 @@ TORCH ?= torch==2.13.0
 # Test processes, each of one thread.
 JOBS ?= 2
 
-.PHONY: demo test test-all quick check lint types docs dist dist-check architecture organism smollm2 clean
+.PHONY: demo test test-all quick check lint types docs tutorial dist dist-check architecture organism smollm2 clean
 
 demo: .venv/installed
 	$(BIN)/overmem demo demo/run
@@ -46,7 +47,12 @@ types: .venv/installed-dev
 
 # A warning is an error (not with -q, which hides them from --strict too): links and anchors that lead nowhere, pages that are not in the nav.
 docs: .venv/installed-dev
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# The tutorial with fresh outputs (about a minute). Its cells run in the tests, too; the kernel is needed for this alone.
+tutorial: .venv/installed-dev
+	$(BIN)/python $(PIP) ipykernel
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace docs/tutorial.ipynb
 
 # The generated part of docs/architecture.md, from pyproject.toml and the docstrings.
 architecture: .venv/installed

@@ -58,7 +58,7 @@ def test_a_proved_repair_is_the_answer_everywhere() -> None:
     said = answer(verdict, repaired(proved=True))
     assert said["ship"] == "Repaired model" and said["ship_label"] == "Model to ship"
     assert said["ship_stage"] == "0.25 checkpoint-2000 + 0.75 checkpoint-4000"
-    assert "on 1,200 problems that no choice has seen" in said["why"]
+    assert "on 1,200 held-out problems" in said["why"]
     assert (
         "`overmem/repaired` of the run's folder" in said["instead"] and "checkpoint-3000" in said["instead"]
     )

@@ -93,7 +93,7 @@ def test_where_only_perplexity_speaks_for_what_is_shipped_that_is_said():
     words = said(trade(cost("ood", "accuracy", "no clear difference", headline=True)))
     assert "The most accurate checkpoint is checkpoint-300 (over-memorized); against checkpoint-200" in words
     assert "accuracy +20.0 points, +10.0 to +30.0" in words
-    assert "Nothing measured but perplexity speaks for checkpoint-200" in words
+    assert "only perplexity is in favour of checkpoint-200" in words
     assert "not measured: what sampling or RL, privacy would want" in words
 
 
@@ -135,8 +135,8 @@ def against_base(outcome, *differences):
     ("outcome", "phrase"),
     [
         ("better", "checkpoint-200 is better at its task than the base model (30.0%"),
-        ("better, and worse elsewhere", "and worse beside it"),
-        ("form only", "what is sure to be learned is their form"),
+        ("better, and worse elsewhere", "and worse at other things"),
+        ("form only", "what it has surely learned is their form"),
         ("no better", "is no better than the base model"),
         ("worse", "is worse at its task than the base model"),
         ("undefined", "cannot be told from the base model"),

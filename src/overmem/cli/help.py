@@ -71,7 +71,21 @@ def write_options(params: Sequence[Any], ctx: Any, formatter: Any) -> None:
         ctx: of the command.
         formatter: where to.
     """
-    sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], OPTIONS: []}
+    for heading, rows in option_groups(params, ctx).items():
+        with formatter.section(heading):
+            formatter.write_dl(rows)
+
+
+def option_groups(params: Sequence[Any], ctx: Any) -> dict[str, list[tuple[str, str]]]:
+    """The parameters of a command by their headings, each as it is written and what it means; none is empty.
+
+    docs/hooks.py makes the page of commands from it, too.
+
+    Args:
+        params: as the command declares them.
+        ctx: of the command.
+    """
+    groups: dict[str, list[tuple[str, str]]] = {"Arguments": [], OPTIONS: []}
     for param in params:
         record = param.get_help_record(ctx)
         if record is None:
@@ -81,11 +95,8 @@ def write_options(params: Sequence[Any], ctx: Any, formatter: Any) -> None:
         written, text = _KIND.sub(_kind, record[0]), _RANGE.sub("", record[1])
         if is_argument:
             heading, written = "Arguments", param.metavar or written
-        sections.setdefault(heading, []).append((written, text))
-    for heading, rows in sections.items():
-        if rows:
-            with formatter.section(heading):
-                formatter.write_dl(rows)
+        groups.setdefault(heading, []).append((written, text))
+    return {heading: rows for heading, rows in groups.items() if rows}
 
 
 def write_examples(examples: str, formatter: Any) -> None:

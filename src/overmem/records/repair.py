@@ -35,7 +35,7 @@ class Attempt:
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """A repaired model against the checkpoint one would ship without it, on problems no choice has seen."""
+    """A repaired model against the checkpoint one would ship without it, on held-out problems."""
 
     accepted: bool
     probability_not_worse: float
@@ -83,7 +83,7 @@ class Repair(NotebookView):
     n_search: int
     """Val problems on which merges were made and chosen."""
     n_confirm: int
-    """Problems on which the winner was proved; no choice has seen them."""
+    """Held-out problems, on which the winner was proved; they were not used to choose it."""
     attempts: tuple[Attempt, ...]
     """By NLL, lowest first."""
     winner: str | None

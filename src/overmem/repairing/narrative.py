@@ -47,7 +47,7 @@ def _outcome(repair: Repair) -> str:
     verb = "Repaired" if repair.proof.accepted else "Rejected"
     text = (
         f"{verb}: {winner.name} ({how_made(winner)}) against {repair.before} on {repair.n_confirm} "
-        f"problems that no choice has seen: {repair.proof.reason}."
+        f"held-out problems, which were not used to choose it: {repair.proof.reason}."
     )
     worse = [cost for cost in repair.proof.differences if cost.headline and cost.outcome == "worse"]
     if worse:

@@ -1,6 +1,6 @@
 """The proof: is a repaired model better than the checkpoint one would ship without it?
 
-Both are measured on problems that no choice has seen, and counted in pairs (docs/definitions.md, Repair).
+Both are measured on held-out problems and counted in pairs (docs/definitions.md, Repair).
 """
 
 from __future__ import annotations

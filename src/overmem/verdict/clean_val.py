@@ -139,8 +139,8 @@ def overlap_notes(found: CleanVal, last: str) -> list[str]:
     if found.followers:
         names = ", ".join(found.followers[:NAMED]) + (", ..." if len(found.followers) > NAMED else "")
         notes.append(
-            f"{len(found.followers)} val problems became likelier as training problems did and the rest of "
-            f"val did not, though no training problem has their text: {names}. Look whether training had "
+            f"{len(found.followers)} val problems became more likely, as training problems did, while the "
+            f"rest of val did not; no training problem has their text: {names}. Check whether training had "
             "them in other words"
         )
     parts = {part.part: part for part in found.parts}
@@ -155,7 +155,7 @@ def overlap_notes(found: CleanVal, last: str) -> list[str]:
 
 def _figures(part: PartFigures) -> str:
     accuracy, nll = estimate_text(part.accuracy, ".1%"), estimate_text(part.nll_nats)
-    return f"{part.accuracy.n} solved to {accuracy}, NLL {nll}"
+    return f"{part.accuracy.n} problems, accuracy {accuracy}, NLL {nll}"
 
 
 def _renumbered(record: Contamination) -> dict[str, str]:

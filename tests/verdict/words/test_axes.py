@@ -12,7 +12,7 @@ from overmem.verdict.words.axes import axes_words, axis_outcome
 from tests.verdict.words.test_narrative import text, undetermined, verdict
 
 HOLDS = "that is how accuracy can hold while perplexity rises"
-OWN_PATH = "it grew confident in its own path"
+OWN_PATH = "its greedy answers take other words there"
 
 
 def cost(axis, measure, outcome, *, headline=False, direction="lower", against="checkpoint-200"):

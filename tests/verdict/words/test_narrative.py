@@ -81,8 +81,8 @@ def test_over_memorized_says_stage_onset_figures_reasons_and_choice() -> None:
     assert "80.0% (76.0 to 84.0) on 400 problems, against 82.0% (78.0 to 86.0)" in words[2]
     assert "1.65 (1.62 to 1.68) on 400 problems, 1.21 times the lowest (1.10 counts as inflated)" in words[2]
     assert "0.190 (0.160 to 0.220) nats a token" in words[3]
-    assert "91% falls on tokens that are not the model's own first choice" in words[3]
-    assert "one softer temperature takes back 58%" in words[3]
+    assert "Tokens that the model itself would not write account for 91% of it" in words[3]
+    assert "Dividing the logits by one temperature would remove 58% of it" in words[3]
     assert words[4] == "Ship checkpoint-200: it has the best."
     assert "highest accuracy alone would have found the same" in words[5]
     assert (
@@ -149,7 +149,7 @@ def test_insufficient_evidence_names_what_is_missing() -> None:
     assert words[0].startswith("There is not enough evidence")
     assert words[0].endswith("7 problem(s) were scored.")
     assert "leans" not in words[0]
-    assert "in excess" not in " ".join(words)
+    assert "above the lowest of the run" not in " ".join(words)
     assert "No checkpoint is recommended: 7 problem(s)" in " ".join(words)
 
 
@@ -163,9 +163,9 @@ def test_undefined_accuracy_and_perplexity_come_with_their_reasons() -> None:
 @pytest.mark.parametrize(
     ("own", "heat", "phrases"),
     [
-        (math.nan, math.nan, ["how it splits is undefined: too few rows."]),
-        (0.9, math.nan, ["90% falls on tokens", "temperature takes back is undefined: too few rows."]),
-        (math.nan, 0.4, ["takes back 40%", "off the model's own path is undefined: too few rows."]),
+        (math.nan, math.nan, ["on which tokens it rose is undefined: too few rows."]),
+        (0.9, math.nan, ["account for 90% of it", "a temperature would remove is undefined: too few rows."]),
+        (math.nan, 0.4, ["remove 40% of it", "would not write is undefined: too few rows."]),
     ],
 )
 def test_undefined_shares_are_called_undefined(own: float, heat: float, phrases: list[str]) -> None:

@@ -112,9 +112,7 @@ def _words(drawn: Mapping[str, Bootstrapped], rows: pl.DataFrame, temperatures: 
     gap = next((m for m in calibration_measures(evidence) if m.name == "temperature_gap"), None)
     if gap is not None and gap.reason is None:
         heat = Bootstrapped.of(with_groups(gap, evidence))
-        parts.append(
-            f"one softer temperature takes back {_share_text(share(heat.draws_D, heat.value, total))}"
-        )
+        parts.append(f"one temperature would remove {_share_text(share(heat.draws_D, heat.value, total))}")
     return "; ".join(parts)
 
 

@@ -31,33 +31,36 @@ def excess_words(verdict: Verdict) -> str | None:
     if not math.isfinite(severity.excess_nll_nats.value):
         why = severity.excess_nll_nats.reason or severity.reason or "no reason was recorded"
         return f"The excess NLL over the lowest is undefined: {sentence(why)}"
-    excess = (
-        f"Of the {estimate_text(severity.excess_nll_nats, nats)} nats a token in excess of the lowest NLL"
-    )
     own, heat = severity.own_path_share, severity.temperature_recovers_share
-    parts = []
-    if math.isfinite(own):
-        parts.append(_own_path(own, held="over-memorized" in (verdict.stage, leaning)))
-    if math.isfinite(heat):
-        parts.append(f"one softer temperature takes back {percent(heat, 0)}")
     undefined = sentence(severity.reason or "no reason was recorded")
-    if not parts:
-        return f"{excess}, how it splits is undefined: {undefined}"
-    text = f"{excess}, {'; '.join(parts)}."
-    if len(parts) == 1:
-        lost = "temperature takes back" if math.isfinite(own) else "falls on tokens off the model's own path"
-        text += f" The share that {lost} is undefined: {undefined}"
-    return text
+    text = (
+        f"Its NLL is {estimate_text(severity.excess_nll_nats, nats)} nats a token above the lowest of the run"
+    )
+    if not math.isfinite(own) and not math.isfinite(heat):
+        return f"{text}; on which tokens it rose is undefined: {undefined}"
+    held = "over-memorized" in (verdict.stage, leaning)
+    parts = [f"{text}.", _own_path(own, undefined, held=held), _softer(heat, undefined)]
+    return " ".join(part for part in parts if part)
 
 
-def _own_path(own: float, *, held: bool) -> str:
-    """How much of the excess is off the model's own path; over 100% when other tokens became likelier."""
-    share = percent(own, 0) if own <= 1 else f"all and more ({percent(own, 0)})"
-    text = f"{share} falls on tokens that are not the model's own first choice"
+def _own_path(own: float, undefined: str, *, held: bool) -> str:
+    """How much of the rise is on tokens that the model would not write; over 100% when others fell."""
+    if not math.isfinite(own):
+        return f"How much of it is on tokens that the model itself would not write is undefined: {undefined}"
+    text = f"Tokens that the model itself would not write account for {percent(own, 0)} of it"
+    if own > 1:
+        text += " (more than all of it, since the other tokens became more likely)"
     if own < 0.5:
-        return text
-    text += ": it grew confident in its own path, which its greedy answers follow"
-    return f"{text}, and that is how accuracy can hold while perplexity rises" if held else text
+        return f"{text}."
+    text += "; its greedy answers take other words there"
+    return f"{text}, and that is how accuracy can hold while perplexity rises." if held else f"{text}."
+
+
+def _softer(heat: float, undefined: str) -> str:
+    """How much of the rise one temperature takes back."""
+    if not math.isfinite(heat):
+        return f"How much of it a temperature would remove is undefined: {undefined}"
+    return f"Dividing the logits by one temperature would remove {percent(heat, 0)} of it."
 
 
 def axes_words(verdict: Verdict) -> str | None:

@@ -19,20 +19,21 @@ from overmem.records import AgainstBase, Cost, Recommendation, Verdict
 _CHOICES = (("lowest_perplexity", "lowest perplexity"), ("highest_accuracy", "highest accuracy"))
 _OUTCOMES = {
     "better": "is better at its task than {base}",
-    "better, and worse elsewhere": "is better at its task than {base}, and worse beside it",
+    "better, and worse elsewhere": "is better at its task than {base}, and worse at other things",
     "form only": (
-        "is no better at its task than {base}: its references have become likelier, its answers not "
-        "clearly righter, so what is sure to be learned is their form"
+        "is not clearly better at its task than {base}: the references have become more likely, but its "
+        "answers are not clearly right more often; what it has surely learned is their form"
     ),
     "form only, and worse elsewhere": (
-        "is no better at its task than {base} and worse beside it: only its references have become likelier"
+        "is not clearly better at its task than {base}, and worse at other things: only the references "
+        "have become more likely"
     ),
     "no better": "is no better than {base}",
-    "no better, and worse elsewhere": "is no better at its task than {base}, and worse beside it",
+    "no better, and worse elsewhere": "is no better at its task than {base}, and worse at other things",
     "worse": "is worse at its task than {base}",
-    "likelier": "finds the references likelier than {base}; its answers could not be compared",
-    "less likely": "finds the references less likely than {base}; its answers could not be compared",
-    "no likelier": "finds the references no likelier than {base}; its answers could not be compared",
+    "likelier": "finds the references more likely than {base} does; its answers could not be compared",
+    "less likely": "finds the references less likely than {base} does; its answers could not be compared",
+    "no likelier": "finds the references no more likely than {base} does; its answers could not be compared",
 }
 
 UNKNOWN = "cannot be told from {base}"
@@ -76,16 +77,16 @@ def privacy_words(verdict: Verdict) -> str | None:
         return None
     found = known[shipped]
     said = (
-        f"Whether a problem was trained on can be told from {shipped} with AUROC "
-        f"{estimate_text(found.auroc)} (0.5 is chance; the worst attack: {joined(found.auroc_attacks)})"
+        f"An attack that guesses which problems {shipped} was trained on reaches AUROC "
+        f"{estimate_text(found.auroc)} (0.5 is chance; the strongest attack: {joined(found.auroc_attacks)})"
     )
     if found.recall.reason is None and found.false_alarms is not None:
         said += (
-            f", and {found.recall.value:.0%} of the training problems are found at "
+            f", and finds {found.recall.value:.0%} of the training problems at "
             f"{found.false_alarms.value:.0%} false alarms"
         )
     if last in known and last != shipped:
-        said += f"; from {last} with {estimate_text(known[last].auroc)}"
+        said += f"; on {last}: AUROC {estimate_text(known[last].auroc)}"
     return f"{said}."
 
 
@@ -113,7 +114,8 @@ def trade_words(verdict: Verdict) -> str | None:
     from overmem.verdict.trade import speaks_for_shipped  # arrays, which a verdict from a log does without
 
     if nll is not None and nll.difference.value > 0 and not speaks_for_shipped(trade):
-        text += f" Nothing measured but perplexity speaks for {trade.shipped}{_not_measured(verdict)}."
+        in_favour = f"only perplexity is in favour of {trade.shipped}{_not_measured(verdict)}"
+        text += f" Of all that was measured, {in_favour}."
     return text
 
 

@@ -204,7 +204,7 @@ def _references_sentence(verdict: Verdict) -> str | None:
     if read.other_style:
         share = estimate_text(read.unlike, ".0%")
         return f"{lead}, of which {share} look as if written in another style than the training data."
-    return f"{lead}, whose style is not clearly another than the training data's."
+    return f"{lead}; no clear difference from the training data's writing style was found."
 
 
 def _references_apart(verdict: Verdict) -> str | None:

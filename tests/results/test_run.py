@@ -159,6 +159,14 @@ def test_an_audit_is_not_replaced(run, tmp_path):
     assert import_results("lm-eval", results, run, out=tmp_path / "elsewhere").store.root.name == "elsewhere"
 
 
+def test_an_audit_does_not_mix_its_rows_with_imported_ones(run, tmp_path):
+    store = import_results("lm-eval", evaluated(run, tmp_path), run).store
+    before = (store.root / "manifest.json").read_bytes()
+    with pytest.raises(RunError, match="holds results that were imported"):
+        overmem.audit(run, val="wordmath:val[:4]")
+    assert (store.root / "manifest.json").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     "change, message",
     [

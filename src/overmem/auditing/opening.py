@@ -6,12 +6,14 @@ from pathlib import Path
 
 import torch
 
+from overmem.artifacts.manifest import read_manifest
 from overmem.artifacts.store import Store
 from overmem.auditing.options import AuditOptions
 from overmem.auditing.problems import load_data, load_problems, said_of
 from overmem.auditing.run_files.training_files import find_training_file
 from overmem.auditing.session import Progress, Session
 from overmem.errors import DataError, RunError
+from overmem.formatting import shell_word
 from overmem.models.engines.address import InProcess, parse_engine
 from overmem.models.engines.hf import HfEngine
 from overmem.models.engines.openai import OpenAiEngine
@@ -43,8 +45,10 @@ def open_session(
         device: where models are loaded, when it is not for this process to choose.
 
     Raises:
-        OvermemError: bad data, no tokenizer, an unusable device.
+        OvermemError: bad data, no tokenizer, an unusable device, or imported results in the same place.
     """
+    store = Store.of_run(run.path, out)
+    _refuse_imported(store)
     host = _host(run, options, device)
     tokenizer = host.tokenizer()
     return Session(
@@ -53,10 +57,21 @@ def open_session(
         tokenizer=tokenizer,
         problems=load_problems(options, tokenizer),
         options=options,
-        store=Store.of_run(run.path, out),
+        store=store,
         progress=progress or (lambda *_: None),
         engine=make_engine(options, host),
     )
+
+
+def _refuse_imported(store: Store) -> None:
+    """Refuse to measure into imported results: their rows hold no tokens, which an audit's do."""
+    if store.has_record("manifest") and read_manifest(store).imported is not None:
+        elsewhere = shell_word(store.root.with_name("audit"))
+        raise RunError(
+            f"{store.root} holds results that were imported, which an audit would replace",
+            expected="a folder without them",
+            next_step=f"remove that folder, or write elsewhere: --out {elsewhere}",
+        )
 
 
 def make_engine(options: AuditOptions, host: ModelHost) -> Engine:

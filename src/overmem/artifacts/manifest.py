@@ -218,8 +218,6 @@ class BaseRows(_Rows):
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
-BASE = "base"
-"""Name of the rows of the model that the fine-tune started from."""
 _AGAIN = "move manifest.json away and run `overmem audit` again; it measures only what is missing"
 MeasuredModel = CheckpointRows | BaseRows
 

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from overmem.artifacts.jobs import Job, JobKind, data_key, on_base
-from overmem.artifacts.manifest import BASE, Manifest
+from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.store import Store, settings_key
 from overmem.artifacts.tables import Rows
 from overmem.auditing.compute_rows import RECALL_TOKENS, WORK, Tools, keep_base_predictions
@@ -38,7 +38,7 @@ from overmem.models.likelihood.scoring import TEMPERATURES
 from overmem.models.lm_eval.tasks import CHUNK
 from overmem.models.loading import ModelHost
 from overmem.models.pretrained import context_length, embedding_rows
-from overmem.records import Checkpoint, Run
+from overmem.records import BASE, Checkpoint, Run
 from overmem.rendering.rendered import check_all_fit, check_vocab
 from overmem.verdict.clean_val import add_followers
 

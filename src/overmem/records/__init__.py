@@ -5,6 +5,7 @@ they become null beside a `reason`.
 """
 
 from overmem.records.comparisons import (
+    BASE,
     COMPARISON_SCHEMA,
     FEWEST_SEEDS,
     TOO_FEW_SEEDS,
@@ -48,6 +49,7 @@ from overmem.records.verdict import (
 )
 
 __all__ = [
+    "BASE",
     "COMPARISON_SCHEMA",
     "FEWEST_SEEDS",
     "REPAIR_SCHEMA",

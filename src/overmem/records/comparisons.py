@@ -16,6 +16,10 @@ TOO_FEW_SEEDS = "too few seeds to say"
 COMPARISON_SCHEMA = "overmem.comparison/1"
 
 
+BASE = "base"
+"""Name of the rows of the model that the fine-tune started from."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cost:
     """One measure of a model against a reference's: paired difference, 95% interval."""

@@ -14,9 +14,8 @@ from typing import Any, Self
 
 from overmem.artifacts.evidence import MeasuredCheckpoint
 from overmem.artifacts.jobs import VAL_SCORES
-from overmem.artifacts.manifest import BASE
 from overmem.artifacts.store import Store
-from overmem.records import to_plain
+from overmem.records import BASE, to_plain
 from overmem.serialization import from_plain
 
 TRIES_SCHEMA = "overmem.tries/1"

@@ -163,12 +163,12 @@ def read_saved(run: str | Path, *, with_exhibits: bool = True, with_lists: bool 
         OvermemError: no such folder, or artifacts that are missing or damaged.
     """
     run_path = Path(run)
-    # A log is read anew: the training may have gone on since.
-    logged = is_unaudited(run_path)
     store = Store.of_run(run_path)
-    if not logged and store.has_record("verdict"):
+    verdict = None
+    if store.has_record("verdict"):
         verdict = Verdict.from_dict(store.read_record("verdict", VERDICT_SCHEMA))
-    else:
+    # A log is read anew: the training may have gone on since.
+    if verdict is None or (verdict.evidence == "logged" and is_unaudited(run_path)):
         verdict = diagnose(run_path, save=False)
     manifest = read_manifest(store) if store.has_record("manifest") else None
     if manifest is not None:

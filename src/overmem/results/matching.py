@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from overmem.artifacts.manifest import BASE
 from overmem.checkpoints import open_run, read_adapter_config, read_number
 from overmem.errors import CheckpointError, NoCheckpointError, RunError
-from overmem.records import Checkpoint
+from overmem.records import BASE, Checkpoint
 from overmem.results.record import Result
 
 

@@ -8,9 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
 
-from overmem.artifacts.manifest import BASE, Imported, Manifest
+from overmem.artifacts.manifest import Imported, Manifest
 from overmem.artifacts.store import Store
 from overmem.errors import OvermemError, RunError
+from overmem.records import BASE
 from overmem.results.eval_loss import logged_losses
 from overmem.results.matching import Checkpoints, Named, by_checkpoint
 from overmem.results.pairing import Paired, pair_results

@@ -6,8 +6,9 @@ Covers: overmem.verdict.words.accuracy
 import numpy as np
 import pytest
 
-from overmem.artifacts.manifest import BASE, Score
+from overmem.artifacts.manifest import Score
 from overmem.errors import RunError
+from overmem.records import BASE
 from overmem.verdict.gate import check_verdict
 from overmem.verdict.partial.accuracy import Place, judge_accuracy
 from overmem.verdict.partial.answers import PairedAnswers, SeparateScores

@@ -10,10 +10,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from overmem.artifacts.manifest import BASE
 from overmem.errors import RunError
 from overmem.formatting import accuracy_text, joined
 from overmem.records import (
+    BASE,
     ByAccuracy,
     CheckpointSummary,
     Estimate,

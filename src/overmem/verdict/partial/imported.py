@@ -13,11 +13,11 @@ import numpy as np
 import polars as pl
 
 from overmem.artifacts.jobs import VAL_ANSWERS, VAL_SCORES
-from overmem.artifacts.manifest import BASE, Imported, Manifest, MeasuredModel
+from overmem.artifacts.manifest import Imported, Manifest, MeasuredModel
 from overmem.artifacts.rows import label_of, read_job
 from overmem.artifacts.store import Store
 from overmem.errors import ArtifactError
-from overmem.records import Estimate, Verdict
+from overmem.records import BASE, Estimate, Verdict
 from overmem.rule import Rule
 from overmem.stats.arrays import FloatArray
 from overmem.verdict.judge import judge_by

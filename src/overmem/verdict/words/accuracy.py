@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from overmem.artifacts.manifest import BASE
 from overmem.formatting import accuracy_text, joined, percent, sentence
-from overmem.records import ByAccuracy, Estimate, Verdict
+from overmem.records import BASE, ByAccuracy, Estimate, Verdict
 
 MOST_SAID = 6
 """Comparisons that are said one by one; of a long run those are said that are told apart least."""

@@ -63,7 +63,8 @@ def _refused_after_a_loss(*_: Any, **__: Any) -> None:
     raise ArtifactError("no", got="nothing")
 
 
-_READ, _WRITE = "overmem.artifacts.store:Store.read_rows", "overmem.artifacts.store:Store.write_record"
+_READ = "overmem.artifacts.store:Store.read_rows"
+_WRITE = "overmem.artifacts.run_records:RunRecords.write_record"
 PLANTED: dict[str, tuple[Plan, str]] = {
     "reader": (_planted(_READ, _raise(KeyError("logprob"))), "traceback"),
     "record": (_planted(_WRITE, _half_a_record), "half-written"),

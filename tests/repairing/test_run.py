@@ -357,12 +357,12 @@ def test_a_rejected_repair_takes_the_earlier_model_away(barely, tmp_path):
 def test_a_report_leaves_out_a_repair_of_another_audit(barely, tmp_path):
     run = copy_of(barely[0], tmp_path)
     page = overmem.report(run).read_text()
-    assert "Repaired:" in page and "proved better still" in page
+    assert "Model to ship" in page and "Repaired model" in page
     val = json.loads((run / "overmem" / "manifest.json").read_text())["config"]["val"]
     overmem.audit(run, val=f"{val}[:40]", **FAST)
     overmem.diagnose(run)
     page = overmem.report(run).read_text()
-    assert "Repaired:" not in page and "proved better still" not in page
+    assert "Model to ship" not in page and "Repaired model" not in page
 
 
 def test_checkpoints_that_were_trained_again_are_refused(run):

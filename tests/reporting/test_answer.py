@@ -81,7 +81,9 @@ def test_the_stage_says_since_when_and_how_sure() -> None:
     assert "; if inflated, since step 5000" in answer(leaning, None)["certainty"]
     last = replace(verdict.checkpoints[-1], leaning="overfit", problems_to_settle=1234)
     open_ = replace(verdict, stage="undetermined", checkpoints=(*verdict.checkpoints[:-1], last))
-    assert answer(open_, None)["certainty"].endswith(". About 1,234 problems would settle it.")
+    assert answer(open_, None)["certainty"].endswith(
+        ". About 1,234 problems would settle it in half of the cases."
+    )
     never = replace(verdict, onset=Onset(step=None, low=None, high=None))
     assert "since" not in answer(never, None)["certainty"]
 

@@ -81,5 +81,5 @@ def _certainty(verdict: Verdict, said: str) -> str:
         text = f"{text}{since} {onset.step}{interval}"
     last = verdict.checkpoints[-1] if verdict.checkpoints else None
     if last is not None and last.leaning is not None and last.problems_to_settle is not None:
-        text = f"{text}. About {last.problems_to_settle:,} problems would settle it"
+        text = f"{text}. About {last.problems_to_settle:,} problems would settle it in half of the cases"
     return f"{text}."

@@ -9,7 +9,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 import overmem
-from overmem.errors import EngineError, RunError
+from overmem.errors import EngineError, MissingExtraError, RunError
 from overmem.models.engines.address import parse_engine
 from overmem.recipe.base_model import ORGANISM
 from tests.conftest import make_pico, save_checkpoint
@@ -167,7 +167,7 @@ def test_an_engine_that_dies_is_one_message_and_what_was_answered_stays(pico_run
 
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vLLM is installed")
 def test_without_vllm_it_says_how_to_get_it(pico_run, val_file):
-    with pytest.raises(EngineError, match=r"overmem\[vllm\]"):
+    with pytest.raises(MissingExtraError, match=r"overmem\[vllm\]"):
         overmem.audit(pico_run, val=str(val_file), engine="vllm", **QUICK)
 
 

@@ -34,6 +34,8 @@ def find_task(name: str, folder: str | None) -> Any:
         raise DataError(
             "no such folder of lm-eval tasks", got=folder or "none", expected="lm_eval:TASK@FOLDER"
         )
+    if not name:
+        raise DataError("no task of lm-eval is named", got="no name", expected="lm_eval:TASK")
     manager = _bundled_tasks() if folder is None else _own_tasks(folder)
     _check_name(name, manager, folder or "")
     return _build(name, manager)

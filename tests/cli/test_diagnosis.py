@@ -101,6 +101,7 @@ def test_a_reader_who_has_left_is_no_error_to_speak_of(trainer_state):
     theirs, ours = os.pipe()
     os.close(theirs)
     call = [sys.executable, "-m", "overmem", "diagnose", str(trainer_state), "--json"]
-    done = subprocess.run(call, stdout=ours, stderr=subprocess.PIPE, timeout=60, env=ALONE)
+    buffered = {name: value for name, value in ALONE.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(call, stdout=ours, stderr=subprocess.PIPE, timeout=60, env=buffered)
     os.close(ours)
     assert (done.returncode, done.stderr) == (1, b"")

@@ -30,28 +30,40 @@ def run() -> int:
             # A file's name may be no UTF-8, and a terminal may take less than UTF-8.
             stream.reconfigure(errors="backslashreplace")
     with visible_streams():
+        code = _answer()
         try:
-            if not diagnose_plain(sys.argv[1:]):
-                from overmem.cli.app import app
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Nobody reads any more, such as after `head`; Python would complain of it at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+    return code
 
-                app(standalone_mode=True, windows_expand_args=False)
-        except SystemExit as ended:
-            return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-        except OvermemError as error:
-            print(f"overmem: {error}", file=sys.stderr)
-        except MemoryError as error:
-            print(f"overmem: the memory is used up {error}".rstrip(), file=sys.stderr)
-        except BrokenPipeError:  # nobody reads any more, such as after `head`
-            return 1
-        except OSError as error:
-            print(f"overmem: {_of_disk(error)}", file=sys.stderr)
-        except Exception:
-            # A fault of ours. Python itself would print it too late, past the streams that make it safe.
-            traceback.print_exc()
-            return 1
-        else:
-            return 0
-        return 2
+
+def _answer() -> int:
+    """Do what the command line says; the exit code."""
+    try:
+        if not diagnose_plain(sys.argv[1:]):
+            from overmem.cli.app import app
+
+            app(standalone_mode=True, windows_expand_args=False)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except OvermemError as error:
+        print(f"overmem: {error}", file=sys.stderr)
+    except MemoryError as error:
+        print(f"overmem: the memory is used up {error}".rstrip(), file=sys.stderr)
+    except BrokenPipeError:
+        return 1
+    except OSError as error:
+        print(f"overmem: {_of_disk(error)}", file=sys.stderr)
+    except Exception:
+        # A fault of ours. Python itself would print it too late, past the streams that make it safe.
+        traceback.print_exc()
+        return 1
+    else:
+        return 0
+    return 2
 
 
 def _of_disk(error: OSError) -> StorageError:

@@ -77,8 +77,8 @@ def test_the_verdict_says_what_is_shipped_gives_away_beside_the_last(run):
     said = privacy_words(verdict)
     assert said in verdict.words
     shipped, last = (item.auroc for item in found)
-    assert f"checkpoint-3000 with AUROC {shipped.value:.2f} ({shipped.low:.2f} to " in said
-    assert f"; from checkpoint-6000 with {last.value:.2f} (" in said
+    assert f"checkpoint-3000 was trained on reaches AUROC {shipped.value:.2f} ({shipped.low:.2f} to " in said
+    assert f"; on checkpoint-6000: AUROC {last.value:.2f} (" in said
     assert "the strongest attack: early" in said and "1% false alarms" in said
     assert privacy_words(make_verdict()) is None
     assert type(verdict).from_dict(verdict.to_dict()).privacy == found

@@ -306,6 +306,7 @@ overmem.sweep(sys.argv[1], workers=2)
 """
 
 
+@pytest.mark.exhaustive
 def test_a_worker_killed_while_it_trains_changes_no_row(whole, home, tmp_path):
     pytest.importorskip("ray", reason="Ray is not installed")
     asked = written(home, tmp_path / "out", grid={"training.learning_rate": [1e-2], "seed": [0, 1]})

@@ -209,5 +209,5 @@ INSERT INTO "params" VALUES('do_predict','False','0f82e276958b4640b2d6f6ec0b9e9e
 INSERT INTO "params" VALUES('resume_from_checkpoint','None','0f82e276958b4640b2d6f6ec0b9e9ea2');
 INSERT INTO "params" VALUES('local_rank','-1','0f82e276958b4640b2d6f6ec0b9e9ea2');
 CREATE TABLE runs ("run_uuid", "name", "source_type", "source_name", "entry_point_name", "user_id", "status", "start_time", "end_time", "source_version", "lifecycle_stage", "artifact_uri", "experiment_id", "deleted_time");
-INSERT INTO "runs" VALUES('0f82e276958b4640b2d6f6ec0b9e9ea2','tiny','UNKNOWN','','','root','FINISHED',1795986571702,1795986574634,'','active','/work/wt/logfmt/mlruns/0/0f82e276958b4640b2d6f6ec0b9e9ea2/artifacts',0,NULL);
+INSERT INTO "runs" VALUES('0f82e276958b4640b2d6f6ec0b9e9ea2','tiny','UNKNOWN','','','root','FINISHED',1795986571702,1795986574634,'','active','/home/user/mlruns/0/0f82e276958b4640b2d6f6ec0b9e9ea2/artifacts',0,NULL);
 COMMIT;

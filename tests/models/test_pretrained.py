@@ -42,6 +42,18 @@ TOKENIZERS = {
     "cut": '{"version": "1.0", "trunc',
     "latin-1": b'{"a": "\xe9"}',
     "panics": PANICS,
+    "panics while it is loaded": json.dumps(
+        {
+            "version": "1.0",
+            "added_tokens": [],
+            "model": {
+                "type": "BPE",
+                "vocab": {"a": 0, "b": 1, "ab": 2},
+                "merges": [["a", "b"]],
+                "continuing_subword_prefix": "longer than a token",
+            },
+        }
+    ),
     "no such model": '{"version": "1.0", "added_tokens": [], "model": {"type": "ZZ"}}',
 }
 GENERATION = {

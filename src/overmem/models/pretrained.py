@@ -117,10 +117,10 @@ def read_tokenizer(
     what = f"the tokenizer of {_short(name)} cannot be read"
     with library_call(what, error, next_step=next_step), _without_asking(name):
         where, revision = split_revision(str(name))
-        tokenizer = AutoTokenizer.from_pretrained(
-            where, revision=revision or "main", trust_remote_code=trust_remote_code, **settings
-        )
         with unprinted_panics():
+            tokenizer = AutoTokenizer.from_pretrained(
+                where, revision=revision or "main", trust_remote_code=trust_remote_code, **settings
+            )
             for text in _TRIED:
                 tokenizer.decode(tokenizer(text)["input_ids"])
         return tokenizer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from overmem.boundary import library_call
+from overmem.boundary import library_call, unprinted_panics
 from overmem.errors import DataError
 
 FILE = "tokenizer.json"
@@ -28,7 +28,7 @@ def token_counter(folders: Sequence[Path]) -> Callable[[str, str], int | None]:
         return lambda context, continuation: None
     from tokenizers import Tokenizer
 
-    with library_call(f"{found} cannot be read as a tokenizer", DataError):
+    with library_call(f"{found} cannot be read as a tokenizer", DataError), unprinted_panics():
         tokenizer = Tokenizer.from_file(str(found))
 
     def count(context: str, continuation: str) -> int:

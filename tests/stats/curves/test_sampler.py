@@ -9,7 +9,10 @@ from overmem.stats.curves import gaussian_process as gp
 from overmem.stats.curves import sampler
 
 
-def test_sampler_finds_the_posterior_that_brute_force_finds():
+@pytest.mark.parametrize("few", [40, 6])
+def test_sampler_finds_the_posterior_that_brute_force_finds(monkeypatch, few):
+    """Also where the scales are first drawn by every second checkpoint alone."""
+    monkeypatch.setattr(sampler, "FEW_CHECKPOINTS", few)
     steps = np.arange(1, 13)
     noise = 0.01**2 * np.eye(12)
     curve = 0.1 * np.exp(-np.arange(12) / 3) + 0.02 * np.tile([1, -1], 6)

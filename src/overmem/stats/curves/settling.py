@@ -26,6 +26,8 @@ MULTIPLES = (1.5, 2.2, 3.3, 5.0, 8.0, 14.0, 25.0, 50.0, 100.0)
 """Times the problems measured."""
 AN_EVEN_CHANCE, LIKELY = 0.5, 0.8
 _PAIRS, _FUTURES, _DRAWS = 20, 100, 300
+_MOST_CURVES = 5000
+"""Checkpoints times futures; more checkpoints get fewer futures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,7 @@ def problems_to_settle(
         moments,
         np.random.default_rng(rule.seed),
         pairs=_PAIRS,
-        futures=_FUTURES,
+        futures=min(_FUTURES, max(_PAIRS, _MOST_CURVES // asked_C.size)),
         draws=_DRAWS,
     )
     tried: list[int] = []

@@ -30,13 +30,10 @@ from overmem.stats.curves.spikes import clear_spikes, draw_spikes
 FIRST_POINTS = 1200
 KEPT_POINTS = 300
 KEPT_OF_MANY = 150
-"""Kept where there are many checkpoints, as the cost of each grows with their cube."""
-MANY_CHECKPOINTS = 40
-"""Where there are more, scales are first drawn by some of them, evenly chosen, ..."""
-FEW_CHECKPOINTS = 16
-"""... at most so many, ..."""
-_GROWTH = 2.5
-"""... and then by so many times as many, until all count."""
+"""Kept where there are more than a few checkpoints, as the cost of each grows with their cube."""
+FEW_CHECKPOINTS = 40
+"""Scales are first drawn by so many of the checkpoints, evenly chosen, where there are more. With much fewer,
+spikes among them pass for jitter, and no point is left that says otherwise when all count."""
 _RUNGS = (0.05, 0.2, 0.5, 1.0)
 """Share of the log likelihood that counts at each rung."""
 _MOVES = (0.4, 0.15, 0.05, 0.4, 0.15, 0.05)
@@ -123,11 +120,11 @@ def sample_scales(
 
 def _shown_in_turn(checkpoints: int) -> list[tuple[IntArray, tuple[float, ...], int]]:
     """Which checkpoints count, set after set: the rungs at which they are switched on, and points kept."""
-    sizes = [checkpoints]
-    while checkpoints > MANY_CHECKPOINTS and sizes[0] > FEW_CHECKPOINTS:
-        sizes.insert(0, round(sizes[0] / _GROWTH))
-    first_C, *later = [np.linspace(0, checkpoints - 1, size).round().astype(np.int64) for size in sizes]
-    return [(first_C, _RUNGS, KEPT_POINTS), *((shown_C, (1.0,), KEPT_OF_MANY) for shown_C in later)]
+    every_C = np.arange(checkpoints)
+    if checkpoints <= FEW_CHECKPOINTS:
+        return [(every_C, _RUNGS, KEPT_POINTS)]
+    few_C = np.linspace(0, checkpoints - 1, FEW_CHECKPOINTS).round().astype(np.int64)
+    return [(few_C, _RUNGS, KEPT_POINTS), (every_C, (1.0,), KEPT_OF_MANY)]
 
 
 def _move(

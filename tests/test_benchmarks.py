@@ -24,6 +24,8 @@ from tests.helpers.tokenizers import CHATML, make_tokenizer
 FILES = sorted((ROOT / "benchmarks").rglob("*.py"))
 SHORT = 24
 """Tokens of an answer, where a benchmark does not say how many."""
+PROBLEMS = 20
+"""Val problems of an audit, where a benchmark does not say how many."""
 FEW = {
     "likelihood": 12,
     "accuracy": 6,
@@ -78,8 +80,8 @@ TOYS = {
     ),
     "bakeoff": Toy(
         (
-            "run --methods nll nll-soup --seeds 0 --rate 4e-4 --out {out}",
-            "table --seeds 0 --rate 4e-4 --out {out}",
+            "run --methods nll-soup --seeds 0 --rate 4e-4 --out {out}",
+            "table --seeds 0 --rate 4e-4 --against nll-soup --out {out}",
         ),
         "nll-soup",
         {
@@ -87,8 +89,8 @@ TOYS = {
             "STEPS": 12,
             "KEPT": 6,
             "LIMITS": FEW,
-            "TEST": "wordmath:test[:20]",
-            "VAL": "wordmath:val[:20]",
+            "TEST": "wordmath:test[:12]",
+            "VAL": "wordmath:val[:12]",
         },
     ),
     "calibration.dependent": Toy(
@@ -285,7 +287,7 @@ def test_a_benchmark_runs(name, places, tmp_path, monkeypatch, capsys):
         return
     monkeypatch.setenv("AUDIT_VS_LM_EVAL", str(tmp_path / "audit_vs_lm_eval"))
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{ROOT / 'src'}")
-    monkeypatch.setattr(overmem, "audit", partial(overmem.audit, max_new_tokens=SHORT))
+    monkeypatch.setattr(overmem, "audit", partial(overmem.audit, max_new_tokens=SHORT, limit=PROBLEMS))
     module = importlib.import_module(f"benchmarks.{name}")
     for constant, value in toy.sizes.items():
         assert hasattr(module, constant)

@@ -1,4 +1,4 @@
-"""Leave to run code comes from the caller of one command: manifests and recipes give none."""
+"""Permission to run code comes from the caller of one command: manifests and recipes give none."""
 
 from pathlib import Path
 

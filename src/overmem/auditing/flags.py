@@ -56,7 +56,7 @@ HEADINGS = {
 TEMPLATE = {
     "kind": (
         "template",
-        "How rows become text: auto, chat, plain, llamafactory:NAME, axolotl:CONFIG, python:FILE:function.",
+        "Text of rows: auto, chat, plain, llamafactory:NAME, axolotl:CONFIG or python:FILE.py:function.",
     ),
     "prompt_format": ("prompt_format", "Text around the question, which stands at {prompt}."),
     "completion_format": ("completion_format", "Text around the reference, which stands at {completion}."),
@@ -333,10 +333,10 @@ def _read_variants(given: Sequence[str]) -> dict[str, str | None] | None:
         name, mark, source = text.partition("=")
         if not mark and name not in VARIANTS:
             raise RunError(
-                "unknown perturbation", got=name, expected=f"{', '.join(VARIANTS)}, or NAME=FILE for your own"
+                "unknown variant", got=name, expected=f"{', '.join(VARIANTS)}, or NAME=FILE for your own"
             )
         if name == "clean" or not name:
-            raise RunError("a perturbation needs another name", got=text)
+            raise RunError("a variant of your own needs another name", got=text)
         found[name] = source if mark else None
     return found or None
 

@@ -193,7 +193,7 @@ def check_alone(device_map: DeviceMap | None, others: str) -> None:
     """
     if device_map is not None:
         raise RunError(
-            "a model that is shared out over all devices leaves none to other workers",
+            "a model that is spread over all devices leaves no device for other workers",
             got=f"--device-map {device_map} with {others}",
             expected="one of the two",
             next_step=f"leave out {others}, or --device-map if one device holds the model",
@@ -224,14 +224,14 @@ def takes_audit_options(function: F) -> F:
 
 
 CONSENT = ("trust_remote_code", "allow_pickle", "allow_code_execution")
-"""Options that give leave to run code. They are recorded, and never read back from a folder."""
+"""Options that give permission to run code. They are recorded, and never read back from a folder."""
 
 
 def saved_options(manifest: Manifest) -> AuditOptions:
     """The options that a manifest describes, with the axes and data of all its sittings; to be shown.
 
-    They give no leave to run code, but may name some, such as a grader. Whoever measures by them takes them
-    from `overmem.auditing.consent.options_to_go_on`.
+    They give no permission to run code, but may name some, such as a grader. Whoever measures by them takes
+    them from `overmem.auditing.consent.options_to_go_on`.
 
     Args:
         manifest: of a finished audit.

@@ -251,7 +251,7 @@ def parse_peaks(tflops: float | None, gbps: float | None) -> Peaks | None:
         return None
     if tflops is None or gbps is None or min(tflops, gbps) <= 0:
         raise RunError(
-            "a device is told by both its peaks",
+            "a device is described by both of its peaks",
             got=f"--device-tflops {tflops}, --device-gbps {gbps}",
             expected="numbers above 0 from its data sheet, in the dtype of the audit",
         )

@@ -108,7 +108,7 @@ def prepare_repair(
     manifest = read_manifest(store)
     if manifest.imported is not None:
         raise RunError(
-            "a repair measures merges, and these results were imported: nothing says how to measure so",
+            "a repair has to measure merges, and these results were imported: their settings are not known",
             got=f"results of {manifest.imported.tool} in {store.root}",
             next_step="run `overmem audit` into another folder (--out), and repair by that",
         )

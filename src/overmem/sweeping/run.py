@@ -79,7 +79,7 @@ def sweep(
     check_cells(asked, cells)
     folder = Path(asked.output)
     taken = RunError(
-        "another `overmem sweep` is at work in this folder",
+        "another `overmem sweep` is running in this folder",
         got=folder,
         next_step="wait for it, stop it, or pass --out for another folder",
     )

@@ -48,7 +48,7 @@ def init(
 
     if (run / NAME).exists() and not force:
         again = f"overmem init {shell_word(run)} --force"
-        raise RunError(f"{run / NAME} is there already", next_step=f"edit it, or replace it: {again}")
+        raise RunError(f"{run / NAME} exists already", next_step=f"edit it, or replace it: {again}")
     found = open_run(run, checkpoints_glob=checkpoints_glob)
     screen = console(stderr=json_)
     guessed = find_data(found)

@@ -11,7 +11,6 @@ from overmem.cli.options import (
     AllowCodeExecution,
     AllowPickle,
     Json,
-    Out,
     OwnGrader,
     OwnTemplate,
     Plan,
@@ -110,7 +109,9 @@ def repair(
         float | None, typer.Option(help="Minutes for search and proof; what does not fit is left out.")
     ] = None,
     plan: Plan = False,
-    audit: Out = None,
+    audit: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Results of the audit; RUN/overmem by default.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the repaired model; RUN/overmem/repaired by default.")
     ] = None,

@@ -1,7 +1,7 @@
 """`overmem.yaml` of a run folder: the options of its audit, which every command that is given the run reads.
 
-Its keys are the fields of `AuditOptions`. Whoever shares a run shares this file too, so permission to run code
-is not read from it (`overmem.auditing.consent`).
+Its keys are the fields of `AuditOptions`. Whoever shares a run shares this file too, so permission to run
+code is not read from it (`overmem.auditing.consent`).
 """
 
 from __future__ import annotations

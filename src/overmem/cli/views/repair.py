@@ -80,7 +80,7 @@ def _differences(costs: Sequence[Cost], title: str, console: Console) -> None:
     """Each axis's headline, and what else is clearly better or worse of the measures the gate looks at."""
     console.print(Text(f" {title}", style="bold"))
     console.print(difference_table([cost for cost in costs if cost.headline], "after", "before"))
-    console.print(Text(" p: Holm over the axes. Every measure is in repair.json.\n", style="dim"))
+    console.print(Text(" p: adjusted over the axes (Holm). Every measure is in repair.json.\n", style="dim"))
 
 
 def _percent(share: float) -> str:

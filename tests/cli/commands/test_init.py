@@ -61,7 +61,7 @@ def test_on_a_terminal_it_asks_until_the_data_can_be_read(pico_run, val_file, mo
     monkeypatch.setattr("overmem.cli.commands.init._asks", lambda: True)
     code, said = call("init", pico_run)
     assert code == 0 and "not found: missing.jsonl" in said, said
-    assert asked == [("Validation", str(val_file)), ("Problems", str(val_file)), ("Training", "")]
+    assert asked == [("Validation", str(val_file)), ("Validation", str(val_file)), ("Training", "")]
     assert yaml.safe_load((pico_run / "overmem.yaml").read_text())["val"] == str(other)
 
 

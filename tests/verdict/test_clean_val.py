@@ -109,7 +109,9 @@ def test_what_is_left_out_of_other_sets_is_said(pico_run, data, tmp_path, ending
         ("ood/every", 5, 5),
     }
     assert "5 of 15 problems of ood/some are in the training data and left out" in verdict.notes
-    assert any("all 5 problems of ood/every are in the training data and left out" in note for note in verdict.notes)
+    assert any(
+        "all 5 problems of ood/every are in the training data and left out" in note for note in verdict.notes
+    )
 
 
 def test_an_audit_of_an_older_overmem_is_checked_by_auditing_again_which_loads_no_model(

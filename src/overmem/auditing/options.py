@@ -39,7 +39,7 @@ Source = Annotated[
 
 
 class AuditOptions(Strict):
-    """What to measure and how; saved, resolved, in the manifest.
+    """What to measure and how. The manifest saves it as it was resolved.
 
     The first sentence under each field is its help on the command line.
     """
@@ -51,7 +51,7 @@ class AuditOptions(Strict):
     `overmem.tasks.sources`."""
     columns: str | None = None
     """Which columns of val and train are what, as prompt=COLUMN,answer=COLUMN. Also completion, system,
-    context and options. A text with columns in braces, such as "{question}\n{hint}", joins several."""
+    context and options. A text with columns in braces, such as "{question}\\n{hint}", joins several."""
     group: str | None = None
     """Column of val that is equal for problems that belong together; errors are computed over these groups.
     By default equal prompts form a group, and so do the wordings of one template that training does not

@@ -30,7 +30,7 @@ def render_repair_plan(plan: RepairPlan, console: Console) -> None:
     answers = plan.few * plan.answer_seconds
     table.add_row("look closely", "accuracy and samples, there", str(plan.few), time_text(answers))
     table.add_row("prove", "every axis, on the confirm split", "1", time_text(plan.proof_seconds))
-    console.print(Text(f" To beat: {plan.before}, what one would ship without a repair"))
+    console.print(Text(f" To beat: {plan.before}, the one to ship without a repair"))
     console.print(table)
     console.print(Text(f" about {time_text(plan.seconds)} in all, beside merging and loading\n", style="dim"))
 

@@ -61,7 +61,7 @@ TEMPLATE = {
     "prompt_format": ("prompt_format", "Text around the question, which stands at {prompt}."),
     "completion_format": ("completion_format", "Text around the reference, which stands at {completion}."),
     "system": ("system", "System message to put first (chat only)."),
-    "eos": ("eos", "Whether training ended plain text with the end-of-text token."),
+    "eos": ("eos", "Whether plain texts in training ended with an end-of-text token."),
     "score": ("score", "Scored turns of messages: trained (all that training scored) or last."),
     "chat_template": (
         "chat_template",

@@ -88,8 +88,8 @@ def check(
     fail_on: Annotated[
         str | None,
         typer.Option(
-            help="Stages that fail, joined by commas; by default over-memorized,overfit, and for the "
-            "recommended checkpoint also unstable."
+            help="Stages that fail; by default over-memorized,overfit, and for the recommended "
+            "checkpoint also unstable. Joined by commas."
         ),
     ] = None,
     checkpoint: Annotated[

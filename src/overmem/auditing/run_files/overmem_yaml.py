@@ -25,7 +25,7 @@ NAME = "overmem.yaml"
 NOT_HERE = ("half", "groups")
 """Fields that one command sets for another."""
 COMMENTS = {
-    "val": "Validation problems, not trained on, with reference solutions and answers. 400 or more, if you can.",
+    "val": "Validation problems, not trained on, with solutions and answers. 400 or more, if you can.",
     "train": "Training data: to measure memorization, and to check val for leaks.",
     "checkpoints_glob": "Pattern of the checkpoint folders, if they have other names than usual.",
     "axes": "What is measured: all, or some of likelihood, accuracy, calibration, diversity, ...",
@@ -107,7 +107,7 @@ def write_saved_options(run_path: Path, fields: Mapping[str, Any], about: str) -
             *about.splitlines(),
             "Every overmem command that is given this folder reads this file. An option on its command line",
             "wins. Every other option of `overmem audit --help` can stand here, with _ for - in its name.",
-            "Paths are looked for from the folder in which the command is run.",
+            "Paths are relative to the folder in which the command is run.",
         )
     ]
     for name, value in fields.items():

@@ -36,14 +36,14 @@ class OverMemorizationMonitor(TrainerCallback):
     calls a function. With `save_total_limit`, checkpoints that may yet be recommended are kept.
 
     Args:
-        val: problems the rule speaks of: a data source (`val.jsonl`, `gsm8k:#test`), or a list of
+        val: validation problems: a data source (`val.jsonl`, `gsm8k:#test`), or a list of
             `overmem.Example`. They must not be trained on.
         train: the training data, for the generalization gap.
         every: when to measure: `epoch`, `save`, `eval`, or a number of optimizer steps.
         limit: most problems of each set, drawn by `seed`.
         max_cost: most time spent measuring, as a share of training time: where it would be passed, fewer
             problems are measured, and due points are skipped. None measures all of them at every point.
-        answers: val problems answered greedily, 30 or more; 0 reads perplexity alone, which is far cheaper.
+        answers: val problems answered greedily, 30 or more; 0 measures perplexity only, which is far cheaper.
         accuracy_margin: accuracy below the peak that is still comparable.
         perplexity_ratio: growth over the lowest perplexity that counts as inflated.
         on_onset: `warn`, `stop` (which also warns), or a function of the `Reading`.

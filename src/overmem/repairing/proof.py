@@ -132,7 +132,7 @@ def _reason(
         also = f"; better in {better}" if gains else ""
         return f"{said}, and {certain:.4g} is needed{also}"
     if gains:
-        return f"{said}, and better in {better}{sure}"
+        return f"{said}, and it is better in {better}{sure}"
     return f"{said}, but nothing is clearly better{sure} (looked at: {', '.join(measured)})"
 
 

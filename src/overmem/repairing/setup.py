@@ -95,7 +95,7 @@ def prepare_repair(
         path: run folder.
         audit: its artifact folder; `PATH/overmem` by default.
         before: checkpoint to beat; the recommended one by default.
-        confirm: source of problems for the proof alone; by default half of val is kept for it.
+        confirm: source of problems for the proof only; by default half of val is kept for it.
         axes: what is proved.
         rule: thresholds of the decision rule.
         consent: what the caller lets run; what the audit was let run says nothing.
@@ -108,7 +108,7 @@ def prepare_repair(
     manifest = read_manifest(store)
     if manifest.imported is not None:
         raise RunError(
-            "a repair measures merges, and these results were imported: nothing says how to measure so",
+            "a repair has to measure merges, and these results were imported: their settings are not known",
             got=f"results of {manifest.imported.tool} in {store.root}",
             next_step="run `overmem audit` into another folder (--out), and repair by that",
         )

@@ -42,15 +42,19 @@ def read_log(path: Path) -> LoggedReading:
         RunError: there is no log, or one that cannot be read.
     """
     histories = read_histories(path)
-    return LoggedReading(runs=tuple(judge_history(history, str(path)) for history in histories))
+    shared = sum(history.branch_of is None for history in histories) > 1
+    return LoggedReading(
+        runs=tuple(judge_history(history, str(path), shared=shared) for history in histories)
+    )
 
 
-def judge_history(history: LoggedHistory, run: str) -> LoggedRun:
+def judge_history(history: LoggedHistory, run: str, *, shared: bool = False) -> LoggedRun:
     """What the log of one run says.
 
     Args:
         history: the log.
         run: the path as a person named it, for the command that would settle it.
+        shared: whether checkpoints of other runs lie there too.
     """
     task = find_task(sorted({key for row in history.rows for key in row}), history.settings)
     series = read_series(history)
@@ -77,7 +81,7 @@ def judge_history(history: LoggedHistory, run: str) -> LoggedRun:
         epochs=max(epochs, default=None),
         series=tuple(_recorded(one, history) for one in shown),
         keep=keep,
-        settle=settle(keep, task, history, run),
+        settle=settle(keep, task, history, run, shared=shared),
         findings=tuple(sorted(findings, key=lambda finding: ORDER[finding.severity])),
         train_loss_gap=gap,
         saved=tuple(SavedStep(name=one.name, step=one.step) for one in history.saved),

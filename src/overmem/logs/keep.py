@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from glob import escape
+from pathlib import Path
 
-from overmem.formatting import shell_word
+from overmem.formatting import joined, shell_word
 from overmem.logs.history import LoggedHistory
 from overmem.logs.kinds import LANGUAGE_MODELS, Task
 from overmem.logs.metrics import base_name, rank
@@ -15,6 +17,8 @@ from overmem.parsing import finite_number
 from overmem.records.logged import Keep
 
 MEAN = "mean of the sets"
+MOST_NAMED = 6
+"""Checkpoints of one run among several that a sentence lists."""
 _SHOWS = {
     "loss": "A loss says nothing of answers: it can rise while they stay right, and fall while they do not.",
     "metric": "A metric says how often it is right, not how likely it finds what is right.",
@@ -147,7 +151,7 @@ def _why(picked: Series) -> str:
     return f"{picked.measure} is {end} there: {picked.values[picked.best()]:.4g}"
 
 
-def settle(keep: Keep | None, task: Task, history: LoggedHistory, run: str) -> str:
+def settle(keep: Keep | None, task: Task, history: LoggedHistory, run: str, *, shared: bool = False) -> str:
     """The one command that would settle what a log cannot, as a sentence.
 
     Args:
@@ -155,6 +159,7 @@ def settle(keep: Keep | None, task: Task, history: LoggedHistory, run: str) -> s
         task: what was trained.
         history: for the checkpoints on disk.
         run: the path as a person named it.
+        shared: whether checkpoints of other runs lie there too, which an audit would take for this run's.
     """
     if task.name not in (*LANGUAGE_MODELS, "unknown"):
         named = f" --metric_for_best_model {keep.by}" if keep is not None and "," not in keep.by else ""
@@ -169,4 +174,14 @@ def settle(keep: Keep | None, task: Task, history: LoggedHistory, run: str) -> s
             f"No checkpoint lies beside this log; to settle it, in the folder with them: "
             f"`overmem audit FOLDER {data}`."
         )
-    return f"To settle it: `overmem audit {shell_word(run)} {data}`."
+    if not shared:
+        return f"To settle it: `overmem audit {shell_word(run)} {data}`."
+    if len(history.saved) == 1 and history.saved[0].folder.parent == Path(run):
+        only = shell_word(escape(history.saved[0].folder.name))
+        return f"To settle it: `overmem audit {shell_word(run)} --checkpoints-glob {only} {data}`."
+    names = [one.name for one in history.saved]
+    listed = (
+        joined(names) if len(names) <= MOST_NAMED else f"{names[0]} to {names[-1]} ({len(names)} of them)"
+    )
+    own = "its own" if len(names) == 1 else "their own"
+    return f"To settle it, move {listed} to a folder of {own}: `overmem audit THAT_FOLDER {data}`."

@@ -1,6 +1,6 @@
 """From a planted log of each kind to what is said of it: our own numbers, and the public logs.
 
-Covers: overmem.logs.keep, overmem.logs.checks, overmem.logs.against
+Covers: overmem.logs.keep, overmem.logs.findings.checks
 """
 
 from pathlib import Path

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from overmem.formatting import joined, shell_word
 from overmem.logs.history import LoggedHistory
-from overmem.logs.kinds import LANGUAGE_MODELS, Task
+from overmem.logs.kinds import AUDITED, LANGUAGE_MODELS, OF_PAIRS, Task
 from overmem.logs.metrics import base_name, rank
 from overmem.logs.series import Series
 from overmem.parsing import finite_number
@@ -19,10 +19,22 @@ from overmem.records.logged import Keep
 MEAN = "mean of the sets"
 MOST_NAMED = 6
 """Checkpoints of one run among several that a sentence lists."""
-_SHOWS = {
-    "loss": "A loss says nothing of answers: it can rise while they stay right, and fall while they do not.",
-    "metric": "A metric says how often it is right, not how likely it finds what is right.",
-}
+REWARDS = ("reward", "env/reward_mean", "objective/scores")
+"""What reinforcement is to raise, as TRL and ms-swift log it."""
+
+
+def _cannot_show(picked: Series, task: Task) -> str:
+    if task.name == "reinforcement":
+        return "A reward says what its function likes: not whether answers are right, nor how much they vary."
+    if task.name in OF_PAIRS:
+        return (
+            "What is logged compares two given answers: it says nothing of the answers that a model writes."
+        )
+    if picked.is_loss:
+        return (
+            "A loss says nothing of answers: it can rise while they stay right, and fall while they do not."
+        )
+    return "A metric says how often it is right, not how likely it finds what is right."
 
 
 def pick_series(series: Sequence[Series], task: Task, history: LoggedHistory) -> Series | None:
@@ -52,10 +64,12 @@ def _pick_of_set(found: Sequence[Series], task: Task, history: LoggedHistory) ->
     trainers = trainers_choice(found, history)
     if trainers is not None and not trainers.is_loss:
         return trainers
+    if task.name == "reinforcement":
+        return next((one for one in found if one.measure in REWARDS), None)
     metrics = [(place, one) for one in found if (place := rank(one.measure)) is not None]
     if task.name in (*LANGUAGE_MODELS, "masked language model"):
         metrics = [(p, one) for p, one in metrics if not base_name(one.measure).endswith("accuracy")]
-    if task.name in ("preference", "reward model"):
+    if task.name in OF_PAIRS:
         metrics = []
     if metrics:
         return min(metrics, key=lambda pair: (pair[0], pair[1].measure))[1]
@@ -92,12 +106,13 @@ def mean_of_sets(series: Sequence[Series]) -> Series | None:
     )
 
 
-def choose(picked: Series, loss: Series | None, history: LoggedHistory) -> Keep:
+def choose(picked: Series, loss: Series | None, task: Task, history: LoggedHistory) -> Keep:
     """What the log alone would keep.
 
     Args:
         picked: the series to pick by, with at least one point.
         loss: of the same evaluation set, to tell points apart that do not differ by a metric.
+        task: what was trained.
         history: for the checkpoints on disk.
     """
     at = picked.best()
@@ -120,7 +135,7 @@ def choose(picked: Series, loss: Series | None, history: LoggedHistory) -> Keep:
         nearest_alike=is_alike,
         lowest_loss_alike=_calmest(picked, loss, at),
         why=_why(picked),
-        cannot_show=_SHOWS["loss" if picked.is_loss else "metric"],
+        cannot_show=_cannot_show(picked, task),
     )
 
 
@@ -161,7 +176,7 @@ def settle(keep: Keep | None, task: Task, history: LoggedHistory, run: str, *, s
         run: the path as a person named it.
         shared: whether checkpoints of other runs lie there too, which an audit would take for this run's.
     """
-    if task.name not in (*LANGUAGE_MODELS, "unknown"):
+    if task.name not in AUDITED:
         named = f" --metric_for_best_model {keep.by}" if keep is not None and "," not in keep.by else ""
         return (
             "overmem audits causal language models only. Train again with `--eval_strategy epoch "

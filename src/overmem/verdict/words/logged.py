@@ -130,7 +130,8 @@ def keep_words(run: LoggedRun) -> list[str]:
     """What the log alone would keep, what does not differ from it, and whether it is on disk."""
     keep = run.keep
     if keep is None:
-        return ["Nothing was evaluated, so this log cannot say which checkpoint to keep."]
+        why = "No reward was evaluated" if run.series else "Nothing was evaluated"
+        return [f"{why}, so this log cannot say which checkpoint to keep."]
     epoch = f" (epoch {keep.epoch:.3g})" if keep.epoch is not None else ""
     by = f"`{keep.by}`" if "," not in keep.by else f"the mean of {keep.by.count(',') + 1} evaluation sets"
     first = f"By {by} alone, keep {keep.name}{epoch}: {keep.why}. {_on_disk(run, keep)}"
@@ -183,7 +184,7 @@ def _perplexity(verdict: Verdict) -> str:
         return f"{least}. Nothing in it points to over-memorization, and nothing rules it out."
     ratio = last.perplexity.value / lowest.perplexity.value
     text = f"{least}; {number(last.perplexity.value)} at {place(last)} is {number(ratio, 2)} times that."
-    if last.leaning not in INFLATED or limit is None:
+    if last.leaning not in INFLATED or limit is None or ratio < limit:
         return text
     since = last.step
     for summary in reversed(known):
@@ -204,8 +205,13 @@ def picked_series(run: LoggedRun, keep: Keep) -> LoggedSeries | None:
 def shown_series(run: LoggedRun) -> list[LoggedSeries]:
     """What a table of evaluations shows: the series that was picked by, and the loss of its set."""
     picked = picked_series(run, run.keep) if run.keep is not None else run.series[0]
-    loss = [one for one in run.series if one.measure == "loss" and picked and one.set_name == picked.set_name]
-    return [one for one in dict.fromkeys([picked, *loss[:1]]) if one is not None]
+    measures = () if run.task == "reinforcement" else ("loss", "rewards/accuracies")
+    beside = [
+        one
+        for one in run.series
+        if one.measure in measures and picked is not None and one.set_name == picked.set_name
+    ]
+    return [one for one in dict.fromkeys([picked, *beside[:2]]) if one is not None]
 
 
 def log_line(run: LoggedRun, *, named: bool = False) -> str:
@@ -228,7 +234,7 @@ def keep_line(run: LoggedRun) -> str:
     """What the log alone would keep, in a line."""
     keep = run.keep
     if keep is None:
-        return "cannot be told: nothing was evaluated"
+        return f"cannot be told: {'no reward' if run.series else 'nothing'} was evaluated"
     by = keep.by if "," not in keep.by else "mean of the sets"
     disk = "" if keep.on_disk else ", not on disk"
     return f"{keep.name}, by {by} alone ({keep.value:.4g}{disk})"

@@ -10,7 +10,7 @@ import math
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -58,7 +58,7 @@ def recognizes(path: Path) -> bool:
     if path.is_dir() or path.suffix not in ENDINGS:
         return False
     start = decode(first_bytes(path, 1 << 20))
-    return "\0" not in start and bool(_rows_in(start))
+    return "\0" not in start and any(True for _ in _rows_in(start))
 
 
 def read(path: Path) -> tuple[LoggedHistory, ...]:
@@ -85,7 +85,7 @@ def read_printed(text: str, source: str, kind: str = "console") -> list[LoggedHi
         source: where it is from.
         kind: of the history.
     """
-    printed = _rows_in(text)
+    printed = list(_rows_in(text))
     if not printed:
         return []
     bars = [(match.start(1), int(match[1]), int(match[2])) for match in _BAR.finditer(text)]
@@ -103,8 +103,7 @@ def read_printed(text: str, source: str, kind: str = "console") -> list[LoggedHi
     return made
 
 
-def _rows_in(text: str) -> list[Printed]:
-    found = []
+def _rows_in(text: str) -> Iterator[Printed]:
     for match in _ROW.finditer(text):
         row: dict[str, Any] = {}
         for key, *values in _ITEM.findall(match[0]):
@@ -114,8 +113,7 @@ def _rows_in(text: str) -> list[Printed]:
             step, _, total = str(row.pop(_OF_SWIFT)).partition("/")
             row |= {"step": number_of(step), "total_steps": number_of(total)}
         if is_a_log(row) and any(isinstance(value, int | float) for value in row.values()):
-            found.append(Printed(row=row, place=match.end()))
-    return found
+            yield Printed(row=row, place=match.end())
 
 
 def _runs(printed: Sequence[Printed]) -> list[list[Printed]]:

@@ -90,3 +90,14 @@ def test_a_foreign_file_says_nothing(tmp_path: Path, content: bytes) -> None:
 def test_a_huge_pickle_is_left(tmp_path: Path) -> None:
     big = pickle.dumps(SFTConfig(packing=True, text="x" * (1 << 20)), 2)
     assert read_arguments(write(tmp_path / "training_args.bin", big), ("packing",)) == {}
+
+
+def test_what_lies_nearer_to_the_log_counts_and_json_before_the_pickle(tmp_path: Path) -> None:
+    near, far = tmp_path / "near", tmp_path / "far"
+    for folder, kind in ((near, "llama"), (far, "bert")):
+        folder.mkdir()
+        (folder / "config.json").write_text(f'{{"model_type": "{kind}"}}')
+    (near / "args.json").write_text('{"packing": false}')
+    write(near / "training_args.bin", pickle.dumps(SFTConfig(packing=True), 2))
+    found = read_settings((near, far), {})
+    assert (found["model_type"], found["packing"]) == ("llama", False)

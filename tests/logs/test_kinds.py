@@ -69,7 +69,9 @@ def test_a_loss_below_what_token_accuracy_allows_is_no_cross_entropy(
     assert find_task(rows[:2], {}).cross_entropy  # too few to say so
 
 
-@pytest.mark.parametrize("name", ["loss", "wer", "CER", "eval/mse", "perplexity", "dev_error_rate"])
+@pytest.mark.parametrize(
+    "name", ["loss", "wer", "CER", "eval/mse", "perplexity", "dev_error_rate", "edit_distance"]
+)
 def test_lower_is_better(name: str) -> None:
     assert lower_is_better(name) is True
 

@@ -361,3 +361,9 @@ def test_foreign_text_in_results_reaches_no_file_name(run, tmp_path):
     store = import_results("csv", csv, run).store
     assert {c.name for c in read_manifest(store).checkpoints} == {"checkpoint-100", "checkpoint-900"}
     assert Store.of_run(run).root == store.root
+
+
+def test_a_logged_loss_of_0_does_not_stand_in(tmp_path):
+    run = write_checkpoints(tmp_path / "run", losses=[0.5, 0.4, 0.5, 0.0])
+    import_results("lm-eval", evaluated(run, tmp_path), run)
+    assert overmem.diagnose(run).evidence == "accuracy"

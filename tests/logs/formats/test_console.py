@@ -157,3 +157,8 @@ def test_unsloths_banner_tells_the_accumulation_and_grpo_its_reward(tmp_path):
     assert history.settings["gradient_accumulation_steps"] == 8
     run = judge_history(history, "train.log")
     assert (run.task, run.keep.by, run.keep.value) == ("reinforcement", "eval_reward", 2.5)
+
+
+def test_a_row_of_training_after_the_end_of_one_begins_another(tmp_path):
+    run = "{'loss': 1.0, 'epoch': 1.0}\n{'train_runtime': 2.0, 'train_loss': 1.0, 'epoch': 1.0}\n"
+    assert [len(history.rows) for history in read(tmp_path, run + run)] == [2, 2]

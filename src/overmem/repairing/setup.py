@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from overmem.artifacts.manifest import Manifest, read_manifest
+from overmem.artifacts.manifest import Manifest, read_audited
 from overmem.artifacts.rows import Core, read_core
 from overmem.artifacts.store import Store
 from overmem.auditing.consent import Consent, options_to_go_on, sets_left_out
@@ -105,13 +105,7 @@ def prepare_repair(
             not be run.
     """
     store = Store.of_run(Path(path), audit)
-    manifest = read_manifest(store)
-    if manifest.imported is not None:
-        raise RunError(
-            "a repair has to measure merges, and these results were imported: their settings are not known",
-            got=f"results of {manifest.imported.tool} in {store.root}",
-            next_step="run `overmem audit` into another folder (--out), and repair by that",
-        )
+    manifest = read_audited(store)
     options = options_to_go_on(manifest, consent, f"the audit in {store.root}")
     run = open_run(path, allow_pickle=options.allow_pickle, checkpoints_glob=options.checkpoints_glob)
     verdict = judge_store(store, rule)

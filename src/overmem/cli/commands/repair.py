@@ -129,6 +129,11 @@ def repair(
         overmem repair outputs/ --confirm confirm.jsonl
         overmem repair outputs/ --budget 60 --axes ood --axes recall
     """
+    from overmem.artifacts.manifest import read_audited
+    from overmem.artifacts.store import Store
+
+    read_audited(Store.of_run(run, audit))  # refused before what loads models is imported
+
     from overmem.cli.progress import model_progress, quiet_libraries
     from overmem.cli.views.repair import render_repair, render_repair_plan
     from overmem.repairing.run import repair as run_repair

@@ -60,9 +60,9 @@ RULE = Rule(resamples=1000)
 def early_plateau(rng, n, checkpoints):
     """Accuracy is near its top early, and NLL is lowest soon after: most of what matters is plain to see.
 
-    Made so that the best measured accuracy within the bound loses over 3 points in 4.3% of 800 runs of 100
-    problems, and one standard error for a lower NLL in 8.4%, at a mean regret of 0.95 points: much as in
-    generators of another team, which were not to be had.
+    Made so that the best measured accuracy within the bound loses over 3 points in 4.3% of 800 runs of
+    100 problems, and one standard error for a lower NLL in 8.4%, at a mean regret of 0.95 points: much as
+    with the generators of an independent check, which we have not seen.
     """
     t = np.linspace(1 / checkpoints, 1, checkpoints)
     accuracy_C = rng.uniform(0.4, 0.9) - rng.uniform(0.2, 0.6) * np.exp(-t / rng.uniform(0.03, 0.12))

@@ -224,7 +224,8 @@ class OverMemorizationMonitor(TrainerCallback):
             )
         self._points.append(point)
         pair = None if self._lowest is None else (tokens, self._lowest)
-        reading = read_points(self._points, self._problem_set.n_tokens, self.rule, pair)
+        measured = self._problem_set
+        reading = read_points(self._points, measured.n_tokens, self.rule, pair, measured.group_labels)
         if reading.lowest_step == point.step:
             self._lowest = tokens
         self.readings.append(reading)
@@ -243,7 +244,8 @@ class OverMemorizationMonitor(TrainerCallback):
             return
         there = self._retention.steps()
         points = [point for point in self._points if point.step in there]
-        self._retention.keep(steps_to_keep(points, self._problem_set.n_tokens, self.rule))
+        measured = self._problem_set
+        self._retention.keep(steps_to_keep(points, measured.n_tokens, self.rule, measured.group_labels))
 
     def _prepare_problem_set(
         self, args: TrainingArguments, state: TrainerState, given: Mapping[str, Any]
@@ -274,7 +276,10 @@ class OverMemorizationMonitor(TrainerCallback):
         self.time_budget.start(state.global_step, seconds)
         for point in points or ():
             self._points.append(point)
-            self.readings.append(read_points(self._points, self._problem_set.n_tokens, self.rule))
+            measured = self._problem_set
+            self.readings.append(
+                read_points(self._points, measured.n_tokens, self.rule, group_N=measured.group_labels)
+            )
         self._known_onset = any(reading.onset for reading in self.readings)
 
     @property

@@ -1,4 +1,4 @@
-"""Keywords of Python functions that do not exist: one message with the nearest that does."""
+"""Names that do not exist, of keywords, commands and options: one message with the nearest that does."""
 
 from __future__ import annotations
 
@@ -45,9 +45,14 @@ def refuse_unknown(given: Collection[str], known: Collection[str], what: str) ->
     unknown = sorted(set(given) - set(known))
     if not unknown:
         return
-    near = get_close_matches(unknown[0], known, n=1, cutoff=0.6)
     raise UnknownOptionError(
         f"{what} has no option {unknown[0]!r}",
         got=", ".join(unknown),
-        expected=f"did you mean {near[0]!r}?" if near else f"some of {', '.join(known)}",
+        expected=did_you_mean(unknown[0], known) or f"some of {', '.join(known)}",
     )
+
+
+def did_you_mean(written: str, known: Collection[str]) -> str | None:
+    """The question with the nearest known name; None where none is near."""
+    near = get_close_matches(written, known, n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else None

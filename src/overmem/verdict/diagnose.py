@@ -59,6 +59,8 @@ def diagnose(audit: HasStore | str | Path, rule: Rule = DEFAULT_RULE, *, save: b
     A run that was never audited is read from its `trainer_state.json` alone; its verdict says so
     (`evidence` is `logged`) and never gives a stage.
 
+    An `overmem.yaml` in the folder is read by the command line alone; `rule` is what counts here.
+
     Args:
         audit: an audit, the run's folder, the artifact folder that an audit wrote elsewhere, or a training
             log; see `overmem.logs.reading`.

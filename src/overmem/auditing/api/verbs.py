@@ -31,6 +31,8 @@ def plan(
 ) -> Forecast:
     """What an audit would cost: tokens, time and memory, from a batch or two of each kind of its work.
 
+    An `overmem.yaml` in the folder is not read; see `audit`.
+
     Args:
         run: a run or its folder.
         out: artifact folder; `RUN/overmem` by default.
@@ -60,6 +62,8 @@ def watch(
     **options: Unpack[AuditKeywords],
 ) -> Iterator[Update]:
     """Measure the checkpoints of a run that is being trained, as they land.
+
+    An `overmem.yaml` in the folder is not read; see `audit`.
 
     Args:
         run: its folder, which may still be empty, or not there yet.

@@ -26,8 +26,9 @@ from overmem.rule import DEFAULT_RULE, Rule
 from overmem.stats.arrays import FloatArray
 from overmem.stats.measures import Measure
 from overmem.stats.paired import bootstrap
+from overmem.verdict.audited.judged import judge_core
 from overmem.verdict.costs import compare_measured, measure_axes
-from overmem.verdict.diagnose import judge_core, open_audit
+from overmem.verdict.diagnose import open_audit
 from overmem.verdict.warnings.unlike import measured_otherwise, refuse_unlike, shared_problems
 from overmem.verdict.words.comparison import better_side, comparison_words
 

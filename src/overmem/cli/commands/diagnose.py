@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from overmem.cli.diagnosis import diagnose_one, show_diagnosis
+from overmem.cli.diagnosis import show_diagnosis
 from overmem.cli.options import Json, RunArg, split_runs, takes_rule
 from overmem.cli.screen import console, print_json, say
 from overmem.rule import Rule
@@ -34,7 +34,9 @@ def diagnose(
         overmem diagnose seed-0/ seed-1/ seed-2/ --json
     """
     if len(runs) == 1:
-        verdict = diagnose_one(runs[0], rule)
+        from overmem.verdict.diagnose import diagnose as diagnose_run
+
+        verdict = diagnose_run(runs[0], rule, save=False)
     else:
         from overmem.verdict.seeds import diagnose_seeds
 

@@ -59,7 +59,7 @@ def test_a_log_of_inspect_holds_the_answers(run, tmp_path):
         "model"
     ] == "overmem/checkpoint-100"
     sample = record["samples"][0]
-    assert sample["scores"]["nll_nats"]["value"] > 0
+    assert sample["scores"]["nll_nats"]["value"] > 0 and sample["scores"]["correct"]["answer"] == "=SUM(A1)"
     assert [turn["role"] for turn in sample["messages"]] == ["user", "assistant"]
     log = pytest.importorskip("inspect_ai.log")
     assert len(log.read_eval_log(str(files[0])).samples) == 60

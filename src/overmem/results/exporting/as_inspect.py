@@ -79,7 +79,7 @@ def _log(rows: list[dict[str, Any]], model: str, manifest: Manifest) -> dict[str
 
 
 def _sample(row: dict[str, Any], model: str) -> dict[str, Any]:
-    scores: dict[str, Any] = {SCORER: {"value": row["correct"]}}
+    scores: dict[str, Any] = {SCORER: {"value": row["correct"], "answer": row["text"]}}
     if row["nll_nats"] is not None:
         scores["nll_nats"] = {"value": row["nll_nats"], "metadata": {"n_tokens": row["n_tokens"]}}
     question = {"role": "user", "content": row["prompt"] or ""}

@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Collection
 from difflib import get_close_matches
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from overmem.errors import UnknownOptionError
 
@@ -29,6 +29,20 @@ def names_its_keywords(function: Callable[P, R]) -> Callable[P, R]:
         return function(*args, **kwargs)
 
     return called
+
+
+def names_its_fields(record: type[R]) -> type[R]:
+    """Let a public record refuse a misspelled field with the nearest name; it is a `TypeError` still."""
+    made = record.__init__
+    known = [name for name in inspect.signature(made).parameters if name != "self"]
+
+    @functools.wraps(made)
+    def checked(self: R, *args: Any, **kwargs: Any) -> None:
+        refuse_unknown(kwargs, known, f"overmem.{record.__name__}")
+        made(self, *args, **kwargs)
+
+    record.__init__ = checked  # type: ignore[method-assign, assignment]
+    return record
 
 
 def refuse_unknown(given: Collection[str], known: Collection[str], what: str) -> None:

@@ -34,6 +34,12 @@ def test_slices_are_pythons_and_keep_ids(data: Path, text: str) -> None:
     assert load_examples(f"gsm8k:gsm8k.jsonl{text}").examples == whole[start:stop]
 
 
+def test_loaded_data_are_one_line_in_a_console(data: Path) -> None:
+    shown = repr(load_examples("gsm8k.jsonl[:3]"))
+    assert shown.startswith("LoadedData gsm8k.jsonl[:3]: 3 examples; ") and "\n" not in shown
+    assert len(shown) < 200
+
+
 @pytest.mark.parametrize("text", ["[10:]", "[3:3]", "[:0]", "[5:2]"])
 def test_an_empty_slice_is_an_error(data: Path, text: str) -> None:
     assert "of 10 rows" in error_of(f"gsm8k.jsonl{text}")

@@ -58,7 +58,7 @@ class Source:
     rows: slice
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class LoadedData:
     """The examples a source names, and what was understood of it."""
 
@@ -73,6 +73,12 @@ class LoadedData:
     examples: tuple[Example, ...]
     numbered: bool = False
     """The ids are numbers of rows, since the data have none."""
+
+    def __repr__(self) -> str:
+        """One line, whatever the examples hold."""
+        return (
+            f"LoadedData {self.source}: {len(self.examples):,} examples; {self.shape}; grader {self.grader}"
+        )
 
 
 def parse_source(source: str) -> Source:

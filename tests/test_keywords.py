@@ -32,6 +32,10 @@ def test_the_nearest_name_is_given_or_all():
     )
     with pytest.raises(UnknownOptionError, match="expected: some of checkpoint, rule"):
         refuse_unknown({"zzz": 1}, ("checkpoint", "rule"), "overmem.check")
+    with pytest.raises(
+        UnknownOptionError, match=r"no option 'chekpoint'\n.*chekpoint, zzz\n.*'checkpoint'\?"
+    ):
+        refuse_unknown({"zzz": 1, "chekpoint": 2}, ("checkpoint", "rule"), "overmem.check")
     assert issubclass(UnknownOptionError, TypeError) and issubclass(UnknownOptionError, OvermemError)
 
 

@@ -22,6 +22,8 @@ pytestmark = [
 ]
 
 COSTLY = {
+    "losses_are_trained_on",
+    "the_monitor_leaves_a_training_as_it_was",
     "a_recipe_is_trained_and_its_run_goes_on",
     "a_run_is_repaired",
     "the_plain_trainer_takes_a_loss",

@@ -1,9 +1,12 @@
 """Errors that a user can act on: one message of four parts, and the standard error that a caller expects."""
 
+import ast
+
 import pytest
 
 from overmem import errors
 from overmem.errors import OvermemError
+from tests.helpers.paths import SRC
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and kind.__base__ is OvermemError]
 
@@ -54,3 +57,24 @@ def test_each_is_the_standard_error_of_its_kind(kind):
     with pytest.raises(others.get(kind.__name__, ValueError), match="what"):
         raise kind("what")
     assert issubclass(kind, OvermemError) and len(KINDS) == 10
+
+
+def test_every_message_says_more_than_what_is_wrong():
+    """What was found, what was expected, or what to do; without any of them a reader is left alone."""
+    ours = {
+        name
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, OvermemError)
+    }
+    bare = [
+        f"{path.relative_to(SRC)}:{node.lineno}"
+        for path in sorted(SRC.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ours
+        and len(node.args) == 1
+        and isinstance(node.args[0], ast.Constant | ast.JoinedStr)
+        and not node.keywords
+    ]
+    assert bare == []

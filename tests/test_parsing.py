@@ -36,6 +36,7 @@ YAML = {
     "an object": ("a: !!python/object/apply:os.system ['true']", "asks for an object"),
     "bytes": ("a: !!binary abc", "asks for an object"),
     "digits": ("a: " + "9" * 5_000, "4300 digits"),
+    "hexadecimal digits": ("a: 1\nb: 0x" + "f" * 4_000, "thousands of digits stands in line 2"),
     "no number": ("a: !!int x", "invalid literal"),
     "no key": ("? [a]\n: 1", "unhashable"),
     "zero byte": ("a: \0", "special characters"),

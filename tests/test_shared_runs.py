@@ -202,7 +202,10 @@ def write_own_files(run: Path) -> None:
     (cell.folder / "recipe.yaml").write_text(dump_recipe(cell.recipe))
 
 
-@pytest.mark.parametrize("depth", ["tokenizers", "models", "manifest"])
+@pytest.mark.parametrize(
+    "depth",
+    [*(pytest.param(depth, marks=pytest.mark.exhaustive) for depth in ("tokenizers", "models")), "manifest"],
+)
 def test_no_command_runs_code_that_a_shared_run_brings_along(shared, call, depth):
     """What is planted deeper is reached only where what lies before it is sound."""
     shared.recipe()

@@ -19,6 +19,8 @@ MAX_DEPTH = 100
 MAX_BYTES = 1 << 30
 """Of a JSON file; a manifest of a million problems has a tenth."""
 MAX_YAML_BYTES = 1 << 20
+MAX_BITS = 10_000
+"""Of a whole number: about 3,000 digits; Python refuses to print more than 4,300."""
 MAX_YAML_NODES = 100_000
 """Values of a YAML file, those that aliases stand for counted each time."""
 _SHOWN = 120
@@ -106,8 +108,8 @@ def parse_yaml(text: str) -> Any:
     """The value of a YAML text, of what JSON has too: a date stays the text that it is.
 
     Raises:
-        ParseError: not YAML; a tag that asks for an object; a key twice; half of a character; nested too
-            deep; or aliases that stand for too much.
+        ParseError: not YAML; a tag that asks for an object; a key twice; half of a character; a number of
+            thousands of digits; nested too deep; or aliases that stand for too much.
     """
     import yaml
 
@@ -187,10 +189,17 @@ def _plain_loader() -> Any:
                 seen.add(str(key.value))
             return found
 
+        def construct_yaml_int(self, node: Any) -> int:
+            found = super().construct_yaml_int(node)
+            if found.bit_length() > MAX_BITS:
+                raise ParseError(f"a number of thousands of digits stands in line {node.start_mark.line + 1}")
+            return found
+
     PlainLoader.yaml_constructors = {
         f"tag:yaml.org,2002:{kind}": yaml.SafeLoader.yaml_constructors[f"tag:yaml.org,2002:{kind}"]
         for kind in _KINDS
     } | {None: _refuse_tag}
+    PlainLoader.add_constructor("tag:yaml.org,2002:int", PlainLoader.construct_yaml_int)
     PlainLoader.yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in found if not tag.endswith(":timestamp")]
         for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()

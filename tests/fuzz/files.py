@@ -266,6 +266,7 @@ def _pieces(pieces: tuple[str, ...]) -> Callable[[Random, bytes], bytes]:
 BY_FORMAT: dict[str, Callable[[Random, bytes], bytes]] = {
     ".json": _json,
     ".jsonl": _jsonl,
+    ".ipynb": _json,
     ".csv": _csv,
     ".yaml": _yaml,
     ".safetensors": _safetensors,

@@ -19,7 +19,7 @@ from tests.fuzz.values import LITTLE, hostile_engine, hostile_name, hostile_opti
 
 Plan = Callable[[Random], list[str]]
 MEASURE = ("--max-new-tokens", "2", "--limit", "3", "--device", "cpu")
-AUDIT_BARE = ("audit", "bare", "--val", "val.jsonl", *MEASURE)
+AUDIT_BARE = ("audit", "bare", "--val", "val.jsonl", *MEASURE, "--only-measure")
 AUDIT_AGAIN = ("audit", "run", "--val", "val.jsonl", *AUDIT, "--max-new-tokens", "2", "--device", "cpu")
 READ_RUN: tuple[tuple[str, ...], ...] = (
     *(
@@ -36,6 +36,7 @@ READ_RUN: tuple[tuple[str, ...], ...] = (
     ),
     *(("data", "memorized", "run", "--csv", "rows.csv"), ("data", "memorized", "run", "--json")),
     *(("data", "clean", "run", "--out", "clean.jsonl"), ("repair", "run", "--plan"), AUDIT_AGAIN),
+    *(("export", "csv", "run", "--out", "rows.csv"), ("export", "lm-eval", "run", "--out", "exported")),
 )
 MODELS: tuple[tuple[str, ...], ...] = (
     AUDIT_BARE,
@@ -51,6 +52,26 @@ ADAPTERS: tuple[tuple[str, ...], ...] = (
 LOGS: tuple[tuple[str, ...], ...] = (
     *(("diagnose", "bare", *LITTLE), ("diagnose", "bare", "--json", *LITTLE), ("check", "bare"), AUDIT_BARE),
     *(("report", "bare", "--format", "md", "--out", "-"), ("compare", "bare", "run", *LITTLE)),
+)
+SETTINGS: tuple[tuple[str, ...], ...] = (
+    *(
+        ("audit", "bare", "--only-measure"),
+        ("audit", "bare"),
+        ("plan", "bare"),
+        ("audit", "bare", "--show-prompt"),
+    ),
+    *(("diagnose", "bare"), ("report", "bare"), ("init", "bare", "--yes", "--force"), ("check", "bare")),
+)
+IMPORTS: tuple[tuple[str, ...], ...] = (
+    ("import", "lm-eval", "results", "--run", "bare"),
+    ("import", "lm-eval", "results", "--run", "bare", "--task", "mine", "--json"),
+    ("import", "lm-eval", "results", "--run", "bare", "--task", "mine*"),
+)
+TABLES: tuple[tuple[str, ...], ...] = (
+    *(
+        ("import", "csv", "answers.csv", "--run", "bare"),
+        ("import", "parquet", "answers.parquet", "--run", "bare"),
+    ),
 )
 
 
@@ -126,6 +147,32 @@ def code_case(rng: Random) -> list[str]:
     return Files((name,), ((*AUDIT_BARE, *more), (*AUDIT_BARE, *more, "--show-prompt")), most=2)(rng)
 
 
+def settings_case(rng: Random) -> list[str]:
+    """An `overmem.yaml` with a fault in it, in a run without an audit."""
+    command = Files(("settings.yaml",), SETTINGS, most=2)(rng)
+    if os.path.lexists("settings.yaml"):  # one mutation is to remove it
+        os.replace("settings.yaml", "bare/overmem.yaml")
+    return command
+
+
+def result_case(rng: Random) -> list[str]:
+    """What another tool measured, imported."""
+    if rng.random() < 0.6:
+        return Files(("results/*/*.json", "results/*/*.jsonl"), IMPORTS)(rng)
+    return Files(("answers.csv", "answers.parquet"), TABLES)(rng)
+
+
+def log_case(rng: Random) -> list[str]:
+    """A log that another tool wrote, by its own path."""
+    logs = sorted(path for path in Path("logs").rglob("*") if path.is_file() and "mlruns" not in path.parts)
+    name = str(rng.choice([*logs, Path("logs/mlruns")]))
+    target = "logs/mlruns/*/*/metrics/*" if name.endswith("mlruns") else name
+    more = rng.choice([(), ("--json",)])
+    return Files(
+        (target,), (("diagnose", name, *more), ("report", name, "--out", "page.html"), ("check", name))
+    )(rng)
+
+
 def name_case(rng: Random) -> list[str]:
     """Folders and files whose names are no usual names."""
     name = hostile_name(rng)
@@ -190,6 +237,9 @@ KINDS: dict[str, Plan] = {
             ("data", "check", "--val", "dataset_info.json#mine", "--train", "train.jsonl"),
         ),
     ),
+    "settings": settings_case,
+    "results": result_case,
+    "logs": log_case,
     "code": code_case,
     "values": hostile_options,
     "names": name_case,

@@ -1,4 +1,4 @@
-"""The material that cases change: runs with and without an audit, adapters, shards, a base, data, recipes."""
+"""What cases change: runs, audits, adapters, a base, data, recipes, logs and results of other tools."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import shutil
 from pathlib import Path
 
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
+from tests.helpers.results import lm_eval_sample, write_lm_eval
+from tests.helpers.written_logs import WRITTEN, make_database
 
 STEPS = (10, 20, 100)
 SMALL = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "max_position_embeddings": 128}
@@ -52,6 +54,18 @@ dataset_dir: .
 template: default
 cutoff_len: 64
 """
+SETTINGS = """\
+val: val.jsonl
+train: train.jsonl
+axes: [likelihood, accuracy]
+limits: {accuracy: 2}
+limit: 3
+max_new_tokens: 2
+device: cpu
+template: {kind: plain, eos: true}
+rule: {accuracy_margin: 0.03}
+"""
+"""An `overmem.yaml`."""
 CARD = """\
 ---
 base_model: base
@@ -94,9 +108,12 @@ def make_material(folder: Path) -> None:
     for step in STEPS[:2]:
         foreign_checkpoint(Path("adapters"), Path("base"), step, tokenizer)
     _write_data()
+    _write_results()
+    _write_logs()
     for name, text in (
         *(("recipe.yaml", RECIPE), ("sweep.yaml", SWEEP), ("grader.py", GRADER), ("template.py", TEMPLATE)),
         *(("chat.jinja", CHAT), ("foreign/train.yaml", LLAMAFACTORY), ("foreign/README.md", CARD)),
+        ("settings.yaml", SETTINGS),
     ):
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text(text)
@@ -159,6 +176,38 @@ def _write_data() -> None:
         "columns": {"prompt": "instruction", "response": "output"},
     }
     Path("dataset_info.json").write_text(json.dumps({"mine": described}))
+
+
+def _write_results() -> None:
+    """What lm-eval and a table say of the checkpoints of `bare`."""
+    import polars as pl
+
+    rows = []
+    for c, step in enumerate(STEPS):
+        name = f"checkpoint-{step}"
+        answers = [lm_eval_sample(i, int(i % 3 <= c)) for i in range(12)]
+        references = [lm_eval_sample(i, 0, scored=1.0 + i + c) for i in range(12)]
+        tasks = {"mine": ("generate_until", answers), "mine_references": ("loglikelihood", references)}
+        write_lm_eval(Path("results"), f"bare/{name}", tasks)
+        rows += [
+            {
+                "checkpoint": name,
+                "example_id": f"p{i}",
+                "correct": int(i % 3 <= c),
+                "nll_nats": 1.0 + i,
+                "n_tokens": 9,
+            }
+            for i in range(12)
+        ]
+    pl.DataFrame(rows).write_csv("answers.csv")
+    pl.DataFrame(rows).write_parquet("answers.parquet")
+
+
+def _write_logs() -> None:
+    """Logs that other tools wrote of one small training."""
+    shutil.copytree(WRITTEN, "logs", ignore=shutil.ignore_patterns("*.sql", "hf_*"))
+    for name in ("mlflow", "trackio"):
+        make_database(f"{name}.sql", Path("logs") / f"{name}.db")
 
 
 def _write_repair() -> None:

@@ -4,6 +4,7 @@ The fuzzer runs in a process forked from a warm one, and forks the cases itself.
 """
 
 import json
+import os
 from collections import Counter
 from random import Random
 
@@ -25,8 +26,9 @@ CASES, CHUNKS = 300, 15
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    """Above the folders of the processes of xdist: they share the material."""
-    return tmp_path_factory.getbasetemp().parent / "fuzz"
+    """Of this call of pytest: above the folders of the processes of xdist, which share the material."""
+    own = tmp_path_factory.getbasetemp()
+    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "fuzz"
 
 
 def run_cases(folder, cases, limit=30):

@@ -29,7 +29,7 @@ _IMPORTED_LATE = (
 
 
 def import_all() -> None:
-    """Import what the commands import, and draw the problems they ask for, once."""
+    """Import what the commands import, and make once what each of them would make."""
     import overmem
     from overmem.cli.screen import visible_streams
 
@@ -46,6 +46,11 @@ def import_all() -> None:
             importlib.import_module(name)
         for split in ("train", "val", "test"):
             importlib.import_module("overmem.synthetic.wordmath").load_split(split)
+        # Transformers compiles a thousand patterns when a first model is loaded: a third of a small audit.
+        with suppress(ImportError, AttributeError):
+            importlib.import_module("transformers.conversion_mapping").get_checkpoint_conversion_mapping(
+                "llama"
+            )
     gc.collect()
     gc.freeze()
 

@@ -4,6 +4,7 @@ What each format is read as is tested beside its reader, in tests/logs/formats.
 """
 
 import json
+import os
 
 import pytest
 
@@ -55,3 +56,9 @@ def test_what_is_no_log_is_one_clear_error(tmp_path, name):
     for path in (tmp_path / name, tmp_path):
         with pytest.raises(RunError, match="no training log is here that can be read"):
             read_histories(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "train.log")
+    with pytest.raises(RunError, match="no training log is here that can be read"):
+        read_histories(tmp_path / "train.log")

@@ -107,7 +107,9 @@ def assert_same(one, other):
     [
         {},
         {"kind": Trainer},
-        {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4},
+        pytest.param(
+            {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4}, marks=pytest.mark.exhaustive
+        ),
         pytest.param({"bf16": True}, marks=pytest.mark.exhaustive),
         pytest.param({"gradient_checkpointing": True}, marks=pytest.mark.exhaustive),
         {"eval_strategy": "epoch", "eval_dataset": True},
@@ -379,7 +381,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir() if path.is_dir())
 
 
-@pytest.mark.parametrize("every", ["epoch", "save"])
+@pytest.mark.parametrize("every", [pytest.param("epoch", marks=pytest.mark.exhaustive), "save"])
 def test_what_may_be_recommended_survives_rotation(run, scripted, tmp_path, every):
     scripted({2: 0.50, 4: 0.40, 6: 0.45, 8: 0.6, 10: 0.7, 12: 0.8, 14: 0.9})
     shape = {

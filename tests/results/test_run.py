@@ -167,6 +167,14 @@ def test_an_audit_does_not_mix_its_rows_with_imported_ones(run, tmp_path):
     assert (store.root / "manifest.json").read_bytes() == before
 
 
+@pytest.mark.parametrize("metrics", [3, [{"exact_match": 1}]])
+def test_a_record_of_another_shape_is_one_message(run, tmp_path, metrics):
+    lines = [answers(0)[0] | {"metrics": metrics}]
+    write_lm_eval(tmp_path / "results", str(run / "checkpoint-100"), {"gsm8k": ("generate_until", lines)})
+    with pytest.raises(DataError, match="cannot be read as results of lm-eval"):
+        import_results("lm-eval", tmp_path / "results", run)
+
+
 @pytest.mark.parametrize(
     "change, message",
     [

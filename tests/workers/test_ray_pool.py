@@ -92,7 +92,7 @@ def test_a_worker_killed_midway_costs_nothing_but_its_batch(
     assert sorted(left) == sorted(CHECKPOINTS)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_workers_import_nothing_of_the_current_folder(pico_run, val_file, tmp_path):
     """Ray puts the folder that it is started from on its workers' path."""
     pytest.importorskip("ray", reason="Ray is not installed")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from typing import Any
 
@@ -291,10 +291,14 @@ def _texts(name: str, problems: Problems) -> pl.DataFrame:
 
 
 def _versions(packages: Iterable[str]) -> dict[str, str]:
-    found = {}
-    for package in packages:
-        try:
-            found[package] = version(package)
-        except ImportError:
-            continue
-    return found
+    found = {package: _version(package) for package in packages}
+    return {package: known for package, known in found.items() if known is not None}
+
+
+@cache
+def _version(package: str) -> str | None:
+    """Read once: a manifest is written after every checkpoint."""
+    try:
+        return version(package)
+    except ImportError:
+        return None

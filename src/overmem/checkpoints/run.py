@@ -190,7 +190,10 @@ def _adapter_settings(folder: Path) -> dict[str, Any]:
 def _no_checkpoints(root: Path, skipped: Mapping[str, str]) -> RunError:
     if skipped:
         details = "\n".join(f"  - {name}: {why}" for name, why in skipped.items())
-        return NoCheckpointError(f"no checkpoint in {root} can be read\n{details}")
+        return NoCheckpointError(
+            f"no checkpoint in {root} can be read\n{details}",
+            next_step="mend what is said of each, and call the same command again",
+        )
     if models := models_below(root):
         return NoCheckpointError(
             f"no checkpoints in {root}, only models without a step",

@@ -10,7 +10,8 @@ from typing import Literal, get_args
 
 from overmem.artifacts.manifest import Imported, Manifest
 from overmem.artifacts.store import Store
-from overmem.errors import OvermemError, RunError
+from overmem.boundary import library_call
+from overmem.errors import DataError, OvermemError, RunError
 from overmem.records import BASE
 from overmem.results.eval_loss import logged_losses
 from overmem.results.matching import Checkpoints, Named, by_checkpoint
@@ -125,7 +126,18 @@ def _reader(
         "csv": lambda path: read_table(path, "csv"),
         "parquet": lambda path: read_table(path, "parquet"),
     }
-    return readers[tool]
+
+    def read(path: Path) -> list[Result]:
+        # A record of another shape at any depth; the readers look at what they take, not at all there is.
+        with library_call(
+            f"{path} cannot be read as results of {tool}",
+            DataError,
+            expected="files as the tool writes them",
+            next_step="copy them again, or run the evaluation again",
+        ):
+            return readers[tool](path)
+
+    return read
 
 
 def _described(

@@ -99,7 +99,10 @@ def _with_history(content: Content, row: Row, reader: Reader, where: str) -> Con
     if not before or (reader.whole and has_own):  # a conversation's own system message goes before a column
         return content
     if has_own and before[0]["role"] == "system":
-        raise DataError(f"{where} has a system message in its prompt and another in a column of its own")
+        raise DataError(
+            f"{where} has a system message in its prompt and another in a column of its own",
+            next_step="remove one of them",
+        )
     chat = content.chat
     if (reader.whole or reader.required == ("prompt", "completion")) and chat.as_written is None:
         reply = chat.reply or ({"role": "assistant", "content": content.completion},)

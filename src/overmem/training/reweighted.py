@@ -191,7 +191,8 @@ def reweighted_loss(name: str, *, normalize: bool = False, **options: Any) -> Ca
         )
     if "input_ids" in loss.needs:
         raise RecipeError(
-            f"{name} needs the input ids, which the HF Trainer does not pass to a loss function"
+            f"{name} needs the input ids, which the HF Trainer does not pass to a loss function",
+            next_step="use overmem.ReweightedSFTTrainer, which is given them",
         )
 
     def compute(outputs: Any, labels: Tensor, num_items_in_batch: Any = None) -> Tensor:

@@ -53,6 +53,8 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_defaults(tmp_path
     assert found.template.prompt_format == "Q {prompt}"
     assert found.rule == Rule(accuracy_margin=0.05, perplexity_ratio=1.2)
     assert read_flags(run, {"val": "w.jsonl"}, {}).limit is None
+    quoted = read_saved_options(written(tmp_path, SAVED | {"rule": {"accuracy_margin": "0.05"}}))
+    assert read_flags(run, {}, quoted).rule == Rule(accuracy_margin=0.05)
 
 
 @pytest.mark.parametrize(

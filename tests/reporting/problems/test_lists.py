@@ -213,7 +213,12 @@ def test_the_contents_mark_where_one_reads(browser: Browser) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(find_axe() is None, reason="no axe (pip install axe-core-python, or set $AXE)")
 @pytest.mark.parametrize(
-    ("width", "height", "scheme"), [(1280, 800, "light"), (1280, 800, "dark"), (390, 844, "dark")]
+    ("width", "height", "scheme"),
+    [
+        (1280, 800, "light"),
+        pytest.param(1280, 800, "dark", marks=pytest.mark.exhaustive),
+        (390, 844, "dark"),
+    ],
 )
 def test_axe_finds_nothing_serious(browser: Browser, width: int, height: int, scheme: str) -> None:
     browser.resize(width, height)

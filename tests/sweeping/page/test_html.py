@@ -49,7 +49,15 @@ def test_the_outline_is_drawn_around_the_region(browser: Browser, page: Path) ->
     assert edges and set(edges) == {"3px"}
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False), (390, True)])
+@pytest.mark.parametrize(
+    ("width", "dark"),
+    [
+        pytest.param(1280, False, marks=pytest.mark.exhaustive),
+        (1280, True),
+        (390, False),
+        pytest.param(390, True, marks=pytest.mark.exhaustive),
+    ],
+)
 def test_nothing_overflows_at_any_width(page: Path, width: int, dark: bool) -> None:
     with Browser(width=width, height=844, dark=dark) as small:
         small.open(page)

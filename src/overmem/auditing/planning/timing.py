@@ -234,4 +234,7 @@ def score_rate(session: Session, timing: Timing) -> float:
 def nothing_measured(run: Run, skipped: Mapping[str, str]) -> RunError:
     """The error that says of every checkpoint why it could not be measured."""
     details = "\n".join(f"  - {name}: {reason}" for name, reason in skipped.items())
-    return RunError(f"no checkpoint in {run.path} could be measured\n{details}")
+    return RunError(
+        f"no checkpoint in {run.path} could be measured\n{details}",
+        next_step="mend what is said of each, and call the same command again",
+    )

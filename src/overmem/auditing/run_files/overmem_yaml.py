@@ -67,11 +67,14 @@ def read_saved_options(run_path: Path) -> dict[str, Any]:
             next_step="correct the key",
         )
     try:
-        AuditOptions.model_validate(fields)
+        read = AuditOptions.model_validate(fields)
     except ValidationError as error:
         got = " ".join(wrong_fields(error).split())
         raise RunError(f"{path} has a wrong value", got=got, next_step=_NEXT.format(path=path)) from None
-    return fields
+    parts = {group: getattr(read, group) for group in ("rule", "template") if group in fields}
+    return fields | {
+        group: {name: getattr(value, name) for name in fields[group]} for group, value in parts.items()
+    }
 
 
 _NEXT = "correct {path}, or delete it; `overmem init` writes another"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from overmem.boundary import reason
 from overmem.errors import RunError
+from overmem.logs.states import first_bytes
 
 MOST_BYTES = 1 << 30
 """Of a log; what people have is a thousandth of it."""
@@ -112,11 +113,10 @@ def tables(connection: sqlite3.Connection) -> set[str]:
 
 def has_table_with(path: Path, table: str, columns: set[str]) -> bool:
     """Whether a file is a database with a table that has these columns."""
+    if first_bytes(path, len(SQLITE)) != SQLITE:
+        return False
     try:
-        with path.open("rb") as file:
-            if file.read(len(SQLITE)) != SQLITE:
-                return False
         with open_sqlite(path) as connection:
             return columns <= {row[1] for row in connection.execute(f"pragma table_info({table})")}
-    except (OSError, RunError):
+    except RunError:
         return False

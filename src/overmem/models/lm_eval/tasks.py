@@ -192,7 +192,10 @@ def load_task(source: str, tokenizer: Any) -> LmEvalTask:
 def _refuse_unusable(name: str, task: Any) -> None:
     for flag, why in (("UNSAFE_CODE", "runs code that the model writes"), ("MULTIMODAL", "is not text only")):
         if getattr(task, flag, False):
-            raise DataError(f"the lm-eval task `{name}` {why}, which overmem does not do")
+            raise DataError(
+                f"the lm-eval task `{name}` {why}, which overmem does not do",
+                next_step="evaluate it by lm-eval itself: overmem import lm-eval RESULTS --run RUN",
+            )
 
 
 def _choose_metric(name: str, task: Any) -> str:

@@ -41,7 +41,10 @@ def write_inspect(found: list[Exported], manifest: Manifest, run: Path, out: Pat
         write_text_atomic(path, json.dumps(record, indent=1) + "\n")
         written.append(path)
     if not written:
-        raise ArtifactError("a log of inspect_ai holds answers, and none were measured")
+        raise ArtifactError(
+            "a log of inspect_ai holds answers, and none were measured",
+            next_step="audit with the accuracy axis, or export csv",
+        )
     return written
 
 

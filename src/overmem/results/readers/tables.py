@@ -74,7 +74,7 @@ def _cell(row: Mapping[str, Any], name: str, path: Path, where: str) -> Any:
     if name not in row:
         raise DataError(f"{path} has no column `{name}`", got=", ".join(map(str, row)), expected=COLUMNS)
     if row[name] is None:
-        raise DataError(f"{path}, {where}: `{name}` is empty")
+        raise DataError(f"{path}, {where}: `{name}` is empty", next_step="fill it, or leave the row out")
     return row[name]
 
 

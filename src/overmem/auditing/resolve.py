@@ -40,8 +40,8 @@ def resolve_options(run: Run, asked: AuditOptions) -> AuditOptions:
     if not (val := asked.val or data.get("val")):
         raise RunError(
             "no validation data",
-            expected="--val FILE",
-            next_step="name the problems to measure on with --val",
+            expected="problems that were not trained on, with reference solutions and answers",
+            next_step="name them: --val FILE, or val=FILE in Python",
         )
     axes = choose_axes((*choose_axes(asked.axes), *axes_implied_by(_given(asked))))
     if set(axes) - set(CORE):

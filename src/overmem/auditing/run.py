@@ -67,6 +67,8 @@ def audit(
 ) -> Audit:
     """Measure every checkpoint of a run and save the rows; what is already saved is not computed again.
 
+    All settings are the arguments: an `overmem.yaml` in the folder is read by the command line alone.
+
     Args:
         run: a run or its folder.
         out: artifact folder; `RUN/overmem` by default.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ import typer
 
 from overmem.cli.screen import console, say
 from overmem.errors import RunError
+from overmem.formatting import spaced
 from overmem.rule import Rule
 
 if TYPE_CHECKING:
@@ -86,7 +88,8 @@ RULE_HELP = {
 def takes_rule(*names: str, **texts: str) -> Callable[[Command], Command]:
     """Give a command options for some thresholds of the rule; it takes them as one `rule`.
 
-    What is not given is taken from the `overmem.yaml` of the run that the command is given, where it has one.
+    What is not given is taken from the `overmem.yaml` of the runs that the command is given, where they have
+    one; files that disagree are refused.
 
     Args:
         names: of the thresholds.
@@ -113,9 +116,32 @@ def takes_rule(*names: str, **texts: str) -> Callable[[Command], Command]:
 
 
 def _rule_of(said: Mapping[str, Any], others: Mapping[str, Any]) -> Rule:
-    runs = others.get("runs") or [others.get("run")]
-    saved = saved_options(runs[0], ("rule",)) if isinstance(runs[0], Path) else {}
-    return Rule(**{**saved.get("rule", {}), **said})
+    """The thresholds of the command line, then those of the runs' files."""
+    by_run = {run: saved_options(run, ("rule",)).get("rule", {}) for run in _runs_of(others)}
+    taken = dict(said)
+    for name in {name for saved in by_run.values() for name in saved} - said.keys():
+        values = {run: saved[name] for run, saved in by_run.items() if name in saved}
+        if len(set(values.values())) > 1:
+            raise RunError(
+                f"the runs' overmem.yaml name different thresholds: {spaced(name)}",
+                got=", ".join(f"{value} ({run})" for run, value in values.items()),
+                expected="one for all runs of a command",
+                next_step=f"say which: --{name.replace('_', '-')} NUMBER",
+            )
+        taken[name] = next(iter(values.values()))
+    return Rule(**taken)
+
+
+def _runs_of(others: Mapping[str, Any]) -> list[Path]:
+    """The run folders among a command's arguments."""
+    given = others.get("runs") or [others.get("run")]
+    sides = [others[side] for side in ("runs_a", "runs_b") if side in others]
+    return [run for run in (*given, *chain(*map(split_runs, sides))) if isinstance(run, Path)]
+
+
+def split_runs(written: str) -> list[Path]:
+    """Run folders that are joined by commas: the seeds of one recipe."""
+    return [Path(name) for name in written.split(",")]
 
 
 def saved_options(run_path: Path, fields: Collection[str] | None = None) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from overmem.stats.checks import check_groups
 from overmem.stats.moments import Moments, measure_curves
 from overmem.stats.selection import choose_checkpoint
 from overmem.tasks.sources import load_disjoint
-from overmem.verdict.diagnose import judge_store
+from overmem.verdict.audited.judged import judge_store
 
 SEARCH_AXES = (*CORE, "diversity")
 """What the few best merges are chosen by."""

@@ -75,3 +75,29 @@ def test_the_rule_of_the_file_is_the_verdicts(tmp_path):
     assert code == 0 and json.loads(said)["thresholds"]["perplexity_ratio"] == 1.7
     code, said = call("diagnose", tmp_path, "--json", "--perplexity-ratio", "1.2")
     assert json.loads(said)["thresholds"]["perplexity_ratio"] == 1.2
+
+
+def test_a_comparison_reads_the_files_of_its_runs_and_refuses_other_thresholds(tmp_path, monkeypatch):
+    class Asked(Exception):
+        pass
+
+    def compare(left, right, *, rule):
+        raise Asked(rule.accuracy_margin)
+
+    monkeypatch.setattr("overmem.verdict.compare.compare", compare)
+    a, b, bare = (tmp_path / name for name in ("a", "b", "bare"))
+    for run in (a, b, bare):
+        run.mkdir()
+    (a / "overmem.yaml").write_text("rule: {accuracy_margin: 0.07}\n")
+
+    def margin(*words):
+        return CliRunner().invoke(app, ["compare", *map(str, words)]).exception.args[0]
+
+    # A run without a file has no say, wherever it stands, and a seed beside another counts.
+    assert (margin(a, bare), margin(bare, a), margin(bare, bare)) == (0.07, 0.07, 0.03)
+    assert margin(f"{bare},{a}", f"{bare},{bare}") == 0.07
+    (b / "overmem.yaml").write_text("rule: {accuracy_margin: 0.05}\n")
+    for words in (("compare", a, b), ("diagnose", a, b), ("compare", f"{a},{b}", bare)):
+        code, said = call(*words)
+        assert code == 2 and f"0.07 ({a}), 0.05 ({b})" in said and "--accuracy-margin NUMBER" in said
+    assert margin(a, b, "--accuracy-margin", "0.02") == 0.02

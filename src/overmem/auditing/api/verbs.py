@@ -31,6 +31,8 @@ def plan(
 ) -> Forecast:
     """Show what an audit would cost in tokens, time and memory; a batch or two of each kind is measured.
 
+    An `overmem.yaml` in the folder is not read; see `audit`.
+
     Args:
         run: a run or its folder.
         out: artifact folder; `RUN/overmem` by default.
@@ -60,6 +62,8 @@ def watch(
     **options: Unpack[AuditKeywords],
 ) -> Iterator[Update]:
     """Audit each new checkpoint of a run that is training.
+
+    An `overmem.yaml` in the folder is not read; see `audit`.
 
     Args:
         run: its folder, which may be empty or not exist yet.

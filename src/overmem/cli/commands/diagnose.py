@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from overmem.cli.diagnosis import diagnose_one, show_diagnosis
-from overmem.cli.options import Json, RunArg, takes_rule
+from overmem.cli.diagnosis import show_diagnosis
+from overmem.cli.options import Json, RunArg, split_runs, takes_rule
 from overmem.cli.screen import console, print_json, say
 from overmem.rule import Rule
 
@@ -37,7 +37,9 @@ def diagnose(
         overmem diagnose seed-0/ seed-1/ seed-2/ --json
     """
     if len(runs) == 1:
-        verdict = diagnose_one(runs[0], rule)
+        from overmem.verdict.diagnose import diagnose as diagnose_run
+
+        verdict = diagnose_run(runs[0], rule, save=False)
     else:
         from overmem.verdict.seeds import diagnose_seeds
 
@@ -50,6 +52,7 @@ def diagnose(
 
 @takes_rule(
     "accuracy_margin",
+    "perplexity_ratio",
     "resamples",
     "seed",
     accuracy_margin="Accuracy difference that counts as equal.",
@@ -71,8 +74,7 @@ def compare(
     """
     from overmem.verdict.compare import compare as run_comparison
 
-    left, right = ([Path(name) for name in names.split(",")] for names in (runs_a, runs_b))
-    found = run_comparison(left, right, rule=rule)
+    found = run_comparison(split_runs(runs_a), split_runs(runs_b), rule=rule)
     if json_:
         print_json(found.to_dict())
         return

@@ -23,7 +23,8 @@ from overmem.models.loading import ModelHost
 from overmem.models.preserving_state import preserving_state
 from overmem.monitor.problem_set import choose_problems, measure, prepare_problem_set
 from overmem.rule import Rule
-from overmem.verdict.diagnose import find_store, judge_store
+from overmem.verdict.audited.judged import judge_store
+from overmem.verdict.diagnose import find_store
 from overmem.verdict.live import read_points
 
 HEAD = (

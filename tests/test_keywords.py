@@ -32,7 +32,21 @@ def test_the_nearest_name_is_given_or_all():
     )
     with pytest.raises(UnknownOptionError, match="expected: some of checkpoint, rule"):
         refuse_unknown({"zzz": 1}, ("checkpoint", "rule"), "overmem.check")
+    with pytest.raises(
+        UnknownOptionError, match=r"no option 'chekpoint'\n.*chekpoint, zzz\n.*'checkpoint'\?"
+    ):
+        refuse_unknown({"zzz": 1, "chekpoint": 2}, ("checkpoint", "rule"), "overmem.check")
     assert issubclass(UnknownOptionError, TypeError) and issubclass(UnknownOptionError, OvermemError)
+
+
+def test_a_misspelled_threshold_and_a_misspelled_verb_name_the_nearest():
+    with pytest.raises(TypeError, match="did you mean 'accuracy_margin'") as caught:
+        overmem.Rule(acuracy_margin=0.1)
+    assert isinstance(caught.value, OvermemError)
+    assert overmem.Rule(accuracy_margin=0.1).accuracy_margin == 0.1
+    with pytest.raises(AttributeError, match="no attribute 'diagnos'; did you mean 'diagnose'"):
+        overmem.diagnos  # noqa: B018
+    assert not hasattr(overmem, "zzz") and not hasattr(overmem, "__zzz__")
 
 
 def test_what_is_known_goes_through_with_its_signature():

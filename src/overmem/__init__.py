@@ -60,7 +60,8 @@ __all__ = ["__version__", *_PUBLIC]
 
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
-        raise AttributeError(f"module 'overmem' has no attribute {name!r}")
+        near = None if name.startswith("_") else import_module("overmem.keywords").did_you_mean(name, _PUBLIC)
+        raise AttributeError(f"module 'overmem' has no attribute {name!r}{f'; {near}' if near else ''}")
     value = getattr(import_module(_PUBLIC[name]), name)
     globals()[name] = value
     return value

@@ -1,4 +1,4 @@
-"""Keywords of Python functions that do not exist: one message with the nearest that does."""
+"""Names that do not exist, of keywords, commands and options: one message with the nearest that does."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Collection
 from difflib import get_close_matches
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from overmem.errors import UnknownOptionError
 
@@ -31,6 +31,20 @@ def names_its_keywords(function: Callable[P, R]) -> Callable[P, R]:
     return called
 
 
+def names_its_fields(record: type[R]) -> type[R]:
+    """Let a public record refuse a misspelled field with the nearest name; it is a `TypeError` still."""
+    made = record.__init__
+    known = [name for name in inspect.signature(made).parameters if name != "self"]
+
+    @functools.wraps(made)
+    def checked(self: R, *args: Any, **kwargs: Any) -> None:
+        refuse_unknown(kwargs, known, f"overmem.{record.__name__}")
+        made(self, *args, **kwargs)
+
+    record.__init__ = checked  # type: ignore[method-assign, assignment]
+    return record
+
+
 def refuse_unknown(given: Collection[str], known: Collection[str], what: str) -> None:
     """Refuse keywords that are not known.
 
@@ -45,9 +59,14 @@ def refuse_unknown(given: Collection[str], known: Collection[str], what: str) ->
     unknown = sorted(set(given) - set(known))
     if not unknown:
         return
-    near = get_close_matches(unknown[0], known, n=1, cutoff=0.6)
     raise UnknownOptionError(
         f"{what} has no option {unknown[0]!r}",
         got=", ".join(unknown),
-        expected=f"did you mean {near[0]!r}?" if near else f"some of {', '.join(known)}",
+        expected=did_you_mean(unknown[0], known) or f"some of {', '.join(known)}",
     )
+
+
+def did_you_mean(written: str, known: Collection[str]) -> str | None:
+    """The question with the nearest known name; None where none is near."""
+    near = get_close_matches(written, known, n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else None

@@ -11,8 +11,10 @@ import math
 from dataclasses import dataclass
 
 from overmem.errors import DataError
+from overmem.keywords import names_its_fields
 
 
+@names_its_fields
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """Thresholds of the decision rule.

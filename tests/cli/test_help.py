@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import overmem
 from overmem.auditing.flags import HEADINGS, audit_flags
 from overmem.cli.app import COMMANDS, app
+from overmem.cli.run import run
 
 GROUP = typer.main.get_command(app)
 
@@ -115,3 +116,32 @@ def test_a_shell_completes_commands_and_options_without_importing_what_is_heavy(
 def test_only_json_is_on_standard_output(pico_run):
     done = CliRunner().invoke(app, ["data", "check", "--val", "wordmath:val[:20]", "--json"])
     assert done.exit_code == 0 and json.loads(done.stdout)["refused"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "near"),
+    [
+        ("diagnos x", "has no command 'diagnos'", "did you mean 'diagnose'?"),
+        ("data chek", "data` has no command 'chek'", "did you mean 'check'?"),
+        ("xyz", "has no command 'xyz'", None),
+        ("audit x --vall y", "audit` has no option '--vall'", "did you mean '--val'?"),
+        ("audit x --no-eoss", "audit` has no option '--no-eoss'", "did you mean '--no-eos'?"),
+        ("data check --trian y", "data check` has no option '--trian'", "did you mean '--train'?"),
+        ("--versoin", "has no option '--versoin'", "did you mean '--version'?"),
+        ("diagnose x -z", "diagnose` has no option '-z'", None),
+    ],
+)
+def test_a_mistyped_word_is_one_message_with_the_nearest(words, said, near, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["overmem", *words.split()])
+    assert run() == 2
+    out, error = capsys.readouterr()
+    assert not out and error.count("overmem: ") == 1 and "Traceback" not in error
+    assert said in error and "--help` lists them" in error
+    assert near in error if near else "did you mean" not in error
+
+
+def test_other_mistakes_in_a_command_line_stay_as_they_were(monkeypatch, capsys):
+    for words in ("audit x --limit", "compare a", "report x --format"):
+        monkeypatch.setattr(sys, "argv", ["overmem", *words.split()])
+        assert run() == 2
+        assert "Error: " in capsys.readouterr().err

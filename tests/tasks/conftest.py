@@ -17,3 +17,10 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "SVAMP.json").write_text(json.dumps(SVAMP, indent=2))
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def hub_is_on(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """For tests in which something stands for `datasets`; all others run with the hub off."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    return monkeypatch

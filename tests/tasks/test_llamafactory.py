@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from overmem.tasks import load_examples
-from tests.tasks.test_sources import FakeHub, error_of
+from tests.tasks.test_hub import FakeHub
+from tests.tasks.test_sources import error_of
 
 ALPACA = {"instruction": "i", "input": "x", "output": "o", "system": "s", "history": [["a", "b"]]}
 TURNS = [{"from": "human", "value": "q"}, {"from": "gpt", "value": "r"}]
@@ -141,9 +143,9 @@ def test_names_and_files_of_descriptions(tmp_path: Path) -> None:
     assert "neither a file nor a data set of the Hugging Face hub" in error_of(source)
 
 
-def test_a_description_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_description_of_the_hub(tmp_path: Path, hub_is_on: pytest.MonkeyPatch) -> None:
     hub = FakeHub([{"question": "q", "response": "r", "system_prompt": "s"}])
-    monkeypatch.setitem(__import__("sys").modules, "datasets", hub)
+    hub_is_on.setitem(sys.modules, "datasets", hub)
     columns = {"prompt": "question", "response": "response", "system": "system_prompt"}
     source = describe(tmp_path, {"hf_hub_url": "Open-Orca/OpenOrca", "subset": "x", "columns": columns})
     (example,) = load_examples(source).examples

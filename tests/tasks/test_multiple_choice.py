@@ -110,7 +110,7 @@ def test_scienceqa_leaves_out_what_needs_an_image_and_says_so(tmp_path: Path) ->
     assert sinks.completion == "Answer: (A)"
 
 
-def test_images_of_the_hub_are_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_of_the_hub_are_not_opened(hub_is_on: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("datasets")
     columns = {"image": datasets.Image(decode=True), "question": datasets.Value("string")}
     features = datasets.Features(
@@ -119,7 +119,7 @@ def test_images_of_the_hub_are_not_opened(tmp_path: Path, monkeypatch: pytest.Mo
     rows = [{key: row[key] for key in features} for row in SCIENCE_ROWS]
     rows[1]["image"] = {"bytes": b"no picture", "path": None}
     made = datasets.Dataset.from_list(rows, features=features)
-    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **kwargs: made)
+    hub_is_on.setattr(datasets, "load_dataset", lambda *args, **kwargs: made)
     assert [e.id for e in load_examples("scienceqa").examples] == ["0", "2"]
 
 

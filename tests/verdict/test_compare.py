@@ -139,6 +139,10 @@ def test_at_matched_accuracy_the_other_axes_are_named(plant):
         ({"splits__val__grader": "math"}, "grader of val: exact \\(A\\), math \\(B\\)"),
         ({"splits__val__answers": "other"}, "reference answers: first \\(A\\), other \\(B\\)"),
         (
+            {"splits__val__answers": "x" * 99},
+            f"reference answers: first \\(A\\), {'x' * 57}\\.\\.\\. \\(B\\)",
+        ),
+        (
             {"splits__val__example_shas": ["f" * 64] * N, "config__template__system": "Be brief."},
             "template system: None \\(A\\), 'Be brief.' \\(B\\)",
         ),
@@ -155,8 +159,38 @@ def test_at_matched_accuracy_the_other_axes_are_named(plant):
 def test_what_cannot_be_compared_is_refused_by_name(plant, changes, said):
     a = plant("a", right((0, 300)), splits__val__answers="first")
     b = plant("b", right((0, 300)), **{"splits__val__answers": "first", **changes})
-    with pytest.raises(ArtifactError, match=f"cannot be compared[\\s\\S]*{said}[\\s\\S]*--template"):
+    with pytest.raises(
+        ArtifactError, match=f"cannot be compared[\\s\\S]*{said}[\\s\\S]*--template"
+    ) as caught:
         compare(a, b)
+    assert "--dtype" not in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "seeds"),
+    [
+        ({"dtype": "bfloat16"}, "bfloat16", "bfloat16 or float32"),
+        ({"quantization": "4 bit"}, "float32, weights in 4 bit", "float32 or float32, weights in 4 bit"),
+    ],
+)
+def test_figures_in_two_precisions_are_refused(plant, changes, said, seeds):
+    a, b = plant("a", right((0, 300))), plant("b", right((0, 300)), **changes)
+    with pytest.raises(ArtifactError) as caught:
+        compare(a, b)
+    assert f"precision: float32 (A), {said} (B)" in caught.value.what
+    assert caught.value.next_step.endswith("with the same --dtype and --quantize")
+    # Seeds of one recipe must agree, too; each precision of a side is named once.
+    with pytest.raises(ArtifactError) as caught:
+        compare([a, b, a], [a, a, a])
+    assert f"precision: {seeds} (A), float32 (B)" in caught.value.what
+
+
+def test_every_difference_is_named_at_once(plant):
+    a = plant("a", right((0, 300)))
+    b = plant("b", right((0, 300)), dtype="bfloat16", splits__val__grader="math")
+    with pytest.raises(ArtifactError, match=r"grader of val[\s\S]*precision") as caught:
+        compare(a, b)
+    assert caught.value.next_step.endswith("--val, --template, --grader, --dtype and --quantize")
 
 
 def test_other_texts_under_the_same_ids_are_other_data(plant):
@@ -169,14 +203,22 @@ def test_other_texts_under_the_same_ids_are_other_data(plant):
 
 def test_what_may_be_the_cause_of_a_difference_is_said_and_compared(plant):
     a = plant("a", right((0, 320)), splits__val__max_new_tokens=64)
-    b = plant("b", right((0, 280)), dtype="bfloat16", splits__val__max_new_tokens=512)
+    b = plant(
+        "b",
+        right((0, 280)),
+        engine={"kind": "vllm", "version": "0.14.0"},
+        splits__val__max_new_tokens=512,
+    )
     found = compare(a, b)
     assert found.better == "A"
-    assert (
-        "Measured otherwise: precision and engine: float32 (A), bfloat16 (B). A difference may come from "
-        in (" ".join(found.words))
-    )
+    said = "Measured otherwise: precision and engine: float32 (A), float32, answers by vLLM 0.14.0 (B). A"
+    assert said in " ".join(found.words)
     assert found.measured_otherwise["longest answer in tokens"] == ("64", "512")
+
+
+def test_a_precision_that_an_import_does_not_know_is_said(plant):
+    found = compare(plant("a", right((0, 320))), plant("b", right((0, 280)), dtype=""))
+    assert found.measured_otherwise["precision and engine"] == ("float32", "unknown precision")
 
 
 def test_a_run_without_a_recommendation_says_why_and_is_matched_all_the_same(plant):

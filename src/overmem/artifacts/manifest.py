@@ -307,10 +307,16 @@ class Manifest:
         return self.splits["val"]
 
     @property
-    def measured_in(self) -> str:
-        """Precision of the model in memory, and what an engine did: `float32, answers by vLLM 0.14`."""
+    def precision(self) -> str:
+        """Of the model in memory: `float32`, or `bfloat16, weights in bitsandbytes 4 bit`."""
         parts = [self.dtype or "unknown precision"]
         parts += [f"weights in {self.quantization}"] if self.quantization else []
+        return ", ".join(parts)
+
+    @property
+    def measured_in(self) -> str:
+        """Precision of the model in memory, and what an engine did: `float32, answers by vLLM 0.14`."""
+        parts = [self.precision]
         if self.engine:
             what = "references and answers" if self.config.get("engine_scores") else "answers"
             parts.append(f"{what} by {engine_text(self.engine)}")

@@ -67,13 +67,15 @@ def audit(
 ) -> Audit:
     """Measure every checkpoint of a run and save the rows; what is already saved is not computed again.
 
+    All settings are the arguments: an `overmem.yaml` in the folder is read by the command line alone.
+
     Args:
         run: a run or its folder.
         out: artifact folder; `RUN/overmem` by default.
         progress: told after every batch.
         ray: share the checkpoints out among the devices of a Ray cluster: `auto`, `HOST:PORT`, or `local` to
             start one here (docs/devices.md).
-        workers: most workers; one a device by default. Without `ray` they are started here.
+        workers: most workers; by default one for each device. Without `ray` they are started here.
         **options: see `AuditOptions`.
 
     Raises:

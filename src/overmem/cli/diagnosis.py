@@ -14,18 +14,6 @@ from overmem.cli.screen import console, print_json, say
 from overmem.formatting import shell_word
 from overmem.logs.reading import is_run_folder
 from overmem.records import Verdict
-from overmem.rule import DEFAULT_RULE, Rule
-
-
-def diagnose_one(run: Path, rule: Rule) -> Verdict:
-    """The verdict on a run; on one that was never audited from its log, before any array is imported."""
-    if is_unaudited(run):
-        from overmem.verdict.logged import read_logged
-
-        return read_logged(run, rule)
-    from overmem.verdict.diagnose import diagnose
-
-    return diagnose(run, rule, save=False)
 
 
 def show_diagnosis(verdict: Verdict, runs: Sequence[Path], *, full: bool = False) -> None:
@@ -60,7 +48,9 @@ def diagnose_plain(arguments: Sequence[str]) -> bool:
     run = Path(named)
     if not run.exists() or not is_unaudited(run) or (run / "overmem.yaml").exists():
         return False
-    verdict = diagnose_one(run, DEFAULT_RULE)
+    from overmem.verdict.diagnose import diagnose
+
+    verdict = diagnose(run, save=False)
     if options:
         print_json(verdict.to_dict())
     else:

@@ -1,12 +1,19 @@
-"""`--help` in plain text of 80 columns: options in groups, examples at the end, no line cut off."""
+"""`--help` in plain text of 80 columns: options in groups, examples at the end, no line cut off.
+
+A mistyped command or option is one message with the nearest that there is.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
+
+from overmem.errors import UnknownOptionError
+from overmem.keywords import did_you_mean
 
 EXAMPLES = "\n\nExamples:\n"
 """What stands between a command's help and its examples, in its docstring."""
@@ -24,6 +31,11 @@ class HelpCommand(TyperCommand):
         """Take the examples out of the help."""
         text, _, self.examples = (help or "").partition(EXAMPLES)
         super().__init__(name, help=text, **settings)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments; an option that there is not is answered with the nearest."""
+        with _naming_the_nearest(self, ctx):
+            return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """What stands after the command's name: `[OPTIONS] RUN`."""
@@ -43,6 +55,18 @@ class HelpGroup(TyperGroup):
 
     examples = ""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments; an option that there is not is answered with the nearest."""
+        with _naming_the_nearest(self, ctx):
+            return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is named; one that there is not is answered with the nearest."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and not (name.startswith("-") or ctx.resilient_parsing):
+            raise _unknown(ctx, "command", name, self.list_commands(ctx))
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands."""
         lines = self.first_lines(ctx)
@@ -61,6 +85,32 @@ class HelpGroup(TyperGroup):
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """The examples, as they are written."""
         write_examples(self.examples, formatter)
+
+
+@contextmanager
+def _naming_the_nearest(command: Any, ctx: Any) -> Iterator[None]:
+    """Turn what the parser says of an option that there is not into our message.
+
+    Raises:
+        UnknownOptionError: there is no such option.
+    """
+    try:
+        yield
+    except Exception as error:
+        # Its class is private to typer, and to click before; no other has this field.
+        if not hasattr(error, "possibilities"):
+            raise
+        written = error.option_name  # type: ignore[attr-defined]
+        known = [name for param in command.get_params(ctx) for name in (*param.opts, *param.secondary_opts)]
+        raise _unknown(ctx, "option", written, known) from None
+
+
+def _unknown(ctx: Any, noun: str, written: str, known: Sequence[str]) -> UnknownOptionError:
+    return UnknownOptionError(
+        f"`{ctx.command_path}` has no {noun} {written!r}",
+        expected=did_you_mean(written, known),
+        next_step=f"`{ctx.command_path} --help` lists them",
+    )
 
 
 def write_options(params: Sequence[Any], ctx: Any, formatter: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ import typer
 
 from overmem.cli.screen import console, say
 from overmem.errors import RunError
+from overmem.formatting import spaced
 from overmem.rule import Rule
 
 if TYPE_CHECKING:
@@ -21,22 +23,24 @@ if TYPE_CHECKING:
     from overmem.records import Run
 
 RunArg = Annotated[
-    Path, typer.Argument(metavar="RUN", help="Folder of a run; its checkpoints are found (docs/layouts.md).")
+    Path, typer.Argument(metavar="RUN", help="Run folder, which holds the checkpoints (docs/layouts.md).")
 ]
-Out = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Artifact folder; RUN/overmem by default.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
-Plan = Annotated[bool, typer.Option("--plan", help="Show the plan and its times; stop.")]
+Out = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="Folder for the results; RUN/overmem by default.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all random choices.")]
+Plan = Annotated[bool, typer.Option("--plan", help="Only show the plan and how long it takes.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Workers = Annotated[int | None, typer.Option(help="Do so many at once, one on each device (Ray).")]
+Workers = Annotated[int | None, typer.Option(help="Number of parallel workers, one for each device (Ray).")]
 Ray = Annotated[
-    str | None, typer.Option(help="The workers' cluster: auto, HOST:PORT; local starts one here.")
+    str | None, typer.Option(help="Ray cluster of the workers: auto, HOST:PORT, or local to start one here.")
 ]
-LEAVE = "Leave to run code (never read from a file)"
+LEAVE = "Permission to run code (never read from a file)"
 AllowCodeExecution = Annotated[
     bool,
     typer.Option(
         "--allow-code-execution",
-        help="Let the grader code run answers, in a sandbox (docs/code.md).",
+        help="Allow the grader `code` to run answers, in a sandbox (docs/code.md).",
         rich_help_panel=LEAVE,
     ),
 ]
@@ -44,41 +48,48 @@ TrustRemoteCode = Annotated[
     bool,
     typer.Option(
         "--trust-remote-code",
-        help="Run model code that a checkpoint or its base brings along.",
+        help="Allow model code that comes with the checkpoint or its base model.",
         rich_help_panel=LEAVE,
     ),
 ]
 AllowPickle = Annotated[
     bool,
-    typer.Option("--allow-pickle", help="Load .bin weights, which can run code.", rich_help_panel=LEAVE),
+    typer.Option(
+        "--allow-pickle",
+        help="Allow .bin weights, which can run code when they are loaded.",
+        rich_help_panel=LEAVE,
+    ),
 ]
 OwnGrader = Annotated[
     str | None,
     typer.Option(
-        "--grader", help="Run the audit's own grader: python:FILE.py:function.", rich_help_panel=LEAVE
+        "--grader",
+        help="The audit's own grader, python:FILE.py:function, named again.",
+        rich_help_panel=LEAVE,
     ),
 ]
 OwnTemplate = Annotated[
     str | None,
     typer.Option(
         "--template",
-        help="Run the code that the audit rendered by: python:..., axolotl:...",
+        help="The audit's own template, python:... or axolotl:..., named again.",
         rich_help_panel=LEAVE,
     ),
 ]
 Command = Callable[..., None]
 RULE_HELP = {
-    "accuracy_margin": "Accuracy below the peak still comparable.",
-    "perplexity_ratio": "Perplexity over the lowest that is inflated.",
-    "resamples": "Draws of the true curves.",
-    "seed": "Seed of everything random.",
+    "accuracy_margin": "Loss of accuracy against the best that counts as equal.",
+    "perplexity_ratio": "Perplexity, divided by the lowest, from which it is inflated.",
+    "resamples": "Number of draws of the true curves.",
+    "seed": "Seed of all random choices.",
 }
 
 
 def takes_rule(*names: str, **texts: str) -> Callable[[Command], Command]:
     """Give a command options for some thresholds of the rule; it takes them as one `rule`.
 
-    What is not given is taken from the `overmem.yaml` of the run that the command is given, where it has one.
+    What is not given is taken from the `overmem.yaml` of the runs that the command is given, where they have
+    one; files that disagree are refused.
 
     Args:
         names: of the thresholds.
@@ -105,9 +116,32 @@ def takes_rule(*names: str, **texts: str) -> Callable[[Command], Command]:
 
 
 def _rule_of(said: Mapping[str, Any], others: Mapping[str, Any]) -> Rule:
-    runs = others.get("runs") or [others.get("run")]
-    saved = saved_options(runs[0], ("rule",)) if isinstance(runs[0], Path) else {}
-    return Rule(**{**saved.get("rule", {}), **said})
+    """The thresholds of the command line, then those of the runs' files."""
+    by_run = {run: saved_options(run, ("rule",)).get("rule", {}) for run in _runs_of(others)}
+    taken = dict(said)
+    for name in {name for saved in by_run.values() for name in saved} - said.keys():
+        values = {run: saved[name] for run, saved in by_run.items() if name in saved}
+        if len(set(values.values())) > 1:
+            raise RunError(
+                f"the runs' overmem.yaml name different thresholds: {spaced(name)}",
+                got=", ".join(f"{value} ({run})" for run, value in values.items()),
+                expected="one for all runs of a command",
+                next_step=f"say which: --{name.replace('_', '-')} NUMBER",
+            )
+        taken[name] = next(iter(values.values()))
+    return Rule(**taken)
+
+
+def _runs_of(others: Mapping[str, Any]) -> list[Path]:
+    """The run folders among a command's arguments."""
+    given = others.get("runs") or [others.get("run")]
+    sides = [others[side] for side in ("runs_a", "runs_b") if side in others]
+    return [run for run in (*given, *chain(*map(split_runs, sides))) if isinstance(run, Path)]
+
+
+def split_runs(written: str) -> list[Path]:
+    """Run folders that are joined by commas: the seeds of one recipe."""
+    return [Path(name) for name in written.split(",")]
 
 
 def saved_options(run_path: Path, fields: Collection[str] | None = None) -> dict[str, Any]:
@@ -243,7 +277,7 @@ def parse_peaks(tflops: float | None, gbps: float | None) -> Peaks | None:
         return None
     if tflops is None or gbps is None or min(tflops, gbps) <= 0:
         raise RunError(
-            "a device is told by both its peaks",
+            "a device is described by both of its peaks",
             got=f"--device-tflops {tflops}, --device-gbps {gbps}",
             expected="numbers above 0 from its data sheet, in the dtype of the audit",
         )

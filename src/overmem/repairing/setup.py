@@ -27,7 +27,7 @@ from overmem.stats.checks import check_groups
 from overmem.stats.moments import Moments, measure_curves
 from overmem.stats.selection import choose_checkpoint
 from overmem.tasks.sources import load_disjoint
-from overmem.verdict.diagnose import judge_store
+from overmem.verdict.audited.judged import judge_store
 
 SEARCH_AXES = (*CORE, "diversity")
 """What the few best merges are chosen by."""
@@ -95,7 +95,7 @@ def prepare_repair(
         path: run folder.
         audit: its artifact folder; `PATH/overmem` by default.
         before: checkpoint to beat; the recommended one by default.
-        confirm: source of problems for the proof alone; by default half of val is kept for it.
+        confirm: source of problems for the proof only; by default half of val is kept for it.
         axes: what is proved.
         rule: thresholds of the decision rule.
         consent: what the caller lets run; what the audit was let run says nothing.

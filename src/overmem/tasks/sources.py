@@ -21,7 +21,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from overmem.errors import DataError
 from overmem.grading.choose import choose_grader
@@ -29,7 +28,7 @@ from overmem.records import Example
 from overmem.tasks.columns import check_keys, parse_columns
 from overmem.tasks.examples import Shape, examples_from_rows
 from overmem.tasks.files import Rows, is_local, is_there, read_rows
-from overmem.tasks.formats.tables import dataset_rows
+from overmem.tasks.hub import hub_rows
 from overmem.tasks.known_datasets import KNOWN
 from overmem.tasks.llamafactory import is_description, read_description
 
@@ -59,7 +58,7 @@ class Source:
     rows: slice
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class LoadedData:
     """The examples a source names, and what was understood of it."""
 
@@ -74,6 +73,12 @@ class LoadedData:
     examples: tuple[Example, ...]
     numbered: bool = False
     """The ids are numbers of rows, since the data have none."""
+
+    def __repr__(self) -> str:
+        """One line, whatever the examples hold."""
+        return (
+            f"LoadedData {self.source}: {len(self.examples):,} examples; {self.shape}; grader {self.grader}"
+        )
 
 
 def parse_source(source: str) -> Source:
@@ -217,7 +222,7 @@ def _procedural(task: str, parts: Source) -> tuple[list[Example], Shape]:
     split = parts.location or parts.split or ""
     if parts.location and parts.split:
         raise DataError(
-            "a procedural task has its split once",
+            "the split of a procedural task is named twice",
             got=f"{task}:{parts.location}#{parts.split}",
             expected=f"{task}:{parts.location} or {task}#{parts.split}",
         )
@@ -252,9 +257,9 @@ def _read(
         )
     elif known is not None:
         config = known.config if location == known.hub_id else None
-        found = Rows(_hub_rows(location, config, parts.split or known.default_split))
+        found = Rows(hub_rows(location, config, parts.split or known.default_split))
     else:
-        found = Rows(_hub_rows(location, None, parts.split))
+        found = Rows(hub_rows(location, None, parts.split))
     name = f"{location}#{parts.split}" if is_description(location) else location
     examples, shape = examples_from_rows(
         found.rows, name, known=known, columns=columns, notes=found.notes, stop=stop
@@ -266,42 +271,12 @@ def _described_rows(path: Path, name: str | None) -> Rows:
     """Rows of a data set that `dataset_info.json` describes, in the form that the readers know."""
     described = read_description(path, name)
     if described.hub_id is not None:
-        found = Rows(_hub_rows(described.hub_id, described.config, described.split))
+        found = Rows(hub_rows(described.hub_id, described.config, described.split))
     else:
         found = read_rows(described.file)
     rows = ((where, described.standard_row(row, f"{path}#{name}, {where}")) for where, row in found.rows)
     found.notes.append(described.note)
     return Rows(rows, found.notes)
-
-
-def _hub_rows(hub_id: str, config: str | None, split: str | None) -> Iterator[tuple[str, Any]]:
-    """Rows of a hub data set, through `datasets`; any failure there becomes one message."""
-    if split is not None and "/" in split:
-        config, _, split = split.partition("/")
-    if config is None:
-        config = next((known.config for known in KNOWN.values() if known.hub_id == hub_id), None)
-    try:
-        import datasets
-
-        if split is None:
-            splits = [str(name) for name in datasets.get_dataset_split_names(hub_id, config)]
-            if len(splits) != 1:
-                raise DataError(
-                    f"which split of {hub_id}?",
-                    expected=", ".join(splits),
-                    next_step=f"write {hub_id}#{splits[0] if splits else 'train'}",
-                )
-            split = splits[0]
-        return dataset_rows(datasets.load_dataset(hub_id, config, split=split))
-    except DataError:
-        raise
-    except Exception as error:  # network, authentication, unknown id, split or config
-        reason = str(error).strip().split("\n")[0]
-        raise DataError(
-            f"cannot load {hub_id}{'' if split is None else f' (split {split})'} from the Hugging Face hub",
-            got=f"{type(error).__name__}: {reason[:200]}",
-            next_step="download it once and give the local file instead (JSONL, Parquet, CSV, ...)",
-        ) from error
 
 
 def _split_rows(text: str, source: str) -> tuple[str, slice]:

@@ -26,8 +26,9 @@ from overmem.rule import DEFAULT_RULE, Rule
 from overmem.stats.arrays import FloatArray
 from overmem.stats.measures import Measure
 from overmem.stats.paired import bootstrap
+from overmem.verdict.audited.judged import judge_core
 from overmem.verdict.costs import compare_measured, measure_axes
-from overmem.verdict.diagnose import judge_core, open_audit
+from overmem.verdict.diagnose import open_audit
 from overmem.verdict.warnings.unlike import measured_otherwise, refuse_unlike, shared_problems
 from overmem.verdict.words.comparison import better_side, comparison_words
 
@@ -43,6 +44,8 @@ Side = list[tuple[Store, Manifest]]
 def compare(a: Runs, b: Runs, *, rule: Rule = DEFAULT_RULE) -> Comparison:
     """Say which of two audited runs is better: at their recommended checkpoints and at matched accuracy.
 
+    An `overmem.yaml` in the folder is read by the command line alone; `rule` is what counts here.
+
     Args:
         a: folder of run A, or the folders of several seeds of one recipe, which count as one run.
         b: the same for B, measured on the same problems.
@@ -56,7 +59,7 @@ def compare(a: Runs, b: Runs, *, rule: Rule = DEFAULT_RULE) -> Comparison:
 
     Raises:
         ArtifactError: the runs cannot be compared: other problems, another template, tokenizer, grader or
-            other reference answers, which are named.
+            precision, or other reference answers, which are named.
         OvermemError: a run that was not audited, or a setting out of its range.
     """
     runs_a, runs_b = _paths(a), _paths(b)

@@ -21,9 +21,10 @@ from overmem.errors import ArtifactError, RunError
 from overmem.records import Cost, Verdict
 from overmem.rule import DEFAULT_RULE, Rule
 from overmem.stats.arrays import FloatArray
+from overmem.verdict.audited.judged import judge_store
 from overmem.verdict.clean_val import examine_val
 from overmem.verdict.costs import axis_warnings, compare_measured, measure_axes
-from overmem.verdict.diagnose import judge_store, open_audit
+from overmem.verdict.diagnose import open_audit
 from overmem.verdict.judge import judge_by
 from overmem.verdict.warnings.majority_baseline import baseline_note, majority_baseline_accuracy
 from overmem.verdict.words.narrative import plain_words

@@ -30,7 +30,7 @@ def test_it_writes_what_it_finds_and_commands_read_it(pico_run, val_file, monkey
     assert yaml.safe_load(file.read_text())["val"] == str(val_file)
     assert not (pico_run / "overmem" / "manifest.json").exists()
     code, said = call("init", pico_run, "--yes")
-    assert code == 2 and "is there already" in said
+    assert code == 2 and "exists already" in said
     code, said = call("audit", pico_run, "--show-prompt", "--json")  # --val is in the file
     assert code == 0 and "How many?" in json.loads(said)["text"]
     file.write_text(file.read_text() + "limmit: 3\n")
@@ -61,7 +61,7 @@ def test_on_a_terminal_it_asks_until_the_data_can_be_read(pico_run, val_file, mo
     monkeypatch.setattr("overmem.cli.commands.init._asks", lambda: True)
     code, said = call("init", pico_run)
     assert code == 0 and "not found: missing.jsonl" in said, said
-    assert asked == [("Problems", str(val_file)), ("Problems", str(val_file)), ("Training", "")]
+    assert asked == [("Validation", str(val_file)), ("Validation", str(val_file)), ("Training", "")]
     assert yaml.safe_load((pico_run / "overmem.yaml").read_text())["val"] == str(other)
 
 
@@ -75,3 +75,29 @@ def test_the_rule_of_the_file_is_the_verdicts(tmp_path):
     assert code == 0 and json.loads(said)["thresholds"]["perplexity_ratio"] == 1.7
     code, said = call("diagnose", tmp_path, "--json", "--perplexity-ratio", "1.2")
     assert json.loads(said)["thresholds"]["perplexity_ratio"] == 1.2
+
+
+def test_a_comparison_reads_the_files_of_its_runs_and_refuses_other_thresholds(tmp_path, monkeypatch):
+    class Asked(Exception):
+        pass
+
+    def compare(left, right, *, rule):
+        raise Asked(rule.accuracy_margin)
+
+    monkeypatch.setattr("overmem.verdict.compare.compare", compare)
+    a, b, bare = (tmp_path / name for name in ("a", "b", "bare"))
+    for run in (a, b, bare):
+        run.mkdir()
+    (a / "overmem.yaml").write_text("rule: {accuracy_margin: 0.07}\n")
+
+    def margin(*words):
+        return CliRunner().invoke(app, ["compare", *map(str, words)]).exception.args[0]
+
+    # A run without a file has no say, wherever it stands, and a seed beside another counts.
+    assert (margin(a, bare), margin(bare, a), margin(bare, bare)) == (0.07, 0.07, 0.03)
+    assert margin(f"{bare},{a}", f"{bare},{bare}") == 0.07
+    (b / "overmem.yaml").write_text("rule: {accuracy_margin: 0.05}\n")
+    for words in (("compare", a, b), ("diagnose", a, b), ("compare", f"{a},{b}", bare)):
+        code, said = call(*words)
+        assert code == 2 and f"0.07 ({a}), 0.05 ({b})" in said and "--accuracy-margin NUMBER" in said
+    assert margin(a, b, "--accuracy-margin", "0.02") == 0.02

@@ -10,7 +10,9 @@ import pytest
 
 import overmem
 from overmem.records import Verdict
-from overmem.reporting.problems.lists import first_pair
+from overmem.reporting.problems.lists import first_pair, training_part, val_part
+from overmem.reporting.problems.training_rows import TrainingRows
+from overmem.reporting.problems.val_problems import ValProblems
 from tests.helpers.axe import find_axe
 from tests.helpers.browser import Browser, find_chromium
 from tests.helpers.synthetic import plain_text, write_run
@@ -241,3 +243,23 @@ def test_axe_finds_nothing_serious(browser: Browser, width: int, height: int, sc
     passes, found = ran["result"]["value"]
     assert passes > 20
     assert [item for item in found if item[0] in ("serious", "critical")] == []
+
+
+def test_a_reader_may_choose_only_what_the_rows_can_tell() -> None:
+    def offered(part: dict[str, Any]) -> tuple[set[str], list[str]]:
+        return {key for key, _ in part["shows"]}, [key for key, _ in part["orders"]]
+
+    verdict = make_verdict()
+    bare = ValProblems(
+        n=1, n_left_out=0, grouped=False, graded=False, models=("a", "b"), longest=None, packed=""
+    )
+    assert offered(val_part(bare, verdict)) == ({"all", "verbatim"}, ["file", "loss", "rise"])
+    full = replace(bare, graded=True, n_left_out=2)
+    graded = {"lost", "gained", "wrong", "right"}
+    assert offered(val_part(full, verdict))[0] == {"all", "verbatim", "out"} | graded
+    rows = TrainingRows(
+        n=1, n_measured=1, ranked=False, continued=True, models=("a", "b"), longest=None, unsplit=0, packed=""
+    )
+    assert offered(training_part(rows, verdict)) == ({"all", "verbatim", "became"}, ["file"])
+    ranked = offered(training_part(replace(rows, ranked=True), verdict))
+    assert ranked == ({"all", "memorized", "verbatim", "became"}, ["file", "loss"])

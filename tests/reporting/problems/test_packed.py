@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overmem.reporting.problems.packed import FEWEST, longest_kept, pack, shortened, without_end
+from overmem.reporting.problems.packed import FEWEST, longest_kept, pack, rounded, shortened, without_end
 
 
 def unpacked(text: str) -> object:
@@ -53,3 +53,8 @@ def test_only_special_tokens_at_the_end_are_taken_off() -> None:
     assert without_end("<|end|> is a token <b>", {"<|end|>"}) == "<|end|> is a token <b>"
     assert without_end(" 4<|end|>", set()) == "4<|end|>"
     assert without_end("4<e><e>x", {"<e>", "<e>x"}) == "4"
+
+
+def test_undefined_figures_are_none_and_others_are_rounded() -> None:
+    assert rounded([0.12345, None, float("nan"), 2]) == [0.123, None, None, 2]
+    assert rounded([0.12345], 1) == [0.1]

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -75,6 +76,18 @@ def test_without_a_tokenizer_solutions_are_shown_unmarked(tmp_path: Path) -> Non
     found, rows = listed(folder)
     assert found.unsplit == sum(any(row["exact"]) for row in rows) > 0
     assert all(row.get("cut") is None for row in rows)
+
+
+def test_the_order_is_that_of_the_last_checkpoint() -> None:
+    def at(excess: list[float]) -> Any:
+        columns = {"example_id": ["a", "b"], "excess": excess, "nll": [1.0, 1.0], "verbatim": [False, False]}
+        return SimpleNamespace(table=pl.DataFrame(columns))
+
+    texts = pl.DataFrame({"example_id": ["a", "b"], "prompt": ["p", "q"], "completion": ["x", "y"]})
+    found = module.training_rows({"first": at([2.0, 1.0]), "last": at([1.0, 2.0])}, {}, texts, None, ())
+    assert found is not None
+    rows = json.loads(gzip.decompress(base64.b64decode(found.packed)))["rows"]
+    assert [row["id"] for row in rows] == ["b", "a"] and rows[0]["excess"] == [1.0, 2.0]
 
 
 def test_too_many_rows_leave_the_least_memorized_out(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,15 @@
 """A verdict in each tracker's offline mode, read back with the tool's own reader.
 
+CI has neither W&B nor MLflow, so what they are called with is checked against their recorded signatures.
+
 Covers: overmem.reporting.trackers.published, overmem.reporting.trackers.to_wandb,
     overmem.reporting.trackers.to_mlflow, overmem.reporting.trackers.to_trackio,
     overmem.reporting.trackers.to_tensorboard, overmem.reporting.trackers.to_model_card
 """
 
 import json
+import sys
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -19,6 +23,7 @@ from overmem.reporting.trackers.published import COLUMNS, read_published
 from overmem.reporting.trackers.push import push_report
 from overmem.results.run import import_results
 from tests.helpers.results import STEPS, planted, write_checkpoints
+from tests.helpers.tracker_api import SIGNATURES, Context, Recorder, parameters
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +112,80 @@ def test_wandb_writes_an_offline_run(run, tmp_path, monkeypatch):
     (log,) = folder.glob("*.wandb")
     assert b"overmem/accuracy" in log.read_bytes() and b"over-memorized" in log.read_bytes()
     assert list(folder.rglob("*.table.json")) and list(folder.rglob("*.html"))
+
+
+def test_mlflow_is_called_as_it_is_written(run, monkeypatch):
+    fake = Recorder("mlflow")
+    fake.answers = {"start_run": Context(info=Context(run_id="r1")), "get_tracking_uri": "file:///here"}
+    monkeypatch.setitem(sys.modules, "mlflow", fake)
+    assert push_report(run, ["mlflow:demo"]) == ["mlflow: file:///here, run r1"]
+    said = read_published(run)
+    assert fake.given("set_experiment") == [{"experiment_name": "demo"}]
+    assert fake.given("log_metrics") == [{"metrics": dict(f), "step": step} for step, f in said.figures]
+    (tags,) = fake.given("set_tags")
+    assert tags["tags"]["overmem/stage"] == "over-memorized"
+    assert all(isinstance(value, str) and len(value) <= 5000 for value in tags["tags"].values())
+    kept = {call["artifact_file"]: call for call in (*fake.given("log_dict"), *fake.given("log_text"))}
+    assert kept["overmem/verdict.json"]["dictionary"]["schema"] == "overmem.verdict/1"
+    assert [row["step"] for row in kept["overmem/checkpoints.json"]["dictionary"]["checkpoints"]] == [*STEPS]
+    assert "<html" in kept["overmem/report.html"]["text"] and len(kept) == 4
+    assert fake.answers["start_run"].left == [None]
+    push_report(run, ["mlflow"])
+    assert len(fake.given("set_experiment")) == 1  # its own default, where none is named
+
+
+def test_wandb_is_called_as_it_is_written(run, monkeypatch):
+    summary: dict[str, object] = {}
+    logged = Recorder("wandb", "Run.", summary=summary, url=None, dir="/offline")
+    fake = Recorder("wandb")
+    fake.answers = {"init": logged}
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    assert push_report(run, ["wandb:demo"]) == ["wandb: /offline"]
+    said = read_published(run)
+    (opened,) = fake.given("init")
+    assert (opened["project"], opened["job_type"]) == ("demo", "overmem")
+    assert {"name": "overmem/*", "step_metric": "overmem/step"} in logged.given("define_metric")
+    *figures, page = [call["data"] for call in logged.given("log")]
+    assert figures == [{"overmem/step": step, **found} for step, found in said.figures]
+    assert page["overmem/checkpoints"]["data"] == [list(row) for row in said.table]
+    assert page["overmem/checkpoints"]["columns"] == list(COLUMNS)
+    assert page["overmem/report"]["inject"] is False and "<html" in page["overmem/report"]["data"]
+    assert summary == said.summary
+    assert len(logged.given("finish")) == 1
+
+    def breaks(*_, **__):
+        raise OSError("no room")
+
+    logged.log = breaks
+    with pytest.raises(OSError, match="no room"):
+        push_report(run, ["wandb"])
+    assert len(logged.given("finish")) == 2 and fake.given("init")[1]["project"] is None
+
+
+def test_a_wrong_call_of_a_tracker_is_refused_as_the_package_would():
+    wandb, mlflow = Recorder("wandb"), Recorder("mlflow")
+    for wrong in (
+        lambda: wandb.init(projects="x"),
+        lambda: wandb.Html(),
+        lambda: mlflow.log_dict({"a": 1}),
+        lambda: mlflow.get_tracking_uri("x"),
+    ):
+        with pytest.raises(TypeError):
+            wrong()
+    with pytest.raises(AttributeError):
+        _ = mlflow.log_figures
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_what_was_recorded_of_a_tracker_is_true(name):
+    package = pytest.importorskip(name)
+    for function, recorded in SIGNATURES[name].items():
+        owner = package.sdk.wandb_run if function.startswith("Run.") else package
+        real = parameters(attrgetter(function)(owner))
+        # A later version may have more that need not be given.
+        known = parameters(recorded)
+        assert {key: real.get(key) for key in known} == known, function
+        assert not [key for key, must in real.items() if must and key not in known], function
 
 
 def test_the_card_gets_a_model_index_and_keeps_what_others_wrote(run, tmp_path):

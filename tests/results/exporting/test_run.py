@@ -5,6 +5,7 @@ Covers: overmem.results.exporting.rows, overmem.results.exporting.as_lm_eval,
 """
 
 import json
+import re
 
 import polars as pl
 import pytest
@@ -46,13 +47,26 @@ def test_there_and_back_gives_the_same_verdict(run, tmp_path, format, name):
 
 
 def test_a_log_of_inspect_holds_the_answers(run, tmp_path):
-    export_rows("inspect", run, tmp_path / "logs")
+    files = export_rows("inspect", run, tmp_path / "logs")
     found = import_results("inspect", tmp_path / "logs", run, out=tmp_path / "back", metric="correct")
     assert found.manifest.val.n == 60
-    record = json.loads((tmp_path / "logs" / "checkpoint-100.json").read_text())
-    assert record["samples"][0]["scores"]["nll_nats"]["value"] > 0
-    read = pytest.importorskip("inspect_ai.log").read_eval_log(str(tmp_path / "logs" / "checkpoint-100.json"))
-    assert len(read.samples) == 60
+    # What `inspect view` lists (inspect_ai 0.3.285): a name that begins with a time, and these parts.
+    assert all(
+        re.match(r"\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}_\w+_checkpoint-\d+\.json$", f.name) for f in files
+    )
+    record = json.loads(files[0].read_text())
+    assert {"status", "eval", "plan", "stats"} <= record.keys() and record["eval"][
+        "model"
+    ] == "overmem/checkpoint-100"
+    sample = record["samples"][0]
+    assert sample["scores"]["nll_nats"]["value"] > 0 and sample["scores"]["correct"]["answer"] == "=SUM(A1)"
+    assert [turn["role"] for turn in sample["messages"]] == ["user", "assistant"]
+    log = pytest.importorskip("inspect_ai.log")
+    assert len(log.read_eval_log(str(files[0])).samples) == 60
+    listed = log.list_eval_logs(str(tmp_path / "logs"))
+    assert len(listed) == len(files) and all(
+        log.read_eval_log(item, header_only=True).plan for item in listed
+    )
 
 
 def test_ids_are_no_formulas_in_a_spreadsheet(tmp_path):

@@ -1,6 +1,7 @@
 """A run audited more than once: what changed in between must not slip into the verdict unsaid.
 
-Covers: overmem.verdict.diagnose, overmem.verdict.warnings.truncation
+Covers: overmem.verdict.diagnose, overmem.verdict.audited.judged, overmem.verdict.audited.notes,
+    overmem.verdict.audited.references, overmem.verdict.warnings.truncation
 """
 
 import copy

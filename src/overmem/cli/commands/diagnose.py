@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from overmem.cli.diagnosis import diagnose_one, show_diagnosis
-from overmem.cli.options import Json, RunArg, takes_rule
+from overmem.cli.diagnosis import show_diagnosis
+from overmem.cli.options import Json, RunArg, split_runs, takes_rule
 from overmem.cli.screen import console, print_json, say
 from overmem.rule import Rule
 
@@ -17,11 +17,14 @@ from overmem.rule import Rule
 def diagnose(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Run folder or training log; several seeds are judged as one."),
+        typer.Argument(
+            metavar="RUN...",
+            help="Run folder or training log; several run folders are judged as seeds of one recipe.",
+        ),
     ],
     rule: Rule,
     full: Annotated[
-        bool, typer.Option("--full", help="Show every measure of every axis, not the headlines alone.")
+        bool, typer.Option("--full", help="Show every measure of every axis, not only the headlines.")
     ] = False,
     json_: Json = False,
 ) -> None:
@@ -34,7 +37,9 @@ def diagnose(
         overmem diagnose seed-0/ seed-1/ seed-2/ --json
     """
     if len(runs) == 1:
-        verdict = diagnose_one(runs[0], rule)
+        from overmem.verdict.diagnose import diagnose as diagnose_run
+
+        verdict = diagnose_run(runs[0], rule, save=False)
     else:
         from overmem.verdict.seeds import diagnose_seeds
 
@@ -47,18 +52,21 @@ def diagnose(
 
 @takes_rule(
     "accuracy_margin",
+    "perplexity_ratio",
     "resamples",
     "seed",
     accuracy_margin="Accuracy difference that counts as equal.",
-    resamples="Bootstrap draws.",
+    resamples="Number of bootstrap draws.",
 )
 def compare(
-    runs_a: Annotated[str, typer.Argument(metavar="A", help="Run folder; several seeds joined by commas.")],
-    runs_b: Annotated[str, typer.Argument(metavar="B", help="The other run, or its seeds.")],
+    runs_a: Annotated[
+        str, typer.Argument(metavar="A", help="Run folder, or several seeds of it joined by commas.")
+    ],
+    runs_b: Annotated[str, typer.Argument(metavar="B", help="The other run folder, or its seeds.")],
     rule: Rule,
     json_: Json = False,
 ) -> None:
-    """Say which of two audited runs is better: as recommended, and at matched accuracy on every axis.
+    """Say which of two audited runs is better: at their recommended checkpoints, and at equal accuracy.
 
     Examples:
         overmem compare outputs-a/ outputs-b/
@@ -66,8 +74,7 @@ def compare(
     """
     from overmem.verdict.compare import compare as run_comparison
 
-    left, right = ([Path(name) for name in names.split(",")] for names in (runs_a, runs_b))
-    found = run_comparison(left, right, rule=rule)
+    found = run_comparison(split_runs(runs_a), split_runs(runs_b), rule=rule)
     if json_:
         print_json(found.to_dict())
         return
@@ -83,21 +90,27 @@ def check(
     fail_on: Annotated[
         str | None,
         typer.Option(
-            help="Stages that fail, joined by commas; over-memorized,overfit by default, of the recommended "
-            "checkpoint unstable too."
+            help="Stages that fail; by default over-memorized,overfit, and for the recommended "
+            "checkpoint also unstable. Joined by commas."
         ),
     ] = None,
-    checkpoint: Annotated[str, typer.Option(help="last, recommended, or a name.")] = "last",
+    checkpoint: Annotated[
+        str, typer.Option(help="Checkpoint to check: last, recommended, or a name.")
+    ] = "last",
     max_auroc: Annotated[
-        float | None, typer.Option(help="Also fail where the worst attack's AUROC is higher.")
+        float | None, typer.Option(help="Also fail if the AUROC of the worst membership attack is higher.")
     ] = None,
     max_recall: Annotated[
         float | None,
-        typer.Option(help="Also fail where it finds a larger share of the training data at 1% false alarms."),
+        typer.Option(
+            help="Also fail if that attack finds a larger share of the training data at 1% false alarms."
+        ),
     ] = None,
     full: Annotated[
         bool,
-        typer.Option("--full", help="Compare every byte of the weights with the audit, not sampled blocks."),
+        typer.Option(
+            "--full", help="Compare every byte of the weights with the audit, not only sampled blocks."
+        ),
     ] = False,
     json_: Json = False,
 ) -> None:

@@ -7,15 +7,22 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.store import Store
 from overmem.errors import ArtifactError
+from overmem.formatting import joined
 
 Side = Sequence[tuple[Store, Manifest]]
 Unlike = dict[str, tuple[str, str]]
 """What differs, by name: as it was for A and for B."""
 _TEXT = ("prompt", "completion")
+_PRECISION = "precision"
+_SHOWN = 60
+"""Characters of a property in the message."""
 
 
 def refuse_unlike(a: Side, b: Side) -> None:
-    """Refuse two runs that were not asked the same problems in the same tokens, or not graded alike.
+    """Refuse two runs whose problems, tokens, grading or precision differ: figures would differ for that.
+
+    Likelihoods in bfloat16 or of 4-bit weights are other figures than those of the same model in float32, and
+    so are its answers. Where an imported run does not say its precision, that is a remark, no refusal.
 
     Args:
         a: the audits of A, one a seed.
@@ -38,14 +45,27 @@ def refuse_unlike(a: Side, b: Side) -> None:
     found |= _unlike("grader of val", a, b, lambda manifest: manifest.val.grader)
     if len({manifest.val.example_ids for _, manifest in (*a, *b)}) == 1:
         found |= _unlike("reference answers", a, b, lambda manifest: manifest.val.answers or "")
+    if all(manifest.dtype for _, manifest in (*a, *b)):
+        found |= _unlike(_PRECISION, a, b, lambda manifest: manifest.precision)
     if found:
-        said = (f"{name}: {left} (A), {right} (B)" for name, (left, right) in found.items())
+        said = [f"{name}: {_short(left)} (A), {_short(right)} (B)" for name, (left, right) in found.items()]
         raise ArtifactError(
-            "these runs cannot be compared: they were not measured alike",
-            got="; ".join(said)[:280],
-            expected="both audited on the same val problems, rendered and graded alike",
-            next_step="run `overmem audit` on both with the same --val, --template and --grader",
+            "\n".join(["these runs cannot be compared, since they were not measured alike:", *said]),
+            expected="the same val problems, rendered and graded alike, in the same precision",
+            next_step=_next_step(found),
         )
+
+
+def _next_step(found: Unlike) -> str:
+    """The options of an audit to give alike."""
+    options = ["--dtype", "--quantize"] if _PRECISION in found else []
+    if found.keys() - {_PRECISION}:
+        options = ["--val", "--template", "--grader", *options]
+    return f"run `overmem audit` on both with the same {joined(options)}"
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= _SHOWN else f"{value[: _SHOWN - 3]}..."
 
 
 def measured_otherwise(a: Side, b: Side) -> Unlike:

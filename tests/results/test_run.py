@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 import pytest
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from typer.testing import CliRunner
 
 import overmem
@@ -17,9 +18,10 @@ from overmem.artifacts.manifest import Score, read_manifest
 from overmem.artifacts.store import Store
 from overmem.cli.app import app
 from overmem.errors import ArtifactError, DataError, OvermemError, RunError
-from overmem.results.matching import parse_given
+from overmem.results.matching import Checkpoints, parse_given
 from overmem.results.record import samples_table
 from overmem.results.run import import_results
+from overmem.results.tokens import token_counter
 from overmem.verdict.gate import check_verdict
 from tests.helpers.results import (
     STEPS,
@@ -375,3 +377,18 @@ def test_a_logged_loss_of_0_does_not_stand_in(tmp_path):
     run = write_checkpoints(tmp_path / "run", losses=[0.5, 0.4, 0.5, 0.0])
     import_results("lm-eval", evaluated(run, tmp_path), run)
     assert overmem.diagnose(run).evidence == "accuracy"
+
+
+def test_an_epoch_that_two_checkpoints_ended_names_neither(tmp_path):
+    run = write_checkpoints(tmp_path / "run", steps=(100, 200))
+    state = json.loads((run / "checkpoint-100" / "trainer_state.json").read_text())
+    (run / "checkpoint-100" / "trainer_state.json").write_text(json.dumps(state | {"epoch": 2.0}))
+    with pytest.raises(RunError, match="none of this run's checkpoints"):
+        Checkpoints(run).find("epoch-2")
+
+
+def test_white_space_at_a_prompts_end_counts_with_the_answer(tmp_path):
+    characters = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    characters.pre_tokenizer = pre_tokenizers.Split(Regex(r"\s|\S"), "isolated")
+    characters.save(str(tmp_path / "tokenizer.json"))
+    assert token_counter([tmp_path])("ab \n", "cd") == 4

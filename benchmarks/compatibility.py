@@ -361,23 +361,24 @@ def adapter_row(kind: str, given: dict[str, Any], tokenizer: Any, place: Path) -
 
 PAGE = """# Compatibility
 
-Which models and adapters are right, tried one by one: ours against transformers and PEFT alone, at pico size
-(random weights, some ten thousand parameters). transformers {transformers}, PEFT {peft}, torch {torch}, on a
-CPU in fp32. Made by
+For which models and adapters overmem gives right figures. Each was tried: our scores and answers against
+those of transformers and PEFT alone, on tiny models (random weights, some ten thousand parameters), with
+transformers {transformers}, PEFT {peft} and torch {torch}, on a CPU in fp32. The page is made by
 
 ```bash
 python -m benchmarks.compatibility classes && python -m benchmarks.compatibility adapters
 python -m benchmarks.compatibility page
 ```
 
-- **NLL**: the largest difference over {texts} texts of several lengths, in nats a token, between our batched
-  scores and one pass over one text at a time. Where a pass shows a model what it is to predict: token by
-  token through its own cache.
-- **answers**: how many of our greedy answers, written together, are those of `generate` with one prompt.
-- **scored**, **written**: the way that the model allows, found by a trial on the model itself
-  ([which](architecture.md#modelsdecoding)).
+- **NLL**: the largest difference, in nats per token, between our scores of a batch and one forward pass for
+  each of {texts} texts of several lengths. Some models see the next token in a forward pass. For these the
+  comparison goes token by token through their own cache.
+- **answers**: how many of our greedy answers, written in one batch, equal those of `generate` with one
+  prompt.
+- **scored**, **written**: the way that the model allows. overmem finds it by a trial on the model itself
+  ([the ways](architecture.md#modelsdecoding)).
 
-A row is right up to {tolerance:g} nats a token and with every answer the same.
+A row is right if NLL differs by at most {tolerance:g} nats per token and all answers are equal.
 
 ## Totals
 
@@ -393,23 +394,23 @@ A row is right up to {tolerance:g} nats a token and with every answer the same.
 
 ## Adapters
 
-Two adapters of each kind on one base model: the first, the second, and the first again, so that what one
-leaves behind would show. Without another name the base model is a Llama.
+Two adapters of each kind on one base model: the first, the second, and the first again. If an adapter changed
+the base model, the last one would differ. The base model is a Llama, unless the row names another.
 
 | kind | NLL | answers |
 | --- | --- | --- |
 {adapters}
 
-## Refused, with the cure
+## Refused, with a way out
 
-| kind | what is said | what to do |
+| kind | message | what to do |
 | --- | --- | --- |
 {refused}
 
 ## Not tried
 
-Kinds that the common cut of sizes does not build, that transformers cannot run from text alone, or that need
-another package. They say nothing for or against.
+Kinds that cannot be built at the small size used here, that transformers cannot run from text alone, or that
+need another package. Nothing is known about them, good or bad.
 
 | kind | why |
 | --- | --- |
@@ -417,9 +418,9 @@ another package. They say nothing for or against.
 
 ## What this does not show
 
-Trained weights, other devices and dtypes, weights in 4 or 8 bits ([tried elsewhere](quantized.md)), and texts
-longer than the windows of a few dozen tokens that are tried here. A pico model of a class is the class with
-all of its code, not its checkpoints.
+It does not cover trained weights, other devices and dtypes, weights in 4 or 8 bits ([tried
+elsewhere](quantized.md)), or texts longer than the attention windows of a few dozen tokens used here. A tiny
+model runs all the code of its class, but it is not a published checkpoint.
 """
 
 

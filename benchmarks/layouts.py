@@ -203,14 +203,14 @@ LAYOUTS = (
         finds={"checkpoint-10": (10, 1), "checkpoint-20": (20, 2), "checkpoint-100": (100, 3)},
     ),
     Layout(
-        name="Trainer with `load_best_model_at_end`: an early checkpoint again at the root",
+        name="Trainer with `load_best_model_at_end`: the root holds a copy of an early checkpoint",
         source=TRAINER,
         parts={"checkpoint-10": full(1, 10), "checkpoint-20": full(2, 20), ".": full(1)},
         finds={"checkpoint-10": (10, 1), "checkpoint-20": (20, 2)},
         leaves_out=("final",),
     ),
     Layout(
-        name="Trainer, a final model at the root that no checkpoint holds",
+        name="Trainer, with a final model at the root that is in no checkpoint",
         source=TRAINER,
         parts={"checkpoint-10": full(1, 10), ".": full(2)},
         finds={"checkpoint-10": (10, 1), "final": (11, 2)},
@@ -282,7 +282,7 @@ LAYOUTS = (
         finds={"global_step_10": (10, 1), "global_step_20": (20, 2)},
     ),
     Layout(
-        name="verl before it: one file a process",
+        name="verl before `model_merger`: one file for each process",
         source=VERL,
         parts={
             "global_step_10/actor/huggingface/config.json": file("{}"),
@@ -313,7 +313,7 @@ LAYOUTS = (
         finds={"epoch_0": (1, 1), "epoch_1": (2, 2)},
     ),
     Layout(
-        name="Accelerate's `save_state` under DDP: `module.` in front, no config.json",
+        name="Accelerate's `save_state` under DDP: weights named `module.`, no config.json",
         source=ACCELERATE,
         parts={
             "step_500": full(1, wrap="module.", config=False),
@@ -323,7 +323,7 @@ LAYOUTS = (
         says="step_500/config.json",
     ),
     Layout(
-        name="The same with the configuration copied: `module.` is read",
+        name="The same with the configuration copied; weights named `module.` are read",
         source=ACCELERATE,
         parts={"step_500": full(1, wrap="module."), "step_1000": full(2, wrap="module.")},
         finds={"step_500": (500, 1), "step_1000": (1000, 2)},
@@ -335,7 +335,7 @@ LAYOUTS = (
         finds={"checkpoint_0": (1, 1), "checkpoint_1": (2, 2)},
     ),
     Layout(
-        name="torch.compile: `_orig_mod.` in front",
+        name="torch.compile: weights named `_orig_mod.`",
         source="https://github.com/huggingface/transformers/issues/25205",
         parts={"checkpoint-10": full(1, wrap="_orig_mod."), "checkpoint-20": full(2, wrap="_orig_mod.")},
         finds={"checkpoint-10": (10, 1), "checkpoint-20": (20, 2)},
@@ -451,7 +451,7 @@ LAYOUTS = (
         finds={"final": (1, 1)},
     ),
     Layout(
-        name="Hub cache of a repository with a revision a step (Pythia: `step1000`)",
+        name="Hub cache of a repository with one revision for each step (Pythia: `step1000`)",
         source="https://huggingface.co/EleutherAI/pythia-70m",
         parts={
             "snapshots/aaaa": full(1),
@@ -463,7 +463,7 @@ LAYOUTS = (
         finds={"step1000": (1000, 1), "step2000": (2000, 2)},
     ),
     Layout(
-        name="A dangling link of a hub cache beside a whole checkpoint",
+        name="A broken link of a hub cache beside a complete checkpoint",
         source=CACHE,
         parts={
             **two("checkpoint-10", "checkpoint-20"),
@@ -493,7 +493,7 @@ LAYOUTS = (
         says="--safe_serialization",
     ),
     Layout(
-        name="DeepSpeed ZeRO-2: whole weights beside its state",
+        name="DeepSpeed ZeRO-2: full weights beside its state",
         source=DEEPSPEED,
         parts={
             **two("checkpoint-10", "checkpoint-20"),
@@ -584,14 +584,14 @@ LAYOUTS = (
         finds={"checkpoint-10": (10, 1), "best_model": (15, 2), "last": (16, 3)},
     ),
     Layout(
-        name="Names of one's own, with `--checkpoints-glob`",
+        name="Names of your own, with `--checkpoints-glob`",
         source="the number in the name",
         parts=two("seed3/my-run-10/hf", "seed3/my-run-20/hf"),
         finds={"my-run-10": (10, 1), "my-run-20": (20, 2)},
         pattern="seed3/my-run-*/hf",
     ),
     Layout(
-        name="Names of one's own, without it",
+        name="Names of your own, without `--checkpoints-glob`",
         source="the number in the name",
         parts={"weights_a/x.txt": file()},
         says="--checkpoints-glob",
@@ -689,22 +689,25 @@ def render(results: list[Result]) -> str:
     lines = [
         "# Folder layouts",
         "",
-        "Which folders are read as they lie, what is found there, and what is refused with which cure. "
-        "Made by `python -m benchmarks.layouts --out docs/layouts.md`: each layout is rebuilt with models "
-        "of a few thousand parameters, the steps are those of the framework's own naming, and the NLL of "
-        "each checkpoint has to be that of the model which lies there.",
+        "Which run folders overmem reads without a change, what it finds in each, and which it refuses. "
+        "A refusal says how to convert the folder.",
         "",
-        f"{len(results)} layouts: {len(read)} are read, {len(refused)} refused with a cure, "
-        f"{sum(bool(result.wrong) for result in results)} wrong.",
+        f"{len(results)} layouts: {len(read)} are read, {len(refused)} are refused with a way out, "
+        f"{sum(bool(result.wrong) for result in results)} are wrong.",
         "",
-        "Every command that takes RUN finds the same. Other names: `--checkpoints-glob 'PATTERN'`, relative "
-        "to RUN, with the step in the name. `epoch_0` is after one epoch, so it is step 1. `best`, `last` "
-        "and a model at the root are placed by their trainer state or by the weights that they share with a "
-        "numbered checkpoint, else after the last.",
+        "The page is made by `python -m benchmarks.layouts --out docs/layouts.md`. It builds each layout "
+        "with models of a few thousand parameters, and checks two things: the steps are those that the "
+        "framework means, and the NLL of each checkpoint is that of the model in its folder.",
+        "",
+        "- Every command that takes RUN finds the same checkpoints.",
+        "- Other names: `--checkpoints-glob 'PATTERN'`, relative to RUN. The step is the number in the name.",
+        "- `epoch_0` is the state after one epoch, so it gets step 1.",
+        "- `best`, `last` and a model at the root of the run get their step from their trainer state, or "
+        "from a numbered checkpoint with the same weights. Otherwise they come after the last one.",
         "",
         "## Read",
         "",
-        "| layout | checkpoints and steps | left out, and named | |",
+        "| layout | checkpoints and steps | left out, with a message | |",
         "| --- | --- | --- | --- |",
     ]
     for result in read:
@@ -712,7 +715,7 @@ def render(results: list[Result]) -> str:
         named = ", ".join(f"`{name}`" for name in result.left_out) or "-"
         glob = f" (`--checkpoints-glob '{result.layout.pattern}'`)" if result.layout.pattern else ""
         lines.append(f"| {result.layout.name}{glob} | {steps} | {named} | {_source(result)} |")
-    lines += ["", "## Refused, with the cure", ""]
+    lines += ["", "## Refused, with a way out", ""]
     for result in refused:
         lines += [
             f"**{result.layout.name}** ({_source(result)})",

@@ -30,9 +30,12 @@ from transformers import get_scheduler
 from overmem.cli.progress import quiet_libraries
 from overmem.logs.history import LoggedHistory
 from overmem.logs.train_loss.reading import read_train_loss
+from overmem.logs.train_loss.rows import train_rows
 from overmem.recipe.schema import ModelRecipe
 from overmem.rendering.render import render_all
 from overmem.rendering.template import Template
+from overmem.stats.staircase import fit_staircase
+from overmem.stats.unseen_gap import next_step
 from overmem.tasks.sources import load_examples
 from overmem.training.loading import has_bf16, load_model
 
@@ -253,6 +256,35 @@ def judge(record):
     return found
 
 
+def halves(record):
+    """Of the last point: (known gap, one half known, the other known, error of the fit); None without a fit.
+
+    The first estimate knows the loss on unseen text and reads the training loss from the log, the second
+    knows the loss on the training rows and reads the unseen one from the trend: which half is hard to tell?
+    """
+    last = record["measured"][-1]
+    history = LoggedHistory(rows=tuple(record["rows"]), source="benchmark", kind="trainer_state")
+    rows = train_rows(history)
+    stairs = fit_staircase(rows.in_epochs(), rows.epochs)
+    if stairs is None:
+        return None
+    seen_again = 0.5 * stairs.last_share * next_step(stairs)
+    with_unseen = last["val"] - (stairs.level - seen_again)
+    return last["val"] - last["train"], with_unseen, stairs.unseen_now - last["train"], stairs.se
+
+
+def say_halves(name, found):
+    """How often each half alone would leave the gap within 20%, and how often its noise allows that."""
+    n = len(found)
+    unseen = sum(abs(estimate / gap - 1) <= 0.2 for gap, estimate, _, _ in found)
+    train = sum(abs(estimate / gap - 1) <= 0.2 for gap, _, estimate, _ in found)
+    noise = sum(error <= 0.156 * gap for gap, _, _, error in found)  # 1.28 of these are 20%
+    return (
+        f"{name}: within 20% were the unseen loss known {unseen} of {n}, were the training loss known "
+        f"{train} of {n}; noise of the fit small enough for 20% in 80% of runs in {noise} of {n}"
+    )
+
+
 def next_epochs(record):
     """(foreseen, happened) of the mean training loss's fall, for every epoch that had another after it."""
     epochs, found = record["settings"]["epochs"], []
@@ -309,7 +341,7 @@ def summarize(name, cases):
 def table(options):
     """Judge the logs that are there and print a row each, and what it comes to."""
     print(HEAD)
-    by_set, foreseen = {}, {}
+    by_set, foreseen, by_half = {}, {}, {}
     for path in sorted(options.out.glob("*.json")):
         name, record = path.stem.rpartition("-")[0], json.loads(path.read_text())
         for case in judge(record):
@@ -317,8 +349,13 @@ def table(options):
                 print(describe(path.stem, record["settings"], case))
             by_set.setdefault((name.removesuffix("-long"), case["last"]), []).append(case)
         foreseen.setdefault(name.removesuffix("-long"), []).extend(next_epochs(record))
+        half = halves(record)
+        by_half.setdefault(name.removesuffix("-long"), []).extend([half] if half else [])
     for (name, last), cases in sorted(by_set.items()):
         print(summarize(f"{name}, {'at the end' if last else 'halfway'}", cases))
+    for name, found in sorted(by_half.items()):
+        if found:
+            print(say_halves(name, found))
     for name, pairs in sorted(foreseen.items()):
         if pairs:
             fell = median(happened for _, happened in pairs)

@@ -187,7 +187,11 @@ TOYS = {
         ),
         "4 | 40 | 0.",
     ),
-    "selection": Toy(("--each 1 --replay {run}",), "contradicted", {"PROBLEMS": (100,), "CHECKPOINTS": (4,)}),
+    "selection": Toy(
+        ("--each 1 --law 30 --replay {run}", "--each 1 --compare"),
+        "its last checkpoint",
+        {"PROBLEMS": (40,), "CHECKPOINTS": (3,)},
+    ),
     "settling": Toy(
         ("--runs 1",), "undetermined checkpoints", {"NAMES": ("smooth",), "PROBLEMS": (50,), "CHECKPOINTS": 3}
     ),

@@ -101,7 +101,7 @@ class Shared:
         plant_code(tasks, self.mark)
 
     def recipe(self, **parts) -> None:
-        """A recipe in the run, with leave to run code."""
+        """A recipe in the run, with permission to run code."""
         written = {
             "model": {
                 "name": str(self.run / "base"),

@@ -1,4 +1,4 @@
-"""Leave to run code comes from the caller of one command: manifests and recipes give none."""
+"""Permission to run code comes from the caller of one command: manifests and recipes give none."""
 
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def test_code_that_only_a_manifest_names_is_refused_until_it_is_named_again(save
 
 @pytest.mark.parametrize("given", [{"grader": OWN}, {"grader": "math"}, {"template": RENDERER}])
 def test_what_is_compared_is_graded_and_rendered_alike(given):
-    with pytest.raises(RunError, match="alike"):
+    with pytest.raises(RunError, match="in the same way"):
         go_on(manifest_of(), **given)
 
 

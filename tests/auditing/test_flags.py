@@ -149,7 +149,7 @@ def test_each_option_that_differs_from_its_default_is_in_the_command_that_runs_i
     manifest = manifest_of(options)
     program, command, run, *words = shlex.split(audit_command(manifest, "runs/a b"))
     assert (program, command, run) == ("overmem", "audit", "runs/a b")
-    # Leave to run code is given anew each time: a report may be of a run that somebody else shared.
+    # Permission to run code is given anew each time: a report may be of a run that somebody else shared.
     consents = {parameter: False} if parameter in CONSENT else {}
     assert read_flags(RUN, typed(words)) == options.replace(**consents)
 
@@ -188,12 +188,12 @@ def test_a_set_of_references_or_beside_the_task_asks_for_the_axis_that_reads_it(
         ({"limit": ["many"]}, "a limit is a whole number"),
         ({"ood": ["svamp.json"]}, "needs a name"),
         ({"ood": ["a=x", "a=y"]}, "named twice"),
-        ({"variant": ["mirror"]}, "unknown perturbation"),
+        ({"variant": ["mirror"]}, "unknown variant"),
         ({"accuracy_margin": 2.0}, "accuracy_margin is out of range"),
-        ({"quantize": "4bit", "engine": "vllm"}, "quantize speaks of the model in memory"),
+        ({"quantize": "4bit", "engine": "vllm"}, "quantize changes the model in memory"),
         (
             {"quantize": "4bit", "engine": "openai:http://127.0.0.1:1", "engine_scores": True},
-            "quantize speaks of the model in memory",
+            "quantize changes the model in memory",
         ),
     ],
 )

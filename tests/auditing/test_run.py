@@ -534,6 +534,11 @@ def test_a_column_groups_the_problems_of_an_audit_and_texts_do_where_none_is_nam
     assert "whose groups tell as much as 3 that stand alone" in verdict.reason
     rows[1] = {**rows[0], "id": "again", "completion": "Another way: 7."}
     val.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    texts = overmem.audit(pico_run, **asked).manifest.val
-    assert len(set(texts.groups)) == 11 and texts.groups[0] == texts.groups[1]
-    assert texts.grouped_by == "the same prompt"
+    other = tmp_path / "other.jsonl"
+    other.write_text(
+        "".join(json.dumps({**row, "prompt": f"{row['prompt']} Count them."}) + "\n" for row in rows)
+    )
+    sets = overmem.audit(pico_run, axes=("ood",), ood={"far": str(other)}, **asked).manifest.splits
+    for texts in (sets["val"], sets["ood/far"]):
+        assert len(set(texts.groups)) == 11 and texts.groups[0] == texts.groups[1]
+        assert texts.grouped_by == "the same prompt"

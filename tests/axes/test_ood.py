@@ -9,6 +9,7 @@ import pytest
 from overmem.artifacts.evidence import Evidence
 from overmem.artifacts.jobs import Job
 from overmem.axes.axis import Available
+from overmem.axes.grouped import with_groups
 from overmem.axes.ood import jobs, measures, warnings
 
 
@@ -137,3 +138,22 @@ def test_row_0_is_not_measured_on_training_data():
     available = Available(sets=("val", "train"), has_base=True, base_row=True)
     val, train = Job("score", "val"), Job("score", "train")
     assert available.with_base_row((val, train)) == (val, train, Job("score", "val", model="base"))
+
+
+def test_problems_of_one_group_are_drawn_together_also_where_not_all_were_answered():
+    labels = {"p0": "a", "p1": "b", "p2": "a"}
+
+    def of(table):
+        return table.with_columns(group=pl.col("example_id").replace(labels))
+
+    rows = {
+        Job("greedy", "ood/steps"): of(answered(1, 0, first=1)),
+        Job("score", "ood/steps"): of(scored((4, 2), (2, 4), (9, 1))),
+        Job("score", "ood/text"): scored((5, 1), (1, 1)),
+    }
+    evidence = Evidence(rows=rows, texts={})
+    groups = {measure.name: with_groups(measure, evidence).groups for measure in measures(evidence)}
+    for name in ("accuracy_steps", "nll_steps", "nll"):
+        assert groups[name]["ood/steps"].index_N.tolist() == [0, 1, 0], name
+        assert "ood/text" not in groups[name]
+    assert groups["nll_text"] == {}

@@ -3,7 +3,13 @@
 import pytest
 
 from overmem.contamination.check import check_sets
-from overmem.contamination.grouping import Grouping, find_groups, groups_by_column, said_of_groups
+from overmem.contamination.grouping import (
+    Grouping,
+    find_groups,
+    groups_beside_val,
+    groups_by_column,
+    said_of_groups,
+)
 from overmem.errors import DataError
 from overmem.records import Example
 
@@ -91,3 +97,14 @@ def test_a_column_that_is_not_there_is_one_message():
 def test_groups_of_one_are_no_groups():
     assert Grouping(labels={"a": "1", "b": "2"}, by="column x").labels_of("abc") is None
     assert said_of_groups(None, "abc") == said_of_groups(Grouping(labels={}, by=""), "abc") == ()
+
+
+def test_another_set_is_grouped_by_its_column_or_by_equal_prompts_and_never_by_templates():
+    examples = [*wordings(35, 2), Example("again", wordings(1, 1)[0].prompt, "another way", "9")]
+    assert len(set(find_groups(check_sets(examples, None, {}), [e.id for e in examples]).labels)) > 60
+    found = groups_beside_val(examples, "story")
+    assert found.labels["0-0"] == found.labels["again"] and "0-1" not in found.labels
+    assert len(set(found.labels_of([e.id for e in examples]))) == len(examples) - 1
+    told = [Example(f"{i}", e.prompt, "", "9", meta={"story": i % 7}) for i, e in enumerate(examples)]
+    assert len(set(groups_beside_val(told, "story").labels.values())) == 7
+    assert groups_beside_val(wordings(35, 1), None) is None

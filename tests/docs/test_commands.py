@@ -53,7 +53,9 @@ def test_every_option_of_a_command_is_a_row(hooks, name):
 def test_the_part_says_usage_default_and_meaning(hooks):
     part = hooks.command_part("check")
     assert "overmem check [OPTIONS]" in part
-    assert "| `--checkpoint TEXT` | last, recommended, or a name. [default: last] |" in part
+    assert (
+        "| `--checkpoint TEXT` | Checkpoint to check: last, recommended, or a name. [default: last] |" in part
+    )
 
 
 def test_a_page_that_asks_for_no_command_fails(hooks):

@@ -1,6 +1,6 @@
 """From a planted log of each kind to what is said of it: our own numbers, and the public logs.
 
-Covers: overmem.logs.keep, overmem.logs.checks, overmem.logs.against
+Covers: overmem.logs.keep, overmem.logs.findings.checks
 """
 
 from pathlib import Path
@@ -190,3 +190,40 @@ def test_the_public_logs() -> None:
         "068": 100,
         "085": 500,
     }
+
+
+def test_a_metric_within_its_noise_holds() -> None:
+    shares = (0.60, 0.68, 0.70, 0.68, 0.70, 0.69)
+    found = {f.kind: f.sentence for f in judged({"eval_loss": RISING, "eval_f1": shares}).findings}
+    assert "`eval_f1` holds, within noise" in found["loss_up_metric_better"]
+
+
+@pytest.mark.parametrize(
+    ("best", "says"),
+    [(1.15, "does not differ from step 600 (1.15 and 1.145)"), (1.3, "is worse than step 600")],
+)
+def test_the_trainers_choice_is_held_against_the_noise(best: float, says: str) -> None:
+    run = judged({"eval_loss": FALLING}, best_metric=best)
+    (said,) = (f.sentence for f in run.findings if f.kind == "trainers_best")
+    assert says in said
+
+
+def test_scales_are_compared_late_in_the_run() -> None:
+    late = {100: 9.0, 200: 9.0, 300: 9.0, 400: 1.2, 500: 1.2, 600: 1.2}
+    assert "scale" not in kinds(judged({"eval_loss": FALLING}, train=late))
+    early = {100: 1.3, 200: 1.3, 300: 1.3, 400: 4.7, 500: 4.7, 600: 4.7}
+    assert "scale" in kinds(judged({"eval_loss": FALLING}, train=early))
+
+
+def test_the_epochs_of_a_run_are_its_last() -> None:
+    assert judged({"eval_loss": FALLING}).epochs == 6.0
+
+
+def test_an_unnamed_set_speaks_before_named_ones() -> None:
+    run = judged({"eval_loss": FALLING, "eval_a_loss": RISING, "eval_b_loss": RISING})
+    assert run.keep is not None and (run.keep.by, run.keep.step) == ("eval_loss", 600)
+
+
+def test_of_equal_metrics_the_lowest_loss_is_named() -> None:
+    run = judged({"eval_loss": RISING, "eval_f1": (0.5, 0.7, 0.7, 0.7, 0.7, 0.7)})
+    assert run.keep is not None and (run.keep.step, run.keep.lowest_loss_alike) == (200, 300)

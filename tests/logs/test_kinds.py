@@ -3,6 +3,7 @@
 Covers: overmem.logs.metrics
 """
 
+import math
 from typing import Any
 
 import pytest
@@ -41,17 +42,36 @@ CAUSAL = {"architectures": ["QwenForCausalLM"]}
         (["eval_loss", "eval_wer"], {}, "speech", False),
         (["eval_loss", "eval_spearmanr"], {}, "regression", False),
         (["eval_loss"], {"architectures": ["BertForMaskedLM"]}, "masked language model", False),
+        (["loss", "eval_loss"], {"arguments_class": "DPOConfig"} | CAUSAL, "preference", False),
+        (["loss", "eval_loss", "reward"], {"arguments_class": "RewardConfig"}, "reward model", False),
+        (["loss", "eval_loss"], {"arguments_class": "GRPOConfig"} | CAUSAL, "reinforcement", False),
+        (["loss", "eval_loss"], {"arguments_class": "SFTConfig"}, "SFT", True),
+        (["loss", "eval_loss"], {"arguments_class": "TrainingArguments"}, "unknown", False),
     ],
 )
 def test_the_task_and_whether_its_loss_is_a_perplexity(
     keys: list[str], settings: dict[str, Any], name: str, is_perplexity: bool
 ) -> None:
-    task = find_task(keys, settings)
+    task = find_task([dict.fromkeys(keys, 1.0)], settings)
     assert (task.name, task.cross_entropy) == (name, bool(is_perplexity))
     assert task.by
 
 
-@pytest.mark.parametrize("name", ["loss", "wer", "CER", "eval/mse", "perplexity", "dev_error_rate"])
+@pytest.mark.parametrize(("loss", "is_cross_entropy"), [(0.30, True), (0.27, False)])
+def test_a_loss_below_what_token_accuracy_allows_is_no_cross_entropy(
+    loss: float, is_cross_entropy: bool
+) -> None:
+    least = (1 - 0.5) * math.log(2)  # half of the tokens have a probability of one half at most
+    assert 0.27 < 0.8 * least < 0.30
+    rows = [{"step": s, "eval_loss": loss, "eval_mean_token_accuracy": 0.5} for s in (1, 2, 3)]
+    task = find_task(rows, {})
+    assert task.cross_entropy is is_cross_entropy
+    assert find_task(rows[:2], {}).cross_entropy  # too few to say so
+
+
+@pytest.mark.parametrize(
+    "name", ["loss", "wer", "CER", "eval/mse", "perplexity", "dev_error_rate", "edit_distance"]
+)
 def test_lower_is_better(name: str) -> None:
     assert lower_is_better(name) is True
 

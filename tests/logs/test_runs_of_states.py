@@ -63,3 +63,8 @@ def test_nan_is_the_same_as_nan_in_another_file() -> None:
     assert shared_rows(one, other) == 1
     assert shared_rows(one, one[:1]) == 1
     assert shared_rows(one, []) == 0
+
+
+def test_a_state_without_rows_that_two_runs_may_own_is_its_own() -> None:
+    one, other = state("a", 20, rows(20)), state("b", 40, rows(40, salt=1.0))
+    assert len(grouped(one, other, state("c", 30, []))) == 3

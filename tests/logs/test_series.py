@@ -85,3 +85,19 @@ def test_a_rise_after_the_best_is_weighed_by_the_noise() -> None:
     assert rise < needed
     better, _ = series([30.0, 31.0, 36.0], lower=False).later_change(0)
     assert better < 0
+
+
+def test_a_metric_in_percent_has_its_noise_in_percent() -> None:
+    shared = {"eval_loss": 1.0, "eval_runtime": 1.0, "eval_samples_per_second": 400.0}
+    noises = [
+        next(
+            one
+            for one in read_series(history([{"step": 1, "eval_accuracy": value} | shared]))
+            if not one.is_loss
+        )
+        for value in (50.0, 0.5)
+    ]
+    assert [one.noise.value for one in noises] == [
+        pytest.approx(2.5, rel=0.01),
+        pytest.approx(0.025, rel=0.01),
+    ]

@@ -126,3 +126,12 @@ def test_nothing_to_read_is_one_message(tmp_path: Path) -> None:
         read_histories(tmp_path / "notes.txt")
     with pytest.raises(RunError, match="does not exist"):
         read_histories(tmp_path / "nowhere")
+
+
+def test_a_folder_without_a_state_belongs_to_none_of_several_runs(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    write_state(tmp_path / "checkpoint-50", 50, rows(50, salt=1.0))
+    (tmp_path / "checkpoint-55").mkdir()
+    (tmp_path / "checkpoint-55" / "model.safetensors").write_bytes(b"")
+    (tmp_path / "checkpoint-55" / "config.json").write_text("{}")
+    assert all("checkpoint-55" not in {one.name for one in run.saved} for run in read_histories(tmp_path))

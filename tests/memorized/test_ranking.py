@@ -84,7 +84,7 @@ def test_verbatim_is_a_second_half_of_first_choices(run):
 def test_what_cannot_be_ranked_is_said(run):
     _, store, manifest, _ = run
     for name in ("checkpoint-0", "checkpoint-100", "checkpoint-7"):
-        with pytest.raises(RunError, match="checkpoints before"):
+        with pytest.raises(RunError, match="earlier checkpoints"):
             rank_training_rows(store, manifest, name)
     alone = type(manifest)(splits={"val": manifest.splits["val"]}, checkpoints=manifest.checkpoints)
     with pytest.raises(RunError, match="--all-train"):

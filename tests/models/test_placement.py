@@ -143,9 +143,9 @@ def test_an_audit_shares_models_out_by_the_memory_that_is_free(pico_run, val_fil
 
 
 def test_a_model_over_all_devices_is_not_put_on_one(pico_run, val_file):
-    with pytest.raises(RunError, match="not put on one of them"):
+    with pytest.raises(RunError, match="cannot be put on one of them"):
         overmem.audit(pico_run, val=str(val_file), device_map="auto", device="cpu")
-    with pytest.raises(RunError, match="leaves none to other workers"):
+    with pytest.raises(RunError, match="leaves no device for other workers"):
         overmem.audit(pico_run, val=str(val_file), device_map="auto", workers=2)
     asked = ["plan", str(pico_run), "--val", str(val_file), "--device-map", "auto", "--devices", "8"]
     done = CliRunner().invoke(app, asked)

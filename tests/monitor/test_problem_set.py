@@ -2,7 +2,7 @@
 
 import pytest
 
-from overmem.monitor.problem_set import choose_problems, fit
+from overmem.monitor.problem_set import ProblemSet, choose_problems, fit
 from overmem.records import Example
 from overmem.tasks.sources import load_examples
 
@@ -56,3 +56,14 @@ def test_training_problems_are_taken_out_of_val_as_an_audit_would(caplog):
     assert {e.id for e in found.val} == {e.id for e in val[:40]} and len(found.train) == 80
     assert "4 of 44 val problems are training problems" in caplog.text
     assert len(choose_problems(val, None, limit=100, answers=0, grader=None, seed=0).val) == 44
+
+
+def test_equal_prompts_are_one_group_also_in_a_part_of_the_problems():
+    val = [Example(f"p{i}", f"How many are {i // 2} boxes?", f"{i}", str(i)) for i in range(80)]
+    chosen = fit(choose_problems(val, None, limit=60, answers=0, grader=None, seed=0), 40, seed=0)
+    labels = ProblemSet(
+        problems=chosen, tokenizer=None, val=(), train=(), fingerprint="", end_of_completion=None
+    ).group_labels
+    pairs = [example.prompt for example in chosen.val]
+    assert len(set(pairs)) < len(pairs) == len(labels) == 40
+    assert [labels.index(one) for one in labels] == [pairs.index(one) for one in pairs]

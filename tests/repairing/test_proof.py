@@ -70,6 +70,23 @@ class TestProof:
         assert probability(*often, groups) == once < probability(*often, {})
         assert probability(self.right, after, {"val": Groups.of_one(200)}) == once
 
+    def test_its_work_grows_with_the_problems_not_with_their_square(self, monkeypatch):
+        monkeypatch.setattr(paired, "PARTS", 10)
+
+        def counted(n):
+            seen = []
+            [measure] = measured(np.arange(n) % 4 > 0)["accuracy"].values()
+
+            def watched(counts):
+                seen.append(counts["val"].size)
+                return measure.statistic(counts)
+
+            sides = [{"accuracy": {"accuracy": replace(measure, statistic=watched)}}] * 2
+            prove(*sides, against="checkpoint-1", accuracy_margin=0.03, draws=100)
+            return sum(seen)
+
+        assert counted(400) == 2 * counted(200)
+
     def test_only_the_headlines_of_an_axis_count(self):
         sides = [measured(self.right), measured(self.right)]
         for side, sign, level in zip(sides, (1, -1), (0.5, 0.3), strict=True):

@@ -51,6 +51,20 @@ def test_markdown_has_the_words_and_a_table(verdict: Verdict) -> None:
     assert "<b>" not in text and "undefined" not in text
 
 
+def test_each_run_of_a_folder_is_answered_and_drawn(tmp_path: Path) -> None:
+    for step, loss in ((5, 1.25), (9, 2.5)):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        state = {"global_step": step, "log_history": [{"step": step, "eval_loss": loss}]}
+        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(json.dumps(state))
+    verdict = read_logged(tmp_path)
+    page = render_logged_page(verdict, title="run").split("figure-data")[0]
+    assert page.count("The log alone would keep") == 2
+    assert page.index("Run 1 of 2, read") < page.index("Run 2 of 2, read")
+    assert ">run 1, eval_loss</h2>" in page and ">run 2, eval_loss</h2>" in page
+    text = logged_markdown(verdict, title="run")
+    assert "**Keep (run 2, checkpoint-5:" in text and "| step | epoch | run 2, eval\\_loss |" in text
+
+
 def test_only_a_log_has_such_a_page() -> None:
     with pytest.raises(ValueError, match="no reading of a log"):
         render_logged_page(make_verdict(6), title="run")

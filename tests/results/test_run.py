@@ -6,6 +6,7 @@ Covers: overmem.results.matching, overmem.results.pairing, overmem.results.writi
 """
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -124,6 +125,46 @@ def test_aggregates_get_what_they_allow(run, tmp_path):
     assert "checkpoint-300 is not better than checkpoint-200: 530 against 520 of 1,000" in words
     assert "not paired" in words and "cannot be paired" in words
     overmem.report(run)
+
+
+def import_table(folder, rows):
+    """A run with imported rows of a table: checkpoints 100 and 200, the columns of its first line."""
+    (folder.parent / f"{folder.name}.csv").write_text("\n".join(rows) + "\n")
+    return import_results("csv", folder.parent / f"{folder.name}.csv", write_checkpoints(folder))
+
+
+def test_runs_with_answers_alone_are_compared_at_matched_accuracy(tmp_path):
+    runs = []
+    for name, wrong in (("a", 10), ("b", 9)):
+        rows = [f"checkpoint-{c},{i},{int(i >= wrong)}" for c in (100, 200) for i in range(200)]
+        import_table(tmp_path / name, ["checkpoint,example_id,correct", *rows])
+        runs.append(tmp_path / name)
+    found = overmem.compare(*runs)
+    assert found.matched and found.better is None
+    (accuracy,) = [one for one in found.differences if one.axis == "accuracy" and one.measure == "accuracy"]
+    assert accuracy.difference.value == pytest.approx(-1 / 200)
+    assert "has no likelihood" in " ".join(found.words)
+
+
+def test_shares_alone_are_not_compared_and_it_is_said_why(tmp_path):
+    for name in ("a", "b"):
+        import_table(tmp_path / name, ["checkpoint,accuracy,n", "checkpoint-100,0.5,200"])
+    with pytest.raises(ArtifactError, match="shares right alone were imported"):
+        overmem.compare(tmp_path / "a", tmp_path / "b")
+
+
+def test_a_repair_of_imported_results_is_refused_before_models_are_imported(tmp_path, monkeypatch):
+    import_table(tmp_path / "a", ["checkpoint,example_id,correct", "checkpoint-100,1,1"])
+    monkeypatch.setitem(sys.modules, "overmem.repairing.run", None)
+    answer = CliRunner().invoke(app, ["repair", str(tmp_path / "a")])
+    assert isinstance(answer.exception, RunError) and "these results were imported" in str(answer.exception)
+
+
+def test_no_tokens_are_refused(tmp_path):
+    with pytest.raises(DataError, match="`n_tokens` of 1 samples is out of range"):
+        import_table(
+            tmp_path / "a", ["checkpoint,example_id,correct,nll_nats,n_tokens", "checkpoint-100,1,1,0,0"]
+        )
 
 
 def test_the_same_import_twice_changes_nothing(run, tmp_path):
@@ -328,3 +369,9 @@ def test_foreign_text_in_results_reaches_no_file_name(run, tmp_path):
     store = import_results("csv", csv, run).store
     assert {c.name for c in read_manifest(store).checkpoints} == {"checkpoint-100", "checkpoint-900"}
     assert Store.of_run(run).root == store.root
+
+
+def test_a_logged_loss_of_0_does_not_stand_in(tmp_path):
+    run = write_checkpoints(tmp_path / "run", losses=[0.5, 0.4, 0.5, 0.0])
+    import_results("lm-eval", evaluated(run, tmp_path), run)
+    assert overmem.diagnose(run).evidence == "accuracy"

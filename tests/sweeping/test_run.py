@@ -194,7 +194,7 @@ def test_a_cell_that_was_stopped_early_is_not_trained_again(home, tmp_path, monk
 def test_two_sweeps_do_not_work_in_one_folder(home, tmp_path):
     (tmp_path / "out").mkdir()
     held = FileLock(tmp_path / "out" / ".lock")
-    with held, pytest.raises(RunError, match="another `overmem sweep` is at work"):
+    with held, pytest.raises(RunError, match="another `overmem sweep` is running"):
         overmem.sweep(written(home, tmp_path / "out"))
     assert [item.name for item in (tmp_path / "out").iterdir()] == [".lock"]
 

@@ -161,7 +161,7 @@ def test_a_lone_surrogate_is_one_message(tmp_path: Path) -> None:
 
 
 def test_a_procedural_split_is_named_once() -> None:
-    with pytest.raises(DataError, match="its split once"):
+    with pytest.raises(DataError, match="split of a procedural task is named twice"):
         load_examples("wordmath:val#test")
 
 

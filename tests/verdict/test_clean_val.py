@@ -89,7 +89,7 @@ def test_val_that_is_train_gives_no_verdict_unless_allowed(pico_run, data, endin
         check_verdict(verdict, ("over-memorized", "overfit"))
     allowed = overmem.diagnose(overmem.audit(pico_run, val=train, train=train, allow_overlap=True, **FEW))
     assert allowed.clean_val.refused is None and "insufficient" not in (allowed.reason or "")
-    assert any("60 copies of 60), and they are judged too" in note for note in allowed.notes)
+    assert any("60 copies of 60), and count" in note for note in allowed.notes)
     gate = check_verdict(allowed, ("overfit",))
     assert "on 60 problems, 60 of which training had" in gate.reason
 
@@ -108,8 +108,10 @@ def test_what_is_left_out_of_other_sets_is_said(pico_run, data, tmp_path, ending
         ("ood/some", 5, 15),
         ("ood/every", 5, 5),
     }
-    assert "5 of 15 problems of ood/some are left out, since training had them" in verdict.notes
-    assert any("all 5 problems of ood/every are left out" in note for note in verdict.notes)
+    assert "5 of 15 problems of ood/some are in the training data and left out" in verdict.notes
+    assert any(
+        "all 5 problems of ood/every are in the training data and left out" in note for note in verdict.notes
+    )
 
 
 def test_an_audit_of_an_older_overmem_is_checked_by_auditing_again_which_loads_no_model(

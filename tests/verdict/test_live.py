@@ -1,6 +1,7 @@
 """What a monitor reads from its points."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,3 +70,31 @@ def test_what_to_keep():
     assert steps_to_keep(points, tokens, RULE) == [200, 400]
     points, tokens = points_of([0.6, 0.40, 0.42, 0.44, 0.7], noise=0, accuracy=[0.2, 0.5, 0.9, 0.6, 0.9])
     assert steps_to_keep(points, tokens, RULE) == [200, 300]
+
+
+@pytest.mark.parametrize("accuracy", [None, [0.5, 0.8]])
+def test_copies_in_groups_are_read_as_the_problems_once(accuracy):
+    points, tokens = points_of([0.4, 0.45], noise=0.3, accuracy=accuracy)
+    often = [
+        replace(
+            point,
+            nll_nats_N=tuple(np.repeat(point.nll_nats_N, 3)),
+            correct_K=tuple(np.repeat(point.correct_K, 3)),
+        )
+        for point in points
+    ]
+    labels = [str(i) for i in np.repeat(np.arange(64), 3)]
+    once, grouped, alone = (
+        read_points(points, tokens, RULE),
+        read_points(often, 3 * tokens, RULE, group_N=labels),
+        read_points(often, 3 * tokens, RULE),
+    )
+    assert grouped.stage == once.stage and grouped.confidence == pytest.approx(once.confidence, abs=0.02)
+    assert grouped.perplexity_ratio.high == pytest.approx(once.perplexity_ratio.high)
+    assert alone.perplexity_ratio.high < 0.995 * once.perplexity_ratio.high
+    if accuracy:
+        assert grouped.accuracy.low == pytest.approx(once.accuracy.low)
+        assert grouped.accuracy.low < alone.accuracy.low - 0.01
+    few = [str(i % 20) for i in range(192)]
+    assert read_points(often, 3 * tokens, RULE, group_N=few).stage == "undetermined"
+    assert steps_to_keep(often, 3 * tokens, RULE, labels) == steps_to_keep(points, tokens, RULE)

@@ -244,15 +244,48 @@ def test_loss_up_while_the_metric_improves_is_said_and_leaned_to(tmp_path: Path)
     assert "keep checkpoint-500" in " ".join(verdict.words)
 
 
-def test_two_runs_in_a_folder_are_named(tmp_path: Path) -> None:
-    write_run(tmp_path, evaluations(LOSSES))
-    other = evaluations({150: 1.5, 450: 1.2})
-    (tmp_path / "checkpoint-450").mkdir()
-    write_state(tmp_path / "checkpoint-450", other, step=450)
-    verdict = read_logged(tmp_path)
+def write_two_runs(folder: Path, *, second: tuple[int, ...]) -> Path:
+    """Checkpoints 100, 300 and 500 of a run that is best at 300, and those of one that is best at 150."""
+    for steps, rows in (((100, 300, 500), evaluations(LOSSES)), (second, evaluations({150: 1.2, 450: 1.5}))):
+        for step in steps:
+            (folder / f"checkpoint-{step}").mkdir()
+            write_state(
+                folder / f"checkpoint-{step}", [row for row in rows if row["step"] <= step], step=step
+            )
+    return folder
+
+
+def test_each_run_of_a_folder_has_its_own_answer(tmp_path: Path) -> None:
+    verdict = read_logged(write_two_runs(tmp_path, second=(150, 450)))
     assert verdict.logged is not None and len(verdict.logged.strangers) == 1
     assert "2 runs lie in this folder" in " ".join(verdict.words)
-    assert "checkpoint-450" not in [one.name for one in verdict.checkpoints]
+    assert {"checkpoint-150", "checkpoint-450"}.isdisjoint(one.name for one in verdict.checkpoints)
+    last = verdict.words[-1]
+    assert last.startswith("Run 2 of 2, 450 steps (checkpoint-150, checkpoint-450).")
+    assert "keep checkpoint-150" in last and "keep checkpoint-150" not in " ".join(verdict.words[:-1])
+    assert "move checkpoint-150 and checkpoint-450 to a folder of their own" in last
+    assert "move checkpoint-100, checkpoint-300 and checkpoint-500 to" in (verdict.reason or "")
+
+
+def test_one_checkpoint_of_another_run_is_audited_where_it_lies(tmp_path: Path) -> None:
+    last = read_logged(write_two_runs(tmp_path, second=(450,))).words[-1]
+    assert f"`overmem audit {tmp_path} --checkpoints-glob checkpoint-450 --val VAL --train TRAIN`" in last
+
+
+def test_runs_beyond_those_in_words_are_counted(tmp_path: Path) -> None:
+    for step in range(1, 20):
+        (tmp_path / f"checkpoint-{step}").mkdir(parents=True)
+        write_state(tmp_path / f"checkpoint-{step}", evaluations({step: 1 + step / 10}), step=step)
+    words = read_logged(tmp_path).words
+    assert words[-2].startswith("Run 13 of 19, ") and words[-1].startswith("6 more runs are in the record")
+
+
+def test_runs_in_one_file_are_not_moved(tmp_path: Path) -> None:
+    log = tmp_path / "trainer_log.jsonl"
+    rows = [{"current_steps": s, "total_steps": t, "loss": 1.0} for t in (30, 20) for s in (10, t)]
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = " ".join(read_logged(log).words)
+    assert "2 runs are in this log" in words and "Run 2 of 2" in words and "move" not in words
 
 
 def test_a_huge_log_is_read_within_seconds_and_its_record_stays_small(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def against_base(outcome, *differences):
 @pytest.mark.parametrize(
     ("outcome", "phrase"),
     [
-        ("better", "checkpoint-200 is better at its task than the base model (30.0%"),
+        ("better", "checkpoint-200 is better at its task than the base model (accuracy 30.0%"),
         ("better, and worse elsewhere", "and worse at other things"),
         ("form only", "what it has surely learned is their form"),
         ("no better", "is no better than the base model"),

@@ -157,11 +157,11 @@ def align_evidence(
             for i, rows in zip(same, _aligned([tables[i] for i in same]), strict=True):
                 if len(rows):
                     aligned[i][job] = rows
-    texts = {place.store.root: place.store.read_texts() for place in places}
+    texts = {place.store.root: _all_texts(place) for place in places}
     return [
         Evidence(
             rows=rows,
-            texts=_texts(place, rows, texts[place.store.root]),
+            texts={} if (own := texts[place.store.root]) is None else _texts(place, rows, own),
             temperatures=place.manifest.temperatures,
             sources={name: split.source for name, split in place.manifest.splits.items()},
             place=place,
@@ -245,6 +245,13 @@ def _known_jobs(manifest: Manifest) -> set[Job]:
             for model in ("checkpoint", "base"):
                 found.add(Job(kind, split.set, split.variant, model))
     return found
+
+
+def _all_texts(place: MeasuredCheckpoint) -> pl.DataFrame | None:
+    """The texts of an audit; None of imported results that came without."""
+    if place.manifest.imported is not None and not place.store.has_texts():
+        return None
+    return place.store.read_texts()
 
 
 def _texts(

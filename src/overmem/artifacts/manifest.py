@@ -12,7 +12,7 @@ from typing import Any, Self, get_args
 
 from overmem.artifacts.jobs import BASE_ANSWERS, Job, JobKind, kind_of
 from overmem.artifacts.store import MANIFEST_SCHEMA, Store, settings_key
-from overmem.errors import ArtifactError
+from overmem.errors import ArtifactError, RunError
 from overmem.formatting import engine_text
 from overmem.records import to_plain
 from overmem.serialization import FieldError, check_plain, from_plain
@@ -438,6 +438,23 @@ def read_manifest(store: Store) -> Manifest:
         ArtifactError: there is none, or it is damaged or of another schema.
     """
     return Manifest.from_dict(store.read_record("manifest", MANIFEST_SCHEMA))
+
+
+def read_audited(store: Store) -> Manifest:
+    """The manifest of an audit, by which more can be measured; imported results do not say how they were.
+
+    Raises:
+        ArtifactError: as `read_manifest`.
+        RunError: the results were imported.
+    """
+    manifest = read_manifest(store)
+    if manifest.imported is not None:
+        raise RunError(
+            "a repair measures merges, and these results were imported: nothing says how to measure so",
+            got=f"results of {manifest.imported.tool} in {store.root}",
+            next_step="run `overmem audit` into another folder (--out), and repair by that",
+        )
+    return manifest
 
 
 def write_manifest(store: Store, manifest: Manifest) -> None:

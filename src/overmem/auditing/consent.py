@@ -1,7 +1,7 @@
-"""Leave to run code: given for one command by whoever calls it, never by a file in a folder.
+"""Permission to run code: given for one command by whoever calls it, never by a file in a folder.
 
 A run may come from anybody, with its manifest and its recipe. What they say of how it was trained and
-measured is taken over; leave to run code is taken off, and what can only go on by code that they name (a
+measured is taken over; permission to run code is taken off, and what can only go on by code that they name (a
 grader, a template's renderer) is refused until the command names it itself.
 """
 
@@ -42,7 +42,7 @@ class Consent:
 
 
 def options_to_go_on(manifest: Manifest, consent: Consent, where: str) -> AuditOptions:
-    """The options that a manifest describes, with leave to run code from the caller alone.
+    """The options that a manifest describes, with permission to run code from the caller alone.
 
     Sets whose tasks run code of a folder that only the manifest names are left out; see `sets_left_out`.
 
@@ -104,8 +104,8 @@ def refuse_tasks_of_a_folder(ood: Mapping[str, str], where: str) -> None:
 def refuse_consent_of_a_file(fields: Mapping[str, Any], said: Collection[str], where: str) -> None:
     """Refuse what a file in a run folder may not decide, unless the command says the same field itself.
 
-    That is leave to run code; a grader, a template or a task that runs some; and who gets the data: an engine
-    other than `hf` and a plain `vllm`.
+    That is permission to run code; a grader, a template or a task that runs some; and who gets the data: an
+    engine other than `hf` and a plain `vllm`.
 
     Args:
         fields: of `AuditOptions`, as the file holds them.
@@ -135,7 +135,8 @@ def refuse_consent_of_a_file(fields: Mapping[str, Any], said: Collection[str], w
 
 def _not_by_a_file(where: str, got: str, option: str) -> RunError:
     return RunError(
-        f"{where} asks for what only the command line may: code that runs, or a server that gets the data",
+        f"{where} asks for something that only the command line may ask for: to run code, or to send data to "
+        "a server",
         got=got,
         expected=EXPECTED,
         next_step=f"take it out of the file; if you trust it, add to the command: {option}",
@@ -143,7 +144,7 @@ def _not_by_a_file(where: str, got: str, option: str) -> RunError:
 
 
 def without_consent(recipe: Recipe) -> Recipe:
-    """A recipe as a folder may tell it: without leave to run code, and without a kernel to fetch."""
+    """A recipe as a folder may tell it: without permission to run code, and without a kernel to fetch."""
     attention = recipe.model.attn_implementation
     model = recipe.model.model_copy(
         update={
@@ -168,7 +169,7 @@ def _grader(saved: AuditOptions, consent: Consent, where: str) -> str | None:
         return consent.grader
     if consent.grader not in (None, saved.grader):
         raise RunError(
-            f"{where} grades otherwise, and what is compared is graded alike",
+            f"{where} has another grader, and what is compared must be graded in the same way",
             got=f"--grader {consent.grader}",
             expected=f"no --grader: it graded by {saved.grader or 'what its data ask for'}",
             next_step="audit with the other grader first",
@@ -186,7 +187,7 @@ def _template(saved: AuditOptions, consent: Consent, where: str) -> Template:
     if saved.template.renderer is None:
         if consent.template not in (None, kind):
             raise RunError(
-                f"{where} renders otherwise, and what is compared is rendered alike",
+                f"{where} has another template, and what is compared must be rendered in the same way",
                 got=f"--template {consent.template}",
                 expected=f"no --template: it rendered by {kind}",
                 next_step="audit with the other template first",
@@ -199,7 +200,7 @@ def _template(saved: AuditOptions, consent: Consent, where: str) -> Template:
 
 def _refused(what: str, got: str | None, option: str) -> RunError:
     return RunError(
-        f"{what}, which is run only where you say so yourself",
+        f"{what}, which runs only if you allow it yourself",
         got=got,
         expected=EXPECTED,
         next_step=f"if you trust it, name it: {option}",

@@ -49,26 +49,35 @@ HEADINGS = {
     "base_model": "Base model and overlap",
     "device": "Device and precision",
     "engine": "Engine",
-    "allow_pickle": "Leave to run code (never read from a file)",
+    "allow_pickle": "Permission to run code (never read from a file)",
     "rule": "Verdict",
 }
 """Headings by the first field under each; the fields after it stand there too."""
 TEMPLATE = {
-    "kind": ("template", "chat, plain, auto, llamafactory:NAME, axolotl:CONFIG or python:FILE.py:function."),
-    "prompt_format": ("prompt_format", "Text around the question, with {prompt}."),
-    "completion_format": ("completion_format", "Around the reference, with {completion}."),
-    "system": ("system", "A system message to put first (chat)."),
-    "eos": ("eos", "Plain references end with the end-of-text token."),
-    "score": ("score", "Of messages: every trained turn (trained), or the last one (last)."),
-    "chat_template": ("chat_template", "Jinja file that training had in place of the tokenizer's template."),
-    "chat_template_kwargs": ("chat_template_kwargs", "JSON for it, such as '{\"enable_thinking\": false}'."),
-    "assistant_only_loss": ("assistant_only_loss", "Training had TRL's option of that name."),
-    "max_length": ("max_length", "Tokens after which training cut its rows; the rest is not scored."),
+    "kind": (
+        "template",
+        "Text of rows: auto, chat, plain, llamafactory:NAME, axolotl:CONFIG or python:FILE.py:function.",
+    ),
+    "prompt_format": ("prompt_format", "Text around the question, which stands at {prompt}."),
+    "completion_format": ("completion_format", "Text around the reference, which stands at {completion}."),
+    "system": ("system", "System message to put first (chat only)."),
+    "eos": ("eos", "Whether plain texts in training ended with an end-of-text token."),
+    "score": ("score", "Scored turns of messages: trained (all that training scored) or last."),
+    "chat_template": (
+        "chat_template",
+        "Jinja file of the chat template that training used, if not the tokenizer's.",
+    ),
+    "chat_template_kwargs": (
+        "chat_template_kwargs",
+        "Variables of the chat template as JSON: '{\"enable_thinking\": false}'.",
+    ),
+    "assistant_only_loss": ("assistant_only_loss", "Training used TRL's option of this name."),
+    "max_length": ("max_length", "Number of tokens at which training cut its rows; the rest is not scored."),
 }
 """Fields of a template: option and help."""
 RULE = {
-    "accuracy_margin": "Accuracy below the peak still comparable.",
-    "perplexity_ratio": "Perplexity over the lowest that is inflated.",
+    "accuracy_margin": "Loss of accuracy against the best that counts as equal.",
+    "perplexity_ratio": "Perplexity, divided by the lowest, from which it is inflated.",
 }
 """Thresholds that decide which checkpoints are key, and their help."""
 
@@ -324,10 +333,10 @@ def _read_variants(given: Sequence[str]) -> dict[str, str | None] | None:
         name, mark, source = text.partition("=")
         if not mark and name not in VARIANTS:
             raise RunError(
-                "unknown perturbation", got=name, expected=f"{', '.join(VARIANTS)}, or NAME=FILE for your own"
+                "unknown variant", got=name, expected=f"{', '.join(VARIANTS)}, or NAME=FILE for your own"
             )
         if name == "clean" or not name:
-            raise RunError("a perturbation needs another name", got=text)
+            raise RunError("a variant of your own needs another name", got=text)
         found[name] = source if mark else None
     return found or None
 

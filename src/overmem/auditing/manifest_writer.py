@@ -112,7 +112,7 @@ class ManifestWriter:
             name: _describe(problems, session.max_new_tokens(problems.set), self._most_measured(name))
             for name, problems in session.problems.items()
         }
-        new["val"] = self._grouped(new["val"])
+        new = {name: self._grouped(name, described) for name, described in new.items()}
         manifest = Manifest(
             created=(previous.created if previous else "") or datetime.now(UTC).isoformat(timespec="seconds"),
             versions=_versions(LIBRARIES),
@@ -156,13 +156,13 @@ class ManifestWriter:
                 return self.session.host.quantization(checkpoint)
         return ""
 
-    def _grouped(self, val: MeasuredSet) -> MeasuredSet:
-        """Val with the groups that its problems fall into."""
-        grouping = self.session.grouping
-        labels = None if grouping is None else grouping.labels_of(val.example_ids)
-        return (
-            val if grouping is None or labels is None else replace(val, groups=labels, grouped_by=grouping.by)
-        )
+    def _grouped(self, name: str, described: MeasuredSet) -> MeasuredSet:
+        """A set with the groups that its problems fall into."""
+        grouping = self.session.groupings.get(name)
+        labels = None if grouping is None else grouping.labels_of(described.example_ids)
+        if grouping is None or labels is None:
+            return described
+        return replace(described, groups=labels, grouped_by=grouping.by)
 
     def _most_measured(self, name: str) -> int:
         """Most problems of a set that any job of this sitting or the last was done on."""

@@ -91,7 +91,7 @@ class MeasuredWeights:
                 f"{checkpoint.name if own else f'the base model of {checkpoint.name}'} changed "
                 "while it was measured",
                 got=f"other files in {changed[0]} than at the start",
-                next_step="run `overmem audit` again when its files are still; these rows are dropped",
+                next_step="run `overmem audit` again when its files no longer change; these rows are dropped",
             )
 
     def _places(self, checkpoint: Checkpoint) -> Iterator[Path]:

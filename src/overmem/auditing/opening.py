@@ -137,7 +137,7 @@ def check_tokens(run: Run, options: AuditOptions, tokenized: str) -> TokenCheck:
 def _host(run: Run, options: AuditOptions, device: torch.device | None = None) -> ModelHost:
     if options.device_map is not None and options.device != "auto":
         raise RunError(
-            "a model that is shared out over all devices is not put on one of them",
+            "a model that is spread over all devices cannot be put on one of them",
             got=f"--device-map {options.device_map} with --device {options.device}",
             expected="one of the two",
             next_step="to leave devices out say which are visible, as in CUDA_VISIBLE_DEVICES=0,1",

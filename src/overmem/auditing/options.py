@@ -39,7 +39,7 @@ Source = Annotated[
 
 
 class AuditOptions(Strict):
-    """What to measure and how; saved, resolved, in the manifest.
+    """What to measure and how. The manifest saves it as it was resolved.
 
     The first sentence under each field is its help on the command line.
     """
@@ -47,102 +47,108 @@ class AuditOptions(Strict):
     model_config = ConfigDict(arbitrary_types_allowed=True, use_attribute_docstrings=True)
 
     val: Source = ""
-    """Problems that decide; the run's recipe by default. A source as in `overmem.tasks.sources`."""
+    """Validation problems, which were not trained on; by default those of the run's recipe. A source as in
+    `overmem.tasks.sources`."""
     columns: str | None = None
-    """prompt=COLUMN,answer=COLUMN,...: which columns of val and train ask and answer. Also completion,
-    system, context and options; a text with columns in braces, such as "{question}\n{hint}", joins some."""
+    """Which columns of val and train are what, as prompt=COLUMN,answer=COLUMN. Also completion, system,
+    context and options. A text with columns in braces, such as "{question}\\n{hint}", joins several."""
     group: str | None = None
-    """COLUMN of val that is equal in problems that stand for one another: errors are those of the groups. By
-    default the same prompts are one group, and the wordings of one template that training does not have."""
+    """Column of val that is equal for problems that belong together; errors are computed over these groups.
+    By default equal prompts form a group, and so do the wordings of one template that training does not
+    have."""
     groups: dict[str, str] | None = None
-    """Label of each val problem's group by its id, where another audit has settled them."""
+    """Group label of each val problem by its id, if another audit has already found the groups."""
     train: Source | None = None
-    """Training data, to measure memorization on. A subset as large as val is measured."""
+    """Training data: to measure memorization, and to check val for leaks. A subset as large as val is
+    measured."""
     all_train: bool = False
-    """Measure every row of train, to tell which are memorized. See `overmem data memorized`."""
+    """Measure every training row, to find which are memorized. See `overmem data memorized`."""
     canaries: Source | None = None
-    """Folder of canaries that were put into the training data; the run's own by default."""
+    """Folder of the canaries that were put into the training data; by default the run's own."""
     ood: dict[str, Source] = Field(default_factory=dict)
-    """NAME=SOURCE: problems of another distribution; repeatable."""
+    """NAME=SOURCE: problems of another distribution; can be repeated."""
     references: dict[str, Source] = Field(default_factory=dict)
-    """NAME=SOURCE: references in another style than the training data's; repeatable. Scored, never asked."""
+    """NAME=SOURCE: references in another writing style than training; can be repeated. No answers are
+    written."""
     retention: dict[str, Source] = Field(default_factory=dict)
-    """NAME=SOURCE: skills beside the task that the fine-tune should keep; repeatable. They come on top of
-    prompts made by rule, and are compared with the base model's; a task of lm-eval is a source too."""
+    """NAME=SOURCE: other skills that the fine-tune should keep; can be repeated. They are added to prompts
+    made by rule, and are compared with the base model. A task of lm-eval can be a source too."""
     variants: dict[str, Source | None] | None = None
-    """Perturbation of val: a built-in NAME, or NAME=FILE; all built-ins by default."""
+    """Rewording of val: a built-in NAME, or NAME=FILE; by default all built-in ones; can be repeated."""
     axes: Annotated[tuple[str, ...], BeforeValidator(_names)] = CORE
-    """all, or some of likelihood,accuracy,calibration,...; repeatable; the first two by default."""
+    """all, or names such as likelihood,accuracy,calibration; by default likelihood and accuracy."""
     checkpoints: str = "key"
-    """Where axes beyond the first two are measured: key, all, or names. `key` checkpoints are those that a
-    verdict compares (lowest perplexity, recommended, last); names are joined by commas."""
+    """Where the other axes are measured: key, all, or checkpoint names joined by commas. Key checkpoints are
+    those that a verdict compares: lowest perplexity, most accurate, recommended and last."""
     checkpoints_glob: str | None = None
-    """Pattern of the folders that are checkpoints, in place of those found by name. Relative to RUN, such as
-    `'my-*/actor'`; the step is the number in the name."""
+    """Pattern of the checkpoint folders, such as 'my-*/actor', if they have other names than usual. Relative
+    to RUN; the step is the number in the name."""
     limit: int | None = None
-    """Most problems of each set, drawn by --seed; AXIS=N for one axis; repeatable. A larger limit keeps the
-    problems of a smaller one."""
+    """At most N problems of each set, chosen by --seed; AXIS=N limits one axis; can be repeated. A larger
+    limit keeps the problems of a smaller one."""
     limits: dict[str, int] = Field(default_factory=dict)
-    """The same for single axes."""
+    """At most so many problems of each set, by axis."""
     samples: int = 8
-    """Answers to each problem, for the axes that sample."""
+    """Sampled answers to each problem, for the axes that need them."""
     temperature: float = 0.8
-    """Of those answers."""
+    """Temperature of the sampled answers."""
     budget_minutes: float | None = None
-    """Minutes to share out; what does not fit is measured less."""
+    """Minutes for the whole plan; what does not fit is measured on fewer problems."""
     until_decided: bool = False
-    """Stop answering once the rest would not change the verdict. See `overmem.auditing.until_decided`."""
+    """Stop early, when more problems would not change the verdict. See `overmem.auditing.until_decided`."""
     seed: int = 0
-    """Seed of everything random."""
+    """Seed of all random choices."""
     half: Half | None = None
-    """Only one random half of val and its perturbations. What is chosen on one is proved on the other."""
+    """Only one random half of val and its rewordings. What is chosen on one half is proved on the other."""
     grader: str | None = None
-    """math, exact, choice, mixed, code, regex:..., python:FILE.py:function, none. Instead of val's own."""
+    """What grades the answers: math, exact, choice, mixed, code, regex:PATTERN, python:FILE.py:function or
+    none; by default chosen from the answers of val."""
     template: Template = Template()
     """How examples become text; the run's recipe by default."""
     max_new_tokens: int | None = None
-    """Longest answer. Twice the longest reference completion of a set by default, at least 64."""
+    """Longest answer, in tokens; by default twice the longest reference of a set, at least 64."""
     base_model: str | None = None
-    """The model the fine-tune started from, if the run does not say. It is under the adapters, and shown as
-    step 0."""
+    """The model that the fine-tune started from, if the run does not name it. Adapters are loaded on it, and
+    it is shown as step 0."""
     base_row: bool = True
-    """Measure the base model as step 0, where it is known. It is scored and asked on val and the OOD sets."""
+    """Measure the base model too, as step 0, if it is known. On val and on the OOD sets."""
     strict_overlap: bool = False
-    """Leave renumbered problems out of the verdict, too. Copies and rewordings always are."""
+    """Leave renumbered problems out of the verdict too. Copies and rewordings are always left out."""
     allow_overlap: bool = False
-    """Give a verdict however many val problems training had. Without, it is refused above a fifth."""
+    """Give a verdict even if much of val is in the training data. Without it, above a fifth it is refused."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
+    """Device: auto, cpu, cuda, cuda:1 or mps."""
     device_map: DeviceMap | None = None
-    """auto: share one model out over all devices, then the CPU's memory and the disk. For models that one
-    device does not hold (docs/devices.md)."""
+    """auto: spread one model over all devices, then CPU memory and disk. For a model that is too large for
+    one device (docs/devices.md)."""
     dtype: str = "auto"
-    """auto, float32, bfloat16, float16."""
+    """Precision of the weights: auto, float32, bfloat16 or float16."""
     quantize: Quantize | None = None
-    """4bit, 8bit or none: measure in another precision than the weights' file. `4bit` and `8bit` quantize
-    with bitsandbytes while loading, the base model under adapters; `none` makes quantized weights floats."""
+    """Other precision than that of the weight files: 4bit, 8bit, or none for floats. `4bit` and `8bit`
+    quantize with bitsandbytes while loading, under adapters the base model; `none` makes quantized weights
+    floats."""
     batch_tokens: int | None = None
-    """Most tokens of a batch; what fits the memory by default. Padding counts; 8,192 are scored at once."""
+    """Most tokens in a batch; by default what fits into memory. Padding counts; 8,192 are scored at once."""
     engine: str = "hf"
-    """Who writes the answers: hf, vllm, or a server, openai:http://HOST:PORT."""
+    """What writes the answers: hf, vllm, or a server as openai:http://HOST:PORT."""
     engine_scores: bool = False
-    """The engine scores the references, too. For models that only vLLM holds (docs/engines.md)."""
+    """Let the engine score the references too. For models that only vLLM can hold (docs/engines.md)."""
     engine_model: str | None = None
-    """What the server calls a checkpoint, with {name}, {path} or {step}. Its path or its name by default."""
+    """Name of a checkpoint at the server, with {name}, {path} or {step}; by default its path or name."""
     engine_on_demand: bool = False
-    """The server loads any model it is asked for. It need not be listed."""
+    """The server loads any model on request, also one that it does not list."""
     engine_concurrency: int = 16
-    """Most requests at once."""
+    """Most requests to the server at the same time."""
     engine_timeout_seconds: float = 600.0
-    """Seconds that one request may take."""
+    """Most seconds for one request to the server."""
     allow_pickle: bool = False
-    """Load .bin weights, which can run code."""
+    """Allow .bin weights, which can run code when they are loaded."""
     trust_remote_code: bool = False
-    """Run model code that the checkpoint or its base model brings along."""
+    """Allow model code that comes with the checkpoint or its base model."""
     allow_code_execution: bool = False
-    """Let the grader code run answers, in a sandbox (docs/code.md)."""
+    """Allow the grader `code` to run answers, in a sandbox (docs/code.md)."""
     rule: Rule = DEFAULT_RULE
-    """Thresholds of the verdict to come: which checkpoints are key, and what --until-decided waits for."""
+    """Thresholds of the verdict. They decide which checkpoints are key, and when --until-decided stops."""
 
     def limit_of(self, axis: str) -> int | None:
         """Most problems for one axis."""
@@ -187,7 +193,7 @@ def check_alone(device_map: DeviceMap | None, others: str) -> None:
     """
     if device_map is not None:
         raise RunError(
-            "a model that is shared out over all devices leaves none to other workers",
+            "a model that is spread over all devices leaves no device for other workers",
             got=f"--device-map {device_map} with {others}",
             expected="one of the two",
             next_step=f"leave out {others}, or --device-map if one device holds the model",
@@ -218,14 +224,14 @@ def takes_audit_options(function: F) -> F:
 
 
 CONSENT = ("trust_remote_code", "allow_pickle", "allow_code_execution")
-"""Options that give leave to run code. They are recorded, and never read back from a folder."""
+"""Options that give permission to run code. They are recorded, and never read back from a folder."""
 
 
 def saved_options(manifest: Manifest) -> AuditOptions:
     """The options that a manifest describes, with the axes and data of all its sittings; to be shown.
 
-    They give no leave to run code, but may name some, such as a grader. Whoever measures by them takes them
-    from `overmem.auditing.consent.options_to_go_on`.
+    They give no permission to run code, but may name some, such as a grader. Whoever measures by them takes
+    them from `overmem.auditing.consent.options_to_go_on`.
 
     Args:
         manifest: of a finished audit.

@@ -111,7 +111,7 @@ class RayExecutor:
         return WeightsChangedError(
             f"{checkpoint.name} changed while it was measured",
             got=f"other files in {checkpoint.path} than its worker saw",
-            next_step="run `overmem audit` again when its files are still",
+            next_step="run `overmem audit` again when its files no longer change",
         )
 
 
@@ -143,7 +143,7 @@ def open_ray_executor(
     check_alone(options.device_map, "--workers or --ray")
     if options.engine != "hf":
         raise RunError(
-            "workers and another engine do the same work twice over",
+            "workers cannot be combined with another engine",
             got=f"--engine {options.engine} with --ray or --workers",
             next_step="leave one of them out; a server takes many requests by itself (--engine-concurrency), "
             "vLLM many devices (--engine vllm:tensor_parallel_size=8)",

@@ -131,7 +131,7 @@ def resolve_template(run: Run, given: Mapping[str, Any]) -> Template:
 
 
 def read_recipe(run_path: Path) -> Recipe | None:
-    """The resolved recipe that `overmem train` left beside the run, or None; without leave to run code."""
+    """The resolved recipe that `overmem train` saved beside the run, or None; no permission to run code."""
     path = run_path / RECIPE_NAME
     if not path.is_file():
         return None
@@ -183,7 +183,7 @@ def _check(options: AuditOptions) -> None:
     served = isinstance(address, Address)
     if options.engine_scores and options.engine == "hf":
         raise RunError(
-            "--engine-scores speaks of another engine than the model in memory",
+            "--engine-scores needs another engine than the model in memory",
             got="--engine hf",
             expected="--engine vllm, or a server of vLLM",
             next_step="leave one of them out",
@@ -191,14 +191,14 @@ def _check(options: AuditOptions) -> None:
     if options.quantize is not None and (isinstance(address, InProcess) or options.engine_scores):
         scores = " --engine-scores" if options.engine_scores else ""
         raise RunError(
-            "--quantize speaks of the model in memory, and the engine would measure other weights",
+            "--quantize changes the model in memory, and the engine would measure other weights",
             got=f"--quantize {options.quantize} --engine {options.engine}{scores}",
             expected="--engine hf, or weights as their file says",
             next_step="leave one of them out",
         )
     if not served and (options.engine_model or options.engine_on_demand):
         raise RunError(
-            "--engine-model and --engine-on-demand speak of a server, and the engine is none",
+            "--engine-model and --engine-on-demand need a server as the engine",
             got=f"--engine {options.engine}",
             expected="--engine openai:http://HOST:PORT",
         )

@@ -75,7 +75,7 @@ def audit(
         progress: told after every batch.
         ray: share the checkpoints out among the devices of a Ray cluster: `auto`, `HOST:PORT`, or `local` to
             start one here (docs/devices.md).
-        workers: most workers; one a device by default. Without `ray` they are started here.
+        workers: most workers; by default one for each device. Without `ray` they are started here.
         **options: see `AuditOptions`.
 
     Raises:

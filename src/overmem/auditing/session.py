@@ -23,7 +23,7 @@ from overmem.auditing.resolve import read_recipe
 from overmem.auditing.run_files.named_base import named_base
 from overmem.axes import CORE
 from overmem.contamination.check import check_sets
-from overmem.contamination.grouping import Grouping, find_groups, groups_by_column
+from overmem.contamination.grouping import Grouping, find_groups, groups_beside_val, groups_by_column
 from overmem.contamination.policy import problems_left_out
 from overmem.contamination.record import Contamination, read_contamination
 from overmem.errors import ConsentError, DataError, OvermemError, RunError, WeightsChangedError
@@ -240,6 +240,13 @@ class Session:
         if options.group is not None:
             return groups_by_column(examples, options.group)
         return find_groups(self.contamination, [example.id for example in examples])
+
+    @cached_property
+    def groupings(self) -> dict[str, Grouping | None]:
+        """The groups that the problems of val and of each OOD set fall into; None where each stands alone."""
+        others = {name: p.examples for name, p in self.problems.items() if name.startswith(OOD)}
+        found = {name: groups_beside_val(examples, self.options.group) for name, examples in others.items()}
+        return {"val": self.grouping, **found}
 
     @cached_property
     def left_out(self) -> dict[str, tuple[str, ...]]:

@@ -54,9 +54,9 @@ def watch(
     Args:
         path: run folder; it may still be empty, or not there yet.
         options: what to measure and how.
-        every: seconds between looks.
-        settle: seconds that a checkpoint is seen without a change before it is taken to be whole.
-        idle_minutes: stop when nothing new came for so long; None goes on until it is interrupted.
+        every: seconds between two looks at the folder.
+        settle: seconds without a change after which a checkpoint counts as complete.
+        idle_minutes: stop after so many minutes without a new checkpoint; None never stops by itself.
         out: artifact folder; `PATH/overmem` by default.
         progress: told after every batch.
         sleep: waits; for tests.

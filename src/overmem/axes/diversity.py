@@ -275,7 +275,7 @@ AXIS = Axis(
 def _check_k(k: int, n_samples: int) -> None:
     if not 1 <= k <= n_samples:
         raise DataError(
-            "k samples cannot be drawn from those there are",
+            "there are fewer than k samples to draw from",
             got=f"k = {k}",
             expected=f"1 to {n_samples}, the number of samples",
             next_step="choose a smaller k, or audit with more samples a problem",

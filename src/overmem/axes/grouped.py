@@ -14,7 +14,9 @@ from overmem.stats.groups import Groups
 from overmem.stats.measures import Measure
 
 OF_VAL = ("val", "answers")
-"""Sets whose rows are on val's problems, which are those that can be grouped."""
+"""Sets whose rows are on val's problems."""
+OOD = "ood/"
+"""How the names of the other sets begin whose problems can be grouped."""
 
 
 def groups_in(rows: pl.DataFrame) -> Groups | None:
@@ -24,18 +26,29 @@ def groups_in(rows: pl.DataFrame) -> Groups | None:
 
 
 def with_groups(measure: Measure, evidence: Evidence) -> Measure:
-    """A measure whose problems of val are drawn in their groups.
+    """A measure whose problems of val and of OOD sets are drawn in their groups.
 
     Args:
         measure: made of the evidence.
-        evidence: whose rows of val say the groups.
+        evidence: whose rows say the groups.
     """
     found = {}
     for population, size in measure.sizes.items():
         set_name, _, kind = population.partition(":")
-        if set_name in OF_VAL and (groups := _of_size(evidence.rows, kind, size)) is not None:
+        groups = _of_size(evidence.rows, kind, size) if set_name in OF_VAL else None
+        if set_name.startswith(OOD):
+            groups = _of_set(evidence.rows, set_name)
+        if groups is not None:
             found[population] = groups
     return replace(measure, groups={**measure.groups, **found}) if found else measure
+
+
+def _of_set(rows: Mapping[Job, pl.DataFrame], name: str) -> Groups | None:
+    """The groups of all problems of a set, sorted by id, as the figures of OOD sets list them."""
+    tables = [table for job, table in rows.items() if job.set == name]
+    labels = {key: label for table in tables for key, label in (labels_in(table) or {}).items()}
+    ids = sorted({key for table in tables for key in table["example_id"].to_list()})
+    return Groups.of(labels.get(key, key) for key in ids) if labels else None
 
 
 def _of_size(rows: Mapping[Job, pl.DataFrame], kind: str, size: int) -> Groups | None:

@@ -33,7 +33,8 @@ def open_run(path: str | Path, *, allow_pickle: bool = False, checkpoints_glob: 
     """Discover and order the checkpoints of a run folder.
 
     A checkpoint that cannot be read (truncated file, missing shard) is named in `Run.skipped` and
-    the others are kept. A model without a number that is a numbered checkpoint again is left out.
+    the others are kept. A model without a number is left out if a numbered
+    checkpoint has the same weights.
 
     Args:
         path: run directory with `checkpoint-<step>` folders, a final model at its root, or both; the layouts

@@ -18,11 +18,11 @@ from overmem import __version__
 from overmem.cli.help import HelpCommand, HelpGroup
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "train": ("train", "Fine-tune as a recipe says, with checkpoints in the ordinary Hugging Face layout."),
-    "init": ("init", "Look at a run, find its data, and write overmem.yaml: what every command measures."),
+    "train": ("train", "Fine-tune a model by a recipe, with checkpoints in the usual Hugging Face layout."),
+    "init": ("init", "Look at a run, find its data, and write overmem.yaml, which every command reads."),
     "plan": (
         "audit",
-        "What an audit would cost: tokens, time and memory, from a batch or two of each kind of its work.",
+        "Show what an audit would cost in tokens, time and memory; a batch or two of each kind is measured.",
     ),
     "audit": (
         "audit",
@@ -31,12 +31,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diagnose": ("diagnose", "Name each checkpoint's stage with its confidence, and recommend one."),
     "compare": (
         "diagnose",
-        "Say which of two audited runs is better: as recommended, and at matched accuracy on every axis.",
+        "Say which of two audited runs is better: at their recommended checkpoints, and at equal accuracy.",
     ),
     "merge": ("repair", "Average checkpoints of one fine-tune into an ordinary model or adapter folder."),
     "repair": (
         "repair",
-        "Search the merges of an audited run for one that beats its best checkpoint, and prove it.",
+        "Find an average of checkpoints that is better than the recommended one, and prove it.",
     ),
     "report": (
         "report",
@@ -44,7 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "watch": (
         "watch",
-        "Follow a folder where checkpoints are being saved: audit each, and keep verdict and report fresh.",
+        "Audit each new checkpoint of a run that is training, and keep verdict and report up to date.",
     ),
     "check": (
         "diagnose",
@@ -52,13 +52,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "data": (
         "data",
-        "Data: val against training data, the rows that a run memorized, and the data without them.",
+        "Check val against the training data, list memorized rows, write the data without them.",
     ),
-    "import": ("results", "Read what another tool measured of a run's checkpoints, as if audited."),
-    "export": ("results", "Write the rows of an audit as another tool has them, or a task for lm-eval."),
+    "import": ("results", "Read the results of another tool for a run's checkpoints, in place of an audit."),
+    "export": ("results", "Write an audit's rows in the format of another tool, or as a task for lm-eval."),
     "sweep": (
         "sweep",
-        "Train, audit and diagnose every cell of a sweep, resumably. Exit code 1: some cells failed.",
+        "Train, audit and diagnose each cell of a sweep; run again to continue. Exit code 1: a cell failed.",
     ),
     "demo": (
         "demo",
@@ -135,7 +135,8 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it and exit.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
     """Find, explain and fix over-memorization in LLM fine-tuning."""

@@ -77,7 +77,7 @@ def render_conclusion(found: Conclusion, place: Path, screen: Console) -> None:
     if found.verdict is None:
         say(screen, f"no verdict: {found.no_verdict}")
         return
-    say(screen, f"all of the verdict: overmem diagnose {shell_word(place)}")
+    say(screen, f"the verdict in full: overmem diagnose {shell_word(place)}")
     render_headline(found.verdict, screen)
     if found.page is not None:
         say(screen, f"page: {found.page}")

@@ -23,22 +23,24 @@ if TYPE_CHECKING:
     from overmem.records import Run
 
 RunArg = Annotated[
-    Path, typer.Argument(metavar="RUN", help="Folder of a run; its checkpoints are found (docs/layouts.md).")
+    Path, typer.Argument(metavar="RUN", help="Run folder, which holds the checkpoints (docs/layouts.md).")
 ]
-Out = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Artifact folder; RUN/overmem by default.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
-Plan = Annotated[bool, typer.Option("--plan", help="Show the plan and its times; stop.")]
+Out = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="Folder for the results; RUN/overmem by default.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all random choices.")]
+Plan = Annotated[bool, typer.Option("--plan", help="Only show the plan and how long it takes.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Workers = Annotated[int | None, typer.Option(help="Do so many at once, one on each device (Ray).")]
+Workers = Annotated[int | None, typer.Option(help="Number of parallel workers, one for each device (Ray).")]
 Ray = Annotated[
-    str | None, typer.Option(help="The workers' cluster: auto, HOST:PORT; local starts one here.")
+    str | None, typer.Option(help="Ray cluster of the workers: auto, HOST:PORT, or local to start one here.")
 ]
-LEAVE = "Leave to run code (never read from a file)"
+LEAVE = "Permission to run code (never read from a file)"
 AllowCodeExecution = Annotated[
     bool,
     typer.Option(
         "--allow-code-execution",
-        help="Let the grader code run answers, in a sandbox (docs/code.md).",
+        help="Allow the grader `code` to run answers, in a sandbox (docs/code.md).",
         rich_help_panel=LEAVE,
     ),
 ]
@@ -46,34 +48,40 @@ TrustRemoteCode = Annotated[
     bool,
     typer.Option(
         "--trust-remote-code",
-        help="Run model code that a checkpoint or its base brings along.",
+        help="Allow model code that comes with the checkpoint or its base model.",
         rich_help_panel=LEAVE,
     ),
 ]
 AllowPickle = Annotated[
     bool,
-    typer.Option("--allow-pickle", help="Load .bin weights, which can run code.", rich_help_panel=LEAVE),
+    typer.Option(
+        "--allow-pickle",
+        help="Allow .bin weights, which can run code when they are loaded.",
+        rich_help_panel=LEAVE,
+    ),
 ]
 OwnGrader = Annotated[
     str | None,
     typer.Option(
-        "--grader", help="Run the audit's own grader: python:FILE.py:function.", rich_help_panel=LEAVE
+        "--grader",
+        help="The audit's own grader, python:FILE.py:function, named again.",
+        rich_help_panel=LEAVE,
     ),
 ]
 OwnTemplate = Annotated[
     str | None,
     typer.Option(
         "--template",
-        help="Run the code that the audit rendered by: python:..., axolotl:...",
+        help="The audit's own template, python:... or axolotl:..., named again.",
         rich_help_panel=LEAVE,
     ),
 ]
 Command = Callable[..., None]
 RULE_HELP = {
-    "accuracy_margin": "Accuracy below the peak still comparable.",
-    "perplexity_ratio": "Perplexity over the lowest that is inflated.",
-    "resamples": "Draws of the true curves.",
-    "seed": "Seed of everything random.",
+    "accuracy_margin": "Loss of accuracy against the best that counts as equal.",
+    "perplexity_ratio": "Perplexity, divided by the lowest, from which it is inflated.",
+    "resamples": "Number of draws of the true curves.",
+    "seed": "Seed of all random choices.",
 }
 
 
@@ -269,7 +277,7 @@ def parse_peaks(tflops: float | None, gbps: float | None) -> Peaks | None:
         return None
     if tflops is None or gbps is None or min(tflops, gbps) <= 0:
         raise RunError(
-            "a device is told by both its peaks",
+            "a device is described by both of its peaks",
             got=f"--device-tflops {tflops}, --device-gbps {gbps}",
             expected="numbers above 0 from its data sheet, in the dtype of the audit",
         )

@@ -46,10 +46,10 @@ def data_check(
     columns: str | None = None,
     strict_overlap: bool = False,
 ) -> DataCheck:
-    """Find val problems that training has, copied, reworded or renumbered.
+    """Find val problems that are in the training data: copied, reworded or renumbered.
 
     Args:
-        val: problems that decide, a source as for `audit`.
+        val: validation problems, a source as for `audit`.
         train: all training data.
         ood: problems of other distributions by name.
         columns: `prompt=COLUMN,completion=COLUMN,answer=COLUMN` of val and train.

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from overmem.artifacts.evidence import joined_labels
+from overmem.contamination.check import check_sets
 from overmem.contamination.record import Contamination
 from overmem.errors import DataError
 from overmem.records import Example
@@ -63,6 +64,22 @@ def find_groups(record: Contamination, ids: Sequence[str]) -> Grouping | None:
         return None
     by = " or ".join([SAME_PROMPT] * bool(known) + [ONE_TEMPLATE] * bool(templates))
     return Grouping(labels=labels, by=by)
+
+
+def groups_beside_val(examples: Sequence[Example], column: str | None) -> Grouping | None:
+    """The groups of another set than val, such as an OOD set; None where each problem stands alone.
+
+    By the column where its data have it. Else equal prompts are one group, and templates are none: they may
+    be what the set is drawn from.
+
+    Args:
+        examples: of the set.
+        column: that groups val, if one was named.
+    """
+    if column is not None and any(column in {**e.meta, **(e.row or {})} for e in examples):
+        return groups_by_column(examples, column)
+    record = check_sets(examples, None, {})
+    return find_groups(replace(record, groups=()), [example.id for example in examples])
 
 
 def groups_by_column(

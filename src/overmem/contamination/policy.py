@@ -136,7 +136,7 @@ def said_of_contamination(record: Contamination, left_out: Mapping[str, tuple[st
             f"overlap: {grouped:,} of {record.n_val:,} val problems share {len(record.groups):,} templates"
         )
     lines += [
-        f"warning: {len(ids):,} problems of {name} are left out of the verdict, which training had"
+        f"warning: {len(ids):,} problems of {name} are left out of the verdict: they are in the training data"
         for name, ids in left_out.items()
     ]
     return (*head, *lines)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from overmem.logs.arguments_file import CLASS, FILE, read_arguments
 from overmem.parsing import read_json_or_empty
 
 _FILES = {
@@ -28,6 +29,8 @@ ARGUMENTS = (
     "rlhf_type",
     "stage",
     "packing",
+    "neat_packing",
+    "sample_packing",
 )
 STATE_KEYS = ("logging_steps", "eval_steps", "save_steps", "train_batch_size", "num_input_tokens_seen")
 
@@ -48,4 +51,7 @@ def read_settings(folders: tuple[Path, ...], state: Mapping[str, Any]) -> dict[s
             for key, value in read_json_or_empty(folder / name).items():
                 if key in (keys or ARGUMENTS) and value is not None:
                     found.setdefault(key, value)
+        if (folder / FILE).is_file() and CLASS not in found:
+            read = read_arguments(folder / FILE, ARGUMENTS)
+            found |= {key: value for key, value in read.items() if value is not None and key not in found}
     return found | {key: state[key] for key in STATE_KEYS if state.get(key)}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from overmem.logs.checks import ORDER, check_log
+from overmem.logs.findings.checks import ORDER, check_log
+from overmem.logs.findings.reinforcement import of_reinforcement
 from overmem.logs.history import LoggedHistory
 from overmem.logs.keep import MEAN, choose, pick_series, settle
 from overmem.logs.kinds import Task, find_task
@@ -42,26 +43,31 @@ def read_log(path: Path) -> LoggedReading:
         RunError: there is no log, or one that cannot be read.
     """
     histories = read_histories(path)
-    return LoggedReading(runs=tuple(judge_history(history, str(path)) for history in histories))
+    shared = sum(history.branch_of is None for history in histories) > 1
+    return LoggedReading(
+        runs=tuple(judge_history(history, str(path), shared=shared) for history in histories)
+    )
 
 
-def judge_history(history: LoggedHistory, run: str) -> LoggedRun:
+def judge_history(history: LoggedHistory, run: str, *, shared: bool = False) -> LoggedRun:
     """What the log of one run says.
 
     Args:
         history: the log.
         run: the path as a person named it, for the command that would settle it.
+        shared: whether checkpoints of other runs lie there too.
     """
-    task = find_task(sorted({key for row in history.rows for key in row}), history.settings)
+    task = find_task(history.rows, history.settings)
     series = read_series(history)
     picked = pick_series(series, task, history)
     keep = None
     if picked is not None and picked.steps:
         loss = next((one for one in series if one.is_loss and one.set_name == picked.set_name), None)
-        keep = choose(picked, loss, history)
+        loss = None if task.name == "reinforcement" else loss
+        keep = choose(picked, loss, task, history)
     shown = [one for one in series if one.steps]
     trouble, gap = _training_loss(history, task, evaluated=bool(shown))
-    findings = (*check_log(history, series, task, picked, keep), *trouble)
+    findings = (*check_log(history, series, task, picked, keep), *trouble, *of_reinforcement(history, task))
     if picked is not None and picked.set_name == MEAN:
         shown.append(picked)
     epochs = [e for row in history.rows if (e := finite_number(row.get("epoch"))) is not None]
@@ -77,7 +83,7 @@ def judge_history(history: LoggedHistory, run: str) -> LoggedRun:
         epochs=max(epochs, default=None),
         series=tuple(_recorded(one, history) for one in shown),
         keep=keep,
-        settle=settle(keep, task, history, run),
+        settle=settle(keep, task, history, run, shared=shared),
         findings=tuple(sorted(findings, key=lambda finding: ORDER[finding.severity])),
         train_loss_gap=gap,
         saved=tuple(SavedStep(name=one.name, step=one.step) for one in history.saved),

@@ -5,20 +5,36 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from glob import escape
+from pathlib import Path
 
-from overmem.formatting import shell_word
+from overmem.formatting import joined, shell_word
 from overmem.logs.history import LoggedHistory
-from overmem.logs.kinds import LANGUAGE_MODELS, Task
+from overmem.logs.kinds import AUDITED, LANGUAGE_MODELS, OF_PAIRS, Task
 from overmem.logs.metrics import base_name, rank
 from overmem.logs.series import Series
 from overmem.parsing import finite_number
 from overmem.records.logged import Keep
 
 MEAN = "mean of the sets"
-_SHOWS = {
-    "loss": "A loss says nothing of answers: it can rise while they stay right, and fall while they do not.",
-    "metric": "A metric says how often it is right, not how likely it finds what is right.",
-}
+MOST_NAMED = 6
+"""Checkpoints of one run among several that a sentence lists."""
+REWARDS = ("reward", "env/reward_mean", "objective/scores")
+"""What reinforcement is to raise, as TRL and ms-swift log it."""
+
+
+def _cannot_show(picked: Series, task: Task) -> str:
+    if task.name == "reinforcement":
+        return "A reward says what its function likes: not whether answers are right, nor how much they vary."
+    if task.name in OF_PAIRS:
+        return (
+            "What is logged compares two given answers: it says nothing of the answers that a model writes."
+        )
+    if picked.is_loss:
+        return (
+            "A loss says nothing of answers: it can rise while they stay right, and fall while they do not."
+        )
+    return "A metric says how often it is right, not how likely it finds what is right."
 
 
 def pick_series(series: Sequence[Series], task: Task, history: LoggedHistory) -> Series | None:
@@ -48,10 +64,12 @@ def _pick_of_set(found: Sequence[Series], task: Task, history: LoggedHistory) ->
     trainers = trainers_choice(found, history)
     if trainers is not None and not trainers.is_loss:
         return trainers
+    if task.name == "reinforcement":
+        return next((one for one in found if one.measure in REWARDS), None)
     metrics = [(place, one) for one in found if (place := rank(one.measure)) is not None]
     if task.name in (*LANGUAGE_MODELS, "masked language model"):
         metrics = [(p, one) for p, one in metrics if not base_name(one.measure).endswith("accuracy")]
-    if task.name in ("preference", "reward model"):
+    if task.name in OF_PAIRS:
         metrics = []
     if metrics:
         return min(metrics, key=lambda pair: (pair[0], pair[1].measure))[1]
@@ -88,12 +106,13 @@ def mean_of_sets(series: Sequence[Series]) -> Series | None:
     )
 
 
-def choose(picked: Series, loss: Series | None, history: LoggedHistory) -> Keep:
+def choose(picked: Series, loss: Series | None, task: Task, history: LoggedHistory) -> Keep:
     """What the log alone would keep.
 
     Args:
         picked: the series to pick by, with at least one point.
         loss: of the same evaluation set, to tell points apart that do not differ by a metric.
+        task: what was trained.
         history: for the checkpoints on disk.
     """
     at = picked.best()
@@ -116,7 +135,7 @@ def choose(picked: Series, loss: Series | None, history: LoggedHistory) -> Keep:
         nearest_alike=is_alike,
         lowest_loss_alike=_calmest(picked, loss, at),
         why=_why(picked),
-        cannot_show=_SHOWS["loss" if picked.is_loss else "metric"],
+        cannot_show=_cannot_show(picked, task),
     )
 
 
@@ -147,7 +166,7 @@ def _why(picked: Series) -> str:
     return f"{picked.measure} is {end} there: {picked.values[picked.best()]:.4g}"
 
 
-def settle(keep: Keep | None, task: Task, history: LoggedHistory, run: str) -> str:
+def settle(keep: Keep | None, task: Task, history: LoggedHistory, run: str, *, shared: bool = False) -> str:
     """The one command that would settle what a log cannot, as a sentence.
 
     Args:
@@ -155,8 +174,9 @@ def settle(keep: Keep | None, task: Task, history: LoggedHistory, run: str) -> s
         task: what was trained.
         history: for the checkpoints on disk.
         run: the path as a person named it.
+        shared: whether checkpoints of other runs lie there too, which an audit would take for this run's.
     """
-    if task.name not in (*LANGUAGE_MODELS, "unknown"):
+    if task.name not in AUDITED:
         named = f" --metric_for_best_model {keep.by}" if keep is not None and "," not in keep.by else ""
         return (
             "overmem audits causal language models only. Train again with `--eval_strategy epoch "
@@ -169,4 +189,14 @@ def settle(keep: Keep | None, task: Task, history: LoggedHistory, run: str) -> s
             f"No checkpoint lies beside this log; to settle it, in the folder with them: "
             f"`overmem audit FOLDER {data}`."
         )
-    return f"To settle it: `overmem audit {shell_word(run)} {data}`."
+    if not shared:
+        return f"To settle it: `overmem audit {shell_word(run)} {data}`."
+    if len(history.saved) == 1 and history.saved[0].folder.parent == Path(run):
+        only = shell_word(escape(history.saved[0].folder.name))
+        return f"To settle it: `overmem audit {shell_word(run)} --checkpoints-glob {only} {data}`."
+    names = [one.name for one in history.saved]
+    listed = (
+        joined(names) if len(names) <= MOST_NAMED else f"{names[0]} to {names[-1]} ({len(names)} of them)"
+    )
+    own = "its own" if len(names) == 1 else "their own"
+    return f"To settle it, move {listed} to a folder of {own}: `overmem audit THAT_FOLDER {data}`."

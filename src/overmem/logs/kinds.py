@@ -6,12 +6,15 @@ only where something says that a language model was trained, and nothing says th
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from overmem.logs.arguments_file import CLASS
 from overmem.logs.metrics import TOKEN_ACCURACY, base_name
+from overmem.parsing import finite_number
 
 _PREFERENCE = ("rewards/chosen", "rewards/rejected", "rewards/margins", "logps/chosen", "log_odds_ratio")
 _REINFORCEMENT = (
@@ -51,6 +54,13 @@ _HEADS = (
     ("LMHeadModel", "language model"),
 )
 """Model classes, the telling part of their names, and what they are trained for."""
+_TRAININGS = {
+    "preference": ("dpo", "kto", "orpo", "simpo", "cpo", "bco", "tpo", "onlinedpo", "nashmd", "xpo"),
+    "reinforcement": ("grpo", "ppo", "rloo", "asyncgrpo"),
+    "reward model": ("reward", "prm", "rm"),
+    "SFT": ("sft",),
+}
+"""Kinds of training by what LLaMA-Factory, ms-swift and TRL's classes of arguments call them."""
 _ADAPTERS = {
     "SEQ_CLS": "classification",
     "TOKEN_CLS": "token classification",
@@ -59,6 +69,13 @@ _ADAPTERS = {
     "CAUSAL_LM": "language model",
 }
 LANGUAGE_MODELS = ("language model", "SFT", "pretraining")
+OF_PAIRS = ("preference", "reward model")
+"""Tasks whose loss says how surely the better of two answers is told from the worse."""
+AUDITED = (*LANGUAGE_MODELS, "preference", "reinforcement", "unknown")
+"""Tasks that train what overmem can audit, or may."""
+_FEWEST_ROWS = 3
+_MEASURED = 0.8
+"""Of the least loss: means over batches of different sizes may lie below it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,22 +97,23 @@ class Task:
         return self.not_cross_entropy is None
 
 
-def find_task(keys: Iterable[str], settings: Mapping[str, Any]) -> Task:
+def find_task(rows: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]) -> Task:
     """Say what a log is of.
 
     Args:
-        keys: of all its rows.
+        rows: of the log.
         settings: of the training, flat; see `overmem.logs.configuration`.
     """
-    names = {_SETS.sub("", key): key for key in keys}
-    by_key = _by_keys(names)
-    by_config = _by_settings(settings)
-    name, by = by_key or by_config or ("unknown", "nothing in the log or beside it says what was trained")
-    if by_config is not None and name in ("classification", "language model") and by_config[0] != name:
-        name, by = by_config  # a head is surer than the names of metrics that several tasks share
+    rows = tuple(rows)
+    names = {_SETS.sub("", key): key for key in sorted({key for row in rows for key in row})}
+    by_key, by_head = _by_keys(names), _by_head(settings)
+    unknown = ("unknown", "nothing in the log or beside it says what was trained")
+    name, by = _by_arguments(settings) or by_key or by_head or unknown
+    if by_head is not None and name in ("classification", "language model") and by_head[0] != name:
+        name, by = by_head  # a head is surer than the names of metrics that several tasks share
     if name == "language model" and (more := _kind_of_language_model(names, settings)) is not None:
         name, by = more
-    return Task(name=name, by=by, not_cross_entropy=_why_not(name, settings))
+    return Task(name=name, by=by, not_cross_entropy=_why_not(name, settings) or _too_low(name, rows))
 
 
 def _by_keys(names: Mapping[str, str]) -> tuple[str, str] | None:
@@ -125,13 +143,16 @@ def _has(found: Mapping[str, str], wanted: Iterable[str], *, ends_with: bool = F
     return None
 
 
-def _by_settings(settings: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The task that the configuration of the model, the adapter or the trainer tells."""
-    kind = str(settings.get("rlhf_type") or settings.get("stage") or "").lower()
-    if kind in ("dpo", "kto", "orpo", "simpo", "cpo"):
-        return "preference", f"the training arguments say {kind}"
-    if kind in ("grpo", "ppo", "rloo"):
-        return "reinforcement", f"the training arguments say {kind}"
+def _by_arguments(settings: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The task that the arguments of the trainer tell, which is sure."""
+    named = settings.get("rlhf_type") or settings.get("stage") or settings.get(CLASS) or ""
+    kind = str(named).lower().removesuffix("config")
+    said = (task for task, kinds in _TRAININGS.items() if kind in kinds)
+    return next(((task, f"the training arguments say {named!s:.60}") for task in said), None)
+
+
+def _by_head(settings: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The task that the configuration of the adapter or the model tells."""
     adapter = _ADAPTERS.get(str(settings.get("task_type")))
     if adapter is not None:
         return adapter, f"adapter_config.json says {settings['task_type']}"
@@ -144,9 +165,8 @@ def _by_settings(settings: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def _kind_of_language_model(names: Mapping[str, str], settings: Mapping[str, Any]) -> tuple[str, str] | None:
-    stage = str(settings.get("stage") or "").lower()
-    if stage in ("sft", "pt"):
-        return {"sft": "SFT", "pt": "pretraining"}[stage], f"the training arguments say {stage}"
+    if settings.get("stage") == "pt":
+        return "pretraining", "the training arguments say pt"
     key = next((names[name] for name in ("mean_token_accuracy", "num_tokens") if name in names), None)
     return None if key is None else ("SFT", f"`{key}` in the log, as TRL's SFTTrainer writes it")
 
@@ -168,6 +188,32 @@ def _why_not(name: str, settings: Mapping[str, Any]) -> str | None:
         "chunked_nll",
     ):
         return f"eval_loss is the training objective, which is {loss:.40}"
+    return None
+
+
+def _too_low(name: str, rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """Why the loss is no cross entropy, as the token accuracy beside it tells.
+
+    A token that is not the first choice has a probability of at most one half, so cross entropy is at least
+    (1 - accuracy) ln 2. Losses that are weighted by probability, such as DFT, lie below.
+    """
+    if name not in LANGUAGE_MODELS:
+        return None
+    for loss, accuracy in (("eval_loss", "eval_mean_token_accuracy"), ("loss", "mean_token_accuracy")):
+        pairs = [
+            (finite_number(row[loss]), finite_number(row[accuracy]))
+            for row in rows
+            if loss in row and accuracy in row
+        ]
+        known = [
+            (one, (1 - share) * math.log(2)) for one, share in pairs if one is not None and share is not None
+        ]
+        if len(known) >= _FEWEST_ROWS and all(one < _MEASURED * least for one, least in known):
+            one, least = known[-1]
+            return (
+                f"`{loss}` is {one:.3g} where cross entropy is at least {least:.2g} by `{accuracy}`: another "
+                "objective, such as DFT"
+            )
     return None
 
 

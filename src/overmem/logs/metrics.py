@@ -90,6 +90,11 @@ NO_METRIC = (
     "gen_len",
     "entropy",
     "epoch",
+    "min_reward",
+    "mean_reward",
+    "max_reward",
+    "reward_std",
+    "frac_reward_zero_std",
 )
 """What is logged beside the metrics of an evaluation."""
 

@@ -18,6 +18,10 @@ from overmem.parsing import finite_number
 _PREFIX = "eval_"
 _MARKS = ("_loss", "_runtime", "_samples_per_second")
 """Ends of keys that every evaluation set has."""
+PACKED = ("packing", "sample_packing", "neat_packing")
+"""Settings of TRL and ms-swift, Axolotl, and LLaMA-Factory: evaluations then count blocks of examples."""
+_PARTS_OF_A_LOSS = ("nll", "aux", "sft", "odds_ratio", "lm", "policy", "value", "router", "kl", "contrastive")
+"""`eval_nll_loss` of ORPO and CPO is a part of the loss: no set of this name, unless it has a run time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +54,7 @@ class Series:
     unreadable: Mapping[int, str]
     """Steps whose value was no finite number, and what stood there."""
     n: int | None = None
-    """Problems of the evaluation set, as its run time and speed tell."""
+    """Problems of the evaluation set, as its run time and speed tell; None where rows were packed."""
 
     @property
     def is_loss(self) -> bool:
@@ -132,8 +136,11 @@ def read_series(history: LoggedHistory) -> tuple[Series, ...]:
         for key, value in row.items():
             if key.startswith(_PREFIX):
                 columns[key][step] = value
+        if "reward" in row and "eval_loss" in row and "loss" not in row:  # TRL before 0.16
+            columns[f"{_PREFIX}reward"][step] = row["reward"]
     names = set_names(columns)
-    sizes = {name: _problems(columns, name) for name in ("", *names)}
+    packed = any(history.settings.get(name) is True for name in PACKED)
+    sizes = {name: None if packed else _problems(columns, name) for name in ("", *names)}
     picked = str(history.settings.get("metric_for_best_model") or "").removeprefix(_PREFIX)
     made = []
     for key, column in columns.items():
@@ -151,11 +158,12 @@ def read_series(history: LoggedHistory) -> tuple[Series, ...]:
 
 def set_names(keys: Iterable[str]) -> tuple[str, ...]:
     """Names of evaluation sets, the longest first: `g0` where there is an `eval_g0_loss`."""
-    found = set()
+    keys, found = tuple(keys), set()
     for key in keys:
         for mark in _MARKS:
             if key.endswith(mark):
                 found.add(key[len(_PREFIX) : -len(mark)])
+    found -= {part for part in _PARTS_OF_A_LOSS if f"{_PREFIX}{part}_runtime" not in keys}
     return tuple(sorted(found - {""}, key=lambda name: (-len(name), name)))
 
 

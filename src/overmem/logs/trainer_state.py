@@ -122,6 +122,8 @@ def _history(
         on_disk |= {one for place, one in saved.items() if place.is_dir()}  # without a state of their own
     notes = (*state.notes, *_resumed_notes(branch), *notes)
     best = state.found.get("best_model_checkpoint")
+    newest = max(on_disk, key=lambda one: one.step, default=None)
+    folders = (state.path.parent, home, *([newest.folder] if newest is not None else []))
     return LoggedHistory(
         rows=state.rows,
         source=str(state.path),
@@ -131,7 +133,7 @@ def _history(
         planned_epochs=finite_number(state.found.get("num_train_epochs")),
         best_metric=finite_number(state.found.get("best_metric")),
         best_checkpoint=best if isinstance(best, str) and best else None,
-        settings=read_settings((state.path.parent, home), state.found),
+        settings=read_settings(folders, state.found),
         saved=tuple(sorted(on_disk, key=lambda one: (one.step, one.name))),
         branch_of=of,
         notes=notes,

@@ -63,9 +63,7 @@ def clean_training_data(
             share out of range, or a file that is there.
     """
     if Path(out).exists():
-        raise RunError(
-            "what would be written exists already", got=out, next_step="name a file that is not there"
-        )
+        raise RunError("the output file exists already", got=out, next_step="name a file that is not there")
     if not 0 <= share < 1:
         raise RunError("the share of rows to leave out is out of range", got=share, expected="0 up to 1")
     store = Store.of_run(Path(run))

@@ -96,7 +96,7 @@ def rank_training_rows(store: Store, manifest: Manifest, checkpoint: str | None 
     wanted = checkpoint or (trained[-1] if trained else "")
     if wanted not in trained[1:]:
         raise RunError(
-            "memorized rows are told by checkpoints before the one that is asked about",
+            "memorized rows are found by comparing with earlier checkpoints, and there are none",
             got=f"{wanted or 'no checkpoint'} of {', '.join(trained) or 'none'}",
             expected=f"one of {', '.join(trained[1:])}" if trained[1:] else "two trained checkpoints or more",
         )

@@ -171,7 +171,7 @@ def _check_together(adapters: Sequence[Adapter]) -> None:
     for adapter in adapters:
         if adapter.config.get("use_dora"):
             raise MergeError(
-                f"{adapter.folder.name} is a DoRA adapter; the average of two is none, as their norms differ",
+                f"{adapter.folder.name} is a DoRA adapter; an average of two is none, as their norms differ",
                 got="use_dora=True",
                 next_step="merge into full weights: into_full=True",
             )

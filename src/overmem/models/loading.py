@@ -269,7 +269,7 @@ class ModelHost:
         check_adapter_goes_on(base, folder, folder.name, merged=True)
         if is_quantized(base):
             raise CheckpointError(
-                f"{folder.name}, an adapter that another stands on, cannot be merged into quantized weights: "
+                f"{folder.name}, an adapter below another one, cannot be merged into quantized weights: "
                 "they would be rounded again",
                 got=f"{named_base(config, folder.name)} in {measured_as(base.config, self.quantize)}",
                 expected="a base model whose weights are floats",
@@ -282,7 +282,7 @@ class ModelHost:
             rows = embedding_rows_of(folder)
             if rows not in (None, embedding_rows(base)):
                 base.resize_token_embeddings(rows, mean_resizing=False)
-            with library_call(f"{folder.name}, an adapter that another stands on, cannot be merged"):
+            with library_call(f"{folder.name}, an adapter below another one, cannot be merged"):
                 adapted, misfits = put_on(base, folder, "below")
                 check_placed(adapted, "below", folder.name, misfits)
                 merged: PreTrainedModel = adapted.merge_and_unload()

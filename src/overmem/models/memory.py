@@ -147,7 +147,7 @@ def halve_until_it_fits(work: Callable[[int], T], size: int) -> T:
                 raise
             if size == 1:
                 raise CheckpointError(
-                    "the device's memory does not hold one problem at a time",
+                    "the device has too little memory for one problem at a time",
                     got=str(error).splitlines()[0],
                     expected="a device with more memory",
                     next_step="free the device, or pass --dtype bfloat16, --quantize 4bit, --device-map auto "

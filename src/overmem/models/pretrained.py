@@ -302,7 +302,7 @@ def check_adapter_config(config: Mapping[str, Any], name: str) -> None:
     if kind not in LOADS_MODELS and key is None:
         return
     raise ConsentError(
-        f"the adapter in {name} names what to load beside it, which is not done on a file's word",
+        f"the adapter in {name} names something else to load, which a file may not ask for",
         got=f"peft_type {kind}" if key is None else f"{key} {config[key]!r}"[:200],
         expected="an adapter that changes weights (LoRA and its kin)",
         next_step="merge it into its base model with PEFT, and measure that",
@@ -321,7 +321,7 @@ def _without_asking(name: str | Path) -> Iterator[None]:
         if "trust_remote_code" not in str(error):
             raise
         raise ConsentError(
-            f"{Path(name).name} is a model with code of its own, which is run only where you say so yourself",
+            f"{Path(name).name} is a model with code of its own, which runs only if you allow it yourself",
             got=name,
             expected="a model that transformers knows, or consent given for this command",
             next_step="read its .py files, and pass --trust-remote-code if you trust them "

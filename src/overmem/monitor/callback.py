@@ -36,14 +36,14 @@ class OverMemorizationMonitor(TrainerCallback):
     calls a function. With `save_total_limit`, checkpoints that may yet be recommended are kept.
 
     Args:
-        val: problems the rule speaks of: a data source (`val.jsonl`, `gsm8k:#test`), or a list of
+        val: validation problems: a data source (`val.jsonl`, `gsm8k:#test`), or a list of
             `overmem.Example`. They must not be trained on.
         train: the training data, for the generalization gap.
         every: when to measure: `epoch`, `save`, `eval`, or a number of optimizer steps.
         limit: most problems of each set, drawn by `seed`.
         max_cost: most time spent measuring, as a share of training time: where it would be passed, fewer
             problems are measured, and due points are skipped. None measures all of them at every point.
-        answers: val problems answered greedily, 30 or more; 0 reads perplexity alone, which is far cheaper.
+        answers: val problems answered greedily, 30 or more; 0 measures perplexity only, which is far cheaper.
         accuracy_margin: accuracy below the peak that is still comparable.
         perplexity_ratio: growth over the lowest perplexity that counts as inflated.
         on_onset: `warn`, `stop` (which also warns), or a function of the `Reading`.
@@ -224,7 +224,8 @@ class OverMemorizationMonitor(TrainerCallback):
             )
         self._points.append(point)
         pair = None if self._lowest is None else (tokens, self._lowest)
-        reading = read_points(self._points, self._problem_set.n_tokens, self.rule, pair)
+        measured = self._problem_set
+        reading = read_points(self._points, measured.n_tokens, self.rule, pair, measured.group_labels)
         if reading.lowest_step == point.step:
             self._lowest = tokens
         self.readings.append(reading)
@@ -243,7 +244,8 @@ class OverMemorizationMonitor(TrainerCallback):
             return
         there = self._retention.steps()
         points = [point for point in self._points if point.step in there]
-        self._retention.keep(steps_to_keep(points, self._problem_set.n_tokens, self.rule))
+        measured = self._problem_set
+        self._retention.keep(steps_to_keep(points, measured.n_tokens, self.rule, measured.group_labels))
 
     def _prepare_problem_set(
         self, args: TrainingArguments, state: TrainerState, given: Mapping[str, Any]
@@ -274,7 +276,10 @@ class OverMemorizationMonitor(TrainerCallback):
         self.time_budget.start(state.global_step, seconds)
         for point in points or ():
             self._points.append(point)
-            self.readings.append(read_points(self._points, self._problem_set.n_tokens, self.rule))
+            measured = self._problem_set
+            self.readings.append(
+                read_points(self._points, measured.n_tokens, self.rule, group_N=measured.group_labels)
+            )
         self._known_onset = any(reading.onset for reading in self.readings)
 
     @property

@@ -12,6 +12,7 @@ import numpy as np
 
 from overmem.artifacts.rows import subset
 from overmem.contamination.check import check_sets
+from overmem.contamination.grouping import Grouping, find_groups
 from overmem.contamination.policy import problems_left_out
 from overmem.errors import DataError
 from overmem.grading.choose import choose_grader, gradable
@@ -48,6 +49,8 @@ class Problems:
     answers: int
     grader: str
     allow_code_execution: bool = False
+    grouping: Grouping | None = None
+    """The groups that val problems fall into."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +69,12 @@ class ProblemSet:
     def n_tokens(self) -> list[int]:
         """Completion tokens of each val problem."""
         return [sum(item.scored_mask) for item in self.val]
+
+    @property
+    def group_labels(self) -> tuple[str, ...] | None:
+        """Of each val problem, equal in one group; None where each stands alone."""
+        grouping = self.problems.grouping
+        return None if grouping is None else grouping.labels_of([e.id for e in self.problems.val])
 
 
 def choose_problems(
@@ -96,7 +105,7 @@ def choose_problems(
         )
     examples, own_grader = _examples(val, "val")
     trained = _examples(train, "train")[0] if train is not None else None
-    examples = _clean(examples, trained)
+    examples, grouping = _clean(examples, trained)
     can_be_graded = gradable(grader or own_grader, examples)
     graded = [example for example, can in zip(examples, can_be_graded, strict=True) if can]
     asked = _subset(graded, min(answers, len(graded)), seed) if answers else []
@@ -116,18 +125,22 @@ def choose_problems(
         answers=len(asked),
         grader=grader or own_grader,
         allow_code_execution=allow_code_execution,
+        grouping=grouping,
     )
 
 
-def _clean(val: tuple[Example, ...], train: tuple[Example, ...] | None) -> tuple[Example, ...]:
-    """Val without the problems that an audit would leave out, since training has them."""
+def _clean(
+    val: tuple[Example, ...], train: tuple[Example, ...] | None
+) -> tuple[tuple[Example, ...], Grouping | None]:
+    """Val without the problems that an audit would leave out, since training has them, and their groups."""
     record = check_sets(val, train, {})
     left_out = problems_left_out(record, [example.id for example in val]).get("val", ())
     if left_out:
         log.warning(
             "%d of %d val problems are training problems and are not measured", len(left_out), len(val)
         )
-    return tuple(example for example in val if example.id not in set(left_out))
+    clean = tuple(example for example in val if example.id not in set(left_out))
+    return clean, find_groups(record, [example.id for example in clean])
 
 
 def fit(problems: Problems, readings: int, seed: int) -> Problems:

@@ -41,10 +41,10 @@ def pair_variant(name: str, examples: Sequence[Example], perturbed: Sequence[Exa
             f"the variant `{name}` has rows that belong to no clean example",
             got=f"{len(unknown)} of {len(perturbed)} ids: {_first(unknown)}",
             expected=f"ids of the {len(clean)} clean examples, such as {_first(clean)}",
-            next_step="give each perturbed row the `id` of the example it was made from",
+            next_step="give each reworded row the `id` of the example it was made from",
         )
     if not perturbed:
-        raise DataError(f"the variant `{name}` has no rows", expected="at least one perturbed example")
+        raise DataError(f"the variant `{name}` has no rows", expected="at least one reworded example")
     rows = {row.id: row for row in perturbed}
     return tuple(_complete(rows[id_], example) for id_, example in clean.items() if id_ in rows)
 

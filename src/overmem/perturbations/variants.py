@@ -91,7 +91,7 @@ def perturb_all(examples: Iterable[Example], variant: str, seed: int) -> tuple[E
             f"the variant `{variant}` cannot change any of these examples",
             got=f"{len(examples)} examples" + (f", the first `{examples[0].id}`" if examples else ""),
             expected=NEEDS[variant],
-            next_step="leave this variant out, or give your own perturbed file for it",
+            next_step="leave this variant out, or give your own reworded file for it",
         )
     return changed
 
@@ -133,5 +133,5 @@ def _check_variant(variant: str) -> None:
             "unknown robustness variant",
             got=variant,
             expected=", ".join(VARIANTS),
-            next_step="choose one of these, or give your own perturbed file",
+            next_step="choose one of these, or give your own reworded file",
         )

@@ -13,7 +13,6 @@ import numpy as np
 from overmem.axes import all_axes
 from overmem.records import Cost, Proof
 from overmem.repairing.tries import LEVEL, level_of, stretch_of
-from overmem.stats.arrays import FloatArray
 from overmem.stats.groups import Groups
 from overmem.stats.measures import Measure
 from overmem.stats.paired import some_at_once
@@ -73,7 +72,8 @@ def not_worse(
     one group are weighed together, and the three more are groups of the mean size.
     """
     left, right = (next(iter(side.values())) for side in (after, before))
-    difference_N = _by_problem(left) - _by_problem(right)
+    assert left.each_N is not None and right.each_N is not None, "accuracy is a mean over problems"
+    difference_N = left.each_N - right.each_N
     groups = left.groups.get(next(iter(left.sizes))) or Groups.of_one(difference_N.size)
     size = difference_N.size / groups.number
     sums_M = np.r_[groups.sums(difference_N[None])[0], -size, 0.0, size]
@@ -95,17 +95,6 @@ def fewest_problems(margin: float) -> int:
         margin: accuracy that may be lost, in (0, 1).
     """
     return max(1, math.ceil(math.log(2 * LEVEL) / math.log(1 - margin)) - 2)
-
-
-def _by_problem(measure: Measure) -> FloatArray:
-    """The measure on each problem alone."""
-    [(population, n)] = measure.sizes.items()
-    return np.concatenate(
-        [
-            measure.statistic({population: np.eye(len(range(n)[some]), n, some.start)})
-            for some in some_at_once(n, n)
-        ]
-    )
 
 
 def clearly_better(cost: Cost, stretch: float = 1.0) -> bool:
@@ -132,7 +121,7 @@ def _reason(
         also = f"; better in {better}" if gains else ""
         return f"{said}, and {certain:.4g} is needed{also}"
     if gains:
-        return f"{said}, and better in {better}{sure}"
+        return f"{said}, and it is better in {better}{sure}"
     return f"{said}, but nothing is clearly better{sure} (looked at: {', '.join(measured)})"
 
 

@@ -75,8 +75,8 @@ def write_recipe(
         manifest: of its audit, which knows the data.
         verdict: says when perplexity was lowest.
         reasons: from `reasons_to_retrain`.
-        path: YAML file to write. It gives no leave to run code that a file in the run's folder gave, and is
-            not written where it would train by other code than the audit rendered by.
+        path: YAML file to write. It gives no permission to run code that a file in the run's folder gave, and
+            is not written where it would train by other code than the audit rendered by.
     """
     known = read_recipe(run.training_folder)
     written = known.model_dump(mode="json") if known else _from_trainer(run, manifest)

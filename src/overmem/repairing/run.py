@@ -49,7 +49,7 @@ def repair(
     progress: Progress | None = None,
     on_plan: OnPlan | None = None,
 ) -> Repair:
-    """Look for a merge of an audited run's checkpoints that beats the best of them, and prove it.
+    """Find an average of an audited run's checkpoints that is better than the best of them, and prove it.
 
     Args:
         run: run folder, audited with likelihood and accuracy.
@@ -57,11 +57,11 @@ def repair(
         out: folder for the repaired model, which must not exist; `RUN/overmem/repaired`, replaced, by
             default.
         before: checkpoint to beat; the recommended one by default.
-        confirm: source of problems for the proof alone; by default half of val is kept for it.
+        confirm: source of problems for the proof only; by default half of val is kept for it.
         axes: what the proof measures.
-        few: merges whose answers are measured on the search split.
+        few: number of merges whose answers are measured on the search split.
         rule: thresholds; its margin is the loss of accuracy that still counts as none.
-        budget_minutes: time to share out.
+        budget_minutes: minutes for search and proof.
         trust_remote_code: run model code that the checkpoints or their base model bring along.
         allow_pickle: load .bin weights, which can run code.
         allow_code_execution: let the grader `code` run answers in its sandbox (docs/code.md).

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from overmem.artifacts.manifest import Manifest, read_manifest
+from overmem.artifacts.manifest import Manifest, read_audited
 from overmem.artifacts.rows import Core, read_core
 from overmem.artifacts.store import Store
 from overmem.auditing.consent import Consent, options_to_go_on, sets_left_out
@@ -95,7 +95,7 @@ def prepare_repair(
         path: run folder.
         audit: its artifact folder; `PATH/overmem` by default.
         before: checkpoint to beat; the recommended one by default.
-        confirm: source of problems for the proof alone; by default half of val is kept for it.
+        confirm: source of problems for the proof only; by default half of val is kept for it.
         axes: what is proved.
         rule: thresholds of the decision rule.
         consent: what the caller lets run; what the audit was let run says nothing.
@@ -105,13 +105,7 @@ def prepare_repair(
             not be run.
     """
     store = Store.of_run(Path(path), audit)
-    manifest = read_manifest(store)
-    if manifest.imported is not None:
-        raise RunError(
-            "a repair measures merges, and these results were imported: nothing says how to measure so",
-            got=f"results of {manifest.imported.tool} in {store.root}",
-            next_step="run `overmem audit` into another folder (--out), and repair by that",
-        )
+    manifest = read_audited(store)
     options = options_to_go_on(manifest, consent, f"the audit in {store.root}")
     run = open_run(path, allow_pickle=options.allow_pickle, checkpoints_glob=options.checkpoints_glob)
     verdict = judge_store(store, rule)

@@ -59,7 +59,7 @@ def _repaired(repair: Repair | None, before: str) -> view.Values:
         "ship": "Repaired model",
         "ship_stage": how_made(winner),
         "why": f"{repair.proof.reason}, on {repair.n_confirm:,} held-out problems.",
-        "instead": f"It lies in {_place(repair)}. Without the repair: {before}.",
+        "instead": f"It is in {_place(repair)}. Without the repair: {before}.",
     }
 
 

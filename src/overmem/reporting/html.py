@@ -143,7 +143,7 @@ def _left_out(
             "the rows are not those of this verdict, or the texts of the problems were not kept; "
             "run `overmem audit` and `overmem diagnose` again"
         )
-        found.append(("Problems, reliability, pass@k, membership, tokens and recitation", why))
+        found.append(("Problems, reliability, pass@k, membership, tokens and training rows", why))
     if audited and manifest is not None and verdict.evidence != "logged":
         command = provenance.axes_command(manifest, run)
         if command is not None:

@@ -148,7 +148,8 @@
             make('span', 'given', row.solution.slice(row.cut[1])));
         } else { block.textContent = row.solution; }
         table.append(make('caption', 'visually-hidden', 'What each checkpoint knows of ' + row.id));
-        ['Checkpoint', 'Memorized', 'NLL', 'Tokens as in the solution'].forEach(function (name, i) {
+        var continued = row.same.some(Boolean) ? ['Tokens as in the solution'] : [];
+        ['Checkpoint', 'Memorized', 'NLL'].concat(continued).forEach(function (name, i) {
           var cell = make('th', i ? 'number' : '', name);
           cell.scope = 'col';
           head.append(cell);
@@ -158,8 +159,8 @@
         models.forEach(function (name, place) {
           var line = make('tr', ''), same = row.same[place], first = make('th', '', name);
           first.scope = 'row';
-          line.append(first, make('td', 'number', figure(row.excess[place])), make('td', 'number', figure(row.nll[place])),
-            make('td', 'number', same ? same[0] + ' of ' + same[1] : '\u2013'));
+          line.append(first, make('td', 'number', figure(row.excess[place])), make('td', 'number', figure(row.nll[place])));
+          if (continued.length) { line.append(make('td', 'number', same ? same[0] + ' of ' + same[1] : '\u2013')); }
           table.tBodies[0].append(line);
         });
         return [pane('Solution', [], block), table];

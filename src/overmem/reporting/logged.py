@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from overmem.formatting import markdown
 from overmem.records import VERDICT_SCHEMA, Verdict
-from overmem.records.logged import LoggedRun, LoggedSeries
+from overmem.records.logged import LoggedReading, LoggedRun, LoggedSeries
 from overmem.reporting.assets import render_page
 from overmem.reporting.figures.theme import Figure, axis, layout, plotly_text, rounded
 from overmem.reporting.view import Values
-from overmem.verdict.words.logged import keep_line, log_line, shown_series
+from overmem.verdict.words.logged import MOST_OTHERS, keep_line, log_line, shown_series
 from overmem.verdict.words.narrative import plain_words
 
 MOST_ROWS = 60
@@ -32,22 +32,44 @@ def render_logged_page(verdict: Verdict, *, title: str) -> str:
     """
     if verdict.logged is None:
         raise ValueError("the verdict has no reading of a log")
-    run = verdict.logged.runs[0]
-    shown = _shown(run)
+    runs = _runs(verdict.logged)
+    drawn = [(f"logged-{i}", lead, one) for i, (lead, one) in enumerate(_all_shown(runs))]
     return render_page(
         "logged.html",
         {
             "title": title,
             "schema": VERDICT_SCHEMA,
-            "keep": run.keep,
-            "keep_line": keep_line(run),
-            "log_line": log_line(run),
+            "runs": [_answer(run, number, len(runs)) for number, run in enumerate(runs, 1)],
             "words": verdict.words or plain_words(verdict),
             "notes": verdict.notes,
-            "figures": [_values(f"logged-{i}", one) for i, one in enumerate(shown)],
+            "figures": [_values(name, lead, one) for name, lead, one in drawn],
         },
-        figures={f"logged-{i}": evaluation_figure(one) for i, one in enumerate(shown)},
+        figures={name: evaluation_figure(one) for name, _, one in drawn},
     )
+
+
+def _runs(reading: LoggedReading) -> list[LoggedRun]:
+    """The runs that are shown one by one: the first, and the strangers beside it."""
+    return [reading.runs[0], *reading.strangers[:MOST_OTHERS]]
+
+
+def _answer(run: LoggedRun, number: int, count: int) -> Values:
+    return {
+        "label": f"run {number} of {count}" if count > 1 else "",
+        "keep": run.keep.name if run.keep else "Cannot be told",
+        "told": run.keep is not None,
+        "keep_line": keep_line(run),
+        "log_line": log_line(run, named=count > 1),
+    }
+
+
+def _all_shown(runs: Sequence[LoggedRun]) -> list[tuple[str, LoggedSeries]]:
+    """What is drawn of all runs, each with the run that it is of, where there are several."""
+    return [
+        (f"run {number}, " if len(runs) > 1 else "", one)
+        for number, run in enumerate(runs, 1)
+        for one in _shown(run)
+    ]
 
 
 def evaluation_figure(one: LoggedSeries) -> Figure:
@@ -85,12 +107,15 @@ def logged_markdown(verdict: Verdict, *, title: str) -> str:
     """
     if verdict.logged is None:
         raise ValueError("the verdict has no reading of a log")
-    run = verdict.logged.runs[0]
-    lines = [f"## overmem: {markdown(title)}", "", f"**Keep:** {markdown(keep_line(run))}.", ""]
+    runs = _runs(verdict.logged)
+    lines = [f"## overmem: {markdown(title)}", ""]
+    for number, run in enumerate(runs, 1):
+        whose = f" (run {number}, {markdown(log_line(run, named=True))})" if len(runs) > 1 else ""
+        lines += [f"**Keep{whose}:** {markdown(keep_line(run))}.", ""]
     lines += [f"- {markdown(words)}" for words in verdict.words or plain_words(verdict)]
     lines += [f"- {markdown(note)}" for note in verdict.notes]
-    for one in _shown(run):
-        lines += ["", *_table(one)]
+    for lead, one in _all_shown(runs):
+        lines += ["", *_table(lead, one)]
     lines += ["", "Read from the training log alone: nothing was measured."]
     return "\n".join(lines) + "\n"
 
@@ -104,9 +129,9 @@ def _shown(run: LoggedRun) -> list[LoggedSeries]:
     return list(dict.fromkeys([*shown_series(run), *(one for one in run.series if one.measure == "loss")]))
 
 
-def _values(name: str, one: LoggedSeries) -> Values:
+def _values(name: str, lead: str, one: LoggedSeries) -> Values:
     way = "lower" if one.lower_is_better else "higher"
-    title = "mean of the sets" if "," in one.key else one.key
+    title = lead + ("mean of the sets" if "," in one.key else one.key)
     words = (
         f"{title} over the steps, {way} is better: best {one.best:.4g} at step {one.best_step:,}, last "
         f"{one.last:.4g} at step {one.last_step:,}. Noise: {one.noise_by}."
@@ -127,8 +152,8 @@ def _rows(one: LoggedSeries) -> Iterable[Values]:
             }
 
 
-def _table(one: LoggedSeries) -> Iterable[str]:
-    title = "mean of the sets" if "," in one.key else one.key
+def _table(lead: str, one: LoggedSeries) -> Iterable[str]:
+    title = lead + ("mean of the sets" if "," in one.key else one.key)
     yield f"| step | epoch | {markdown(title)} | against the best | on disk |"
     yield "| ---: | ---: | ---: | --- | --- |"
     for row in _rows(one):

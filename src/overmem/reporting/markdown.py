@@ -46,7 +46,8 @@ def markdown_report(
         return logged_markdown(verdict, title=title)
     first, said = headline(verdict), answer(verdict, repair)
     lines = [f"## overmem: {markdown(title)}", ""]
-    lines += [f"**{markdown(first.stage.capitalize())}** ({markdown(first.detail.rstrip('.'))}).", ""]
+    sure = first.confidence if said["reasons"] else first.detail.rstrip(".")
+    lines += [f"**{markdown(first.stage.capitalize())}** ({markdown(sure)}).", ""]
     if accepted(repair):
         lines += [f"**Ship the repaired model** ({markdown(said['ship_stage'])}).", ""]
         lines += [f"- {markdown(sentence(said['why']))}", f"- {markdown(said['instead'])}"]

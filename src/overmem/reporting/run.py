@@ -70,8 +70,8 @@ def report(run: str | Path, *, out: str | Path | None = None, format: str = "htm
 
     Args:
         run: run folder, the artifact folder that an audit wrote elsewhere, or a training log.
-        out: where to; `report.html`, `report.md` or `report.json` among the artifacts by default, and
-            `NAME-report.html` beside a log that is no run's folder.
+        out: file to write; by default `report.html`, `report.md` or `report.json` in the folder of results,
+            and `NAME-report.html` beside a log without a run folder.
         format: `html` (one self-contained page), `md` (for a pull request or model card) or `json`
             (the verdict and the exhibits' data).
 

@@ -152,7 +152,7 @@ def _problems(session: Session, left_out: frozenset[str]) -> list[dict[str, Any]
         found.append({**row, "nothing": "", "n_tokens": len(item.completion_ids)})
     if other:
         raise DataError(
-            "some problems are trained on tokens that their text does not give back",
+            "the text of some problems gives other tokens than training had",
             got=f"{len(dict.fromkeys(other))} of {len(found)}, such as {other[0]}",
             expected="a prompt and a completion whose tokens are those of both texts together",
             next_step="audit them instead: overmem scores token ids, lm-eval texts",

@@ -11,7 +11,7 @@ Shape suffixes: D draws, N problems of one population.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -42,6 +42,8 @@ class Measure:
     """Problems that carry weight, where not all of the first population do."""
     groups: Mapping[str, Groups] = field(default_factory=dict)
     """Of the populations whose problems stand for one another; they are drawn together."""
+    each_N: FloatArray | None = field(default=None, compare=False, repr=False)
+    """The figure of each problem alone, where the measure is their mean."""
 
     @property
     def problems(self) -> int:
@@ -93,7 +95,8 @@ def ratio_measure(
 
 def mean_measure(name: str, direction: Direction, population: str, value_N: FloatArray) -> Measure:
     """A mean over problems; see `ratio_measure`."""
-    return ratio_measure(name, direction, population, value_N, np.ones(len(value_N)))
+    mean = ratio_measure(name, direction, population, value_N, np.ones(len(value_N)))
+    return replace(mean, each_N=np.asarray(value_N, dtype=np.float64))
 
 
 def average_measure(name: str, direction: Direction, parts: Sequence[Measure]) -> Measure:

@@ -97,7 +97,7 @@ def open_executor(
         sweep: whose folder all workers must see.
         progress: told of (cell, work, done, in all).
         ray: address of a Ray cluster; see `overmem.workers.ray_pool.connected`.
-        workers: most workers; one a device by default. Without `ray` they are started here.
+        workers: most workers; by default one for each device. Without `ray` they are started here.
         most: tasks there are.
 
     Raises:

@@ -62,9 +62,9 @@ def sweep(
     Args:
         config: path of a sweep's YAML file, the name of a bundled one, or its keys and values.
         output: folder of the sweep, in place of the file's.
-        confirm: source of problems that choose nothing, likewise.
+        confirm: held-out problems, likewise; the recommended point is measured on them again.
         ray: share the cells out on a Ray cluster: `auto`, `HOST:PORT`, or `local` to start one here.
-        workers: most workers; one a device by default. Without `ray` they are started here.
+        workers: most workers; by default one for each device. Without `ray` they are started here.
         progress: told of (cell, work, done, in all).
         on_cell: told of every cell that ends.
 
@@ -79,7 +79,7 @@ def sweep(
     check_cells(asked, cells)
     folder = Path(asked.output)
     taken = RunError(
-        "another `overmem sweep` is at work in this folder",
+        "another `overmem sweep` is running in this folder",
         got=folder,
         next_step="wait for it, stop it, or pass --out for another folder",
     )

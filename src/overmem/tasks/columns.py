@@ -185,7 +185,7 @@ def refuse_media(row: Row, where: str) -> None:
         if (key in MEDIA or _NUMBERED_IMAGE.fullmatch(str(key))) and has_content(value):
             raise DataError(
                 f"{where} has `{key}`, and overmem reads text alone",
-                next_step="drop the rows with such content; without it their questions are others",
+                next_step="drop the rows with such content; without it they are other questions",
             )
 
 

@@ -222,7 +222,7 @@ def _procedural(task: str, parts: Source) -> tuple[list[Example], Shape]:
     split = parts.location or parts.split or ""
     if parts.location and parts.split:
         raise DataError(
-            "a procedural task has its split once",
+            "the split of a procedural task is named twice",
             got=f"{task}:{parts.location}#{parts.split}",
             expected=f"{task}:{parts.location} or {task}#{parts.split}",
         )

@@ -23,7 +23,7 @@ from overmem.training.logits import has_fused_head, score_logits, spread
 
 
 class ReweightedSFTTrainer(SFTTrainer):
-    """TRL's SFTTrainer with one keyword more: which loss each token gets.
+    """TRL's SFTTrainer with a choice of token losses.
 
     Logs `token_weight`, the mean weight of the tokens trained on since the last log, beside `loss`. It is
     taken before normalisation, so it tells how much the weighting shrinks the step; losses that are not a

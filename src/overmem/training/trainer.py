@@ -41,7 +41,7 @@ Watch = Callable[[Reading], None]
 def train(
     recipe: Recipe, *, resume: bool = False, progress: Progress | None = None, watch: Watch | None = None
 ) -> Path:
-    """Fine-tune as the recipe says and leave an ordinary run folder.
+    """Fine-tune by the recipe, and write an ordinary run folder.
 
     Under `accelerate launch` or `torchrun` every process calls it, and the first one writes.
 

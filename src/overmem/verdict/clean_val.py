@@ -131,9 +131,9 @@ def overlap_notes(found: CleanVal, last: str) -> list[str]:
     """
     notes = [found.premise] if found.to_be_said else []
     notes += [
-        f"all {item.n} problems of {item.set} are left out, since training had them: it is not compared"
+        f"all {item.n} problems of {item.set} are in the training data and left out: it is not compared"
         if item.left_out == item.n
-        else f"{item.left_out} of {item.n} problems of {item.set} are left out, since training had them"
+        else f"{item.left_out} of {item.n} problems of {item.set} are in the training data and left out"
         for item in found.elsewhere
     ]
     if found.followers:
@@ -174,10 +174,10 @@ def _premise(record: Contamination, n_left_out: int, n_measured: int, kinds: Seq
     if not n_left_out and not trained:
         return f"none of {n_measured} val problems is a training problem, copied or reworded"
     if not n_left_out:
-        return f"training had val problems ({counts_text(trained)} of {n_measured}), and they are judged too"
+        return f"val problems are in the training data ({counts_text(trained)} of {n_measured}), and count"
     return (
-        f"{n_left_out} of {n_measured} val problems are left out of the verdict and of every axis, since "
-        f"training had them ({counts_text(trained if n_left_out == sum(trained.values()) else counts)})"
+        f"{n_left_out} of {n_measured} val problems are left out of the verdict and of every axis: they are "
+        f"in the training data ({counts_text(trained if n_left_out == sum(trained.values()) else counts)})"
     )
 
 

@@ -223,7 +223,8 @@ def _not_compared(
     for jobs, (path, name) in zip(every, folders, strict=True):
         for job in set.union(*every) - jobs:
             missing[str(job)] = f"overmem audit {shell_word(path)} --axes all --checkpoints {name}"
-    heats = {place.manifest.sample_temperature for side in places for place in side}
+    drawn = (place.manifest for side in places for place in side if place.manifest.imported is None)
+    heats = {manifest.sample_temperature for manifest in drawn}
     if len(heats) > 1 and "sample val" not in missing:
         said = ", ".join(f"{heat:g}" for heat in sorted(heats))
         missing["sample val"] = f"drawn at temperatures {said}: audit both with one --temperature"

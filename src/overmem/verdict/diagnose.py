@@ -44,7 +44,7 @@ def diagnose(audit: HasStore | str | Path, rule: Rule = DEFAULT_RULE, *, save: b
         audit: an audit, the run's folder, the artifact folder that an audit wrote elsewhere, or a training
             log; see `overmem.logs.reading`.
         rule: thresholds of the verdict.
-        save: write the verdict to `verdict.json`; that of a log alone is written nowhere.
+        save: write the verdict to `verdict.json`; the verdict of a log alone is never written.
 
     Returns:
         The verdict.

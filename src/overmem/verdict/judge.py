@@ -68,7 +68,7 @@ def judge(
     confidence_threshold: float = Rule.confidence_threshold,
     group: Labels | None = None,
 ) -> Verdict:
-    """Say of every checkpoint whether it is learning, fit, over-memorized, overfit or unstable.
+    """Name the stage of every checkpoint: learning, fit, over-memorized, overfit or unstable.
 
     A stage is given only when its probability reaches the threshold; otherwise it is `undetermined`,
     leaning to the most probable one, with the number of problems that would settle it. The
@@ -88,7 +88,7 @@ def judge(
         names: checkpoint names; `checkpoint-<step>` when left out.
         epochs: epochs of each checkpoint, when known.
         confidence_threshold: least probability at which a stage is given, in (0, 1].
-        group: a label of each problem, equal for those that stand for one another: wordings of one template,
+        group: a label of each problem, equal for those that belong together: wordings of one template,
             references of one problem, questions on one text. Errors are then those of the groups, and these
             are counted where problems are too few. Each problem stands alone by default.
 

@@ -20,6 +20,7 @@ from overmem.axes.excess import split_excess
 from overmem.records import STAGES, Estimate
 from overmem.rule import Rule
 from overmem.stats.arrays import BoolArray, FloatArray
+from overmem.stats.groups import Groups
 from overmem.stats.intervals import (
     accuracy_estimate,
     nll_difference,
@@ -143,6 +144,7 @@ def read_points(
     n_tokens_N: Sequence[int],
     rule: Rule,
     tokens: tuple[TokenRow, TokenRow] | None = None,
+    group_N: Sequence[str] | None = None,
 ) -> Reading:
     """Read the last point against all earlier ones.
 
@@ -151,12 +153,13 @@ def read_points(
         n_tokens_N: completion tokens of the val problems.
         rule: thresholds.
         tokens: tokens of the last point and of the one with the lowest NLL, when both are at hand.
+        group_N: labels of the val problems, equal in one group; each alone by default.
     """
-    moments, last = measure_points(points, n_tokens_N), len(points) - 1
+    moments, last = measure_points(points, n_tokens_N, group_N), len(points) - 1
     lowest = int(moments.nll_C.argmin())
     nll = nll_estimate(moments, last)
     ratio, probability = _ratio(moments, last, lowest, rule.perplexity_ratio)
-    stage, confidence = _stage(points, n_tokens_N, probability, rule)
+    stage, confidence = _stage(points, n_tokens_N, group_N, (probability, moments.units), rule)
     share = math.nan
     if tokens is not None and ratio.low > 1:
         now, then = tokens
@@ -168,7 +171,7 @@ def read_points(
         val_nll_nats=nll,
         perplexity=perplexity_estimate(nll),
         train_nll_nats=points[-1].train_nll_nats,
-        accuracy=_accuracy(points, n_tokens_N),
+        accuracy=_accuracy(points, n_tokens_N, group_N),
         lowest_step=points[lowest].step,
         perplexity_ratio=ratio,
         probability_inflated=probability,
@@ -179,13 +182,20 @@ def read_points(
     )
 
 
-def measure_points(points: Sequence[Point], n_tokens_N: Sequence[int]) -> Moments:
+def measure_points(
+    points: Sequence[Point], n_tokens_N: Sequence[int], group_N: Sequence[str] | None = None
+) -> Moments:
     """NLL of all points with the covariance of their errors; accuracies are left at zero."""
     nll_nats_C_N = np.array([point.nll_nats_N for point in points], dtype=np.float64)
-    return measure_curves(np.zeros_like(nll_nats_C_N), nll_nats_C_N, np.array(n_tokens_N, dtype=np.float64))
+    tokens_N = np.array(n_tokens_N, dtype=np.float64)
+    return measure_curves(
+        np.zeros_like(nll_nats_C_N), nll_nats_C_N, tokens_N, _groups(group_N, tokens_N.size)
+    )
 
 
-def steps_to_keep(points: Sequence[Point], n_tokens_N: Sequence[int], rule: Rule) -> list[int]:
+def steps_to_keep(
+    points: Sequence[Point], n_tokens_N: Sequence[int], rule: Rule, group_N: Sequence[str] | None = None
+) -> list[int]:
     """Steps whose checkpoints may yet be recommended, of those that have one.
 
     The one with the lowest NLL, and the recommended one. Without answers accuracy is not known; it mostly
@@ -195,14 +205,15 @@ def steps_to_keep(points: Sequence[Point], n_tokens_N: Sequence[int], rule: Rule
         points: those with a checkpoint, ordered by step; may be empty.
         n_tokens_N: completion tokens of the val problems.
         rule: thresholds.
+        group_N: labels of the val problems, as of `read_points`.
     """
     if not points:
         return []
-    moments, steps_C = measure_points(points, n_tokens_N), np.array([point.step for point in points])
+    moments, steps_C = measure_points(points, n_tokens_N, group_N), np.array([point.step for point in points])
     kept = {int(moments.nll_C.argmin())}
     if points[0].correct_K:
         correct_C_K, nll_C_K, n_tokens_K = _answered(points, n_tokens_N)
-        both = measure_curves(correct_C_K, nll_C_K, n_tokens_K)
+        both = measure_curves(correct_C_K, nll_C_K, n_tokens_K, _groups(group_N, n_tokens_K.size))
         kept.add(choose_checkpoint(both, steps_C, rule).pick if len(points) > 1 else 0)
     else:
         inflated_C = inflated_mask(moments.nll_C[None], steps_C, rule.perplexity_ratio)[0]
@@ -226,22 +237,41 @@ def _ratio(moments: Moments, last: int, lowest: int, threshold: float) -> tuple[
 
 
 def _stage(
-    points: Sequence[Point], n_tokens_N: Sequence[int], probability: float, rule: Rule
+    points: Sequence[Point],
+    n_tokens_N: Sequence[int],
+    group_N: Sequence[str] | None,
+    inflated: tuple[float, int],
+    rule: Rule,
 ) -> tuple[str, float]:
+    """The stage and its confidence; `inflated` is its probability and the problems or groups it rests on."""
     if len(points) < 2:
         return UNDETERMINED, math.nan
-    if points[0].correct_K:
-        verdict = judge_by(rule, [point.step for point in points], *_answered(points, n_tokens_N))
+    if answered := len(points[0].correct_K):
+        verdict = judge_by(
+            rule,
+            [point.step for point in points],
+            *_answered(points, n_tokens_N),
+            group=None if group_N is None else group_N[:answered],
+        )
         return verdict.stage, verdict.confidence
+    probability, units = inflated
     likely, confidence = (INFLATED, probability) if probability >= 0.5 else (NOT_INFLATED, 1.0 - probability)
-    enough = len(n_tokens_N) >= MIN_PROBLEMS and confidence >= rule.confidence_threshold
+    enough = units >= MIN_PROBLEMS and confidence >= rule.confidence_threshold
     return (likely if enough else UNDETERMINED), confidence
 
 
-def _accuracy(points: Sequence[Point], n_tokens_N: Sequence[int]) -> Estimate | None:
+def _accuracy(
+    points: Sequence[Point], n_tokens_N: Sequence[int], group_N: Sequence[str] | None
+) -> Estimate | None:
     if not points[-1].correct_K:
         return None
-    return accuracy_estimate(measure_curves(*_answered(points[-1:], n_tokens_N)), 0)
+    answered = _answered(points[-1:], n_tokens_N)
+    return accuracy_estimate(measure_curves(*answered, _groups(group_N, answered[2].size)), 0)
+
+
+def _groups(group_N: Sequence[str] | None, first: int) -> Groups | None:
+    """The groups of the first problems."""
+    return None if group_N is None else Groups.of(group_N[:first])
 
 
 def _answered(points: Sequence[Point], n_tokens_N: Sequence[int]) -> tuple[Any, Any, Any]:

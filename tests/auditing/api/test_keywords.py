@@ -29,7 +29,7 @@ def test_a_console_completes_them_too(verb):
     shown = inspect.signature(getattr(overmem, verb)).parameters
     assert shown.keys() >= AuditOptions.model_fields.keys()
     assert shown["samples"].default == 8
-    assert "Answers to each problem" in getattr(overmem, verb).__doc__
+    assert "Sampled answers to each problem" in getattr(overmem, verb).__doc__
 
 
 @pytest.mark.exhaustive

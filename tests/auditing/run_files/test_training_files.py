@@ -106,6 +106,6 @@ def test_code_that_only_a_recipe_in_the_folder_names_is_not_run(tmp_path: Path, 
     recipe = {"model": {"name": "m"}, "data": {"train": "t.jsonl"}, "output": "o", "template": {"kind": kind}}
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     run = Run(path=tmp_path, checkpoints=())
-    with pytest.raises(RunError, match="only where you say so yourself"):
+    with pytest.raises(RunError, match="only if you allow it yourself"):
         resolve_template(run, {})
     assert resolve_template(run, {"kind": kind}).kind == kind

@@ -11,6 +11,7 @@ from overmem.axes.privacy.worst_case import (
     worst_recall,
     worst_recall_D,
 )
+from overmem.stats.groups import Groups
 from overmem.stats.roc import auroc
 
 ATTACKS = 6
@@ -58,6 +59,31 @@ def test_halves_are_halves_of_the_ids_whatever_their_order():
     turned = Halves.of_ids(ids[::-1], ids)
     assert dict(zip(ids[::-1], turned.member_M, strict=True)) == first
     assert turned.fewest_nonmembers == turned.fewest == 50
+
+
+def test_nonmembers_of_one_group_are_in_one_half_and_count_once():
+    once = [f"k{i}" for i in range(121)]
+    copies = [f"{name}/{copy}" for copy in "cab" for name in once]
+    groups = Groups.of(name.split("/")[0] for name in copies)
+    members = [f"m{i}" for i in range(121)]
+    alone, grouped = Halves.of_ids(members, [f"{k}/a" for k in once]), Halves.of_ids(members, copies, groups)
+    assert grouped.nonmember_K.tolist() == 3 * alone.nonmember_K.tolist()
+    assert grouped.fewest_nonmembers == alone.fewest_nonmembers == 60
+    scores = draw(np.random.default_rng(3), "all", 121)
+    often = {name: (left, np.tile(right, 3)) for name, (left, right) in scores.items()}
+    counted = worst_auroc(often, grouped).estimate
+    assert counted == worst_auroc(scores, alone).estimate
+    independent = worst_auroc(often, Halves.of_ids(members, copies)).estimate
+    assert independent.high - independent.low < counted.high - counted.low
+
+
+def test_flagged_nonmembers_of_one_group_are_no_more_certain():
+    ids, members = [f"k{i}" for i in range(1200)], [f"m{i}" for i in range(400)]
+    groups = Groups.of(i // 4 for i in range(1200))
+    scores = {"loss": (np.linspace(0, 1, 400), np.linspace(0, 1, 1200))}
+    grouped, alone = (worst_recall(scores, Halves.of_ids(members, ids, of)) for of in (groups, None))
+    assert grouped.false_alarms.high > 1.2 * alone.false_alarms.high
+    assert grouped.false_alarms.value == alone.false_alarms.value
 
 
 def test_each_half_is_read_with_the_attack_that_the_other_chose():

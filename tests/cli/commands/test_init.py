@@ -30,7 +30,7 @@ def test_it_writes_what_it_finds_and_commands_read_it(pico_run, val_file, monkey
     assert yaml.safe_load(file.read_text())["val"] == str(val_file)
     assert not (pico_run / "overmem" / "manifest.json").exists()
     code, said = call("init", pico_run, "--yes")
-    assert code == 2 and "is there already" in said
+    assert code == 2 and "exists already" in said
     code, said = call("audit", pico_run, "--show-prompt", "--json")  # --val is in the file
     assert code == 0 and "How many?" in json.loads(said)["text"]
     file.write_text(file.read_text() + "limmit: 3\n")
@@ -61,7 +61,7 @@ def test_on_a_terminal_it_asks_until_the_data_can_be_read(pico_run, val_file, mo
     monkeypatch.setattr("overmem.cli.commands.init._asks", lambda: True)
     code, said = call("init", pico_run)
     assert code == 0 and "not found: missing.jsonl" in said, said
-    assert asked == [("Problems", str(val_file)), ("Problems", str(val_file)), ("Training", "")]
+    assert asked == [("Validation", str(val_file)), ("Validation", str(val_file)), ("Training", "")]
     assert yaml.safe_load((pico_run / "overmem.yaml").read_text())["val"] == str(other)
 
 

@@ -43,3 +43,15 @@ def test_several_sets_have_a_line_each(tmp_path: Path) -> None:
     rows = [{"step": s, "eval_a_loss": 2.0 / s, "eval_b_loss": s} for s in (1, 2, 3, 4)]
     text = printed(tmp_path, rows)
     assert "eval_a_loss" in text and "eval_b_loss" in text and "mean of the sets" in text
+
+
+def test_each_of_several_runs_has_its_lines(tmp_path: Path) -> None:
+    for step, loss in ((5, 1.0), (9, 2.0)):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        state = {"global_step": step, "log_history": [{"step": step, "eval_loss": loss}]}
+        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(json.dumps(state))
+    stream = io.StringIO()
+    render_verdict(read_logged(tmp_path), Console(file=stream, width=80))
+    panel = stream.getvalue().rpartition("╭")[2]
+    assert panel.index("Run 1  checkpoint-9:") < panel.index("Keep   checkpoint-9, by eval_loss alone (2)")
+    assert panel.index("Run 2  checkpoint-5:") < panel.index("Keep   checkpoint-5, by eval_loss alone (1)")

@@ -4,6 +4,8 @@ import pytest
 
 from overmem.errors import RunError
 from overmem.logs.formats import console
+from overmem.logs.judged import judge_history
+from overmem.logs.kinds import find_task
 from tests.helpers.written_logs import WRITTEN, differences, truth
 
 LOG = WRITTEN / "console.txt"
@@ -98,3 +100,65 @@ def test_what_is_no_log_is_not_taken_for_one(tmp_path, data):
     assert not console.recognizes(tmp_path / "train.log")
     with pytest.raises(RunError, match="holds no log of a training"):
         console.read(tmp_path / "train.log")
+
+
+AXOLOTL = """\
+[2025-09-10 10:58:06,249] [INFO] [axolotl.utils.samplers.multipack.calc_min_len:267] gather_len_batches: [9]
+[2025-09-10 10:58:06,249] [DEBUG] [axolotl.calculate_total_num_steps:503] [PID:7] sample_packing_eff_est: 0.97
+[2025-09-10 10:58:06,585] [INFO] [axolotl.train.execute_training:203] [PID:7] Starting trainer...
+[2025-09-10 10:58:06,758] [INFO] [axolotl.core.trainers.base.evaluate:367] [PID:7] Running evaluation step...
+  0%|          | 0/6 [00:00<?, ?it/s]
+  0%|          | 0/3 [00:00<?, ?it/s]\x1b[A
+{'eval_loss': 1.5, 'eval_samples_per_second': 6.5, 'memory/max_active (GiB)': 1.92, 'epoch': 0}
+  0%|          | 0/6 [00:02<?, ?it/s]
+ 33%|███▎      | 2/6 [00:22<00:43,  4.24s/it]
+{'loss': 1.25, 'grad_norm': 0.5, 'ppl': 3.49, 'memory/max_active (GiB)': 9.1, 'epoch': 0.67}
+ 33%|███▎      | 2/6 [00:22<00:43,  4.24s/it]
+ 67%|██████▋   | 4/6 [00:42<00:23,  4.24s/it]
+{'loss': 1.0, 'grad_norm': 0.4, 'learning_rate': 0.0001, 'ppl': 2.72, 'epoch': 1.33}
+ 67%|██████▋   | 4/6 [00:42<00:23,  4.24s/it]
+100%|██████████| 3/3 [00:01<00:00,  2.00it/s]\x1b[A
+{'eval_loss': 1.25, 'eval_runtime': 2.0, 'eval_samples_per_second': 6.5, 'epoch': 1.33}
+ 67%|██████▋   | 4/6 [00:44<00:23,  4.24s/it]
+"""
+
+
+def test_axolotl_says_that_it_packs_and_evaluates_before_training(tmp_path):
+    (history,) = read(tmp_path, AXOLOTL)
+    rows = [(row["step"], row.get("loss"), row.get("eval_loss")) for row in history.rows]
+    assert rows == [(0, None, 1.5), (2, 1.25, None), (4, 1.0, None), (4, None, 1.25)]
+    assert history.settings["packing"] is True and history.max_steps == 6
+    task = find_task(history.rows, history.settings)
+    assert (task.name, task.cross_entropy) == ("language model", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "packed"),
+    [
+        ('"sample_packing": true,\n', True),
+        ("sample_packing: false\neval_packing: False\n", False),
+        ("packing_efficiency_estimate: 0.77 total_num_tokens per device: 26275\n", True),
+        ("we do no packing: truely\n", False),
+    ],
+)
+def test_packing_is_read_from_what_was_printed(tmp_path, text, packed):
+    (history,) = read(tmp_path, text + "{'loss': 1.0, 'epoch': 1.0}\n")
+    assert history.settings.get("packing", False) is packed
+
+
+def test_unsloths_banner_tells_the_accumulation_and_grpo_its_reward(tmp_path):
+    text = (
+        "O^O/ \\_/ \\    Batch size per device = 5 | Gradient accumulation steps = 8\n"
+        "{'loss': 0.0, 'grad_norm': 0.1, 'completion_length': 232.8, 'rewards/format_reward': 1.0, "
+        "'reward': 1.72, 'reward_std': 0.57, 'kl': 0.0005, 'epoch': 0.5}\n"
+        "{'eval_loss': 3.4e-08, 'eval_runtime': 62.4, 'num_tokens': 1001646.0, 'reward': 2.5, 'epoch': 0.5}\n"
+    )
+    (history,) = read(tmp_path, text)
+    assert history.settings["gradient_accumulation_steps"] == 8
+    run = judge_history(history, "train.log")
+    assert (run.task, run.keep.by, run.keep.value) == ("reinforcement", "eval_reward", 2.5)
+
+
+def test_a_row_of_training_after_the_end_of_one_begins_another(tmp_path):
+    run = "{'loss': 1.0, 'epoch': 1.0}\n{'train_runtime': 2.0, 'train_loss': 1.0, 'epoch': 1.0}\n"
+    assert [len(history.rows) for history in read(tmp_path, run + run)] == [2, 2]

@@ -1,4 +1,5 @@
 import json
+import time
 
 import pytest
 
@@ -91,3 +92,21 @@ def test_what_is_no_notebook_is_one_clear_error(tmp_path, text):
     assert notebook.recognizes(file)
     with pytest.raises(RunError):
         notebook.read(file)
+
+
+def test_a_table_in_other_html_is_read_cell_by_cell():
+    made = notebook.read_table(
+        '<p>a &amp; b</p><table border="1"><tr><th>Step</th><th>Val &lt; 1</th></tr><tr><td> 1 </td>'
+        "<td><b>2</b>.5</td></tr><tr><th>2</th><td></td></tr></table> after"
+    )
+    assert made.header == ["Step", "Val < 1"] and "a & b" in made.before
+    assert made.body == [["1", "2.5"], ["2", ""]]
+
+
+@pytest.mark.exhaustive
+def test_a_table_of_200_000_evaluations_is_read_within_seconds(tmp_path):
+    rows = [(s, "0.5", f"{1 + s % 97 / 1000:.3f}") for s in range(1, 200_001)]
+    path = write(tmp_path / "run.ipynb", table(("Step", "Training Loss", "Validation Loss"), *rows))
+    began = time.process_time()
+    (history,) = notebook.read(path)
+    assert time.process_time() - began < 5 and len(history.rows) == 400_000

@@ -44,6 +44,10 @@ def test_a_number_is_read_from_its_text(text, value):
     assert number_of(text) == value
 
 
+def test_a_number_of_more_digits_than_a_float_holds_is_no_whole_number():
+    assert isinstance(number_of("123456789012345"), int) and isinstance(number_of("1234567890123456"), float)
+
+
 def test_nan_is_read_and_a_step_is_whole():
     assert math.isnan(number_of("nan"))
     assert [whole_step(value) for value in (3, 3.0, 3.5, -1, True, "3", 2**60)] == [3, 3, *[None] * 5]

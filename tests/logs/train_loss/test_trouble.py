@@ -69,3 +69,11 @@ def test_spikes_are_counted_and_the_highest_named():
     (found,) = trouble(losses).values()
     assert (found.kind, found.severity, found.steps) == ("spikes", "note", (610, 810))
     assert "2 spikes, the highest 5 at step 810" in found.sentence
+
+
+def test_a_rise_within_the_noise_is_no_divergence():
+    noise = random.Random(3)
+    level = [2 - i / 100 for i in range(80)] + [1.35] * 20
+    assert "diverged" not in trouble(
+        [one + noise.gauss(0, 0.3 if i > 79 else 0.02) for i, one in enumerate(level)]
+    )

@@ -84,7 +84,7 @@ def test_problems_that_training_had_are_there_and_marked(run: Path) -> None:
     assert rows["val-00003"]["out"] and "word for word" in rows["val-00003"]["overlap"]
     assert not rows["val-00005"]["out"] and "other numbers" in rows["val-00005"]["overlap"]
     assert rows["val-00004"]["overlap"] is None and rows["val-00003"]["right"][0] is not None
-    assert ("out", "left out: training had them") in val_part(found, make_verdict())["shows"]
+    assert ("out", "left out: in the training data") in val_part(found, make_verdict())["shows"]
 
 
 def test_groups_of_one_are_no_groups(run: Path) -> None:

@@ -67,6 +67,36 @@ def test_log_evidence_agrees_with_scipy():
     )
 
 
+@pytest.mark.parametrize("rough", [False, True])
+@pytest.mark.parametrize("length", [0.03, 0.3])
+def test_smooth_part_is_the_matern_kernel_of_scikit_learn(rough, length):
+    from sklearn.gaussian_process.kernels import Matern
+
+    absent, part = gp.Part(1e-9, 0.1, 0.1), gp.Part(1.0, 0.3, 0.3)
+    parts = dict.fromkeys(("trend", "decay", "growth", "jump", "jitter"), absent)
+    prior = gp.CurvePrior(level_mean=0.0, level_sd=0.1, spikes=gp.ACCURACY_PRIOR.spikes, smooth=part, **parts)
+    steps = np.array([10, 20, 21, *range(40, 400, 4)])
+    point = np.full((1, gp.COORDINATES), 0.5)
+    point[0, gp.ROUGHNESS] = 0.0 if rough else 0.9
+    point[0, gp.LENGTH] = np.log(length / 0.03) / np.log(2.0 / 0.03)
+    expected = 0.01 + 0.09 * Matern(length, nu=0.5 if rough else 1.5)(gp.step_clocks(steps)[0][:, None])
+    found = gp.curve_covariances(prior, steps, point)[0]
+    np.testing.assert_allclose(found, expected, atol=1e-13)
+
+
+def test_evidence_of_points_is_that_of_their_covariances_and_of_those_shown():
+    steps = np.cumsum(np.arange(1, 61))
+    points = np.random.default_rng(3).random((50, gp.COORDINATES))
+    residual, noise = RNG.normal(size=60), 0.02**2 * (np.eye(60) + 0.5)
+    whole = gp.curve_covariances(gp.ACCURACY_PRIOR, steps, points)
+    for shown in (np.arange(60), np.arange(0, 60, 7)):
+        part = np.ix_(shown, shown)
+        found = gp.curve_evidence(gp.ACCURACY_PRIOR, steps, points, residual[shown], noise[part], shown)
+        some = whole[:, shown[:, None], shown]
+        np.testing.assert_allclose(found, gp.log_evidence(some + noise[part], residual[shown]), rtol=1e-9)
+        np.testing.assert_array_equal(gp.curve_covariances(gp.ACCURACY_PRIOR, steps, points, shown), some)
+
+
 @pytest.mark.parametrize("at_once", [1, 100, 1 << 20])
 def test_figures_are_the_same_however_many_matrices_are_worked_on_together(monkeypatch, at_once):
     points = np.random.default_rng(2).random((40, gp.COORDINATES))

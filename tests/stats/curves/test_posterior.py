@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from overmem.rule import Rule
 from overmem.stats import moments
@@ -15,11 +16,19 @@ def test_draws_have_the_mean_and_covariance_of_the_gaussian_posterior():
     correct, nll, tokens = make_rows(n=200, checkpoints=3)
     found = moments.measure_curves(correct, nll, tokens)
     fitted = posterior.fit_prior(found, np.array([1, 2, 3]))
-    one = posterior.FittedPrior(mean_B=fitted.mean_B, cov_M_B_B=fitted.cov_M_B_B[:1], weight_M=np.ones(1))
+    one = posterior.FittedPrior(
+        mean_B=fitted.mean_B,
+        accuracy_cov_M_C_C=fitted.accuracy_cov_M_C_C[:1],
+        log_nll_cov_M_C_C=fitted.log_nll_cov_M_C_C[:1],
+        weight_M=np.ones(1),
+    )
     curves = posterior.draw_curves(one, found, 60_000, np.random.default_rng(0))
     draws = np.concatenate([curves.accuracy_D_C, np.log(curves.nll_D_C)], axis=1)
     # By hand: precision form of the posterior, not the gain form that the code uses.
-    prior, noise = np.linalg.inv(one.cov_M_B_B[0]), np.linalg.inv(found.noise_cov_B_B)
+    prior, noise = (
+        np.linalg.inv(block_diag(one.accuracy_cov_M_C_C[0], one.log_nll_cov_M_C_C[0])),
+        np.linalg.inv(found.noise_cov_B_B),
+    )
     cov = np.linalg.inv(prior + noise)
     measured = posterior.measured_vector(found.accuracy_C, found.nll_C)
     mean = cov @ (prior @ one.mean_B + noise @ measured)

@@ -19,7 +19,10 @@ def gaussian_case(n=100):
     cov_B_B = np.kron(np.diag([0.01, 0.04]), np.eye(checkpoints) + 0.5)
     noise_B_B = np.kron(np.diag([0.002, 0.003]), np.eye(checkpoints) + 0.3)
     fitted = FittedPrior(
-        mean_B=np.array([0.5, 0.5, -1.0, -1.0]), cov_M_B_B=cov_B_B[None], weight_M=np.ones(1)
+        mean_B=np.array([0.5, 0.5, -1.0, -1.0]),
+        accuracy_cov_M_C_C=cov_B_B[None, :2, :2],
+        log_nll_cov_M_C_C=cov_B_B[None, 2:, 2:],
+        weight_M=np.ones(1),
     )
     moments = Moments(
         n=n,
@@ -53,7 +56,7 @@ def test_futures_average_to_what_is_known_now():
 
 def test_a_future_is_as_sure_as_all_problems_make_it():
     fitted, moments, _, _ = gaussian_case()
-    cov_B_B, noise_B_B = fitted.cov_M_B_B[0], moments.noise_cov_B_B / 3
+    cov_B_B, noise_B_B = fitted.covariances([0])[0], moments.noise_cov_B_B / 3
     left_B_B = cov_B_B - cov_B_B @ np.linalg.inv(cov_B_B + noise_B_B) @ cov_B_B
     within = np.mean(
         [np.cov(values_D_B.T) for values_D_B in futures_of(fitted, moments, multiple=3.0)], axis=0
@@ -64,10 +67,18 @@ def test_a_future_is_as_sure_as_all_problems_make_it():
 def two_pairs():
     """A curve 1.5 standard deviations from the mean of a narrow prior, well inside a wide one."""
     noise_B_B = 0.01 * np.eye(4)
-    cov_M_B_B = np.stack([0.0001 * np.eye(4), np.eye(4)])
+    cov_M_C_C = np.stack([0.0001 * np.eye(2), np.eye(2)])
     measured_B = np.array([0.65, 0.65, -0.85, -0.85])
     mean_B = np.array([0.5, 0.5, -1.0, -1.0])
-    density_M = [multivariate_normal(mean_B, cov + noise_B_B).pdf(measured_B) for cov in cov_M_B_B]
+    fitted = FittedPrior(
+        mean_B=mean_B,
+        accuracy_cov_M_C_C=cov_M_C_C,
+        log_nll_cov_M_C_C=cov_M_C_C,
+        weight_M=np.array([0.5, 0.5]),
+    )
+    density_M = [
+        multivariate_normal(mean_B, cov + noise_B_B).pdf(measured_B) for cov in fitted.covariances([0, 1])
+    ]
     prior_M = np.array([0.5 / density_M[0], 0.5 / density_M[1]])
     moments = Moments(
         n=100,
@@ -77,7 +88,6 @@ def two_pairs():
         noise_cov_B_B=noise_B_B,
         influence_B_G=np.zeros((4, 100)),
     )
-    fitted = FittedPrior(mean_B=mean_B, cov_M_B_B=cov_M_B_B, weight_M=np.array([0.5, 0.5]))
     return fitted, moments, prior_M
 
 
@@ -86,16 +96,17 @@ def test_each_future_weighs_the_pairs_by_all_its_rows():
     fitted, moments, prior_M = two_pairs()
     imagined = Futures.of(fitted, moments, np.random.default_rng(0), pairs=2, futures=50, draws=400)
     measured_B = measured_vector(moments.accuracy_C, moments.nll_C)
+    cov_M_B_B = fitted.covariances([0, 1])
     for multiple in (1.5, 4.0):
         root_B_B = np.linalg.cholesky(moments.noise_cov_B_B)
         rest_F_B = imagined.true_F_B + imagined.rest_F_B / np.sqrt(multiple - 1)
         all_F_B = (measured_B + (multiple - 1) * (fitted.mean_B + rest_F_B @ root_B_B.T)) / multiple
         noise_B_B = moments.noise_cov_B_B / multiple
         weight_F_M = prior_M * np.stack(
-            [multivariate_normal(fitted.mean_B, cov + noise_B_B).pdf(all_F_B) for cov in fitted.cov_M_B_B], -1
+            [multivariate_normal(fitted.mean_B, cov + noise_B_B).pdf(all_F_B) for cov in cov_M_B_B], -1
         )
         narrow_F = weight_F_M[:, 0] / weight_F_M.sum(axis=1)
-        gain_M = [cov[0, 0] / (cov[0, 0] + noise_B_B[0, 0]) for cov in fitted.cov_M_B_B]
+        gain_M = [cov[0, 0] / (cov[0, 0] + noise_B_B[0, 0]) for cov in cov_M_B_B]
         share_F = narrow_F * gain_M[0] + (1 - narrow_F) * gain_M[1]
         expected_F_B = fitted.mean_B + share_F[:, None] * (all_F_B - fitted.mean_B)
         found = [

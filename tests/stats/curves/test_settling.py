@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from overmem.rule import Rule
+from overmem.stats.curves import settling
 from overmem.stats.curves.posterior import fit_prior
 from overmem.stats.curves.settling import _reached, problems_to_settle
 from overmem.stats.moments import measure_curves
@@ -27,6 +28,23 @@ def test_more_problems_settle_more_and_what_is_not_asked_is_left_out():
     assert first is None and last is not None
     assert last.even is not None and last.likely is not None
     assert 100 < last.even <= last.likely and last.chance_at_most >= 0.8
+
+
+def test_many_checkpoints_are_asked_about_with_fewer_futures(monkeypatch):
+    """The coarser search still finds numbers near those of the finer one."""
+    fitted, found = fitted_rows(
+        n=100, accuracy=np.array([0.5, 0.7, 0.6]), nll=np.array([0.4, 0.34, 0.34]), seed=3
+    )
+    asked = np.array([False, False, True])
+    fine = problems_to_settle(fitted, found, STEPS, asked, Rule(), least=30)[2]
+    tried = []
+    plain = settling.stage_shares
+    monkeypatch.setattr(settling, "stage_shares", lambda codes: tried.append(1) or plain(codes))
+    monkeypatch.setattr(settling, "_MOST_POINTS", 180)
+    coarse = problems_to_settle(fitted, found, STEPS, asked, Rule(), least=30)[2]
+    assert len(tried) % 60 == 0 and 0 < len(tried) <= 60 * 5
+    assert coarse.even == pytest.approx(fine.even, rel=0.5)
+    assert coarse.likely == pytest.approx(fine.likely, rel=0.5)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 from overmem.stats.curves import sampler
@@ -50,6 +51,34 @@ def test_clear_spikes_are_those_that_were_planted(fallen):
     residual = flat_with(fallen, 0.3)
     found = clear_spikes(ACCURACY_PRIOR.spikes, total, residual, log_evidence(total, residual))
     assert np.flatnonzero(found).tolist() == fallen
+
+
+def test_the_search_agrees_with_inverses_computed_afresh():
+    """Correlated errors, three spikes that hide each other: each step against whole matrices."""
+    near = np.exp(-np.abs(np.subtract.outer(np.arange(12), np.arange(12))) / 4)
+    total = np.stack([0.03**2 * near + 0.01**2 * np.eye(12), 0.06**2 * near + 0.02**2 * np.eye(12)])
+    residual = np.random.default_rng(14).multivariate_normal(np.zeros(12), total[0])
+    residual[[3, 4, 5]] -= (0.1, 0.08, 0.06)
+    weight = np.array([0.0, -2.0])
+    added, log_worth, best, expected = np.zeros(12), 0.0, 0.0, np.zeros(12)
+    base = weight - densities(total, residual)  # the search takes weights that count the curve already
+    for _ in range(3):
+        tried = {
+            (c, size): logsumexp(base + densities(total + np.diag(added + size**2 * np.eye(12)[c]), residual))
+            for c in np.flatnonzero(added == 0)
+            for size in ACCURACY_PRIOR.spikes.sizes
+        }
+        c, size = max(tried, key=tried.get)
+        added[c] = size**2
+        log_worth = tried[c, size] - logsumexp(weight) - np.count_nonzero(added) * np.log(20)
+        if log_worth > best:
+            best, expected = log_worth, added.copy()
+    assert np.count_nonzero(expected) == 3
+    np.testing.assert_allclose(clear_spikes(ACCURACY_PRIOR.spikes, total, residual, weight), expected)
+
+
+def densities(total, residual):
+    return np.array([multivariate_normal(cov=cov).logpdf(residual) for cov in total])
 
 
 def test_how_often_a_spike_is_drawn_is_its_posterior_probability():

@@ -28,6 +28,13 @@ def test_the_limit_of_a_figure_is_at_least_that_of_a_count_as_skewed(count):
     assert exact * 0.99 < high < exact * 1.4
 
 
+def test_a_skewness_seen_is_taken_for_a_larger_one():
+    # 0.2 counts as 0.2 (1 + 0.4): the skewness of a count of 12.76.
+    count = 0.28**-2
+    exact = (chi2.ppf(0.975, 2 * (count + 1)) / 2 - count) / math.sqrt(count)
+    assert skewed_interval(0.0, 1.0, 1.959964, 0.2)[1] == pytest.approx(exact, rel=2e-3)
+
+
 def test_without_skew_the_interval_is_students_and_p_too():
     assert skewed_interval(2.0, 0.5, 2.0, 0.0) == (1.0, 3.0)
     for n in (5, 50, 400):

@@ -61,7 +61,7 @@ def test_numbers_and_lists_keep_their_text(tmp_path: Path) -> None:
     [
         ("", ["is empty"]),
         ("question,answer\n", ["a header and no rows"]),
-        ("question,answer\nq,4\nq,4,5\n", ["line 3", "3 fields", "2, parted by a comma"]),
+        ("question,answer\nq,4\nq,4,5\n", ["line 3", "3 fields", "2, separated by a comma"]),
         ("question,answer\nq,4\nq\n", ["line 3", "1 fields"]),
         ("question,answer,answer\nq,4,5\n", ["names a column twice", "'answer'"]),
         ("question,,answer\nq,4,5\n", ["a column has no name"]),

@@ -29,14 +29,14 @@ def plan(
     peaks: Peaks | None = None,
     **options: Unpack[AuditKeywords],
 ) -> Forecast:
-    """What an audit would cost: tokens, time and memory, from a batch or two of each kind of its work.
+    """Show what an audit would cost in tokens, time and memory; a batch or two of each kind is measured.
 
     An `overmem.yaml` in the folder is not read; see `audit`.
 
     Args:
         run: a run or its folder.
         out: artifact folder; `RUN/overmem` by default.
-        peaks: what another device can do at most; then nothing is run here, and the times are floors.
+        peaks: peaks of another device; then nothing is run here, and the times are the least possible.
         **options: see `AuditOptions`.
 
     Raises:
@@ -61,15 +61,15 @@ def watch(
     progress: Progress | None = None,
     **options: Unpack[AuditKeywords],
 ) -> Iterator[Update]:
-    """Measure the checkpoints of a run that is being trained, as they land.
+    """Audit each new checkpoint of a run that is training.
 
     An `overmem.yaml` in the folder is not read; see `audit`.
 
     Args:
-        run: its folder, which may still be empty, or not there yet.
-        every: seconds between looks.
-        settle: seconds that a checkpoint is seen without a change before it is taken to be whole.
-        idle_minutes: stop when nothing new came for so long; None goes on until it is interrupted.
+        run: its folder, which may be empty or not exist yet.
+        every: seconds between two looks at the folder.
+        settle: seconds without a change after which a checkpoint counts as complete.
+        idle_minutes: stop after so many minutes without a new checkpoint; None never stops by itself.
         out: artifact folder; `RUN/overmem` by default.
         progress: told after every batch.
         **options: see `AuditOptions`.

@@ -1,7 +1,7 @@
 """`overmem.yaml` of a run folder: the options of its audit, which every command that is given the run reads.
 
-Its keys are the fields of `AuditOptions`. Whoever shares a run shares this file too, so leave to run code is
-not read from it (`overmem.auditing.consent`).
+Its keys are the fields of `AuditOptions`. Whoever shares a run shares this file too, so permission to run
+code is not read from it (`overmem.auditing.consent`).
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ NAME = "overmem.yaml"
 NOT_HERE = ("half", "groups")
 """Fields that one command sets for another."""
 COMMENTS = {
-    "val": "Problems that decide: not trained on, with references and answers. 400 or more, if you can.",
-    "train": "Training data, to measure memorization on.",
-    "checkpoints_glob": "Pattern of the folders that are checkpoints, where their names do not say.",
+    "val": "Validation problems, not trained on, with solutions and answers. 400 or more, if you can.",
+    "train": "Training data: to measure memorization, and to check val for leaks.",
+    "checkpoints_glob": "Pattern of the checkpoint folders, if they have other names than usual.",
     "axes": "What is measured: all, or some of likelihood, accuracy, calibration, diversity, ...",
-    "limit": "Most problems of each set; all of them where it is left out.",
-    "max_new_tokens": "Longest answer, in tokens; twice the longest reference where it is left out.",
-    "engine": "Who writes the answers: hf or vllm. A server is named on the command line alone.",
+    "limit": "At most so many problems of each set; all, if left out.",
+    "max_new_tokens": "Longest answer, in tokens; twice the longest reference, if left out.",
+    "engine": "What writes the answers: hf or vllm. A server can be named on the command line only.",
     "rule": "Thresholds of the verdict (docs/definitions.md).",
 }
 """What stands above a field that `overmem init` writes."""
@@ -110,7 +110,7 @@ def write_saved_options(run_path: Path, fields: Mapping[str, Any], about: str) -
             *about.splitlines(),
             "Every overmem command that is given this folder reads this file. An option on its command line",
             "wins. Every other option of `overmem audit --help` can stand here, with _ for - in its name.",
-            "Paths are looked for from the folder in which the command is run.",
+            "Paths are relative to the folder in which the command is run.",
         )
     ]
     for name, value in fields.items():

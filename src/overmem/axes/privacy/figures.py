@@ -13,6 +13,7 @@ import numpy as np
 from overmem.artifacts.evidence import Evidence
 from overmem.artifacts.jobs import EARLY_TRAIN, EARLY_VAL, TRAIN_SCORES, VAL_SCORES, Job
 from overmem.axes.axis import Available
+from overmem.axes.grouped import groups_in
 from overmem.axes.privacy.attacks import attack_scores
 from overmem.axes.privacy.exposure import CANARY_SCORES, CANDIDATE_SCORES, exposure_measures
 from overmem.axes.privacy.worst_case import (
@@ -74,9 +75,10 @@ class Attacked:
             )
             for side, job in enumerate((TRAIN_SCORES, VAL_SCORES))
         )
-        ids = (evidence.rows[job]["example_id"].to_list() for job in (TRAIN_SCORES, VAL_SCORES))
+        members, others = (evidence.rows[job]["example_id"].to_list() for job in (TRAIN_SCORES, VAL_SCORES))
         scores = {name: (member[name], nonmember[name]) for name in member}
-        return cls(scores=scores, halves=Halves.of_ids(*ids))
+        groups = groups_in(evidence.rows[VAL_SCORES])
+        return cls(scores=scores, halves=Halves.of_ids(members, others, groups))
 
     @property
     def complete(self) -> dict[str, tuple[FloatArray, FloatArray]]:

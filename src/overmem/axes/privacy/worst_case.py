@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from overmem.records import Estimate
 from overmem.stats.arrays import FloatArray
+from overmem.stats.groups import Groups
 from overmem.stats.intervals import auroc_interval, clopper_pearson
 from overmem.stats.roc import FPR, auroc_D, tpr_at_fpr_D
 
@@ -38,16 +39,26 @@ class Halves:
 
     member_M: BoolArray
     nonmember_K: BoolArray
+    groups: Groups
+    """Of the non-members; a group is in one half, as the halves must not know of each other."""
 
     @classmethod
-    def of_ids(cls, member_ids: Sequence[str], nonmember_ids: Sequence[str]) -> Halves:
+    def of_ids(
+        cls, member_ids: Sequence[str], nonmember_ids: Sequence[str], groups: Groups | None = None
+    ) -> Halves:
         """Halves by the hash of the ids, so that order, seed and checkpoint change nothing."""
-        return cls(member_M=_first_half(member_ids), nonmember_K=_first_half(nonmember_ids))
+        groups = groups or Groups.of_one(len(nonmember_ids))
+        return cls(
+            member_M=_first_half(member_ids, Groups.of_one(len(member_ids))),
+            nonmember_K=_first_half(nonmember_ids, groups),
+            groups=groups,
+        )
 
     @property
     def fewest_nonmembers(self) -> int:
-        """Non-members of the smaller half."""
-        return int(min(self.nonmember_K.sum(), (~self.nonmember_K).sum()))
+        """Independent non-members of the half that has fewer of them."""
+        sides = (np.flatnonzero(side) for side in (self.nonmember_K, ~self.nonmember_K))
+        return min(self.groups.at(side).effective if side.size else 0 for side in sides)
 
     @property
     def fewest(self) -> int:
@@ -118,7 +129,7 @@ def worst_auroc(scores: Scores, halves: Halves) -> WorstCase:
     counts = _once_each(halves)
     value = float(worst_auroc_D(scores, halves, *counts)[0])
     members, nonmembers = (side.shape[1] for side in counts)
-    low, high = auroc_interval(value, members, nonmembers, widen=WIDEN)
+    low, high = auroc_interval(value, members, halves.groups.effective, widen=WIDEN)
     estimate = Estimate(value, low, high, min(members, nonmembers))
     return WorstCase(estimate=estimate, attacks=_names(scores, _chosen_by_auroc(scores, halves)))
 
@@ -143,11 +154,14 @@ def _false_alarms(halves: Halves) -> Estimate:
     """The share of unseen non-members that the two thresholds flag, on average, with a 95% interval.
 
     Each threshold is the score of a non-member of its half, so the share above it has a beta distribution
-    whatever the scores are, and Clopper and Pearson's limits are quantiles of such.
+    whatever the scores are, and Clopper and Pearson's limits are quantiles of such. Of non-members in groups
+    as many count as there are independent ones.
     """
     sizes = [int(side.sum()) for side in (halves.nonmember_K, ~halves.nonmember_K)]
     ranks, n = sum(allowed_false_alarms(size) + 1 for size in sizes), sum(sizes)
-    low, high = clopper_pearson(ranks, n)[0], clopper_pearson(ranks - 1, n)[1]
+    units = halves.groups.effective
+    of_units = max(1, round(ranks * units / n))
+    low, high = clopper_pearson(of_units, units)[0], clopper_pearson(of_units - 1, units)[1]
     return Estimate(ranks / (n + len(sizes)), low, high, n)
 
 
@@ -214,8 +228,22 @@ def _once_each(halves: Halves) -> tuple[FloatArray, FloatArray]:
     return np.ones((1, len(halves.member_M))), np.ones((1, len(halves.nonmember_K)))
 
 
-def _first_half(ids: Sequence[str]) -> BoolArray:
-    order = sorted(range(len(ids)), key=lambda i: hashlib.sha256(f"attack/{ids[i]}".encode()).digest())
+def _first_half(ids: Sequence[str], groups: Groups) -> BoolArray:
+    """About half of the problems, whole groups of them, in the order of the hash of a group's first id."""
+    named = {place: min(names) for place, names in _by_group(ids, groups).items()}
+    digest = {place: hashlib.sha256(f"attack/{name}".encode()).digest() for place, name in named.items()}
+    order = sorted(range(len(ids)), key=lambda i: digest[int(groups.index_N[i])])
     first_N = np.zeros(len(ids), dtype=bool)
-    first_N[order[: (len(ids) + 1) // 2]] = True
+    cut = (len(ids) + 1) // 2
+    first_N[order[:cut]] = True
+    if 0 < cut < len(ids):
+        # The group that the cut goes through is of the first half as a whole.
+        first_N |= groups.index_N == groups.index_N[order[cut - 1]]
     return first_N
+
+
+def _by_group(ids: Sequence[str], groups: Groups) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for name, place in zip(ids, groups.index_N.tolist(), strict=True):
+        found.setdefault(place, []).append(name)
+    return found

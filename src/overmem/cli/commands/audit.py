@@ -27,16 +27,20 @@ if TYPE_CHECKING:
 def plan(
     run: options.RunArg,
     flags: Mapping[str, Any],
-    devices: Annotated[int, typer.Option(min=1, help="Devices to share the checkpoints.")] = 1,
+    devices: Annotated[
+        int, typer.Option(min=1, help="Number of devices among which checkpoints are shared.")
+    ] = 1,
     device_tflops: Annotated[
         float | None,
-        typer.Option(help="Peak of another device, 10^12 operations/s: nothing is run here."),
+        typer.Option(help="Peak of another device in 10^12 operations/s; then nothing is run here."),
     ] = None,
-    device_gbps: Annotated[float | None, typer.Option(help="Its memory bandwidth, 10^9 bytes/s.")] = None,
+    device_gbps: Annotated[
+        float | None, typer.Option(help="Memory bandwidth of that device in 10^9 bytes/s.")
+    ] = None,
     out: options.Out = None,
     json_: options.Json = False,
 ) -> None:
-    """What an audit would cost: tokens, time and memory, from a batch or two of each kind of its work.
+    """Show what an audit would cost in tokens, time and memory; a batch or two of each kind is measured.
 
     Examples:
         overmem plan outputs/ --val val.jsonl --train train.jsonl
@@ -70,19 +74,20 @@ def audit(
     flags: Mapping[str, Any],
     out: options.Out = None,
     only_measure: Annotated[
-        bool, typer.Option("--only-measure", help="Measure, and leave the verdict and the page away.")
+        bool, typer.Option("--only-measure", help="Only measure: no verdict and no page.")
     ] = False,
     workers: options.Workers = None,
     ray: options.Ray = None,
     show_prompt: Annotated[
         bool,
         typer.Option(
-            "--show-prompt", help="Show the first example's text, token ids and what is scored; stop."
+            "--show-prompt",
+            help="Only show the first problem: its text, its token ids, and which are scored.",
         ),
     ] = False,
     check_tokens: Annotated[
         str | None,
-        typer.Option(help="Compare with rows that training tokenized (a file or folder); stop."),
+        typer.Option(help="Only compare with the rows that training tokenized (file or folder)."),
     ] = None,
     json_: options.Json = False,
 ) -> None:

@@ -16,29 +16,31 @@ from overmem.formatting import shell_word
 
 data = typer.Typer(
     cls=HelpGroup,
-    help="Data: val against training data, the rows that a run memorized, and the data without them.",
+    help="Check val against the training data, list memorized rows, write the data without them.",
     no_args_is_help=True,
     **SETTINGS,
 )
 
-Checkpoint = Annotated[str | None, typer.Option(help="At which checkpoint; the last by default.")]
+Checkpoint = Annotated[
+    str | None, typer.Option(help="Checkpoint at which rows are judged; by default the last.")
+]
 
 
 @data.command(cls=HelpCommand)
 def check(
-    val: Annotated[str, typer.Option(help="Problems that decide, a source as for `overmem audit`.")],
-    train: Annotated[str | None, typer.Option(help="All training data.")] = None,
+    val: Annotated[str, typer.Option(help="Validation problems, named as in `overmem audit`.")],
+    train: Annotated[str | None, typer.Option(help="Training data, all of them.")] = None,
     ood: Annotated[
-        list[str] | None, typer.Option(help="NAME=SOURCE: problems of another distribution; repeatable.")
+        list[str] | None, typer.Option(help="NAME=SOURCE: problems of another distribution; can be repeated.")
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option(help="prompt=COLUMN,completion=COLUMN,answer=COLUMN of val and train."),
+        typer.Option(help="Which columns of val and train are what, as prompt=COLUMN,answer=COLUMN."),
     ] = None,
-    strict_overlap: Annotated[bool, typer.Option(help="Renumbered problems count as leaks, too.")] = False,
+    strict_overlap: Annotated[bool, typer.Option(help="Count renumbered problems as leaks too.")] = False,
     json_: Json = False,
 ) -> None:
-    """Find val problems that training has, copied, reworded or renumbered. Exit code 1: too many.
+    """Find val problems that are in the training data: copied, reworded or renumbered. Exit code 1: too many.
 
     Examples:
         overmem data check --val val.jsonl --train train.jsonl
@@ -59,8 +61,10 @@ def check(
 @data.command(cls=HelpCommand)
 def memorized(
     run: RunArg,
-    csv: Annotated[Path | None, typer.Option(help="Also write every row's figures to this file.")] = None,
-    rows: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 10,
+    csv: Annotated[
+        Path | None, typer.Option(help="Also write the figures of every row to this file.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=1, help="Number of rows to show.")] = 10,
     checkpoint: Checkpoint = None,
     json_: Json = False,
 ) -> None:
@@ -93,7 +97,7 @@ def memorized(
 @data.command(cls=HelpCommand)
 def clean(
     run: RunArg,
-    out: Annotated[Path, typer.Option(help="File to write, as JSONL.")],
+    out: Annotated[Path, typer.Option(help="JSONL file to write; it must not exist.")],
     share: Annotated[float, typer.Option(help="Share of the training rows to leave out, 0 to 1.")] = 0.1,
     checkpoint: Checkpoint = None,
     json_: Json = False,

@@ -27,7 +27,7 @@ CONFIRM = "wordmath:test[:400]"
 
 
 def demo(
-    folder: Annotated[Path, typer.Argument(help="Where the run goes; continued if it exists.")] = Path(
+    folder: Annotated[Path, typer.Argument(help="Run folder to write; an existing one is continued.")] = Path(
         "demo/run"
     ),
     seed: Seed = 0,

@@ -17,11 +17,14 @@ from overmem.rule import Rule
 def diagnose(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Run folder or training log; several seeds are judged as one."),
+        typer.Argument(
+            metavar="RUN...",
+            help="Run folder or training log; several run folders are judged as seeds of one recipe.",
+        ),
     ],
     rule: Rule,
     full: Annotated[
-        bool, typer.Option("--full", help="Show every measure of every axis, not the headlines alone.")
+        bool, typer.Option("--full", help="Show every measure of every axis, not only the headlines.")
     ] = False,
     json_: Json = False,
 ) -> None:
@@ -53,15 +56,17 @@ def diagnose(
     "resamples",
     "seed",
     accuracy_margin="Accuracy difference that counts as equal.",
-    resamples="Bootstrap draws.",
+    resamples="Number of bootstrap draws.",
 )
 def compare(
-    runs_a: Annotated[str, typer.Argument(metavar="A", help="Run folder; several seeds joined by commas.")],
-    runs_b: Annotated[str, typer.Argument(metavar="B", help="The other run, or its seeds.")],
+    runs_a: Annotated[
+        str, typer.Argument(metavar="A", help="Run folder, or several seeds of it joined by commas.")
+    ],
+    runs_b: Annotated[str, typer.Argument(metavar="B", help="The other run folder, or its seeds.")],
     rule: Rule,
     json_: Json = False,
 ) -> None:
-    """Say which of two audited runs is better: as recommended, and at matched accuracy on every axis.
+    """Say which of two audited runs is better: at their recommended checkpoints, and at equal accuracy.
 
     Examples:
         overmem compare outputs-a/ outputs-b/
@@ -85,21 +90,27 @@ def check(
     fail_on: Annotated[
         str | None,
         typer.Option(
-            help="Stages that fail, joined by commas; over-memorized,overfit by default, of the recommended "
-            "checkpoint unstable too."
+            help="Stages that fail; by default over-memorized,overfit, and for the recommended "
+            "checkpoint also unstable. Joined by commas."
         ),
     ] = None,
-    checkpoint: Annotated[str, typer.Option(help="last, recommended, or a name.")] = "last",
+    checkpoint: Annotated[
+        str, typer.Option(help="Checkpoint to check: last, recommended, or a name.")
+    ] = "last",
     max_auroc: Annotated[
-        float | None, typer.Option(help="Also fail where the worst attack's AUROC is higher.")
+        float | None, typer.Option(help="Also fail if the AUROC of the worst membership attack is higher.")
     ] = None,
     max_recall: Annotated[
         float | None,
-        typer.Option(help="Also fail where it finds a larger share of the training data at 1% false alarms."),
+        typer.Option(
+            help="Also fail if that attack finds a larger share of the training data at 1% false alarms."
+        ),
     ] = None,
     full: Annotated[
         bool,
-        typer.Option("--full", help="Compare every byte of the weights with the audit, not sampled blocks."),
+        typer.Option(
+            "--full", help="Compare every byte of the weights with the audit, not only sampled blocks."
+        ),
     ] = False,
     json_: Json = False,
 ) -> None:

@@ -22,17 +22,19 @@ if TYPE_CHECKING:
 def init(
     run: RunArg,
     val: Annotated[
-        str | None, typer.Option(help="Problems that decide; asked for, or guessed, by default.")
+        str | None, typer.Option(help="Validation problems; by default asked for, or guessed.")
     ] = None,
-    train: Annotated[str | None, typer.Option(help="Training data; asked for, or guessed, too.")] = None,
+    train: Annotated[
+        str | None, typer.Option(help="Training data; by default asked for, or guessed.")
+    ] = None,
     checkpoints_glob: Annotated[
-        str | None, typer.Option(help="Pattern of the folders that are checkpoints, such as 'my-*'.")
+        str | None, typer.Option(help="Pattern of the checkpoint folders, such as 'my-*'.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: take what is found.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace an overmem.yaml that is there.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing and take what is found.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing overmem.yaml.")] = False,
     json_: Json = False,
 ) -> None:
-    """Look at a run, find its data, and write overmem.yaml: what every command measures.
+    """Look at a run, find its data, and write overmem.yaml, which every command reads.
 
     Examples:
         overmem init outputs/
@@ -46,7 +48,7 @@ def init(
 
     if (run / NAME).exists() and not force:
         again = f"overmem init {shell_word(run)} --force"
-        raise RunError(f"{run / NAME} is there already", next_step=f"edit it, or replace it: {again}")
+        raise RunError(f"{run / NAME} exists already", next_step=f"edit it, or replace it: {again}")
     found = open_run(run, checkpoints_glob=checkpoints_glob)
     screen = console(stderr=json_)
     guessed = find_data(found)
@@ -116,7 +118,7 @@ def _choose(what: str, given: str | None, guess: str | None, screen: Console, *,
         if source is not None:
             say(screen, f"{what}: {_read(source)}{'' if given else ' (found; not asked)'}")
         return source
-    text = {"val": "Problems that decide (val)", "train": "Training data (Enter: none)"}[what]
+    text = {"val": "Validation problems (val)", "train": "Training data (Enter: none)"}[what]
     while True:
         typed = typer.prompt(text, default=guess or "", show_default=guess is not None).strip()
         if not typed and what == "train":

@@ -11,7 +11,6 @@ from overmem.cli.options import (
     AllowCodeExecution,
     AllowPickle,
     Json,
-    Out,
     OwnGrader,
     OwnTemplate,
     Plan,
@@ -29,24 +28,40 @@ if TYPE_CHECKING:
 
 def merge(
     checkpoints: Annotated[
-        list[Path], typer.Argument(metavar="CHECKPOINT...", help="Two or more folders, the earlier first.")
+        list[Path],
+        typer.Argument(
+            metavar="CHECKPOINT...", help="Two or more checkpoint folders, the earlier ones first."
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder to make; it must not exist.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; it must not exist.")],
     method: Annotated[
-        str, typer.Option(help="pair, wise, soup, linear, ema, slerp; ties and dare through mergekit.")
+        str, typer.Option(help="pair, wise, soup, linear, ema or slerp; ties and dare need mergekit.")
     ] = "pair",
-    weights: Annotated[str | None, typer.Option(help="For linear: one a checkpoint, as 0.2,0.3,0.5.")] = None,
-    alpha: Annotated[float | None, typer.Option(help="For wise and slerp: share of the second.")] = None,
-    decay: Annotated[float | None, typer.Option(help="For ema: share kept at every checkpoint.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="For linear: one weight for each checkpoint, such as 0.2,0.3,0.5.")
+    ] = None,
+    alpha: Annotated[
+        float | None, typer.Option(help="For wise and slerp: share of the second checkpoint, 0 to 1.")
+    ] = None,
+    decay: Annotated[
+        float | None,
+        typer.Option(help="For ema: share of the average that is kept at each checkpoint, 0 to 1."),
+    ] = None,
     rank: Annotated[
-        int | None, typer.Option(help="Largest rank of a merged adapter; exact if left out.")
+        int | None, typer.Option(help="Largest rank of a merged adapter; without it the merge is exact.")
     ] = None,
     into_full: Annotated[
         bool, typer.Option("--into-full", help="Merge adapters into their base model.")
     ] = False,
-    base_model: Annotated[str | None, typer.Option(help="Base of the adapters, if it has moved.")] = None,
+    base_model: Annotated[
+        str | None, typer.Option(help="Base model of the adapters, if it has moved.")
+    ] = None,
     allow_different_tokenizers: Annotated[
-        bool, typer.Option("--allow-different-tokenizers", help="Keep the last checkpoint's tokenizer.")
+        bool,
+        typer.Option(
+            "--allow-different-tokenizers",
+            help="Merge although the tokenizers differ; the last one's is kept.",
+        ),
     ] = False,
     json_: Json = False,
 ) -> None:
@@ -76,27 +91,29 @@ def merge(
         say(console(), f"merged: {path}  (how it was made: {path / 'README.md'})")
 
 
-@takes_rule("accuracy_margin", "perplexity_ratio", accuracy_margin="Loss of accuracy that counts as none.")
+@takes_rule("accuracy_margin", "perplexity_ratio", accuracy_margin="Loss of accuracy that counts as equal.")
 def repair(
     run: RunArg,
     rule: Rule,
     confirm: Annotated[
-        str | None, typer.Option(help="Problems for the proof alone; half of val by default.")
+        str | None, typer.Option(help="Problems for the proof only; by default a random half of val.")
     ] = None,
     before: Annotated[
-        str | None, typer.Option(help="Checkpoint to beat; the recommended one by default.")
+        str | None, typer.Option(help="Checkpoint to beat; by default the recommended one.")
     ] = None,
     axes: Annotated[
-        list[str] | None, typer.Option(help="What the proof measures, as for audit; all by default.")
+        list[str] | None, typer.Option(help="Axes that the proof measures, as in audit; all by default.")
     ] = None,
-    few: Annotated[int, typer.Option(help="Merges whose answers are measured.")] = 4,
+    few: Annotated[int, typer.Option(help="Number of merges whose answers are measured.")] = 4,
     budget: Annotated[
-        float | None, typer.Option(help="Minutes to share out; what does not fit is left out.")
+        float | None, typer.Option(help="Minutes for search and proof; what does not fit is left out.")
     ] = None,
     plan: Plan = False,
-    audit: Out = None,
+    audit: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Results of the audit; RUN/overmem by default.")
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the model; RUN/overmem/repaired by default.")
+        Path | None, typer.Option(help="Folder for the repaired model; RUN/overmem/repaired by default.")
     ] = None,
     trust_remote_code: TrustRemoteCode = False,
     allow_pickle: AllowPickle = False,
@@ -105,13 +122,18 @@ def repair(
     template: OwnTemplate = None,
     json_: Json = False,
 ) -> None:
-    """Search the merges of an audited run for one that beats its best checkpoint, and prove it.
+    """Find an average of checkpoints that is better than the recommended one, and prove it.
 
     Examples:
         overmem repair outputs/ --plan
         overmem repair outputs/ --confirm confirm.jsonl
         overmem repair outputs/ --budget 60 --axes ood --axes recall
     """
+    from overmem.artifacts.manifest import read_audited
+    from overmem.artifacts.store import Store
+
+    read_audited(Store.of_run(run, audit))  # refused before what loads models is imported
+
     from overmem.cli.progress import model_progress, quiet_libraries
     from overmem.cli.views.repair import render_repair, render_repair_plan
     from overmem.repairing.run import repair as run_repair

@@ -15,17 +15,17 @@ from overmem.rule import Rule
 def report(
     run: RunArg,
     format: Annotated[
-        str, typer.Option(help="html (one page), md (for a pull request or model card) or json.")
+        str, typer.Option(help="html (one page), md (for a pull request or a model card) or json.")
     ] = "html",
     out: Annotated[
         Path | None,
-        typer.Option(help="File; RUN/overmem/report.FORMAT by default, - prints md and json."),
+        typer.Option(help="File to write; RUN/overmem/report.FORMAT by default; - prints md or json."),
     ] = None,
     push: Annotated[
         list[str] | None,
         typer.Option(
-            help="Also to wandb, mlflow, trackio, tensorboard, card (the model's README.md), hub:USER/NAME; "
-            "NAME:WHERE says which project or folder; repeatable."
+            help="Also send to wandb, mlflow, trackio, tensorboard, card (the model's README.md) or "
+            "hub:USER/NAME; NAME:WHERE names a project or folder; can be repeated."
         ),
     ] = None,
     json_: Json = False,

@@ -17,26 +17,28 @@ def import_(
         str, typer.Argument(metavar="TOOL", help="lm-eval, lighteval, inspect, evalscope, csv or parquet.")
     ],
     results: Annotated[
-        Path | None, typer.Argument(metavar="RESULTS", help="Its output folder, or one file of it.")
+        Path | None, typer.Argument(metavar="RESULTS", help="Output folder of the tool, or one file of it.")
     ] = None,
     run: Annotated[Path, typer.Option(help="Folder of the run that was evaluated.")] = Path(),
     checkpoint: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=FILE: results of that checkpoint; base=FILE: of the base model; repeatable."),
+        typer.Option(
+            help="NAME=FILE: results of that checkpoint, or base=FILE of the base model; can be repeated."
+        ),
     ] = None,
     task: Annotated[
-        str | None, typer.Option(help="The task that counts; a pattern such as 'mmlu_*' pools several.")
+        str | None, typer.Option(help="Task to read; a pattern such as 'mmlu_*' pools several.")
     ] = None,
     metric: Annotated[
-        str | None, typer.Option(help="The tool's name of the figure that says whether an answer is right.")
+        str | None, typer.Option(help="Figure that says whether an answer is right, as the tool names it.")
     ] = None,
     tokenizer: Annotated[
-        Path | None, typer.Option(help="Folder of tokenizer.json, where no checkpoint has one.")
+        Path | None, typer.Option(help="Folder with tokenizer.json, if no checkpoint has one.")
     ] = None,
     out: Out = None,
     json_: Json = False,
 ) -> None:
-    """Read what another tool measured of a run's checkpoints, as if audited.
+    """Read the results of another tool for a run's checkpoints, in place of an audit.
 
     Examples:
         overmem import lm-eval results/ --run outputs/
@@ -81,17 +83,19 @@ def import_(
 
 def export(
     format: Annotated[
-        str, typer.Argument(metavar="FORMAT", help="lm-eval, inspect, csv, parquet; or lm-eval-task.")
+        str, typer.Argument(metavar="FORMAT", help="lm-eval, inspect, csv, parquet or lm-eval-task.")
     ],
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, or its artifacts.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, or a folder of results.")],
     out: Annotated[Path, typer.Option(help="File (csv, parquet) or folder to write.")],
     val: Annotated[
-        str | None, typer.Option(help="lm-eval-task: the problems; those of the run's recipe by default.")
+        str | None, typer.Option(help="For lm-eval-task: the problems; by default those of the run's recipe.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="lm-eval-task: only so many problems.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="For lm-eval-task: at most so many problems.")
+    ] = None,
     json_: Json = False,
 ) -> None:
-    """Write the rows of an audit as another tool has them, or a task for lm-eval.
+    """Write an audit's rows in the format of another tool, or as a task for lm-eval.
 
     Examples:
         overmem export csv outputs/ --out answers.csv

@@ -17,20 +17,25 @@ if TYPE_CHECKING:
 
 def sweep(
     config: Annotated[
-        str, typer.Argument(metavar="SWEEP", help="Path of a YAML sweep, or a bundled one: sweep-organism.")
+        str,
+        typer.Argument(
+            metavar="SWEEP", help="Path of a YAML file, or a bundled sweep such as sweep-organism."
+        ),
     ],
-    out: Annotated[str | None, typer.Option(help="Folder of the sweep; overrides the file's.")] = None,
+    out: Annotated[
+        str | None, typer.Option(help="Folder of the sweep, in place of the one in the file.")
+    ] = None,
     confirm: Annotated[
-        str | None, typer.Option(help="Problems that choose nothing, to measure the recommended point on.")
+        str | None, typer.Option(help="Held-out problems, on which the recommended point is measured again.")
     ] = None,
     workers: Workers = None,
     ray: Ray = None,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Show the cells and about what they take; stop.")
+        bool, typer.Option("--plan", help="Only show the cells and about how long they take.")
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Train, audit and diagnose every cell of a sweep, resumably. Exit code 1: some cells failed.
+    """Train, audit and diagnose each cell of a sweep; run again to continue. Exit code 1: a cell failed.
 
     Examples:
         overmem sweep sweep.yaml --plan

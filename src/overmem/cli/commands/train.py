@@ -12,23 +12,30 @@ from overmem.formatting import shell_word
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="Path of a YAML recipe, or a bundled one: organism-fast.")],
-    out: Annotated[str | None, typer.Option(help="Run folder; overrides the recipe's.")] = None,
-    model: Annotated[str | None, typer.Option(help="Hub id or folder; overrides model.name.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Overrides the recipe's seed.")] = None,
+    recipe: Annotated[
+        str, typer.Argument(help="Path of a YAML file, or a bundled recipe such as organism-fast.")
+    ],
+    out: Annotated[str | None, typer.Option(help="Run folder to write, in place of the recipe's.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model to train (hub id or folder), in place of the recipe's.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed, in place of the recipe's.")] = None,
     loss: Annotated[
-        str | None, typer.Option(help="nll, mar, focal, dft, eaft, talr, goldfish, label_smoothing, gem.")
+        str | None, typer.Option(help="nll, mar, focal, dft, eaft, talr, goldfish, label_smoothing or gem.")
     ] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Override a key: training.learning_rate=1e-4.")
+        list[str] | None,
+        typer.Option(
+            "--set", help="Change a key of the recipe, such as training.learning_rate=1e-4; can be repeated."
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option(help="Continue a run that was stopped.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check and show what would be done: nothing is trained.")
+        bool, typer.Option("--dry-run", help="Only check the recipe and show what would be done.")
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Fine-tune as a recipe says, with checkpoints in the ordinary Hugging Face layout.
+    """Fine-tune a model by a recipe, with checkpoints in the usual Hugging Face layout.
 
     Examples:
         overmem train recipe.yaml --dry-run

@@ -40,16 +40,20 @@ NOT_TAKEN = ("axes", "checkpoints", "references", "retention", "budget_minutes",
 def watch(
     run: RunArg,
     flags: Mapping[str, Any],
-    limit: Annotated[int | None, typer.Option(help="Most problems of each set, drawn by --seed.")] = None,
-    every: Annotated[float, typer.Option(help="Seconds between looks at the folder.")] = 30.0,
-    settle: Annotated[float, typer.Option(help="Seconds without a change: a checkpoint is whole.")] = 10.0,
+    limit: Annotated[
+        int | None, typer.Option(help="At most N problems of each set, chosen by --seed.")
+    ] = None,
+    every: Annotated[float, typer.Option(help="Seconds between two looks at the folder.")] = 30.0,
+    settle: Annotated[
+        float, typer.Option(help="Seconds without a change after which a checkpoint counts as complete.")
+    ] = 10.0,
     idle: Annotated[
-        float | None, typer.Option(help="Minutes without a new checkpoint after which to stop.")
+        float | None, typer.Option(help="Stop after so many minutes without a new checkpoint.")
     ] = None,
     out: Out = None,
     json_: Json = False,
 ) -> None:
-    """Follow a folder where checkpoints are being saved: audit each, and keep verdict and report fresh.
+    """Audit each new checkpoint of a run that is training, and keep verdict and report up to date.
 
     Examples:
         overmem watch outputs/ --val val.jsonl

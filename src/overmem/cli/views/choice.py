@@ -41,7 +41,7 @@ def render_base(base: BaseModel, console: Console) -> None:
             continue
         title = f" {item.checkpoint} against the base model: {item.outcome}"
         console.print(Text(title, style="bold"))
-        console.print(_beside(item.differences, "it", "base"))
+        console.print(_beside(item.differences, "value", "base"))
     console.print(Padding(Text(f"base model: {base.name}", style="dim"), (0, 1)))
 
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from rich import box
-from rich.console import Console, Group
+from rich.console import Console
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from overmem.records import Verdict
-from overmem.records.logged import LoggedPoint, LoggedRun, LoggedSeries
-from overmem.verdict.words.logged import keep_line, log_line, picked_series, shown_series
+from overmem.records.logged import LoggedPoint, LoggedReading, LoggedRun, LoggedSeries
+from overmem.verdict.words.logged import (
+    MOST_OTHERS,
+    keep_line,
+    log_line,
+    picked_series,
+    shown_series,
+)
 from overmem.verdict.words.narrative import plain_words
 
 ROWS = 14
@@ -42,10 +48,17 @@ def render_logged(verdict: Verdict, console: Console) -> None:
             console.print(bullet(note))
 
 
-def logged_panel(run: LoggedRun) -> Panel:
-    """The two lines that answer: whose log it is, and what it alone would keep."""
-    lines = (Text.assemble(("Log    ", "dim"), log_line(run)), Text.assemble(("Keep   ", "dim"), _keep(run)))
-    return Panel(Group(*lines), box=box.ROUNDED, border_style="dim", padding=(0, 1))
+def logged_panel(reading: LoggedReading) -> Panel:
+    """The two lines that answer: whose log it is, and what it alone would keep; of several runs two each."""
+    runs = [reading.runs[0], *reading.strangers[:MOST_OTHERS]]
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(no_wrap=True, style="dim", min_width=6)
+    grid.add_column(overflow="fold")
+    for number, run in enumerate(runs, 1):
+        several = len(runs) > 1
+        grid.add_row(f"Run {number}" if several else "Log", log_line(run, named=several))
+        grid.add_row("Keep", _keep(run))
+    return Panel(grid, box=box.ROUNDED, border_style="dim", padding=(0, 1))
 
 
 def _keep(run: LoggedRun) -> Text:

@@ -47,20 +47,20 @@ def next_steps(record: Contamination, refused: str | None) -> list[str]:
         lines.append(f"No verdict can rest on this val: {refused.removeprefix('insufficient evidence: ')}.")
     elif leaks:
         lines.append(
-            f"{leaks:,} val problems are training problems. An audit leaves them out by itself; take them "
-            "out of the training data before the next fine-tune."
+            f"{leaks:,} val problems are training problems. An audit leaves them out by itself. Remove "
+            "them from the training data before the next fine-tune."
         )
     else:
         lines.append("No val problem is a training problem, copied or reworded.")
     if counts.get("renumbered"):
         lines.append(
-            f"{counts['renumbered']:,} share a template with training problems. Where the task is drawn from "
-            "templates, that is the task; else audit with --strict-overlap."
+            f"{counts['renumbered']:,} share a template with training problems. If the task is made from "
+            "templates, this is normal; otherwise audit with --strict-overlap."
         )
     if record.groups:
         lines.append(
-            f"{sum(map(len, record.groups)):,} val problems share {len(record.groups):,} templates among "
-            "themselves, and stand for fewer problems than they are."
+            f"{sum(map(len, record.groups)):,} val problems share {len(record.groups):,} templates with "
+            "each other, so they tell as much as fewer problems."
         )
     return lines
 

@@ -30,7 +30,7 @@ def render_repair_plan(plan: RepairPlan, console: Console) -> None:
     answers = plan.few * plan.answer_seconds
     table.add_row("look closely", "accuracy and samples, there", str(plan.few), time_text(answers))
     table.add_row("prove", "every axis, on the confirm split", "1", time_text(plan.proof_seconds))
-    console.print(Text(f" To beat: {plan.before}, what one would ship without a repair"))
+    console.print(Text(f" To beat: {plan.before}, the one to ship without a repair"))
     console.print(table)
     console.print(Text(f" about {time_text(plan.seconds)} in all, beside merging and loading\n", style="dim"))
 
@@ -80,7 +80,7 @@ def _differences(costs: Sequence[Cost], title: str, console: Console) -> None:
     """Each axis's headline, and what else is clearly better or worse of the measures the gate looks at."""
     console.print(Text(f" {title}", style="bold"))
     console.print(difference_table([cost for cost in costs if cost.headline], "after", "before"))
-    console.print(Text(" p: Holm over the axes. Every measure is in repair.json.\n", style="dim"))
+    console.print(Text(" p: adjusted over the axes (Holm). Every measure is in repair.json.\n", style="dim"))
 
 
 def _percent(share: float) -> str:

@@ -69,16 +69,18 @@ def render_memorized(found: MemorizedRows, texts: pl.DataFrame | None, rows: int
     console.print(table)
 
 
-def difference_table(costs: Sequence[Cost], left: str, right: str) -> Table:
+def difference_table(costs: Sequence[Cost], left: str, right: str | None = None) -> Table:
     """Paired differences with their intervals and what they say.
 
     Args:
         costs: left minus right.
         left: what the left side is called.
-        right: likewise.
+        right: likewise; None where the text above the table has named it.
     """
     table = plain_table("axis", "measure", numbers=("n", left))
-    table.add_column(f"minus {right} (95%)", justify="right", no_wrap=True)
+    table.add_column(
+        "difference (95%)" if right is None else f"minus {right} (95%)", justify="right", no_wrap=True
+    )
     table.add_column("")
     previous = None
     for cost in costs:
@@ -113,7 +115,7 @@ def render_costs(costs: Sequence[Cost], last: str, console: Console, *, full: bo
     of_one = [cost for cost in costs if cost.against == costs[0].against]
     shown = [cost for cost in of_one if cost.headline or full]
     console.print(Text(f" {last} against {costs[0].against}", style="bold"))
-    console.print(difference_table(shown, "last", "it"))
+    console.print(difference_table(shown, "last"))
     console.print(_below([cost for cost in of_one if cost not in shown]))
 
 
@@ -141,7 +143,7 @@ def render_comparison(found: Comparison, console: Console) -> None:
 
 
 def _below(hidden: Sequence[Cost]) -> Text:
-    text = " p: Holm over the axes' headlines."
+    text = " p: adjusted over the headlines (Holm)."
     if hidden:
         worse = sum(cost.outcome == "worse" for cost in hidden)
         text += f" {len(hidden)} more measures{f' ({worse} worse)' if worse else ''}: --full."

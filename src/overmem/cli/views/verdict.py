@@ -68,7 +68,7 @@ def render_details(verdict: Verdict, console: Console, *, full: bool = False) ->
 def render_headline(verdict: Verdict, console: Console) -> None:
     """Print the stage of the last checkpoint and what to ship."""
     logged = verdict.logged
-    console.print(_headline_panel(verdict) if logged is None else logged_panel(logged.runs[0]))
+    console.print(_headline_panel(verdict) if logged is None else logged_panel(logged))
 
 
 def _headline_panel(verdict: Verdict) -> Panel:

@@ -10,7 +10,7 @@ import math
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -37,6 +37,9 @@ _ITEM = re.compile(r"""['"]([\w/ .@-]+)['"]\s*:\s*(?:'([^']*)'|"([^"]*)"|([^,}'"
 _BAR = re.compile(r"(?:^|[\r\n\x1b\]A])\s*\d{1,3}%\|[^|]*\|\s*(\d+)/(\d+) \[")
 _TOTAL = re.compile(r"Total (?:optimization )?steps\s*[=:|]\s*([\d,]+)", re.I)
 _EPOCHS = re.compile(r"Num(?:_train)?[_ ]Epochs\s*[=:|]\s*([\d,.]+)", re.I)
+_ACCUMULATED = re.compile(r"Gradient Accumulation steps\s*[=:|]\s*(\d+)", re.I)
+_PACKED = re.compile(r"packing_eff|packing['\"]?\s*[=:]\s*true\b", re.I)
+"""Axolotl's estimate, and the setting in a configuration that was printed."""
 _EVERY = re.compile(r"logging_steps['\"]?\s*[=:]\s*(\d+)\b")
 _OF_SWIFT = "global_step/max_steps"
 
@@ -55,7 +58,7 @@ def recognizes(path: Path) -> bool:
     if path.is_dir() or path.suffix not in ENDINGS:
         return False
     start = decode(first_bytes(path, 1 << 20))
-    return "\0" not in start and bool(_rows_in(start))
+    return "\0" not in start and any(True for _ in _rows_in(start))
 
 
 def read(path: Path) -> tuple[LoggedHistory, ...]:
@@ -82,21 +85,25 @@ def read_printed(text: str, source: str, kind: str = "console") -> list[LoggedHi
         source: where it is from.
         kind: of the history.
     """
-    printed = _rows_in(text)
+    printed = list(_rows_in(text))
     if not printed:
         return []
     bars = [(match.start(1), int(match[1]), int(match[2])) for match in _BAR.finditer(text)]
     total, epochs = _number(_TOTAL, text), _number(_EPOCHS, text)
     made: list[LoggedHistory] = []
+    settings: dict[str, Any] = {"packing": True} if _PACKED.search(text) else {}
+    if accumulated := _number(_ACCUMULATED, text):
+        settings["gradient_accumulation_steps"] = int(accumulated)
     for run in _runs(printed):
         steps, planned, how = _steps(run, bars, total, epochs, _number(_EVERY, text))
         rows: list[Row] = [one.row | {"step": step} for one, step in zip(run, steps, strict=True)]
-        made += histories(rows, source=source, kind=kind, max_steps=planned, notes=(how,) if how else ())
+        made += histories(
+            rows, source=source, kind=kind, settings=settings, max_steps=planned, notes=(how,) if how else (),
+        )  # fmt: skip
     return made
 
 
-def _rows_in(text: str) -> list[Printed]:
-    found = []
+def _rows_in(text: str) -> Iterator[Printed]:
     for match in _ROW.finditer(text):
         row: dict[str, Any] = {}
         for key, *values in _ITEM.findall(match[0]):
@@ -106,8 +113,7 @@ def _rows_in(text: str) -> list[Printed]:
             step, _, total = str(row.pop(_OF_SWIFT)).partition("/")
             row |= {"step": number_of(step), "total_steps": number_of(total)}
         if is_a_log(row) and any(isinstance(value, int | float) for value in row.values()):
-            found.append(Printed(row=row, place=match.end()))
-    return found
+            yield Printed(row=row, place=match.end())
 
 
 def _runs(printed: Sequence[Printed]) -> list[list[Printed]]:
@@ -182,9 +188,14 @@ def _after_rows(
     for one, end in zip(run, [*(after.place for after in run[1:]), math.inf], strict=True):
         at = bisect_left(places, one.place)
         drawn = at < len(own) and places[at] < end
-        steps.append(own[at][1] if drawn else steps[-1] if steps and not _trains(one) else 0)
+        steps.append(own[at][1] if drawn else steps[-1] if steps and not _trains(one) else -1)
     trained = [step for one, step in zip(run, steps, strict=True) if _trains(one)]
-    agree = 0 not in steps and all(a <= b for a, b in pairwise(steps)) and len(set(trained)) == len(trained)
+    agree = (
+        -1 not in steps
+        and 0 not in trained
+        and all(a <= b for a, b in pairwise(steps))
+        and len(set(trained)) == len(trained)
+    )
     return (steps if agree else None), total
 
 

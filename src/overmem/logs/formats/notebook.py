@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -20,48 +20,42 @@ from overmem.logs.formats.rows import Row, histories, is_a_log, number_of, whole
 from overmem.logs.history import LoggedHistory
 from overmem.parsing import ParseError, parse_json
 
+_TAG = re.compile(r"<(/?)([a-zA-Z]+)[^>]*>([^<]*)")
 _LABEL = re.compile(r"\[\s*(\d+)/(\d+) .*?Epoch ([\d.]+)/(\d+)")
 _TRAINING, _VALIDATION = "Training Loss", "Validation Loss"
 _NO_LOG = "no log"
 
 
 @dataclass
-class Table(HTMLParser):
+class Table:
     """The first table of an output, cell by cell, and the text before it."""
 
     header: list[str] = field(default_factory=list)
     body: list[list[str]] = field(default_factory=list)
     before: str = ""
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        self._inside: str | None = None
 
-    def handle_starttag(self, tag: str, attrs: Any) -> None:
-        """Open a row or a cell."""
-        if tag == "tr" and self.header:
-            self.body.append([])
+def read_table(html: str) -> Table:
+    """The cells of a table: `th` before any `td` are its header, a `tr` after that begins a row."""
+    table = Table(before=unescape(html[: html.find("<")]))
+    cells: list[str] | None = None
+    for closing, tag, text in _TAG.findall(html):
+        if tag == "tr" and not closing and table.header:
+            table.body.append([])
         if tag in ("td", "th"):
-            self._inside = tag
-            (self.header if tag == "th" and not self.body else self._row()).append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        """Close a cell."""
-        if tag in ("td", "th"):
-            self._inside = None
-
-    def handle_data(self, data: str) -> None:
-        """Text of a cell, or before the table."""
-        if self._inside is not None:
-            cells = self.header if self._inside == "th" and not self.body else self._row()
-            cells[-1] += data.strip()
-        elif not self.header:
-            self.before += data
-
-    def _row(self) -> list[str]:
-        if not self.body:
-            self.body.append([])
-        return self.body[-1]
+            if closing:
+                cells = None
+                continue
+            cells = table.header
+            if tag == "td" or table.body:
+                table.body = table.body or [[]]
+                cells = table.body[-1]
+            cells.append("")
+        if cells is not None:
+            cells[-1] += unescape(text.strip()) if "&" in text else text.strip()
+        elif not table.header:
+            table.before += unescape(text)
+    return table
 
 
 def recognizes(path: Path) -> bool:
@@ -124,15 +118,15 @@ def _text(value: Any) -> str:
 
 
 def _of_table(html: str, source: str) -> list[LoggedHistory]:
-    table = Table()
-    table.feed(html)
+    table = read_table(html)
     first = table.header[0] if table.header else ""
     if first not in ("Step", "Epoch") or not {_TRAINING, _VALIDATION} & set(table.header):
         return []
     label = _LABEL.search(table.before)
     total, epochs = (int(label[2]), int(label[4])) if label else (None, None)
     a_epoch = total / epochs if total and epochs else None
-    rows = [row for cells in table.body for row in _rows(table.header, cells, a_epoch)]
+    columns = _columns(table.header)
+    rows = [row for cells in table.body for row in _rows(first, columns, cells, a_epoch)]
     if not any(map(is_a_log, rows)):
         return []
     notes = []
@@ -147,28 +141,33 @@ def _of_table(html: str, source: str) -> list[LoggedHistory]:
     return histories(rows, source=source, kind="notebook", max_steps=total, notes=tuple(notes))
 
 
-def _rows(header: Sequence[str], cells: Sequence[str], a_epoch: float | None) -> list[Row]:
+def _columns(header: Sequence[str]) -> list[tuple[int, bool, str]]:
+    """Place, whether it is of training, and key of each column of figures."""
+    evaluated = _VALIDATION in header or any(name.endswith(" Loss") and name != _TRAINING for name in header)
+    return [
+        (place, name == _TRAINING or not evaluated, _key(name, evaluated))
+        for place, name in enumerate(header)
+        if place and name not in ("Step", "Epoch")
+    ]
+
+
+def _rows(
+    first: str, columns: Sequence[tuple[int, bool, str]], cells: Sequence[str], a_epoch: float | None
+) -> list[Row]:
     """A row of training and one of evaluation from a line of the table."""
-    figures = {
-        name: number_of(cell)
-        for name, cell in zip(header, cells, strict=False)
-        if cell and cell.lower() != _NO_LOG
-    }
     at = number_of(cells[0]) if cells else None
-    if header[0] == "Epoch" and isinstance(at, int | float):
+    if first == "Epoch" and isinstance(at, int | float):
         place: dict[str, Any] = {"step": whole_step(round(at * (a_epoch or 1))), "epoch": float(at)}
     else:
         step = whole_step(at)
         place = {"step": step} | ({"epoch": step / a_epoch} if a_epoch and step is not None else {})
     if place["step"] is None:
         return []
-    evaluated = _VALIDATION in header or any(name.endswith(" Loss") and name != _TRAINING for name in header)
     rows: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
-    for name, figure in list(figures.items()):
-        if name in (header[0], "Step", "Epoch"):
-            continue
-        is_training = name == _TRAINING or not evaluated
-        rows[0 if is_training else 1][_key(name, evaluated)] = figure
+    for index, is_training, key in columns:
+        cell = cells[index] if index < len(cells) else ""
+        if cell and cell.lower() != _NO_LOG:
+            rows[0 if is_training else 1][key] = number_of(cell)
     return [place | row for row in rows if row]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from overmem.checkpoints.reading import MAX_STEP
@@ -13,9 +14,13 @@ from overmem.parsing import finite_number
 Row = Mapping[str, Any]
 _RENAMED = {"lr": "learning_rate", "global_step": "step", "current_steps": "step", "_step": "step"}
 _EVALUATION = re.compile(r"(?:eval|val|valid|validation)[/_](.+)")
+_GROUPED = re.compile(r"[\d,]+\.?\d*")
+_DIGITS = 15
+"""Of a whole number that a float holds exactly."""
 _OF_A_RUN = re.compile(r"train_|total_flos$")
 
 
+@lru_cache(maxsize=1024)
 def trainer_key(name: str) -> str:
     """What the Trainer calls a figure that a tracker has under `name`.
 
@@ -42,11 +47,12 @@ def number_of(text: object) -> Any:
     """A number where a text is one (`nan` and `inf` are), else the value as it is."""
     if not isinstance(text, str):
         return text
+    plain = text.strip()
     try:
-        number = float(text.strip().replace(",", "") if re.fullmatch(r"\s*[\d,]+\.?\d*\s*", text) else text)
+        number = float(plain.replace(",", "") if "," in plain and _GROUPED.fullmatch(plain) else plain)
     except ValueError:
         return text
-    return int(number) if re.fullmatch(r"\s*-?\d{1,15}\s*", text) else number
+    return int(number) if plain.removeprefix("-").isdecimal() and len(plain) <= _DIGITS else number
 
 
 def whole_step(value: object) -> int | None:

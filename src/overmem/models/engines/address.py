@@ -126,7 +126,7 @@ def check_template(template: str | None) -> None:
     """
     if template is not None and not any(field in template for field in FIELDS):
         raise RunError(
-            "all checkpoints would be asked of one model",
+            "all checkpoints would have one name at the server",
             got=f"--engine-model {template}",
             expected=f"a template with {', '.join(FIELDS[:-1])} or {FIELDS[-1]}",
             next_step="serve each checkpoint under its own name",

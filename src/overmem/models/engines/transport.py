@@ -250,7 +250,7 @@ class Server:
             f"the engine at {self.address.url} " + ("gives no usable answer" if came else "does not answer"),
             got=f"{self.redacted(str(failure))} ({path}, {attempts} attempts{asks})",
             expected="an OpenAI-compatible server that answers",
-            next_step="see to the server, then run the same command again: finished rows are kept",
+            next_step="check the server, then run the same command again: finished rows are kept",
         )
 
 

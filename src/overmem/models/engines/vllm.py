@@ -224,7 +224,7 @@ class VllmEngine:
         where, revision = split_revision(holds[1])
         if adapter_folder(holds[1]) is not None:
             raise EngineError(
-                "vLLM does not hold an adapter that stands on another",
+                "vLLM cannot load an adapter on top of another adapter",
                 got=f"{checkpoint.name} on {holds[1]}",
                 next_step="merge the lower one into its base model with PEFT, or leave out --engine vllm",
             )

@@ -70,8 +70,8 @@ def excess_exhibit(
         name=NAME,
         title=TITLE,
         reading=f"NLL minus that of {lowest}, split by whether the reference token is the model's first "
-        "choice. What sits on tokens that are not its first choice is confidence in its own path, and "
-        "greedy accuracy can hold.",
+        "choice. A rise on tokens that are not its first choice means that the model would write other "
+        "words there; its greedy accuracy can hold.",
         measured=f"n = {int(first['n_tokens'].sum()):,} tokens of {len(first):,} validation problems; bars: "
         "95% interval over problems. Below zero: more probable than at the lowest.",
         figure=_figure({name: _traces(name, found) for name, found in estimates.items()}),

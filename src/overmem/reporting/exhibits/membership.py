@@ -51,7 +51,7 @@ def membership_exhibit(members: Rows, nonmembers: Rows, command: str) -> Exhibit
         name=NAME,
         title=TITLE,
         reading="ROC of an attack that takes the problems with the lowest loss for training data: the share "
-        "of them it finds, against its false alarms. On the diagonal it knows nothing.",
+        "of the training problems that it finds, against its false alarms. The diagonal is chance.",
         measured=f"n = {n_members:,} training and {n_others:,} validation problems; score: minus NLL per "
         "token; intervals over problems of both sides.",
         figure=_figure({name: _trace(name, curve) for name, curve in curves.items()}),

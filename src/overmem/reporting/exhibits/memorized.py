@@ -36,8 +36,8 @@ def memorized_exhibit(found: Mapping[str, MemorizedRows], reason: str) -> Exhibi
     return Exhibit(
         name=NAME,
         title=TITLE,
-        reading="Training rows, most memorized first: the share of all that was memorized that the highest "
-        "carry. On the diagonal every row carries as much as any other.",
+        reading="Training rows, most memorized first, and their share of all that was memorized. On the "
+        "diagonal all rows have the same share.",
         measured=f"n = {len(one.table):,} training rows, {one.n_val:,} of val; memorized: how much further a "
         "row's NLL fell than val's, from its mean while val's still fell; in brackets: 95% interval over "
         f"rows. The data: the highest {ROWS} rows; all of them: overmem data memorized RUN --csv FILE.",

@@ -131,7 +131,7 @@ def _exhibit(
         name=name,
         title=TITLES[name],
         reading=f"How sure the model is of {sure}, against how often it is right. Below the diagonal it is "
-        "surer than it is right.",
+        "too confident.",
         measured=f"n = {on} at each checkpoint, in bins that hold equally many; bars: 95% interval over "
         "problems. ECE: mean distance from the diagonal.",
         figure=_figure({key: _traces(key, found, mode) for key, found in bins.items()}, noun),

@@ -43,8 +43,8 @@ def pass_exhibit(rows: Mapping[str, pl.DataFrame], temperature: float | None, co
     return Exhibit(
         name=NAME,
         title=TITLE,
-        reading="Share of problems that at least one of k samples solves. A curve that starts high and stays "
-        "flat is a model that has one way only.",
+        reading="Share of problems that at least one of k samples solves. If the curve starts high and stays "
+        "flat, the model has only one way to solve a problem.",
         measured=f"n = {n:,} validation problems, {n_samples} samples of each{heat}; shaded: 95% interval "
         "over problems.",
         figure=_figure({name: _traces(name, found) for name, found in estimates.items()}, n_samples),

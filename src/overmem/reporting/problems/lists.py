@@ -23,7 +23,7 @@ def val_part(found: ValProblems, verdict: Verdict) -> dict[str, Any]:
     shows: Choices = [("all", "all problems"), *(graded if found.graded else [])]
     shows.append(("verbatim", "answered word for word as the reference"))
     if found.n_left_out:
-        shows.append(("out", "left out: training had them"))
+        shows.append(("out", "left out: in the training data"))
     orders = [
         ("file", "as in the data"),
         ("loss", "highest NLL first"),

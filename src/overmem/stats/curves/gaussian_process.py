@@ -95,41 +95,97 @@ def step_clocks(steps_C: IntArray) -> FloatArray:
     return np.stack([since_C / since_C[-1], log_C / log_C[-1]])
 
 
-def curve_covariances(prior: CurvePrior, steps_C: IntArray, points_H_K: FloatArray) -> FloatArray:
+def curve_covariances(
+    prior: CurvePrior, steps_C: IntArray, points_H_K: FloatArray, shown_C: IntArray | None = None
+) -> FloatArray:
     """Covariance matrix of the curve at each point of the unit cube.
 
     Args:
         prior: ranges of the scales.
         steps_C: increasing optimizer steps.
         points_H_K: coordinates in [0, 1).
+        shown_C: positions of the checkpoints that count, increasing; all by default.
 
     Returns:
         Array (H, C, C), positive definite, level included.
     """
-    cov_H_C_C = np.empty((len(points_H_K), steps_C.size, steps_C.size))
-    for some in some_at_once(len(points_H_K), steps_C.size):
-        cov_H_C_C[some] = _covariances(prior, steps_C, points_H_K[some])
+    factors = _Factors.of(prior, steps_C, points_H_K, shown_C)
+    cov_H_C_C = factors.lower(slice(None))
+    above = np.triu_indices(cov_H_C_C.shape[1], 1)
+    cov_H_C_C[:, above[0], above[1]] = cov_H_C_C[:, above[1], above[0]]
     return cov_H_C_C
 
 
-def _covariances(prior: CurvePrior, steps_C: IntArray, points_H_K: FloatArray) -> FloatArray:
-    unit_K_H = points_H_K.T
-    clock_H_C = step_clocks(steps_C)[(unit_K_H[CLOCK] < 0.5).astype(np.int64)]
-    decay_H_1, growth_H_1 = (log_range(unit_K_H[at], 0.03, 1.0)[:, None] for at in (DECAY_RATE, GROWTH_RATE))
-    index_C = np.arange(steps_C.size)
-    jump_at_H_1 = 1 + np.floor(unit_K_H[JUMP_AT] * (steps_C.size - 1))[:, None]
-    shapes_and_scales = (
-        (clock_H_C - 0.5, prior.trend.scale(unit_K_H[TREND])),
-        (np.exp(-clock_H_C / decay_H_1), prior.decay.scale(unit_K_H[DECAY])),
-        (np.exp((clock_H_C - 1.0) / growth_H_1), prior.growth.scale(unit_K_H[GROWTH])),
-        (np.asarray(index_C >= jump_at_H_1, dtype=np.float64), prior.jump.scale(unit_K_H[JUMP])),
-    )
-    stacked_H_C_4 = np.stack([shape * scale[:, None] for shape, scale in shapes_and_scales], axis=2)
-    cov_H_C_C = stacked_H_C_4 @ stacked_H_C_4.swapaxes(1, 2) + prior.level_sd**2
-    smooth_H = prior.smooth.scale(unit_K_H[SMOOTH])
-    cov_H_C_C += smooth_H[:, None, None] ** 2 * _smooth_kernel(clock_H_C, unit_K_H)
-    cov_H_C_C[:, index_C, index_C] += prior.jitter.scale(unit_K_H[JITTER])[:, None] ** 2
-    return np.asarray(cov_H_C_C)
+def curve_evidence(
+    prior: CurvePrior,
+    steps_C: IntArray,
+    points_H_K: FloatArray,
+    residual_C: FloatArray,
+    noise_cov_C_C: FloatArray,
+    shown_C: IntArray | None = None,
+) -> FloatArray:
+    """Log density (H) of a measured curve at each point of the unit cube.
+
+    The arguments are those of `curve_covariances` and `log_evidence`; the last three are of those shown.
+    """
+    factors = _Factors.of(prior, steps_C, points_H_K, shown_C)
+    found_H = np.empty(len(points_H_K))
+    for some in some_at_once(len(points_H_K), residual_C.size):
+        found_H[some] = log_evidence(factors.lower(some), residual_C, noise_cov_C_C)
+    return found_H
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Factors:
+    """Covariances as products that hold on and below the diagonal, which is all that a factorisation reads.
+
+    There every part is a product of what belongs to the row and what belongs to the column: also the smooth
+    one, as exp(-r (t - u)) = exp(-r t) exp(r u) for t >= u. So no exponential is taken of a whole matrix.
+    """
+
+    row_H_C_F: FloatArray
+    column_H_F_C: FloatArray
+    jitter_H: FloatArray
+    """Variance."""
+
+    @classmethod
+    def of(
+        cls, prior: CurvePrior, steps_C: IntArray, points_H_K: FloatArray, shown_C: IntArray | None
+    ) -> _Factors:
+        unit_K_H = points_H_K.T
+        index_C = np.arange(steps_C.size) if shown_C is None else shown_C
+        clock_H_C = step_clocks(steps_C)[:, index_C][(unit_K_H[CLOCK] < 0.5).astype(np.int64)]
+        decay_H_1, growth_H_1 = (
+            log_range(unit_K_H[at], 0.03, 1.0)[:, None] for at in (DECAY_RATE, GROWTH_RATE)
+        )
+        jump_at_H_1 = 1 + np.floor(unit_K_H[JUMP_AT] * (steps_C.size - 1))[:, None]
+        shapes_and_scales = (
+            (clock_H_C - 0.5, prior.trend.scale(unit_K_H[TREND])),
+            (np.exp(-clock_H_C / decay_H_1), prior.decay.scale(unit_K_H[DECAY])),
+            (np.exp((clock_H_C - 1.0) / growth_H_1), prior.growth.scale(unit_K_H[GROWTH])),
+            (np.asarray(index_C >= jump_at_H_1, dtype=np.float64), prior.jump.scale(unit_K_H[JUMP])),
+            (np.ones_like(clock_H_C), np.full(len(points_H_K), prior.level_sd)),
+        )
+        shapes = [shape * scale[:, None] for shape, scale in shapes_and_scales]
+        # The smooth part is Matern 1/2 (rough) or 3/2, of any length: exp(-d) or (1 + d) exp(-d).
+        smooth_H_1 = (unit_K_H[ROUGHNESS] >= 0.5)[:, None]
+        rate_H_1 = np.where(smooth_H_1, np.sqrt(3.0), 1.0) / log_range(unit_K_H[LENGTH], 0.03, 2.0)[:, None]
+        along_H_C = rate_H_1 * (clock_H_C - 0.5)
+        bend_H_C = smooth_H_1 * along_H_C
+        falling_H_C = prior.smooth.scale(unit_K_H[SMOOTH])[:, None] ** 2 * np.exp(-along_H_C)
+        rising_H_C = np.exp(along_H_C)
+        return cls(
+            row_H_C_F=np.stack([*shapes, (1.0 + bend_H_C) * falling_H_C, falling_H_C], axis=2),
+            column_H_F_C=np.stack([*shapes, rising_H_C, -bend_H_C * rising_H_C], axis=1),
+            jitter_H=prior.jitter.scale(unit_K_H[JITTER]) ** 2,
+        )
+
+    def lower(self, some: slice) -> FloatArray:
+        """Some of the matrices; what stands above the diagonal has no meaning."""
+        cov_H_C_C = self.row_H_C_F[some] @ self.column_H_F_C[some]
+        diagonal_C = np.arange(cov_H_C_C.shape[1])
+        cov_H_C_C[:, diagonal_C, diagonal_C] += self.jitter_H[some, None]
+        return np.asarray(cov_H_C_C)
 
 
 def log_evidence(
@@ -141,7 +197,8 @@ def log_evidence(
     the whitened residual: one factorisation gives both the determinant and the quadratic form.
 
     Args:
-        cov_H_C_C: covariance of measured values (prior plus measurement error).
+        cov_H_C_C: covariance of measured values (prior plus measurement error); only what stands on and below
+            the diagonal is read.
         residual_C: measured values less their prior mean.
         noise_cov_C_C: covariance of the measurement error, where `cov_H_C_C` is the prior's alone.
 
@@ -152,8 +209,8 @@ def log_evidence(
     found_H = np.empty(draws)
     for some in some_at_once(draws, size):
         bordered = np.empty((len(cov_H_C_C[some]), size + 1, size + 1))
-        bordered[:, :size, :size] = cov_H_C_C[some] + noise_cov_C_C
-        bordered[:, size, :size] = bordered[:, :size, size] = residual_C
+        np.add(cov_H_C_C[some], noise_cov_C_C, out=bordered[:, :size, :size])
+        bordered[:, size, :size] = residual_C
         bordered[:, size, size] = 1e30  # only needs to exceed the quadratic form
         root = np.linalg.cholesky(bordered)
         log_det_H = 2.0 * np.log(np.diagonal(root, axis1=1, axis2=2)[:, :size]).sum(axis=1)
@@ -175,13 +232,3 @@ def some_at_once(matrices: int, size: int) -> list[slice]:
 def log_range(unit: FloatArray, low: float, high: float) -> FloatArray:
     """Map [0, 1) to low..high, evenly in the logarithm."""
     return np.asarray(low * (high / low) ** np.asarray(unit))
-
-
-def _smooth_kernel(clock_H_C: FloatArray, unit_K_H: FloatArray) -> FloatArray:
-    """Correlation of the smooth part: Matern 1/2 (rough) or 3/2 (smooth), any length scale."""
-    rough_H_1_1 = (unit_K_H[ROUGHNESS] < 0.5)[:, None, None]
-    rate_H_1_1 = (
-        np.where(rough_H_1_1, 1.0, np.sqrt(3.0)) / log_range(unit_K_H[LENGTH], 0.03, 2.0)[:, None, None]
-    )
-    scaled_H_C_C = np.abs(clock_H_C[:, :, None] - clock_H_C[:, None, :]) * rate_H_1_1
-    return np.asarray(np.exp(-scaled_H_C_C) * np.where(rough_H_1_1, 1.0, 1.0 + scaled_H_C_C))

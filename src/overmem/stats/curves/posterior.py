@@ -17,8 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from overmem.stats.arrays import FloatArray, IntArray
-from overmem.stats.curves.gaussian_process import ACCURACY_PRIOR, LOG_NLL_PRIOR, log_evidence
-from overmem.stats.curves.sampler import KEPT_POINTS, sample_scales, softmax, systematic_choice
+from overmem.stats.curves.gaussian_process import (
+    ACCURACY_PRIOR,
+    LOG_NLL_PRIOR,
+    log_evidence,
+    some_at_once,
+)
+from overmem.stats.curves.sampler import sample_scales, softmax, systematic_choice
 from overmem.stats.moments import Moments
 
 _PAIRING_SEED = 1
@@ -29,9 +34,15 @@ class FittedPrior:
     """The curve prior after the scales have seen the data: a mixture of Gaussians."""
 
     mean_B: FloatArray
-    cov_M_B_B: FloatArray
+    accuracy_cov_M_C_C: FloatArray
+    log_nll_cov_M_C_C: FloatArray
+    """The two curves are independent before the rows are seen."""
     weight_M: FloatArray
     """Posterior weight of each pair of scales; sums to 1."""
+
+    def covariances(self, chosen: IntArray | slice) -> FloatArray:
+        """Prior covariances (K, B, B) of some of the pairs."""
+        return _both(self.accuracy_cov_M_C_C[chosen], self.log_nll_cov_M_C_C[chosen])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,20 +92,35 @@ def fit_prior(moments: Moments, steps_C: IntArray, chain: int = 0) -> FittedPrio
     nll_cov, nll_evidence = sample_scales(
         LOG_NLL_PRIOR, steps_C, noise_cov_B_B[second, second], residual_B[second], chain
     )
-    partner_M = np.random.default_rng(_PAIRING_SEED + chain).permutation(KEPT_POINTS)
-    cov_M_B_B = np.zeros((KEPT_POINTS, 2 * checkpoints, 2 * checkpoints))
-    cov_M_B_B[:, first, first] = accuracy_cov
-    cov_M_B_B[:, second, second] = nll_cov[partner_M]
-    joint_M = log_evidence(cov_M_B_B, residual_B, noise_cov_B_B)
+    partner_M = np.random.default_rng(_PAIRING_SEED + chain).permutation(len(nll_cov))
+    nll_cov = nll_cov[partner_M]
+    joint_M = np.concatenate(
+        [
+            log_evidence(_both(accuracy_cov[some], nll_cov[some]), residual_B, noise_cov_B_B)
+            for some in some_at_once(len(nll_cov), residual_B.size)
+        ]
+    )
     weight_M = softmax(joint_M - accuracy_evidence - nll_evidence[partner_M])
-    return FittedPrior(mean_B=mean_B, cov_M_B_B=cov_M_B_B, weight_M=weight_M)
+    return FittedPrior(
+        mean_B=mean_B, accuracy_cov_M_C_C=accuracy_cov, log_nll_cov_M_C_C=nll_cov, weight_M=weight_M
+    )
+
+
+def _both(accuracy_cov_K_C_C: FloatArray, log_nll_cov_K_C_C: FloatArray) -> FloatArray:
+    """Covariances (K, B, B) of two curves that are independent."""
+    pairs, checkpoints = accuracy_cov_K_C_C.shape[:2]
+    cov_K_B_B = np.zeros((pairs, 2 * checkpoints, 2 * checkpoints))
+    cov_K_B_B[:, :checkpoints, :checkpoints] = accuracy_cov_K_C_C
+    cov_K_B_B[:, checkpoints:, checkpoints:] = log_nll_cov_K_C_C
+    return cov_K_B_B
 
 
 def pooled(chains: Sequence[FittedPrior]) -> FittedPrior:
     """Several chains of one run as one; the sampler's error falls with the square root of their number."""
     return FittedPrior(
         mean_B=chains[0].mean_B,
-        cov_M_B_B=np.concatenate([chain.cov_M_B_B for chain in chains]),
+        accuracy_cov_M_C_C=np.concatenate([chain.accuracy_cov_M_C_C for chain in chains]),
+        log_nll_cov_M_C_C=np.concatenate([chain.log_nll_cov_M_C_C for chain in chains]),
         weight_M=np.concatenate([chain.weight_M for chain in chains]) / len(chains),
     )
 
@@ -134,7 +160,7 @@ def _draw(
     normal_D_B = rng.standard_normal((draws, size))
     values_D_B = np.empty((draws, size))
     for place, used in enumerate(used_U):
-        rows, cov_B_B = place_D == place, fitted.cov_M_B_B[used]
+        rows, cov_B_B = place_D == place, fitted.covariances(slice(used, used + 1))[0]
         prior_R_B = fitted.mean_B + normal_D_B[rows] @ np.linalg.cholesky(cov_B_B).T
         left_R_B = measured_B - noise_D_B[rows] - prior_R_B
         # Solved for the few draws of this pair: its gain would cost as many solutions as it has columns.

@@ -69,7 +69,7 @@ class Futures:
             futures: F.
             draws: D.
         """
-        cov_P_B_B = fitted.cov_M_B_B[systematic_choice(fitted.weight_M, pairs, rng.random())]
+        cov_P_B_B = fitted.covariances(systematic_choice(fitted.weight_M, pairs, rng.random()))
         root_B_B: FloatArray = np.asarray(np.linalg.cholesky(moments.noise_cov_B_B), dtype=np.float64)
         half_P_B_B = np.linalg.solve(root_B_B, cov_P_B_B)
         prior_P_B, basis_P_B_B = np.linalg.eigh(np.linalg.solve(root_B_B, half_P_B_B.swapaxes(1, 2)))

@@ -5,26 +5,70 @@ the likelihood is switched on in a few rungs; at each rung points are weighed, c
 proportion to their weight, and moved by Metropolis steps. All its randomness has one fixed seed, so it
 is a deterministic function of the measured curve, like a quadrature rule.
 
+A long curve is first looked at on some of its checkpoints only (as by Chopin 2002, doi
+10.1093/biomet/89.3.539): what all of them say is weighed in at the end, so the law is the same.
+
 Shape suffixes: C checkpoints, H first points, M kept points, K coordinates.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from overmem.stats.arrays import FloatArray, IntArray
-from overmem.stats.curves.gaussian_process import COORDINATES, CurvePrior, curve_covariances, log_evidence
+from overmem.stats.curves.gaussian_process import (
+    COORDINATES,
+    CurvePrior,
+    curve_covariances,
+    curve_evidence,
+    log_evidence,
+)
 from overmem.stats.curves.spikes import clear_spikes, draw_spikes
 
 FIRST_POINTS = 1200
 KEPT_POINTS = 300
+KEPT_OF_MANY = 150
+"""Kept where there are more than a few checkpoints, as the cost of each grows with their cube."""
+FEW_CHECKPOINTS = 40
+"""Scales are first drawn by so many of the checkpoints, evenly chosen, where there are more. With much fewer,
+spikes among them pass for jitter, and no point is left that says otherwise when all count."""
 _RUNGS = (0.05, 0.2, 0.5, 1.0)
 """Share of the log likelihood that counts at each rung."""
 _MOVES = (0.4, 0.15, 0.05, 0.4, 0.15, 0.05)
 """Spread of the Metropolis moves tried at each rung, as a share of a coordinate's range."""
 _MOVE_PROBABILITY = 0.15
 """Chance that a coordinate takes part in a move."""
+_LEAST = 25.0
+"""Points do not count in the search for spikes if their log weight is so far below the highest."""
 _SEED = 20250804
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """One measured curve, as far as it counts already."""
+
+    prior: CurvePrior
+    steps_C: IntArray
+    """Of all checkpoints; everything else is of those shown."""
+    shown_C: IntArray
+    residual_C: FloatArray
+    noise_cov_C_C: FloatArray
+    """Of the measurement, spikes taken for certain included."""
+
+    def covariances(self, points_H_K: FloatArray) -> FloatArray:
+        return curve_covariances(self.prior, self.steps_C, points_H_K, self.shown_C)
+
+    def evidence(self, points_H_K: FloatArray) -> FloatArray:
+        return curve_evidence(
+            self.prior, self.steps_C, points_H_K, self.residual_C, self.noise_cov_C_C, self.shown_C
+        )
+
+    def clear_spikes(self, points_H_K: FloatArray, log_weight_H: FloatArray) -> FloatArray:
+        plausible_H = log_weight_H > log_weight_H.max() - _LEAST
+        total = self.covariances(points_H_K[plausible_H]) + self.noise_cov_C_C
+        return clear_spikes(self.prior.spikes, total, self.residual_C, log_weight_H[plausible_H])
 
 
 def sample_scales(
@@ -43,37 +87,58 @@ def sample_scales(
         Covariances of the curve (M, C, C) at equally likely points, and the log evidence of each (M).
     """
     rng = np.random.default_rng(_SEED + chain)
-    points = rng.random((FIRST_POINTS, COORDINATES))
-    cov = curve_covariances(prior, steps_C, points)
-    evidence = log_evidence(cov, residual_C, noise_cov_C_C)
-    clear_C = clear_spikes(prior.spikes, cov + noise_cov_C_C, residual_C, evidence)
+    points, counted = rng.random((FIRST_POINTS, COORDINATES)), np.zeros(FIRST_POINTS)
+    clear_C = np.zeros(steps_C.size)
+    for shown_C, rungs, kept in _shown_in_turn(steps_C.size):
 
-    def explain(points_H_K: FloatArray) -> tuple[FloatArray, FloatArray]:
-        cov_H_C_C = curve_covariances(prior, steps_C, points_H_K) + np.diag(clear_C)
-        return cov_H_C_C, log_evidence(cov_H_C_C, residual_C, noise_cov_C_C)
-
-    if clear_C.any():
-        cov = cov + np.diag(clear_C)
-        evidence = log_evidence(cov, residual_C, noise_cov_C_C)
-    counted = 0.0
-    for rung in _RUNGS:
-        chosen_M = systematic_choice(softmax((rung - counted) * evidence), KEPT_POINTS, rng.random())
-        points, cov, evidence = points[chosen_M], cov[chosen_M], evidence[chosen_M]
-        counted = rung
-        for spread in _MOVES:
-            step_M_K = (
-                spread * rng.standard_normal(points.shape) * (rng.random(points.shape) < _MOVE_PROBABILITY)
+        def seen_now(shown_C: IntArray = shown_C) -> _Seen:
+            return _Seen(
+                prior=prior,
+                steps_C=steps_C,
+                shown_C=shown_C,
+                residual_C=residual_C[shown_C],
+                noise_cov_C_C=noise_cov_C_C[np.ix_(shown_C, shown_C)] + np.diag(clear_C[shown_C]),
             )
-            tried = (points + step_M_K) % 1.0
-            tried_cov, tried_evidence = explain(tried)
-            taken_M = np.log(rng.random(KEPT_POINTS)) < rung * (tried_evidence - evidence)
-            points = np.where(taken_M[:, None], tried, points)
-            cov = np.where(taken_M[:, None, None], tried_cov, cov)
-            evidence = np.where(taken_M, tried_evidence, evidence)
-    spike_M_C = draw_spikes(prior.spikes, cov + noise_cov_C_C, residual_C, clear_C, rng)
+
+        seen = seen_now()
+        evidence = seen.evidence(points)
+        new_C = seen.clear_spikes(points, evidence - counted)
+        if new_C.any():
+            clear_C[shown_C] += new_C
+            seen = seen_now()
+            evidence = seen.evidence(points)
+        for rung in rungs:
+            chosen_M = systematic_choice(softmax(rung * evidence - counted), kept, rng.random())
+            points, evidence = _move(seen, points[chosen_M], evidence[chosen_M], rung, rng)
+            counted = rung * evidence
+    cov = seen.covariances(points)
+    spike_M_C = draw_spikes(prior.spikes, cov + seen.noise_cov_C_C, residual_C, clear_C, rng)
     at_C = np.arange(steps_C.size)
-    cov[:, at_C, at_C] += spike_M_C - clear_C
+    cov[:, at_C, at_C] += spike_M_C
     return cov, log_evidence(cov, residual_C, noise_cov_C_C)
+
+
+def _shown_in_turn(checkpoints: int) -> list[tuple[IntArray, tuple[float, ...], int]]:
+    """Which checkpoints count, set after set: the rungs at which they are switched on, and points kept."""
+    every_C = np.arange(checkpoints)
+    if checkpoints <= FEW_CHECKPOINTS:
+        return [(every_C, _RUNGS, KEPT_POINTS)]
+    few_C = np.linspace(0, checkpoints - 1, FEW_CHECKPOINTS).round().astype(np.int64)
+    return [(few_C, _RUNGS, KEPT_POINTS), (every_C, (1.0,), KEPT_OF_MANY)]
+
+
+def _move(
+    seen: _Seen, points: FloatArray, evidence: FloatArray, rung: float, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
+    """Metropolis moves of all points at one rung, and their log evidence after them."""
+    for spread in _MOVES:
+        step_M_K = spread * rng.standard_normal(points.shape) * (rng.random(points.shape) < _MOVE_PROBABILITY)
+        tried = (points + step_M_K) % 1.0
+        tried_evidence = seen.evidence(tried)
+        taken_M = np.log(rng.random(len(points))) < rung * (tried_evidence - evidence)
+        points = np.where(taken_M[:, None], tried, points)
+        evidence = np.where(taken_M, tried_evidence, evidence)
+    return points, evidence
 
 
 def systematic_choice(weight_M: FloatArray, size: int, offset: float) -> IntArray:

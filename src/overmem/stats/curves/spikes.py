@@ -3,7 +3,8 @@
 One bad checkpoint (a loss spike, an evaluation that failed for a part) would else be explained by jitter at
 every checkpoint. A spike adds a variance of its own to one checkpoint, so all formulas are of rank one.
 
-Shape suffixes: C checkpoints, H points (draws of all scales), Z sizes of a spike, the first of them none.
+Shape suffixes: C checkpoints, H points (draws of all scales), Z sizes of a spike, the first of them none,
+A spikes added so far.
 """
 
 from __future__ import annotations
@@ -60,22 +61,25 @@ def clear_spikes(
     """
     checkpoints = residual_C.size
     found_C = np.zeros(checkpoints)
-    log_weight_H = log_weight_H - log_weight_H.max()
-    kept_H = log_weight_H > -25.0
-    log_weight_H = log_weight_H[kept_H]
-    inverse: FloatArray = np.asarray(np.linalg.inv(total_H_C_C[kept_H]), dtype=np.float64)
-    white: FloatArray = inverse @ residual_C
+    inverse: FloatArray = np.asarray(np.linalg.inv(total_H_C_C), dtype=np.float64)
+    white_H_C: FloatArray = inverse @ residual_C
+    precision_H_C = np.diagonal(inverse, axis1=1, axis2=2).copy()
     variances_Z = spikes.variances_Z[1:]
     kept_C, worth, most_worth = found_C.copy(), 0.0, 0.0
+    past_H_C_A = np.empty((*white_H_C.shape, 0))
     for _ in range(checkpoints // MOST):
-        precision_H_C = np.asarray(np.diagonal(inverse, axis1=1, axis2=2), dtype=np.float64)
-        gain = log_factor(precision_H_C[..., None], white[..., None], variances_Z)
+        gain = log_factor(precision_H_C[..., None], white_H_C[..., None], variances_Z)
         factor_C_Z = _log_sum(log_weight_H[:, None, None] + gain) - _log_sum(log_weight_H)
         factor_C_Z[found_C > 0] = -np.inf
         c, z = (int(at) for at in np.unravel_index(int(factor_C_Z.argmax()), factor_C_Z.shape))
         found_C[c] = variances_Z[z]
         log_weight_H = log_weight_H + gain[:, c, z]
-        inverse, white = with_variance(inverse, white, c, np.full(len(inverse), variances_Z[z]))
+        # Of the inverse after the changes so far only this column, the diagonal and the product are needed.
+        column_H_C = inverse[:, :, c] - (past_H_C_A @ past_H_C_A[:, c, :, None])[..., 0]
+        share_H_1 = 1.0 / (1.0 / variances_Z[z] + column_H_C[:, [c]])
+        white_H_C -= share_H_1 * white_H_C[:, [c]] * column_H_C
+        precision_H_C -= share_H_1 * column_H_C**2
+        past_H_C_A = np.concatenate([past_H_C_A, (np.sqrt(share_H_1) * column_H_C)[..., None]], axis=2)
         worth += float(factor_C_Z[c, z]) - np.log(CLEAR)
         if worth > most_worth:
             kept_C, most_worth = found_C.copy(), worth

@@ -8,7 +8,7 @@ Student's. This is the idea by which Fay and Feuer (1997) bound weighted sums of
 long tail is moved, so an interval is never narrower than Student's.
 
 A sample says less of its skewness than is true, as the largest problems are mostly not in it; so a is raised
-to a (1 + a), at most 1: at 1 a single problem carries everything.
+to a (1 + 2 a), at most 1: at 1 a single problem carries everything.
 
 Nothing can be said of problems that are not in the sample: with n problems, a kind that makes up less than
 3 / n of all is missing from 5% of samples and more (docs/calibration.md, Heavy tails).
@@ -119,7 +119,7 @@ def interval_of_draws(
 
 def _count(skewness: float) -> float:
     """The count whose skewness is that of a figure, allowing for what a sample does not show."""
-    return 1 / min(1.0, skewness * (1 + skewness)) ** 2
+    return 1 / min(1.0, skewness * (1 + 2 * skewness)) ** 2
 
 
 def _reach(z: float, skewness: float) -> float:

@@ -45,7 +45,7 @@ def csv_rows(path: Path) -> Iterator[tuple[str, Any]]:
             raise DataError(
                 f"{path}, line {line}: a row of another length than the header's",
                 got=f"{len(fields)} fields: {shorten(str(fields))}",
-                expected=f"{len(names)}, parted by {DELIMITERS[delimiter]}: {', '.join(names)}",
+                expected=f"{len(names)}, separated by {DELIMITERS[delimiter]}: {', '.join(names)}",
                 next_step="quote the fields that hold the delimiter or a line break",
             )
         record = {name: value or None for name, value in zip(names, fields, strict=True) if name}

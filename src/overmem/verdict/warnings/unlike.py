@@ -29,8 +29,16 @@ def refuse_unlike(a: Side, b: Side) -> None:
         b: of B.
 
     Raises:
-        ArtifactError: so it is; every difference is named.
+        ArtifactError: so it is; every difference is named. Or shares right alone were imported.
     """
+    for store, manifest in (*a, *b):
+        if manifest.imported is not None and manifest.imported.scores:
+            raise ArtifactError(
+                "these runs cannot be compared: shares right alone were imported, which cannot be paired",
+                got=f"no row a problem in {store.root}",
+                expected="which problems are right",
+                next_step="import the samples: `lm_eval --log_samples`, or a table of example_id, correct",
+            )
     found: Unlike = {}
     if not shared_problems(a, b):
         found |= _why_no_problem_is_shared(a, b)

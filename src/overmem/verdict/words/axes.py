@@ -73,9 +73,11 @@ def axes_words(verdict: Verdict) -> str | None:
     if not by_axis:
         return None
     said: dict[str, list[str]] = {}
+    apart: list[str] = []
     for axis, costs in by_axis.items():
         outcome = axis_outcome(costs)
         said.setdefault(outcome, []).append(_axis_text(axis, outcome, costs))
+        apart += [_mixed_text(axis, costs)] if outcome == "mixed" else []
     leads = {
         "worse": "worse in",
         "better": "better in",
@@ -86,7 +88,7 @@ def axes_words(verdict: Verdict) -> str | None:
         "undefined": "undefined in",
     }
     parts = [f"{lead} {', '.join(said[outcome])}" for outcome, lead in leads.items() if outcome in said]
-    return f"On the other axes, against {against}: {'; '.join(parts)}."
+    return " ".join([f"On the other axes, against {against}: {'; '.join(parts)}.", *apart])
 
 
 def axis_outcome(costs: Sequence[Cost]) -> str:
@@ -108,17 +110,23 @@ def axis_outcome(costs: Sequence[Cost]) -> str:
 
 
 def _axis_text(axis: str, outcome: str, costs: Sequence[Cost]) -> str:
-    headline = next((cost for cost in costs if cost.headline), costs[0])
-    if outcome == UNCLEAR:
+    if outcome in (UNCLEAR, "mixed"):
         return axis
-    if outcome == "undefined":
-        return f"{axis} ({headline.difference.reason})"
-    if outcome != "mixed":
-        return f"{axis} ({cost_figure(headline)})"
-    parts = [f"{cost_figure(headline)}: {headline.outcome}"]
+    headline = _headline(costs)
+    return f"{axis} ({headline.difference.reason if outcome == 'undefined' else cost_figure(headline)})"
+
+
+def _mixed_text(axis: str, costs: Sequence[Cost]) -> str:
+    """A sentence on an axis whose measures say different things."""
+    headline = _headline(costs)
+    parts = [f"{cost_figure(headline)} ({headline.outcome})"]
     for side in ("worse", "better"):
         names = [spaced(c.measure) for c in costs if c.outcome == side and not c.headline]
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         if names:
             parts.append(f"{side}: {', '.join(names[:NAMED])}{more}")
-    return f"{axis} ({'; '.join(parts)})"
+    return f"{axis.capitalize()}: {'; '.join(parts)}."
+
+
+def _headline(costs: Sequence[Cost]) -> Cost:
+    return next((cost for cost in costs if cost.headline), costs[0])

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 from overmem.formatting import (
-    accuracy_text,
     certainty_text,
     cost_figure,
     estimate_text,
@@ -76,9 +75,10 @@ def privacy_words(verdict: Verdict) -> str | None:
     if shipped not in known or known[shipped].auroc.reason is not None:
         return None
     found = known[shipped]
+    beside = f" ({{}}; 0.5 is chance; the strongest attack: {joined(found.auroc_attacks)})"
     said = (
         f"An attack that guesses which problems {shipped} was trained on reaches AUROC "
-        f"{estimate_text(found.auroc)} (0.5 is chance; the strongest attack: {joined(found.auroc_attacks)})"
+        f"{estimate_text(found.auroc, frame=beside)}"
     )
     if found.recall.reason is None and found.false_alarms is not None:
         said += (
@@ -131,7 +131,8 @@ def base_words(verdict: Verdict) -> str | None:
     if base is None or not base.comparisons:
         return None
     known = math.isfinite(base.accuracy.value)
-    named = f"the base model ({accuracy_text(base.accuracy)})" if known else "the base model"
+    figure = estimate_text(base.accuracy, ".1%", frame=", {}")
+    named = f"the base model (accuracy {figure})" if known else "the base model"
     first, *others = base.comparisons
     return " ".join(
         f"{item.checkpoint} {_outcome_text(item.outcome).format(base=named)}: {_base_figures(item)}."

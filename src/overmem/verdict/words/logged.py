@@ -14,6 +14,8 @@ from overmem.verdict.words.extremes import lowest_nll, place
 
 SHOWN = 6
 """Steps or names that a sentence lists."""
+MOST_OTHERS = 12
+"""Runs beside the first that are answered in words."""
 
 
 def words_without_checkpoints(verdict: Verdict) -> tuple[str, ...]:
@@ -42,8 +44,37 @@ def words_from_log(verdict: Verdict) -> tuple[str, ...]:
         _perplexity(verdict),
         *(finding.sentence for finding in run.findings if finding.severity != "problem"),
         f"{run.keep.cannot_show if run.keep is not None else ''} {run.settle}".strip(),
+        *words_of_others(reading),
     ]
     return tuple(point for point in points if point)
+
+
+def words_of_others(reading: LoggedReading) -> list[str]:
+    """A paragraph for each other run in the same place: which it is, what to keep of it, and what is odd."""
+    count = 1 + len(reading.strangers)
+    said = [_answer(run, i, count) for i, run in enumerate(reading.strangers[:MOST_OTHERS], 2)]
+    if count - 1 > MOST_OTHERS:
+        said.append(f"{count - 1 - MOST_OTHERS} more runs are in the record: `overmem diagnose` with --json.")
+    return said
+
+
+def _answer(run: LoggedRun, place: int, count: int) -> str:
+    """What is said of one run among several; notes on it, but that on its gap, are in the record alone."""
+    problems = [finding.sentence for finding in run.findings if finding.severity == "problem"]
+    others = [
+        finding.sentence
+        for finding in run.findings
+        if finding.severity == "warning" or finding.kind == "train_gap"
+    ]
+    parts = [
+        f"Run {place} of {count}, {run_name(run)}.",
+        "" if run.task == "unknown" else task_text(run),
+        *problems,
+        *keep_words(run),
+        *others,
+        run.settle if run.keep is not None else "",
+    ]
+    return " ".join(part for part in parts if part)
 
 
 def task_text(run: LoggedRun) -> str:
@@ -59,7 +90,7 @@ def _articled(task: str) -> str:
     return f"a {task} training" if task in ("preference", "reinforcement") else f"a {task}"
 
 
-OF_FIRST = "What is said is of the first; move the others to folders of their own before an audit."
+OF_FIRST = "What is said next is of the first; a paragraph on each of the others is at the end."
 TAKEN_FOR_ONE = (
     "They would be measured as the checkpoints of one run: name those of one with --checkpoints-glob, or "
     "move the others away."
@@ -78,25 +109,29 @@ def strangers_text(reading: LoggedReading, then: str = OF_FIRST) -> str:
     runs = [reading.runs[0], *reading.strangers]
     named = [f"{run_name(run)}" for run in runs[:SHOWN]]
     more = [f"{len(runs) - SHOWN} more"] if len(runs) > SHOWN else []
-    return (
-        f"{len(runs)} runs lie in this folder, whose logs do not continue one another: "
-        f"{joined([*named, *more])}. {then}"
-    )
+    states = runs[0].wrote == "trainer_state"
+    where = "lie in this folder, whose logs do not continue one another" if states else "are in this log"
+    return f"{len(runs)} runs {where}: {joined([*named, *more])}. {then}"
 
 
 def run_name(run: LoggedRun) -> str:
     """A run as one of several in a folder: its steps and its checkpoints."""
     planned = f" of {run.max_steps:,}" if run.max_steps and run.max_steps != run.steps else ""
+    return f"{run.steps:,}{planned} step{'' if run.steps == 1 and not planned else 's'} ({_whose(run)})"
+
+
+def _whose(run: LoggedRun) -> str:
+    """The checkpoints that a log is of; where none is on disk, its file."""
     names = [one.name for one in run.saved]
-    listed = ", ".join(names) if len(names) <= 2 else f"{names[0]} to {names[-1]}"
-    return f"{run.steps:,}{planned} steps ({listed or Path(run.source).name})"
+    return (", ".join(names) if len(names) <= 2 else f"{names[0]} to {names[-1]}") or Path(run.source).name
 
 
 def keep_words(run: LoggedRun) -> list[str]:
     """What the log alone would keep, what does not differ from it, and whether it is on disk."""
     keep = run.keep
     if keep is None:
-        return ["Nothing was evaluated, so this log cannot say which checkpoint to keep."]
+        why = "No reward was evaluated" if run.series else "Nothing was evaluated"
+        return [f"{why}, so this log cannot say which checkpoint to keep."]
     epoch = f" (epoch {keep.epoch:.3g})" if keep.epoch is not None else ""
     by = f"`{keep.by}`" if "," not in keep.by else f"the mean of {keep.by.count(',') + 1} evaluation sets"
     first = f"By {by} alone, keep {keep.name}{epoch}: {keep.why}. {_on_disk(run, keep)}"
@@ -149,7 +184,7 @@ def _perplexity(verdict: Verdict) -> str:
         return f"{least}. Nothing in it points to over-memorization, and nothing rules it out."
     ratio = last.perplexity.value / lowest.perplexity.value
     text = f"{least}; {number(last.perplexity.value)} at {place(last)} is {number(ratio, 2)} times that."
-    if last.leaning not in INFLATED or limit is None:
+    if last.leaning not in INFLATED or limit is None or ratio < limit:
         return text
     since = last.step
     for summary in reversed(known):
@@ -170,24 +205,36 @@ def picked_series(run: LoggedRun, keep: Keep) -> LoggedSeries | None:
 def shown_series(run: LoggedRun) -> list[LoggedSeries]:
     """What a table of evaluations shows: the series that was picked by, and the loss of its set."""
     picked = picked_series(run, run.keep) if run.keep is not None else run.series[0]
-    loss = [one for one in run.series if one.measure == "loss" and picked and one.set_name == picked.set_name]
-    return [one for one in dict.fromkeys([picked, *loss[:1]]) if one is not None]
+    measures = () if run.task == "reinforcement" else ("loss", "rewards/accuracies")
+    beside = [
+        one
+        for one in run.series
+        if one.measure in measures and picked is not None and one.set_name == picked.set_name
+    ]
+    return [one for one in dict.fromkeys([picked, *beside[:2]]) if one is not None]
 
 
-def log_line(run: LoggedRun) -> str:
-    """What was read, in a line: the task, the steps, how many evaluations."""
+def log_line(run: LoggedRun, *, named: bool = False) -> str:
+    """What was read, in a line: the task, the steps, how many evaluations.
+
+    Args:
+        run: the log.
+        named: whether its checkpoints, or else its file, are named, as of one run among several.
+    """
     planned = f" of {run.max_steps:,}" if run.max_steps and run.max_steps != run.steps else ""
     epochs = f", {run.epochs:.3g} epochs" if run.epochs is not None else ""
     count = max((one.n_points for one in run.series), default=0)
     task = "task unknown" if run.task == "unknown" else run.task
-    return f"{task}, {run.steps:,}{planned} steps{epochs}, {count:,} evaluation{'' if count == 1 else 's'}"
+    steps = f"{run.steps:,}{planned} step{'' if run.steps == 1 and not planned else 's'}"
+    line = f"{task}, {steps}{epochs}, {count:,} evaluation{'' if count == 1 else 's'}"
+    return f"{_whose(run)}: {line}" if named else line
 
 
 def keep_line(run: LoggedRun) -> str:
     """What the log alone would keep, in a line."""
     keep = run.keep
     if keep is None:
-        return "cannot be told: nothing was evaluated"
+        return f"cannot be told: {'no reward' if run.series else 'nothing'} was evaluated"
     by = keep.by if "," not in keep.by else "mean of the sets"
     disk = "" if keep.on_disk else ", not on disk"
     return f"{keep.name}, by {by} alone ({keep.value:.4g}{disk})"

@@ -197,7 +197,7 @@ def _references_sentence(verdict: Verdict) -> str | None:
     read = verdict.references
     if read is None:
         return None
-    lead = f"Perplexity is read on the references of val ({read.source})"
+    lead = f"Perplexity is measured on the references of val ({read.source})"
     if read.other_style is None:
         why = sentence(read.unlike.reason or "that was not tested")
         return f"{lead}; whether they are written in the training data's style is not known: {why}"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from overmem.formatting import joined, percent
 from overmem.logs.history import LoggedHistory
 from overmem.logs.keep import trainers_choice
+from overmem.logs.kinds import LANGUAGE_MODELS, OF_PAIRS, Task
 from overmem.logs.metrics import is_token_accuracy
 from overmem.logs.series import Series
 from overmem.records.logged import Keep, LoggedFinding
@@ -16,8 +17,17 @@ LEAST_RISE = 0.02
 """Share by which a loss has to rise at least."""
 
 
-def against_metrics(series: Sequence[Series]) -> list[LoggedFinding]:
-    """Loss and metrics of each set that go opposite ways, or both the wrong way; sets alike are said once."""
+_OF_PAIRS = ("rewards/accuracies", "accuracy")
+"""Share of the pairs that are ranked right; their margin grows where the loss falls, and says no more."""
+
+
+def against_metrics(series: Sequence[Series], task: Task) -> list[LoggedFinding]:
+    """Loss and metrics of each set that go opposite ways, or both the wrong way; sets alike are said once.
+
+    The loss of reinforcement says nothing of progress, so nothing is said of it.
+    """
+    if task.name == "reinforcement":
+        return []
     found: dict[str, list[tuple[Series, str]]] = {}
     for loss in (one for one in series if one.is_loss and len(one.steps) > 1):
         low, last = loss.best(), len(loss.steps) - 1
@@ -26,32 +36,47 @@ def against_metrics(series: Sequence[Series]) -> list[LoggedFinding]:
         if low == last or rise <= (least if math.isnan(needed) else max(needed, least)):
             continue
         metrics = [one for one in series if one.set_name == loss.set_name and not one.is_loss]
+        if task.name in OF_PAIRS:
+            metrics = [one for one in metrics if one.measure in _OF_PAIRS]
         better, worse = _course(metrics, loss.steps[low], loss.steps[last])
         kind = (
             f"loss_up_metric_{'worse' if worse else 'better'}" if bool(worse) != bool(better) else "loss_up"
         )
-        found.setdefault(kind, []).append((loss, _against(loss, low, better, worse)))
+        if task.name in OF_PAIRS and kind != "loss_up":
+            kind = f"pairs_{kind}"
+        elif task.name in LANGUAGE_MODELS and not task.cross_entropy:
+            kind = "loss_up"
+        found.setdefault(kind, []).append((loss, _rise(loss, low) + _ending(kind, better, worse)))
     return [_of_sets(kind, losses) for kind, losses in found.items()]
 
 
-def _against(loss: Series, low: int, better: Sequence[str], worse: Sequence[str]) -> str:
-    """The rise of a loss beside its metrics, in words."""
+def _rise(loss: Series, low: int) -> str:
+    """That a loss rises, and by how much."""
     value, last = loss.values[low], loss.values[-1]
     more = f" ({percent((last - value) / value, 0)} more)" if value > 0 else ""
-    rise = (
+    return (
         f"`{loss.key}` rises from {value:.4g} at step {loss.steps[low]:,} to {last:.4g} at the last "
         f"evaluation, step {loss.steps[-1]:,}{more}"
     )
-    if better and not worse:
+
+
+def _ending(kind: str, better: Sequence[str], worse: Sequence[str]) -> str:
+    """What its metrics do meanwhile, and what that makes of it."""
+    if kind == "loss_up_metric_better":
         return (
-            f"{rise}, while {' and '.join(better)}. That is over-memorization written in the log: "
+            f", while {' and '.join(better)}. That is over-memorization written in the log: "
             "the answers hold or improve, and what is right is found less likely."
         )
-    if worse and not better:
-        return f"{rise}, and {' and '.join(worse)}: overfitting, by both."
-    tail = f": {' and '.join([*better, *worse])}" if better else ""
-    end = "the metrics disagree" if better else "the log cannot tell which"
-    return f"{rise}{tail}. Over-memorized if the answers held, overfitted if they fell; {end}."
+    if kind == "pairs_loss_up_metric_better":
+        return (
+            f", while {' and '.join(better)}. As many pairs are ranked right, and those ranked wrong are so "
+            "by more: the model grows too sure of itself."
+        )
+    if kind in ("loss_up_metric_worse", "pairs_loss_up_metric_worse"):
+        return f", and {' and '.join(worse)}: overfitting, by both."
+    tail = f": {' and '.join([*better, *worse])}" if better or worse else ""
+    end = "the metrics disagree" if better and worse else "the log cannot tell which"
+    return f"{tail}. Over-memorized if the answers held, overfitted if they fell; {end}."
 
 
 def _of_sets(kind: str, losses: Sequence[tuple[Series, str]]) -> LoggedFinding:

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from statistics import median
 
 from overmem.formatting import percent
-from overmem.logs.against import against_metrics, trainers_best
+from overmem.logs.findings.against import against_metrics, trainers_best
+from overmem.logs.findings.packing import find_packing
 from overmem.logs.history import LoggedHistory
-from overmem.logs.kinds import Task
+from overmem.logs.kinds import OF_PAIRS, Task
 from overmem.logs.metrics import base_name
 from overmem.logs.series import Series
 from overmem.parsing import finite_number
@@ -39,16 +40,18 @@ def check_log(
         picked: the series that the checkpoint to keep was picked by.
         keep: that checkpoint.
     """
+    losses = [one for one in series if one.is_loss and task.name != "reinforcement"]
     found = [
         *unreadable(series),
-        *(finding for one in series if one.is_loss for finding in near_zero(one)),
-        *(finding for one in series if one.is_loss for finding in never_changes(one)),
-        *scale(history, series),
-        *against_metrics(series),
+        *(finding for one in losses for finding in near_zero(one, task)),
+        *(finding for one in losses for finding in never_changes(one)),
+        *scale(history, losses),
+        *against_metrics(series, task),
         *at_chance(series, task),
         *worse_than_untrained(picked),
         *trainers_best(history, series, picked, keep),
         *end_not_evaluated(history, series),
+        *find_packing(history, series, task),
     ]
     return tuple(found)
 
@@ -66,16 +69,24 @@ def unreadable(series: Sequence[Series]) -> list[LoggedFinding]:
     return found
 
 
-def near_zero(loss: Series) -> list[LoggedFinding]:
-    """An evaluation loss that unseen text does not have."""
+def near_zero(loss: Series, task: Task) -> list[LoggedFinding]:
+    """An evaluation loss that unseen text, or pairs, do not have."""
     if not loss.steps or not 0 <= loss.values[loss.best()] < NEAR_ZERO:
         return []
     step, value = loss.steps[loss.best()], loss.values[loss.best()]
     n = f" on {loss.n:,} examples" if loss.n else ""
+    why = (
+        "as no unseen text has. Either the evaluation data are in the training data, or almost every label "
+        "is masked (-100), or the answer is always the same"
+    )
+    if task.name in OF_PAIRS:
+        why = (
+            "so the better answer of almost every pair is known for sure. Either the evaluation pairs are in "
+            "the training data, or length, format or a fixed phrase tells them apart"
+        )
     text = (
-        f"`{loss.key}` falls to {value:.2g}{n} at step {step:,}, as no unseen text has. "
-        "Either the evaluation data are in the training data, or almost every label is masked (-100), or the "
-        "answer is always the same. Do not pick a checkpoint by it before that is known."
+        f"`{loss.key}` falls to {value:.2g}{n} at step {step:,}, {why}. Do not pick a checkpoint by it "
+        "before that is known."
     )
     return [LoggedFinding(kind="eval_near_zero", severity="problem", sentence=text, steps=(step,))]
 

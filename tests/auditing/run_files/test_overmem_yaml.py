@@ -114,3 +114,11 @@ def test_an_engine_with_arguments_or_an_address_is_not_the_files_to_choose(engin
 def test_what_grants_nothing_passes():
     harmless = {"trust_remote_code": False, "engine": "vllm", "grader": "code", "ood": {"a": "lm_eval:x"}}
     refuse_consent_of_a_file(harmless, (), "overmem.yaml")
+
+
+def test_a_key_left_empty_is_not_there_and_names_are_written_as_they_are(tmp_path):
+    assert read_saved_options(written(tmp_path, "val: v.jsonl\naxes:\nlimit:\n")) == {"val": "v.jsonl"}
+    fields = dict.fromkeys(COMMENTS) | {"val": "prüfung.jsonl"}
+    assert "val: prüfung.jsonl\n" in write_saved_options(tmp_path, fields, "").read_text(encoding="utf-8")
+    usual = {"rule": {"accuracy_margin": 0.03, "perplexity_ratio": 1.2}}
+    assert said_of_saved(tmp_path, usual).endswith(": perplexity ratio 1.2")

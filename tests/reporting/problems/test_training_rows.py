@@ -90,6 +90,17 @@ def test_the_order_is_that_of_the_last_checkpoint() -> None:
     assert [row["id"] for row in rows] == ["b", "a"] and rows[0]["excess"] == [1.0, 2.0]
 
 
+def test_where_nothing_was_compared_it_is_not_known_whether_it_is_word_for_word() -> None:
+    texts = pl.DataFrame({"example_id": ["a"], "prompt": ["p"], "completion": ["x"]})
+    half = pl.DataFrame(
+        {"example_id": ["a"], "n_same": [0], "n_compared": [0], "n_prefix": [0], "exact": [True]}
+    )
+    found = module.training_rows({}, {"last": half}, texts, None, ())
+    assert found is not None
+    (row,) = json.loads(gzip.decompress(base64.b64decode(found.packed)))["rows"]
+    assert row["exact"] == [None] and "cut" not in row
+
+
 def test_too_many_rows_leave_the_least_memorized_out(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, every = listed(run)
     monkeypatch.setattr(module, "MOST", 10)

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 import overmem
-from overmem.artifacts.manifest import read_manifest
+from overmem.artifacts.manifest import BaseRows, Manifest, read_manifest
 from overmem.artifacts.store import Store
 from overmem.contamination.record import Contamination, Overlap, SetOverlap
 from overmem.reporting.problems import val_problems as module
@@ -110,3 +110,23 @@ def test_texts_are_shortened_until_all_fit(run: Path, monkeypatch: pytest.Monkey
     rows = rows_of(found.packed)["rows"]
     assert all("characters are not shown" in row["prompt"] for row in rows)
     assert not any("not shown" in row["reference"] for row in rows)
+
+
+def test_the_base_model_stands_before_the_checkpoints(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, answered = Store(run / "overmem"), module._answered
+    manifest = replace(
+        read_manifest(store), base=BaseRows(name="base", model="org/base", weights="w", row_keys={})
+    )
+
+    def of_first(store: Store, manifest: Manifest, name: str, model: Any) -> Any:
+        return answered(store, manifest, name, manifest.checkpoints[0])
+
+    monkeypatch.setattr(module, "_answered", of_first)
+    found = val_problems(store, manifest, None, (), "base model")
+    assert found is not None and found.models[:2] == ("base model", "checkpoint-100")
+    without = val_problems(store, manifest, None, (), None)
+    assert without is not None and "base model" not in without.models
+
+
+def test_no_answer_is_not_the_reference_word_for_word() -> None:
+    assert module._by_model("a", "", ["", " x"], [], 100)["same"] == [False, False]

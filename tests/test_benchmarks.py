@@ -185,7 +185,7 @@ TOYS = {
             "proof --problems 100",
             "judge --checkpoints 4 --problems 40",
         ),
-        "| 4 | 40 |",
+        "4 | 40 |",
     ),
     "selection": Toy(
         ("--each 1 --law 30 --replay {run}", "--each 1 --compare"),

@@ -190,7 +190,7 @@ def samples_of(store):
     return {(r["example_id"], r["sample"]): r["text"] for r in rows if r["temperature"] > 0}
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_samples_at_another_temperature_are_not_compared(pico_run, files):
     sampled = {"checkpoints": "all", "axes": ("likelihood", "accuracy", "diversity")}
     done = run_all(pico_run, files, **sampled)
@@ -205,6 +205,7 @@ def test_samples_at_another_temperature_are_not_compared(pico_run, files):
     assert {len(item.rows[Job("sample", "val")]) for item in shared} == {2 * 36}
 
 
+@pytest.mark.exhaustive
 def test_a_stopped_core_keeps_the_axes_of_an_earlier_sitting(pico_run, files, monkeypatch):
     run_all(pico_run, files, checkpoints="all")
     original = auditing.Session.do
@@ -291,6 +292,7 @@ def test_bad_input_is_refused_before_anything_is_measured(tmp_path, pico_run, fi
     assert not (pico_run / "overmem" / "manifest.json").exists()
 
 
+@pytest.mark.exhaustive
 def test_a_users_own_variant_is_paired(tmp_path, pico_run, files):
     rows = [json.loads(line) for line in Path(files["val"]).read_text().splitlines()[:20]]
     mine = tmp_path / "mine.jsonl"
@@ -327,6 +329,7 @@ def test_accuracy_near_the_floor_is_said(pico_run, files):
         assert any(said in note for note in verdict.notes)
 
 
+@pytest.mark.exhaustive
 def test_a_reference_without_the_other_axes_is_named_and_not_compared(pico_run, files):
     verdict = overmem.diagnose(run_all(pico_run, files, checkpoints="checkpoint-100"))
     assert verdict.costs == ()

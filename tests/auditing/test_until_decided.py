@@ -117,6 +117,7 @@ def test_it_is_the_audit_of_the_first_problems(pico_run, val_file, looks, tmp_pa
     assert_same_rows(pico_run / "overmem", tmp_path / "limited")
 
 
+@pytest.mark.exhaustive
 def test_without_the_option_the_rest_is_added(pico_run, val_file, looks, tmp_path):
     audit(pico_run, val=str(val_file), until_decided=True)
     before = rows_of(pico_run / "overmem", "checkpoint-20")

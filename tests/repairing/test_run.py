@@ -204,6 +204,7 @@ def test_a_plan_writes_nothing_but_says_what_it_will_do(run, capsys, monkeypatch
     assert sorted(path for path in run.rglob("*") if "verdict" not in path.name) == before
 
 
+@pytest.mark.exhaustive
 def test_times_that_nobody_sees_are_not_taken(run, monkeypatch):
     asked = []
     original = Session.seconds
@@ -218,6 +219,7 @@ def test_times_that_nobody_sees_are_not_taken(run, monkeypatch):
     assert plan_repair(setup, timed=False, budget_minutes=0.002).left_out > 0
 
 
+@pytest.mark.exhaustive
 def test_a_budget_leaves_merges_out_and_says_so(run):
     found = overmem.repair(run, **CORE, budget_minutes=0.002)
     assert any("not tried, for the budget" in note for note in found.notes)
@@ -339,6 +341,7 @@ def test_a_second_repair_scores_nothing_again(barely, tmp_path):
     assert len(json.loads((run / "overmem" / "tries.json").read_text())["tries"]) == 1
 
 
+@pytest.mark.exhaustive
 def test_a_rejected_repair_takes_the_earlier_model_away(barely, tmp_path):
     run = copy_of(barely[0], tmp_path)
     assert (run / "overmem" / "repaired").exists()
@@ -371,6 +374,7 @@ def test_checkpoints_that_were_trained_again_are_refused(run):
         overmem.repair(run, **CORE)
 
 
+@pytest.mark.exhaustive
 def test_an_output_that_appears_meanwhile_costs_nothing(run, tmp_path):
     out = tmp_path / "out"
 

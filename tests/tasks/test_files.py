@@ -251,7 +251,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(rows=st.lists(st.dictionaries(KEYS, VALUES, max_size=6), max_size=4))
 def test_any_rows_give_examples_or_one_data_error(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]

@@ -110,6 +110,7 @@ def test_every_checkpoint_is_compared_with_what_the_base_model_says(pico_run, va
     assert not done.store.base_predictions.exists()
 
 
+@pytest.mark.exhaustive
 def test_a_base_that_is_a_checkpoint_of_the_run_has_lost_nothing(tmp_path, pico_run, val_file, tokenizer):
     save_checkpoint(pico_run / "checkpoint-0", make_pico(tokenizer, seed=5), tokenizer, 0)
     done = overmem.audit(pico_run, val=str(val_file), **QUICK)
@@ -122,6 +123,7 @@ def test_a_base_that_is_a_checkpoint_of_the_run_has_lost_nothing(tmp_path, pico_
     )
 
 
+@pytest.mark.exhaustive
 def test_an_adapter_has_moved_as_far_as_its_merged_model(tmp_path, base, val_file, tokenizer):
     for step in (10, 20):
         model = adapted(base, step)

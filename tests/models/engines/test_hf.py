@@ -31,5 +31,5 @@ def test_where_memory_runs_out_fewer_are_written_at_once_and_none_is_lost(
     engine.generate(model, prompts, tokenizer, **settings)
     assert asked[3:] == [2], "what did not fit once is not tried again"
     monkeypatch.setattr(hf, "generate", lambda *args, **kwargs: small_device(rows=3))
-    with pytest.raises(CheckpointError, match="memory does not hold one problem"):
+    with pytest.raises(CheckpointError, match="too little memory for one problem"):
         engine.generate(model, prompts, tokenizer, **settings)

@@ -349,6 +349,7 @@ def test_without_log_probabilities_the_measure_says_why(pico_run, val_file, toke
     overmem.report(pico_run)
 
 
+@pytest.mark.exhaustive
 def test_adapters_by_name_and_what_needs_token_ids_stays_here(tmp_path, tokenizer, val_file):
     from peft import LoraConfig, get_peft_model
 
@@ -376,7 +377,7 @@ def test_adapters_by_name_and_what_needs_token_ids_stays_here(tmp_path, tokenize
     assert {job for job in keys if keys[job] == local[job]} == set(keys) - {"greedy val"}
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_repair_of_such_an_audit_uses_the_model_in_memory(pico_run, tmp_path, server):
     from overmem.auditing.options import saved_options
 

@@ -102,6 +102,7 @@ def test_samples_are_requests_with_seeds_of_their_own(pico_run, val_file, engine
     assert len(set(seeds)) == 4 * 12
 
 
+@pytest.mark.exhaustive
 def test_what_it_cannot_hold_is_skipped_with_the_reason(adapters, val_file, engines, tokenizer, tmp_path):
     adapter(adapters, tmp_path / "base", 4, tokenizer, use_dora=True)
     audit = overmem.audit(adapters, val=str(val_file), engine="vllm", **QUICK)

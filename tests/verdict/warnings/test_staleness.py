@@ -211,6 +211,7 @@ def test_rows_of_other_settings_are_not_compared(inflated, enough):
     assert not any("other settings" in note for note in verdict.notes)
 
 
+@pytest.mark.exhaustive
 def test_perturbations_that_another_grader_judged_are_not_compared(inflated, enough, tmp_path):
     audit(inflated, enough, "robustness", variants={"typo": None})
     assert "robustness" in {cost.axis for cost in overmem.diagnose(inflated).costs}

@@ -34,7 +34,7 @@ def test_one_that_does_not_fit_is_one_clear_message():
     def work(size):
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")
 
-    with pytest.raises(CheckpointError, match="does not hold one problem"):
+    with pytest.raises(CheckpointError, match="too little memory for one problem"):
         memory.halve_until_it_fits(work, 4)
 
 

@@ -74,7 +74,8 @@ dist-check: dist
 
 .venv/torch:
 	$(PYTHON) -m venv .venv
-	$(BIN)/python $(PIP) --upgrade pip uv
+	$(BIN)/python $(PIP) --upgrade pip
+	-$(BIN)/python $(PIP) uv
 	$(BIN)/python -c "import torch" 2>/dev/null \
 		|| $(BIN)/python $(PIP) $(TORCH)
 	touch $@

@@ -5,6 +5,7 @@ What each format is read as is tested beside its reader, in tests/logs/formats.
 
 import json
 import os
+import shutil
 
 import pytest
 
@@ -62,3 +63,16 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "train.log")
     with pytest.raises(RunError, match="no training log is here that can be read"):
         read_histories(tmp_path / "train.log")
+
+
+@pytest.mark.parametrize("value", ["9" * 400, "inf", "nan", "1e400"])
+def test_a_number_that_no_tool_writes_is_no_traceback(tmp_path, value):
+    """A figure of a metrics file of MLflow, which is read as it stands there."""
+    store = tmp_path / "mlruns"
+    shutil.copytree(WRITTEN / "mlruns", store)
+    (loss,) = store.glob("0/*/metrics/loss")
+    loss.write_text(f"1795986464999 {value} 3\n")
+    try:
+        read_histories(store)
+    except RunError as error:
+        assert "cannot be read as a training log" in str(error)

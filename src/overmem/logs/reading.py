@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from overmem.boundary import library_call
 from overmem.errors import RunError
 from overmem.formatting import shell_word
 from overmem.logs import trainer_state
@@ -65,9 +66,11 @@ def read_histories(path: Path) -> tuple[LoggedHistory, ...]:
             expected="a run's folder, a checkpoint's folder, or a training log",
             next_step="check the path",
         )
-    for recognizes, reads in readers():
-        if recognizes(path):
-            return reads(path)
+    # What a tool never writes may stand anywhere in a file; the readers look at what they take.
+    with library_call(f"{path} cannot be read as a training log", RunError, next_step="name another log"):
+        for recognizes, reads in readers():
+            if recognizes(path):
+                return reads(path)
     raise RunError(
         "no training log is here that can be read",
         got=f"{path}{'' if path.is_dir() else ', a file of another kind'}",

@@ -64,9 +64,9 @@ def test_several_runs_come_as_they_began_and_deleted_ones_not(tmp_path):
 def test_lines_that_are_none_are_left_out_and_said(tmp_path):
     store = copy_store(tmp_path, "a")
     with (store / "0" / "a" / "metrics" / "loss").open("a") as file:
-        file.write("1795986464999 0.5")
+        file.write("1795986464999 0.5\ninf 0.5 9\n")
     (history,) = mlflow.read(store)
-    assert history.notes == ("1 of 10 lines of metrics/loss cannot be read and were left out.",)
+    assert history.notes == ("2 of 11 lines of metrics/loss cannot be read and were left out.",)
     assert differences(history.rows, truth()) == []
 
 

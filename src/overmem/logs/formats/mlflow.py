@@ -14,7 +14,7 @@ from overmem.errors import RunError
 from overmem.logs.formats.files import has_table_with, open_sqlite, read_log_text, tables
 from overmem.logs.formats.rows import histories, is_a_log, number_of, rows_of_series, trainer_key, whole_step
 from overmem.logs.history import LoggedHistory
-from overmem.parsing import ParseError, parse_yaml
+from overmem.parsing import ParseError, finite_number, parse_yaml
 
 DATABASE = "mlflow.db"
 _META = "meta.yaml"
@@ -94,10 +94,11 @@ def _series(file: Path, key: str, notes: list[str]) -> Iterator[tuple[int, int, 
     for line in lines:
         words = [number_of(word) for word in line.split(" ")]
         step = whole_step(words[2]) if len(words) >= 3 else None
-        if step is None or isinstance(words[0], str) or isinstance(words[1], str):
+        time = finite_number(words[0])
+        if step is None or time is None or isinstance(words[1], str):
             bad += 1
         else:
-            yield int(words[0]), step, key, float(words[1])
+            yield int(time), step, key, float(words[1])
     if bad:
         notes.append(f"{bad} of {len(lines)} lines of metrics/{key} cannot be read and were left out.")
 

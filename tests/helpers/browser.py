@@ -16,12 +16,23 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
 def find_chromium() -> str | None:
     """Path of a Chromium: `$CHROMIUM`, or one of the usual names; None when there is none."""
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
+SCREENS = [
+    pytest.param(1280, False, marks=pytest.mark.exhaustive),
+    (1280, True),
+    (390, False),
+    pytest.param(390, True, marks=pytest.mark.exhaustive),
+]
+"""Widths in pixels, a desktop's and a phone's, in the light and in the dark."""
 
 
 class Browser:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import overmem
-from tests.helpers.browser import Browser, find_chromium
+from tests.helpers.browser import SCREENS, Browser, find_chromium
 from tests.helpers.synthetic import END, plain_text, write_run
 
 pytestmark = pytest.mark.skipif(
@@ -150,15 +150,7 @@ def test_a_csv_is_saved_under_the_figures_name_and_reads_back(browser: Browser, 
     assert browser.complaints() == [] and browser.requests() == []
 
 
-@pytest.mark.parametrize(
-    ("width", "dark"),
-    [
-        pytest.param(1280, False, marks=pytest.mark.exhaustive),
-        (1280, True),
-        (390, False),
-        pytest.param(390, True, marks=pytest.mark.exhaustive),
-    ],
-)
+@pytest.mark.parametrize(("width", "dark"), SCREENS)
 def test_nothing_overflows_at_any_width(page: Path, width: int, dark: bool) -> None:
     with Browser(width=width, height=844, dark=dark) as small:
         small.open(page)

@@ -450,9 +450,9 @@ def read_audited(store: Store) -> Manifest:
     manifest = read_manifest(store)
     if manifest.imported is not None:
         raise RunError(
-            "a repair measures merges, and these results were imported: nothing says how to measure so",
+            "these results were imported: nothing says how to measure more like them",
             got=f"results of {manifest.imported.tool} in {store.root}",
-            next_step="run `overmem audit` into another folder (--out), and repair by that",
+            next_step="run `overmem audit` into another folder (--out), and go on from that",
         )
     return manifest
 

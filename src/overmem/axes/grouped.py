@@ -10,13 +10,12 @@ import polars as pl
 from overmem.artifacts.evidence import Evidence
 from overmem.artifacts.jobs import Job
 from overmem.artifacts.rows import labels_in
+from overmem.axes.ood import PREFIX
 from overmem.stats.groups import Groups
 from overmem.stats.measures import Measure
 
 OF_VAL = ("val", "answers")
 """Sets whose rows are on val's problems."""
-OOD = "ood/"
-"""How the names of the other sets begin whose problems can be grouped."""
 
 
 def groups_in(rows: pl.DataFrame) -> Groups | None:
@@ -36,7 +35,7 @@ def with_groups(measure: Measure, evidence: Evidence) -> Measure:
     for population, size in measure.sizes.items():
         set_name, _, kind = population.partition(":")
         groups = _of_size(evidence.rows, kind, size) if set_name in OF_VAL else None
-        if set_name.startswith(OOD):
+        if set_name.startswith(PREFIX):
             groups = _of_set(evidence.rows, set_name)
         if groups is not None:
             found[population] = groups

@@ -6,8 +6,7 @@ A mistyped command or option is one message with the nearest that there is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
@@ -24,18 +23,34 @@ _RANGE = re.compile(r"; x>=?\d+(?=\])|\s*\[x>=?\d+\]")
 _ARGUMENT = re.compile(r"\{(.*?)(?:\.\.\.)?\}(\.\.\.)?")
 
 
-class HelpCommand(TyperCommand):
+class _NamesTheNearest:
+    """Answers an option that there is not with the nearest; beside a command's class."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments.
+
+        Raises:
+            UnknownOptionError: there is no such option.
+        """
+        try:
+            return super().parse_args(ctx, args)  # type: ignore[misc, no-any-return]
+        except Exception as error:
+            # Its class is private to typer, and to click before; no other has this field.
+            if not hasattr(error, "possibilities"):
+                raise
+            params = ctx.command.get_params(ctx)
+            known = [name for param in params for name in (*param.opts, *param.secondary_opts)]
+            written = error.option_name  # type: ignore[attr-defined]
+            raise _unknown(ctx, "option", written, known) from None
+
+
+class HelpCommand(_NamesTheNearest, TyperCommand):
     """A command whose help has its options in groups and its examples last."""
 
     def __init__(self, name: str | None, *, help: str | None = None, **settings: Any) -> None:
         """Take the examples out of the help."""
         text, _, self.examples = (help or "").partition(EXAMPLES)
         super().__init__(name, help=text, **settings)
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the arguments; an option that there is not is answered with the nearest."""
-        with _naming_the_nearest(self, ctx):
-            return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """What stands after the command's name: `[OPTIONS] RUN`."""
@@ -50,15 +65,10 @@ class HelpCommand(TyperCommand):
         write_examples(self.examples, formatter)
 
 
-class HelpGroup(TyperGroup):
+class HelpGroup(_NamesTheNearest, TyperGroup):
     """Commands whose first lines are shown whole."""
 
     examples = ""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the arguments; an option that there is not is answered with the nearest."""
-        with _naming_the_nearest(self, ctx):
-            return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that is named; one that there is not is answered with the nearest."""
@@ -85,24 +95,6 @@ class HelpGroup(TyperGroup):
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """The examples, as they are written."""
         write_examples(self.examples, formatter)
-
-
-@contextmanager
-def _naming_the_nearest(command: Any, ctx: Any) -> Iterator[None]:
-    """Turn what the parser says of an option that there is not into our message.
-
-    Raises:
-        UnknownOptionError: there is no such option.
-    """
-    try:
-        yield
-    except Exception as error:
-        # Its class is private to typer, and to click before; no other has this field.
-        if not hasattr(error, "possibilities"):
-            raise
-        written = error.option_name  # type: ignore[attr-defined]
-        known = [name for param in command.get_params(ctx) for name in (*param.opts, *param.secondary_opts)]
-        raise _unknown(ctx, "option", written, known) from None
 
 
 def _unknown(ctx: Any, noun: str, written: str, known: Sequence[str]) -> UnknownOptionError:

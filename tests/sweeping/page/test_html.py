@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from overmem.sweeping.page.html import write_sweep_report
-from tests.helpers.browser import Browser, find_chromium
+from tests.helpers.browser import SCREENS, Browser, find_chromium
 from tests.helpers.sweeps import learning_rates, result
 
 pytestmark = pytest.mark.skipif(
@@ -49,15 +49,7 @@ def test_the_outline_is_drawn_around_the_region(browser: Browser, page: Path) ->
     assert edges and set(edges) == {"3px"}
 
 
-@pytest.mark.parametrize(
-    ("width", "dark"),
-    [
-        pytest.param(1280, False, marks=pytest.mark.exhaustive),
-        (1280, True),
-        (390, False),
-        pytest.param(390, True, marks=pytest.mark.exhaustive),
-    ],
-)
+@pytest.mark.parametrize(("width", "dark"), SCREENS)
 def test_nothing_overflows_at_any_width(page: Path, width: int, dark: bool) -> None:
     with Browser(width=width, height=844, dark=dark) as small:
         small.open(page)

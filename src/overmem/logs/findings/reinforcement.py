@@ -20,8 +20,23 @@ from overmem.records.logged import LoggedFinding
 _FEWEST = 10
 """Rows that a course is read from."""
 _PARTS = 10
-_MOST_ALIKE = 0.8
-_MOST_CUT = 0.5
+_SHARES = (
+    (
+        "frac_reward_zero_std",
+        0.8,
+        "no_advantage",
+        "All answers to a prompt get the same reward in {} of the groups late in the run: such a group "
+        "teaches nothing. The prompts are too easy or too hard, or the answers are all alike.",
+    ),
+    (
+        "completions/clipped_ratio",
+        0.5,
+        "answers_cut_off",
+        "{} of the answers are cut off at the length limit late in the run: their reward is that of an "
+        "unfinished answer. Raise `max_completion_length`, or look whether they still end.",
+    ),
+)
+"""Shares as TRL logs them, the least that is told, and the finding."""
 _LEAST_ENTROPY = 0.1
 """Of the entropy at the start."""
 
@@ -39,10 +54,10 @@ def of_reinforcement(history: LoggedHistory, task: Task) -> tuple[LoggedFinding,
     found = [_course(_column(history, key), key)] if key is not None else []
     late = {
         name: fmean(values[-max(1, len(values) // _PARTS) :])
-        for name in ("frac_reward_zero_std", "completions/clipped_ratio")
+        for name, *_ in _SHARES
         if (values := [value for _, value in _column(history, name)])
     }
-    return (*found, *_alike(late), *_cut_off(late), *_collapsed(_column(history, "entropy")))
+    return (*found, *_mostly(late), *_collapsed(_column(history, "entropy")))
 
 
 def _column(history: LoggedHistory, key: str) -> list[tuple[int, float]]:
@@ -81,26 +96,13 @@ def _course(column: Sequence[tuple[int, float]], key: str) -> LoggedFinding:
     )
 
 
-def _alike(late: dict[str, float]) -> list[LoggedFinding]:
-    share = late.get("frac_reward_zero_std", 0.0)
-    if share < _MOST_ALIKE:
-        return []
-    text = (
-        f"All answers to a prompt get the same reward in {percent(share, 0)} of the groups late in the run: "
-        "such a group teaches nothing. The prompts are too easy or too hard, or the answers are all alike."
-    )
-    return [LoggedFinding(kind="no_advantage", severity="warning", sentence=text)]
-
-
-def _cut_off(late: dict[str, float]) -> list[LoggedFinding]:
-    share = late.get("completions/clipped_ratio", 0.0)
-    if share < _MOST_CUT:
-        return []
-    text = (
-        f"{percent(share, 0)} of the answers are cut off at the length limit late in the run: their reward "
-        "is that of an unfinished answer. Raise `max_completion_length`, or look whether they still end."
-    )
-    return [LoggedFinding(kind="answers_cut_off", severity="warning", sentence=text)]
+def _mostly(late: dict[str, float]) -> list[LoggedFinding]:
+    """What is true of most groups or answers late in the run."""
+    return [
+        LoggedFinding(kind=kind, severity="warning", sentence=sentence.format(percent(late[name], 0)))
+        for name, least, kind, sentence in _SHARES
+        if late.get(name, 0.0) >= least
+    ]
 
 
 def _collapsed(column: Sequence[tuple[int, float]]) -> list[LoggedFinding]:

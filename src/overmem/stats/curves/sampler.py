@@ -13,7 +13,7 @@ Shape suffixes: C checkpoints, H first points, M kept points, K coordinates.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -90,22 +90,18 @@ def sample_scales(
     points, counted = rng.random((FIRST_POINTS, COORDINATES)), np.zeros(FIRST_POINTS)
     clear_C = np.zeros(steps_C.size)
     for shown_C, rungs, kept in _shown_in_turn(steps_C.size):
-
-        def seen_now(shown_C: IntArray = shown_C) -> _Seen:
-            return _Seen(
-                prior=prior,
-                steps_C=steps_C,
-                shown_C=shown_C,
-                residual_C=residual_C[shown_C],
-                noise_cov_C_C=noise_cov_C_C[np.ix_(shown_C, shown_C)] + np.diag(clear_C[shown_C]),
-            )
-
-        seen = seen_now()
+        seen = _Seen(
+            prior=prior,
+            steps_C=steps_C,
+            shown_C=shown_C,
+            residual_C=residual_C[shown_C],
+            noise_cov_C_C=noise_cov_C_C[np.ix_(shown_C, shown_C)] + np.diag(clear_C[shown_C]),
+        )
         evidence = seen.evidence(points)
         new_C = seen.clear_spikes(points, evidence - counted)
         if new_C.any():
             clear_C[shown_C] += new_C
-            seen = seen_now()
+            seen = replace(seen, noise_cov_C_C=seen.noise_cov_C_C + np.diag(new_C))
             evidence = seen.evidence(points)
         for rung in rungs:
             chosen_M = systematic_choice(softmax(rung * evidence - counted), kept, rng.random())

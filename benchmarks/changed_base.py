@@ -41,7 +41,7 @@ def make(folder: Path, seed: int, start: str, dtype: torch.dtype = torch.float32
 def main() -> None:
     """Print NLL and the largest difference of a logit for each way to load such an adapter."""
     tokenizer = AutoTokenizer.from_pretrained(ORGANISM)
-    texts = [example.prompt + example.completion for example in wordmath.load_split("val")[:8]]
+    texts = [example.prompt + example.completion for example in wordmath.load_split("val", 8)]
     problems = [torch.tensor([tokenizer(text)["input_ids"]]) for text in texts]
 
     def logits(model: torch.nn.Module) -> list[torch.Tensor]:

@@ -52,7 +52,7 @@ class Documents:
         more = [self.ids(f" {word}") for word in (*ITEMS, *BEINGS)]
         self.few_pieces = sorted({piece for ids in few for piece in ids})
         self.pieces = sorted({piece for ids in few + more for piece in ids})
-        self.questions = [(e.prompt, e.completion) for e in load_split("train")[2000:7000]]
+        self.questions = [(e.prompt, e.completion) for e in load_split("train", 7000)[2000:]]
 
     def ids(self, text):
         """Tokens of a text, with nothing added."""

@@ -61,7 +61,7 @@ def make_rows(number):
     """The rows of a training set; what is planted is named under `kind`."""
     rng = random.Random(f"memorized/{number}")
     plain = ROWS - 2 * KINDS["duplicate"]
-    examples = load_split("train")[number * 1000 : number * 1000 + plain]
+    examples = load_split("train", number * 1000 + plain)[number * 1000 :]
     order = rng.sample(range(plain), sum(KINDS.values()))
     kinds = dict(zip(order, (kind for kind, n in KINDS.items() for _ in range(n)), strict=True))
     exchanged = [i for i in order if kinds[i] == "exchanged"]

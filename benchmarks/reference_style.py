@@ -79,15 +79,15 @@ def wordmath_cases(size: int) -> dict[str, tuple[Texts, Texts]]:
     drawn = wordmath.draw_examples("train", wordmath.SPLITS["train"], size)
     train = [example.completion for example in drawn]
     val, other = (
-        [example.completion for example in wordmath.load_split(name)[:size]]
+        [example.completion for example in wordmath.load_split(name, size)]
         for name in ("val", wordmath.VAL_OTHER_STYLE)
     )
     kinds = sorted({example.meta["operations"][0] for example in drawn})
     by_kind = [
         [e.completion for e in drawn if e.meta["operations"][0] in some] for some in (kinds[::2], kinds[1::2])
     ]
-    longer = [example.completion for example in wordmath.load_split("ood_steps")[:size]]
-    operations = [example.completion for example in wordmath.load_split("ood_operations")[:size]]
+    longer = [example.completion for example in wordmath.load_split("ood_steps", size)]
+    operations = [example.completion for example in wordmath.load_split("ood_operations", size)]
     return {
         "=wordmath: train, val": (train, val),
         "=wordmath: disjoint templates": (by_kind[0], by_kind[1]),

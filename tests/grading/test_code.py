@@ -58,7 +58,7 @@ def test_a_saved_grade_rests_on_the_tests():
 
 
 def test_prompts_of_code_are_not_reworded():
-    example = pocketcode.load_split("ood_phrasing")[0]
+    example = pocketcode.load_split("ood_phrasing", 1)[0]
     assert all(perturb(example, variant, 0) is None for variant in VARIANTS)
 
 

@@ -14,7 +14,4 @@ TRAIN, OTHER = 2000, 200
 
 def first_examples(task: DrawnTask, train: int = TRAIN, other: int = OTHER) -> dict[str, list[Example]]:
     """By split, in the order of the task's splits."""
-    return {
-        name: task.draw_examples(name, split, train if name == "train" else other)
-        for name, split in task.splits.items()
-    }
+    return {name: task.load_split(name, train if name == "train" else other) for name in task.splits}

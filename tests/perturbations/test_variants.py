@@ -79,7 +79,7 @@ def test_the_same_in_another_process():
         "from overmem.synthetic.knights.splits import TASK as knights\n"
         "from overmem.perturbations import VARIANTS, perturb\n"
         "text = 'Emily, Anna and Jack have 3 apples, 4 plums, 5 hats and 6 coats. How many more apples?'\n"
-        "rows = [*wordmath.load_split('val')[:20], Example('a', text, '', '5')]\n"
+        "rows = [*wordmath.load_split('val', 20), Example('a', text, '', '5')]\n"
         "for task in (facts, knights):\n"
         "    rows += task.draw_examples('val', task.splits['val'], 20)\n"
         "print([perturb(row, variant, 0) for variant in VARIANTS for row in rows])\n"

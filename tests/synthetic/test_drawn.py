@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import combinations
 
 import pytest
@@ -94,3 +94,20 @@ def test_a_split_is_drawn_once_and_whoever_shortens_it_shortens_it_for_nobody_el
     assert again == whole
     del again[5:]
     assert WORDMATH.load_split("val") == whole
+
+
+def test_no_more_is_drawn_than_is_wanted_and_more_begins_with_what_was(monkeypatch):
+    drawn = []
+
+    class Counted(DrawnTask):
+        def draw_examples(self, name, split, size):
+            drawn.append(size)
+            return super().draw_examples(name, split, size)
+
+    task = Counted(
+        **{f.name: getattr(KNIGHTS, f.name) for f in fields(KNIGHTS) if f.init} | {"sizes": {"val": 20}}
+    )
+    few, more, whole = (task.load_split("val", first) for first in (3, 9, None))
+    assert [len(few), len(more), len(whole)] == [3, 9, 20]
+    assert whole[:9] == more and more[:3] == few == task.load_split("val", 3)
+    assert task.load_split("val", 21) == whole and drawn == [3, 9, 20]

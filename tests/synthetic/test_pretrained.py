@@ -20,7 +20,7 @@ def test_every_sum_is_true_and_the_last_is_asked():
 
 
 def test_problems_are_asked_as_the_corpus_asks_and_graded_whatever_stands_before_the_number():
-    for example in load_split("problems")[:100]:
+    for example in load_split("problems", 100):
         assert re.match(r"(Problem|Task|Exercise|Question): ", example.prompt)
         assert example.prompt.endswith(("\nSolution:", "\nWork:"))
         assert example.completion.endswith(f"\nResult: {example.answer}")

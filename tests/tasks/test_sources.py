@@ -101,7 +101,7 @@ def test_wordmath_is_loaded_through_its_module(monkeypatch: pytest.MonkeyPatch) 
     import overmem.tasks
 
     fake = types.ModuleType("overmem.synthetic.wordmath")
-    fake.load_split = lambda name: [Example(f"{name}-{i}", "q", "#### 1", "1") for i in range(5)]  # type: ignore[attr-defined]
+    fake.load_split = lambda name, first: [Example(f"{name}-{i}", "q", "#### 1", "1") for i in range(5)]  # type: ignore[attr-defined]
     fake.GRADER = "exact"  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "overmem.synthetic.wordmath", fake)
     monkeypatch.setattr(overmem.tasks, "wordmath", fake, raising=False)

@@ -64,10 +64,14 @@ class DrawnTask(Generic[S, P]):
     _drawn: dict[str, tuple[Example, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    """What was drawn before: a split takes a second or two."""
+    """The longest beginning of each split that was drawn: a whole split takes a second or two."""
 
-    def load_split(self, name: str) -> list[Example]:
-        """All problems of a split, the same on every machine.
+    def load_split(self, name: str, first: int | None = None) -> list[Example]:
+        """The problems of a split, the same on every machine.
+
+        Args:
+            name: the split.
+            first: how many from its start are wanted, the others are not drawn; None for all.
 
         Raises:
             DataError: the split does not exist.
@@ -79,10 +83,11 @@ class DrawnTask(Generic[S, P]):
                 expected=", ".join((*self.splits, *self.also)),
                 next_step=f"write {self.name}:SPLIT",
             )
-        if name not in self._drawn:
-            size = self.sizes.get(name, OTHER_SIZE)
+        whole = self.sizes.get(name, OTHER_SIZE)
+        size = whole if first is None else min(first, whole)
+        if len(self._drawn.get(name, ())) < size:
             self._drawn[name] = tuple(self.draw_examples(name, self.splits[name], size))
-        return list(self._drawn[name])
+        return list(self._drawn[name][:size])
 
     def draw_examples(self, name: str, split: S, size: int) -> list[Example]:
         """The first `size` different problems that a split's random numbers give.

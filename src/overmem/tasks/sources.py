@@ -40,7 +40,7 @@ PROCEDURAL: dict[str, str] = {
     "instructions": "overmem.synthetic.instructions",
     "pretrained": "overmem.synthetic.pretrained",
 }
-"""Tasks whose examples are made by rule, and the module of each, which has `GRADER` and `load_split(name)`.
+"""Tasks whose examples are made by rule, and the module of each, with `GRADER` and `load_split(name, first)`.
 The location is a split."""
 TASKS: tuple[str, ...] = (*KNOWN, *PROCEDURAL)
 """Names that can stand before the colon."""
@@ -226,7 +226,7 @@ def _procedural(task: str, parts: Source) -> tuple[list[Example], Shape]:
             got=f"{task}:{parts.location}#{parts.split}",
             expected=f"{task}:{parts.location} or {task}#{parts.split}",
         )
-    examples = module.load_split(split)
+    examples = module.load_split(split, _last_read(parts.rows))
     answered = sum(example.answer is not None for example in examples)
     description = f"procedural, split {split}"
     return examples, Shape(

@@ -35,18 +35,19 @@ TASK = DrawnTask(
 draw_examples, recall_problem = TASK.draw_examples, TASK.recall
 
 
-def load_split(name: str) -> list[Example]:
-    """All problems of a split, the same on every machine.
+def load_split(name: str, first: int | None = None) -> list[Example]:
+    """The problems of a split, the same on every machine.
 
     Args:
         name: `train`, `val`, `test`, `ood_steps`, `ood_operations`, `ood_phrasing` or `val_other_hand`.
+        first: how many from its start are wanted; None for all.
 
     Raises:
         DataError: the split does not exist.
     """
     if name == VAL_OTHER_STYLE:
-        return [_in_other_style(example) for example in load_split("val")]
-    return TASK.load_split(name)
+        return [_in_other_style(example) for example in load_split("val", first)]
+    return TASK.load_split(name, first)
 
 
 def _in_other_style(example: Example) -> Example:

@@ -15,20 +15,23 @@ INSTALL = $(BIN)/uv pip install -q --python $(BIN)/python -e '.[$(EXTRAS)]' || $
 # imports torch and transformers compiles them anew, for ten seconds.
 export PYTHONDONTWRITEBYTECODE :=
 BIN := .venv/bin
-# Hosts that offer the CPU build of torch under the plain version take it from there; elsewhere the
-# CPU index of PyTorch is asked. An installed torch is left alone.
+# By pip, which knows where this machine keeps a CPU build; elsewhere on Linux
+# make TORCH="torch --index-url https://download.pytorch.org/whl/cpu" spares gigabytes. An installed torch is left alone.
 TORCH ?= torch==2.13.0
 # Test processes, each of one thread.
 JOBS ?= 2
 
-.PHONY: demo test test-all quick check lint types docs tutorial dist dist-check architecture organism smollm2 clean
+.PHONY: demo test tests test-all quick check lint types docs tutorial dist dist-check architecture organism smollm2 clean
 
 demo: .venv/installed
 	$(BIN)/overmem demo demo/run
 
-# Linters and docs side by side, then the tests.
+# What is quick to fail comes first; the type checker, which takes a minute of one core, runs beside the tests.
 test: .venv/installed-dev
-	$(MAKE) -j $(JOBS) check docs
+	$(MAKE) -j $(JOBS) lint docs
+	$(MAKE) -j 2 types tests
+
+tests: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=20
 
 test-all: .venv/installed-dev
@@ -74,10 +77,8 @@ dist-check: dist
 
 .venv/torch:
 	$(PYTHON) -m venv .venv
-	$(BIN)/python $(PIP) --upgrade pip
 	-$(BIN)/python $(PIP) uv
-	$(BIN)/python -c "import torch" 2>/dev/null \
-		|| $(BIN)/python $(PIP) $(TORCH)
+	$(BIN)/python -c "import torch" 2>/dev/null || $(BIN)/python $(PIP) $(TORCH)
 	touch $@
 
 .venv/installed: EXTRAS := train

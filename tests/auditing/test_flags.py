@@ -12,7 +12,8 @@ import typer.main
 import typer.testing
 import yaml
 
-from overmem.artifacts.manifest import Manifest, MeasuredSet
+from overmem.artifacts.manifest import Manifest
+from overmem.artifacts.manifest_parts.measured_sets import MeasuredSet
 from overmem.auditing.flags import audit_flags, read_flags, write_flags
 from overmem.auditing.options import CONSENT, AuditOptions, saved_options
 from overmem.auditing.resolve import resolve_options

@@ -18,14 +18,9 @@ from typing import Any
 import polars as pl
 
 from overmem.artifacts.jobs import BASE_ANSWERS, Job, JobKind, kind_of
-from overmem.artifacts.manifest import (
-    BaseRows,
-    CheckpointRows,
-    Manifest,
-    MeasuredModel,
-    MeasuredSet,
-    write_manifest,
-)
+from overmem.artifacts.manifest import Manifest, write_manifest
+from overmem.artifacts.manifest_parts.measured_sets import MeasuredSet
+from overmem.artifacts.manifest_parts.model_rows import BaseRows, CheckpointRows, MeasuredModel
 from overmem.artifacts.store import settings_key
 from overmem.auditing.planning.plan import Plan
 from overmem.auditing.problems import Problems

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from overmem.artifacts.evidence import joined_labels
-from overmem.artifacts.jobs import data_key
+from overmem.artifacts.jobs import OOD, REFERENCES, RETENTION, data_key
 from overmem.artifacts.rows import subset
 from overmem.auditing.made_sets.retention_sets import as_asked_before, default_retention
 from overmem.auditing.options import AuditOptions, Half
@@ -34,9 +34,6 @@ from overmem.rendering.proof import warnings_of_all
 from overmem.rendering.render import render_all
 from overmem.rendering.rendered import Rendered, data_fingerprint, fingerprint
 from overmem.tasks import sources
-
-OOD, REFERENCES, RETENTION = "ood/", "references/", "retention/"
-"""Prefixes of the names of OOD sets, of references in other styles, and of sets beside the task."""
 
 
 @dataclass(frozen=True)

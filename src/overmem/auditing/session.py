@@ -11,14 +11,14 @@ from typing import Any
 
 import polars as pl
 
-from overmem.artifacts.jobs import Job, JobKind, data_key, on_base
+from overmem.artifacts.jobs import OOD, REFERENCES, RETENTION, Job, JobKind, data_key, on_base
 from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.store import Store, settings_key
 from overmem.artifacts.tables import Rows
 from overmem.auditing.compute_rows import RECALL_TOKENS, WORK, Tools, keep_base_predictions
 from overmem.auditing.measured_weights import MeasuredWeights
 from overmem.auditing.options import AuditOptions
-from overmem.auditing.problems import OOD, REFERENCES, RETENTION, Problems
+from overmem.auditing.problems import Problems
 from overmem.auditing.resolve import read_recipe
 from overmem.auditing.run_files.named_base import named_base
 from overmem.axes import CORE

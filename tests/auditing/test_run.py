@@ -498,7 +498,7 @@ def test_generation_stops_at_the_templates_end_of_turn(tmp_path, tokenizer):
     from transformers import AutoTokenizer
 
     from overmem.auditing.options import AuditOptions
-    from overmem.auditing.problems import load_problems
+    from overmem.auditing.problem_sets.load import load_problems
     from overmem.rendering.template import Template
 
     chat = AutoTokenizer.from_pretrained(tokenizer.name_or_path)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from overmem.artifacts.jobs import JobKind
-from overmem.auditing.problems import Problems
+from overmem.auditing.problem_sets.problems import Problems
 from overmem.errors import CheckpointError
 from overmem.models.decoding.generation import generate
 from overmem.models.decoding.sampling import Sampling

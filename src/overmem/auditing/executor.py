@@ -12,7 +12,7 @@ from typing import Protocol
 from overmem.artifacts.jobs import Job
 from overmem.auditing.planning.plan import Plan
 from overmem.auditing.planning.timing import make_timed_plan
-from overmem.auditing.problems import Problems
+from overmem.auditing.problem_sets.problems import Problems
 from overmem.auditing.session import Session
 from overmem.boundary import without_calls
 from overmem.errors import CheckpointError

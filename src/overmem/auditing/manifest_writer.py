@@ -23,7 +23,7 @@ from overmem.artifacts.manifest_parts.measured_sets import MeasuredSet
 from overmem.artifacts.manifest_parts.model_rows import BaseRows, CheckpointRows, MeasuredModel
 from overmem.artifacts.store import settings_key
 from overmem.auditing.planning.plan import Plan
-from overmem.auditing.problems import Problems
+from overmem.auditing.problem_sets.problems import Problems
 from overmem.auditing.session import Session
 from overmem.axes import all_axes
 from overmem.contamination.record import write_contamination

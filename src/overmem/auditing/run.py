@@ -25,7 +25,7 @@ from overmem.auditing.opening import open_session
 from overmem.auditing.options import AuditOptions, make_options, takes_audit_options
 from overmem.auditing.planning.plan import Plan
 from overmem.auditing.planning.timing import nothing_measured
-from overmem.auditing.problems import Problems
+from overmem.auditing.problem_sets.problems import Problems
 from overmem.auditing.resolve import resolve_options
 from overmem.auditing.session import Progress, Session
 from overmem.auditing.until_decided import measure_until_decided

@@ -18,7 +18,7 @@ from overmem.artifacts.tables import Rows
 from overmem.auditing.compute_rows import RECALL_TOKENS, WORK, Tools, keep_base_predictions
 from overmem.auditing.measured_weights import MeasuredWeights
 from overmem.auditing.options import AuditOptions
-from overmem.auditing.problems import Problems
+from overmem.auditing.problem_sets.problems import Problems
 from overmem.auditing.resolve import read_recipe
 from overmem.auditing.run_files.named_base import named_base
 from overmem.axes import CORE

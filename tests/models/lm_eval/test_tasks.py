@@ -1,6 +1,7 @@
 """Tasks of lm-evaluation-harness as OOD sets: the figures are lm-eval's own, and nothing else changes.
 
-Covers: overmem.models.lm_eval.library, overmem.models.lm_eval.names
+Covers: overmem.auditing.problem_sets.lm_eval_sets, overmem.models.lm_eval.library,
+overmem.models.lm_eval.names
 """
 
 import copy

@@ -10,7 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 from overmem.artifacts.jobs import BASE_ANSWERS, Job
-from overmem.auditing.problems import Problems
+from overmem.auditing.problem_sets.problems import Problems
 from overmem.auditing.session import Session
 from overmem.rendering.rendered import Rendered, data_fingerprint, fingerprint, text_ids
 

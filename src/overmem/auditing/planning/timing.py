@@ -15,7 +15,7 @@ from overmem.artifacts.manifest import read_manifest
 from overmem.artifacts.store import Store
 from overmem.auditing.planning.cost import Tokens, tokens_of
 from overmem.auditing.planning.plan import Plan, check_decidable, estimate, fit_budget, make_plan
-from overmem.auditing.problems import available
+from overmem.auditing.problem_sets.problems import available
 from overmem.auditing.session import Session
 from overmem.errors import CheckpointError, RunError
 from overmem.records import Checkpoint, Run

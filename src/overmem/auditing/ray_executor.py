@@ -62,7 +62,7 @@ class Worker:
         """Do an item; returns the fingerprint of what was measured, or what kept it from being done."""
         try:
             run_item(self.session, item)
-            return self.session.fingerprint(item.checkpoint)
+            return self.session.weights.fingerprint(item.checkpoint)
         except (OvermemError, OSError) as error:
             return error
 
@@ -106,7 +106,7 @@ class RayExecutor:
 
     def _named(self, checkpoint: Checkpoint, measured: str) -> CheckpointError | None:
         """What is wrong if the driver sees other weights than those that a worker measured."""
-        if self.session.fingerprint(checkpoint) == measured:
+        if self.session.weights.fingerprint(checkpoint) == measured:
             return None
         return WeightsChangedError(
             f"{checkpoint.name} changed while it was measured",

@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 import overmem
 from overmem.artifacts.manifest import read_manifest
 from overmem.artifacts.store import Store
-from overmem.auditing.compute_rows import Tools, greedy
 from overmem.auditing.options import AuditOptions
 from overmem.auditing.problem_sets import problems as auditing_data
 from overmem.auditing.problem_sets.load import load_problems
@@ -21,9 +20,7 @@ from overmem.errors import GradeError
 from overmem.grading import sandbox
 from overmem.grading.sandbox import run
 from overmem.models.decoding.generation import Generation
-from overmem.models.decoding.sampling import Sampling
 from overmem.models.engines.hf import HfEngine
-from overmem.models.likelihood.divergence import BasePredictions
 from tests.helpers.code import sandboxed
 from tests.helpers.tokenizers import GENERATION_ONLY_THINK, make_tokenizer
 
@@ -115,28 +112,3 @@ def test_a_chat_templates_generation_prompt_is_told_to_the_grader(tmp_path):
     val = load_problems(options, make_tokenizer(template=GENERATION_ONLY_THINK))["val"]
     assert val.graded("2 and 3 is 5", val.examples[0])["correct"] == 0.0
     assert val.graded("2 and 3</think>5", val.examples[0])["correct"] == 1.0
-
-
-def test_answers_are_asked_for_after_the_prompts_own_tokens(tmp_path):
-    rows = [{"prompt": "12 app", "completion": "les 5", "answer": "5"}]
-    tokenizer = make_tokenizer()
-    options = AuditOptions(val=write_rows(tmp_path / "val.jsonl", rows))
-    val = load_problems(options, tokenizer)["val"]
-    seen = []
-
-    class Engine:
-        def generate(self, model, prompts, *_, **__):
-            seen.extend(prompts)
-            return [[Generation(text="5", tokens=(1,), finished=True, mean_logprob=0.0)] for _ in prompts]
-
-    tools = Tools(
-        engine=Engine(),
-        tokenizer=tokenizer,
-        stops=(),
-        max_new_tokens=1,
-        sampling=Sampling(samples=2, temperature=1.0),
-        batch_tokens=1,
-        base_predictions=BasePredictions(tmp_path),
-    )
-    assert greedy(None, val, [0], tools)[0][0]["correct"] == 1.0
-    assert list(seen[0]) == tokenizer("12 app")["input_ids"] != list(val.rendered[0].prompt_ids)

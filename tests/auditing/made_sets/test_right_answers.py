@@ -7,7 +7,7 @@ import pytest
 
 import overmem
 from overmem.artifacts.store import Store
-from overmem.auditing.flags import _read_named as parse_named
+from overmem.auditing.flags.reading import _read_named as parse_named
 from overmem.auditing.options import saved_options
 from overmem.errors import RunError
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint

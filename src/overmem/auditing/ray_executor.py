@@ -19,14 +19,9 @@ from overmem.auditing.planning.timing import make_timed_plan
 from overmem.auditing.session import Progress, Session
 from overmem.errors import CheckpointError, OvermemError, RunError, WeightsChangedError
 from overmem.records import Checkpoint, Run
-from overmem.workers.ray_pool import (
-    RayPool,
-    SharedFolder,
-    connected,
-    devices,
-    resources_per_worker,
-    shared_folder,
-)
+from overmem.workers.cluster import connected, devices, resources_per_worker
+from overmem.workers.ray_pool import RayPool
+from overmem.workers.shared_folder import SharedFolder, shared_folder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import overmem
 from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
 from overmem.auditing.options import AuditOptions
-from overmem.auditing.problems import Problems, problems_of
+from overmem.auditing.problem_sets.problems import Problems, problems_of
 from overmem.checkpoints import open_run
 from overmem.cli.progress import quiet_libraries
 from overmem.models.decoding.generation import generate

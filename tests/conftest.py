@@ -107,7 +107,7 @@ def pico_run(tmp_path: Path, tokenizer) -> Path:
 @pytest.fixture
 def ending(monkeypatch):
     """Answers that end by themselves, one in two of them right, as those of a trained model do."""
-    from overmem.auditing import compute_rows as work
+    from overmem.auditing.jobs import compute_rows as work
 
     original = work.WORK["greedy"]
 
@@ -116,7 +116,7 @@ def ending(monkeypatch):
         return [[r | {"finished": True, "correct": float(i % 2)} for r in of] for i, of in enumerate(rows)]
 
     monkeypatch.setitem(work.WORK, "greedy", ends)
-    monkeypatch.setattr("overmem.auditing.session.Session.regrade", lambda *_: None)
+    monkeypatch.setattr("overmem.auditing.executor.regrade", lambda *_: None)
 
 
 @pytest.fixture

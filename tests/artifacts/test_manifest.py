@@ -1,4 +1,8 @@
-"""A manifest is read as it was written, key by key, and a damaged one is one message."""
+"""A manifest is read as it was written, key by key, and a damaged one is one message.
+
+Covers: overmem.artifacts.manifest_parts.imported, overmem.artifacts.manifest_parts.measured_sets,
+overmem.artifacts.manifest_parts.model_rows, overmem.artifacts.manifest_parts.plain_parts
+"""
 
 import json
 from dataclasses import replace
@@ -6,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from overmem.artifacts.jobs import TRAIN_SCORES, VAL_ANSWERS, VAL_SCORES
-from overmem.artifacts.manifest import Manifest, MeasuredSet, read_manifest, write_manifest
+from overmem.artifacts.manifest import Manifest, read_manifest, write_manifest
+from overmem.artifacts.manifest_parts.measured_sets import MeasuredSet
 from overmem.artifacts.rows import read_job
 from overmem.artifacts.store import MANIFEST_SCHEMA, Store
 from overmem.errors import ArtifactError
@@ -130,6 +135,7 @@ def test_a_damaged_manifest_is_one_message(damage):
         Manifest.from_dict(json.loads(json.dumps({**RECORD, **damage})))
 
 
+IMPORTED = {"tool": "csv", "task": "t", "metric": "m", "sources": ["s.csv"]}
 OTHER = CHECKPOINT | {"name": "checkpoint-20"}
 DISAGREEING = {
     "no val": {"splits": {"train": SPLIT}},
@@ -144,6 +150,9 @@ DISAGREEING = {
     "a stop without a word": {"until_decided": {"looks": []}},
     "an engine without a url": {"engine": {"kind": "openai"}},
     "a limit in words": {"config": {"limit": "all"}},
+    "a base model outside the folder": {"base": RECORD["base"] | {"name": ".."}},
+    "an imported share above 1": {"imported": IMPORTED | {"scores": {"base": {"accuracy": 1.5, "n": 8}}}},
+    "an imported loss of 0": {"imported": IMPORTED | {"eval_loss": {"checkpoint-10": 0.0}}},
 }
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from overmem.artifacts.manifest import Manifest, MeasuredSet
+from overmem.artifacts.manifest import Manifest
+from overmem.artifacts.manifest_parts.measured_sets import MeasuredSet
 from overmem.auditing.consent import Consent, options_to_go_on, sets_left_out, without_consent
 from overmem.auditing.options import CONSENT, AuditOptions, saved_options
 from overmem.auditing.resolve import read_recipe, resolve_options

@@ -1,6 +1,7 @@
 """Every option of an audit survives the way from the command line to a manifest and back to a command.
 
-Covers: overmem.auditing.options, overmem.auditing.resolve
+Covers: overmem.auditing.flags.declared, overmem.auditing.flags.reading, overmem.auditing.flags.writing,
+overmem.auditing.options, overmem.auditing.resolve
 """
 
 import dataclasses
@@ -12,8 +13,11 @@ import typer.main
 import typer.testing
 import yaml
 
-from overmem.artifacts.manifest import Manifest, MeasuredSet
-from overmem.auditing.flags import audit_flags, read_flags, write_flags
+from overmem.artifacts.manifest import Manifest
+from overmem.artifacts.manifest_parts.measured_sets import MeasuredSet
+from overmem.auditing.flags.declared import audit_flags
+from overmem.auditing.flags.reading import read_flags
+from overmem.auditing.flags.writing import write_flags
 from overmem.auditing.options import CONSENT, AuditOptions, saved_options
 from overmem.auditing.resolve import resolve_options
 from overmem.axes import CORE, all_axes

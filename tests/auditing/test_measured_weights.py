@@ -1,4 +1,7 @@
-"""What was measured is what is named: files that change while they are measured leave no row and no name."""
+"""What was measured is what is named: files that change while they are measured leave no row and no name.
+
+Covers: overmem.auditing.jobs.loaded_model
+"""
 
 import json
 import os

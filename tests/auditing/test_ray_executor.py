@@ -76,7 +76,7 @@ def items(*names):
 def crew(script, workers=2):
     ray = FakeRay(script)
     pool = RayPool(ray, Worker, None, resources={"num_cpus": 1}, workers=workers, on_update=lambda *_: None)
-    return ray, RayExecutor(SimpleNamespace(fingerprint=lambda _: "weights"), pool)
+    return ray, RayExecutor(SimpleNamespace(weights=SimpleNamespace(fingerprint=lambda _: "weights")), pool)
 
 
 def test_every_item_is_done_once_and_a_broken_checkpoint_keeps_nobody_from_work():

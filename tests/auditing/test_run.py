@@ -356,7 +356,7 @@ import os, random, signal, sys, time
 import torch
 torch.set_num_threads(1)
 import overmem, overmem.models.loading, overmem.auditing.run as auditing
-from overmem.auditing import compute_rows as work
+from overmem.auditing.jobs import compute_rows as work
 from overmem.models.engines import hf
 run, val = sys.argv[1:]
 for module, name in ((work, "score_all"), (hf, "generate")):
@@ -491,54 +491,3 @@ def test_a_new_audit_forgets_the_old_verdict_and_a_stopped_one_says_so(pico_run,
     assert not (pico_run / "overmem" / "verdict.json").exists()
     notes = " ".join(overmem.diagnose(pico_run).notes)
     assert "checkpoint-100" in notes and "not measured yet" in notes
-
-
-def test_generation_stops_at_the_templates_end_of_turn(tmp_path, tokenizer):
-    """ChatML ends a turn with a mark and a newline; a base model's own end of text is another token."""
-    from transformers import AutoTokenizer
-
-    from overmem.auditing.options import AuditOptions
-    from overmem.auditing.problems import load_problems
-    from overmem.rendering.template import Template
-
-    chat = AutoTokenizer.from_pretrained(tokenizer.name_or_path)
-    chat.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
-    chat.chat_template = (
-        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-    )
-    path = tmp_path / "chat.jsonl"
-    path.write_text(json.dumps({"prompt": "Tom?", "completion": "7", "answer": "7"}) + "\n")
-    config = AuditOptions(val=str(path), template=Template(kind="chat"))
-    problems = load_problems(config, chat)
-    session = Session(None, None, chat, problems, config, Store(tmp_path), lambda *_: None)
-    assert session.end_of_completion("val") == chat.convert_tokens_to_ids("<|im_end|>")
-
-
-def test_a_column_groups_the_problems_of_an_audit_and_texts_do_where_none_is_named(pico_run, tmp_path):
-    words = ("apple", "pear", "plum", "nut", "egg", "hen", "dog", "cat", "cow", "pig", "owl", "fox")
-    rows = [
-        {"id": word, "prompt": f"How many {word}s?", "completion": " 7", "answer": "7", "story": f"s{i % 3}"}
-        for i, word in enumerate(words)
-    ]
-    val = tmp_path / "stories.jsonl"
-    val.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    asked = {"val": str(val), "grader": "exact", "max_new_tokens": 2}
-    with pytest.raises(DataError, match="val has no column `storey` to group its problems by"):
-        overmem.audit(pico_run, group="storey", **asked)
-    found = overmem.audit(pico_run, group="story", **asked).manifest
-    assert found.val.groups == tuple(f"story=s{place % 3}" for place in range(12))
-    assert found.val.grouped_by == "column story" and saved_options(found).group == "story"
-    verdict = overmem.diagnose(pico_run)
-    assert (verdict.groups.problems, verdict.groups.groups) == (12, 3)
-    assert "whose groups tell as much as 3 that stand alone" in verdict.reason
-    rows[1] = {**rows[0], "id": "again", "completion": "Another way: 7."}
-    val.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    other = tmp_path / "other.jsonl"
-    other.write_text(
-        "".join(json.dumps({**row, "prompt": f"{row['prompt']} Count them."}) + "\n" for row in rows)
-    )
-    sets = overmem.audit(pico_run, axes=("ood",), ood={"far": str(other)}, **asked).manifest.splits
-    for texts in (sets["val"], sets["ood/far"]):
-        assert len(set(texts.groups)) == 11 and texts.groups[0] == texts.groups[1]
-        assert texts.grouped_by == "the same prompt"

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 import overmem
-from overmem.auditing.flags import HEADINGS, audit_flags
+from overmem.auditing.flags.declared import HEADINGS, audit_flags
 from overmem.cli.app import COMMANDS, app
 from overmem.cli.run import run
 

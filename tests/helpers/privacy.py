@@ -8,7 +8,9 @@ import polars as pl
 
 from overmem.artifacts.evidence import Evidence
 from overmem.artifacts.jobs import EARLY_TRAIN, EARLY_VAL, TRAIN_SCORES, VAL_SCORES
-from overmem.artifacts.manifest import CheckpointRows, Manifest, MeasuredSet, write_manifest
+from overmem.artifacts.manifest import Manifest, write_manifest
+from overmem.artifacts.manifest_parts.measured_sets import MeasuredSet
+from overmem.artifacts.manifest_parts.model_rows import CheckpointRows
 from overmem.artifacts.store import Store
 from overmem.artifacts.tables import SCHEMAS
 from overmem.artifacts.token_sums import with_sums

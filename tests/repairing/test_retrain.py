@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import yaml
 
-from overmem.artifacts.manifest import Manifest, MeasuredSet
+from overmem.artifacts.manifest import Manifest
+from overmem.artifacts.manifest_parts.measured_sets import MeasuredSet
 from overmem.recipe.schema import load_recipe
 from overmem.records import Checkpoint, Run
 from overmem.repairing.retrain import NOISE, reasons_to_retrain, write_recipe

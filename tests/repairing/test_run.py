@@ -20,7 +20,8 @@ from overmem.artifacts.evidence import MeasuredCheckpoint
 from overmem.artifacts.jobs import Job
 from overmem.artifacts.manifest import read_manifest
 from overmem.artifacts.store import Store
-from overmem.auditing.problems import half_of, load_problems
+from overmem.auditing.problem_sets.halves import half_of
+from overmem.auditing.problem_sets.load import load_problems
 from overmem.auditing.session import Session
 from overmem.cli import main
 from overmem.errors import DataError, MergeError, RunError

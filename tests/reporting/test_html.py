@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
-from overmem.artifacts.manifest import CheckpointRows, Manifest, MeasuredSet
+from overmem.artifacts.manifest import Manifest
+from overmem.artifacts.manifest_parts.measured_sets import MeasuredSet
+from overmem.artifacts.manifest_parts.model_rows import CheckpointRows
 from overmem.artifacts.store import Store
 from overmem.errors import ArtifactError
 from overmem.formatting import DASH

@@ -4,7 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from overmem.artifacts.manifest import CheckpointRows, Manifest, MeasuredSet
+from overmem.artifacts.manifest import Manifest
+from overmem.artifacts.manifest_parts.measured_sets import MeasuredSet
+from overmem.artifacts.manifest_parts.model_rows import CheckpointRows
 from overmem.artifacts.store import Store
 from overmem.auditing.run import Audit
 from overmem.records import Attempt, Checkpoint, Cost, Estimate, Proof, Repair, Run

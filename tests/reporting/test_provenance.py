@@ -4,7 +4,7 @@ import shlex
 from dataclasses import replace
 from itertools import pairwise
 
-from overmem.artifacts.manifest import MeasuredSet
+from overmem.artifacts.manifest_parts.measured_sets import MeasuredSet
 from overmem.reporting.provenance import (
     audit_command,
     axes_command,

@@ -14,7 +14,8 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from typer.testing import CliRunner
 
 import overmem
-from overmem.artifacts.manifest import Score, read_manifest
+from overmem.artifacts.manifest import read_manifest
+from overmem.artifacts.manifest_parts.imported import Score
 from overmem.artifacts.store import Store
 from overmem.cli.app import app
 from overmem.errors import ArtifactError, DataError, OvermemError, RunError

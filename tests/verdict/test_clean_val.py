@@ -11,7 +11,9 @@ from typer.testing import CliRunner
 import overmem
 from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
 from overmem.artifacts.jobs import TRAIN_SCORES, VAL_ANSWERS, VAL_SCORES
-from overmem.artifacts.manifest import CheckpointRows, Manifest, MeasuredSet, read_manifest
+from overmem.artifacts.manifest import Manifest, read_manifest
+from overmem.artifacts.manifest_parts.measured_sets import MeasuredSet
+from overmem.artifacts.manifest_parts.model_rows import CheckpointRows
 from overmem.artifacts.rows import read_core, read_job
 from overmem.artifacts.store import Store
 from overmem.auditing.opening import open_session

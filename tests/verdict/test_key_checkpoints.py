@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from overmem.artifacts.jobs import VAL_ANSWERS
-from overmem.artifacts.manifest import CheckpointRows, Manifest
+from overmem.artifacts.manifest import Manifest
+from overmem.artifacts.manifest_parts.model_rows import CheckpointRows
 from overmem.rule import Rule
 from overmem.stats.moments import measure_curves
 from overmem.sweeping.config import Sweep

@@ -16,8 +16,6 @@ import torch
 import overmem
 from overmem.artifacts.store import Store
 from overmem.artifacts.tables import SCHEMAS
-from overmem.errors import RunError
-from overmem.workers.ray_pool import SharedFolder, devices, shared_folder
 from tests.conftest import make_pico, save_checkpoint
 from tests.helpers.planted import plant_code
 from tests.helpers.processes import ALONE
@@ -105,35 +103,3 @@ def test_workers_import_nothing_of_the_current_folder(pico_run, val_file, tmp_pa
     )  # fmt: skip
     assert done.returncode == 0 and "audited:" in done.stdout, done.stderr[-3000:]
     assert not (tmp_path / "ran").exists()
-
-
-@pytest.mark.parametrize(
-    ("resources", "device", "workers", "expected"),
-    [
-        ({"CPU": 16.0, "GPU": 8.0}, "auto", None, ("cuda", 8)),
-        ({"CPU": 16.0, "GPU": 8.0}, "cpu", None, ("cpu", 16)),
-        ({"CPU": 2.0}, "auto", None, ("cpu", 2)),
-        ({"CPU": 2.0}, "cuda", 4, ("cuda", 4)),  # a cluster that grows on demand
-    ],
-)
-def test_one_worker_a_device(resources, device, workers, expected):
-    assert devices(resources, device, workers) == expected
-
-
-def test_devices_that_ray_cannot_give():
-    with pytest.raises(RunError, match=r"cuda:1[\s\S]*auto, cpu or cuda"):
-        devices({"CPU": 2.0}, "cuda:1", None)
-    with pytest.raises(RunError, match="0 GPUs"):
-        devices({"CPU": 2.0}, "cuda", None)
-
-
-def test_a_worker_knows_the_folder_by_its_mark(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    root = tmp_path / "overmem"
-    with shared_folder(root) as place:
-        place.join()
-        for elsewhere in (tmp_path / "other" / place.mark.name, place.mark):
-            # Not there, or another folder of the same name.
-            with pytest.raises(RunError, match="shared filesystem"):
-                SharedFolder(folder=tmp_path, mark=elsewhere, text="another").join()
-    assert not root.exists()

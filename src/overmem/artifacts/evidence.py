@@ -14,7 +14,8 @@ from typing import Any, get_args
 import polars as pl
 
 from overmem.artifacts.jobs import EARLY_TRAIN, EARLY_VAL, Job, JobKind, on_base
-from overmem.artifacts.manifest import CheckpointRows, Manifest, MeasuredModel
+from overmem.artifacts.manifest import Manifest
+from overmem.artifacts.manifest_parts.model_rows import CheckpointRows, MeasuredModel
 from overmem.artifacts.rows import GROUP, label_of, labels_in, read_job, subset
 from overmem.artifacts.store import Store
 from overmem.artifacts.tables import TEXTS

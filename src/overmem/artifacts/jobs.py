@@ -70,6 +70,8 @@ ANSWERS_SCORES = Job("score", "answers")
 """Right answers of one checkpoint to val in place of its references; known once they are written."""
 EARLY_TRAIN, EARLY_VAL = Job("score", "train", model="early"), Job("score", "val", model="early")
 """What the run's first checkpoint gives beside the rows of a later one."""
+OOD, REFERENCES, RETENTION = "ood/", "references/", "retention/"
+"""Prefixes of the names of OOD sets, of references in other styles, and of sets beside the task."""
 BASE_ANSWERS = "base_answers/"
 """Prefix of the sets that are the base model's own answers; known once they are written."""
 

@@ -8,218 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self, get_args
+from typing import Any, Self
 
-from overmem.artifacts.jobs import BASE_ANSWERS, Job, JobKind, kind_of
+from overmem.artifacts.jobs import BASE_ANSWERS, Job
+from overmem.artifacts.manifest_parts.imported import Imported
+from overmem.artifacts.manifest_parts.measured_sets import MeasuredSet
+from overmem.artifacts.manifest_parts.model_rows import BaseRows, CheckpointRows
+from overmem.artifacts.manifest_parts.plain_parts import check_plain_parts
 from overmem.artifacts.store import MANIFEST_SCHEMA, Store, settings_key
 from overmem.errors import ArtifactError, RunError
 from overmem.formatting import engine_text
 from overmem.records import to_plain
-from overmem.serialization import FieldError, check_plain, from_plain
-
-
-@dataclass(frozen=True, kw_only=True)
-class MeasuredSet:
-    """One set of problems in one wording, as it was measured."""
-
-    set: str
-    """See `overmem.artifacts.jobs.Job`."""
-    variant: str
-    """`clean`, or the name of a perturbation."""
-    source: str
-    """As written in the options."""
-    shape: str
-    """What the data were recognised as."""
-    grader: str
-    n: int
-    """Problems in the set, before any limit."""
-    most_measured: int | None = None
-    """Most of them that any work was done on; None where an older overmem noted none."""
-    fingerprint: str
-    """Of the rendered problems."""
-    answers: str | None = None
-    """Key of the reference answers; None where an older overmem noted none."""
-    example_ids: tuple[str, ...]
-    example_shas: tuple[str, ...]
-    max_new_tokens: int | None = None
-    """Longest answer that was allowed."""
-    groups: tuple[str, ...] | None = None
-    """Label of each problem, equal for those that stand for one another; None where each stands alone."""
-    grouped_by: str | None = None
-    """What told the groups, such as `column source`."""
-
-    def check_read(self) -> None:
-        """Refuse ids that are not one a fingerprint, or groups that are not one an id.
-
-        Raises:
-            FieldError: so it is.
-        """
-        if len(self.example_ids) != len(self.example_shas) or self.n < 0:
-            got = f"{len(self.example_ids)} ids, {len(self.example_shas)} fingerprints, n {self.n}"
-            raise FieldError("example_ids", "does not fit", got, "as many as `example_shas`")
-        if self.groups is not None and len(self.groups) != len(self.example_ids):
-            got = f"{len(self.groups)} labels of {len(self.example_ids)} problems"
-            raise FieldError("groups", "does not fit", got, "as many as `example_ids`")
-        for field_name in ("example_ids", "example_shas"):
-            try:
-                "".join(getattr(self, field_name)).encode()
-            except UnicodeEncodeError as error:
-                got = ascii(error.object[error.start])
-                raise FieldError(field_name, "holds half of a character", got, "text") from None
-
-    @property
-    def measured(self) -> int:
-        """Problems that were measured."""
-        return self.n if self.most_measured is None else self.most_measured
-
-
-@dataclass(frozen=True, kw_only=True)
-class FolderFingerprint:
-    """The content of one folder that weights were read from; see `overmem.fingerprints`."""
-
-    folder: str
-    """Its path; `.` is the checkpoint's own folder."""
-    full: str
-    """Of every byte."""
-    sampled: str
-    """Of sampled blocks."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Cut:
-    """What is read of an axis that the time budget cut."""
-
-    asked: int
-    measured: int
-    why: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Stopping:
-    """What is read of an audit that stops once it is decided."""
-
-    decided: bool
-    problems: int
-    of: int
-    most_chance: float
-    looks: tuple[Mapping[str, Any], ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _VllmEngine:
-    """What is read of vLLM in this process."""
-
-    version: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class _ServerEngine:
-    """What is read of a server."""
-
-    kind: str
-    url: str
-    prompts: str
-    logprobs: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Config:
-    """What is read of the options without `overmem.auditing.options`."""
-
-    limit: int | None = None
-    temperature: float = 0.0
-    seed: int = 0
-    samples: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Score:
-    """What another tool says of one model and no more: a share right, of so many problems."""
-
-    accuracy: float
-    n: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Imported:
-    """Where rows come from that another tool measured (`overmem import`)."""
-
-    tool: str
-    """`lm-eval`, `inspect`, `lighteval`, `evalscope`, `csv` or `parquet`."""
-    version: str = ""
-    """Of the tool, where its files say so."""
-    task: str
-    metric: str
-    sources: tuple[str, ...]
-    """Files that were read."""
-    eval_loss: Mapping[str, float] = field(default_factory=dict)
-    """By checkpoint what training logged, in the place of likelihoods that were not measured."""
-    scores: Mapping[str, Score] = field(default_factory=dict)
-    """By checkpoint, where no sample was kept; the base model is called `base`."""
-    notes: tuple[str, ...] = ()
-    """What a reader must know of the import."""
-
-    def check_read(self) -> None:
-        """Refuse figures that are none.
-
-        Raises:
-            FieldError: so it is.
-        """
-        for name, score in self.scores.items():
-            if not (0 <= score.accuracy <= 1 and score.n > 0):
-                got = f"{score.accuracy} of {score.n}"
-                raise FieldError(f"scores.{name}", "is no share", got, "0 to 1, of at least one problem")
-        for name, loss in self.eval_loss.items():
-            if not loss > 0:
-                raise FieldError(f"eval_loss.{name}", "is no loss", loss, "a number above 0")
-
-
-class _Rows:
-    """The rows of one model, by job."""
-
-    row_keys: Mapping[str, str]
-
-    def has(self, job: Job) -> bool:
-        """Whether the job was done."""
-        return str(job) in self.row_keys
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckpointRows(_Rows):
-    """The rows of a checkpoint."""
-
-    name: str
-    """Also the folder of its rows."""
-    step: int
-    epoch: float | None = None
-    kind: str = "full"
-    """`full` or `adapter`."""
-    weights: str
-    """Fingerprint of every byte."""
-    folders: tuple[FolderFingerprint, ...] = ()
-    """What it was taken of: the checkpoint's folder, then its base model's under an adapter, where that is a
-    folder. Empty where an older overmem noted none."""
-    row_keys: Mapping[str, str] = field(default_factory=dict)
-    """Key of the rows of each job, by the job's text."""
-    settings: Mapping[str, str] = field(default_factory=dict)
-    """A short name for the settings of each job."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BaseRows(_Rows):
-    """The rows of the model that the fine-tune started from; see `CheckpointRows`."""
-
-    name: str
-    model: str
-    """Folder or hub id."""
-    weights: str
-    folders: tuple[FolderFingerprint, ...] = ()
-    row_keys: Mapping[str, str] = field(default_factory=dict)
-    settings: Mapping[str, str] = field(default_factory=dict)
-
+from overmem.serialization import FieldError, from_plain
 
 _AGAIN = "move manifest.json away and run `overmem audit` again; it measures only what is missing"
-MeasuredModel = CheckpointRows | BaseRows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,38 +70,20 @@ class Manifest:
     """What an earlier sitting measured on pending checkpoints."""
 
     def check_read(self) -> None:
-        """Refuse a manifest whose parts do not agree, or that names files outside its folder.
+        """Refuse a manifest whose parts do not agree.
 
         Raises:
             FieldError: the first of them.
         """
         if "val" not in self.splits:
             raise FieldError("splits.val", "is missing", None, "the problems that decide")
-        for name, cut in self.cut.items():
-            check_plain(_Cut, cut, f"cut.{name}")
-        if self.until_decided is not None:
-            check_plain(_Stopping, self.until_decided, "until_decided")
-        if self.engine is not None:
-            kind = _VllmEngine if self.engine.get("kind") == "vllm" else _ServerEngine
-            check_plain(kind, self.engine, "engine")
-        check_plain(_Config, self.config, "config")
+        check_plain_parts(
+            cut=self.cut, until_decided=self.until_decided, engine=self.engine, config=self.config
+        )
         names = [checkpoint.name for checkpoint in self.checkpoints]
-        for i, checkpoint in enumerate(self.checkpoints):
-            if names.index(checkpoint.name) != i:
-                raise FieldError(f"checkpoints.{i}.name", "stands there twice", checkpoint.name, "names")
-            self._check_rows(checkpoint, f"checkpoints.{i}")
-        for i, checkpoint in enumerate(self.carried):
-            self._check_rows(checkpoint, f"carried.{i}")
-        if self.base is not None:
-            self._check_rows(self.base, "base")
-
-    def _check_rows(self, model: MeasuredModel, path: str) -> None:
-        """Refuse a name that is none of a folder, and rows of no known work."""
-        if model.name in ("", ".", "..") or set(model.name) & {"/", "\\", "\0"}:
-            raise FieldError(f"{path}.name", "cannot be read", repr(model.name), "the name of a folder")
-        for job in model.row_keys:
-            if kind_of(job) not in get_args(JobKind):
-                raise FieldError(f"{path}.row_keys", "names unknown work", repr(job), "such as `score val`")
+        for i, name in enumerate(names):
+            if names.index(name) != i:
+                raise FieldError(f"checkpoints.{i}.name", "stands there twice", name, "names")
 
     @property
     def val(self) -> MeasuredSet:

@@ -15,7 +15,8 @@ import numpy.typing as npt
 import polars as pl
 
 from overmem.artifacts.jobs import VAL_ANSWERS, VAL_SCORES, Job
-from overmem.artifacts.manifest import CheckpointRows, Manifest, MeasuredModel
+from overmem.artifacts.manifest import Manifest
+from overmem.artifacts.manifest_parts.model_rows import CheckpointRows, MeasuredModel
 from overmem.artifacts.store import Store
 from overmem.artifacts.tables import WITHOUT_TOKENS
 from overmem.errors import ArtifactError

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from overmem.artifacts.jobs import Job
 from overmem.auditing.planning.plan import Plan
 from overmem.auditing.planning.timing import make_timed_plan
-from overmem.auditing.problems import Problems
+from overmem.auditing.problem_sets.problems import Problems
 from overmem.auditing.session import Session
 from overmem.boundary import without_calls
 from overmem.errors import CheckpointError
@@ -76,4 +76,23 @@ def run_item(session: Session, item: WorkItem) -> None:
         session.add_problems(problems)
     for job in item.jobs:
         session.do(job, item.checkpoint, item.limits[job])
-    session.regrade(item.checkpoint)
+    regrade(session, item.checkpoint)
+
+
+def regrade(session: Session, checkpoint: Checkpoint) -> None:
+    """Grade saved answers again, without the model: grader or answers may have changed."""
+    known = {
+        (problems.set, problems.variant, example.id, sha): (problems, example)
+        for problems in session.problems.values()
+        if problems.grader != "none" and problems.task is None
+        for example, sha in zip(problems.examples, problems.shas, strict=True)
+    }
+
+    def again(row: dict[str, Any]) -> dict[str, Any]:
+        name = (row["split"], row["variant"], row["example_id"], row["example_sha"])
+        if name not in known:
+            return row
+        problems, example = known[name]
+        return problems.graded_again(row, example)
+
+    session.store.update_rows(checkpoint.name, "generations", again)

@@ -18,17 +18,13 @@ from typing import Any
 import polars as pl
 
 from overmem.artifacts.jobs import BASE_ANSWERS, Job, JobKind, kind_of
-from overmem.artifacts.manifest import (
-    BaseRows,
-    CheckpointRows,
-    Manifest,
-    MeasuredModel,
-    MeasuredSet,
-    write_manifest,
-)
+from overmem.artifacts.manifest import Manifest, write_manifest
+from overmem.artifacts.manifest_parts.measured_sets import MeasuredSet
+from overmem.artifacts.manifest_parts.model_rows import BaseRows, CheckpointRows, MeasuredModel
 from overmem.artifacts.store import settings_key
 from overmem.auditing.planning.plan import Plan
-from overmem.auditing.problems import Problems
+from overmem.auditing.problem_sets.problems import Problems
+from overmem.auditing.resolve import leaves_out_chat_template
 from overmem.auditing.session import Session
 from overmem.axes import all_axes
 from overmem.contamination.record import write_contamination
@@ -66,7 +62,7 @@ class ManifestWriter:
 
     def add(self, checkpoint: Checkpoint, jobs: Iterable[Job]) -> None:
         """Note the jobs done at a checkpoint, beside those of an earlier sitting on the same weights."""
-        weights = self.session.fingerprint(checkpoint)
+        weights = self.session.weights.fingerprint(checkpoint)
         known = self._measured.get(checkpoint.name) or self._earlier.get(checkpoint.name)
         if known is not None and known.weights != weights:
             known = None
@@ -85,14 +81,14 @@ class ManifestWriter:
 
     def add_base(self, base: Checkpoint, jobs: Sequence[Job]) -> None:
         """Note the jobs done on the base model, beside those of an earlier sitting on the same weights."""
-        weights = self.session.fingerprint(base)
+        weights = self.session.weights.fingerprint(base)
         known = self._base if self._base is not None and self._base.weights == weights else None
         row_keys, settings = _beside(known, self._row_keys(base, jobs), self._settings(jobs))
         self._base = BaseRows(
             name=base.name,
             model=str(base.path),
             weights=weights,
-            folders=self.session.weights.folders(base, in_run=self.session.base_in_run),
+            folders=self.session.weights.folders(base, in_run=self.session.base.in_run),
             row_keys=row_keys,
             settings=settings,
         )
@@ -109,7 +105,7 @@ class ManifestWriter:
         pending = [name for name in pending if name not in self._measured]
         measured = [found for name, found in self._measured.items() if name not in skipped]
         new = {
-            name: _describe(problems, session.max_new_tokens(problems.set), self._most_measured(name))
+            name: _describe(problems, session.ends.max_new_tokens(problems.set), self._most_measured(name))
             for name, problems in session.problems.items()
         }
         new = {name: self._grouped(name, described) for name, described in new.items()}
@@ -117,7 +113,7 @@ class ManifestWriter:
             created=(previous.created if previous else "") or datetime.now(UTC).isoformat(timespec="seconds"),
             versions=_versions(LIBRARIES),
             python=platform.python_version(),
-            temperatures=self.session.temperatures,
+            temperatures=session.row_keys.temperatures,
             device=", ".join(map(str, session.host.devices)),
             dtype=str(session.host.dtype).removeprefix("torch."),
             quantization=self._quantization,
@@ -132,7 +128,7 @@ class ManifestWriter:
                 for item in self.plan.axes
                 if item.cut_from is not None
             },
-            leaves_out_chat_template=session.leaves_out_chat_template,
+            leaves_out_chat_template=self._leaves_out_chat_template,
             base_left_out=self._base_left_out(),
             left_out=self._left_out(),
             until_decided=self.until_decided,
@@ -142,7 +138,7 @@ class ManifestWriter:
             carried=tuple(self._earlier[name] for name in pending if name in self._earlier),
         )
         self._write_texts()
-        write_contamination(session.store, session.contamination)
+        write_contamination(session.store, session.overlap.contamination)
         write_manifest(session.store, manifest)
         # Last: what stops an audit before leaves what the last one concluded.
         session.store.remove_record("verdict")
@@ -156,9 +152,15 @@ class ManifestWriter:
                 return self.session.host.quantization(checkpoint)
         return ""
 
+    @cached_property
+    def _leaves_out_chat_template(self) -> bool:
+        session = self.session
+        val = session.problems["val"].examples
+        return leaves_out_chat_template(session.run, session.options.template, session.tokenizer, val)
+
     def _grouped(self, name: str, described: MeasuredSet) -> MeasuredSet:
         """A set with the groups that its problems fall into."""
-        grouping = self.session.groupings.get(name)
+        grouping = self.session.overlap.groupings.get(name)
         labels = None if grouping is None else grouping.labels_of(described.example_ids)
         if grouping is None or labels is None:
             return described
@@ -179,10 +181,10 @@ class ManifestWriter:
         return max(found, default=n)
 
     def _row_keys(self, checkpoint: Checkpoint, jobs: Iterable[Job]) -> dict[str, str]:
-        return {str(job): self.session.row_key(job, checkpoint) for job in jobs}
+        return {str(job): self.session.row_keys.of(job, checkpoint) for job in jobs}
 
     def _settings(self, jobs: Iterable[Job]) -> dict[str, str]:
-        return {str(job): settings_key(self.session.settings(job)) for job in jobs}
+        return {str(job): settings_key(self.session.row_keys.settings(job)) for job in jobs}
 
     def _engine(self) -> Mapping[str, Any] | None:
         """How answers were asked for where a server wrote them, by this sitting or the last one."""
@@ -192,15 +194,15 @@ class ManifestWriter:
 
     def _base_left_out(self) -> str | None:
         """Why the base model was not measured, or not all of it, in this sitting or the last that asked."""
-        known, session = all_axes(), self.session
+        known, base = all_axes(), self.session.base
         before = self.previous
         if not any(known[item.axis].uses_base and item.jobs for item in self.plan.axes):
             return before.base_left_out if before else None
-        if session.base is None:
+        if base.checkpoint is None:
             if before is not None and (before.base or before.base_left_out):
                 return before.base_left_out
             return "no file of the run names it; pass --base-model"
-        return session.base_misfit or (session.unasked_base and f"it is not asked: {session.unasked_base}")
+        return base.misfit or (base.unasked and f"it is not asked: {base.unasked}")
 
     def _write_texts(self) -> None:
         """Save the problems' texts, for what is said about them later without a model."""
@@ -228,7 +230,7 @@ class ManifestWriter:
         """Ids that no reader sees, those of an earlier sitting's other sets too."""
         earlier = self.previous.left_out if self.previous else {}
         kept = {name: ids for name, ids in earlier.items() if name not in self.session.problems}
-        return {**kept, **self.session.left_out}
+        return {**kept, **self.session.overlap.left_out}
 
     def _gone(self) -> list[str]:
         """Checkpoints that an earlier sitting measured and that are no longer in the run's folder."""

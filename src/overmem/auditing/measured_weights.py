@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from overmem.artifacts.manifest import FolderFingerprint
+from overmem.artifacts.manifest_parts.model_rows import FolderFingerprint
 from overmem.checkpoints import has_weights
 from overmem.errors import CheckpointError, WeightsChangedError
 from overmem.fingerprints import fingerprinted_files, full_fingerprint, sampled_fingerprint

@@ -9,7 +9,8 @@ import torch
 from overmem.artifacts.manifest import read_manifest
 from overmem.artifacts.store import Store
 from overmem.auditing.options import AuditOptions
-from overmem.auditing.problems import load_data, load_problems, said_of
+from overmem.auditing.problem_sets.load import load_data, load_problems
+from overmem.auditing.problem_sets.problems import said_of
 from overmem.auditing.run_files.training_files import find_training_file
 from overmem.auditing.session import Progress, Session
 from overmem.errors import DataError, RunError

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
+from overmem.artifacts.jobs import OOD, REFERENCES, RETENTION
 from overmem.artifacts.manifest import Manifest
 from overmem.axes import CORE, choose_axes
 from overmem.errors import ArtifactError, RunError
@@ -254,9 +255,9 @@ def saved_options(manifest: Manifest) -> AuditOptions:
         "template": Template(**saved.get("template", {})),
         "axes": choose_axes(manifest.axes),
         "train": next((split.source for split in splits if split.set == "train"), None),
-        "ood": manifest.named_sources("ood/"),
-        "references": manifest.named_sources("references/"),
-        "retention": manifest.named_sources("retention/"),
+        "ood": manifest.named_sources(OOD),
+        "references": manifest.named_sources(REFERENCES),
+        "retention": manifest.named_sources(RETENTION),
         "variants": variants,
         **dict.fromkeys(CONSENT, False),
         "rule": Rule(**saved.get("rule", {})),

@@ -19,14 +19,9 @@ from overmem.auditing.planning.timing import make_timed_plan
 from overmem.auditing.session import Progress, Session
 from overmem.errors import CheckpointError, OvermemError, RunError, WeightsChangedError
 from overmem.records import Checkpoint, Run
-from overmem.workers.ray_pool import (
-    RayPool,
-    SharedFolder,
-    connected,
-    devices,
-    resources_per_worker,
-    shared_folder,
-)
+from overmem.workers.cluster import connected, devices, resources_per_worker
+from overmem.workers.ray_pool import RayPool
+from overmem.workers.shared_folder import SharedFolder, shared_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +57,7 @@ class Worker:
         """Do an item; returns the fingerprint of what was measured, or what kept it from being done."""
         try:
             run_item(self.session, item)
-            return self.session.fingerprint(item.checkpoint)
+            return self.session.weights.fingerprint(item.checkpoint)
         except (OvermemError, OSError) as error:
             return error
 
@@ -106,7 +101,7 @@ class RayExecutor:
 
     def _named(self, checkpoint: Checkpoint, measured: str) -> CheckpointError | None:
         """What is wrong if the driver sees other weights than those that a worker measured."""
-        if self.session.fingerprint(checkpoint) == measured:
+        if self.session.weights.fingerprint(checkpoint) == measured:
             return None
         return WeightsChangedError(
             f"{checkpoint.name} changed while it was measured",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from overmem.models.lm_eval.names import is_lm_eval
 from overmem.parsing import ParseError, read_yaml
 from overmem.recipe.canaries import CANDIDATES, FOLDER, INSERTED
 from overmem.recipe.schema import RECIPE_NAME, Recipe, check_recipe
-from overmem.records import Run
+from overmem.records import Example, Run
 from overmem.rendering.template import Template
 from overmem.tasks.sources import read_ahead
 
@@ -128,6 +128,23 @@ def resolve_template(run: Run, given: Mapping[str, Any]) -> Template:
     if "kind" not in said:
         refuse_renderer_of_a_folder(template, f"the recipe in {run.path}")
     return template
+
+
+def leaves_out_chat_template(run: Run, template: Template, tokenizer: Any, val: Sequence[Example]) -> bool:
+    """Whether val is asked as plain text, by no recipe's word, past the tokenizer's chat template.
+
+    Args:
+        run: whose recipe may say so.
+        template: of the options.
+        tokenizer: of the run.
+        val: the problems.
+    """
+    return (
+        template.kind == "auto"
+        and read_recipe(run.training_folder) is None
+        and bool(getattr(tokenizer, "chat_template", None))
+        and all(isinstance(example.prompt, str) and example.tokens is None for example in val)
+    )
 
 
 def read_recipe(run_path: Path) -> Recipe | None:

@@ -25,7 +25,7 @@ from overmem.auditing.opening import open_session
 from overmem.auditing.options import AuditOptions, make_options, takes_audit_options
 from overmem.auditing.planning.plan import Plan
 from overmem.auditing.planning.timing import nothing_measured
-from overmem.auditing.problems import Problems
+from overmem.auditing.problem_sets.problems import Problems
 from overmem.auditing.resolve import resolve_options
 from overmem.auditing.session import Progress, Session
 from overmem.auditing.until_decided import measure_until_decided
@@ -118,8 +118,8 @@ def measure(
         plan = executor.plan(skipped)
         session = executor.session
         ids = [example.id for example in session.problems["val"].examples]
-        said = said_of_contamination(session.contamination, session.left_out)
-        plan = replace(plan, data=(*plan.data, *said, *said_of_groups(session.grouping, ids)))
+        said = said_of_contamination(session.overlap.contamination, session.overlap.left_out)
+        plan = replace(plan, data=(*plan.data, *said, *said_of_groups(session.overlap.grouping, ids)))
         if on_plan is not None:
             on_plan(plan)
         with session.store.locked():
@@ -135,7 +135,7 @@ def _measure(executor: Executor, plan: Plan, skipped: dict[str, str]) -> Audit:
         plan = plan.beyond_core(int((manifest.until_decided or {}).get("problems") or manifest.val.n))
     else:
         manifest = _measure_core(executor, plan, manifest_writer, skipped)
-    session.hear_rows(manifest)
+    session.overlap.hear_rows(manifest)
     manifest = manifest_writer.write(skipped, [])
     if plan.rest or plan.later:
         manifest = _measure_rest(executor, plan, manifest_writer, skipped, manifest)
@@ -201,19 +201,20 @@ def _measure_rest(
     elif session.options.checkpoints != "all":
         names &= set(session.options.checkpoints.split(","))
     of_base = tuple(job for job in plan.rest if job.model == "base")
-    if of_base and session.base is not None:
+    base_model = session.base.checkpoint
+    if of_base and base_model is not None:
         # First, for what it answers the checkpoints are compared on.
-        for base in _do_all(executor, [WorkItem(checkpoint=session.base, jobs=of_base, limits=plan.limits)]):
+        for base in _do_all(executor, [WorkItem(checkpoint=base_model, jobs=of_base, limits=plan.limits)]):
             manifest_writer.add_base(base, of_base)
     made = _problems_from_answers(session, plan, manifest)
     for problems in made.values():
         session.add_problems(problems)
     limits = plan.with_later.limits
     to_itself = tuple(on_base(job) for job in made if job.kind == "diverge")
-    if to_itself and session.base is not None:
+    if to_itself and base_model is not None:
         # What it predicts is kept for the checkpoints; against itself all figures are 0.
         item = WorkItem(
-            checkpoint=session.base,
+            checkpoint=base_model,
             jobs=to_itself,
             limits={job: limits[replace(job, model="checkpoint")] for job in to_itself},
             problems=tuple(made.values()),
@@ -253,8 +254,8 @@ def _do_all(
         if error is None:
             n_done += 1
             yield checkpoint
-        elif checkpoint == session.base and not session.base_in_run:
-            session.lose_base(error)
+        elif checkpoint == session.base.checkpoint and not session.base.in_run:
+            session.base.lose(error)
         elif isinstance(error, WeightsChangedError) and skipped is not None:
             skipped[checkpoint.name] = str(error)
         elif skipped is not None and not isinstance(error, ConsentError):
@@ -272,7 +273,7 @@ def _problems_from_answers(session: Session, plan: Plan, manifest: Manifest) -> 
     found: dict[Job, Problems | None] = {}
     if ANSWERS_SCORES in plan.later:
         found[ANSWERS_SCORES] = right_answers(session, manifest)
-    for written in plan.limits if session.scores_base else ():
+    for written in plan.limits if session.base.scores else ():
         job = base_answers_job(written)
         if job in plan.later:
             found[job] = base_answers(session, written, plan.limits[written])

@@ -23,8 +23,8 @@ import polars as pl
 from overmem.artifacts.evidence import Evidence
 from overmem.artifacts.jobs import VAL_ANSWERS, VAL_SAMPLES, VAL_SCORES, Job
 from overmem.axes.axis import Available, Axis
-from overmem.axes.diversity import ProblemSamples, group_samples, has_votes
 from overmem.axes.excess import temperature_gap
+from overmem.axes.samples.problem_samples import ProblemSamples, group_samples, has_votes
 from overmem.stats.arrays import FloatArray, IntArray
 from overmem.stats.measures import Counts, Measure, undefined
 

@@ -8,9 +8,8 @@ from dataclasses import replace
 import polars as pl
 
 from overmem.artifacts.evidence import Evidence
-from overmem.artifacts.jobs import Job
+from overmem.artifacts.jobs import OOD, Job
 from overmem.artifacts.rows import labels_in
-from overmem.axes.ood import PREFIX
 from overmem.stats.groups import Groups
 from overmem.stats.measures import Measure
 
@@ -35,7 +34,7 @@ def with_groups(measure: Measure, evidence: Evidence) -> Measure:
     for population, size in measure.sizes.items():
         set_name, _, kind = population.partition(":")
         groups = _of_size(evidence.rows, kind, size) if set_name in OF_VAL else None
-        if set_name.startswith(PREFIX):
+        if set_name.startswith(OOD):
             groups = _of_set(evidence.rows, set_name)
         if groups is not None:
             found[population] = groups

@@ -15,13 +15,11 @@ from collections.abc import Sequence
 import polars as pl
 
 from overmem.artifacts.evidence import Evidence
-from overmem.artifacts.jobs import Job, JobKind
+from overmem.artifacts.jobs import OOD, Job, JobKind
 from overmem.axes.axis import Available, Axis
 from overmem.stats.arrays import FloatArray
 from overmem.stats.measures import Direction, Measure, average_measure, ratio_measure
 from overmem.stats.style.shift import written_otherwise
-
-PREFIX = "ood/"
 
 
 def jobs(available: Available) -> tuple[Job, ...]:
@@ -31,9 +29,9 @@ def jobs(available: Available) -> tuple[Job, ...]:
     """
     found: list[Job] = []
     for name in available.sets:
-        if name.startswith(PREFIX) and name in available.external:
+        if name.startswith(OOD) and name in available.external:
             found.append(Job("lm_eval", name))
-        elif name.startswith(PREFIX):
+        elif name.startswith(OOD):
             found.append(Job("score", name))
             if name in available.graded:
                 found.append(Job("greedy", name))
@@ -67,7 +65,7 @@ def warnings(evidence: Evidence) -> tuple[str, ...]:
 
 
 def _sets(evidence: Evidence) -> list[str]:
-    return sorted({job.set for job in evidence.rows if job.set.startswith(PREFIX)})
+    return sorted({job.set for job in evidence.rows if job.set.startswith(OOD)})
 
 
 def _written_otherwise(evidence: Evidence, name: str) -> str | None:
@@ -84,7 +82,7 @@ def _accuracy(evidence: Evidence, name: str) -> tuple[Measure, ...]:
         return ()
     rows = evidence.rows[job].with_columns(answered=pl.lit(1.0))
     correct_N, answered_N = _aligned(evidence, name, rows, "correct", "answered")
-    return (ratio_measure(f"accuracy_{name.removeprefix(PREFIX)}", "higher", name, correct_N, answered_N),)
+    return (ratio_measure(f"accuracy_{name.removeprefix(OOD)}", "higher", name, correct_N, answered_N),)
 
 
 def _nll(evidence: Evidence, name: str) -> tuple[Measure, ...]:
@@ -93,7 +91,7 @@ def _nll(evidence: Evidence, name: str) -> tuple[Measure, ...]:
         return ()
     nll_N, tokens_N = _aligned(evidence, name, evidence.rows[job], "nll_nats", "n_tokens")
     direction: Direction = "lower" if _written_otherwise(evidence, name) is None else "context"
-    return (ratio_measure(f"nll_{name.removeprefix(PREFIX)}", direction, name, nll_N, tokens_N),)
+    return (ratio_measure(f"nll_{name.removeprefix(OOD)}", direction, name, nll_N, tokens_N),)
 
 
 def _mean(name: str, direction: Direction, parts: Sequence[Measure]) -> tuple[Measure, ...]:

@@ -13,11 +13,9 @@ import numpy as np
 import polars as pl
 
 from overmem.artifacts.evidence import Evidence
-from overmem.artifacts.jobs import ANSWERS_SCORES, VAL_ANSWERS, VAL_SCORES, Job
+from overmem.artifacts.jobs import ANSWERS_SCORES, REFERENCES, VAL_ANSWERS, VAL_SCORES, Job
 from overmem.axes.axis import Available, Axis
 from overmem.stats.measures import Direction, Measure, difference_measure, ratio_measure, undefined
-
-PREFIX = "references/"
 
 
 def jobs(available: Available) -> tuple[Job, ...]:
@@ -26,7 +24,7 @@ def jobs(available: Available) -> tuple[Job, ...]:
     The right ones among the answers of one checkpoint are scored as well, once they are there
     (`overmem.auditing.made_sets.right_answers`).
     """
-    others = tuple(Job("score", name) for name in available.sets if name.startswith(PREFIX))
+    others = tuple(Job("score", name) for name in available.sets if name.startswith(REFERENCES))
     answers = (VAL_ANSWERS,) if "val" in available.graded else ()
     return (VAL_SCORES, *others, *answers) if others or answers else ()
 
@@ -39,7 +37,7 @@ def measures(evidence: Evidence) -> tuple[Measure, ...]:
     """
     if VAL_SCORES not in evidence.rows:
         return ()
-    others = sorted(job for job in evidence.rows if job.kind == "score" and job.set.startswith(PREFIX))
+    others = sorted(job for job in evidence.rows if job.kind == "score" and job.set.startswith(REFERENCES))
     answers = [
         *([_answers_of_one(evidence.rows[ANSWERS_SCORES])] if ANSWERS_SCORES in evidence.rows else []),
         *([_own_answers(evidence.rows[VAL_ANSWERS])] if VAL_ANSWERS in evidence.rows else []),
@@ -52,7 +50,7 @@ def measures(evidence: Evidence) -> tuple[Measure, ...]:
 
 
 def _name(job: Job) -> str:
-    return job.set.removeprefix(PREFIX)
+    return job.set.removeprefix(REFERENCES)
 
 
 def _nll(name: str, direction: Direction, population: str, rows: pl.DataFrame) -> Measure:

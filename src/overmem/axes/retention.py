@@ -17,13 +17,12 @@ import numpy as np
 import polars as pl
 
 from overmem.artifacts.evidence import Evidence
-from overmem.artifacts.jobs import BASE_ANSWERS, VAL_ANSWERS, Job, JobKind, on_base
+from overmem.artifacts.jobs import BASE_ANSWERS, RETENTION, VAL_ANSWERS, Job, JobKind, on_base
 from overmem.axes.answer_format import keeps_format, loops
 from overmem.axes.axis import Available, Axis
 from overmem.stats.arrays import FloatArray
 from overmem.stats.measures import Direction, Measure, average_measure, mean_measure, ratio_measure
 
-PREFIX = "retention/"
 VAL = "val"
 
 
@@ -33,7 +32,7 @@ def jobs(available: Available) -> tuple[Job, ...]:
     What the checkpoint makes of the base model's answers is measured once they are there
     (`overmem.artifacts.jobs.base_answers_job`). Nothing without a base model that can be asked.
     """
-    beside = [name for name in available.sets if name.startswith(PREFIX)]
+    beside = [name for name in available.sets if name.startswith(RETENTION)]
     if not (available.has_base and available.base_answers) or not beside:
         return ()
     found: list[Job] = []
@@ -50,7 +49,7 @@ def measures(evidence: Evidence) -> tuple[Measure, ...]:
     so the headline is a skill, or else the form of an answer. With several sets also their plain means, in
     which each set weighs the same whatever its size.
     """
-    names = sorted({job.set for job in evidence.rows if job.set.startswith(PREFIX)})
+    names = sorted({job.set for job in evidence.rows if job.set.startswith(RETENTION)})
     kinds: tuple[tuple[str, list[Measure]], ...] = (
         ("accuracy_loss", [m for name in names for m in accuracy_loss(evidence, name)]),
         ("format_loss", [m for name in names for m in format_loss(evidence, name)]),
@@ -152,7 +151,7 @@ def _ratio(kind: str, name: str, over_N: FloatArray, under_N: FloatArray) -> Mea
 
 
 def _short(name: str) -> str:
-    return name.removeprefix(PREFIX)
+    return name.removeprefix(RETENTION)
 
 
 def _mean(name: str, parts: Sequence[Measure]) -> tuple[Measure, ...]:

@@ -17,7 +17,7 @@ from overmem.formatting import spaced
 from overmem.rule import Rule
 
 if TYPE_CHECKING:
-    from overmem.auditing.flags import Flag
+    from overmem.auditing.flags.declared import Flag
     from overmem.auditing.options import AuditOptions
     from overmem.auditing.planning.cost import Peaks
     from overmem.records import Run
@@ -176,7 +176,7 @@ def open_asked(run_path: Path, flags: Mapping[str, Any]) -> tuple[Run, AuditOpti
         OvermemError: the run, the file or an option cannot be used.
     """
     from overmem.auditing.consent import refuse_consent_of_a_file
-    from overmem.auditing.flags import read_flags
+    from overmem.auditing.flags.reading import read_flags
     from overmem.checkpoints import open_run
 
     saved = saved_options(run_path)
@@ -195,7 +195,7 @@ def takes_audit_flags(
     """Give a command the options of an audit; it takes the values of those that are given as `flags`.
 
     Args:
-        flags: see `overmem.auditing.flags.audit_flags`.
+        flags: see `overmem.auditing.flags.declared.audit_flags`.
         only: the parameters of those that it takes; all by default.
     """
 

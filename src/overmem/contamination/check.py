@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from overmem.artifacts.jobs import OOD
 from overmem.contamination.kinds import FEWEST_KEPT, KINDS, find_overlap, read_sets
 from overmem.contamination.pairs import SetWords
 from overmem.contamination.record import NO_TRAIN, Contamination, Overlap, SetOverlap, SideBySide
@@ -46,7 +47,7 @@ def check_sets(
     read = read_sets([turns if name == "train" else sets[name] for name in sets], silent)
     words = dict(zip(sets, read, strict=True))
     compared = [("val", "train")] if train is not None else []
-    compared += [("val", name) for name in others if name.startswith("ood/")]
+    compared += [("val", name) for name in others if name.startswith(OOD)]
     compared += [(name, "train") for name in others if train is not None]
     answers = {name: [e.answer for e in (turns if name == "train" else sets[name])] for name in sets}
     found = []

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from overmem.artifacts.jobs import OOD
 from overmem.contamination.check import check_sets
 from overmem.contamination.policy import leaked_ids, refusal
 from overmem.contamination.record import Contamination
@@ -62,7 +63,7 @@ def data_check(
     record = check_sets(
         examples,
         None if train is None else _texts_of(train, columns),
-        {f"ood/{name}": _texts_of(source, None) for name, source in (ood or {}).items()},
+        {f"{OOD}{name}": _texts_of(source, None) for name, source in (ood or {}).items()},
     )
     refused = refusal(len(leaked_ids(record, "val", strict_overlap)), len(examples))
     return DataCheck(record=record, refused=refused)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from overmem.artifacts.jobs import OOD
 from overmem.contamination.kinds import KINDS
 from overmem.contamination.record import NO_TRAIN, Contamination, SetOverlap
 from overmem.formatting import percent
@@ -122,7 +123,7 @@ def said_of_contamination(record: Contamination, left_out: Mapping[str, tuple[st
     else:
         head = []
     compared = {item.set for item in record.sets if item.against == "train"}
-    others = {item.against for item in record.sets if item.against.startswith("ood/")} - compared
+    others = {item.against for item in record.sets if item.against.startswith(OOD)} - compared
     if record.not_checked is None and others:
         head.append(
             f"warning: {', '.join(sorted(others))} was not compared with training data: {NO_TRAIN} (--train)"

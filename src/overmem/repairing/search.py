@@ -75,14 +75,14 @@ def score_all(setup: RepairSetup, plan: RepairPlan, progress: Progress | None = 
     if plan.more:
         trials.refine()
         trials.grow(setup.by_nll)
-    session.release()
+    session.loaded.release()
     return trials
 
 
 def _check_unchanged(setup: RepairSetup, session: Session) -> None:
     """Refuse checkpoints that are no longer the ones that were audited."""
     audited = {found.name: found.weights for found in setup.manifest.checkpoints}
-    changed = [c.name for c in setup.trained if session.fingerprint(c) != audited[c.name]]
+    changed = [c.name for c in setup.trained if session.weights.fingerprint(c) != audited[c.name]]
     if changed:
         raise RunError(
             "checkpoints have other weights than when they were audited",

@@ -14,7 +14,7 @@ from overmem.artifacts.rows import Core, read_core
 from overmem.artifacts.store import Store
 from overmem.auditing.consent import Consent, options_to_go_on, sets_left_out
 from overmem.auditing.options import AuditOptions, saved_options
-from overmem.auditing.problems import half_of
+from overmem.auditing.problem_sets.halves import half_of
 from overmem.axes import CORE, all_axes, choose_axes
 from overmem.checkpoints import open_run
 from overmem.contamination.grouping import groups_by_column

@@ -135,7 +135,7 @@ class Trials:
         problems = session.problems[VAL_SCORES.data]
         chosen = [problems.examples[i].id for i in problems.chosen(limit, session.options.seed)]
         chosen = [name for name in chosen if name not in self._left_out]
-        key = session.row_key(VAL_SCORES, checkpoint)
+        key = session.row_keys.of(VAL_SCORES, checkpoint)
         rows = session.store.read_rows(checkpoint.name, "likelihood", key, ("nll_nats", "n_tokens"))
         rows = rows.filter(pl.col("split") == "val", pl.col("example_id").is_in(chosen))
         return float(np.sum(rows["nll_nats"].to_numpy()) / np.sum(rows["n_tokens"].to_numpy()))
@@ -152,7 +152,7 @@ class Trials:
         return self.folder / f"{candidate.name}-{self._key(candidate)[:8]}"
 
     def _key(self, candidate: Candidate) -> str:
-        prints = [self.session.fingerprint(self._checkpoints[name]) for name in candidate.checkpoints]
+        prints = [self.session.weights.fingerprint(self._checkpoints[name]) for name in candidate.checkpoints]
         problems = self.session.problems[VAL_SCORES.data]
         left_out = {"left_out": sorted(self._left_out)} if self._left_out else {}
         return settings_key(

@@ -34,7 +34,7 @@ def audit_command(
         train: source of training data where the audit had none.
     """
     # Loads pydantic, which nothing else in a report needs.
-    from overmem.auditing.flags import write_flags
+    from overmem.auditing.flags.writing import write_flags
     from overmem.auditing.options import saved_options
 
     options = saved_options(manifest)

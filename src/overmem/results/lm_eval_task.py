@@ -113,7 +113,7 @@ def write_lm_eval_task(
         "answers": ANSWERS,
         "data": json.dumps(str(folder / "problems.jsonl")),
         "until": json.dumps(_until(session)),
-        "tokens": session.max_new_tokens("val"),
+        "tokens": session.ends.max_new_tokens("val"),
         "version": VERSION,
         "grader": repr(session.problems["val"].grader),
     }
@@ -188,5 +188,5 @@ def _has_white_space(problems: Sequence[dict[str, Any]]) -> bool:
 def _until(session: Session) -> list[str]:
     """Texts that end an answer: the end of a turn, and of a text."""
     tokenizer = session.tokenizer
-    ids = [session.end_of_completion("val"), tokenizer.eos_token_id]
+    ids = [session.ends.end_of_turn("val"), tokenizer.eos_token_id]
     return [tokenizer.decode([i]) for i in dict.fromkeys(ids) if i is not None]

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 import polars as pl
 
-from overmem.artifacts.manifest import Score
+from overmem.artifacts.manifest_parts.imported import Score
 from overmem.errors import DataError
 from overmem.formatting import joined
 from overmem.results.record import Result

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from overmem.artifacts.manifest import Score
+from overmem.artifacts.manifest_parts.imported import Score
 from overmem.errors import DataError
 from overmem.parsing import finite_number
 

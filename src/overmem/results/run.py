@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
 
-from overmem.artifacts.manifest import Imported, Manifest
+from overmem.artifacts.manifest import Manifest
+from overmem.artifacts.manifest_parts.imported import Imported
 from overmem.artifacts.store import Store
 from overmem.boundary import library_call
 from overmem.errors import DataError, OvermemError, RunError

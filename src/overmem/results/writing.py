@@ -14,16 +14,14 @@ from typing import Any
 import polars as pl
 
 from overmem.artifacts.jobs import VAL_ANSWERS, VAL_SCORES, Job
-from overmem.artifacts.manifest import (
+from overmem.artifacts.manifest import Manifest, read_manifest, write_manifest
+from overmem.artifacts.manifest_parts.imported import Imported
+from overmem.artifacts.manifest_parts.measured_sets import MeasuredSet
+from overmem.artifacts.manifest_parts.model_rows import (
     BaseRows,
     CheckpointRows,
     FolderFingerprint,
-    Imported,
-    Manifest,
     MeasuredModel,
-    MeasuredSet,
-    read_manifest,
-    write_manifest,
 )
 from overmem.artifacts.store import Store, settings_key
 from overmem.artifacts.tables import TEXTS, Rows

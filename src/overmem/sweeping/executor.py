@@ -13,14 +13,9 @@ from overmem.auditing.session import Progress
 from overmem.errors import OvermemError, RunError
 from overmem.sweeping.config import Sweep
 from overmem.sweeping.work import Task, do_task, record_failure
-from overmem.workers.ray_pool import (
-    RayPool,
-    SharedFolder,
-    connected,
-    devices,
-    resources_per_worker,
-    shared_folder,
-)
+from overmem.workers.cluster import connected, devices, resources_per_worker
+from overmem.workers.ray_pool import RayPool
+from overmem.workers.shared_folder import SharedFolder, shared_folder
 
 
 class Executor(Protocol):
@@ -96,7 +91,7 @@ def open_executor(
     Args:
         sweep: whose folder all workers must see.
         progress: told of (cell, work, done, in all).
-        ray: address of a Ray cluster; see `overmem.workers.ray_pool.connected`.
+        ray: address of a Ray cluster; see `overmem.workers.cluster.connected`.
         workers: most workers; by default one for each device. Without `ray` they are started here.
         most: tasks there are.
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import overmem
 from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
-from overmem.auditing import compute_rows as work
+from overmem.auditing.jobs import compute_rows as work
 from overmem.auditing.made_sets.retention_sets import as_asked_before, default_retention
 from overmem.auditing.opening import open_session
 from overmem.auditing.options import AuditOptions, saved_options
@@ -305,9 +305,12 @@ def test_a_chat_model_is_asked_by_its_chat_template_though_the_task_is_plain(tmp
     assert len(general.examples) == 100 and general.grader == "none"
     assert general.rendered[0].prompt_text.startswith("<|im_start|>user\n")
     assert general.rendered[0].prompt_text.endswith("<|im_start|>assistant\n")
-    ends = [session.end_of_completion(name) for name in ("retention/general", "val")]
+    ends = [session.ends.end_of_turn(name) for name in ("retention/general", "val")]
     assert ends == [chat.convert_tokens_to_ids("<|im_end|>"), chat.eos_token_id]
-    assert AuditOptions(**given).template.kind == "auto" and session.max_new_tokens("retention/general") == 6
+    assert (
+        AuditOptions(**given).template.kind == "auto"
+        and session.ends.max_new_tokens("retention/general") == 6
+    )
     done = overmem.audit(run, **given)
     rows = done.store.read_rows("checkpoint-10", "generations").filter(split="retention/general")
     assert len(rows) == 5 and rows["correct"].null_count() == 5 and set(rows["grader"]) == {"none"}

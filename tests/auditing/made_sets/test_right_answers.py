@@ -7,7 +7,7 @@ import pytest
 
 import overmem
 from overmem.artifacts.store import Store
-from overmem.auditing.flags import _read_named as parse_named
+from overmem.auditing.flags.reading import _read_named as parse_named
 from overmem.auditing.options import saved_options
 from overmem.errors import RunError
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
@@ -72,7 +72,9 @@ def test_each_kind_of_reference_is_scored_and_the_verdict_tells_them_apart(run, 
 def test_right_answers_are_not_scored_twice(run, files, ending, monkeypatch):
     settings = {"val": files["val"], "axes": ("references",), **QUICK}
     first = overmem.audit(run, **settings)
-    monkeypatch.setattr("overmem.auditing.session.Session._model", None)  # nothing is left to compute
+    monkeypatch.setattr(
+        "overmem.auditing.jobs.loaded_model.LoadedModel.at", None
+    )  # nothing is left to compute
     again = overmem.audit(run, **settings)
     assert again.manifest.splits == first.manifest.splits
 

@@ -71,8 +71,8 @@ def test_right_answers_are_counted_by_those_that_are_there(session):
     assert (unknown.pending.share, unknown.pending.n_there) == (1.0, 0)
     assert unknown.tokens["references"].read == 3 * sum(len(item) for item in items)
     last = opened.run.checkpoints[-1]
-    answer = {"row_key": opened.row_key(VAL_ANSWERS, last), "split": "val", "variant": "clean", "sample": 0,
-              "temperature": 0.0, "grader": "", "answer": "", "text": "a", "mean_logprob": -1.0}  # fmt: skip
+    answer = {"row_key": opened.row_keys.of(VAL_ANSWERS, last), "split": "val", "variant": "clean"}
+    answer |= {"sample": 0, "temperature": 0.0, "grader": "", "answer": "", "text": "a", "mean_logprob": -1.0}
     told = [(1.0, True), (1.0, True), (1.0, False), (0.0, True)]  # the third was cut off
     rows = [
         answer

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from overmem.auditing.consent import refuse_consent_of_a_file
-from overmem.auditing.flags import read_flags
+from overmem.auditing.flags.reading import read_flags
 from overmem.auditing.run_files.overmem_yaml import (
     COMMENTS,
     read_saved_options,

@@ -2,7 +2,10 @@
 
 import json
 
-from overmem.models.engines.dialect import DIALECTS, CompletionRequest, request_body
+import pytest
+
+from overmem.errors import EngineError
+from overmem.models.engines.dialect import DIALECTS, CompletionRequest, prompt_text, request_body
 
 QUESTION = CompletionRequest(
     ids=(1, 2, 3),
@@ -33,3 +36,20 @@ def test_every_dialect_asks_for_the_whole_distribution_and_our_stops():
             # OpenAI's own API refuses any field that it does not know.
             known = {"model", "prompt", "max_tokens", "seed", "temperature", "top_p", "stop", "stream"}
             assert set(body) == known
+
+
+class Characters:
+    """A tokenizer of characters that puts a BOS (0) before every text, and reads `^` as one."""
+
+    def decode(self, ids, **_):
+        return "".join("^" if i == 0 else chr(i) for i in ids)
+
+    def __call__(self, text):
+        return {"input_ids": [0] + [0 if char == "^" else ord(char) for char in text]}
+
+
+def test_a_prompt_becomes_a_text_that_gives_the_same_tokens():
+    assert prompt_text(Characters(), [0, 97, 98]) == "ab"
+    # Without a BOS in front there is no such text: the server would add one.
+    with pytest.raises(EngineError, match="cannot be sent as text"):
+        prompt_text(Characters(), [97, 98])

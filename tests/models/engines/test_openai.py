@@ -19,7 +19,6 @@ from overmem.artifacts.store import Store
 from overmem.axes import all_axes
 from overmem.errors import EngineError, RunError
 from overmem.models.engines import openai
-from overmem.models.engines.openai import prompt_text
 from overmem.models.engines.transport import RetryPolicy
 from overmem.models.loading import ModelHost
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
@@ -412,20 +411,3 @@ def test_bad_options_are_refused(pico_run, val_file, options, said):
         overmem.audit(pico_run, val=str(val_file), **options)
     assert "secret" not in str(error.value)
     assert not os.path.exists(pico_run / "overmem")
-
-
-class Characters:
-    """A tokenizer of characters that puts a BOS (0) before every text, and reads `^` as one."""
-
-    def decode(self, ids, **_):
-        return "".join("^" if i == 0 else chr(i) for i in ids)
-
-    def __call__(self, text):
-        return {"input_ids": [0] + [0 if char == "^" else ord(char) for char in text]}
-
-
-def test_a_prompt_becomes_a_text_that_gives_the_same_tokens():
-    assert prompt_text(Characters(), [0, 97, 98]) == "ab"
-    # Without a BOS in front there is no such text: the server would add one.
-    with pytest.raises(EngineError, match="cannot be sent as text"):
-        prompt_text(Characters(), [97, 98])

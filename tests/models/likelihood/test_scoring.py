@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from overmem.auditing import compute_rows as work
+from overmem.auditing.jobs import compute_rows as work
 from overmem.models import batches
 from overmem.models.engines.hf import HfEngine
 from overmem.models.likelihood.scoring import TEMPERATURES, score_batch

@@ -1,6 +1,7 @@
 """Tasks of lm-evaluation-harness as OOD sets: the figures are lm-eval's own, and nothing else changes.
 
-Covers: overmem.models.lm_eval.library, overmem.models.lm_eval.names
+Covers: overmem.auditing.problem_sets.lm_eval_sets, overmem.models.lm_eval.library,
+overmem.models.lm_eval.names
 """
 
 import copy
@@ -16,7 +17,7 @@ import torch
 import overmem
 from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
 from overmem.artifacts.store import Store
-from overmem.auditing import compute_rows as work
+from overmem.auditing.jobs import compute_rows as work
 from overmem.axes import all_axes
 from overmem.errors import DataError, MissingExtraError
 from overmem.models.lm_eval import tasks as lm_eval_tasks
@@ -180,9 +181,9 @@ def test_a_limit_is_a_subset_of_a_larger_one_and_nothing_is_computed_twice(audit
 
 
 def test_a_kill_loses_at_most_a_chunk(audit, pico_run, monkeypatch):
-    from overmem.auditing import session
+    from overmem.auditing.jobs import batches
 
-    monkeypatch.setattr(session, "CHUNK", 5)
+    monkeypatch.setattr(batches, "CHUNK", 5)
     do, sizes = work.WORK["lm_eval"], []
 
     def breaks(*arguments):

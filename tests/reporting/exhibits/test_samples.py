@@ -2,12 +2,12 @@
 
 import pytest
 
-from overmem.axes.diversity import pass_at_k
+from overmem.axes.samples.subsets import pass_at_k
 from overmem.reporting.exhibits.samples import pass_curve
 
 
 def test_pass_curve_is_the_unbiased_estimate_with_an_interval() -> None:
-    from overmem.axes.diversity import ProblemSamples
+    from overmem.axes.samples.problem_samples import ProblemSamples
 
     rights = [0, 1, 3, 5, 5, 2, 4, 0]
     problems = [

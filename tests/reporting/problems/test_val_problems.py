@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 
 import overmem
-from overmem.artifacts.manifest import BaseRows, Manifest, read_manifest
+from overmem.artifacts.manifest import Manifest, read_manifest
+from overmem.artifacts.manifest_parts.model_rows import BaseRows
 from overmem.artifacts.store import Store
 from overmem.contamination.record import Contamination, Overlap, SetOverlap
 from overmem.reporting.problems import val_problems as module

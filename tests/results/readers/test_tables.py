@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from overmem.artifacts.manifest import Score
+from overmem.artifacts.manifest_parts.imported import Score
 from overmem.errors import DataError
 from overmem.results.readers.tables import read_table
 

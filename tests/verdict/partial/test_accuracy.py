@@ -6,7 +6,7 @@ Covers: overmem.verdict.words.accuracy
 import numpy as np
 import pytest
 
-from overmem.artifacts.manifest import Score
+from overmem.artifacts.manifest_parts.imported import Score
 from overmem.errors import RunError
 from overmem.records import BASE
 from overmem.verdict.gate import check_verdict

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from overmem.artifacts.manifest import Score
+from overmem.artifacts.manifest_parts.imported import Score
 from overmem.verdict.partial.answers import PairedAnswers, SeparateScores, two_sided
 
 

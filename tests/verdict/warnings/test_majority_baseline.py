@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from overmem.artifacts.manifest import Manifest, MeasuredSet
+from overmem.artifacts.manifest import Manifest
+from overmem.artifacts.manifest_parts.measured_sets import MeasuredSet
 from overmem.artifacts.store import Store
 from overmem.rule import Rule
 from overmem.sweeping.summary import baseline_notes

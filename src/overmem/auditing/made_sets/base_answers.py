@@ -10,7 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 from overmem.artifacts.jobs import BASE_ANSWERS, Job
-from overmem.auditing.problems import Problems
+from overmem.auditing.problem_sets.problems import Problems
 from overmem.auditing.session import Session
 from overmem.rendering.rendered import Rendered, data_fingerprint, fingerprint, text_ids
 
@@ -26,10 +26,11 @@ def base_answers(session: Session, written: Job, limit: int | None) -> Problems 
     Returns:
         The set, under the ids of the one that was asked; None where no answer has a token.
     """
-    assert session.base is not None
+    base = session.base.checkpoint
+    assert base is not None
     asked = session.problems[written.data]
     rows = session.store.read_rows(
-        session.base.name, "generations", session.row_key(written, session.base), ("text", "finished")
+        base.name, "generations", session.row_keys.of(written, base), ("text", "finished")
     ).filter((pl.col("split") == written.set) & (pl.col("variant") == written.variant))
     there = {
         (name, sha): (text, finished)
@@ -37,7 +38,7 @@ def base_answers(session: Session, written: Job, limit: int | None) -> Problems 
             "example_id", "example_sha", "text", "finished"
         ).iter_rows()
     }
-    end = session.end_of_completion(written.set)
+    end = session.ends.end_of_turn(written.set)
     closing = session.tokenizer.eos_token_id if end is None else end
     kept: list[tuple[int, Rendered]] = []
     for i in asked.chosen(limit, session.options.seed):
@@ -51,7 +52,7 @@ def base_answers(session: Session, written: Job, limit: int | None) -> Problems 
     return Problems(
         set=f"{BASE_ANSWERS}{asked.set}",
         variant="clean",
-        source=str(session.base.path),
+        source=str(base.path),
         grader="none",
         shape=f"the base model's greedy answers to {asked.set}",
         examples=tuple(asked.examples[i] for i, _ in kept),

@@ -14,7 +14,7 @@ import polars as pl
 from overmem.artifacts.jobs import ANSWERS_SCORES, VAL_ANSWERS
 from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.rows import read_job
-from overmem.auditing.problems import Problems, problems_of
+from overmem.auditing.problem_sets.problems import Problems, problems_of
 from overmem.auditing.session import Session
 from overmem.rendering.decoded import with_own_answer
 from overmem.verdict.key_checkpoints import lowest_perplexity

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from overmem.artifacts.jobs import JobKind
-from overmem.auditing.compute_rows import RECALL_TOKENS
+from overmem.auditing.jobs.compute_rows import RECALL_TOKENS
 
 FP32_COPIES = 5
 """Of the logits that are worked on at once: themselves, their logarithms, probabilities and products."""

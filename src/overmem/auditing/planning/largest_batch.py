@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from overmem.artifacts.jobs import Job
-from overmem.auditing.compute_rows import RECALL_TOKENS
+from overmem.auditing.jobs.compute_rows import ANSWERS, RECALL_TOKENS
 from overmem.auditing.planning.cost import Batch, Shape, memory_of
-from overmem.auditing.session import ANSWERS, Session
+from overmem.auditing.session import Session
 from overmem.models.batches import (
     CACHED_TOKENS,
     CHUNK,
@@ -90,7 +90,7 @@ def _answer_batch(session: Session, shape: Shape, job: Job, items: Sequence[Rend
     host = session.host
     answers = session.answers(job)
     longest = max(len(item.question_ids) for item in items)
-    columns = longest + session.max_new_tokens(job.set)
+    columns = longest + session.ends.max_new_tokens(job.set)
     size = CacheSize(shape.cache_token_bytes, shape.cache_row_bytes)
     allowed = rows_at_once(size, host.devices, columns, session.options.batch_tokens)
     waiting = min(len(items) * answers, CHUNK)

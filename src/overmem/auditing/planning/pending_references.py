@@ -72,7 +72,7 @@ def find_pending_references(
 
 def answer_ratio(session: Session, job: Job, last: Checkpoint) -> float:
     """How long saved answers are beside their references; 1 where there are none yet."""
-    at = last if job.model == "checkpoint" else session.base
+    at = last if job.model == "checkpoint" else session.base.checkpoint
     if job.table != "generations" or session.problems[job.data].task is not None or at is None:
         return 1.0
     return _ratio(_answers_there(session, job, at))
@@ -93,11 +93,12 @@ def base_answer_tokens(
         written: the job by which the base model answers.
     """
     job, limit = base_answers_job(written), plan.limits[written]
-    assert job is not None and session.base is not None
+    base = session.base.checkpoint
+    assert job is not None and base is not None
     asked = session.problems[written.data]
     places = places_of(session, plan, readable, job)
-    if session.missing(written, session.base, limit)[0]:
-        ratio = answer_ratio(session, written, session.base)
+    if session.missing(written, base, limit)[0]:
+        ratio = answer_ratio(session, written, base)
         items = [asked.rendered[i] for i in asked.chosen(limit, session.options.seed)]
         tokens = sum(len(item.question_ids) + ratio * len(item.answer_ids) for item in items)
         return [tokens] * (len(places) + 2)
@@ -106,7 +107,7 @@ def base_answer_tokens(
         return []
     session.add_problems(answers)
     left = [session.missing(job, place, limit)[0] for place in places]
-    of_base = session.missing(on_base(job), session.base, limit)[0]
+    of_base = session.missing(on_base(job), base, limit)[0]
     kept = max([of_base, *left], key=len)
     return [float(sum(len(answers.rendered[i]) for i in positions)) for positions in (*left, kept, of_base)]
 
@@ -123,7 +124,7 @@ def _answers_there(session: Session, job: Job, checkpoint: Checkpoint) -> pl.Dat
     )
     columns = ["n_tokens", "correct", "finished", "text"]
     rows = session.store.read_rows(
-        checkpoint.name, "generations", session.row_key(job, checkpoint), columns=columns
+        checkpoint.name, "generations", session.row_keys.of(job, checkpoint), columns=columns
     )
     return rows.filter(pl.col("split") == job.set).join(known, on=["example_id", "example_sha"])
 
@@ -140,7 +141,7 @@ def _done_core(session: Session, plan: Plan, readable: Sequence[Checkpoint]) -> 
     manifest = read_manifest(session.store)
     keys = {found.name: found.row_keys for found in manifest.checkpoints}
     done = all(
-        keys.get(checkpoint.name, {}).get(str(job)) == session.row_key(job, checkpoint)
+        keys.get(checkpoint.name, {}).get(str(job)) == session.row_keys.of(job, checkpoint)
         and not session.missing(job, checkpoint, plan.limits[job])[0]
         for checkpoint in readable
         for job in (VAL_SCORES, VAL_ANSWERS)

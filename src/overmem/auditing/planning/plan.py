@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from overmem.artifacts.jobs import ANSWERS_SCORES, VAL_ANSWERS, Job, base_answers_job
 from overmem.auditing.options import AuditOptions
-from overmem.auditing.problems import Problems, said_of
+from overmem.auditing.problem_sets.problems import Problems, said_of
 from overmem.axes import CORE, all_axes
 from overmem.axes.axis import Available, Axis
 from overmem.axes.privacy.exposure import CANARY_SCORES, CANDIDATE_SCORES

@@ -6,6 +6,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,7 @@ from overmem.artifacts.manifest import read_manifest
 from overmem.artifacts.store import Store
 from overmem.auditing.planning.cost import Tokens, tokens_of
 from overmem.auditing.planning.plan import Plan, check_decidable, estimate, fit_budget, make_plan
-from overmem.auditing.problems import available
+from overmem.auditing.problem_sets.problems import available
 from overmem.auditing.session import Session
 from overmem.errors import CheckpointError, RunError
 from overmem.records import Checkpoint, Run
@@ -63,9 +64,10 @@ def time_work(
     plan = _plan(session, readable)
     check_decidable(plan, readable)
     _check_saved(session)
+    base = session.base.checkpoint
     unserved = session.connect(_wanted(session, plan, readable), plan.limits)
-    if session.base is not None and not session.base_in_run and session.base.name in unserved:
-        session.unasked_base = unserved.pop(session.base.name)
+    if base is not None and not session.base.in_run and base.name in unserved:
+        session.base.unasked = unserved.pop(base.name)
         plan = _plan(session, readable)
     skipped |= unserved
     readable = [checkpoint for checkpoint in readable if checkpoint.name not in unserved]
@@ -80,7 +82,7 @@ def time_work(
             broken = session.at or readable[-1]
             if broken not in readable:
                 # The base model, which is no checkpoint of the run.
-                session.lose_base(error)
+                session.base.lose(error)
                 plan = _plan(session, readable)
                 continue
             skipped[broken.name] = str(error)
@@ -90,7 +92,7 @@ def time_work(
 
 def _check_saved(session: Session) -> None:
     """Read what is saved before anything is written: what stops over damage leaves all that was there."""
-    for checkpoint in (*session.run.checkpoints, *([session.base] if session.base else [])):
+    for checkpoint in (*session.run.checkpoints, *_base(session)):
         session.store.check_saved(checkpoint.name)
     if session.store.has_texts():
         session.store.read_texts()
@@ -101,9 +103,9 @@ def _check_saved(session: Session) -> None:
 def _plan(session: Session, readable: Sequence[Checkpoint]) -> Plan:
     found = available(
         session.problems,
-        has_base=session.scores_base,
+        has_base=session.base.scores,
         base_row=session.options.base_row,
-        base_answers=session.unasked_base is None,
+        base_answers=session.base.unasked is None,
     )
     return make_plan(session.options, found, session.problems, len(readable))
 
@@ -114,9 +116,13 @@ def _wanted(session: Session, plan: Plan, readable: Sequence[Checkpoint]) -> dic
     named = {c.name for c in readable[-1:]} if chosen == "key" else set(chosen.split(","))
     some = [c for c in readable if chosen == "all" or c.name in named]
     rest = {job: some for job in plan.rest if job.model == "checkpoint"}
-    on_base = [session.base] if session.base is not None else []
-    base = {job: on_base for job in plan.rest if job.model == "base"}
+    base = {job: _base(session) for job in plan.rest if job.model == "base"}
     return {job: readable for job in plan.core} | rest | base
+
+
+def _base(session: Session) -> list[Checkpoint]:
+    """The base model, where it is known."""
+    return [] if session.base.checkpoint is None else [session.base.checkpoint]
 
 
 def places_of(session: Session, plan: Plan, readable: Sequence[Checkpoint], job: Job) -> list[Checkpoint]:
@@ -125,7 +131,7 @@ def places_of(session: Session, plan: Plan, readable: Sequence[Checkpoint], job:
     Which checkpoints are key is not known yet, but the last is one of them: it stands for all three.
     """
     if job.model == "base":
-        return [] if session.base is None else [session.base]
+        return _base(session)
     chosen = session.options.checkpoints
     if job in plan.core or chosen == "all":
         return list(readable)
@@ -227,7 +233,9 @@ def score_rate(session: Session, timing: Timing) -> float:
         return timing.rates[VAL_SCORES.kind]
     plan = replace(timing.plan, limits={VAL_SCORES: timing.plan.limits[VAL_SCORES]})
     with TemporaryDirectory() as folder:
-        rates, _ = _rates(replace(session, store=Store(Path(folder))), plan, timing.readable)
+        elsewhere = copy(session)
+        elsewhere.store = Store(Path(folder))
+        rates, _ = _rates(elsewhere, plan, timing.readable)
     return rates[VAL_SCORES.kind]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from overmem.auditing.flags import audit_flags
+from overmem.auditing.flags.declared import audit_flags
 from overmem.auditing.options import AuditOptions, check_alone
 from overmem.auditing.resolve import data_read_ahead
 from overmem.cli import options

@@ -40,7 +40,7 @@ def init(
         overmem init outputs/
         overmem init outputs/ --val val.jsonl --train train.jsonl --yes
     """
-    from overmem.auditing.flags import read_flags
+    from overmem.auditing.flags.reading import read_flags
     from overmem.auditing.resolve import data_read_ahead
     from overmem.auditing.run_files.found_data import find_data
     from overmem.auditing.run_files.overmem_yaml import NAME, write_saved_options

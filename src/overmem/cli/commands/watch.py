@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from overmem.auditing.consent import refuse_consent_of_a_file
-from overmem.auditing.flags import audit_flags, read_fields
+from overmem.auditing.flags.declared import audit_flags
+from overmem.auditing.flags.reading import read_fields
 from overmem.auditing.options import AuditOptions, make_options
 from overmem.cli.options import Json, Out, RunArg, saved_options, takes_audit_flags
 from overmem.cli.screen import console

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from overmem.errors import EngineError
+
 MOST_STOPS = 4
 """Stop strings that OpenAI's API allows."""
 
@@ -54,6 +56,62 @@ class CompletionRequest:
     stop_ids: tuple[int, ...]
     stop_texts: tuple[str, ...]
     """The same tokens as text."""
+
+
+def completion_request(
+    dialect: Dialect,
+    prompt: Sequence[int],
+    tokenizer: Any,
+    stops: Sequence[int],
+    max_new_tokens: int,
+    *,
+    temperature: float,
+    seed: int | None,
+) -> CompletionRequest:
+    """What to ask a server for, with all that its dialect may need.
+
+    Args:
+        dialect: of the server.
+        prompt: token ids.
+        tokenizer: of the run.
+        stops: token ids that end the answer.
+        max_new_tokens: most tokens of the answer.
+        temperature: 0 is greedy.
+        seed: of a sample; None for a greedy answer.
+
+    Raises:
+        EngineError: the server takes texts, and none stands for the prompt.
+    """
+    return CompletionRequest(
+        ids=tuple(prompt),
+        text=None if dialect.prompts == "token ids" else prompt_text(tokenizer, prompt),
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        seed=seed,
+        stop_ids=tuple(stops),
+        stop_texts=tuple(text for stop in stops if (text := str(tokenizer.decode([stop])))),
+    )
+
+
+def prompt_text(tokenizer: Any, ids: Sequence[int]) -> str:
+    """A text of which the tokenizer, used as servers use it, makes exactly these ids.
+
+    Servers add what the tokenizer adds by itself (a BOS token), so a leading special token may have to be
+    left out of the text.
+
+    Raises:
+        EngineError: there is none; the prompt can only be sent as token ids.
+    """
+    for start in (0, 1):
+        text = str(tokenizer.decode(list(ids[start:]), clean_up_tokenization_spaces=False))
+        if list(tokenizer(text)["input_ids"]) == list(ids):
+            return text
+    raise EngineError(
+        "a prompt cannot be sent as text: the server would make other tokens of it",
+        got=repr(str(tokenizer.decode(list(ids)))[:80]),
+        expected="a text whose tokens are the ones that training saw",
+        next_step="use a server that takes token ids (vLLM, SGLang, llama.cpp), or --engine hf",
+    )
 
 
 def scoring_body(model: str, ids: Sequence[int], beside: int) -> dict[str, Any]:

@@ -10,7 +10,6 @@ number, so that more samples, a restart or another order change nothing that is 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,9 +19,17 @@ from overmem.models.decoding.sampling import Sampling, seed_of
 from overmem.models.decoding.unfinished import UnfinishedAnswers
 from overmem.models.engines.address import Address
 from overmem.models.engines.answers import ServedAnswer, read_answer, read_models
-from overmem.models.engines.dialect import DIALECTS, CompletionRequest, Dialect, request_body, scoring_body
+from overmem.models.engines.dialect import (
+    DIALECTS,
+    CompletionRequest,
+    Dialect,
+    completion_request,
+    request_body,
+    scoring_body,
+)
 from overmem.models.engines.prompt_logprobs import BESIDE, PromptAlone, ids_of, read_scores
 from overmem.models.engines.protocol import check_uncut
+from overmem.models.engines.served_models import ServedModels
 from overmem.models.engines.transport import Refused, RetryPolicy, Server
 from overmem.models.likelihood.scored_logits import TokenIds
 from overmem.records import Checkpoint
@@ -67,9 +74,8 @@ class OpenAiEngine:
         self.server = Server(address, retry_policy)
         self.template, self.on_demand, self.concurrency = template, on_demand, concurrency
         self.scores = scores
-        self._served: dict[str, str] | None = None
-        """Names of the models served, by themselves and by the folder that they name; None before they
-        were asked for."""
+        self._models: ServedModels | None = None
+        """None before they were asked for."""
         self._dialect: Dialect | None = None
 
     @property
@@ -90,13 +96,13 @@ class OpenAiEngine:
         Raises:
             EngineError: no answer, none of the checkpoints is served, or no request is taken.
         """
-        self._served = self._list_models()
-        names = {checkpoint.name: self._model_name(checkpoint) for checkpoint in checkpoints}
+        models = self._models = self._list_models()
+        names = {checkpoint.name: models.name_of(checkpoint) for checkpoint in checkpoints}
         if not any(names.values()):
             raise EngineError(
                 f"the engine at {self.server.address.url} serves none of the checkpoints",
-                got=self._served_models_text(),
-                expected=", ".join(self._possible_names(checkpoint)[-1] for checkpoint in checkpoints),
+                got=models.said(self.server.redacted),
+                expected=", ".join(models.possible_names(checkpoint)[-1] for checkpoint in checkpoints),
                 next_step="serve them under these names, or say with --engine-model how they are called; "
                 "--engine-on-demand if the server loads what it is asked for",
             )
@@ -104,7 +110,7 @@ class OpenAiEngine:
         self._dialect = self._negotiate(first, tokenizer, prompt)
         if self.scores:
             self._check_scores(first, prompt)
-        return {c.name: self._not_served(c) for c in checkpoints if names[c.name] is None}
+        return {c.name: self._not_served(models, c) for c in checkpoints if names[c.name] is None}
 
     def describe(self) -> dict[str, Any] | None:
         """How the server was asked; None before it was."""
@@ -144,14 +150,12 @@ class OpenAiEngine:
         if self._dialect is None:
             self.connect([checkpoint], tokenizer, prompts[0])
         assert self._dialect is not None
-        name = self._model_name(checkpoint)
-        if name is None:
-            raise CheckpointError(self._not_served(checkpoint))
+        name = self._name_of(checkpoint)
         # Samples are drawn at a temperature, and not every server gives log-probabilities without it.
         dialect = replace(self._dialect, logprobs=self._dialect.logprobs and sampling is None)
         samples = 1 if sampling is None else sampling.samples
         requests = [
-            self._completion_request(
+            completion_request(
                 dialect,
                 prompt,
                 tokenizer,
@@ -174,12 +178,7 @@ class OpenAiEngine:
             CheckpointError: the checkpoint is not served.
             EngineError: the server fails, refuses, or says something else of the tokens.
         """
-        checkpoint: Checkpoint = model
-        if self._served is None:
-            self._served = self._list_models()
-        name = self._model_name(checkpoint)
-        if name is None:
-            raise CheckpointError(self._not_served(checkpoint))
+        name = self._name_of(model)
         tasks = [lambda item=item: self._scored(name, item) for item in items]
         return self.server.run_all(tasks, self.concurrency)
 
@@ -229,7 +228,7 @@ class OpenAiEngine:
         for dialect in DIALECTS:
             if self.server.address.text_only and dialect.prompts != "text":
                 continue
-            request = self._completion_request(dialect, prompt, tokenizer, stops, 1, temperature=1.0, seed=1)
+            request = completion_request(dialect, prompt, tokenizer, stops, 1, temperature=1.0, seed=1)
             taken = self._try(dialect, model, request)
             if isinstance(taken, ServedAnswer):
                 richer = replace(dialect, logprobs=True)
@@ -257,70 +256,33 @@ class OpenAiEngine:
             return self._refused(refusal, model)
         return self._prompt_mismatch(answer, request) or answer
 
-    def _completion_request(
-        self,
-        dialect: Dialect,
-        prompt: Sequence[int],
-        tokenizer: Any,
-        stops: Sequence[int],
-        max_new_tokens: int,
-        *,
-        temperature: float,
-        seed: int | None,
-    ) -> CompletionRequest:
-        return CompletionRequest(
-            ids=tuple(prompt),
-            text=None if dialect.prompts == "token ids" else prompt_text(tokenizer, prompt),
-            max_new_tokens=max_new_tokens,
-            temperature=temperature,
-            seed=seed,
-            stop_ids=tuple(stops),
-            stop_texts=tuple(text for stop in stops if (text := str(tokenizer.decode([stop])))),
-        )
+    def _list_models(self) -> ServedModels:
+        names: Sequence[str] = ()
+        if not self.on_demand:
+            try:
+                names = self.server.ask("/models", read=read_models, **FIRST)
+            except Refused as refusal:
+                raise self._refused(refusal, "/models") from None
+        return ServedModels(names=tuple(names), template=self.template, on_demand=self.on_demand)
 
-    def _list_models(self) -> dict[str, str]:
-        """Names of the models served, by themselves and by the folder that they name.
+    def _name_of(self, checkpoint: Checkpoint) -> str:
+        """The name to ask for.
 
-        Without such a list a server may answer as one model whatever name it is given, as llama.cpp does.
+        Raises:
+            CheckpointError: it is not served.
         """
-        if self.on_demand:
-            return {}
-        try:
-            names = self.server.ask("/models", read=read_models, **FIRST)
-        except Refused as refusal:
-            raise self._refused(refusal, "/models") from None
-        # vLLM names a model as it was typed, which may be another way to the same folder.
-        folders = {os.path.realpath(name): name for name in names if "/" in name}
-        return folders | {name: name for name in names}
+        if self._models is None:
+            self._models = self._list_models()
+        name = self._models.name_of(checkpoint)
+        if name is None:
+            raise CheckpointError(self._not_served(self._models, checkpoint))
+        return name
 
-    def _possible_names(self, checkpoint: Checkpoint) -> list[str]:
-        """What the server may call a checkpoint, the likeliest last."""
-        path = str(checkpoint.path.resolve())
-        if self.template is not None:
-            filled = self.template.replace("{name}", checkpoint.name).replace("{path}", path)
-            return [filled.replace("{step}", str(checkpoint.step))]
-        names = [checkpoint.name, str(checkpoint.path), path]
-        by_name = checkpoint.kind == "adapter" and not self.on_demand
-        return names[::-1] if by_name else names
-
-    def _model_name(self, checkpoint: Checkpoint) -> str | None:
-        """The name to ask for, or None when it is not served."""
-        names = self._possible_names(checkpoint)
-        if self.on_demand:
-            return names[-1]
-        served = self._served or {}
-        return next((served[name] for name in reversed(names) if name in served), None)
-
-    def _served_models_text(self) -> str:
-        names = list(dict.fromkeys((self._served or {}).values()))
-        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-        return (self.server.redacted(", ".join(names[:8])) or "no model") + more
-
-    def _not_served(self, checkpoint: Checkpoint) -> str:
-        wanted = self._possible_names(checkpoint)[-1]
+    def _not_served(self, models: ServedModels, checkpoint: Checkpoint) -> str:
         return (
-            f"{checkpoint.name} is not served by {self.server.address.url} as {wanted} "
-            f"(served: {self._served_models_text()}); serve it and run the same command again"
+            f"{checkpoint.name} is not served by {self.server.address.url} as "
+            f"{models.possible_names(checkpoint)[-1]} (served: {models.said(self.server.redacted)}); "
+            "serve it and run the same command again"
         )
 
     def _prompt_mismatch(self, answer: ServedAnswer, request: CompletionRequest) -> EngineError | None:
@@ -348,24 +310,3 @@ class OpenAiEngine:
             expected="a completion",
             next_step=hints.get(refusal.status, "see docs/engines.md for how to start a server"),
         )
-
-
-def prompt_text(tokenizer: Any, ids: Sequence[int]) -> str:
-    """A text of which the tokenizer, used as servers use it, makes exactly these ids.
-
-    Servers add what the tokenizer adds by itself (a BOS token), so a leading special token may have to be
-    left out of the text.
-
-    Raises:
-        EngineError: there is none; the prompt can only be sent as token ids.
-    """
-    for start in (0, 1):
-        text = str(tokenizer.decode(list(ids[start:]), clean_up_tokenization_spaces=False))
-        if list(tokenizer(text)["input_ids"]) == list(ids):
-            return text
-    raise EngineError(
-        "a prompt cannot be sent as text: the server would make other tokens of it",
-        got=repr(str(tokenizer.decode(list(ids)))[:80]),
-        expected="a text whose tokens are the ones that training saw",
-        next_step="use a server that takes token ids (vLLM, SGLang, llama.cpp), or --engine hf",
-    )

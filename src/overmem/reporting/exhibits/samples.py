@@ -11,8 +11,10 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from overmem.axes.diversity import POPULATION, ProblemSamples, group_samples, pass_at_k
+from overmem.axes.diversity import POPULATION
 from overmem.axes.grouped import groups_in
+from overmem.axes.samples.problem_samples import ProblemSamples, group_samples
+from overmem.axes.samples.subsets import pass_at_k
 from overmem.records import Estimate
 from overmem.reporting.downloads import Cell, Table
 from overmem.reporting.exhibits.bootstrapped import Bootstrapped, compare, plain_text

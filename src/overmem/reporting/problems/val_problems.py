@@ -9,7 +9,8 @@ from typing import Any
 import polars as pl
 
 from overmem.artifacts.jobs import VAL_ANSWERS, VAL_SCORES, Job, on_base
-from overmem.artifacts.manifest import BaseRows, Manifest, MeasuredModel
+from overmem.artifacts.manifest import Manifest
+from overmem.artifacts.manifest_parts.model_rows import BaseRows, MeasuredModel
 from overmem.artifacts.rows import read_job
 from overmem.artifacts.store import Store
 from overmem.contamination.policy import leaked_ids

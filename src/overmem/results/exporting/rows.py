@@ -8,7 +8,8 @@ from typing import Any
 import polars as pl
 
 from overmem.artifacts.jobs import VAL_ANSWERS, VAL_SCORES
-from overmem.artifacts.manifest import Manifest, MeasuredModel
+from overmem.artifacts.manifest import Manifest
+from overmem.artifacts.manifest_parts.model_rows import MeasuredModel
 from overmem.artifacts.rows import read_job
 from overmem.artifacts.store import Store
 from overmem.errors import ArtifactError

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from overmem.artifacts.files import whole_file
-from overmem.artifacts.manifest import CheckpointRows
+from overmem.artifacts.manifest_parts.model_rows import CheckpointRows
 from overmem.errors import RunError
 from overmem.formatting import visible
 from overmem.results.exporting.as_inspect import write_inspect

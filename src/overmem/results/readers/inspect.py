@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from overmem.artifacts.manifest import Score
+from overmem.artifacts.manifest_parts.imported import Score
 from overmem.boundary import reason
 from overmem.errors import DataError
 from overmem.parsing import ParseError, finite_number, parse_json

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from overmem.artifacts.manifest import Score
+from overmem.artifacts.manifest_parts.imported import Score
 from overmem.errors import DataError
 from overmem.parsing import finite_number
 from overmem.results.readers.files import files_below, json_lines, json_object, text_of

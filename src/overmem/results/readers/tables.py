@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from overmem.artifacts.manifest import Score
+from overmem.artifacts.manifest_parts.imported import Score
 from overmem.errors import DataError
 from overmem.results.record import Result, number_of, problem_hash, samples_table
 from overmem.tasks.formats.csv_rows import csv_rows

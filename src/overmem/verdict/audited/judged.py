@@ -13,7 +13,8 @@ import dataclasses
 import numpy as np
 
 from overmem.artifacts.jobs import TRAIN_SCORES, VAL_ANSWERS, VAL_SCORES
-from overmem.artifacts.manifest import CheckpointRows, Manifest, read_manifest
+from overmem.artifacts.manifest import Manifest, read_manifest
+from overmem.artifacts.manifest_parts.model_rows import CheckpointRows
 from overmem.artifacts.rows import Core, read_core, read_job
 from overmem.artifacts.store import Store
 from overmem.axes import CORE

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from overmem.artifacts.manifest import Score
+from overmem.artifacts.manifest_parts.imported import Score
 from overmem.records import Estimate
 from overmem.stats.checks import check_groups
 from overmem.stats.intervals import accuracy_difference, accuracy_estimate, critical_value, wilson_interval

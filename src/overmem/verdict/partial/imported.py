@@ -13,7 +13,9 @@ import numpy as np
 import polars as pl
 
 from overmem.artifacts.jobs import VAL_ANSWERS, VAL_SCORES
-from overmem.artifacts.manifest import Imported, Manifest, MeasuredModel
+from overmem.artifacts.manifest import Manifest
+from overmem.artifacts.manifest_parts.imported import Imported
+from overmem.artifacts.manifest_parts.model_rows import MeasuredModel
 from overmem.artifacts.rows import label_of, read_job
 from overmem.artifacts.store import Store
 from overmem.errors import ArtifactError

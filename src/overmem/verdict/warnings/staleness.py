@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-from overmem.artifacts.manifest import BaseRows, FolderFingerprint, Manifest, MeasuredModel, read_manifest
+from overmem.artifacts.manifest import Manifest, read_manifest
+from overmem.artifacts.manifest_parts.model_rows import BaseRows, FolderFingerprint, MeasuredModel
 from overmem.artifacts.store import Store
 from overmem.checkpoints import ADAPTER_CONFIG, find_folders, has_weights, stored_weights
 from overmem.errors import CheckpointError, RunError

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from overmem.artifacts.jobs import JobKind
-from overmem.auditing.problems import Problems
+from overmem.artifacts.jobs import Job, JobKind
+from overmem.auditing.problem_sets.problems import Problems
 from overmem.errors import CheckpointError
 from overmem.models.decoding.generation import generate
 from overmem.models.decoding.sampling import Sampling
@@ -24,6 +24,8 @@ from overmem.models.likelihood.divergence import BasePredictions, kl_nats, predi
 from overmem.models.likelihood.scoring import score_all
 from overmem.models.memory import halve_until_it_fits
 
+ANSWERS: tuple[JobKind, ...] = ("greedy", "sample")
+"""Work that an engine does; all else needs the model in memory."""
 RECALL_TOKENS = 32
 """Tokens of a reference's second half that a continuation is compared on."""
 PREDICTED_AT_ONCE = 16
@@ -196,3 +198,9 @@ WORK: dict[JobKind, Callable[[Any, Problems, Sequence[int], Tools], list[list[Ro
     "lm_eval": lm_eval,
     "diverge": diverge,
 }
+
+
+def is_remote(job: Job, engine: Engine) -> bool:
+    """Whether a job is done by an engine that has its own model, and none has to be in memory."""
+    done_there = (*ANSWERS, "score") if engine.scores else ANSWERS
+    return job.kind in done_there and not engine.local

@@ -1,0 +1,1 @@
+"""The parts of a manifest, each a record of its own."""

@@ -1,0 +1,1 @@
+"""Options of an audit on the command line: which there are, read from there, and written again."""

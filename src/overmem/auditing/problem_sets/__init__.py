@@ -1,0 +1,1 @@
+"""The sets of problems of an audit: loaded, rendered, halved, and what they have of one another."""

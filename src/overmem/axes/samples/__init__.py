@@ -1,0 +1,1 @@
+"""What several answers to one problem show: how a vote among them ends, and how alike they are."""

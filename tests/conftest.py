@@ -23,7 +23,7 @@ VAL_ROWS = [
     {
         "id": f"p{i}",
         "prompt": "Question: " + "Tom has 3 apples. " * (1 + i % 3) + "How many?\nAnswer:",
-        "completion": " " + "Then Tom has 3 + 4 = 7 apples. " * (1 + i % 4) + f"\n#### {i}",
+        "completion": " " + "Then Tom has 3 + 4 = 7 apples. " * (1 + i % 2) + f"\n#### {i}",
         "answer": str(i),
     }
     for i in range(12)
@@ -96,7 +96,16 @@ def val_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def pico_run(tmp_path: Path, tokenizer) -> Path:
+def short_answers(monkeypatch):
+    """Answers of random weights, which never end, are cut earlier than those of a model that says something."""
+    from overmem.auditing.jobs import answer_ends
+
+    monkeypatch.setattr(answer_ends, "LEAST", 16)
+    monkeypatch.setattr(answer_ends, "LEAST_BESIDE", 16)
+
+
+@pytest.fixture
+def pico_run(tmp_path: Path, tokenizer, short_answers) -> Path:
     """Three full checkpoints with different random weights."""
     run = tmp_path / "run"
     for step in (10, 20, 100):

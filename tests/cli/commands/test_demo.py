@@ -16,7 +16,7 @@ from tests.helpers.points import RULE, points_of
 
 
 @pytest.mark.slow
-def test_the_whole_flow_runs_and_a_second_call_goes_on_from_it(tmp_path, monkeypatch):
+def test_the_whole_flow_runs_and_a_second_call_goes_on_from_it(tmp_path, monkeypatch, short_answers):
     few = {
         "data.train": "wordmath:train[:24]", "data.val": "wordmath:val[:12]",
         "data.ood": {"steps": "wordmath:ood_steps[:6]"}, "training.num_train_epochs": 2,
@@ -27,7 +27,7 @@ def test_the_whole_flow_runs_and_a_second_call_goes_on_from_it(tmp_path, monkeyp
         return original(name, {**changes, **few} if name == "demo" else changes)
 
     monkeypatch.setattr(recipes, "load_recipe", fewer)
-    monkeypatch.setattr(demo, "LIMITS", dict.fromkeys(demo.LIMITS, 6))
+    monkeypatch.setattr(demo, "LIMITS", dict.fromkeys(demo.LIMITS, 4))
     monkeypatch.setattr(demo, "CONFIRM", "wordmath:test[:74]")
     said = [tell(tmp_path / "run"), tell(tmp_path / "run")]
     steps = (

@@ -33,7 +33,7 @@ from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
 from tests.helpers.forked import fork, wait
 
 import overmem
-from overmem.recipe.schema import check_recipe
+from overmem.recipe.reading import check_recipe
 from overmem.rule import Rule
 
 STEPS = (10, 20, 30)

@@ -19,7 +19,7 @@ from transformers import PrinterCallback
 
 import overmem
 from overmem.cli.progress import quiet_libraries
-from overmem.recipe.schema import check_recipe
+from overmem.recipe.reading import check_recipe
 from overmem.training.loading import load_model
 from overmem.training.reweighted import ReweightedSFTTrainer
 from overmem.training.settings import lora_config, sft_config

@@ -17,7 +17,7 @@ from overmem.auditing.run_files.training_files import find_training_file
 from overmem.cli import main
 from overmem.errors import DataError
 from overmem.grading.grade import get_grader
-from overmem.recipe.schema import dump_recipe
+from overmem.recipe.reading import dump_recipe
 from overmem.rendering.chat_template import chat_template_text
 from overmem.rendering.template import Template
 from overmem.sweeping.cells import make_cells

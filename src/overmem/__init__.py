@@ -42,7 +42,7 @@ _PUBLIC = {
     "OverMemorizationMonitor": "overmem.monitor.callback",
     "grade": "overmem.grading.grade",
     "Grade": "overmem.grading.judges",
-    "load_recipe": "overmem.recipe.schema",
+    "load_recipe": "overmem.recipe.reading",
     "load_examples": "overmem.tasks.sources",
     "Example": "overmem.records",
     "Checkpoint": "overmem.records",

@@ -11,7 +11,7 @@ from overmem.merging import merge as merge
 from overmem.models.plain_adapter import plain_adapter as plain_adapter
 from overmem.monitor.callback import OverMemorizationMonitor as OverMemorizationMonitor
 from overmem.recipe.losses import token_weights as token_weights
-from overmem.recipe.schema import load_recipe as load_recipe
+from overmem.recipe.reading import load_recipe as load_recipe
 from overmem.records import Checkpoint as Checkpoint
 from overmem.records import CheckpointSummary as CheckpointSummary
 from overmem.records import Comparison as Comparison

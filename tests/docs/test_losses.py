@@ -13,7 +13,7 @@ from transformers import DataCollatorForSeq2Seq, TrainingArguments
 from trl import SFTConfig
 
 from overmem.recipe.losses import LOSSES
-from overmem.recipe.schema import load_recipe
+from overmem.recipe.reading import load_recipe
 from tests.conftest import make_pico
 from tests.helpers.paths import ROOT
 from tests.helpers.training import QUIET, draw_rows

@@ -54,7 +54,7 @@ from overmem.models.placement import devices_of, input_device, offloaded_to
 from overmem.models.preserving_state import preserving_state, quiet_and_seeded
 from overmem.recipe.base_model import ORGANISM
 from overmem.recipe.losses import LOSSES, token_weights
-from overmem.recipe.schema import check_recipe
+from overmem.recipe.reading import check_recipe
 from overmem.records import Example
 from overmem.rendering.render import render
 from overmem.rendering.template import Template

@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM
 
 import overmem
 from overmem.artifacts.store import Store
-from overmem.recipe.schema import check_recipe
+from overmem.recipe.reading import check_recipe
 from overmem.records import Example
 from overmem.rendering.render import render
 from overmem.rendering.template import Template

@@ -22,7 +22,7 @@ import overmem
 from overmem import OverMemorizationMonitor
 from overmem.errors import OvermemError
 from overmem.monitor import callback as monitoring
-from overmem.recipe.schema import check_recipe
+from overmem.recipe.reading import check_recipe
 from overmem.records import Example
 from overmem.rendering.render import render
 from overmem.rendering.template import Template

@@ -1,6 +1,6 @@
 """Recipes: what people write, checked and resolved.
 
-Covers: overmem.recipe.methods, overmem.strict_model
+Covers: overmem.recipe.methods, overmem.recipe.reading, overmem.strict_model
 """
 
 import pytest
@@ -8,7 +8,7 @@ import yaml
 
 from overmem.errors import OvermemError, RecipeError
 from overmem.recipe.methods import lora_fields
-from overmem.recipe.schema import BUNDLED, check_recipe, dump_recipe, load_recipe, parse_override
+from overmem.recipe.reading import BUNDLED, check_recipe, dump_recipe, load_recipe
 from overmem.sweeping.config import load_sweep
 
 GOOD = {"model": {"name": "organism"}, "data": {"train": "wordmath:train"}, "output": "x"}
@@ -61,32 +61,6 @@ def test_methods_are_presets_over_lora():
     assert check_recipe(yaml.safe_load(dump_recipe(plus)), "again") == plus
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("training.learning_rate=1e-3", ("training.learning_rate", 1e-3)),
-        ("data.train=wordmath:train[:10]", ("data.train", "wordmath:train[:10]")),
-        ("training.bf16=false", ("training.bf16", False)),
-        ("training.num_train_epochs=3", ("training.num_train_epochs", 3)),
-        ("data.ood={}", ("data.ood", {})),
-        ("template.prompt_format={prompt}", ("template.prompt_format", "{prompt}")),
-        ("template.system=End with #### and it", ("template.system", "End with #### and it")),
-        (
-            "data.ood={svamp: 'svamp:a.json[7:9]', r: 1e-4}",
-            ("data.ood", {"svamp": "svamp:a.json[7:9]", "r": 1e-4}),
-        ),
-        ("template.prompt_format={prompt}", ("template.prompt_format", "{prompt}")),
-        ("template.prompt_format={prompt}: go", ("template.prompt_format", "{prompt}: go")),
-        ("template.prompt_format=### {prompt}", ("template.prompt_format", "### {prompt}")),
-        ("template.system='1e-3'", ("template.system", "1e-3")),
-        ("template.system=null", ("template.system", None)),
-        ("output=nan", ("output", "nan")),
-    ],
-)
-def test_overrides_are_read_as_yaml(text, expected):
-    assert parse_override(text) == expected
-
-
 def test_overrides_win_and_bad_ones_are_refused(tmp_path):
     path = tmp_path / "r.yaml"
     path.write_text(yaml.safe_dump(GOOD))
@@ -94,8 +68,6 @@ def test_overrides_win_and_bad_ones_are_refused(tmp_path):
     assert recipe.training == {"learning_rate": 1e-3} and recipe.data.train == "y.jsonl"
     with pytest.raises(RecipeError, match="inside a value"):
         load_recipe(str(path), {"output.x": 1})
-    with pytest.raises(RecipeError, match="--set"):
-        parse_override("nonsense")
 
 
 def test_a_number_that_yaml_takes_for_a_string_is_a_number(tmp_path):

@@ -9,7 +9,7 @@ import yaml
 
 from overmem.artifacts.manifest import Manifest
 from overmem.artifacts.manifest_parts.measured_sets import MeasuredSet
-from overmem.recipe.schema import load_recipe
+from overmem.recipe.reading import load_recipe
 from overmem.records import Checkpoint, Run
 from overmem.repairing.retrain import NOISE, reasons_to_retrain, write_recipe
 from overmem.verdict.judge import judge

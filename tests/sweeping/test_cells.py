@@ -3,7 +3,7 @@
 import pytest
 
 from overmem.errors import RecipeError
-from overmem.recipe.schema import load_recipe
+from overmem.recipe.reading import load_recipe
 from overmem.sweeping.cells import make_cells, varied_keys
 from overmem.sweeping.config import check_sweep, load_sweep
 from tests.helpers.sweeps import RATE

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 import overmem
 from overmem.errors import RecipeError
 from overmem.models.loading import ModelHost
-from overmem.recipe.schema import check_recipe
+from overmem.recipe.reading import check_recipe
 from overmem.training.adapter_setup import AdaptingTrainer
 from overmem.training.settings import lora_config
 from overmem.training.trainer import train

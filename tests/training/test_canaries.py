@@ -5,7 +5,7 @@ import json
 import overmem
 from overmem.artifacts.evidence import MeasuredCheckpoint, align_evidence
 from overmem.axes.privacy import AXIS
-from overmem.recipe.schema import check_recipe
+from overmem.recipe.reading import check_recipe
 from overmem.training.canaries import canaries_of, inserted_examples
 from overmem.training.dry_run import dry_run
 from overmem.training.trainer import train

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from overmem.cli.app import app
 from overmem.errors import RecipeError, RunError
-from overmem.recipe.schema import BUNDLED, load_recipe
+from overmem.recipe.reading import BUNDLED, load_recipe
 from overmem.tasks.sources import load_examples
 from overmem.training.dry_run import describe, dry_run
 from overmem.training.trainer import train

@@ -358,7 +358,7 @@ def test_two_processes(run, tmp_path, data, base):
 
 
 def test_a_recipe_names_the_loss(tmp_path, tokenizer, val_file):
-    from overmem.recipe.schema import check_recipe
+    from overmem.recipe.reading import check_recipe
     from overmem.training.trainer import train
     from tests.conftest import save_checkpoint
 

@@ -3,7 +3,7 @@
 import pytest
 
 from overmem.errors import RecipeError
-from overmem.recipe.schema import load_recipe
+from overmem.recipe.reading import load_recipe
 from overmem.training.settings import as_trained, sft_config
 
 

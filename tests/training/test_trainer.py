@@ -17,7 +17,7 @@ from transformers import AutoTokenizer
 import overmem
 from overmem.errors import CheckpointError, RecipeError, RunError
 from overmem.monitor.retention import ASIDE
-from overmem.recipe.schema import check_recipe
+from overmem.recipe.reading import check_recipe
 from overmem.training.settings import as_trained, sft_config
 from overmem.training.trainer import tokenized, train
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint

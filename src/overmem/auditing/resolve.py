@@ -23,7 +23,8 @@ from overmem.models.engines.address import Address, InProcess, check_template, p
 from overmem.models.lm_eval.names import is_lm_eval
 from overmem.parsing import ParseError, read_yaml
 from overmem.recipe.canaries import CANDIDATES, FOLDER, INSERTED
-from overmem.recipe.schema import RECIPE_NAME, Recipe, check_recipe
+from overmem.recipe.reading import check_recipe
+from overmem.recipe.schema import RECIPE_NAME, Recipe
 from overmem.records import Example, Run
 from overmem.rendering.template import Template
 from overmem.tasks.sources import read_ahead

@@ -1,28 +1,19 @@
-"""What people write to describe a fine-tune: a YAML recipe, checked before anything starts."""
+"""What people write to describe a fine-tune: the parts of a recipe, and what does not go together."""
 
 from __future__ import annotations
 
-import copy
-import re
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from overmem import parsing
 from overmem.errors import RecipeError
-from overmem.parsing import ParseError
 from overmem.recipe.methods import LORA_PLUS_RATIO, Method, lora_fields
+from overmem.recipe.written import with_numbers
 from overmem.rule import Rule
-from overmem.strict_model import Strict, wrong_fields
+from overmem.strict_model import Strict
 
 RECIPE_NAME = "recipe.yaml"
 """Where a run keeps its resolved recipe."""
-BUNDLED = Path(__file__).parent / "bundled"
-_MISSED_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+")
-"""A number that YAML 1.1 takes for text: it wants a point and a sign, as in 1.0e-3."""
 
 
 class ModelRecipe(Strict):
@@ -180,148 +171,3 @@ class Recipe(Strict):
         except RecipeError as error:
             raise ValueError(f"loss: {error.what}, got {error.got}; expected {error.expected}") from None
         return self
-
-
-def load_recipe(name: str, overrides: dict[str, Any] | None = None) -> Recipe:
-    """Read a recipe from a path, or by name from the bundled ones.
-
-    Args:
-        name: path of a YAML file, or a bundled recipe such as `organism-fast`.
-        overrides: values by dotted key (`training.learning_rate`), which win over the file.
-
-    Raises:
-        RecipeError: no such recipe, not YAML, or an unknown or impossible field (its path is named).
-    """
-    path = find_recipe(name)
-    written = read_yaml(path)
-    for key, value in (overrides or {}).items():
-        _set(written, key, value)
-    return check_recipe(written, str(path))
-
-
-def find_recipe(name: str, *, sweep: bool = False) -> Path:
-    """The file of a recipe, or of a sweep, by its path or by the name of a bundled one.
-
-    Args:
-        name: path of a YAML file, or the name of a bundled one.
-        sweep: whether a sweep is meant; the bundled ones are called `sweep-...`.
-
-    Raises:
-        RecipeError: there is none.
-    """
-    path = Path(name) if Path(name).suffix in {".yaml", ".yml"} else BUNDLED / f"{name}.yaml"
-    if path.is_file():
-        return path
-    names = sorted(p.stem for p in BUNDLED.glob("*.yaml"))
-    bundled = ", ".join(stem for stem in names if stem.startswith("sweep-") == sweep)
-    raise RecipeError(
-        "no such sweep" if sweep else "no such recipe",
-        got=name,
-        expected=f"a YAML file, or one of: {bundled}",
-        next_step="check the path",
-    )
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The keys and values that a YAML file holds.
-
-    Raises:
-        RecipeError: it is not YAML, or something else than keys and values.
-    """
-    try:
-        written = parsing.read_yaml(path)
-    except ParseError as error:
-        raise RecipeError(
-            f"{path} is not YAML that can be read", got=error, expected="keys and values, each key once"
-        ) from None
-    if not isinstance(written, dict):
-        raise RecipeError(
-            f"{path} holds no keys and values", got=type(written).__name__, expected="keys and values"
-        )
-    return written
-
-
-def check_recipe(written: dict[str, Any], where: str) -> Recipe:
-    """Validate a recipe's keys and values.
-
-    Raises:
-        RecipeError: names every wrong field by its path, and the keys that exist there.
-    """
-    try:
-        return Recipe.model_validate(written)
-    except ValidationError as error:
-        raise RecipeError(
-            f"{where} is not a valid recipe",
-            got=wrong_fields(error),
-            expected=_keys_expected(error.errors()),
-            next_step="see recipes/organism-fast.yaml for every part of a recipe",
-        ) from None
-
-
-def dump_recipe(recipe: Recipe) -> str:
-    """The resolved recipe as YAML, every default written out."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
-
-
-def parse_override(text: str) -> tuple[str, Any]:
-    """`key.path=value` from the command line; the value is read as YAML, but a text stays as it is typed.
-
-    So ` #` and `: ` have no meaning in it: `####` and `Question: {prompt}` are ordinary in prompts.
-    A mapping is `{name: value}`, with a value to each name.
-
-    Raises:
-        RecipeError: there is no `=`.
-    """
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise RecipeError("cannot read an override", got=text, expected="--set training.learning_rate=1e-3")
-    typed = value.strip()
-    try:
-        parsed = parsing.parse_yaml(value)
-    except ParseError:
-        return key, value
-    if isinstance(parsed, dict) and parsed:
-        is_mapping = typed.startswith("{") and None not in parsed.values()
-        return key, with_numbers(parsed) if is_mapping else value
-    if isinstance(parsed, str) and typed[0] not in "'\"|>!&*":
-        return key, number_or_same(typed)
-    return key, typed if parsed is None and typed.startswith("#") else parsed
-
-
-def with_numbers(value: Any) -> Any:
-    """What was read from YAML, with 1e-4 as the number it is, at any depth."""
-    if isinstance(value, Mapping):
-        return {key: with_numbers(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [with_numbers(item) for item in value]
-    return number_or_same(value)
-
-
-def number_or_same(value: Any) -> Any:
-    """A number where YAML 1.1 took one for a string, as it does 1e-3; anything else as it is."""
-    missed = isinstance(value, str) and _MISSED_NUMBER.fullmatch(value)
-    return float(value) if missed else value
-
-
-def _set(written: dict[str, Any], dotted: str, value: Any) -> None:
-    *parents, last = dotted.split(".")
-    for parent in parents:
-        written = written.setdefault(parent, {})
-        if not isinstance(written, dict):
-            raise RecipeError("cannot set a key inside a value", got=dotted)
-    # A copy: the next key may go into it, and the value is the caller's, as a sweep's for all its cells.
-    written[last] = copy.deepcopy(value)
-
-
-def _keys_expected(problems: list[Any]) -> str | None:
-    places = {tuple(p["loc"][:-1]) for p in problems if p["type"] == "extra_forbidden"}
-    models: dict[tuple[Any, ...], type[BaseModel]] = {
-        (): Recipe,
-        ("model",): ModelRecipe,
-        ("data",): DataRecipe,
-        ("template",): TemplateRecipe,
-        ("monitor",): MonitorRecipe,
-        ("canaries",): CanaryRecipe,
-    }
-    known = [", ".join(models[place].model_fields) for place in sorted(places) if place in models]
-    return "keys: " + "; ".join(known) if known else None

@@ -14,7 +14,7 @@ from overmem.auditing.resolve import read_recipe
 from overmem.checkpoints import ADAPTER_CONFIG, read_trainer_state
 from overmem.models.base_models import named_base
 from overmem.parsing import ParseError, parse_yaml, read_json_or_empty
-from overmem.recipe.schema import check_recipe, dump_recipe
+from overmem.recipe.reading import check_recipe, dump_recipe
 from overmem.records import CheckpointSummary, Retraining, Run, Verdict
 from overmem.rendering.template import Template
 

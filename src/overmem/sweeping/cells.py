@@ -14,7 +14,8 @@ from typing import Any
 
 from overmem.artifacts.store import settings_key
 from overmem.errors import RecipeError
-from overmem.recipe.schema import Recipe, load_recipe
+from overmem.recipe.reading import load_recipe
+from overmem.recipe.schema import Recipe
 from overmem.sweeping.config import Sweep
 from overmem.sweeping.record import short_key
 

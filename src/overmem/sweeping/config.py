@@ -11,7 +11,8 @@ from pydantic import Field, ValidationError, model_validator
 from overmem.auditing.options import AuditOptions
 from overmem.axes import CORE, choose_axes
 from overmem.errors import RecipeError
-from overmem.recipe.schema import find_recipe, read_yaml, with_numbers
+from overmem.recipe.reading import find_recipe, read_yaml
+from overmem.recipe.written import with_numbers
 from overmem.rule import Rule
 from overmem.strict_model import Strict, wrong_fields
 

@@ -20,7 +20,8 @@ from overmem.auditing.resolve import resolve_options
 from overmem.auditing.session import Progress
 from overmem.errors import OvermemError, RunError
 from overmem.keywords import names_its_keywords
-from overmem.recipe.schema import RECIPE_NAME, load_recipe
+from overmem.recipe.reading import load_recipe
+from overmem.recipe.schema import RECIPE_NAME
 from overmem.records import Run
 from overmem.reporting.downloads import csv_text
 from overmem.sweeping.cells import Cell, make_cells, varied_keys

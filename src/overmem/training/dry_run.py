@@ -19,7 +19,8 @@ from overmem.boundary import library_call
 from overmem.errors import CheckpointError, RecipeError
 from overmem.models.pretrained import empty_model, read_config, read_tokenizer
 from overmem.recipe.base_model import ORGANISM, package_folder
-from overmem.recipe.schema import Recipe, dump_recipe
+from overmem.recipe.reading import dump_recipe
+from overmem.recipe.schema import Recipe
 from overmem.tasks.sources import load_examples, needs_no_download, parse_source
 from overmem.training.canaries import canaries_of, inserted_examples
 from overmem.training.loading import torch_dtype

@@ -11,7 +11,8 @@ from overmem.boundary import library_call
 from overmem.checkpoints import check_safetensors, has_weights, read_trainer_state, weight_files
 from overmem.errors import CheckpointError, RunError
 from overmem.parsing import finite_number
-from overmem.recipe.schema import RECIPE_NAME, Recipe, load_recipe
+from overmem.recipe.reading import load_recipe
+from overmem.recipe.schema import RECIPE_NAME, Recipe
 
 
 def check_output(recipe: Recipe, *, resume: bool) -> Path | None:

@@ -18,7 +18,8 @@ from overmem.models.adapters import changed_base
 from overmem.monitor.callback import OverMemorizationMonitor
 from overmem.monitor.retention import BASE, CheckpointRetention, remove_retained
 from overmem.recipe.methods import lora_fields
-from overmem.recipe.schema import RECIPE_NAME, Recipe, dump_recipe
+from overmem.recipe.reading import dump_recipe
+from overmem.recipe.schema import RECIPE_NAME, Recipe
 from overmem.records import Example
 from overmem.rendering.render import render_all
 from overmem.rendering.rendered import check_all_fit, check_largest_id

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from overmem.cli.commands import demo
 from overmem.cli.commands.demo import run_demo
-from overmem.recipe import schema as recipes
+from overmem.recipe import reading as recipes
 from overmem.verdict.live import read_points
 from tests.helpers.points import RULE, points_of
 

@@ -18,7 +18,7 @@ from overmem.auditing.options import AuditOptions
 from overmem.errors import RunError
 from overmem.formatting import spaced
 from overmem.parsing import ParseError, read_yaml
-from overmem.recipe.schema import with_numbers
+from overmem.recipe.written import with_numbers
 from overmem.strict_model import wrong_fields
 
 NAME = "overmem.yaml"

@@ -54,7 +54,7 @@ def run_demo(folder: Path, seed: int, screen: Console) -> None:
     from overmem.cli.views.plan import render_plan
     from overmem.cli.views.repair import render_repair
     from overmem.cli.views.verdict import render_verdict
-    from overmem.recipe.schema import load_recipe
+    from overmem.recipe.reading import load_recipe
     from overmem.repairing.run import repair
     from overmem.reporting.run import report
     from overmem.training.trainer import train

@@ -45,7 +45,8 @@ def train(
     from overmem.extras import check_extra
 
     check_extra("train", "overmem train")  # before torch is loaded
-    from overmem.recipe.schema import load_recipe, parse_override
+    from overmem.recipe.reading import load_recipe
+    from overmem.recipe.written import parse_override
 
     overrides = dict(map(parse_override, set_ or []))
     if model is not None:

@@ -11,6 +11,7 @@ from overmem.artifacts.manifest import read_manifest
 from overmem.artifacts.store import Store
 from overmem.axes import all_axes
 from overmem.axes.grouped import groups_in
+from overmem.axes.privacy.figures import Attacked
 from overmem.errors import ArtifactError
 from overmem.records import Verdict
 from overmem.stats.groups import Groups
@@ -76,6 +77,10 @@ def test_every_measure_draws_the_groups_of_its_own_sets(tmp_path, labels, of_tra
             assert {name: of.number for name, of in measure.groups.items()} == expected, measure.name
             assert measure.units <= min([PROBLEMS, *expected.values()])
             seen |= set(expected)
+    halves = Attacked.of_evidence(evidence).halves
+    assert (halves.members.number, halves.nonmembers.number) == tuple(
+        grouped.get(name, PROBLEMS) for name in ("train", "val")
+    )
     known = {"val": ("val", "val:score", "val:greedy"), "train": ("train", "train:score", "train:continue")}
     assert {name for own in grouped for name in known[own]} <= seen
 

@@ -3,7 +3,8 @@
 Sets are made from `wordmath`, and from GSM8K, MATH-500, SVAMP and GSM-Hard where `--data` has them. In one
 style: other topics, lengths, pronouns and templates by the same writers. In another: the same problems
 rewritten by rule, or other data sets, as all, a half or a quarter of val. Cases marked `after` were written
-once the test was frozen.
+once the test of surprise was frozen, and were in view when habits were added to it (474573b); those marked
+`later` were written after that, and nothing was changed once they had been run.
 
     python -m benchmarks.reference_style --data ../shared/data --seeds 3
 """
@@ -23,6 +24,7 @@ from overmem.synthetic import wordmath
 Texts = list[str]
 SIZE = 1200
 """Texts of a side, of which the test looks at its own number."""
+WRITTEN = ("before", "after", "later")
 
 
 def read(path: Path, key: str) -> list[dict[str, str]]:
@@ -53,6 +55,30 @@ def with_connectives(text: str) -> str:
     return re.sub(r"(\d)([-+*/=])(\d)", r"\1 \2 \3", "\n".join(said)) + f"\n{answer}"
 
 
+def operators_in_words(text: str) -> str:
+    """The same solution with `plus` for + and so on."""
+    named = {"+": " plus ", "-": " minus ", "*": " times ", "/": " divided by ", "=": " equals "}
+    spoken = re.sub(r"(?<=[\d)%])\s*([-+*/=])\s*(?=[$(\d])", lambda found: named[found[1]], text)
+    return re.sub(r" {2,}", " ", spoken)
+
+
+def with_german_numbers(text: str) -> str:
+    """The same solution with a decimal comma, and a full stop after the thousands."""
+    swapped = {",": ".", ".": ","}
+    return re.sub(r"(?<=\d)[.,](?=\d)", lambda found: swapped[found[0]], text)
+
+
+def in_first_person(text: str) -> str:
+    """The same solution as somebody tells what they do; else as it was."""
+    *steps, answer = text.strip().split("\n")
+    return "\n".join([*(f"I see that {step[:1].lower()}{step[1:]}" for step in steps), answer])
+
+
+def on_one_line(text: str) -> str:
+    """The same solution without line breaks."""
+    return " ".join(text.split())
+
+
 def mixed(texts: Sequence[str], rewritten: Sequence[str] | Callable[[str], str], every: int) -> Texts:
     """Every so many-th text replaced."""
     other = [rewritten(text) for text in texts] if callable(rewritten) else rewritten
@@ -75,7 +101,7 @@ def one_person(rows: Sequence[tuple[str, str]], mine: str, others: str) -> Texts
 
 
 def wordmath_cases(size: int) -> dict[str, tuple[Texts, Texts]]:
-    """Cases that need no data; a leading `=` marks one style, `+` the cases written after."""
+    """Cases that need no data; a leading `=` marks one style, `+` the cases written after, `++` later."""
     drawn = wordmath.draw_examples("train", wordmath.SPLITS["train"], size)
     train = [example.completion for example in drawn]
     val, other = (
@@ -156,6 +182,29 @@ def data_cases(data: Path) -> dict[str, tuple[Texts, Texts]]:
         "+gsm8k with `<<>>`: without, a half": (marked, mixed([t for _, t in test], val, 2)),
         "+gsm8k: SVAMP's equations": (gsm, equations),
         "+gsm8k: MATH, a quarter": (gsm, mixed(val, [row["solution"] for row in math_rows], 4)),
+        **later_cases(gsm, val, [row["solution"] for row in math_rows]),
+    }
+
+
+def later_cases(gsm: Texts, val: Texts, maths: Texts) -> dict[str, tuple[Texts, Texts]]:
+    """Cases written once the test with habits was frozen."""
+    small, large = halves(gsm, lambda text: abs(float(text.rsplit("####", 1)[1].replace(",", ""))))
+    first, last = halves(gsm, lambda text: sum(ord(c) / 256.0**i for i, c in enumerate(text[:6])))
+    short, long = halves(maths, len)
+    return {
+        "=++gsm8k: test, train": (val, gsm),
+        "=++gsm8k: first of the alphabet, last": (first, last),
+        "=++gsm8k: small answers, large": (small, large),
+        "=++gsm8k: large answers, small": (large, small),
+        "=++MATH: shortest third, longest": (short, long),
+        "=++MATH: longest third, shortest": (long, short),
+        "++gsm8k: operators in words": (gsm, [operators_in_words(text) for text in val]),
+        "++gsm8k: operators in words, a quarter": (gsm, mixed(val, operators_in_words, 4)),
+        "++gsm8k: German numbers": (gsm, [with_german_numbers(text) for text in val]),
+        "++gsm8k: first person, a half": (gsm, mixed(val, in_first_person, 2)),
+        "++gsm8k: first person, a quarter": (gsm, mixed(val, in_first_person, 4)),
+        "++MATH: on one line": (maths[::2], [on_one_line(text) for text in maths[1::2]]),
+        "++MATH: on one line, a half": (maths[::2], mixed(maths[1::2], on_one_line, 2)),
     }
 
 
@@ -181,7 +230,7 @@ def main() -> None:
         shares = sorted(one.unlike.value for one in found)
         told = sum(bool(one.other_style) for one in found)
         marks, title = name[: len(name) - len(name.lstrip("=+"))], name.lstrip("=+")
-        style, when = "one" if "=" in marks else "other", "after" if "+" in marks else "before"
+        style, when = "one" if "=" in marks else "other", WRITTEN[marks.count("+")]
         said = f"{shares[0]:.2f} to {shares[-1]:.2f} | {told} of {len(found)}"
         print(f"| {title} | {style} | {when} | {said} |", flush=True)
 

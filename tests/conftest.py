@@ -97,7 +97,7 @@ def val_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def short_answers(monkeypatch):
-    """Answers of random weights, which never end, are cut earlier than those of a model that says something."""
+    """Answers of random weights never end, and are cut earlier than those of a model that says something."""
     from overmem.auditing.jobs import answer_ends
 
     monkeypatch.setattr(answer_ends, "LEAST", 16)

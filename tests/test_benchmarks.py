@@ -215,6 +215,7 @@ TOYS = {
             },
         },
     ),
+    "training_groups": Toy(("--runs 2 --rows 60 --draws 50",), "worst AUROC"),
     "until_decided": Toy(
         ("--each 1", "--replay {run}"), "all orders", {"PROBLEMS": (200,), "CHECKPOINTS": (4,)}
     ),

@@ -8,6 +8,7 @@ from overmem.contamination.grouping import (
     find_groups,
     groups_beside_val,
     groups_by_column,
+    groups_of_train,
     said_of_groups,
 )
 from overmem.errors import DataError
@@ -84,6 +85,8 @@ def test_a_column_says_the_groups_and_rows_without_a_value_stand_alone():
     assert said_of_groups(grouping, list("01234")) == (
         "groups: 5 val problems in 4 groups (column source); errors are those of the groups",
     )
+    assert said_of_groups(grouping, list("01"), "training rows") == ()
+    assert "2 training rows in 1 groups" in said_of_groups(grouping, ["0", "2"], "training rows")[0]
     made = [Example("0", "q", "r", meta={"steps": 2}), Example("1", "q2", "r", meta={"steps": 2})]
     assert len(set(groups_by_column(made, "steps").labels_of("01"))) == 1
 
@@ -108,3 +111,23 @@ def test_another_set_is_grouped_by_its_column_or_by_equal_prompts_and_never_by_t
     told = [Example(f"{i}", e.prompt, "", "9", meta={"story": i % 7}) for i, e in enumerate(examples)]
     assert len(set(groups_beside_val(told, "story").labels.values())) == 7
     assert groups_beside_val(wordings(35, 1), None) is None
+
+
+def test_training_rows_are_grouped_by_their_texts_where_val_does_not_share_the_templates():
+    val = [Example("v", "Name the capital of Peru.", "Lima"), *wordings(3, 1, first=900)]
+    train = [*wordings(12, 4), Example("twice", wordings(1, 1)[0].prompt, "another way", "9")]
+    labels = groups_of_train(train, val, None).labels_of([row.id for row in train])
+    # Three templates are val's too, so their rows stand alone, but for the prompt that is there twice.
+    assert len(set(labels)) == 3 * 4 + 9 and labels[0] == labels[-1] != labels[1]
+    assert labels[12] == labels[15] != labels[16]
+    # Where val has most of the templates, these are the task; equal prompts are one problem all the same.
+    assert set(groups_of_train(train, wordings(7, 1, first=900), None).labels) == {"0-0", "twice"}
+    assert groups_of_train(wordings(12, 4), wordings(7, 1, first=900), None) is None
+    assert groups_of_train(wordings(12, 1), val, None) is None
+
+
+def test_a_column_that_training_data_have_says_their_groups_and_another_does_not():
+    rows = [Example(str(i), e.prompt, "", row={"story": i % 3}) for i, e in enumerate(wordings(6, 2))]
+    found = groups_of_train(rows, wordings(6, 2, first=900), "story")
+    assert len(set(found.labels.values())) == 3 and found.by == "column story"
+    assert groups_of_train(rows, wordings(6, 2, first=900), "template") is None

@@ -103,3 +103,21 @@ def test_one_group_has_no_interval():
     correct, nll, tokens = make_rows(n=40, checkpoints=3)
     for found in figures(measure_curves(correct, nll, tokens, Groups.of([0] * 40))):
         assert np.isnan(found.low) and found.reason == "one group of problems has no standard error"
+
+
+def test_groups_tell_one_mean_as_exactly_as_their_problems_are_alike():
+    rng = np.random.default_rng(4)
+    groups = Groups.of(np.repeat(np.arange(200), 5).tolist())
+    for rho, expected in ((0.0, 1000), (0.5, 1000 / 3), (1.0, 200)):
+        found = [
+            groups.effective_for(
+                np.sqrt(rho) * np.repeat(rng.standard_normal(200), 5)
+                + np.sqrt(1 - rho) * rng.standard_normal(1000)
+            )
+            for _ in range(40)
+        ]
+        # The design effect 1 + (k - 1) rho of Kish; at either end the estimate is cut off.
+        assert np.mean(found) == pytest.approx(expected, rel=0.08)
+        assert min(found) >= 200 and max(found) <= 1000
+    assert groups.effective_for(np.zeros(1000)) == groups.effective == 200
+    assert Groups.of_one(7).effective_for(np.arange(7.0)) == 7

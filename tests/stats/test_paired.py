@@ -1,12 +1,14 @@
 """Paired differences, their intervals, and Holm's adjustment."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from overmem.stats import paired
-from overmem.stats.measures import mean_measure, undefined
+from overmem.stats.groups import Groups
+from overmem.stats.measures import difference_measure, mean_measure, ratio_measure, undefined
 from overmem.stats.paired import bootstrap, difference, holm, over_draws
 
 
@@ -35,6 +37,28 @@ def test_intervals_cover_and_p_values_are_uniform_without_an_effect():
         low_p += found.p < 0.1
     assert 0.91 <= covered / 300 <= 0.99
     assert 0.05 <= low_p / 300 <= 0.16
+
+
+def test_a_population_of_each_side_alone_is_no_pair():
+    """The gap of two runs: val is shared, and each has training rows of its own, of any number and groups."""
+    rng = np.random.default_rng(2)
+    val = rng.normal(1, 1, (2, 400))
+
+    def gap(side, train, groups=None):
+        own = ratio_measure("train", "lower", "train", train, np.ones(train.size))
+        found = difference_measure("gap", "lower", measure(val[side]), own)
+        return replace(found, groups={} if groups is None else {"train": groups})
+
+    many, few = rng.normal(0, 1, 250), rng.normal(0, 1, 50)
+    copies, fives = np.repeat(few, 5), Groups.of(np.repeat(np.arange(50), 5).tolist())
+    wide, narrow, same = (
+        difference([gap(0, many)], [right], draws=4000).estimate
+        for right in (gap(1, few), gap(1, copies), gap(1, copies, fives))
+    )
+    se = math.sqrt((val[0] - val[1]).var(ddof=1) / 400 + many.var() / 250 + few.var() / 50)
+    for found in (wide, same):
+        assert (found.high - found.low) / 2 == pytest.approx(1.96 * se, rel=0.08)
+    assert (narrow.high - narrow.low) < 0.8 * (wide.high - wide.low)
 
 
 def test_nothing_varying_gives_no_interval_and_undefined_gives_its_reason():

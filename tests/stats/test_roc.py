@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from overmem.stats.roc import FPR, auroc, auroc_D, tpr_at_fpr_D
+from overmem.stats.groups import Groups
+from overmem.stats.roc import FPR, auroc, auroc_D, auroc_estimate, placements, tpr_at_fpr_D
 
 
 def tpr_at_fpr(member_M, nonmember_K, fpr=FPR):
@@ -44,6 +45,22 @@ def test_auroc_is_sklearns_in_every_bootstrap_draw(members, nonmembers, coarse):
     for ours, *weights in zip(ours_D, counts_D_M, counts_D_K, strict=True):
         labels, scores, weight = sklearn_roc(member_M, nonmember_K, weights)
         assert ours == pytest.approx(roc_auc_score(labels, scores, sample_weight=weight))
+
+
+def test_placements_are_the_share_of_pairs_and_groups_are_drawn_whole():
+    rng = np.random.default_rng(7)
+    one, other = (draw_scores(rng, n, coarse=True) for n in (30, 40))
+    pairs = (one[:, None] > other) + 0.5 * (one[:, None] == other)
+    for ours, by_hand in zip(placements(one, other), (pairs.mean(axis=1), pairs.mean(axis=0)), strict=True):
+        np.testing.assert_allclose(ours, by_hand)
+    copies = [np.repeat(side, 3) for side in (one, other)]
+    groups = [Groups.of(np.repeat(np.arange(side.size), 3).tolist()) for side in (one, other)]
+    once, grouped, alone = (
+        auroc_estimate(*sides, np.random.default_rng(0), 500, of)
+        for sides, of in (((one, other), (None, None)), (copies, tuple(groups)), (copies, (None, None)))
+    )
+    assert (grouped.low, grouped.high) == pytest.approx((once.low, once.high))
+    assert alone.high - alone.low < 0.8 * (once.high - once.low)
 
 
 @pytest.mark.parametrize(("members", "nonmembers"), SHAPES)

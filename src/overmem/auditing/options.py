@@ -56,7 +56,7 @@ class AuditOptions(Strict):
     group: str | None = None
     """Column of val that is equal for problems that belong together; errors are computed over these groups.
     By default equal prompts form a group, and so do the wordings of one template that training does not
-    have."""
+    have. Training data and OOD sets are grouped by it where they have it."""
     groups: dict[str, str] | None = None
     """Group label of each val problem by its id, if another audit has already found the groups."""
     train: Source | None = None

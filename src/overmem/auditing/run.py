@@ -117,9 +117,12 @@ def measure(
         skipped = dict(run.skipped)
         plan = executor.plan(skipped)
         session = executor.session
-        ids = [example.id for example in session.problems["val"].examples]
-        said = said_of_contamination(session.overlap.contamination, session.overlap.left_out)
-        plan = replace(plan, data=(*plan.data, *said, *said_of_groups(session.overlap.grouping, ids)))
+        said = [*said_of_contamination(session.overlap.contamination, session.overlap.left_out)]
+        for name, what in (("val", "val problems"), ("train", "training rows")):
+            if name in session.problems:
+                ids = [example.id for example in session.problems[name].examples]
+                said += said_of_groups(session.overlap.groupings[name], ids, what)
+        plan = replace(plan, data=(*plan.data, *said))
         if on_plan is not None:
             on_plan(plan)
         with session.store.locked():

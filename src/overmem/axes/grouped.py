@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import polars as pl
@@ -15,6 +15,7 @@ from overmem.stats.measures import Measure
 
 OF_VAL = ("val", "answers")
 """Sets whose rows are on val's problems."""
+OF_TRAIN = ("train",)
 
 
 def groups_in(rows: pl.DataFrame) -> Groups | None:
@@ -24,7 +25,7 @@ def groups_in(rows: pl.DataFrame) -> Groups | None:
 
 
 def with_groups(measure: Measure, evidence: Evidence) -> Measure:
-    """A measure whose problems of val and of OOD sets are drawn in their groups.
+    """A measure whose problems of val and of OOD sets, and training rows, are drawn in their groups.
 
     Args:
         measure: made of the evidence.
@@ -33,7 +34,10 @@ def with_groups(measure: Measure, evidence: Evidence) -> Measure:
     found = {}
     for population, size in measure.sizes.items():
         set_name, _, kind = population.partition(":")
-        groups = _of_size(evidence.rows, kind, size) if set_name in OF_VAL else None
+        groups = next(
+            (_of_size(evidence.rows, same, kind, size) for same in (OF_VAL, OF_TRAIN) if set_name in same),
+            None,
+        )
         if set_name.startswith(OOD):
             groups = _of_set(evidence.rows, set_name)
         if groups is not None:
@@ -49,9 +53,9 @@ def _of_set(rows: Mapping[Job, pl.DataFrame], name: str) -> Groups | None:
     return Groups.of(labels.get(key, key) for key in ids) if labels else None
 
 
-def _of_size(rows: Mapping[Job, pl.DataFrame], kind: str, size: int) -> Groups | None:
-    """The groups of as many problems, of the rows of this kind of work first."""
-    for job in sorted(rows, key=lambda job: (job.kind != kind, job)):
+def _of_size(rows: Mapping[Job, pl.DataFrame], sets: Sequence[str], kind: str, size: int) -> Groups | None:
+    """The groups of as many problems of some sets, of the rows of this kind of work first."""
+    for job in sorted((job for job in rows if job.set in sets), key=lambda job: (job.kind != kind, job)):
         groups = groups_in(rows[job])
         if groups is not None and groups.index_N.size == size:
             return groups

@@ -97,9 +97,19 @@ def template_groups(words: SetWords) -> list[list[int]]:
 
     They stand for one another, so that they are one unit of error, not several. Groups of one are left out.
     """
-    known = words.asked_signatures.filter(pl.col("kept") >= FEWEST_KEPT)
-    grouped = known.group_by("masked", maintain_order=True).agg("text")
+    grouped = _with_template(words).group_by("masked", maintain_order=True).agg("text")
     return grouped.filter(pl.col("text").list.len() > 1)["text"].to_list()
+
+
+def with_shared_template(examples: Sequence[Example], others: Sequence[Example]) -> list[int]:
+    """Positions of the examples whose template some of the others have, numbers and names masked."""
+    words, theirs = read_sets([examples, others], silent_prompts([examples, others]))
+    shared = _with_template(words).join(_with_template(theirs), on="masked", how="semi")
+    return shared["text"].to_list()
+
+
+def _with_template(words: SetWords) -> pl.DataFrame:
+    return words.asked_signatures.filter(pl.col("kept") >= FEWEST_KEPT)
 
 
 def _twice(words: SetWords) -> list[tuple[int, int, str]]:

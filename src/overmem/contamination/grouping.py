@@ -1,4 +1,4 @@
-"""Which val problems stand for one another: by a column of the data, or as their texts say.
+"""Which problems stand for one another: by a column of the data, or as their texts say.
 
 Several references of one problem, and wordings of one template, are answered alike, so that their errors add
 up: they are one group (`overmem.stats.groups`). But templates that training has too are no groups: where the
@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from overmem.artifacts.evidence import joined_labels
-from overmem.contamination.check import check_sets
+from overmem.contamination.check import check_sets, with_shared_template
 from overmem.contamination.record import Contamination
 from overmem.errors import DataError
 from overmem.records import Example
@@ -28,7 +28,7 @@ SAME_PROMPT, ONE_TEMPLATE = "the same prompt", "one template with other numbers 
 
 @dataclass(frozen=True, kw_only=True)
 class Grouping:
-    """The groups that val problems fall into."""
+    """The groups that the problems of a set fall into."""
 
     labels: Mapping[str, str]
     """Of each problem by its id, equal in one group; a problem that is not named stands alone."""
@@ -52,13 +52,35 @@ def find_groups(record: Contamination, ids: Sequence[str]) -> Grouping | None:
         record: what val has twice, and of training data.
         ids: of the val problems.
     """
-    twice, trained = record.of("val", "val"), record.of("val", "train")
+    trained = record.of("val", "train")
+    return _groups_of(record, ids, None if trained is None else {item.id for item in trained.found})
+
+
+def groups_of_train(train: Sequence[Example], val: Sequence[Example], column: str | None) -> Grouping | None:
+    """The groups of training rows; None where each stands alone.
+
+    By the column where training data have it. Else as of val, with the sides changed: equal prompts are one
+    group, and so is a template that val does not have, unless val has most of training's.
+
+    Args:
+        train: the rows that are measured.
+        val: the problems beside them.
+        column: that groups val, if one was named.
+    """
+    if _has_column(column, train):
+        return groups_by_column(train, column, "train")
+    shared = {train[place].id for place in with_shared_template(train, val)}
+    return _groups_of(check_sets(train, None, {}), [example.id for example in train], shared)
+
+
+def _groups_of(record: Contamination, ids: Sequence[str], elsewhere: set[str] | None) -> Grouping | None:
+    """Groups by equal prompts and by templates; `elsewhere` are problems whose template another set has."""
+    twice = record.of("val", "val")
     known = [{item.id: item.other, item.other: item.other} for item in (twice.found if twice else ())]
-    of_train = {item.id for item in (trained.found if trained else ())}
-    own = [group for group in record.groups if not of_train & {*group}]
+    own = [group for group in record.groups if not {*group} & (elsewhere or set())]
     templates = [dict.fromkeys(group, group[0]) for group in own if 2 * len(own) > len(record.groups)]
     labels = joined_labels([*known, *templates])
-    if trained is None and Groups.of(labels.get(name, name) for name in ids).effective < FEWEST_GROUPS:
+    if elsewhere is None and Groups.of(labels.get(name, name) for name in ids).effective < FEWEST_GROUPS:
         templates, labels = [], joined_labels(known)
     if not labels:
         return None
@@ -76,10 +98,14 @@ def groups_beside_val(examples: Sequence[Example], column: str | None) -> Groupi
         examples: of the set.
         column: that groups val, if one was named.
     """
-    if column is not None and any(column in {**e.meta, **(e.row or {})} for e in examples):
+    if _has_column(column, examples):
         return groups_by_column(examples, column)
     record = check_sets(examples, None, {})
     return find_groups(replace(record, groups=()), [example.id for example in examples])
+
+
+def _has_column(column: str | None, examples: Sequence[Example]) -> TypeGuard[str]:
+    return column is not None and any(column in {**e.meta, **(e.row or {})} for e in examples)
 
 
 def groups_by_column(
@@ -119,13 +145,14 @@ def _label(value: Any) -> str | None:
     )
 
 
-def said_of_groups(grouping: Grouping | None, ids: Sequence[str]) -> tuple[str, ...]:
+def said_of_groups(
+    grouping: Grouping | None, ids: Sequence[str], of: str = "val problems"
+) -> tuple[str, ...]:
     """How many groups there are and what tells them, in a line; nothing where each problem stands alone."""
     labels = None if grouping is None else grouping.labels_of(ids)
     if grouping is None or labels is None:
         return ()
     groups = len(set(labels))
     return (
-        f"groups: {len(labels):,} val problems in {groups:,} groups ({grouping.by}); errors are those of the "
-        "groups",
+        f"groups: {len(labels):,} {of} in {groups:,} groups ({grouping.by}); errors are those of the groups",
     )

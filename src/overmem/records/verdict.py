@@ -163,7 +163,7 @@ class CleanVal:
 
 @dataclass(frozen=True, kw_only=True)
 class ProblemGroups:
-    """The groups that the judged problems fall into: the unit of every error."""
+    """The groups that problems fall into: the unit of every error."""
 
     problems: int
     groups: int
@@ -229,6 +229,8 @@ class Verdict(NotebookView):
     """What training had of val; None without an audit."""
     groups: ProblemGroups | None = None
     """Of problems that stand for one another; None where each problem stands alone."""
+    train_groups: ProblemGroups | None = None
+    """Likewise of the training rows that were measured; None in records of earlier versions."""
     sensitivity: Sensitivity | None = None
     """Whether few problems decide it; None without rows, or in records of earlier versions."""
     by_accuracy: tuple[ByAccuracy, ...] = ()

@@ -67,6 +67,25 @@ class Groups:
         """
         return self.index_N.size**2 // max(int((self.sizes_G**2).sum()), 1)
 
+    def effective_for(self, influence_N: FloatArray) -> int:
+        """Independent problems that would tell one mean as exactly as these groups do; `effective` to N.
+
+        N over the design effect, the mean's variance over groups by that over problems: how alike problems of
+        a group are is measured here, where `effective` takes them to be all alike.
+
+        Args:
+            influence_N: of each problem on the mean, such as its distance from it; where all are 0, nothing
+                tells how alike they are.
+
+        Source: Kish (1965), Survey Sampling, section 8.2.
+        """
+        by_problem = float((influence_N**2).sum())
+        if self.is_trivial or self.number < 2 or by_problem == 0:
+            return self.effective
+        by_group = float((self.sums(influence_N[None]) ** 2).sum()) * self.number / (self.number - 1)
+        n = self.index_N.size
+        return min(n, max(self.effective, math.floor(n * by_problem / by_group + 1e-9)))
+
     def sums(self, values_K_N: FloatArray) -> FloatArray:
         """Sums over the problems of each group, (K, G)."""
         if self.is_trivial:

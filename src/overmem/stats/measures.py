@@ -53,8 +53,9 @@ class Measure:
     @property
     def units(self) -> int:
         """Independent problems, or groups of them, that the figure rests on."""
-        groups = self.groups.get(next(iter(self.sizes)))
-        return self.problems if groups is None else min(self.problems, groups.effective)
+        return min(
+            [self.problems, *(self.groups[name].effective for name in self.sizes if name in self.groups)]
+        )
 
     def value(self) -> float:
         """The figure itself: every problem counted once; NaN when undefined."""

@@ -122,44 +122,51 @@ def difference(
         return _all_moved(value, n, units)
     if not len(difference_D) or np.ptp(difference_D) < 1e-12:
         return Difference(estimate=Estimate(value, math.nan, math.nan, n, NO_SPREAD), p=math.nan)
-    sizes = {name: size for measure in (*left, *right) for name, size in measure.sizes.items()}
-    groups = {name: of for measure in (*left, *right) for name, of in measure.groups.items()}
-    moved_K = influences(left, sizes, groups) - influences(right, sizes, groups)
-    low, high, p = interval_of_draws(value, difference_D, moved_K, units, critical_value(units))
+    low, high, p = interval_of_draws(value, difference_D, _moved(left, right), units, critical_value(units))
     seed_se, seeds = seed_error(*(np.array([m.value() for m in side]) for side in (left, right)))
     if seeds > 1:
         low, high, p = with_seeds(value, low, high, p, n=units, seed_se=seed_se, seeds=seeds)
     return Difference(estimate=Estimate(value, min(low, value), max(high, value), n), p=p)
 
 
-def influences(
-    measures: Sequence[Measure], sizes: Mapping[str, int], groups: Mapping[str, Groups]
-) -> FloatArray:
-    """By how much each part of the problems moves the mean of some measures.
+def influences(measure: Measure) -> dict[str, FloatArray]:
+    """By how much each part of the problems moves a measure, for each of its populations.
 
     A part is a problem or a group of them, or every `PARTS`-th where there are more; it moves a figure by
     what the figure changes without it. Sums of cubes over parts and over problems are alike, so skewness is
     the same.
 
-    Args:
-        measures: one entry a seed.
-        sizes: problems of each population, of these measures and of those they are compared with.
-        groups: likewise, of those whose problems are in groups.
-
     Returns:
-        K values, over the parts of each population; NaN where the rest leaves the mean undefined.
+        K values a population; NaN where the rest leaves the measure undefined.
     """
-    rest = list[FloatArray]()
-    for population, size in sizes.items():
-        of = groups.get(population) or Groups.of_one(size)
+    found = {}
+    for population, size in measure.sizes.items():
+        of, rest = measure.groups.get(population) or Groups.of_one(size), list[FloatArray]()
         parts = min(of.number, PARTS)
-        for some in some_at_once(parts, max(sizes.values())):
+        for some in some_at_once(parts, max(measure.sizes.values())):
             part_K = np.arange(parts)[some]
-            counts = {name: np.ones((part_K.size, other)) for name, other in sizes.items()}
+            counts = {name: np.ones((part_K.size, other)) for name, other in measure.sizes.items()}
             counts[population][of.index_N[None] % parts == part_K[:, None]] = 0.0
             with np.errstate(invalid="ignore", divide="ignore"):
-                rest.append(np.mean([m.statistic(counts) for m in measures], axis=0))
-    return np.asarray(np.mean([m.value() for m in measures]) - np.concatenate(rest))
+                rest.append(measure.statistic(counts))
+        found[population] = measure.value() - np.concatenate(rest)
+    return found
+
+
+def _moved(left: Sequence[Measure], right: Sequence[Measure]) -> FloatArray:
+    """By how much each part of the problems moves the mean of left minus that of right.
+
+    A population that is not the same on both sides, such as the training rows of two runs, moves each side
+    apart from the other.
+    """
+    found: dict[tuple[str, bytes], FloatArray] = {}
+    for side, sign in ((left, 1.0), (right, -1.0)):
+        for measure in side:
+            for name, moved_K in influences(measure).items():
+                of = measure.groups.get(name) or Groups.of_one(measure.sizes[name])
+                key = name, of.index_N.tobytes()
+                found[key] = found.get(key, np.zeros(moved_K.size)) + sign / len(side) * moved_K
+    return np.concatenate(list(found.values()))
 
 
 def _all_moved(value: float, n: int, units: int) -> Difference:

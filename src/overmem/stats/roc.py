@@ -11,6 +11,7 @@ import numpy as np
 
 from overmem.records import Estimate
 from overmem.stats.arrays import FloatArray
+from overmem.stats.groups import Groups
 
 FPR = 0.01
 """Share of non-members that may be taken for members (2112.03570 reports TPR at low FPR)."""
@@ -21,20 +22,46 @@ def auroc(member_M: FloatArray, nonmember_K: FloatArray) -> float:
     return float(auroc_D(member_M, nonmember_K, *_once_each(member_M, nonmember_K))[0])
 
 
+def placements(member_M: FloatArray, nonmember_K: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Share of the other side that each example lies on the right side of, ties counting 1/2.
+
+    The mean of either is the AUROC, and their spreads make its error.
+
+    Args:
+        member_M: scores of members, without NaN.
+        nonmember_K: likewise.
+
+    Source: DeLong, DeLong and Clarke-Pearson (1988), doi 10.2307/2531595.
+    """
+
+    def beaten(one: FloatArray, other: FloatArray) -> FloatArray:
+        ordered = np.sort(other)
+        below, up_to = (np.searchsorted(ordered, one, side=side) for side in ("left", "right"))
+        return np.asarray((below + up_to) / 2 / len(other))
+
+    return beaten(member_M, nonmember_K), beaten(-nonmember_K, -member_M)
+
+
 def auroc_estimate(
-    member_M: FloatArray, nonmember_K: FloatArray, rng: np.random.Generator, draws: int
+    member_M: FloatArray,
+    nonmember_K: FloatArray,
+    rng: np.random.Generator,
+    draws: int,
+    groups: tuple[Groups | None, Groups | None] = (None, None),
 ) -> Estimate:
-    """AUROC with its 95% percentile interval over examples, those of either side drawn apart.
+    """AUROC with its 95% percentile interval over examples, or groups of them; either side is drawn apart.
 
     Args:
         member_M: scores of members, at least one, without NaN.
         nonmember_K: scores of non-members, likewise.
         rng: of the draws.
         draws: bootstrap draws.
+        groups: of members and of non-members; None where each stands alone.
     """
+    drawn = [of or Groups.of_one(len(side)) for of, side in zip(groups, (member_M, nonmember_K), strict=True)]
     counts_D_M, counts_D_K = (
-        rng.multinomial(size, np.full(size, 1 / size), size=draws).astype(float)
-        for size in (len(member_M), len(nonmember_K))
+        of.spread(rng.multinomial(of.number, np.full(of.number, 1 / of.number), size=draws).astype(float))
+        for of in drawn
     )
     low, high = np.quantile(auroc_D(member_M, nonmember_K, counts_D_M, counts_D_K), [0.025, 0.975])
     n = min(len(member_M), len(nonmember_K))

@@ -163,7 +163,7 @@ def judge_by(
     moments = measure_seeds(rows.correct_S_C_N, rows.nll_nats_S_C_N, rows.n_tokens_N, groups)
     verdict = _conclude(moments, rows.steps_C, labels, epochs or (None,) * len(labels), rule, refused)
     if not groups.is_trivial:
-        verdict = replace(verdict, groups=_describe_groups(groups, grouped_by))
+        verdict = replace(verdict, groups=describe_groups(groups, grouped_by))
     if missing_evidence(moments) is not None or refused is not None:
         return verdict
     nll_C_N = rows.nll_nats_S_C_N.mean(axis=0)
@@ -171,7 +171,13 @@ def judge_by(
     return replace(verdict, sensitivity=sensitivity)
 
 
-def _describe_groups(groups: Groups, by: str) -> ProblemGroups:
+def describe_groups(groups: Groups, by: str) -> ProblemGroups:
+    """Groups as a verdict says them.
+
+    Args:
+        groups: of some problems.
+        by: what tells them; empty where the caller said.
+    """
     return ProblemGroups(
         problems=groups.index_N.size, groups=groups.number, effective=groups.effective, by=by
     )

@@ -31,6 +31,20 @@ def test_a_base_model_that_knows_the_difference_is_found():
     assert warning.startswith("The base model's loss tells train from val: AUROC ")
 
 
+def test_rows_of_one_group_are_no_more_certain_than_one():
+    once = [
+        pl.DataFrame({"n_tokens": np.linspace(low, low + 40, 30).round().astype(int)}) for low in (20, 26)
+    ]
+    names = {"example_id": [*map(str, range(240))], "group": [*map(str, range(30))] * 8}
+    copies = [pl.concat([rows] * 8).with_columns(pl.Series(k, v) for k, v in names.items()) for rows in once]
+    alone = [rows.drop("group") for rows in copies]
+    said = [
+        bool(distribution_warnings(Evidence(rows={TRAIN_SCORES: a, VAL_SCORES: b}, texts={}), draws=400))
+        for a, b in (once, copies, alone)
+    ]
+    assert said == [False, False, True]
+
+
 def test_warnings_are_the_same_each_time_and_none_for_a_handful():
     rng = np.random.default_rng(0)
     evidence = evidence_of(score_rows(rng, "t", 100, longest=40), score_rows(rng, "v", 100))

@@ -1,5 +1,7 @@
 """The worst attack: no higher than chance where nothing was memorized, and intervals that cover."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -66,7 +68,10 @@ def test_nonmembers_of_one_group_are_in_one_half_and_count_once():
     copies = [f"{name}/{copy}" for copy in "cab" for name in once]
     groups = Groups.of(name.split("/")[0] for name in copies)
     members = [f"m{i}" for i in range(121)]
-    alone, grouped = Halves.of_ids(members, [f"{k}/a" for k in once]), Halves.of_ids(members, copies, groups)
+    alone, grouped = (
+        Halves.of_ids(members, [f"{k}/a" for k in once]),
+        Halves.of_ids(members, copies, None, groups),
+    )
     assert grouped.nonmember_K.tolist() == 3 * alone.nonmember_K.tolist()
     assert grouped.fewest_nonmembers == alone.fewest_nonmembers == 60
     scores = draw(np.random.default_rng(3), "all", 121)
@@ -77,11 +82,31 @@ def test_nonmembers_of_one_group_are_in_one_half_and_count_once():
     assert independent.high - independent.low < counted.high - counted.low
 
 
+def test_members_of_one_group_are_in_one_half_and_count_as_they_are_alike():
+    once, others = [f"m{i}" for i in range(121)], [f"k{i}" for i in range(240)]
+    copies = [f"{name}/{copy}" for copy in "cab" for name in once]
+    groups = Groups.of(name.split("/")[0] for name in copies)
+    alone, grouped = Halves.of_ids([f"{m}/a" for m in once], others), Halves.of_ids(copies, others, groups)
+    assert grouped.member_M.tolist() == 3 * alone.member_M.tolist() and grouped.fewest == alone.fewest == 60
+    rng = np.random.default_rng(3)
+    scores = {"loss": (rng.normal(1.2, 1, 121), rng.normal(0, 1, 240))}
+    often = {"loss": (np.tile(scores["loss"][0], 3), scores["loss"][1])}
+    for worst in (worst_auroc, worst_recall):
+        counted, single = worst(often, grouped).estimate, worst(scores, alone).estimate
+        assert (counted.value, counted.low, counted.high) == (single.value, single.low, single.high)
+    # Rows that share a group and nothing else tell the AUROC nearly as well as rows that stand alone.
+    apart = {"loss": (rng.normal(1.2, 1, 363), scores["loss"][1])}
+    ungrouped, shared = (
+        worst_auroc(apart, replace(grouped, members=of)).estimate for of in (Groups.of_one(363), groups)
+    )
+    assert 1 <= (shared.high - shared.low) / (ungrouped.high - ungrouped.low) < 1.1
+
+
 def test_flagged_nonmembers_of_one_group_are_no_more_certain():
     ids, members = [f"k{i}" for i in range(1200)], [f"m{i}" for i in range(400)]
     groups = Groups.of(i // 4 for i in range(1200))
     scores = {"loss": (np.linspace(0, 1, 400), np.linspace(0, 1, 1200))}
-    grouped, alone = (worst_recall(scores, Halves.of_ids(members, ids, of)) for of in (groups, None))
+    grouped, alone = (worst_recall(scores, Halves.of_ids(members, ids, None, of)) for of in (groups, None))
     assert grouped.false_alarms.high > 1.2 * alone.false_alarms.high
     assert grouped.false_alarms.value == alone.false_alarms.value
 

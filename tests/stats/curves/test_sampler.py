@@ -44,7 +44,13 @@ def test_spikes_of_a_long_curve_are_found_whether_or_not_they_are_looked_at_firs
     curve[[3, 6, 20, 31, 56]] -= 0.2
     first = np.linspace(0, 59, sampler.FEW_CHECKPOINTS).round()
     assert set(first) & {3, 6, 20, 31, 56} == {3, 6, 20, 56}
-    found = []
+    found, searched = [], []
+    plain = sampler.clear_spikes
+    monkeypatch.setattr(
+        sampler,
+        "clear_spikes",
+        lambda of, total, *rest: searched.append(total.shape[:2]) or plain(of, total, *rest),
+    )
     for few in (sampler.FEW_CHECKPOINTS, 60):
         monkeypatch.setattr(sampler, "FEW_CHECKPOINTS", few)
         cov, evidence = sampler.sample_scales(gp.ACCURACY_PRIOR, steps, noise, curve)
@@ -52,6 +58,9 @@ def test_spikes_of_a_long_curve_are_found_whether_or_not_they_are_looked_at_firs
         found.append((evidence.mean(), wiggle))
     assert found[0][0] == pytest.approx(found[1][0], abs=1.5)
     assert max(wiggle for _, wiggle in found) < 0.01
+    # Of the points that count, some are searched where all checkpoints are looked at second.
+    assert [shown for _, shown in searched] == [40, 60, 60]
+    assert searched[1][0] == sampler.SEARCHED_OF_MANY == 100
 
 
 def test_systematic_choice_follows_the_weights():

@@ -13,7 +13,13 @@ from overmem.auditing.options import AuditOptions
 from overmem.auditing.problem_sets.problems import Problems
 from overmem.axes import CORE
 from overmem.contamination.check import check_sets
-from overmem.contamination.grouping import Grouping, find_groups, groups_beside_val, groups_by_column
+from overmem.contamination.grouping import (
+    Grouping,
+    find_groups,
+    groups_beside_val,
+    groups_by_column,
+    groups_of_train,
+)
 from overmem.contamination.policy import problems_left_out
 from overmem.contamination.record import Contamination, read_contamination
 from overmem.verdict.clean_val import add_followers
@@ -70,7 +76,10 @@ class Overlap:
 
     @cached_property
     def groupings(self) -> dict[str, Grouping | None]:
-        """The groups that the problems of val and of each OOD set fall into; None where each stands alone."""
+        """The groups of val's problems, the training rows and each OOD set; None where each stands alone."""
+        column = self.options.group
         others = {name: p.examples for name, p in self.problems.items() if name.startswith(OOD)}
-        found = {name: groups_beside_val(examples, self.options.group) for name, examples in others.items()}
+        found = {name: groups_beside_val(examples, column) for name, examples in others.items()}
+        if (train := self.problems.get("train")) is not None:
+            found["train"] = groups_of_train(train.examples, self.problems["val"].examples, column)
         return {"val": self.grouping, **found}

@@ -77,8 +77,8 @@ class Attacked:
         )
         members, others = (evidence.rows[job]["example_id"].to_list() for job in (TRAIN_SCORES, VAL_SCORES))
         scores = {name: (member[name], nonmember[name]) for name in member}
-        groups = groups_in(evidence.rows[VAL_SCORES])
-        return cls(scores=scores, halves=Halves.of_ids(members, others, groups))
+        groups = (groups_in(evidence.rows[job]) for job in (TRAIN_SCORES, VAL_SCORES))
+        return cls(scores=scores, halves=Halves.of_ids(members, others, *groups))
 
     @property
     def complete(self) -> dict[str, tuple[FloatArray, FloatArray]]:
@@ -96,7 +96,7 @@ class Attacked:
         if not self.complete:
             return next(why_undefined(*pair) for pair in self.scores.values())
         if self.halves.fewest < MIN_HALF:
-            members, nonmembers = self.sizes.values()
+            members, nonmembers = (of.effective for of in (self.halves.members, self.halves.nonmembers))
             return (
                 f"an attack is chosen on one half and read on the other, of {MIN_HALF} problems each: train "
                 f"has {members} and val {nonmembers}"
@@ -107,7 +107,7 @@ class Attacked:
     def why_no_recall(self) -> str | None:
         """Why the worst attack has no recall."""
         if self.why_no_auroc is None and allowed_false_alarms(self.halves.fewest_nonmembers) < 0:
-            fewest, n = 2 * (round(1 / FPR) - 1), len(self.halves.nonmember_K)
+            fewest, n = 2 * (round(1 / FPR) - 1), self.halves.nonmembers.effective
             return f"1% false alarms on either half need at least {fewest} non-members, val has {n}"
         return self.why_no_auroc
 

@@ -10,10 +10,12 @@ import numpy as np
 
 from overmem.artifacts.evidence import Evidence
 from overmem.artifacts.jobs import TRAIN_SCORES, VAL_SCORES
+from overmem.axes.grouped import groups_in
 from overmem.axes.privacy.attacks import loss_score
 from overmem.axes.privacy.figures import BASE_TRAIN, BASE_VAL, why_undefined
 from overmem.errors import DataError
 from overmem.stats.arrays import FloatArray
+from overmem.stats.groups import Groups
 from overmem.stats.roc import auroc_estimate
 from overmem.tasks.files import is_local
 from overmem.tasks.known_datasets import KNOWN
@@ -47,16 +49,18 @@ def distribution_warnings(evidence: Evidence, *, seed: int = 0, draws: int = 200
     found = source_warnings(evidence.sources)
     rng = np.random.default_rng(seed)
     if TRAIN_SCORES in evidence.rows and VAL_SCORES in evidence.rows:
+        groups = groups_in(evidence.rows[TRAIN_SCORES]), groups_in(evidence.rows[VAL_SCORES])
         member_M, nonmember_K = (
             evidence.rows[job]["n_tokens"].to_numpy().astype(float) for job in (TRAIN_SCORES, VAL_SCORES)
         )
-        found += _warning("the length of a completion alone", member_M, nonmember_K, rng, draws)
+        found += _warning("the length of a completion alone", member_M, nonmember_K, rng, draws, groups)
     if BASE_TRAIN in evidence.rows and BASE_VAL in evidence.rows:
         member_M, nonmember_K = (
             loss_score(rows["nll_nats"].to_numpy(), rows["n_tokens"].to_numpy())
             for rows in (evidence.rows[BASE_TRAIN], evidence.rows[BASE_VAL])
         )
-        found += _warning("the base model's loss", member_M, nonmember_K, rng, draws)
+        groups = groups_in(evidence.rows[BASE_TRAIN]), groups_in(evidence.rows[BASE_VAL])
+        found += _warning("the base model's loss", member_M, nonmember_K, rng, draws, groups)
     return found
 
 
@@ -74,12 +78,17 @@ def source_warnings(sources: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _warning(
-    clue: str, member_M: FloatArray, nonmember_K: FloatArray, rng: np.random.Generator, draws: int
+    clue: str,
+    member_M: FloatArray,
+    nonmember_K: FloatArray,
+    rng: np.random.Generator,
+    draws: int,
+    groups: tuple[Groups | None, Groups | None],
 ) -> tuple[str, ...]:
     """The warning that an attack which should know nothing tells members from non-members, if it does."""
     if min(len(member_M), len(nonmember_K)) < MIN_COMPARED or why_undefined(member_M, nonmember_K):
         return ()
-    found = auroc_estimate(member_M, nonmember_K, rng, draws)
+    found = auroc_estimate(member_M, nonmember_K, rng, draws, groups)
     if found.low <= 0.5 <= found.high or abs(found.value - 0.5) <= CLEAR_DIFFERENCE:
         return ()
     return (

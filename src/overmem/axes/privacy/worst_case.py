@@ -21,7 +21,7 @@ from overmem.records import Estimate
 from overmem.stats.arrays import FloatArray
 from overmem.stats.groups import Groups
 from overmem.stats.intervals import auroc_interval, clopper_pearson
-from overmem.stats.roc import FPR, auroc_D, tpr_at_fpr_D
+from overmem.stats.roc import FPR, auroc_D, placements, tpr_at_fpr_D
 
 BoolArray = npt.NDArray[np.bool_]
 Scores = Mapping[str, tuple[FloatArray, FloatArray]]
@@ -39,31 +39,37 @@ class Halves:
 
     member_M: BoolArray
     nonmember_K: BoolArray
-    groups: Groups
-    """Of the non-members; a group is in one half, as the halves must not know of each other."""
+    members: Groups
+    """Of the members; a group is in one half, as the halves must not know of each other."""
+    nonmembers: Groups
 
     @classmethod
     def of_ids(
-        cls, member_ids: Sequence[str], nonmember_ids: Sequence[str], groups: Groups | None = None
+        cls,
+        member_ids: Sequence[str],
+        nonmember_ids: Sequence[str],
+        members: Groups | None = None,
+        nonmembers: Groups | None = None,
     ) -> Halves:
         """Halves by the hash of the ids, so that order, seed and checkpoint change nothing."""
-        groups = groups or Groups.of_one(len(nonmember_ids))
+        members = members or Groups.of_one(len(member_ids))
+        nonmembers = nonmembers or Groups.of_one(len(nonmember_ids))
         return cls(
-            member_M=_first_half(member_ids, Groups.of_one(len(member_ids))),
-            nonmember_K=_first_half(nonmember_ids, groups),
-            groups=groups,
+            member_M=_first_half(member_ids, members),
+            nonmember_K=_first_half(nonmember_ids, nonmembers),
+            members=members,
+            nonmembers=nonmembers,
         )
 
     @property
     def fewest_nonmembers(self) -> int:
         """Independent non-members of the half that has fewer of them."""
-        sides = (np.flatnonzero(side) for side in (self.nonmember_K, ~self.nonmember_K))
-        return min(self.groups.at(side).effective if side.size else 0 for side in sides)
+        return _fewest(self.nonmembers, self.nonmember_K)
 
     @property
     def fewest(self) -> int:
-        """Examples of the smallest of the four parts."""
-        return min(self.fewest_nonmembers, int(self.member_M.sum()), int((~self.member_M).sum()))
+        """Independent examples of the smallest of the four parts."""
+        return min(self.fewest_nonmembers, _fewest(self.members, self.member_M))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,11 +133,10 @@ def worst_recall_D(
 def worst_auroc(scores: Scores, halves: Halves) -> WorstCase:
     """The worst attack's AUROC with a 95% interval for that of the attacks chosen; see `worst_auroc_D`."""
     counts = _once_each(halves)
-    value = float(worst_auroc_D(scores, halves, *counts)[0])
-    members, nonmembers = (side.shape[1] for side in counts)
-    low, high = auroc_interval(value, members, halves.groups.effective, widen=WIDEN)
-    estimate = Estimate(value, low, high, min(members, nonmembers))
-    return WorstCase(estimate=estimate, attacks=_names(scores, _chosen_by_auroc(scores, halves)))
+    value, attacks_H = float(worst_auroc_D(scores, halves, *counts)[0]), _chosen_by_auroc(scores, halves)
+    low, high = auroc_interval(value, *_independent(scores, halves, attacks_H), widen=WIDEN)
+    estimate = Estimate(value, low, high, min(side.shape[1] for side in counts))
+    return WorstCase(estimate=estimate, attacks=_names(scores, attacks_H))
 
 
 def worst_recall(scores: Scores, halves: Halves) -> WorstCase:
@@ -139,15 +144,30 @@ def worst_recall(scores: Scores, halves: Halves) -> WorstCase:
 
     Given attacks and thresholds, which no member of the half that is read has chosen, the members found are
     a count of independent hits. The interval is that of the share found at these thresholds; how many
-    non-members the thresholds may flag is beside it.
+    non-members the thresholds may flag is beside it. Of members in groups as many count as there are
+    independent ones; a number of hits that is no whole one is rounded down for the lower limit, up for the
+    upper.
     """
     value, members = float(worst_recall_D(scores, halves, *_once_each(halves))[0]), len(halves.member_M)
-    found = round(value * members)
+    units = halves.members.effective
+    hits = round(value * members) * units / members
+    low, high = clopper_pearson(math.floor(hits), units)[0], clopper_pearson(math.ceil(hits), units)[1]
     return WorstCase(
-        estimate=Estimate(value, *clopper_pearson(found, members), members),
+        estimate=Estimate(value, low, high, members),
         attacks=_names(scores, _chosen_by_recall(scores, halves)),
         false_alarms=_false_alarms(halves),
     )
+
+
+def _independent(scores: Scores, halves: Halves, attacks_H: npt.NDArray[np.int64]) -> tuple[int, int]:
+    """Independent members and non-members that would tell the AUROC as exactly."""
+    influence_M, influence_K = (np.zeros(side.size) for side in (halves.member_M, halves.nonmember_K))
+    pairs = list(scores.values())
+    for (m, k), attack in zip(_sides(halves), attacks_H, strict=True):
+        member_M, nonmember_K = pairs[int(attack)]
+        placed_M, placed_K = placements(member_M[m], nonmember_K[k])
+        influence_M[m], influence_K[k] = placed_M - placed_M.mean(), placed_K - placed_K.mean()
+    return halves.members.effective_for(influence_M), halves.nonmembers.effective_for(influence_K)
 
 
 def _false_alarms(halves: Halves) -> Estimate:
@@ -159,7 +179,7 @@ def _false_alarms(halves: Halves) -> Estimate:
     """
     sizes = [int(side.sum()) for side in (halves.nonmember_K, ~halves.nonmember_K)]
     ranks, n = sum(allowed_false_alarms(size) + 1 for size in sizes), sum(sizes)
-    units = halves.groups.effective
+    units = halves.nonmembers.effective
     of_units = max(1, round(ranks * units / n))
     low, high = clopper_pearson(of_units, units)[0], clopper_pearson(of_units - 1, units)[1]
     return Estimate(ranks / (n + len(sizes)), low, high, n)
@@ -226,6 +246,12 @@ def _names(scores: Scores, chosen_H: npt.NDArray[np.int64]) -> tuple[str, ...]:
 
 def _once_each(halves: Halves) -> tuple[FloatArray, FloatArray]:
     return np.ones((1, len(halves.member_M))), np.ones((1, len(halves.nonmember_K)))
+
+
+def _fewest(groups: Groups, first_N: BoolArray) -> int:
+    """Independent examples of the half that has fewer of them."""
+    sides = (np.flatnonzero(side) for side in (first_N, ~first_N))
+    return min(groups.at(side).effective if side.size else 0 for side in sides)
 
 
 def _first_half(ids: Sequence[str], groups: Groups) -> BoolArray:

@@ -44,10 +44,8 @@ class Bootstrapped:
         """Draw a measure; a measure that is undefined stays so."""
         if measure.reason is not None:
             return cls(math.nan, np.full(DRAWS, math.nan), measure.problems, measure.reason)
-        drawn_D, moved_K = (
-            bootstrap([measure], DRAWS, SEED),
-            influences([measure], measure.sizes, measure.groups),
-        )
+        drawn_D = bootstrap([measure], DRAWS, SEED)
+        moved_K = np.concatenate(list(influences(measure).values()))
         return cls(measure.value(), drawn_D, measure.problems, influence_K=moved_K, units=measure.units)
 
     def estimate(self) -> Estimate:

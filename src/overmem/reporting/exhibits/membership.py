@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from overmem.artifacts.evidence import Evidence
-from overmem.artifacts.jobs import VAL_SCORES
+from overmem.artifacts.jobs import TRAIN_SCORES, VAL_SCORES
 from overmem.axes.grouped import with_groups
 from overmem.axes.privacy.attacks import loss_score
 from overmem.axes.privacy.figures import attack_measures
@@ -40,7 +40,10 @@ def membership_exhibit(members: Rows, nonmembers: Rows, command: str) -> Exhibit
         return left_out(NAME, TITLE, f"no training data were measured; {command}")
     scores = {name: (_score(members[name]), _score(nonmembers[name])) for name in names}
     measures = {name: attack_measures("loss", *pair) for name, pair in scores.items()}
-    of = {name: Evidence(rows={VAL_SCORES: nonmembers[name]}, texts={}) for name in names}
+    of = {
+        name: Evidence(rows={TRAIN_SCORES: members[name], VAL_SCORES: nonmembers[name]}, texts={})
+        for name in names
+    }
     auroc, tpr = (
         {name: Bootstrapped.of(with_groups(pair[which], of[name])) for name, pair in measures.items()}
         for which in (0, 1)

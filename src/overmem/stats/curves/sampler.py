@@ -42,6 +42,8 @@ _MOVE_PROBABILITY = 0.15
 """Chance that a coordinate takes part in a move."""
 _LEAST = 25.0
 """Points do not count in the search for spikes if their log weight is so far below the highest."""
+SEARCHED_OF_MANY = 100
+"""Points that the search for spikes looks at, evenly chosen, where more than a few checkpoints count."""
 _SEED = 20250804
 
 
@@ -66,9 +68,12 @@ class _Seen:
         )
 
     def clear_spikes(self, points_H_K: FloatArray, log_weight_H: FloatArray) -> FloatArray:
-        plausible_H = log_weight_H > log_weight_H.max() - _LEAST
-        total = self.covariances(points_H_K[plausible_H]) + self.noise_cov_C_C
-        return clear_spikes(self.prior.spikes, total, self.residual_C, log_weight_H[plausible_H])
+        plausible = np.flatnonzero(log_weight_H > log_weight_H.max() - _LEAST)
+        if self.shown_C.size > FEW_CHECKPOINTS and plausible.size > SEARCHED_OF_MANY:
+            evenly = np.linspace(0, plausible.size - 1, SEARCHED_OF_MANY).round().astype(np.int64)
+            plausible = plausible[evenly]
+        total = self.covariances(points_H_K[plausible]) + self.noise_cov_C_C
+        return clear_spikes(self.prior.spikes, total, self.residual_C, log_weight_H[plausible])
 
 
 def sample_scales(

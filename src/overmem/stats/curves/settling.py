@@ -27,7 +27,8 @@ MULTIPLES = (1.5, 2.2, 3.3, 5.0, 8.0, 14.0, 25.0, 50.0, 100.0)
 AN_EVEN_CHANCE, LIKELY = 0.5, 0.8
 _PAIRS, _FUTURES, _DRAWS = 20, 100, 300
 _MOST_POINTS = 5000
-"""Checkpoints times futures; more checkpoints get fewer futures, and every second of the multiples."""
+"""Checkpoints times futures; more checkpoints get fewer futures, half of the draws, and every second of the
+multiples."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,17 +68,18 @@ def problems_to_settle(
     if not asked_C.any():
         return [None] * asked_C.size
     futures = min(_FUTURES, max(_PAIRS, _MOST_POINTS // asked_C.size))
+    few = futures == _FUTURES
     imagined = Futures.of(
         fitted,
         moments,
         np.random.default_rng(rule.seed),
         pairs=_PAIRS,
         futures=futures,
-        draws=_DRAWS,
+        draws=_DRAWS if few else _DRAWS // 2,
     )
     tried: list[int] = []
     chances: list[FloatArray] = []
-    for multiple in MULTIPLES if futures == _FUTURES else MULTIPLES[::2]:
+    for multiple in MULTIPLES if few else MULTIPLES[::2]:
         tried.append(max(_two_digits(multiple * moments.n), least))
         chances.append(_given(imagined, tried[-1] / moments.n, steps_C, rule))
         if chances[-1][asked_C].min() >= LIKELY:

@@ -66,20 +66,21 @@ def clear_spikes(
     precision_H_C = np.diagonal(inverse, axis1=1, axis2=2).copy()
     variances_Z = spikes.variances_Z[1:]
     kept_C, worth, most_worth = found_C.copy(), 0.0, 0.0
-    past_H_C_A = np.empty((*white_H_C.shape, 0))
-    for _ in range(checkpoints // MOST):
+    every_H_C_A = np.empty((*white_H_C.shape, checkpoints // MOST))
+    for added in range(checkpoints // MOST):
         gain = log_factor(precision_H_C[..., None], white_H_C[..., None], variances_Z)
         factor_C_Z = _log_sum(log_weight_H[:, None, None] + gain) - _log_sum(log_weight_H)
         factor_C_Z[found_C > 0] = -np.inf
         c, z = (int(at) for at in np.unravel_index(int(factor_C_Z.argmax()), factor_C_Z.shape))
         found_C[c] = variances_Z[z]
         log_weight_H = log_weight_H + gain[:, c, z]
+        past_H_C_A = every_H_C_A[:, :, :added]
         # Of the inverse after the changes so far only this column, the diagonal and the product are needed.
         column_H_C = inverse[:, :, c] - (past_H_C_A @ past_H_C_A[:, c, :, None])[..., 0]
         share_H_1 = 1.0 / (1.0 / variances_Z[z] + column_H_C[:, [c]])
         white_H_C -= share_H_1 * white_H_C[:, [c]] * column_H_C
         precision_H_C -= share_H_1 * column_H_C**2
-        past_H_C_A = np.concatenate([past_H_C_A, (np.sqrt(share_H_1) * column_H_C)[..., None]], axis=2)
+        every_H_C_A[:, :, added] = np.sqrt(share_H_1) * column_H_C
         worth += float(factor_C_Z[c, z]) - np.log(CLEAR)
         if worth > most_worth:
             kept_C, most_worth = found_C.copy(), worth

@@ -18,9 +18,10 @@ from overmem.artifacts.manifest_parts.model_rows import CheckpointRows
 from overmem.artifacts.rows import Core, read_core, read_job
 from overmem.artifacts.store import Store
 from overmem.axes import CORE
+from overmem.axes.grouped import groups_in
 from overmem.axes.privacy.at_checkpoints import measure_privacy
 from overmem.errors import ArtifactError, RunError
-from overmem.records import CheckpointSummary, CleanVal, Estimate, Verdict
+from overmem.records import CheckpointSummary, CleanVal, Estimate, ProblemGroups, Verdict
 from overmem.rule import Rule
 from overmem.stats.intervals import nll_estimate
 from overmem.stats.moments import measure_curves
@@ -29,7 +30,7 @@ from overmem.verdict.audited.references import judged_references, style_shift_no
 from overmem.verdict.base_model import compare_with_base
 from overmem.verdict.clean_val import examine_val, overlap_notes
 from overmem.verdict.costs import measure_costs
-from overmem.verdict.judge import judge_by
+from overmem.verdict.judge import describe_groups, judge_by
 from overmem.verdict.partial.imported import is_partial, judge_partial
 from overmem.verdict.severity import explain_severity
 from overmem.verdict.trade import measure_trade
@@ -92,6 +93,7 @@ def judge_store(store: Store, rule: Rule) -> Verdict:
         verdict,
         severity=explain_severity(store, manifest, verdict, core.ids),
         checkpoints=_with_train_nll(store, manifest, verdict),
+        train_groups=_train_groups(store, manifest),
         references=references,
         clean_val=clean_val,
         notes=(
@@ -153,7 +155,18 @@ def _with_train_nll(store: Store, manifest: Manifest, verdict: Verdict) -> tuple
 def _train_nll(store: Store, manifest: Manifest, checkpoint: CheckpointRows) -> Estimate:
     rows = read_job(store, manifest, checkpoint, TRAIN_SCORES, ("n_tokens", "nll_nats"))
     nll_C_N = rows["nll_nats"].to_numpy()[None]
-    return nll_estimate(measure_curves(np.zeros_like(nll_C_N), nll_C_N, rows["n_tokens"].to_numpy()), 0)
+    tokens_N = rows["n_tokens"].to_numpy()
+    return nll_estimate(measure_curves(np.zeros_like(nll_C_N), nll_C_N, tokens_N, groups_in(rows)), 0)
+
+
+def _train_groups(store: Store, manifest: Manifest) -> ProblemGroups | None:
+    """The groups of the training rows; None where each stands alone, or none was scored everywhere."""
+    if not manifest.all_have(TRAIN_SCORES):
+        return None
+    groups = groups_in(read_job(store, manifest, manifest.checkpoints[-1], TRAIN_SCORES, ()))
+    if groups is None or groups.is_trivial:
+        return None
+    return describe_groups(groups, manifest.splits["train"].grouped_by or "")
 
 
 def _shipped_names(verdict: Verdict) -> tuple[str, ...]:

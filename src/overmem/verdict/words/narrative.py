@@ -17,7 +17,7 @@ from overmem.formatting import (
     points_text,
     sentence,
 )
-from overmem.records import CheckpointSummary, Verdict
+from overmem.records import CheckpointSummary, ProblemGroups, Verdict
 from overmem.verdict.words.accuracy import comparison_words, words_from_accuracy
 from overmem.verdict.words.axes import INFLATED, REFERENCES, axes_words, excess_words
 from overmem.verdict.words.choice import (
@@ -155,13 +155,13 @@ def _figures(verdict: Verdict) -> str:
 
 def _groups(verdict: Verdict) -> str | None:
     """How many independent problems there are, where some stand for one another."""
-    found = verdict.groups
-    if found is None:
-        return None
+    known = (("problems", verdict.groups), ("training rows", verdict.train_groups))
+    return " ".join(_in_groups(what, found) for what, found in known if found is not None) or None
+
+
+def _in_groups(what: str, found: ProblemGroups) -> str:
     by = f" ({found.by})" if found.by else ""
-    text = (
-        f"The {found.problems:,} problems are in {found.groups:,} groups{by}; errors are those of the groups"
-    )
+    text = f"The {found.problems:,} {what} are in {found.groups:,} groups{by}; errors are those of the groups"
     if found.effective < found.groups:
         return f"{text}, which tell as much as {found.effective:,} of equal size."
     return f"{text}."

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from overmem.boundary import real_path
 from overmem.errors import CheckpointError, EngineError
 from overmem.models.decoding.sampling import Sampling, seed_of
 from overmem.models.decoding.unfinished import UnfinishedAnswers
@@ -295,7 +296,7 @@ class OpenAiEngine:
 
     def _possible_names(self, checkpoint: Checkpoint) -> list[str]:
         """What the server may call a checkpoint, the likeliest last."""
-        path = str(checkpoint.path.resolve())
+        path = str(real_path(checkpoint.path))
         if self.template is not None:
             filled = self.template.replace("{name}", checkpoint.name).replace("{path}", path)
             return [filled.replace("{step}", str(checkpoint.step))]

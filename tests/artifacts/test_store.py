@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from overmem.artifacts.files import write_text_atomic
+from overmem.artifacts.files import named_output, write_text_atomic
 from overmem.artifacts.store import Store, settings_key
 from overmem.artifacts.tables import SCHEMAS, TEXT_SCHEMA, check_rows
 from overmem.errors import ArtifactError, StorageError
@@ -296,3 +296,12 @@ def test_a_link_in_a_shared_folder_is_replaced_and_not_followed(tmp_path):
         write_text_atomic(tmp_path / name, "x")
         assert not (tmp_path / name).is_symlink() and (tmp_path / name).read_text() == "x"
     assert (tmp_path / "mine").read_text() == "kept"
+
+
+def test_a_slip_in_the_name_of_an_output_costs_no_file(tmp_path):
+    (tmp_path / "manifest.json").write_text("{}")
+    for name, why in (("val.jsonl", "ending in .jsonl"), ("manifest.json", "a file of the audit")):
+        with pytest.raises(StorageError, match=rf"not written over[\s\S]*{why}"):
+            named_output(tmp_path / name, ".json")
+    for name in ("report.json", "new.json", "page", "page.txt"):
+        assert named_output(tmp_path / name, ".json") == tmp_path / name

@@ -11,11 +11,40 @@ from overmem.artifacts.temporary import LOCK_NAME, temporary_beside
 from overmem.boundary import writing
 from overmem.errors import OvermemError, StorageError
 
+_ENDINGS = frozenset(
+    (".html", ".md", ".json", ".jsonl", ".csv", ".parquet", ".yaml", ".yml", ".py", ".safetensors")
+)
+"""Of names that say what is inside."""
+
 
 def write_text_atomic(path: Path, text: str) -> None:
     """Write a whole text file or nothing; what UTF-8 has no form for, such as a name on disk, is escaped."""
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def named_output(out: str | Path, ending: str) -> Path:
+    """The file that a person named for an output.
+
+    A name with the ending of other data is a slip that may cost a file, as in `--out val.jsonl`.
+
+    Args:
+        out: its name; an ending that says nothing of what is inside, or none, is taken.
+        ending: of what will be written, such as `.html`.
+
+    Raises:
+        StorageError: the name is that of something else, or of a file of an audit.
+    """
+    path = Path(out)
+    if path.suffix.lower() in _ENDINGS and path.suffix.lower() != ending:
+        got, expected = f"a name ending in {path.suffix}", f"one ending in {ending}"
+    elif (path.parent / "manifest.json").is_file() and path.exists() and not path.stem.startswith("report"):
+        got, expected = "a file of the audit", "another name or folder"
+    else:
+        return path
+    raise StorageError(
+        f"{path} is not written over", got=got, expected=expected, next_step="name another file"
+    )
 
 
 @contextmanager

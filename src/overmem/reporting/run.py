@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from overmem.artifacts.evidence import Evidence, MeasuredCheckpoint, align_evidence
-from overmem.artifacts.files import write_text_atomic
+from overmem.artifacts.files import named_output, write_text_atomic
 from overmem.artifacts.jobs import Job
 from overmem.artifacts.manifest import Manifest, read_manifest
 from overmem.artifacts.run_records import READ_ONLY, is_unaudited
@@ -82,8 +82,9 @@ def report(run: str | Path, *, out: str | Path | None = None, format: str = "htm
     Raises:
         OvermemError: no such folder, an unknown format, or artifacts that are missing or damaged.
     """
+    named = None if out is None or format not in FORMATS else named_output(out, f".{format}")
     text = render(run, format=format)
-    target = Path(out) if out is not None else default_target(Path(run), format)
+    target = named or default_target(Path(run), format)
     try:
         write_text_atomic(target, text)
     except OSError as error:

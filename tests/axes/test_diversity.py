@@ -22,6 +22,7 @@ from overmem.axes.axis import Available
 from overmem.axes.diversity import (
     answer_entropy,
     distinct_n,
+    group_samples,
     jobs,
     maj_at_k,
     measures,
@@ -31,7 +32,7 @@ from overmem.axes.diversity import (
     solution_paths,
 )
 from overmem.axes.equations import equation_path
-from overmem.errors import DataError
+from overmem.errors import ArtifactError, DataError
 
 # pass@k and maj@k: every subset counted
 
@@ -367,3 +368,11 @@ def test_importing_the_axes_imports_nothing_heavy():
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert output.stdout.strip() == "[]"
+
+
+def test_answers_without_a_grade_are_one_message():
+    rows = pl.DataFrame(
+        {"example_id": ["a", "a"], "text": ["x", "y"], "answer": ["1", None], "correct": [1.0, None]}
+    )
+    with pytest.raises(ArtifactError, match=r"not graded[\s\S]*1 of 2[\s\S]*audit"):
+        group_samples(rows)

@@ -21,7 +21,7 @@ from overmem.artifacts.evidence import Evidence
 from overmem.artifacts.jobs import VAL_SAMPLES, Job
 from overmem.axes.axis import Available, Axis
 from overmem.axes.equations import equation_path
-from overmem.errors import DataError
+from overmem.errors import ArtifactError, DataError
 from overmem.stats.arrays import FloatArray
 from overmem.stats.measures import Direction, Measure, ratio_measure, undefined
 
@@ -187,7 +187,17 @@ class ProblemSamples:
 
 
 def group_samples(rows: pl.DataFrame) -> list[ProblemSamples]:
-    """Rows of a `sample` job, one record a problem, in the order of the rows."""
+    """Rows of a `sample` job, one record a problem, in the order of the rows.
+
+    Raises:
+        ArtifactError: some were not graded, which an audit does with all of a set or none.
+    """
+    if n_empty := rows["correct"].null_count():
+        raise ArtifactError(
+            "some sampled answers were not graded",
+            got=f"{n_empty:,} of {len(rows):,}",
+            next_step="run `overmem audit` again",
+        )
     grouped = rows.group_by("example_id", maintain_order=True).agg("text", "answer", "correct")
     return [
         ProblemSamples(

@@ -39,7 +39,8 @@ def run() -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             if isinstance(error, BrokenPipeError):
                 return 1  # nobody reads any more, such as after `head`
-            print(f"overmem: {_of_disk(error)}", file=sys.stderr)
+            if code != 2:  # else it was said
+                print(f"overmem: {_of_disk(error)}", file=sys.stderr)
             return 2
     return code
 

@@ -305,3 +305,10 @@ def test_a_slip_in_the_name_of_an_output_costs_no_file(tmp_path):
             named_output(tmp_path / name, ".json")
     for name in ("report.json", "new.json", "page", "page.txt"):
         assert named_output(tmp_path / name, ".json") == tmp_path / name
+
+
+def test_a_row_twice_in_one_file_is_not_answered_by_either(tmp_path):
+    store = Store(tmp_path)
+    store.append_rows("c", "likelihood", [row("a"), row("a", value=9.0)])
+    with pytest.raises(ArtifactError, match="has a row twice"):
+        store.read_rows("c", "likelihood")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from overmem.boundary import library_call, reason, unprinted_panics, writing
+from overmem.boundary import library_call, real_path, reason, unprinted_panics, writing
 from overmem.errors import CheckpointError, DataError, StorageError
 from tests.helpers.tokenizers import PANICS
 
@@ -84,3 +84,11 @@ def test_the_reason_is_the_line_that_says_it():
     )
     assert reason(KeyError("zz")) == "KeyError: 'zz'" and reason(RecursionError()) == "RecursionError"
     assert len(reason(ValueError("x" * 9_999))) == 200
+
+
+def test_a_path_that_somebody_else_named_is_never_an_error(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "link").symlink_to("there")
+    assert real_path(tmp_path / "loop").name == "loop"
+    assert real_path(tmp_path / "link") == real_path(tmp_path) / "there"
+    assert real_path("a\0b") == Path("a\0b")

@@ -82,6 +82,17 @@ def unprinted_panics() -> Iterator[None]:
         os.close(kept)
 
 
+def real_path(path: str | Path) -> Path:
+    """A path from the root, its links followed; a name that can be none, or a link in a circle, as it is.
+
+    `Path.resolve` raises errors of its own kind over these two, and somebody else may have named the path.
+    """
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError:  # a zero byte
+        return Path(path)
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Say in one message that the disk is full while the block writes to it.

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from overmem.boundary import real_path
 from overmem.errors import OvermemError
 
 PREFIX = "python:"
@@ -68,7 +69,7 @@ def said_by(fault: BaseException) -> str:
 
 def _run_file(path: Path) -> ModuleType:
     """A file as a module, once a process."""
-    path = path.expanduser().resolve()
+    path = real_path(path.expanduser())
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
     name = f"_overmem_own_{hashlib.sha256(str(path).encode(errors='surrogateescape')).hexdigest()[:12]}"

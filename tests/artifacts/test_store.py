@@ -6,6 +6,7 @@ Covers: overmem.artifacts.files, overmem.artifacts.tables
 import errno
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from overmem.artifacts.files import named_output, write_text_atomic
 from overmem.artifacts.store import Store, settings_key
 from overmem.artifacts.tables import SCHEMAS, TEXT_SCHEMA, check_rows
 from overmem.errors import ArtifactError, StorageError
@@ -272,3 +274,41 @@ def test_correctness_beyond_0_and_1_is_one_message(tmp_path, correct):
     table = pl.DataFrame({"row_key": ["k"], "correct": [correct]})
     with pytest.raises(ArtifactError, match=r"`correct`[\s\S]*1 of them[\s\S]*from 0 to 1"):
         check_rows(table, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["folder", "pipe", "stream", "", "/", "folder/.."])
+def test_what_a_file_cannot_take_the_place_of_is_left_as_it_is(tmp_path, monkeypatch, name):
+    # For root, a rename would put an ordinary file in the place of /dev/null.
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    os.mkfifo("pipe")
+    Path("stream").symlink_to("/proc/self/fd/1")
+    before = {path.name: path.lstat() for path in Path().iterdir()}
+    with pytest.raises(StorageError, match=r"cannot be written as a file[\s\S]*got: +a (folder|device)"):
+        write_text_atomic(Path(name), "x")
+    assert {path.name: path.lstat() for path in Path().iterdir()} == before
+
+
+def test_a_link_in_a_shared_folder_is_replaced_and_not_followed(tmp_path):
+    (tmp_path / "mine").write_text("kept")
+    for name, target in (("report.html", "mine"), ("loop", "loop")):
+        (tmp_path / name).symlink_to(target)
+        write_text_atomic(tmp_path / name, "x")
+        assert not (tmp_path / name).is_symlink() and (tmp_path / name).read_text() == "x"
+    assert (tmp_path / "mine").read_text() == "kept"
+
+
+def test_a_slip_in_the_name_of_an_output_costs_no_file(tmp_path):
+    (tmp_path / "manifest.json").write_text("{}")
+    for name, why in (("val.jsonl", "ending in .jsonl"), ("manifest.json", "a file of the audit")):
+        with pytest.raises(StorageError, match=rf"not written over[\s\S]*{why}"):
+            named_output(tmp_path / name, ".json")
+    for name in ("report.json", "new.json", "page", "page.txt"):
+        assert named_output(tmp_path / name, ".json") == tmp_path / name
+
+
+def test_a_row_twice_in_one_file_is_not_answered_by_either(tmp_path):
+    store = Store(tmp_path)
+    store.append_rows("c", "likelihood", [row("a"), row("a", value=9.0)])
+    with pytest.raises(ArtifactError, match="has a row twice"):
+        store.read_rows("c", "likelihood")

@@ -20,6 +20,8 @@ from overmem.artifacts.jobs import VAL_SAMPLES
 from overmem.axes.axis import Available
 from overmem.axes.diversity import jobs, measures, new_path_share, solution_paths
 from overmem.axes.equations import equation_path
+from overmem.axes.samples.problem_samples import group_samples
+from overmem.errors import ArtifactError
 
 # Equations
 
@@ -228,3 +230,11 @@ def test_importing_the_axes_imports_nothing_heavy():
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert output.stdout.strip() == "[]"
+
+
+def test_answers_without_a_grade_are_one_message():
+    rows = pl.DataFrame(
+        {"example_id": ["a", "a"], "text": ["x", "y"], "answer": ["1", None], "correct": [1.0, None]}
+    )
+    with pytest.raises(ArtifactError, match=r"not graded[\s\S]*1 of 2[\s\S]*audit"):
+        group_samples(rows)

@@ -52,6 +52,10 @@ def in_pairs(ids):
     return [f"pair {place // 2}" for place in range(len(ids))]
 
 
+def name_of(function):
+    return getattr(function, "__name__", "alone")
+
+
 def in_fives(ids):
     return [f"five {place // 5}" for place in range(len(ids))]
 
@@ -63,7 +67,7 @@ def evidence_of(run):
     return align_evidence([MeasuredCheckpoint(store, manifest, manifest.checkpoints[-1].name)])[0]
 
 
-@pytest.mark.parametrize(("labels", "of_train"), [(in_pairs, in_fives), (None, in_fives)], ids=str)
+@pytest.mark.parametrize(("labels", "of_train"), [(in_pairs, in_fives), (None, in_fives)], ids=name_of)
 def test_every_measure_draws_the_groups_of_its_own_sets(tmp_path, labels, of_train):
     evidence = evidence_of(written(tmp_path, labels, of_train))
     grouped = {name: n for name, made, n in (("val", labels, 40), ("train", of_train, 16)) if made}

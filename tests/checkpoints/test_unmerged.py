@@ -1,8 +1,11 @@
 """What is no model yet names the command that makes one of it."""
 
+from pathlib import Path
+
 import pytest
 
 from overmem.checkpoints import open_run
+from overmem.checkpoints.unmerged import find_state
 from overmem.errors import RunError
 from tests.helpers.safetensors_files import safetensors
 
@@ -69,3 +72,9 @@ def test_weights_without_a_configuration_name_where_one_is(tmp_path):
     with pytest.raises(RunError) as error:
         open_run(tmp_path)
     assert f"copy {tmp_path / 'config.json'} to {tmp_path / 'step_1' / 'config.json'}" in str(error.value)
+
+
+def test_one_of_thousands_of_folders_is_listed_and_not_searched_by_each_pattern(tmp_path, monkeypatch):
+    (tmp_path / "notes.txt").touch()
+    monkeypatch.setattr(Path, "glob", None)
+    assert find_state(tmp_path) is None

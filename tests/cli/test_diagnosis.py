@@ -105,3 +105,12 @@ def test_a_reader_who_has_left_is_no_error_to_speak_of(trainer_state):
     done = subprocess.run(call, stdout=ours, stderr=subprocess.PIPE, timeout=60, env=buffered)
     os.close(ours)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes streams as a shell does")
+def test_standard_streams_that_are_closed_or_full_are_no_traceback():
+    calls = [">&-", ">&- 2>&-", "<&-", "> /dev/full"]
+    script = "\n".join(f'"{sys.executable}" -m overmem --version {call}; echo $? >&3' for call in calls)
+    done = subprocess.run(["bash", "-c", f"exec 3>&1\n{script}"], capture_output=True, text=True, env=ALONE)
+    assert [line for line in done.stdout.split() if line.isdecimal()] == ["0", "0", "0", "2"]
+    assert done.stderr.startswith("overmem: ") and "Traceback" not in done.stderr

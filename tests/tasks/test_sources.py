@@ -210,3 +210,10 @@ def test_what_was_read_ahead_is_read_once_and_forgotten_at_the_end(tmp_path, mon
 def test_what_needs_no_download(tmp_path):
     assert sources.needs_no_download("wordmath:val[:3]") and sources.needs_no_download(str(tmp_path))
     assert not sources.needs_no_download("gsm8k") and not sources.needs_no_download("owner/name#train")
+
+
+def test_a_source_may_be_a_path_and_nothing_else_than_text(tmp_path):
+    (tmp_path / "val.jsonl").write_text('{"prompt": "p", "completion": "c"}\n')
+    assert len(load_examples(tmp_path / "val.jsonl").examples) == 1
+    with pytest.raises(DataError, match="a text or a path"):
+        load_examples(None)  # type: ignore[arg-type]

@@ -278,3 +278,8 @@ def test_two_processes_train_as_one(tmp_path, tokenizer):
     one, two = ([row["loss"] for row in log["log_history"] if "loss" in row] for log in logs)
     assert len(one) == 6 and max(abs(a - b) for a, b in zip(one, two, strict=True)) < 1e-5
     assert one[-1] < one[0]
+
+
+def test_a_file_in_the_place_of_a_recipe_names_what_reads_it():
+    with pytest.raises(RecipeError, match=r"load_recipe"):
+        train("recipe.yaml")

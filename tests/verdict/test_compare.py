@@ -13,7 +13,7 @@ import pytest
 
 import overmem
 from overmem.artifacts.store import Store
-from overmem.errors import ArtifactError
+from overmem.errors import ArtifactError, RunError
 from overmem.verdict.compare import compare
 from tests.helpers.synthetic import write_run
 
@@ -253,3 +253,12 @@ def test_the_record_is_json_and_a_notebook_shows_the_answer(plant):
     assert record["better"] == "A" and record["words"][0] == found.words[0]
     assert record["problems"] == N
     assert found.words[0] in found._repr_html_() and "<table>" in found._repr_html_()
+
+
+def test_a_side_without_a_run_or_a_checkpoint_is_refused(plant):
+    run = plant("a", np.ones(N))
+    with pytest.raises(RunError, match="names no run"):
+        compare([], run)
+    empty = plant("b", np.ones(N), checkpoints=[])
+    with pytest.raises(ArtifactError, match="has no checkpoint"):
+        compare(run, empty)

@@ -9,7 +9,12 @@ from pathlib import Path
 
 from overmem.artifacts.temporary import LOCK_NAME, temporary_beside
 from overmem.boundary import writing
-from overmem.errors import OvermemError
+from overmem.errors import OvermemError, StorageError
+
+_ENDINGS = frozenset(
+    (".html", ".md", ".json", ".jsonl", ".csv", ".parquet", ".yaml", ".yml", ".py", ".safetensors")
+)
+"""Of names that say what is inside."""
 
 
 def write_text_atomic(path: Path, text: str) -> None:
@@ -18,13 +23,40 @@ def write_text_atomic(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
+def named_output(out: str | Path, ending: str) -> Path:
+    """The file that a person named for an output.
+
+    A name with the ending of other data is a slip that may cost a file, as in `--out val.jsonl`.
+
+    Args:
+        out: its name; an ending that says nothing of what is inside, or none, is taken.
+        ending: of what will be written, such as `.html`.
+
+    Raises:
+        StorageError: the name is that of something else, or of a file of an audit.
+    """
+    path = Path(out)
+    if path.suffix.lower() in _ENDINGS and path.suffix.lower() != ending:
+        got, expected = f"a name ending in {path.suffix}", f"one ending in {ending}"
+    elif (path.parent / "manifest.json").is_file() and path.exists() and not path.stem.startswith("report"):
+        got, expected = "a file of the audit", "another name or folder"
+    else:
+        return path
+    raise StorageError(
+        f"{path} is not written over", got=got, expected=expected, next_step="name another file"
+    )
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary file that becomes `path` when the block ends well, and vanishes when it does not.
 
+    A link is replaced, not followed: it may stand in a folder that somebody shared.
+
     Raises:
-        StorageError: the disk is full.
+        StorageError: the disk is full, or what stands at `path` is no file: a folder, a device, a pipe.
     """
+    _check_replaceable(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = temporary_beside(path)
@@ -33,6 +65,23 @@ def whole_file(path: Path) -> Iterator[Path]:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _check_replaceable(path: Path) -> None:
+    """Refuse what a rename would destroy, such as `/dev/null` for root, or cannot replace."""
+    is_stream = path.is_symlink() and os.readlink(path).startswith("/proc/")  # /dev/stdout
+    if path.name in ("", "..") or (path.is_dir() and not path.is_symlink()):
+        kind = "a folder"
+    elif is_stream or (path.exists() and not path.is_file() and not path.is_dir()):
+        kind = "a device or a pipe"
+    else:
+        return
+    raise StorageError(
+        f"{str(path)!r} cannot be written as a file",
+        got=kind,
+        expected="an ordinary file, or a name that is not taken",
+        next_step="name a file in a folder that you may write to",
+    )
 
 
 @contextmanager

@@ -32,7 +32,7 @@ import polars as pl
 
 from overmem.artifacts.files import locked_folder
 from overmem.artifacts.merge_files import merged, names_of
-from overmem.artifacts.parquet import read_table, write_table
+from overmem.artifacts.parquet import AGAIN, read_table, write_table
 from overmem.artifacts.recently_read import RECENTLY_READ, stamps_of
 from overmem.artifacts.run_records import RunRecords
 from overmem.artifacts.tables import (
@@ -224,6 +224,9 @@ def _read_files(
     ids: Sequence[str] | None = None,
 ) -> pl.DataFrame:
     frames = [read_rows_file(path, rows, columns, ids) for path in files]
+    for path, frame in zip(files, frames, strict=True):
+        if frame.select(IDENTITY[rows]).is_duplicated().any():
+            raise ArtifactError(f"{path} has a row twice", next_step=AGAIN)
     table = pl.concat(frames) if frames else pl.DataFrame(schema={c: SCHEMAS[rows][c] for c in columns})
     if row_key is not None:
         table = table.filter(pl.col("row_key") == row_key)

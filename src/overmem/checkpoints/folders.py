@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from overmem.checkpoints.names import Unit
-from overmem.checkpoints.unmerged import find_state
+from overmem.checkpoints.unmerged import find_state, first_match, listed
 
 DEEPEST = 3
 """Levels that a run may lie below the folder that is named, and weights below their checkpoint."""
@@ -96,7 +96,8 @@ def models_below(folder: Path) -> list[Path]:
 
 def is_model_folder(folder: Path) -> bool:
     """Whether a folder has weight files as transformers or PEFT name them; `has_weights` takes any name."""
-    return any(True for pattern in _WEIGHTS for _ in folder.glob(pattern))
+    entries = listed(folder)
+    return any(first_match(folder, entries, pattern) is not None for pattern in _WEIGHTS)
 
 
 def children_of(folder: Path, *, links: bool = False, files: bool = False) -> list[Path]:

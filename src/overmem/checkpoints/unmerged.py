@@ -5,8 +5,10 @@ What large trainings save by the piece, or in a format of their own, is recognis
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from overmem.errors import CheckpointError
@@ -130,12 +132,37 @@ STATES = (
 
 def find_state(folder: Path) -> tuple[State, Path] | None:
     """The first kind of state that a folder holds, and the file that tells it."""
+    entries = listed(folder)
     for state in STATES:
         for pattern in state.patterns:
-            found = min(folder.glob(pattern), default=None)
+            found = first_match(folder, entries, pattern)
             if found is not None:
                 return state, found
     return None
+
+
+def listed(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder, by name; nothing in one that cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        return []
+
+
+def first_match(folder: Path, entries: Sequence[os.DirEntry[str]], pattern: str) -> Path | None:
+    """The first file of a folder, by name, that fits a pattern.
+
+    Args:
+        folder: may be one of thousands, so it is listed once for all patterns.
+        entries: what lies in it.
+        pattern: of a name in it, or of a path below it, with slashes.
+    """
+    if "/" not in pattern:
+        return next((folder / entry.name for entry in entries if fnmatch(entry.name, pattern)), None)
+    if not any(entry.is_dir() for entry in entries):
+        return None
+    return min(folder.glob(pattern), default=None)
 
 
 def no_weights(folder: Path) -> CheckpointError:

@@ -25,6 +25,7 @@ def run() -> int:
     os.environ.setdefault("PYTHONSAFEPATH", "1")
     # From its first import on it tells of kernels that it does not have, then of every layer that it rounds.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A file's name may be no UTF-8, and a terminal may take less than UTF-8.
@@ -33,11 +34,30 @@ def run() -> int:
         code = _answer()
         try:
             sys.stdout.flush()
-        except BrokenPipeError:
-            # Nobody reads any more, such as after `head`; Python would complain of it at its end.
+        except OSError as error:
+            # Python would complain once more at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
+            if isinstance(error, BrokenPipeError):
+                return 1  # nobody reads any more, such as after `head`
+            if code != 2:  # else it was said
+                print(f"overmem: {_of_disk(error)}", file=sys.stderr)
+            return 2
     return code
+
+
+def _open_closed_streams() -> None:
+    """Put nowhere in the place of standard streams that are closed (`>&-`).
+
+    Else the first files that are opened take their numbers, and libraries print into them.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def _answer() -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from overmem.artifacts.files import write_text_atomic
+from overmem.artifacts.files import named_output, write_text_atomic
 from overmem.artifacts.manifest import read_manifest
 from overmem.artifacts.store import Store
 from overmem.errors import DataError, RunError
@@ -78,7 +78,7 @@ def clean_training_data(
     single = without_duplicates(kept)
     if not single:
         raise RunError("no row would be left", got=f"--share {share}", expected="a smaller share")
-    write_text_atomic(Path(out), "".join(f"{_line(example)}\n" for example in single))
+    write_text_atomic(named_output(out, ".jsonl"), "".join(f"{_line(example)}\n" for example in single))
     return CleanData(
         out=Path(out),
         n=len(single),

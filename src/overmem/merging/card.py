@@ -10,6 +10,7 @@ from typing import Any
 
 import overmem
 from overmem.artifacts.files import write_text_atomic
+from overmem.boundary import real_path
 from overmem.formatting import markdown
 from overmem.merging.checks import label
 from overmem.merging.plan import MergePlan
@@ -59,7 +60,7 @@ def write_record(plan: MergePlan, folder: Path, details: Mapping[str, Any]) -> N
         "base_model": plan.base_model,
         "rank": plan.rank,
         "inputs": [
-            {"path": str(path.resolve()), "weight": weight}
+            {"path": str(real_path(path)), "weight": weight}
             for path, weight in zip(plan.inputs, plan.weights, strict=True)
         ],
         "dtype": plan.dtype,

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from overmem.boundary import real_path
 from overmem.checkpoints import read_object
 from overmem.errors import MergeError
 from overmem.merging.adapters import Adapter
@@ -203,7 +204,7 @@ def _setting(config: Mapping[str, Any], key: str) -> Any:
 def _base_name(adapter: Adapter) -> str:
     name = str(adapter.config.get("base_model_name_or_path") or "(none named)")
     revision = adapter.config.get("revision")
-    resolved = str(Path(name).resolve()) if Path(name).is_dir() else name
+    resolved = str(real_path(name)) if Path(name).is_dir() else name
     return f"{resolved}@{revision}" if revision else resolved
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import yaml
 
+from overmem.boundary import real_path
 from overmem.errors import MergeError
 from overmem.merging.plan import MergePlan
 from overmem.merging.weights import mergekit_modules
@@ -31,7 +32,7 @@ def mergekit_config(plan: MergePlan) -> dict[str, Any]:
         "merge_method": METHODS[plan.method],
         "base_model": _reference(str(plan.base_model)),
         "models": [
-            {"model": _reference(str(path.resolve())), "parameters": {"weight": weight, "density": DENSITY}}
+            {"model": _reference(str(real_path(path))), "parameters": {"weight": weight, "density": DENSITY}}
             for path, weight in zip(plan.inputs, plan.weights, strict=True)
         ],
     }

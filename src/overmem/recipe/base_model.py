@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from overmem.artifacts.temporary import temporary_beside
-from overmem.boundary import library_call, writing
+from overmem.boundary import library_call, real_path, writing
 from overmem.errors import RecipeError
 from overmem.extras import needs_extra
 from overmem.recipe.schema import ModelRecipe
@@ -41,7 +41,7 @@ def convert_gguf(name: str, gguf_file: str) -> Path:
     if Path(name).is_dir() and not source.is_file():
         found = ", ".join(sorted(p.name for p in Path(name).glob("*.gguf"))) or "no GGUF file"
         raise RecipeError("no such GGUF file", got=source, expected=found)
-    stamp = f"{source.resolve()}/{source.stat().st_size}" if source.is_file() else f"{name}/{gguf_file}"
+    stamp = f"{real_path(source)}/{source.stat().st_size}" if source.is_file() else f"{name}/{gguf_file}"
     key = hashlib.sha256(stamp.encode()).hexdigest()[:12]
     root = Path(os.environ.get("OVERMEM_CACHE", Path.home() / ".cache" / "overmem"))
     target = root / "models" / f"{Path(gguf_file).stem}-{key}"

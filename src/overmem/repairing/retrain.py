@@ -11,6 +11,7 @@ from overmem.artifacts.files import write_text_atomic
 from overmem.artifacts.manifest import Manifest
 from overmem.auditing.options import saved_options
 from overmem.auditing.resolve import read_recipe
+from overmem.boundary import real_path
 from overmem.checkpoints import ADAPTER_CONFIG, read_trainer_state
 from overmem.models.base_models import named_base
 from overmem.parsing import ParseError, parse_yaml, read_json_or_empty
@@ -85,7 +86,7 @@ def write_recipe(
     if written is None or _renders_by_other_code(written, manifest):
         return Retraining(reasons=reasons, changes=(), recipe=None)
     training, changes = written["training"], []
-    written["output"] = f"{run.path.resolve()}-retrained"
+    written["output"] = f"{real_path(run.path)}-retrained"
     rate = float(training.get("learning_rate", TRL_RATE))
     training["learning_rate"] = rate * RATE_FACTOR
     changes.append(f"learning_rate: {rate:g} to {training['learning_rate']:g}")

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from overmem.artifacts.evidence import Evidence, MeasuredCheckpoint, align_evidence
-from overmem.artifacts.files import write_text_atomic
+from overmem.artifacts.files import named_output, write_text_atomic
 from overmem.artifacts.jobs import Job
 from overmem.artifacts.manifest import Manifest, read_manifest
 from overmem.artifacts.run_records import READ_ONLY, is_unaudited
 from overmem.artifacts.store import Store
 from overmem.artifacts.tables import TEXTS
+from overmem.boundary import real_path
 from overmem.contamination.record import Contamination, read_contamination
 from overmem.errors import ArtifactError, RunError
 from overmem.keywords import names_its_keywords
@@ -81,8 +82,9 @@ def report(run: str | Path, *, out: str | Path | None = None, format: str = "htm
     Raises:
         OvermemError: no such folder, an unknown format, or artifacts that are missing or damaged.
     """
+    named = None if out is None or format not in FORMATS else named_output(out, f".{format}")
     text = render(run, format=format)
-    target = Path(out) if out is not None else default_target(Path(run), format)
+    target = named or default_target(Path(run), format)
     try:
         write_text_atomic(target, text)
     except OSError as error:
@@ -99,7 +101,7 @@ def report(run: str | Path, *, out: str | Path | None = None, format: str = "htm
 def default_target(run: Path, format: str) -> Path:
     """Where a report goes: among the run's artifacts, or beside a log that is no run's folder."""
     if is_unaudited(run) and not is_run_folder(run):
-        return run.resolve().parent / f"{run.resolve().stem}-report.{format}"
+        return real_path(run).parent / f"{real_path(run).stem}-report.{format}"
     return Store.of_run(run).root / f"report.{format}"
 
 
@@ -182,7 +184,7 @@ def read_saved(run: str | Path, *, with_exhibits: bool = True, with_lists: bool 
         shown = _read_shown(store, manifest, verdict, home, contamination, with_lists=with_lists)
     return Saved(
         run=str(home),
-        title=home.resolve().name,
+        title=real_path(home).name,
         store=store,
         verdict=verdict,
         manifest=manifest,

@@ -20,6 +20,7 @@ from overmem.auditing.opening import open_session
 from overmem.auditing.options import AuditOptions
 from overmem.auditing.resolve import resolve_options
 from overmem.auditing.session import Session
+from overmem.boundary import real_path
 from overmem.checkpoints import open_run
 from overmem.errors import DataError
 from overmem.formatting import shell_word
@@ -101,7 +102,7 @@ def write_lm_eval_task(
     Raises:
         OvermemError: no val, no tokenizer, or problems that no text can be written for.
     """
-    folder, opened = Path(out).resolve(), open_run(run)
+    folder, opened = real_path(out), open_run(run)
     options = resolve_options(opened, AuditOptions(val=val or "", limit=limit))
     session = open_session(opened, options)
     problems = _problems(session, _left_out(Path(run)))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from overmem.boundary import real_path
 from overmem.checkpoints import open_run, read_adapter_config, read_number
 from overmem.errors import CheckpointError, NoCheckpointError, RunError
 from overmem.records import BASE, Checkpoint
@@ -54,9 +55,9 @@ class Checkpoints:
         if given == BASE or given in self._bases():
             return Named(name=BASE, step=0, base=BASE if given == BASE else given)
         name = Path(given).name
-        resolved = Path(given).resolve() if given else Path()
+        resolved = real_path(given) if given else Path()
         for checkpoint in self.there:
-            if checkpoint.path.resolve() == resolved or self._folder(checkpoint) == resolved:
+            if real_path(checkpoint.path) == resolved or self._folder(checkpoint) == resolved:
                 return _named(checkpoint)
         for checkpoint in self.there:
             if checkpoint.name in (given, name):
@@ -78,7 +79,7 @@ class Checkpoints:
         )
 
     def _folder(self, checkpoint: Checkpoint) -> Path:
-        return (self.run / checkpoint.name).resolve()
+        return real_path(self.run / checkpoint.name)
 
     def _bases(self) -> set[str]:
         """What the run's adapters call their base model."""

@@ -111,7 +111,7 @@ def parse_source(source: str) -> Source:
     return Source(task=task, location=location, split=split or None, rows=rows)
 
 
-def load_examples(source: str, columns: str | Mapping[str, str] | None = None) -> LoadedData:
+def load_examples(source: str | Path, columns: str | Mapping[str, str] | None = None) -> LoadedData:
     """Load the examples a source string names.
 
     Rows after the last one of a slice are not read, where it counts from the start.
@@ -124,6 +124,9 @@ def load_examples(source: str, columns: str | Mapping[str, str] | None = None) -
     Raises:
         DataError: the source cannot be understood, found or read, or names no rows.
     """
+    if not isinstance(source, str | Path):
+        raise DataError("a data source is a text or a path", got=type(source).__name__, expected=GRAMMAR)
+    source = str(source)
     if (columns is None or isinstance(columns, str)) and (source, columns) in _READ_AHEAD:
         return _READ_AHEAD.pop((source, columns))
     parts = parse_source(source)

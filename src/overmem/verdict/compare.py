@@ -64,6 +64,11 @@ def compare(a: Runs, b: Runs, *, rule: Rule = DEFAULT_RULE) -> Comparison:
     """
     runs_a, runs_b = _paths(a), _paths(b)
     sides = [[open_audit(path) for path in runs] for runs in (runs_a, runs_b)]
+    for path, (_, manifest) in zip((*runs_a, *runs_b), (*sides[0], *sides[1]), strict=True):
+        if not manifest.checkpoints:
+            raise ArtifactError(
+                f"the audit of {path} has no checkpoint", next_step="run `overmem audit` again"
+            )
     refuse_unlike(*sides)
     accuracies = _accuracies(sides)
     names = [list(side[0]) for side in accuracies]
@@ -123,7 +128,12 @@ def compare(a: Runs, b: Runs, *, rule: Rule = DEFAULT_RULE) -> Comparison:
 
 
 def _paths(runs: Runs) -> list[Path]:
-    return [Path(runs)] if isinstance(runs, str | Path) else [Path(run) for run in runs]
+    paths = [Path(runs)] if isinstance(runs, str | Path) else [Path(run) for run in runs]
+    if not paths:
+        raise RunError(
+            "one of the two sides names no run", expected="a folder, or the folders of several seeds"
+        )
+    return paths
 
 
 def _recommended(

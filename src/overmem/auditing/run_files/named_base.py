@@ -8,6 +8,7 @@ from pathlib import Path
 
 from overmem.auditing.resolve import read_recipe
 from overmem.auditing.run_files.training_files import find_training_file
+from overmem.boundary import real_path
 from overmem.errors import OvermemError
 from overmem.parsing import ParseError, read_json_or_empty, read_whole_text
 from overmem.records import Run
@@ -26,8 +27,8 @@ def named_base(run: Run) -> str | None:
     Args:
         run: its folder and its checkpoints.
     """
-    own = {run.training_folder.resolve(), *(checkpoint.path.resolve() for checkpoint in run.checkpoints)}
-    return next((name for name in _names(run) if Path(name).resolve() not in own), None)
+    own = {real_path(run.training_folder), *(real_path(checkpoint.path) for checkpoint in run.checkpoints)}
+    return next((name for name in _names(run) if real_path(name) not in own), None)
 
 
 def _names(run: Run) -> Iterator[str]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from overmem.errors import ArtifactError
+
 
 @dataclass(frozen=True, kw_only=True)
 class ProblemSamples:
@@ -19,7 +21,17 @@ class ProblemSamples:
 
 
 def group_samples(rows: pl.DataFrame) -> list[ProblemSamples]:
-    """Rows of a `sample` job, one record a problem, in the order of the rows."""
+    """Rows of a `sample` job, one record a problem, in the order of the rows.
+
+    Raises:
+        ArtifactError: some were not graded, which an audit does with all of a set or none.
+    """
+    if n_empty := rows["correct"].null_count():
+        raise ArtifactError(
+            "some sampled answers were not graded",
+            got=f"{n_empty:,} of {len(rows):,}",
+            next_step="run `overmem audit` again",
+        )
     grouped = rows.group_by("example_id", maintain_order=True).agg("text", "answer", "correct")
     return [
         ProblemSamples(

@@ -74,7 +74,7 @@ def memorized(
         overmem data memorized outputs/
         overmem data memorized outputs/ --rows 50 --csv memorized.csv
     """
-    from overmem.artifacts.files import write_text_atomic
+    from overmem.artifacts.files import named_output, write_text_atomic
     from overmem.cli.views.tables import render_memorized
     from overmem.memorized.ranking import rank_training_rows
     from overmem.reporting.downloads import csv_text
@@ -85,7 +85,7 @@ def memorized(
     found = rank_training_rows(store, manifest, checkpoint)
     texts = store.read_texts().filter(set="train") if store.has_texts() else None
     if csv is not None:
-        write_text_atomic(csv, csv_text(memorized_table(found, texts=texts)))
+        write_text_atomic(named_output(csv, ".csv"), csv_text(memorized_table(found, texts=texts)))
     if json_:
         print_json(found.to_dict(rows))
         return

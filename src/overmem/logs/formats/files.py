@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from overmem.boundary import reason
+from overmem.boundary import real_path, reason
 from overmem.errors import RunError
 from overmem.logs.states import first_bytes
 
@@ -95,7 +95,7 @@ def open_sqlite(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    address = path.resolve().as_uri()
+    address = real_path(path).as_uri()
     connection = sqlite3.connect(f"{address}?mode=ro", uri=True)
     try:
         connection.execute("select count(*) from sqlite_master")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
+from overmem.boundary import real_path
 from overmem.records import Checkpoint
 
 SHOWN = 8
@@ -28,7 +29,7 @@ class ServedModels:
 
     def possible_names(self, checkpoint: Checkpoint) -> list[str]:
         """What the server may call a checkpoint, the likeliest last."""
-        path = str(checkpoint.path.resolve())
+        path = str(real_path(checkpoint.path))
         if self.template is not None:
             filled = self.template.replace("{name}", checkpoint.name).replace("{path}", path)
             return [filled.replace("{step}", str(checkpoint.step))]

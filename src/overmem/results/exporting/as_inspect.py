@@ -11,6 +11,7 @@ from typing import Any
 
 from overmem.artifacts.files import write_text_atomic
 from overmem.artifacts.manifest import Manifest
+from overmem.boundary import real_path
 from overmem.errors import ArtifactError
 from overmem.results.exporting.rows import Exported
 
@@ -37,7 +38,7 @@ def write_inspect(found: list[Exported], manifest: Manifest, run: Path, out: Pat
         if not rows:
             continue
         path = out / f"{_time_of(manifest)}_{TASK}_{item.model.name}.json"
-        record = _log(rows, str((run / item.model.name).resolve()), manifest)
+        record = _log(rows, str(real_path(run / item.model.name)), manifest)
         write_text_atomic(path, json.dumps(record, indent=1) + "\n")
         written.append(path)
     if not written:

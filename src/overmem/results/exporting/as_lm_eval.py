@@ -9,6 +9,7 @@ from typing import Any
 
 from overmem.artifacts.files import write_text_atomic
 from overmem.artifacts.manifest import Manifest
+from overmem.boundary import real_path
 from overmem.results.exporting.rows import Exported
 from overmem.results.lm_eval_task import ANSWERS, REFERENCES, VERSION
 
@@ -40,7 +41,7 @@ def write_lm_eval(found: list[Exported], manifest: Manifest, run: Path, out: Pat
             path = folder / f"samples_{name}_{date}.jsonl"
             write_text_atomic(path, "".join(json.dumps(sample) + "\n" for sample in samples))
             written.append(path)
-        record = _results(tasks, str((run / item.model.name).resolve()), manifest)
+        record = _results(tasks, str(real_path(run / item.model.name)), manifest)
         path = folder / f"results_{date}.json"
         write_text_atomic(path, json.dumps(record, indent=2) + "\n")
         written.append(path)

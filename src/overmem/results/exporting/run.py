@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from overmem.artifacts.files import whole_file
+from overmem.artifacts.files import named_output, whole_file
 from overmem.artifacts.manifest_parts.model_rows import CheckpointRows
 from overmem.errors import RunError
 from overmem.formatting import visible
@@ -43,7 +43,7 @@ def export_rows(format: str, run: str | Path, out: str | Path) -> list[Path]:
     if format == "inspect":
         return write_inspect(found, manifest, home, target)
     table = _table(found)
-    with whole_file(target) as temporary:
+    with whole_file(named_output(target, f".{format}")) as temporary:
         if format == "csv":
             _without_formulas(table.drop(TEXT_COLUMNS)).write_csv(temporary)
         else:

@@ -2,6 +2,7 @@
 
 import math
 import random
+from statistics import median
 
 import pytest
 
@@ -15,6 +16,18 @@ def test_roughness_by_hand() -> None:
         0.0
     )  # a line, unevenly spaced
     assert math.isnan(roughness([0, 1, 2], [0.0, 1.0, 0.0], near=1))
+
+
+def test_roughness_rests_on_the_half_of_the_residuals_nearest_to_the_point() -> None:
+    rng = random.Random(0)
+    for n in (4, 5, 8, 13, 30):
+        for near in range(n):
+            values = [rng.random() for _ in range(n)]
+            nearest = sorted(range(1, n - 1), key=lambda i: (abs(i - near), -i))[: residuals_used(n)]
+            found = [abs(values[i] - (values[i - 1] + values[i + 1]) / 2) / math.sqrt(1.5) for i in nearest]
+            few = math.sqrt(math.fsum(r * r for r in found) / len(found))
+            expected = few if len(found) < 5 else 1.4826 * median(found)
+            assert roughness(range(n), values, near) == pytest.approx(expected), (n, near)
 
 
 def test_a_steep_start_is_no_noise() -> None:

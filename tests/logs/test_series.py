@@ -87,6 +87,17 @@ def test_a_rise_after_the_best_is_weighed_by_the_noise() -> None:
     assert better < 0
 
 
+def test_the_change_is_between_the_fifth_of_the_points_nearest_to_one_and_the_last_fifth() -> None:
+    values = [((7 * i) % 11) / 11 for i in range(23)]
+    one = series(values)
+    trained = list(one.trained())
+    for at in trained[:-1]:
+        m = max(1, min(len(trained) // 5, len(values) - 1 - at))
+        near = sorted(trained, key=lambda i: abs(i - at))[:m]
+        means = [sum(values[i] for i in some) / m for some in (near, trained[-m:])]
+        assert one.later_change(at)[0] == pytest.approx(means[1] - means[0]), at
+
+
 def test_a_metric_in_percent_has_its_noise_in_percent() -> None:
     shared = {"eval_loss": 1.0, "eval_runtime": 1.0, "eval_samples_per_second": 400.0}
     noises = [

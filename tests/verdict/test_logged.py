@@ -296,4 +296,7 @@ def test_a_huge_log_is_read_within_seconds_and_its_record_stays_small(tmp_path: 
     assert time.process_time() - began < 5
     assert len(verdict.checkpoints) < 400
     assert len(json.dumps(verdict.to_dict())) < 1 << 19
-    assert verdict.logged is not None and verdict.logged.runs[0].series[0].n_points == 200_000
+    assert verdict.logged is not None
+    series, keep = verdict.logged.runs[0].series[0], verdict.logged.runs[0].keep
+    assert series.n_points == 200_000 and all(one.epoch == one.step / 1000 for one in series.points)
+    assert keep is not None and keep.epoch == keep.step / 1000

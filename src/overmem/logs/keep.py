@@ -118,12 +118,12 @@ def choose(picked: Series, loss: Series | None, task: Task, history: LoggedHisto
     at = picked.best()
     step, alike = picked.steps[at], [picked.steps[i] for i in picked.alike(at)]
     saved = {one.step: one for one in history.saved}
-    epochs = {int(row["step"]): finite_number(row.get("epoch")) for row in history.rows}
+    last = next(row for row in reversed(history.rows) if row["step"] == step)
     nearest, is_alike = _nearest(picked, at, alike, saved)
     name = saved[step].name if step in saved else f"step {step:,}"
     return Keep(
         step=step,
-        epoch=epochs.get(step),
+        epoch=finite_number(last.get("epoch")),
         name=name,
         by=picked.key,
         value=picked.values[at],

@@ -35,9 +35,10 @@ def roughness(steps: Sequence[float], values: Sequence[float], near: int) -> flo
     """
     if len(values) < FEWEST:
         return math.nan
-    inner = sorted(range(1, len(values) - 1), key=lambda i: (abs(i - near), -i))
+    used = residuals_used(len(values))
+    first = min(max(near - (used - 1) // 2, 1), len(values) - 1 - used)
     residuals = []
-    for i in inner[: residuals_used(len(values))]:
+    for i in range(first, first + used):
         w = (steps[i] - steps[i - 1]) / (steps[i + 1] - steps[i - 1])
         r = values[i] - (1 - w) * values[i - 1] - w * values[i + 1]
         residuals.append(abs(r) / math.sqrt(1 + w * w + (1 - w) ** 2))

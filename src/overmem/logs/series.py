@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,15 +62,14 @@ class Series:
         """Whether it is the set's loss."""
         return self.measure == "loss"
 
-    def trained(self) -> list[int]:
+    def trained(self) -> range:
         """Positions of the points after training began; all where there are no others."""
-        after = [i for i, step in enumerate(self.steps) if step > 0]
-        return after or list(range(len(self.steps)))
+        untrained = bisect_right(self.steps, 0)
+        return range(untrained if untrained < len(self.steps) else 0, len(self.steps))
 
     def best(self) -> int:
         """Position of the best trained point, the first of equals."""
-        sign = 1 if self.lower else -1
-        return min(self.trained(), key=lambda i: sign * self.values[i])
+        return (min if self.lower else max)(self.trained(), key=self.values.__getitem__)
 
     @cached_property
     def noise(self) -> Noise:
@@ -107,7 +107,8 @@ class Series:
         """
         places = self.trained()
         m = max(1, min(len(places) // 5, len(self.steps) - 1 - at))
-        near, late = sorted(places, key=lambda i: abs(i - at))[:m], places[-m:]
+        first = min(max(at - m // 2, places[0]), places[-1] + 1 - m)
+        near, late = range(first, first + m), places[-m:]
         means = [math.fsum(self.values[i] for i in some) / m for some in (near, late)]
         after = [i for i in places if i >= at]
         noise, few = self.noise.value, self.noise.factor
@@ -121,7 +122,8 @@ class Series:
     def alike(self, at: int) -> list[int]:
         """Positions of the trained points that do not differ from one, itself left out."""
         near = 0.0 if math.isnan(self.noise.band) else self.noise.band
-        return [i for i in self.trained() if i != at and abs(self.values[i] - self.values[at]) <= near]
+        values, value = self.values, self.values[at]
+        return [i for i in self.trained() if abs(values[i] - value) <= near and i != at]
 
 
 def read_series(history: LoggedHistory) -> tuple[Series, ...]:

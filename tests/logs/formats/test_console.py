@@ -1,10 +1,11 @@
 import math
+import time
 
 import pytest
 
 from overmem.errors import RunError
 from overmem.logs.formats import console
-from overmem.logs.judged import judge_history
+from overmem.logs.judged import judge_history, read_log
 from overmem.logs.kinds import find_task
 from tests.helpers.written_logs import WRITTEN, differences, truth
 
@@ -74,6 +75,44 @@ def test_an_evaluation_after_which_no_bar_was_drawn_is_of_the_row_before(tmp_pat
     text = "{'loss': 2.5}\n" + bar.format(2) + "{'eval_loss': 2.0}\n{'loss': 1.5}\n" + bar.format(4)
     (history,) = read(tmp_path, text)
     assert steps(history) == [2, 2, 4]
+
+
+def test_a_bar_with_a_name_is_not_the_trainings(tmp_path):
+    text = "{{'loss': 2.5}}\nMap:  50%|#   | 5/10 [00:01<00:09]\n{0} 20%|#   | 2/10 [00:01<00:09]\n"
+    for before in ("", "  ", "\x1b[A", "1.00s/it]"):
+        (history,) = read(tmp_path, text.format(before))
+        assert steps(history) == [2], before
+
+
+def test_a_row_that_is_no_json_takes_nothing_from_those_beside_it(tmp_path):
+    """Also where two with a quote each would be one row if they were parsed together."""
+    text = "{'loss': 2, 'epoch': 1}\n{'loss': 1, 'note': \"x}\n{\", 'loss': 3}\n"
+    (history,) = read(tmp_path, text)
+    assert [row["loss"] for row in history.rows] == [2, 1, 3]
+    (history,) = read(tmp_path, text + "{'loss': nan, 'epoch': 2}\n")
+    assert math.isnan(history.rows[-1]["loss"])
+    assert [row.get("epoch") for row in history.rows] == [1, None, None, 2]
+
+
+@pytest.mark.exhaustive
+def test_200_000_evaluations_and_as_many_rows_of_training_are_read_within_seconds(tmp_path):
+    text = "".join(
+        f"{{'loss': 1.{s % 97:02}, 'epoch': {s / 1000}}}\n 10%|#   | {s}/200000 [00:01<00:09]\n"
+        f"{{'eval_loss': 1.{s % 89:02}, 'epoch': {s / 1000}}}\n 10%|#   | {s}/200000 [00:01<00:09]\n"
+        for s in range(1, 200_001)
+    )
+    (tmp_path / "train.log").write_text(text)
+    began = time.process_time()
+    read_log(tmp_path / "train.log")
+    assert time.process_time() - began < 10  # half of it on an idle machine
+
+
+def test_a_bar_of_an_evaluation_is_passed_over(tmp_path):
+    bar = " 10%|#   | {}/{} [00:01<00:09,  1.00s/it]\n"
+    row = "{'loss': 2.5}\n"
+    text = row + bar.format(1, 3) + bar.format(2, 10) + row + bar.format(4, 10) + row + bar.format(6, 10)
+    (history,) = read(tmp_path, text)
+    assert steps(history) == [2, 4, 6] and history.max_steps == 10
 
 
 def test_swift_prints_its_step(tmp_path):

@@ -54,6 +54,16 @@ def test_the_rows_are_those_that_the_trainer_logged():
     assert history.planned_epochs == 3 and history.settings["per_device_train_batch_size"] == 4
 
 
+@pytest.mark.parametrize("value", ["1, 2", "1]", ""])
+def test_a_value_that_is_no_json_costs_its_own_call_alone(tmp_path, monkeypatch, value):
+    """Also where it would be two in the list that the values of a call are parsed as."""
+    monkeypatch.setattr(json, "dumps", str)
+    write_run(tmp_path / "run-a.wandb", [{"loss": 2.0}, {"loss": value, "grad_norm": 1.0}, {"loss": 1.0}])
+    (history,) = wandb_run.read(tmp_path / "run-a.wandb")
+    assert [row["loss"] for row in history.rows] == [2.0, 1.0]
+    assert history.notes == ("A record of run-a.wandb cannot be read and was left out.",)
+
+
 def test_records_longer_than_a_block_are_put_together(tmp_path):
     write_run(
         tmp_path / "run-a.wandb",

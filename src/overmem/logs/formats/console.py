@@ -6,20 +6,17 @@ follows the row, else the planned steps and epochs, else the rows are counted; t
 
 from __future__ import annotations
 
-import math
 import re
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from functools import lru_cache
+from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from overmem.errors import RunError
 from overmem.logs.formats.files import decode, read_log_text
 from overmem.logs.formats.rows import (
-    Row,
     histories,
     is_a_log,
     is_evaluation,
@@ -29,28 +26,36 @@ from overmem.logs.formats.rows import (
 )
 from overmem.logs.history import LoggedHistory
 from overmem.logs.states import first_bytes
-from overmem.parsing import finite_number
+from overmem.parsing import MAX_DEPTH, ParseError, finite_number, parse_json
 
 ENDINGS = (".log", ".txt", ".out", ".err", "")
 _ROW = re.compile(r"\{[^{}]{3,4000}\}")
 _ITEM = re.compile(r"""['"]([\w/ .@-]+)['"]\s*:\s*(?:'([^']*)'|"([^"]*)"|([^,}'"]+))""")
-_BAR = re.compile(r"(?:^|[\r\n\x1b\]A])\s*\d{1,3}%\|[^|]*\|\s*(\d+)/(\d+) \[")
-_TOTAL = re.compile(r"Total (?:optimization )?steps\s*[=:|]\s*([\d,]+)", re.I)
-_EPOCHS = re.compile(r"Num(?:_train)?[_ ]Epochs\s*[=:|]\s*([\d,.]+)", re.I)
-_ACCUMULATED = re.compile(r"Gradient Accumulation steps\s*[=:|]\s*(\d+)", re.I)
-_PACKED = re.compile(r"packing_eff|packing['\"]?\s*[=:]\s*true\b", re.I)
+# Each begins with letters as they are: a text is searched ten times as fast for these.
+_BAR = re.compile(r"%\|[^|]*\|\s*(\d+)/(\d+) \[")
+_BEFORE_BAR = re.compile(r"(?:^|[\r\n\x1b\]A])\s*\d{1,3}$")
+"""Not the name of a bar, such as that of a data set's."""
+_MOST_BEFORE = 20
+_TOTAL = re.compile(r"otal (?i:optimization )?(?i:steps)\s*[=:|]\s*([\d,]+)")
+_EPOCHS = re.compile(r"um(?:_train)?[_ ](?i:epochs)\s*[=:|]\s*([\d,.]+)")
+_ACCUMULATED = re.compile(r"radient (?i:accumulation steps)\s*[=:|]\s*(\d+)")
+_PACKED = re.compile(r"packing(?:_eff|['\"]?\s*[=:]\s*(?i:true)\b)")
 """Axolotl's estimate, and the setting in a configuration that was printed."""
 _EVERY = re.compile(r"logging_steps['\"]?\s*[=:]\s*(\d+)\b")
 _OF_SWIFT = "global_step/max_steps"
+_AT_ONCE = MAX_DEPTH - 1
+"""Rows to parse as one list, whose depth need not be counted then."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Printed:
+class Printed(NamedTuple):
     """A row as it was printed, without a step yet."""
 
     row: dict[str, Any]
     place: int
     """Where in the text it ends."""
+    epoch: float | None
+    trains: bool
+    """Whether it is of training, and not of an evaluation or the run's end."""
 
 
 def recognizes(path: Path) -> bool:
@@ -88,51 +93,71 @@ def read_printed(text: str, source: str, kind: str = "console") -> list[LoggedHi
     printed = list(_rows_in(text))
     if not printed:
         return []
-    bars = [(match.start(1), int(match[1]), int(match[2])) for match in _BAR.finditer(text)]
-    total, epochs = _number(_TOTAL, text), _number(_EPOCHS, text)
+    total, epochs, every = (_number(pattern, text) for pattern in (_TOTAL, _EPOCHS, _EVERY))
     made: list[LoggedHistory] = []
     settings: dict[str, Any] = {"packing": True} if _PACKED.search(text) else {}
     if accumulated := _number(_ACCUMULATED, text):
         settings["gradient_accumulation_steps"] = int(accumulated)
     for run in _runs(printed):
-        steps, planned, how = _steps(run, bars, total, epochs, _number(_EVERY, text))
-        rows: list[Row] = [one.row | {"step": step} for one, step in zip(run, steps, strict=True)]
-        made += histories(
-            rows, source=source, kind=kind, settings=settings, max_steps=planned, notes=(how,) if how else (),
-        )  # fmt: skip
+        steps, planned, how = _steps(run, text, total, epochs, every)
+        for one, step in zip(run, steps, strict=True):
+            one.row["step"] = step
+        rows, notes = [one.row for one in run], (how,) if how else ()
+        made += histories(rows, source=source, kind=kind, settings=settings, max_steps=planned, notes=notes)
     return made
 
 
 def _rows_in(text: str) -> Iterator[Printed]:
-    for match in _ROW.finditer(text):
-        row: dict[str, Any] = {}
-        for key, *values in _ITEM.findall(match[0]):
-            value = number_of(next((one for one in values if one), "").strip())
-            row[trainer_key(key.replace(" / ", "/"))] = value
-        if _OF_SWIFT in row:
-            step, _, total = str(row.pop(_OF_SWIFT)).partition("/")
-            row |= {"step": number_of(step), "total_steps": number_of(total)}
-        if is_a_log(row) and any(isinstance(value, int | float) for value in row.values()):
-            yield Printed(row=row, place=match.end())
+    matches = _ROW.finditer(text)
+    while some := list(islice(matches, _AT_ONCE)):
+        for match, found in zip(some, _parsed([match[0] for match in some]), strict=True):
+            keys, logs, trains = _known(tuple(found))
+            row = dict(zip(keys, map(number_of, found.values()), strict=True))
+            if _OF_SWIFT in row:
+                step, _, total = str(row.pop(_OF_SWIFT)).partition("/")
+                row |= {"step": number_of(step), "total_steps": number_of(total)}
+            if logs and any(isinstance(value, int | float) for value in row.values()):
+                yield Printed(row, match.end(), finite_number(row.get("epoch")), trains)
+
+
+def _parsed(printed: Sequence[str]) -> Sequence[dict[str, Any]]:
+    """Keys and values of printed rows, which are JSON but for their quotes where all is finite."""
+    try:
+        found: list[dict[str, Any]] = parse_json(f"[{','.join(printed)}]".replace("'", '"'))
+        if len(found) == len(printed):
+            return found
+    except ParseError:
+        pass
+    return [_items(printed[0])] if len(printed) == 1 else [_parsed([one])[0] for one in printed]
+
+
+def _items(text: str) -> dict[str, Any]:
+    items: list[tuple[str, ...]] = _ITEM.findall(text)
+    return {key: next((one for one in values if one), "").strip() for key, *values in items}
+
+
+@lru_cache(maxsize=1024)
+def _known(printed: tuple[str, ...]) -> tuple[tuple[str, ...], bool, bool]:
+    """The Trainer's keys for those of a row, whether it is a log, and whether it is of training."""
+    keys = tuple(trainer_key(key.replace(" / ", "/")) for key in printed)
+    own = dict.fromkeys(keys)
+    trains = "train_runtime" not in own and not any(map(is_evaluation, own))
+    return keys, is_a_log(own), trains
 
 
 def _runs(printed: Sequence[Printed]) -> list[list[Printed]]:
     """Rows by run: after the row of a run's end, or where the epoch falls to where the run began."""
     runs: list[list[Printed]] = [[]]
     for one in printed:
-        run, epoch = runs[-1], finite_number(one.row.get("epoch"))
+        run, epoch = runs[-1], one.epoch
         begins = run and (
             ("train_runtime" in run[-1].row and "loss" in one.row)
-            or (_epoch(one) < _epoch(run[-1]) and _epoch(one) <= _epoch(run[0]) and epoch is not None)
+            or (epoch is not None and epoch < (run[-1].epoch or 0.0) and epoch <= (run[0].epoch or 0.0))
         )
         if begins:
             runs.append([])
         runs[-1].append(one)
     return [run for run in runs if run]
-
-
-def _epoch(one: Printed) -> float:
-    return finite_number(one.row.get("epoch")) or 0.0
 
 
 def _number(pattern: re.Pattern[str], text: str) -> float | None:
@@ -142,7 +167,7 @@ def _number(pattern: re.Pattern[str], text: str) -> float | None:
 
 def _steps(
     run: Sequence[Printed],
-    bars: Sequence[tuple[int, int, int]],
+    text: str,
     total: float | None,
     epochs: float | None,
     every: float | None,
@@ -151,13 +176,14 @@ def _steps(
     own = [whole_step(one.row.get("step")) for one in run]
     if None not in own:
         return [step for step in own if step is not None], None, None
-    of_bars, bar_total = _after_rows(run, bars)
+    of_bars, bar_total = _after_rows(run, text)
     planned = bar_total or whole_step(total)
     if of_bars is not None:
         return of_bars, planned, "Printed rows have no step: it is that of the progress bar after each."
     a_epoch = total / epochs if total and epochs else None
-    if a_epoch and all(finite_number(one.row.get("epoch")) is not None for one in run):
-        steps = [round(_epoch(one) * a_epoch) for one in run]
+    reached = [one.epoch for one in run if one.epoch is not None]
+    if a_epoch and len(reached) == len(run):
+        steps = [round(epoch * a_epoch) for epoch in reached]
         return steps, planned, (
             f"Printed rows have no step: it is the epoch times {a_epoch:g} steps an epoch, right to "
             f"about {max(1, round(0.005 * a_epoch))} where epochs were rounded."
@@ -170,26 +196,23 @@ def _steps(
     )  # fmt: skip
 
 
-def _after_rows(
-    run: Sequence[Printed], bars: Sequence[tuple[int, int, int]]
-) -> tuple[list[int] | None, int | None]:
+def _after_rows(run: Sequence[Printed], text: str) -> tuple[list[int] | None, int | None]:
     """The step of the training's bar that was drawn next after each row; None where they do not agree.
 
     The training's bar is the one drawn after most rows; that of an evaluation has another total.
     """
-    places = [place for place, _, _ in bars]
-    nexts = [bars[at] for one in run if (at := bisect_left(places, one.place)) < len(bars)]
-    if not nexts:
+    ends = [*(after.place for after in run[1:]), len(text)]
+    drawn = [next(_bars(text, one.place, end), None) for one, end in zip(run, ends, strict=True)]
+    totals = Counter(bar[1] for bar in drawn if bar is not None)
+    if not totals:
         return None, None
-    total = Counter(total for _, _, total in nexts).most_common(1)[0][0]
-    own = [(place, step) for place, step, of in bars if of == total]
-    places = [place for place, _ in own]
+    total = totals.most_common(1)[0][0]
     steps: list[int] = []
-    for one, end in zip(run, [*(after.place for after in run[1:]), math.inf], strict=True):
-        at = bisect_left(places, one.place)
-        drawn = at < len(own) and places[at] < end
-        steps.append(own[at][1] if drawn else steps[-1] if steps and not _trains(one) else -1)
-    trained = [step for one, step in zip(run, steps, strict=True) if _trains(one)]
+    for one, end, bar in zip(run, ends, drawn, strict=True):
+        if bar is not None and bar[1] != total:
+            bar = next((own for own in _bars(text, one.place, end) if own[1] == total), None)
+        steps.append(bar[0] if bar is not None else steps[-1] if steps and not one.trains else -1)
+    trained = [step for one, step in zip(run, steps, strict=True) if one.trains]
     agree = (
         -1 not in steps
         and 0 not in trained
@@ -199,13 +222,17 @@ def _after_rows(
     return (steps if agree else None), total
 
 
-def _trains(one: Printed) -> bool:
-    return not any(map(is_evaluation, one.row)) and "train_runtime" not in one.row
+def _bars(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Step and total of each bar without a name that was drawn in a part of a text."""
+    for match in _BAR.finditer(text, start, end):
+        at = match.start()
+        if _BEFORE_BAR.search(text, max(0, at - _MOST_BEFORE), at):
+            yield int(match[1]), int(match[2])
 
 
 def _counted(run: Sequence[Printed], every: int) -> list[int]:
     steps, count = [], 0
     for one in run:
-        count += _trains(one)
+        count += one.trains
         steps.append(max(count, 1) * every)
     return steps

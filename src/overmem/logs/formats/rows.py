@@ -166,7 +166,7 @@ def histories(
         total = known["max_steps"] or whole_step(run[-1].get("total_steps")) or max_steps
         made.append(
             LoggedHistory(
-                rows=tuple({key: value for key, value in row.items() if key != "total_steps"} for row in run),
+                rows=tuple(_without_total(row) for row in run),
                 source=source if len(runs) == 1 else f"{source} (run {number} of {len(runs)} in it)",
                 kind=kind,
                 settings=arguments,
@@ -176,3 +176,9 @@ def histories(
             )
         )
     return made
+
+
+def _without_total(row: Row) -> Row:
+    if "total_steps" not in row:
+        return row
+    return {key: value for key, value in row.items() if key != "total_steps"}

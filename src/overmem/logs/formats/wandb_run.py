@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,9 +94,14 @@ def _run_settings(message: bytes) -> dict[str, Any]:
 
 def _row(message: bytes) -> list[Row]:
     """One call of `log`; the Trainer's own step counts before W&B's, which counts calls."""
-    found = {trainer_key(key): value for key, value in _items(message).items() if key != "_step"}
-    steps = (part for number, _, part in fields(message) if number == _HISTORY_STEP)
-    inner = next((value for part in steps if isinstance(part, bytes) for _, _, value in fields(part)), 0)
+    items: list[bytes] = []
+    inner: int | bytes = 0
+    for number, _, value in fields(message):
+        if number == _ITEM and isinstance(value, bytes):
+            items.append(value)
+        elif number == _HISTORY_STEP and isinstance(value, bytes):
+            inner = next((count for _, _, count in fields(value)), 0)
+    found = {trainer_key(key): value for key, value in _decoded(items).items() if key != "_step"}
     step = whole_step(found.get("step", signed(inner) if isinstance(inner, int) else 0))
     kept = {key: value for key, value in found.items() if not key.startswith("_")}
     return [] if step is None or set(kept) <= {"step", "epoch"} else [kept | {"step": step}]
@@ -104,12 +109,27 @@ def _row(message: bytes) -> list[Row]:
 
 def _items(message: bytes) -> dict[str, Any]:
     """Keys and values of a history or a configuration, nested keys joined by a point."""
-    return dict(
-        _item(value) for number, _, value in fields(message) if number == _ITEM and isinstance(value, bytes)
-    )
+    parts = (value for number, _, value in fields(message) if number == _ITEM)
+    return _decoded([value for value in parts if isinstance(value, bytes)])
+
+
+def _decoded(items: Sequence[bytes]) -> dict[str, Any]:
+    """Keys and values of items, whose JSON is parsed at once.
+
+    Raises:
+        ValueError: a value is no JSON.
+    """
+    pairs = [_item(item) for item in items]
+    texts = [value for _, value in pairs if isinstance(value, bytes)]
+    read = json.loads(b"[" + b",".join(texts) + b"]")
+    if len(read) != len(texts):
+        raise ValueError("a value is no JSON")
+    values = iter(read)
+    return {key: next(values) if isinstance(value, bytes) else value for key, value in pairs}
 
 
 def _item(message: bytes) -> tuple[str, Any]:
+    """A key, and its value; JSON as its bytes."""
     keys: list[str] = []
     found: Any = None
     for number, _, value in fields(message):
@@ -124,7 +144,7 @@ def _item(message: bytes) -> tuple[str, Any]:
         elif number == _TEXT and isinstance(value, bytes):
             found = value.decode()
         elif number in (_JSON, _OLD_JSON) and isinstance(value, bytes):
-            found = json.loads(value)
+            found = value
     return ".".join(keys), found
 
 

@@ -269,7 +269,7 @@ def test_checkpoints_can_be_named(pico_run, files):
     sampled = [c.name for c in done.manifest.checkpoints if "sample val" in c.row_keys]
     assert sampled == ["checkpoint-20"]
     with pytest.raises(RunError, match=r"checkpoint-7[\s\S]*checkpoint-20"):
-        run_all(pico_run, files, checkpoints="checkpoint-7")
+        run_all(pico_run, files, checkpoints=["checkpoint-20", "checkpoint-7"])
 
 
 def test_what_cannot_be_measured_is_said_in_the_plan(pico_run, files):

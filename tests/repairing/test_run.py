@@ -170,7 +170,7 @@ def test_a_killed_repair_goes_on_and_ends_the_same(run, barely):
 
         return progress
 
-    for calls in (5, 30):
+    for calls in (5, 20):
         scored.clear()
         with pytest.raises(KeyboardInterrupt):
             overmem.repair(run, **FEW, progress=kill_at(calls))
@@ -391,10 +391,11 @@ def test_an_output_that_appears_meanwhile_costs_nothing(run, tmp_path):
         overmem.repair(run, out=tmp_path / "file" / "x", **CORE)
 
 
-def test_the_json_of_plan_and_repair(run, capsys, monkeypatch):
+def test_the_json_of_plan_and_repair(barely, tmp_path, capsys, monkeypatch):
+    run = copy_of(barely[0], tmp_path)
     said = {}
     for plan in (["--plan"], []):
-        options = ["--axes", "accuracy", "--accuracy-margin", "0.2", "--few", "1", "--json", *plan]
+        options = ["--axes", "likelihood,accuracy", "--accuracy-margin", "0.2", "--few", "1", "--json", *plan]
         monkeypatch.setattr("sys.argv", ["overmem", "repair", str(run), *options])
         with pytest.raises(SystemExit) as stop:
             main()

@@ -33,6 +33,11 @@ def _names(written: Any) -> Any:
     return tuple(filter(None, written.split(","))) if isinstance(written, str) else written
 
 
+def _joined(written: Any) -> Any:
+    """Names one by one, as in Python, joined by commas; a text is as it is."""
+    return ",".join(map(str, written)) if isinstance(written, list | tuple) else written
+
+
 Source = Annotated[
     str, BeforeValidator(lambda written: str(written) if isinstance(written, Path) else written)
 ]
@@ -78,7 +83,7 @@ class AuditOptions(Strict):
     """Rewording of val: a built-in NAME, or NAME=FILE; by default all built-in ones; can be repeated."""
     axes: Annotated[tuple[str, ...], BeforeValidator(_names)] = CORE
     """all, or names such as likelihood,accuracy,calibration; by default likelihood and accuracy."""
-    checkpoints: str = "key"
+    checkpoints: Annotated[str, BeforeValidator(_joined)] = "key"
     """Where the other axes are measured: key, all, or checkpoint names joined by commas. Key checkpoints are
     those that a verdict compares: lowest perplexity, most accurate, recommended and last."""
     checkpoints_glob: str | None = None

@@ -11,7 +11,7 @@ import overmem
 from overmem.auditing.api.keywords import AuditKeywords
 from overmem.auditing.options import AuditOptions
 
-OTHERWISE = {"axes": "str | Sequence[str]"}
+OTHERWISE = dict.fromkeys(("axes", "checkpoints"), "str | Sequence[str]")
 """Keywords that take more than the field holds: names joined by commas, too."""
 
 

@@ -32,7 +32,7 @@ class AuditKeywords(TypedDict, total=False):
     retention: dict[str, str | Path]
     variants: dict[str, str | Path | None] | None
     axes: str | Sequence[str]
-    checkpoints: str
+    checkpoints: str | Sequence[str]
     checkpoints_glob: str | None
     limit: int | None
     limits: dict[str, int]

@@ -6,6 +6,7 @@ Covers: overmem.results.matching, overmem.results.pairing, overmem.results.writi
 """
 
 import json
+import math
 import sys
 
 import numpy as np
@@ -20,7 +21,8 @@ from overmem.artifacts.store import Store
 from overmem.cli.app import app
 from overmem.errors import ArtifactError, DataError, OvermemError, RunError
 from overmem.results.matching import Checkpoints, parse_given
-from overmem.results.record import samples_table
+from overmem.results.pairing import pair_results
+from overmem.results.record import Result, samples_table
 from overmem.results.run import import_results
 from overmem.results.tokens import token_counter
 from overmem.verdict.gate import check_verdict
@@ -348,6 +350,7 @@ def test_samples_out_of_range_or_twice_are_refused():
         ([{"id": "a", "correct": 1.5}], "out of range"),
         ([{"id": "a", "correct": 1.0}, {"id": "a", "correct": 0.0}], "twice"),
         ([{"id": "a", "nll_nats": -1.0, "n_tokens": 2}], "out of range"),
+        ([{"id": "a", "nll_nats": math.inf, "n_tokens": 2}], "out of range"),
     ):
         with pytest.raises(DataError, match=message):
             samples_table(rows, "file")
@@ -378,6 +381,34 @@ def test_a_logged_loss_of_0_does_not_stand_in(tmp_path):
     run = write_checkpoints(tmp_path / "run", losses=[0.5, 0.4, 0.5, 0.0])
     import_results("lm-eval", evaluated(run, tmp_path), run)
     assert overmem.diagnose(run).evidence == "accuracy"
+
+
+def test_two_tasks_or_another_metric_at_a_checkpoint_are_not_paired():
+    def result(task, metric="exact_match"):
+        score = Score(accuracy=0.5, n=100)
+        return Result(source="a.json", model="m", tool="lm-eval", task=task, metric=metric, score=score)
+
+    with pytest.raises(DataError, match=r"several tasks[\s\S]*arc, gsm8k"):
+        pair_results({"checkpoint-100": {"arc": result("arc"), "gsm8k": result("gsm8k")}}, None)
+    found = {
+        "checkpoint-100": {"gsm8k": result("gsm8k")},
+        "checkpoint-200": {"gsm8k": result("gsm8k", "acc")},
+    }
+    with pytest.raises(DataError, match=r"another metric[\s\S]*exact_match and acc"):
+        pair_results(found, None)
+
+
+def test_a_base_model_is_found_by_the_name_that_an_adapter_has_of_it(tmp_path):
+    run = write_checkpoints(tmp_path / "run", steps=(100,))
+    (run / "checkpoint-100" / "model.safetensors").rename(
+        run / "checkpoint-100" / "adapter_model.safetensors"
+    )
+    config = {"peft_type": "LORA", "r": 2, "lora_alpha": 2, "base_model_name_or_path": "some/base"}
+    (run / "checkpoint-100" / "adapter_config.json").write_text(json.dumps(config))
+    found = Checkpoints(run).find("some/base")
+    assert (found.name, found.step, found.base) == ("base", 0, "some/base")
+    with pytest.raises(RunError, match="none of this run's checkpoints"):
+        Checkpoints(run).find("other/base")
 
 
 def test_an_epoch_that_two_checkpoints_ended_names_neither(tmp_path):

@@ -67,6 +67,10 @@ def test_our_own_references_are_read_without_the_white_space_that_lm_eval_scores
     write_lm_eval(tmp_path, "m", tasks)
     (found,) = read(tmp_path)
     assert found.samples.select("nll_nats", "n_tokens").row(0) == (3.0, 7) and not found.has("correct")
+    # Sums of 32-bit numbers: the whole may come out below its part, and a loss below 0 is refused later.
+    tasks["overmem_white_space"] = ("loglikelihood", [line(5.0001, "")])
+    write_lm_eval(tmp_path, "m", tasks)
+    assert read(tmp_path)[0].samples["nll_nats"].to_list() == [0.0]
 
 
 def test_the_first_filter_counts_and_the_others_are_named(tmp_path):

@@ -54,6 +54,7 @@ def test_an_audit_that_no_verdict_can_rest_on_says_so(tmp_path):
     found = conclude(part, Rule(), tmp_path)
     assert "accuracy was not measured" in found.no_verdict and found.to_dict()["verdict"] is None
     assert printed(found, tmp_path) == [f"no verdict: {found.no_verdict}"]
+    assert found.to_dict()["no_verdict"] == found.no_verdict
 
 
 def test_a_verdict_that_fails_takes_nothing_from_the_audit(steps, monkeypatch, tmp_path):
@@ -75,3 +76,7 @@ def test_a_page_that_cannot_be_written_leaves_the_verdict(steps, monkeypatch, tm
     lines = printed(found, tmp_path)
     assert found.verdict is not None and lines[-1] == "no page: the report cannot be written"
     assert any("Stage" in line for line in lines)
+    assert found.to_dict()["no_report"] == "the report cannot be written"
+    assert lines[0] == f"the verdict in full: overmem diagnose {tmp_path}"
+    spaced = printed(found, tmp_path / "my run")
+    assert spaced[0].endswith("/my run'")

@@ -216,6 +216,11 @@ TOYS = {
         },
     ),
     "training_groups": Toy(("--runs 2 --rows 60 --draws 50",), "worst AUROC"),
+    "waiting_threads": Toy(
+        ("--rounds 1 --steps 1",),
+        "| overmem |",
+        {"AT_ONCE": (1,), "CASES": {"overmem": {"GOMP_SPINCOUNT": "9"}}},
+    ),
     "until_decided": Toy(
         ("--each 1", "--replay {run}"), "all orders", {"PROBLEMS": (200,), "CHECKPOINTS": (4,)}
     ),

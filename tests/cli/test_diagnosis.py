@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from overmem.cli.diagnosis import diagnose_plain
-from overmem.cli.run import run
+from overmem.cli.run import SPINS, run
 from tests.helpers.processes import ALONE
 from tests.helpers.written_logs import WRITTEN
 
@@ -114,3 +114,16 @@ def test_standard_streams_that_are_closed_or_full_are_no_traceback():
     done = subprocess.run(["bash", "-c", f"exec 3>&1\n{script}"], capture_output=True, text=True, env=ALONE)
     assert [line for line in done.stdout.split() if line.isdecimal()] == ["0", "0", "0", "2"]
     assert done.stderr.startswith("overmem: ") and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("told", "spins"), [({}, SPINS), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)]
+)
+def test_threads_wait_as_the_user_says_and_else_not_for_long(monkeypatch, told, spins):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.argv", ["overmem", "--version"])
+    assert run() == 0 and os.environ.get("GOMP_SPINCOUNT") == spins

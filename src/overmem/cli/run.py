@@ -13,6 +13,9 @@ from overmem.cli.diagnosis import diagnose_plain
 from overmem.cli.screen import visible_streams
 from overmem.errors import OvermemError, StorageError
 
+SPINS = "5000"
+"""Rounds that a waiting thread spins before it sleeps; measured by `benchmarks.waiting_threads`."""
+
 
 def run() -> int:
     """Run the command line; a user's error prints one message.
@@ -23,6 +26,9 @@ def run() -> int:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Helper processes of libraries (`python -c`) do not look for modules in the current folder either.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        # PyTorch's threads spin while they wait for one another: beside another program for most of the time.
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     # From its first import on it tells of kernels that it does not have, then of every layer that it rounds.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     _open_closed_streams()

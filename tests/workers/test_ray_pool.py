@@ -69,7 +69,18 @@ def test_a_worker_killed_midway_costs_nothing_but_its_batch(
         torch.set_num_threads(1)
         overmem.audit(pico_run, val=str(val_file), out=alone, **given | {"axes": ("diversity", "recall")})
     options = [word for key, value in given.items() for word in (f"--{key.replace('_', '-')}", str(value))]
-    audit = ["-m", "overmem", "audit", str(pico_run), "--val", str(val_file), "--workers", "2", *options]
+    audit = [
+        "-m",
+        "overmem",
+        "audit",
+        str(pico_run),
+        "--val",
+        str(val_file),
+        "--workers",
+        "2",
+        "--only-measure",
+        *options,
+    ]
     paths = {"PYTHONPATH": f"{ALONE['PYTHONPATH']}:{tmp_path}", "GRADED": str(tmp_path / "graded-shared")}
     running = subprocess.Popen(
         [sys.executable, *audit], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ALONE | paths

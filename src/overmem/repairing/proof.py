@@ -13,6 +13,7 @@ import numpy as np
 from overmem.axes import all_axes
 from overmem.records import Cost, Proof
 from overmem.repairing.tries import LEVEL, level_of, stretch_of
+from overmem.stats.blas import one_blas_thread
 from overmem.stats.groups import Groups
 from overmem.stats.measures import Measure
 from overmem.stats.paired import some_at_once
@@ -61,6 +62,7 @@ def prove(
     )
 
 
+@one_blas_thread()
 def not_worse(
     before: Mapping[str, Measure], after: Mapping[str, Measure], margin: float, draws: int, seed: int
 ) -> float:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from overmem.records import Estimate
 from overmem.stats.arrays import FloatArray
+from overmem.stats.blas import one_blas_thread
 from overmem.stats.groups import Groups
 from overmem.stats.intervals import NO_SPREAD, ONE_GROUP, ONE_PROBLEM, critical_value
 from overmem.stats.measures import Counts, Measure
@@ -41,6 +42,7 @@ class Difference:
     """Two-sided, from the draws; NaN when undefined. At least 2 / (draws + 1)."""
 
 
+@one_blas_thread()
 def over_draws(
     sizes: Mapping[str, int],
     draws: int,
@@ -129,6 +131,7 @@ def difference(
     return Difference(estimate=Estimate(value, min(low, value), max(high, value), n), p=p)
 
 
+@one_blas_thread()
 def influences(measure: Measure) -> dict[str, FloatArray]:
     """By how much each part of the problems moves a measure, for each of its populations.
 

@@ -8,12 +8,14 @@ Shape suffixes: C checkpoints, D draws, S stages.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from overmem.rule import Rule
 from overmem.stats.arrays import FloatArray, IntArray
+from overmem.stats.blas import one_blas_thread
 from overmem.stats.curves.posterior import Curves, FittedPrior, draw_curves, fit_prior, pooled
 from overmem.stats.moments import Moments
 from overmem.stats.stage_rule import stage_codes, stage_shares
@@ -36,6 +38,7 @@ class StageDraws:
     """Probability of each stage."""
 
 
+@one_blas_thread()
 def draw_stages(moments: Moments, steps_C: IntArray, rule: Rule) -> StageDraws:
     """Draw true curves given the rows, and apply the rule to each.
 
@@ -49,7 +52,8 @@ def draw_stages(moments: Moments, steps_C: IntArray, rule: Rule) -> StageDraws:
     distance_C = np.abs(drawn.shares_C_S.max(axis=1) - rule.confidence_threshold)
     if steps_C.size > MOST_CHECKPOINTS or distance_C.min() > NEAR:
         return drawn
-    further = [fit_prior(moments, steps_C, chain) for chain in range(1, CHAINS)]
+    with ThreadPoolExecutor(CHAINS - 1) as pool:
+        further = pool.map(lambda chain: fit_prior(moments, steps_C, chain), range(1, CHAINS))
     return _draw(pooled([first, *further]), moments, steps_C, rule)
 
 

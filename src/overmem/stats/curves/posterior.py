@@ -12,6 +12,7 @@ accuracy, one for NLL), D draws, K and U some of the M, R some of the D.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,12 +87,14 @@ def fit_prior(moments: Moments, steps_C: IntArray, chain: int = 0) -> FittedPrio
     residual_B = measured_vector(moments.accuracy_C, moments.nll_C) - mean_B
     first, second = slice(None, checkpoints), slice(checkpoints, None)
     noise_cov_B_B = moments.noise_cov_B_B
-    accuracy_cov, accuracy_evidence = sample_scales(
-        ACCURACY_PRIOR, steps_C, noise_cov_B_B[first, first], residual_B[first], chain
+    of_accuracy, of_log_nll = (
+        (prior, steps_C, noise_cov_B_B[part, part], residual_B[part], chain)
+        for prior, part in ((ACCURACY_PRIOR, first), (LOG_NLL_PRIOR, second))
     )
-    nll_cov, nll_evidence = sample_scales(
-        LOG_NLL_PRIOR, steps_C, noise_cov_B_B[second, second], residual_B[second], chain
-    )
+    with ThreadPoolExecutor(1) as beside:  # nearly all of it is LAPACK, which lets other threads run
+        nll = beside.submit(sample_scales, *of_log_nll)
+        accuracy_cov, accuracy_evidence = sample_scales(*of_accuracy)
+        nll_cov, nll_evidence = nll.result()
     partner_M = np.random.default_rng(_PAIRING_SEED + chain).permutation(len(nll_cov))
     nll_cov = nll_cov[partner_M]
     joint_M = np.concatenate(

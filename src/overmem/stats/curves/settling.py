@@ -16,6 +16,7 @@ import numpy as np
 
 from overmem.rule import Rule
 from overmem.stats.arrays import BoolArray, FloatArray, IntArray
+from overmem.stats.blas import one_blas_thread
 from overmem.stats.curves.posterior import FittedPrior
 from overmem.stats.curves.predictive import Futures
 from overmem.stats.moments import Moments
@@ -43,6 +44,7 @@ class Settling:
     """That the stage is given with the most problems that were imagined."""
 
 
+@one_blas_thread()
 def problems_to_settle(
     fitted: FittedPrior,
     moments: Moments,

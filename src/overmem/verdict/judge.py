@@ -43,6 +43,7 @@ from overmem.stats.perplexity import perplexity
 from overmem.stats.selection import choose
 from overmem.stats.stage_draws import draw_stages
 from overmem.verdict.recommendation import advise
+from overmem.verdict.warnings.few_problems import few_problems_note
 from overmem.verdict.warnings.sensitivity import measure_sensitivity
 from overmem.verdict.words.to_settle import settle_text
 
@@ -219,6 +220,7 @@ def _conclude(
         alternative_costs=advice.alternative_costs if advice else {},
         thresholds=rule.to_dict(),
         reason=missing or _why_undetermined(last, rule.confidence_threshold, moments.n),
+        notes=few_problems_note(moments.units, steps_C.size) if given_C.any() else (),
     )
 
 

@@ -1,0 +1,41 @@
+"""Features of a text, by hand."""
+
+from overmem.stats.style.features import (
+    EMPTY_LINE,
+    END,
+    INDENTED,
+    JOINED,
+    LINE,
+    ONE_LINE,
+    SEVERAL_LINES,
+    SPACE,
+    TWO_SPACES,
+    features_of,
+    in_words,
+)
+
+
+def test_all_features_of_a_line_by_hand():
+    found, length = features_of("so 3+ 4")
+    assert length == 4 and found == {
+        ONE_LINE,
+        *[("so",), ("0",), ("+",), ("so", "0"), ("0", "+"), ("+", "0"), ("so", "0", "+"), ("0", "+", "0")],
+        *[(LINE, "so"), (LINE, "so", "0"), ("0", END), ("+", "0", END)],
+        *[("so", SPACE, "0"), ("0", JOINED, "+"), ("+", SPACE, "0")],
+    }
+
+
+def test_layout_is_a_feature():
+    found, length = features_of("so.\n\n  - is.  So")
+    assert {SEVERAL_LINES, EMPTY_LINE, INDENTED, TWO_SPACES} <= found and ONE_LINE not in found
+    assert length == 6
+    assert not {EMPTY_LINE, INDENTED, TWO_SPACES} & features_of("so.\n- is. So")[0]
+    assert features_of("")[1] == 1
+
+
+def test_features_in_words():
+    assert in_words(("0", JOINED, "=")) == "`0=`"
+    assert in_words(("0", SPACE, "=")) == "`0 =`, with a space,"
+    assert in_words((LINE, "i", "see")) == "`i see` that starts a line"
+    assert in_words((".", END)) == "`.` that ends a line"
+    assert in_words(EMPTY_LINE) == "an empty line" and in_words(("(",)) == "`(`"

@@ -6,6 +6,7 @@ from overmem.stats.style.features import (
     INDENTED,
     JOINED,
     LINE,
+    LOWER_CASE,
     ONE_LINE,
     SEVERAL_LINES,
     SPACE,
@@ -19,6 +20,7 @@ def test_all_features_of_a_line_by_hand():
     found, length = features_of("so 3+ 4")
     assert length == 4 and found == {
         ONE_LINE,
+        LOWER_CASE,
         *[("so",), ("0",), ("+",), ("so", "0"), ("0", "+"), ("+", "0"), ("so", "0", "+"), ("0", "+", "0")],
         *[(LINE, "so"), (LINE, "so", "0"), ("0", END), ("+", "0", END)],
         *[("so", SPACE, "0"), ("0", JOINED, "+"), ("+", SPACE, "0")],
@@ -31,6 +33,11 @@ def test_layout_is_a_feature():
     assert length == 6
     assert not {EMPTY_LINE, INDENTED, TWO_SPACES} & features_of("so.\n- is. So")[0]
     assert features_of("")[1] == 1
+
+
+def test_lines_that_start_in_lower_case():
+    for text, is_lower in (("So\nso", True), ("- so", True), ("So so", False), ("3 so\n$x$ is", False)):
+        assert (LOWER_CASE in features_of(text)[0]) is is_lower
 
 
 def test_features_in_words():

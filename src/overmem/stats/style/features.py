@@ -6,6 +6,7 @@ part of it, two with the space between them, or a fact of layout in parentheses.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -15,7 +16,9 @@ Feature = tuple[str, ...]
 LINE, END, SPACE, JOINED = "<line>", "</line>", "<space>", "<joined>"
 ONE_LINE, SEVERAL_LINES = ("(one line)",), ("(several lines)",)
 EMPTY_LINE, INDENTED, TWO_SPACES = ("(an empty line)",), ("(an indented line)",), ("(two spaces)",)
-LAYOUT = frozenset((ONE_LINE, SEVERAL_LINES, EMPTY_LINE, INDENTED, TWO_SPACES))
+LOWER_CASE = ("(a line that starts in lower case)",)
+LAYOUT = frozenset((ONE_LINE, SEVERAL_LINES, EMPTY_LINE, INDENTED, TWO_SPACES, LOWER_CASE))
+_LOWER_CASE = re.compile(r"^[^\w\n$\\]*([^\W\d_]+)", re.M)
 
 
 def features_of(text: str) -> tuple[frozenset[Feature], int]:
@@ -26,6 +29,8 @@ def features_of(text: str) -> tuple[frozenset[Feature], int]:
     """
     lines = masked_lines(text)
     found: set[Feature] = {ONE_LINE if len(lines) == 1 else SEVERAL_LINES}
+    if any(word[0].islower() for word in _LOWER_CASE.findall(text)):
+        found.add(LOWER_CASE)
     for line in lines:
         if line:
             _add_line(found, line)

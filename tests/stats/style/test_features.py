@@ -5,6 +5,7 @@ from overmem.stats.style.features import (
     END,
     INDENTED,
     JOINED,
+    LAST,
     LINE,
     LOWER_CASE,
     ONE_LINE,
@@ -22,7 +23,7 @@ def test_all_features_of_a_line_by_hand():
         ONE_LINE,
         LOWER_CASE,
         *[("so",), ("0",), ("+",), ("so", "0"), ("0", "+"), ("+", "0"), ("so", "0", "+"), ("0", "+", "0")],
-        *[(LINE, "so"), (LINE, "so", "0"), ("0", END), ("+", "0", END)],
+        *[(LINE, "so"), (LINE, "so", "0"), (LAST, "so"), ("0", END), ("+", "0", END)],
         *[("so", SPACE, "0"), ("0", JOINED, "+"), ("+", SPACE, "0")],
     }
 
@@ -36,7 +37,13 @@ def test_layout_is_a_feature():
 
 
 def test_lines_that_start_in_lower_case():
-    for text, is_lower in (("So\nso", True), ("- so", True), ("So so", False), ("3 so\n$x$ is", False)):
+    for text, is_lower in (
+        ("So\nso", True),
+        ("- so", True),
+        ("So so", False),
+        ("3 So\n$x$ is", False),
+        ("[asy]\nso;\n[/asy]So", False),
+    ):
         assert (LOWER_CASE in features_of(text)[0]) is is_lower
 
 
@@ -44,5 +51,6 @@ def test_features_in_words():
     assert in_words(("0", JOINED, "=")) == "`0=`"
     assert in_words(("0", SPACE, "=")) == "`0 =`, with a space,"
     assert in_words((LINE, "i", "see")) == "`i see` that starts a line"
+    assert in_words((LAST, "#")) == "`#` that starts the last line"
     assert in_words((".", END)) == "`.` that ends a line"
     assert in_words(EMPTY_LINE) == "an empty line" and in_words(("(",)) == "`(`"

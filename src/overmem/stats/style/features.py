@@ -10,15 +10,15 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from overmem.stats.style.masked import WORDS, masked_lines
+from overmem.stats.style.masked import WORDS, masked_blocks, masked_lines
 
 Feature = tuple[str, ...]
-LINE, END, SPACE, JOINED = "<line>", "</line>", "<space>", "<joined>"
+LINE, LAST, END, SPACE, JOINED = "<line>", "<last line>", "</line>", "<space>", "<joined>"
 ONE_LINE, SEVERAL_LINES = ("(one line)",), ("(several lines)",)
 EMPTY_LINE, INDENTED, TWO_SPACES = ("(an empty line)",), ("(an indented line)",), ("(two spaces)",)
 LOWER_CASE = ("(a line that starts in lower case)",)
 LAYOUT = frozenset((ONE_LINE, SEVERAL_LINES, EMPTY_LINE, INDENTED, TWO_SPACES, LOWER_CASE))
-_LOWER_CASE = re.compile(r"^[^\w\n$\\]*([^\W\d_]+)", re.M)
+_LOWER_CASE = re.compile(r"^[^\w\n\u27e6\\]*([^\W\d_]+)", re.M)
 
 
 def features_of(text: str) -> tuple[frozenset[Feature], int]:
@@ -29,13 +29,15 @@ def features_of(text: str) -> tuple[frozenset[Feature], int]:
     """
     lines = masked_lines(text)
     found: set[Feature] = {ONE_LINE if len(lines) == 1 else SEVERAL_LINES}
-    if any(word[0].islower() for word in _LOWER_CASE.findall(text)):
+    if any(word[0].islower() for word in _LOWER_CASE.findall(masked_blocks(text))):
         found.add(LOWER_CASE)
     for line in lines:
         if line:
             _add_line(found, line)
         else:
             found.add(EMPTY_LINE)
+    if lines[-1]:
+        found.add((LAST, lines[-1][0].lstrip(" ")))
     return frozenset(found), max(1, sum(map(len, lines)))
 
 
@@ -43,9 +45,10 @@ def in_words(feature: Feature) -> str:
     """A feature for a person: `0` is any number, `…` other words, `he` any person or thing."""
     if feature in LAYOUT:
         return feature[0].strip("()")
-    pieces = [piece for piece in feature if piece not in (LINE, END, SPACE, JOINED)]
+    pieces = [piece for piece in feature if piece not in (LINE, LAST, END, SPACE, JOINED)]
     between = "" if JOINED in feature else " "
-    place = " that starts a line" if LINE in feature else " that ends a line" if END in feature else ""
+    places = {LINE: " that starts a line", LAST: " that starts the last line", END: " that ends a line"}
+    place = "".join(words for mark, words in places.items() if mark in feature)
     spaced = ", with a space," if SPACE in feature else ""
     return f"`{between.join(pieces)}`{spaced}{place}"
 

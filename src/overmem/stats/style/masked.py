@@ -1,9 +1,10 @@
-"""Texts without their content: function words, punctuation, layout and the form of numbers stay.
+"""Texts without their content: function words, punctuation and layout stay.
 
 What a text is about (which things, which number, which operation, which unit or currency, which formula)
-depends on the problem; how it is told is the writer's. So runs of all other words become one mark, a
-number stands for its unit as well, a formula for what is in it, and pictures in Asymptote are left out.
-The words that stay are English; of other languages punctuation, layout and numbers are compared alone.
+depends on the problem; how it is told is the writer's. So runs of all other words become one mark, any
+number is one mark with its unit, a formula stands for what is in it, whether in the line or set apart, and
+pictures in Asymptote are left out. Whether there are decimals is the problem's, a decimal comma the writer's.
+The words that stay are English; of other languages punctuation and layout are compared alone.
 """
 
 from __future__ import annotations
@@ -44,10 +45,10 @@ HEAD, TAIL = 1500, 500
 _PICTURE = re.compile(r"\[asy\].*?(?:\[/asy\]|$)", re.S)
 _CODE = re.compile(r"```.*?(?:```|$)", re.S)
 _FORMULAS = (
-    ("\u27e6$$\u27e7", re.compile(r"\$\$.+?\$\$", re.S)),
-    (FORMULA, re.compile(r"\\\[.+?\\\]", re.S)),
+    ("\u27e6$$\u27e7", re.compile(r"\s*\$\$.+?\$\$\s*", re.S)),
+    (FORMULA, re.compile(r"\s*\\\[.+?\\\]\s*", re.S)),
     ("\u27e6\\(\u27e7", re.compile(r"\\\(.+?\\\)", re.S)),
-    (FORMULA, re.compile(r"\\begin\{([a-z]+\*?)\}.*?\\end\{\1\}", re.S)),
+    (FORMULA, re.compile(r"\s*\\begin\{([a-z]+\*?)\}.*?\\end\{\1\}\s*", re.S)),
     # As Pandoc reads dollars: no space inside, and no digit after, which would be a sum of money.
     (FORMULA, re.compile(r"(?<![\\\w])\$(?!\s)(?:[^$\\\n]|\\.|\n(?!\n)){1,400}?(?<!\s)\$(?!\d)")),
 )
@@ -56,13 +57,7 @@ _PIECE = re.compile(
     r"([ \t]*)(\u27e6.*?\u27e7|\\[a-zA-Z]+|\\[^a-zA-Z]|[^\W\d_]+(?:['\u2019][a-z]+)?|\d*(?:[.,]?\d+)+"
     r"|[^\w\s]|_)"
 )
-_NUMBERS = (
-    ("0", re.compile(r"\d+")),
-    ("0,000", re.compile(r"\d{1,3}(?:,\d{3})+")),
-    ("0,000.0", re.compile(r"\d{1,3}(?:,\d{3})+\.\d+")),
-    ("0.0", re.compile(r"\d+\.\d+")),
-    ("0,0", re.compile(r"\d+,\d+")),
-)
+_ENGLISH_NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.?\d+")
 
 
 def masked_lines(text: str) -> list[list[str]]:
@@ -75,6 +70,11 @@ def masked_lines(text: str) -> list[list[str]]:
         One list a line, empty where the line is. A piece begins with a space where the text has one before
         it, and with two where it has more.
     """
+    return [_masked_line(_CURRENCY.sub("", line)) for line in masked_blocks(text).split("\n")]
+
+
+def masked_blocks(text: str) -> str:
+    """The start and the end of a text, with marks in place of formulas and code, and without pictures."""
     text = text.strip()
     if len(text) > HEAD + TAIL:
         text = f"{text[:HEAD]}\n{text[-TAIL:]}"
@@ -82,7 +82,7 @@ def masked_lines(text: str) -> list[list[str]]:
     text = _CODE.sub(f" {CODE} ", text)
     for mark, formula in _FORMULAS:
         text = formula.sub(partial(_formula_mark, mark), text)
-    return [_masked_line(_CURRENCY.sub("", line)) for line in text.strip().split("\n")]
+    return text.strip()
 
 
 def content_words(text: str) -> set[str]:
@@ -93,7 +93,10 @@ def content_words(text: str) -> set[str]:
 
 
 def _formula_mark(mark: str, found: re.Match[str]) -> str:
-    return mark + BOXED if "\\boxed" in found[0] else mark
+    """The mark of a formula, in its line whether it was set apart or not."""
+    spaced = f" {mark}" if found[0][0].isspace() else mark
+    after = " " if found[0][-1].isspace() else ""
+    return spaced + (BOXED if "\\boxed" in found[0] else "") + after
 
 
 def _masked_line(line: str) -> list[str]:
@@ -110,7 +113,7 @@ def _masked_line(line: str) -> list[str]:
 def _masked(piece: str) -> str:
     """What is left of a piece; nothing of a percent sign, which is a unit."""
     if piece[-1].isdigit():
-        return next((mark for mark, form in _NUMBERS if form.fullmatch(piece)), re.sub(r"\d+", "0", piece))
+        return "0" if _ENGLISH_NUMBER.fullmatch(piece) else re.sub(r"\d+", "0", piece)
     if piece[0].isalpha():
         return _masked_word(piece.lower().replace("\u2019", "'"))
     if piece[0] == "\\" and piece[1:].isalpha():

@@ -2,8 +2,9 @@
 
 Sets are made from `wordmath`, and from GSM8K, MATH-500, SVAMP and GSM-Hard where `--data` has them. In one
 style: other topics, lengths, pronouns and templates by the same writers. In another: the same problems
-rewritten by rule, or other data sets, as all, a half or a quarter of val. Cases `in view` were seen while the
-test was made; those `later` were written when it was frozen.
+rewritten by rule, or other data sets, as all, a half or a quarter of val. The `first` cases were seen while
+the test was made. The `second` ones were run once when it was frozen, and were seen when it was mended. The
+`last` ones were written after that.
 
     python -m benchmarks.reference_style.run --data ../shared/data --seeds 3
 """
@@ -14,10 +15,11 @@ import argparse
 import random
 from pathlib import Path
 
-from benchmarks.reference_style import in_view, later
+from benchmarks.reference_style import first, last, second
 
 from overmem.stats.style.shift import StyleShift, detect_style_shift
 
+CASES = {"first": first.cases, "second": second.cases, "last": last.cases}
 SIZE = 1200
 """Texts of a side, of which the test looks at its own number."""
 
@@ -37,13 +39,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--size", type=int, default=SIZE)
-    parser.add_argument("--only", choices=("in view", "later"))
+    parser.add_argument("--only", choices=tuple(CASES))
     options = parser.parse_args()
-    makers = {"in view": in_view.cases, "later": later.later_cases}
     print("| training: val | style | written | unlike | told of draws |")
     print("| --- " * 5 + "|")
     totals: dict[tuple[str, str], list[list[bool]]] = {}
-    for written, make in makers.items():
+    for written, make in CASES.items():
         if options.only not in (None, written):
             continue
         for name, (train, val) in make(options.data, options.size).items():

@@ -31,6 +31,15 @@ def test_what_only_a_part_of_training_does_is_no_habit():
     assert (broken_habits(rows(0.1, 0.9), LENGTH, rows(1, 0), LENGTH, HALVES) != 0).all()
 
 
+def test_what_training_does_against_a_habit_is_added_to_the_yardstick():
+    trained = np.zeros((1000, 2))
+    trained[:10, 0] = trained[:11, 1] = 1
+    asked, length = np.tile([1.0, 1.0], (400, 1)), np.full(1000, 50)
+    slips, more = broken_habits(trained, length, asked, LENGTH, [])
+    off = 2 * np.arcsin(np.sqrt(0.011)) - 2 * np.arcsin(np.sqrt(0.01))
+    assert slips - more == pytest.approx(off + YARDSTICK * 2 * np.arcsin(np.sqrt(0.011)), abs=0.01)
+
+
 def test_parts_of_training_that_differ_are_the_yardstick():
     trained = rows(0)
     trained[:40] = 1  # all of one topic, a tenth of training

@@ -91,9 +91,9 @@ def test_a_style_that_a_part_of_training_has_is_no_other():
 def test_the_share_that_breaks_a_habit_in_training_is_taken_off():
     train = [f"So it is{':' if i % 19 == 0 else ','} {i}." for i in range(400)]
     found = detect_style_shift(
-        train, [text.replace(",", ":") if i % 2 else text for i, text in enumerate(train)]
+        train, [text.replace(",", ":") if i % 4 else text for i, text in enumerate(train)]
     )
-    assert found.unlike.value == pytest.approx((211 - 22) / (400 - 22))
+    assert found.unlike.value == pytest.approx((306 - 22) / (400 - 22))
 
 
 def test_too_few_references_are_not_judged():

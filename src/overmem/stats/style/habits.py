@@ -1,10 +1,11 @@
 """Habits of a writer: what nearly all training texts have or hardly any, and references that break them.
 
 How far may references of one writer be from a habit? Parts of the training texts tell: each is compared with
-what all others let expect, by topic, by length, and the shorter against the longer half. References break a
-habit when their share is further off than 1.5 times the furthest of these parts, than sampling may bring, and
-than a least difference. Lengths are allowed for: the share that is expected is a line over their logarithms,
-both as it is and held at the ends of the training lengths, and only what lies outside of both counts.
+what all others let expect, by topic, by length, and the shorter against the longer half. To the furthest of
+them is added what training texts do against the habit themselves, if that is over 1%. References break it when
+they are off by 1.5 times that, and besides by more than sampling may bring and than a least difference. Lengths
+are allowed for: the share that is expected is a line over their logarithms, both as it is and held at the ends
+of the training lengths, and only what lies outside of both counts.
 
 Shares are compared as 2 arcsin(sqrt(p)), whose standard error is 1 / sqrt(n) at any p (Cohen 1988, h).
 
@@ -21,6 +22,8 @@ from overmem.stats.arrays import FloatArray, IntArray
 
 RARE = 0.10
 """A habit is what at most this share of the training texts has, or what at most this share lacks."""
+SLIPS = 0.01
+"""Up to this share of training texts may break a habit at no cost."""
 YARDSTICK = 1.5
 """Times the furthest part of training that references must be off."""
 ERRORS = 4.0
@@ -61,8 +64,10 @@ def broken_habits(
             part_F = _off(trained_N_F[~part_N], length_N[~part_N], trained_N_F[part_N], length_N[part_N])
             far_F = np.maximum(far_F, np.abs(part_F) - part_N.sum() ** -0.5)
     unknown = outside(length_N, asked_length_M)
-    allowed_F = YARDSTICK * (1 + unknown) * far_F + _least(len(trained_N_F), len(asked_M_F), unknown)
     share_F = trained_N_F.mean(axis=0)
+    except_F = np.minimum(share_F, 1 - share_F)
+    far_F += np.where(except_F > SLIPS, 2 * np.arcsin(np.sqrt(except_F)), 0.0)
+    allowed_F = YARDSTICK * (1 + unknown) * far_F + _least(len(trained_N_F), len(asked_M_F), unknown)
     is_habit_F = np.where(off_F > 0, share_F <= RARE, share_F >= 1 - RARE)
     return np.asarray(np.where(is_habit_F, np.sign(off_F) * np.maximum(np.abs(off_F) - allowed_F, 0), 0.0))
 

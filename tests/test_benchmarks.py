@@ -160,8 +160,9 @@ TOYS = {
     "reference_style.first": Toy((), ""),
     "reference_style.last": Toy((), ""),
     "reference_style.rewriting": Toy((), ""),
-    "reference_style.run": Toy(("--data {out} --seeds 1 --size 60",), "last, other style: told in"),
+    "reference_style.run": Toy(("--data {out} --seeds 1 --size 60",), "unseen, other style: told in"),
     "reference_style.second": Toy((), ""),
+    "reference_style.unseen": Toy((), ""),
     "repeated_proofs": Toy(("--runs 2 --tries 2",), "tries counted: 1:"),
     "report_size": Toy(
         ("--checkpoints 3 --problems 20 --rounds 1 --folder {out}",), "3 checkpoints, 20 problems"

@@ -1,4 +1,4 @@
-"""Cases written when the style test had been mended (e063324); nothing was changed after they had run.
+"""Cases written when the style test had been mended (e063324), and seen when it was mended after that.
 
 A leading `=` marks one style. The others are rewritten by rule, in all or a part of val, or mixed with other
 data sets.

@@ -3,8 +3,8 @@
 Sets are made from `wordmath`, and from GSM8K, MATH-500, SVAMP and GSM-Hard where `--data` has them. In one
 style: other topics, lengths, pronouns and templates by the same writers. In another: the same problems
 rewritten by rule, or other data sets, as all, a half or a quarter of val. The `first` cases were seen while
-the test was made. The `second` ones were run once when it was frozen, and were seen when it was mended. The
-`last` ones were written after that.
+the test was made. The `second` and the `last` ones were each run once when it was frozen, and were seen when
+it was mended. The `unseen` ones were written after that.
 
     python -m benchmarks.reference_style.run --data ../shared/data --seeds 3
 """
@@ -15,11 +15,11 @@ import argparse
 import random
 from pathlib import Path
 
-from benchmarks.reference_style import first, last, second
+from benchmarks.reference_style import first, last, second, unseen
 
 from overmem.stats.style.shift import StyleShift, detect_style_shift
 
-CASES = {"first": first.cases, "second": second.cases, "last": last.cases}
+CASES = {"first": first.cases, "second": second.cases, "last": last.cases, "unseen": unseen.cases}
 SIZE = 1200
 """Texts of a side, of which the test looks at its own number."""
 

@@ -2,10 +2,10 @@
 
 How far may references of one writer be from a habit? Parts of the training texts tell: each is compared with
 what all others let expect, by topic, by length, and the shorter against the longer half. To the furthest of
-them is added what training texts do against the habit themselves, if that is over 1%. References break it when
-they are off by 1.5 times that, and besides by more than sampling may bring and than a least difference. Lengths
-are allowed for: the share that is expected is a line over their logarithms, both as it is and held at the ends
-of the training lengths, and only what lies outside of both counts.
+them is added what training texts do against the habit themselves, if that is over 1%. References break it
+when they are off by 1.5 times that, and besides by more than sampling may bring and than a least difference.
+Lengths are allowed for: the share that is expected is a line over their logarithms, both as it is and held at
+the ends of the training lengths, and only what lies outside of both counts.
 
 Shares are compared as 2 arcsin(sqrt(p)), whose standard error is 1 / sqrt(n) at any p (Cohen 1988, h).
 

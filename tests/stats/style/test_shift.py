@@ -89,11 +89,11 @@ def test_a_style_that_a_part_of_training_has_is_no_other():
 
 
 def test_the_share_that_breaks_a_habit_in_training_is_taken_off():
-    train = [f"So it is{':' if i % 19 == 0 else ','} {i}." for i in range(400)]
+    train = [f"So it is{':' if i % 19 == 0 else ','} {i}." for i in range(1000)]
     found = detect_style_shift(
         train, [text.replace(",", ":") if i % 4 else text for i, text in enumerate(train)]
     )
-    assert found.unlike.value == pytest.approx((306 - 22) / (400 - 22))
+    assert found.unlike.value == pytest.approx((764 - 53) / (1000 - 53))
 
 
 def test_too_few_references_are_not_judged():

@@ -28,6 +28,12 @@ def test_all_features_of_a_line_by_hand():
     }
 
 
+def test_runs_of_content_and_spaces_between_words_alone_tell_nothing():
+    found, _ = features_of("apples are so")
+    assert ("are",) in found and ("\u2026",) not in found
+    assert not {("are", SPACE, "so"), ("\u2026", SPACE, "are")} & found
+
+
 def test_layout_is_a_feature():
     found, length = features_of("so.\n\n  - is.  So")
     assert {SEVERAL_LINES, EMPTY_LINE, INDENTED, TWO_SPACES} <= found and ONE_LINE not in found

@@ -27,7 +27,7 @@ def test_beyond_what_is_allowed_for_by_hand():
 
 
 def test_what_only_a_part_of_training_does_is_no_habit():
-    assert not broken_habits(rows(0.3, 0.7), LENGTH, rows(1, 0), LENGTH, HALVES).any()
+    assert not broken_habits(rows(0.2, 0.8), LENGTH, rows(1, 0), LENGTH, HALVES).any()
     assert (broken_habits(rows(0.1, 0.9), LENGTH, rows(1, 0), LENGTH, HALVES) != 0).all()
 
 
@@ -46,6 +46,15 @@ def test_parts_of_training_that_differ_are_the_yardstick():
     for size, is_seen in ((20, False), (14, True)):  # 14 texts are too few to tell
         topic = (np.arange(400) < size).astype(int)
         assert bool(broken_habits(trained, LENGTH, asked, LENGTH, [topic])[0] > 0) is is_seen
+
+
+def test_parts_that_differ_by_chance_are_no_yardstick():
+    trained, part = rows(0, n=1000), np.where(np.arange(1000) < 40, 0, 1 + np.arange(1000) % 2)
+    trained[:1] = 1  # one of 40
+    for groupings in ([], [part]):
+        found = broken_habits(trained, np.full(1000, 50), rows(0.3), LENGTH, groupings)
+        off = 2 * np.arcsin(np.sqrt(0.3 + 0.25 / 400)) - 2 * np.arcsin(np.sqrt(0.001))
+        assert found[0] == pytest.approx(off - LEAST - ERRORS * np.sqrt(1 / 400 + 1 / 1000), abs=0.15)
 
 
 def test_what_grows_with_the_length_is_expected_of_longer_references():

@@ -59,6 +59,7 @@ def test_marks_of_formulas_and_sums_of_money():
     assert masked_lines("is \\[\\boxed{3}\\]") == [["is", f" {FORMULA}", BOXED]]
     assert masked_lines("```\na = 1") == [[CODE]]
     assert masked_lines("from $12 to $15, so") == [["from", " 0", " to", " 0", ",", " so"]]
+    assert masked_lines("$12/$3 so") == [["0", "+", "0", " so"]]
 
 
 def test_of_long_texts_the_start_and_the_end_are_looked_at():

@@ -93,6 +93,7 @@ def test_the_share_that_breaks_a_habit_in_training_is_taken_off():
     found = detect_style_shift(
         train, [text.replace(",", ":") if i % 4 else text for i, text in enumerate(train)]
     )
+    assert len(found.telling) == 1  # the colon and the lack of a comma are the same references
     assert found.unlike.value == pytest.approx((764 - 53) / (1000 - 53))
 
 

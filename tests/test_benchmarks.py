@@ -157,7 +157,12 @@ TOYS = {
     "plan": Toy(("{run} --limit 4 --max-new-tokens 4",), "megabytes"),
     "planted_leaks": Toy((), ""),
     "privacy_attacks": Toy(("--seeds 0 --problems 24 --epochs 1 --out {out}",), "| 0 | 3 |"),
-    "reference_style": Toy(("--data {out} --seeds 1 --size 60",), "disjoint templates"),
+    "reference_style.first": Toy((), ""),
+    "reference_style.last": Toy((), ""),
+    "reference_style.rewriting": Toy((), ""),
+    "reference_style.run": Toy(("--data {out} --seeds 1 --size 60",), "unseen, other style: told in"),
+    "reference_style.second": Toy((), ""),
+    "reference_style.unseen": Toy((), ""),
     "repeated_proofs": Toy(("--runs 2 --tries 2",), "tries counted: 1:"),
     "report_size": Toy(
         ("--checkpoints 3 --problems 20 --rounds 1 --folder {out}",), "3 checkpoints, 20 problems"

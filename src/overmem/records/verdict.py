@@ -100,13 +100,13 @@ class JudgedReferences:
     source: str
     """Of val, as written in the configuration."""
     unlike: Estimate = field(default_factory=lambda: Estimate(math.nan, math.nan, math.nan, 0))
-    """Share of val's references whose wording, content masked, is more unusual than that of training texts of
-    other topics and lengths; at most about 0.05 in one style. Undefined with a reason where it was not
-    tested, without one in records of earlier versions."""
+    """Share of val's references that break a habit of training, beyond the share of training texts that do.
+    Without a broken habit 0, and its upper end is the least share that would be seen. Undefined with a reason
+    where it was not tested, without one in records of earlier versions."""
     other_style: bool | None = None
     """Whether a part of them is clearly in another style; None when that was not tested."""
     telling: tuple[str, ...] = ()
-    """What most of the unlike references have and training has not."""
+    """The habits of training that are broken most, with their shares in both."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from overmem.artifacts.store import Store
 from overmem.auditing.flags.reading import _read_named as parse_named
 from overmem.auditing.options import saved_options
 from overmem.errors import RunError
+from overmem.verdict.words.narrative import plain_words
 from tests.conftest import VAL_ROWS, make_pico, save_checkpoint
 
 QUICK = {"max_new_tokens": 8, "grader": "regex:([a-z])", "checkpoints": "all"}
@@ -66,6 +67,8 @@ def test_each_kind_of_reference_is_scored_and_the_verdict_tells_them_apart(run, 
     assert math.isfinite(costs["nll_own_right_answers"].value)
     assert "on those of `other`" in " ".join(verdict.words)
     assert verdict.references.source == files["val"] and verdict.references.other_style is False
+    unseen = f"was found (a part of less than {verdict.references.unlike.high:.0%} would not be seen)."
+    assert unseen in " ".join(plain_words(verdict))
     assert saved_options(done.manifest).references == {"other": files["other"]}
 
 
@@ -84,6 +87,7 @@ def test_a_val_in_another_style_than_train_is_noted(run, files):
     verdict = overmem.diagnose(done)
     notes = [note for note in verdict.notes if "another style" in note]
     assert len(notes) == 1 and "--references NAME=SOURCE" in notes[0] and "% of val's references" in notes[0]
+    assert verdict.references.telling[0] in notes[0] and "in 0% of train and 100% of these" in notes[0]
     record = json.loads((Store.of_run(run).root / "verdict.json").read_text())
     assert record["references"]["other_style"] is True and record["schema"] == "overmem.verdict/1"
 

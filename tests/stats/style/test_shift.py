@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from functools import cache
 
+import pytest
+
 from overmem.stats.style.shift import detect_style_shift, written_otherwise
 from overmem.synthetic import wordmath
 
@@ -19,7 +21,7 @@ def completions(name):
 def test_one_style_is_not_told_apart_and_another_is():
     train = completions("train")
     same = detect_style_shift(train, completions("val"))
-    assert same.unlike.value < 0.05 and same.other_style is False
+    assert same.unlike.value == 0 and same.other_style is False and 0.1 < same.unlike.high < 0.2
     other = detect_style_shift(train, completions(wordmath.VAL_OTHER_STYLE))
     assert other.other_style is True and other.unlike.value > 0.9 and other.unlike.n == 400
     assert any("in 0% of train and" in telling for telling in other.telling)
@@ -28,11 +30,10 @@ def test_one_style_is_not_told_apart_and_another_is():
 
 def test_a_part_of_val_in_another_style_is_found():
     val, other = completions("val"), completions(wordmath.VAL_OTHER_STYLE)
-    for every in (2, 4):
-        mixed = [other[i] if i % every == 0 else text for i, text in enumerate(val)]
-        found = detect_style_shift(completions("train"), mixed)
-        assert found.other_style is True
-        assert abs(found.unlike.value - 1 / every) < 0.06
+    mixed = [other[i] if i % 2 == 0 else text for i, text in enumerate(val)]
+    found = detect_style_shift(completions("train"), mixed)
+    assert found.other_style is True
+    assert 0.3 < found.unlike.low < found.unlike.value < found.unlike.high < 0.55
 
 
 def test_other_topics_templates_and_lengths_of_one_writer_are_no_other_style():
@@ -59,6 +60,41 @@ def test_a_format_alone_is_a_style():
     train = completions("train")
     boxed = [text.replace("####", "**The answer:**") for text in completions("val")]
     assert detect_style_shift(train, boxed).other_style is True
+
+
+@pytest.mark.parametrize(
+    ("rewrite", "telling"),
+    [
+        (
+            lambda text: "\n".join(f"I see that {line}" for line in text.strip().split("\n")),
+            "`i`",
+        ),
+        (lambda text: text.replace(" = ", " equals "), "(operation)"),
+        (lambda text: text.replace(" = ", "="), "`0=`"),
+        (lambda text: text.replace(" = ", " = $x$ "), "formula"),
+    ],
+)
+@pytest.mark.parametrize("every", [1, 2])
+def test_a_rewritten_val_is_told_by_what_was_rewritten(rewrite, telling, every):
+    val = [rewrite(text) if i % every == 0 else text for i, text in enumerate(completions("val"))]
+    found = detect_style_shift(completions("train"), val)
+    assert any(telling in one for one in found.telling)
+    assert found.unlike.low <= 1 / every + 0.01 and found.unlike.value > 0.8 / every
+
+
+def test_a_style_that_a_part_of_training_has_is_no_other():
+    train, other = completions("train"), completions(wordmath.VAL_OTHER_STYLE)
+    both = [pair[i % 2] for i, pair in enumerate(zip(train, other, strict=True))]
+    assert detect_style_shift(both, completions("val")).other_style is False
+
+
+def test_the_share_that_breaks_a_habit_in_training_is_taken_off():
+    train = [f"So it is{':' if i % 19 == 0 else ','} {i}." for i in range(1000)]
+    found = detect_style_shift(
+        train, [text.replace(",", ":") if i % 4 else text for i, text in enumerate(train)]
+    )
+    assert len(found.telling) == 1  # the colon and the lack of a comma are the same references
+    assert found.unlike.value == pytest.approx((764 - 53) / (1000 - 53))
 
 
 def test_too_few_references_are_not_judged():

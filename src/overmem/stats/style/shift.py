@@ -3,16 +3,14 @@
 The perplexity of references in another style than the training data's rises as a model takes on the
 training style, memorized or not, so a rule that reads perplexity has to know whose references it reads.
 
-Content is masked (`masked`), and each text gets the surprise of what is left under the trigrams of the
-training texts (`surprise`). What is usual must not depend on the topic or the length. So each training text
-is scored without the texts of its topic, without those of its length, and without the longer or shorter
-half, and the highest of the three counts. A val reference is unlike training when it lies above 95% of them,
-and above 95% of those of about its length. In one style at most one in twenty does, mostly fewer; a part in
-another style raises that share by about its own size, so mixtures are found as well.
+Content is masked (`masked`), and what is left is counted (`features`). What nearly all training texts have,
+or hardly any, is a habit. References break one when they differ from it by more than parts of the training
+texts do among themselves, split by topic and by length (`habits`). Then those with a broken habit are unlike
+training. As a habit is a share near 0 or 1, a part of the references in another style is found as well.
 
-It is unlike training as well when it breaks a habit that all groups of training texts have (`habits`).
+What no text can tell: whether a way of writing that training never shows is the writer's or the problem's.
 
-Shape suffixes: N training texts, K groups.
+Shape suffixes: N training texts, M references, F features.
 """
 
 from __future__ import annotations
@@ -23,7 +21,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 
 import numpy as np
 
@@ -31,24 +28,26 @@ from overmem.formatting import percent
 from overmem.records import Estimate
 from overmem.stats.arrays import FloatArray, IntArray
 from overmem.stats.intervals import clopper_pearson
-from overmem.stats.style.habits import broken_habits, pairs_of
-from overmem.stats.style.masked import END, START, WORDS, content_words, masked_pieces
-from overmem.stats.style.surprise import Trigrams
+from overmem.stats.style.features import Feature, features_of, in_words
+from overmem.stats.style.habits import RARE, broken_habits, least_share
+from overmem.stats.style.masked import content_words
 from overmem.stats.style.topics import topic_groups
 
 FEWEST = 40
 """Texts of a set."""
-MOST = 400
+MOST = 1000
 """Texts of a set that are looked at, so that a verdict takes no longer."""
-UNUSUAL = 0.05
-"""Share of the training texts that are as unusual as a reference that counts as unlike them."""
-CLEAR = 0.10
-"""Share of unlike references that the whole interval must lie above (docs/axes/references.md)."""
 GROUPS = 8
+"""Topics and lengths at most; of this many texts each:"""
+IN_GROUP = 40
+FOUND = 0.05
+"""Share of one of the sets that a feature must be in."""
 OTHER_FORMAT = 0.5
 """Difference in the share of bare answers from which on the format is another."""
 SHOWN = 3
 """Features shown to a reader."""
+ALIKE = 0.8
+"""Share of texts in common from which on two features tell a reader the same."""
 _IN_WORDS = re.compile(r"[^\W\d_]{2}")
 """Two letters in a row: something is told in words."""
 
@@ -58,14 +57,16 @@ class StyleShift:
     """How many references of a set are unlike the training completions in style."""
 
     unlike: Estimate
-    """Their share, in [0, 1]: at most about 0.05 in one style; NaN with a reason where it was not tested."""
+    """Share of the references that break a habit of training, less the share of training texts that do, in
+    [0, 1], with its 95% interval. Where no habit is clearly broken 0, and the upper end is the least share
+    that would have been seen. NaN with a reason where it was not tested."""
     telling: tuple[str, ...] = ()
-    """What gives it away, in words."""
+    """The habits that are broken most, in words; none where none is."""
 
     @property
     def other_style(self) -> bool | None:
         """Whether a part of the set is clearly in another style; None when that was not tested."""
-        return self.unlike.low > CLEAR if math.isfinite(self.unlike.low) else None
+        return bool(self.telling) if math.isfinite(self.unlike.value) else None
 
 
 def detect_style_shift(train: Sequence[str], val: Sequence[str], *, seed: int = 0) -> StyleShift:
@@ -80,23 +81,27 @@ def detect_style_shift(train: Sequence[str], val: Sequence[str], *, seed: int = 
     if n < FEWEST:
         return untested(f"{n} references are too few to tell a style by; at least {FEWEST} are needed", n)
     rng = np.random.default_rng(seed)
-    chosen = [[texts[i] for i in rng.permutation(len(texts))[:MOST]] for texts in (train, val)]
-    trained, asked = ([masked_pieces(text) for text in texts] for texts in chosen)
-    usual = Trigrams(trained)
-    length_N = np.array([len(pieces) for pieces in trained])
-    groups = min(GROUPS, len(trained) // 10)
-    topic_N = topic_groups([content_words(text) for text in chosen[0]], groups, rng)
+    trained, asked = ([texts[i] for i in rng.permutation(len(texts))[:MOST]] for texts in (train, val))
+    groups = max(2, min(GROUPS, len(trained) // IN_GROUP))
+    topic_N = topic_groups([content_words(text) for text in trained], groups, rng)
+    (found_N, length_N), (found_M, length_M) = map(_features, (trained, asked))
+    habits = _possible_habits(found_N, found_M)
+    trained_N_F, asked_M_F = (_present(found, habits) for found in (found_N, found_M))
     groupings = [topic_N, _strata(length_N, groups), _strata(length_N, 2)]
-    surprise_N = _surprise_of_the_new(usual, trained, groupings)
-    pairs = [pairs_of(text) for text in asked]
-    lacking, added = broken_habits([pairs_of(text) for text in trained], groupings, pairs)
-    unlike = [
-        text
-        for text, own in zip(asked, pairs, strict=True)
-        if lacking - own or added & own or _is_unlike(usual.surprise(text), len(text), surprise_N, length_N)
+    broken_F = broken_habits(trained_N_F, length_N, asked_M_F, length_M, groupings)
+    if not broken_F.any():
+        least = least_share(length_N, length_M)
+        return StyleShift(unlike=Estimate(0.0, 0.0, least, len(asked)))
+    against_N_F, against_M_F = (
+        np.where(broken_F > 0, rows, 1 - rows) * (broken_F != 0) for rows in (trained_N_F, asked_M_F)
+    )
+    unlike = _beyond(against_N_F.max(axis=1), against_M_F.max(axis=1))
+    shown = [
+        f"{in_words(habits[i])} in {percent(trained_N_F[:, i].mean(), 0)} of train and "
+        f"{percent(asked_M_F[:, i].mean(), 0)} of these"
+        for i in _most_telling(broken_F, against_M_F, habits)
     ]
-    share = Estimate(len(unlike) / len(asked), *clopper_pearson(len(unlike), len(asked)), len(asked))
-    return StyleShift(unlike=share, telling=_telling(trained, unlike))
+    return StyleShift(unlike=unlike, telling=tuple(shown))
 
 
 @lru_cache(maxsize=64)
@@ -126,59 +131,53 @@ def untested(reason: str, n: int = 0) -> StyleShift:
     return StyleShift(unlike=Estimate(math.nan, math.nan, math.nan, n, reason))
 
 
+def _features(texts: Sequence[str]) -> tuple[list[frozenset[Feature]], IntArray]:
+    found = [features_of(text) for text in texts]
+    return [features for features, _ in found], np.array([length for _, length in found])
+
+
+def _possible_habits(
+    found_N: Sequence[frozenset[Feature]], found_M: Sequence[frozenset[Feature]]
+) -> list[Feature]:
+    """Features that nearly all training texts have, and those that hardly any has but some references do."""
+    trained, asked = (Counter(feature for one in found for feature in one) for found in (found_N, found_M))
+    common = [f for f, n in trained.items() if n >= (1 - RARE) * len(found_N)]
+    rare = [f for f, n in asked.items() if n >= FOUND * len(found_M) and trained[f] <= RARE * len(found_N)]
+    return sorted({*common, *rare})
+
+
+def _present(found: Sequence[frozenset[Feature]], features: Sequence[Feature]) -> FloatArray:
+    """1 where a text (rows) has a feature (columns), else 0."""
+    return np.array([[feature in own for feature in features] for own in found], dtype=float)
+
+
 def _strata(length_N: IntArray, groups: int) -> IntArray:
     """Equally many texts a group, from short to long."""
     rank_N = length_N.argsort(kind="stable").argsort(kind="stable")
     return np.asarray(rank_N * groups // length_N.size)
 
 
-def _surprise_of_the_new(
-    usual: Trigrams, texts: Sequence[Sequence[str]], groupings: Sequence[IntArray]
-) -> FloatArray:
-    """The highest surprise (N,) of each text over the groupings, its group left out each time."""
-    highest_N = np.zeros(len(texts))
-    for group_N in groupings:
-        for k in np.unique(group_N):
-            members = np.flatnonzero(group_N == k).tolist()
-            for i in members:
-                usual.count(texts[i], -1)
-            for i in members:
-                highest_N[i] = max(highest_N[i], usual.surprise(texts[i]))
-            for i in members:
-                usual.count(texts[i], 1)
-    return highest_N
-
-
-def _is_unlike(surprise: float, length: int, surprise_N: FloatArray, length_N: IntArray) -> bool:
-    """Whether a reference is more unusual than 95% of the training texts, and of those of its length."""
-    near = max(30, length_N.size // 8)
-    alike_N = np.argsort(np.abs(length_N - length), kind="stable")[:near]
-    return bool(
-        surprise > np.quantile(surprise_N, 1 - UNUSUAL)
-        and ((surprise_N[alike_N] >= surprise).sum() + 1) / (alike_N.size + 1) <= UNUSUAL
+def _beyond(trained_N: FloatArray, asked_M: FloatArray) -> Estimate:
+    """The share of references of another style, where a share of training breaks the same habits."""
+    usual, n = float(trained_N.mean()), asked_M.size
+    count = round(float(asked_M.sum()))
+    low, value, high = (
+        max(0.0, (share - usual) / (1 - usual)) if usual < 1 else 0.0
+        for share in (clopper_pearson(count, n)[0], count / n, clopper_pearson(count, n)[1])
     )
+    return Estimate(value, low, high, n)
 
 
-def _telling(trained: Sequence[Sequence[str]], unlike: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """The pairs of pieces that most of the unlike references have and training has not."""
-    if not unlike:
-        return ()
-    shares = [_text_shares(texts) for texts in (trained, unlike)]
-    gap = {pair: share - shares[0].get(pair, 0.0) for pair, share in shares[1].items()}
-    best = sorted(gap, key=lambda pair: (-gap[pair], pair))[:SHOWN]
-    return tuple(
-        f"`{_shown(pair)}` in {percent(shares[0].get(pair, 0.0), 0)} of train and "
-        f"{percent(shares[1][pair], 0)} of those"
-        for pair in best
-    )
-
-
-def _shown(pair: tuple[str, str]) -> str:
-    kept = [piece for piece in pair if piece not in (START, END)]
-    return " ".join(piece.strip(" ").replace("\n", "\\n") for piece in kept)
-
-
-def _text_shares(texts: Sequence[Sequence[str]]) -> dict[tuple[str, str], float]:
-    """The share of the texts that each pair of pieces is in; two masks tell nothing."""
-    found = Counter(pair for text in texts for pair in set(pairwise(text)) if set(pair) - {WORDS, START, END})
-    return {pair: n / len(texts) for pair, n in found.items()}
+def _most_telling(broken_F: FloatArray, against_M_F: FloatArray, habits: Sequence[Feature]) -> list[int]:
+    """The habits that are broken most, the shortest first, each in other references than those before."""
+    chosen: list[int] = []
+    much_F = np.abs(broken_F).round(2).tolist()
+    broken = np.flatnonzero(broken_F).tolist()
+    for i in sorted(broken, key=lambda i: (-much_F[i], len(habits[i]))):
+        if len(chosen) == SHOWN:
+            break
+        both = [np.minimum(against_M_F[:, i], against_M_F[:, j]).sum() for j in chosen]
+        either = [np.maximum(against_M_F[:, i], against_M_F[:, j]).sum() for j in chosen]
+        if all(a < ALIKE * b for a, b in zip(both, either, strict=True)):
+            chosen.append(i)
+    return chosen

@@ -45,8 +45,8 @@ def style_shift_note(references: JudgedReferences) -> list[str]:
     found = references.unlike
     return [
         f"{percent(found.value, 0)} of val's references ({references.source}) look as if written in another "
-        f"style than the training data ({percent(found.low, 0)} to {percent(found.high, 0)}; "
-        f"{'; '.join(references.telling)}). Perplexity may rise for that reason and not for memorization; "
-        "read some of each before you believe it: problems of another kind or length can be told apart, too. "
+        f"style than the training data ({percent(found.low, 0)} to {percent(found.high, 0)}): "
+        f"{'; '.join(references.telling)}. If that is how they are written, and not what their problems "
+        "need, perplexity may rise for that reason and not for memorization. Read some of each. "
         "Then give references in the training style as --val, and these as --references NAME=SOURCE"
     ]

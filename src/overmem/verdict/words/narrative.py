@@ -204,7 +204,12 @@ def _references_sentence(verdict: Verdict) -> str | None:
     if read.other_style:
         share = estimate_text(read.unlike, ".0%")
         return f"{lead}, of which {share} look as if written in another style than the training data."
-    return f"{lead}; no clear difference from the training data's writing style was found."
+    seen = (
+        f" (a part of less than {read.unlike.high:.0%} would not be seen)"
+        if math.isfinite(read.unlike.high)
+        else ""
+    )
+    return f"{lead}; no clear difference from the training data's writing style was found{seen}."
 
 
 def _references_apart(verdict: Verdict) -> str | None:

@@ -99,6 +99,10 @@ class UnknownOptionError(OvermemError, TypeError):
     """A keyword that a function does not have; the nearest that it has is named."""
 
 
+class WrongArgumentError(OvermemError, TypeError):
+    """A call from Python that lacks an argument or has one of a wrong type; it is named."""
+
+
 class MissingExtraError(OvermemError, ImportError):
     """A package that only an extra installs, and that is missing or of another version."""
 

@@ -1,13 +1,16 @@
-"""Names that do not exist, of keywords, commands and options: one message with the nearest that does."""
+"""Names that do not exist, of keywords, commands and options: one message with the nearest that does.
+
+Public functions and records are marked here, and so have their arguments' types checked too.
+"""
 
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Collection
 from difflib import get_close_matches
 from typing import Any, ParamSpec, TypeVar
 
+from overmem.argument_types import Arguments
 from overmem.errors import UnknownOptionError
 
 P = ParamSpec("P")
@@ -15,34 +18,52 @@ R = TypeVar("R")
 
 
 def names_its_keywords(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a public function refuse a misspelled keyword with the nearest name; it is a `TypeError` still."""
-    signature = inspect.signature(function)
-    known = [
-        name
-        for name, parameter in signature.parameters.items()
-        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    ]
+    """Let a public function refuse a misspelled keyword with the nearest name, and a wrong type.
+
+    Both are a `TypeError` still.
+    """
+    check = _checks(function, f"overmem.{function.__name__}")
 
     @functools.wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
-        refuse_unknown(kwargs, known, f"overmem.{function.__name__}")
+        check(args, kwargs)
         return function(*args, **kwargs)
 
     return called
 
 
 def names_its_fields(record: type[R]) -> type[R]:
-    """Let a public record refuse a misspelled field with the nearest name; it is a `TypeError` still."""
+    """Let a public class refuse a misspelled field with the nearest name, and a value of a wrong type."""
     made = record.__init__
-    known = [name for name in inspect.signature(made).parameters if name != "self"]
+    check = _checks(made, f"overmem.{record.__name__}")
 
     @functools.wraps(made)
     def checked(self: R, *args: Any, **kwargs: Any) -> None:
-        refuse_unknown(kwargs, known, f"overmem.{record.__name__}")
+        check((self, *args), kwargs)
         made(self, *args, **kwargs)
 
     record.__init__ = checked  # type: ignore[method-assign, assignment]
     return record
+
+
+def _checks(function: Callable[..., Any], called: str) -> Callable[[tuple[Any, ...], dict[str, Any]], None]:
+    """Refuses keywords that a function does not have, then arguments of a wrong type."""
+    arguments = Arguments(function, called)
+    parameters = arguments.signature.parameters.values()
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    known = [
+        parameter.name
+        for parameter in parameters
+        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and parameter.name != "self"
+    ]
+
+    def check(given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        if not takes_any:
+            refuse_unknown(named, known, called)
+        arguments.check(given, named)
+
+    return check
 
 
 def refuse_unknown(given: Collection[str], known: Collection[str], what: str) -> None:

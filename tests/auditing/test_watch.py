@@ -50,6 +50,18 @@ def test_each_checkpoint_is_measured_once_as_it_lands(tmp_path, tokenizer, val_f
     ]
 
 
+def test_a_watch_says_what_it_is_and_wrong_times_are_refused_at_once(tmp_path):
+    asked = AuditOptions(val="val.jsonl")
+    watching = watch(tmp_path / "run", asked, every=5.0, idle_minutes=2.0)
+    assert repr(watching) == (
+        f"Watch {tmp_path / 'run'}: a look every 5 s, ends after 2 min without a new one; "
+        "use it as `for update in ...`"
+    )
+    assert "ends" not in repr(watch(tmp_path, asked))
+    with pytest.raises(RunError, match="every must be above 0"):
+        watch(tmp_path, asked, every=0.0)
+
+
 def test_a_half_written_checkpoint_waits_until_it_is_whole(tmp_path, tokenizer, val_file):
     run = tmp_path / "run"
     saves(run, tokenizer, 10)()

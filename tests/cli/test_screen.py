@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from overmem.cli.progress import audit_progress, model_progress, training_progress
-from overmem.cli.screen import Screen, VisibleStream, console, print_json, say, visible_streams
+from overmem.cli.screen import Screen, VisibleStream, console, print_json, say, tell, visible_streams
 from overmem.formatting import unseen
 from overmem.records import Checkpoint, Run
 from tests.helpers.command import run_command
@@ -99,6 +99,23 @@ def test_a_line_is_printed_whole_and_without_markup():
     shown = screen(width=20)
     say(shown, "[bold]a[/bold] " + "long " * 10)
     assert written(shown) == "[bold]a[/bold] " + "long " * 10 + "\n"
+
+
+def test_sentences_are_broken_between_words_on_a_terminal_alone():
+    text = " memory: about 37 MB in float32 beside the libraries\nfailed: checkpoint-600"
+    for terminal, expected in (
+        (True, " memory: about 37 MB\n in float32 beside\n the libraries\nfailed:\ncheckpoint-600"),
+        (False, text),
+    ):
+        shown = screen(width=20, force_terminal=terminal, color_system=None)
+        tell(shown, text)
+        assert written(shown) == f"{expected}\n"
+
+
+def test_a_path_longer_than_the_terminal_stays_whole():
+    shown = screen(width=20, force_terminal=True, color_system=None)
+    tell(shown, "it is in /a/folder-of-more-than-twenty/letters now")
+    assert "/a/folder-of-more-than-twenty/letters" in written(shown)
 
 
 def test_the_streams_show_what_libraries_print(monkeypatch):

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from transformers.integrations import hub_kernels
+from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
 import overmem
 from overmem.errors import CheckpointError, RecipeError, RunError
@@ -220,6 +222,20 @@ def test_a_forward_pass_that_fails_is_the_checkpoints_and_memory_is_not():
     with pytest.raises(torch.OutOfMemoryError):
         run_model(too_large)
     assert run_model(lambda x: x + 1, x=1) == 2
+
+
+@pytest.mark.parametrize(("shown", "hub_shown"), [(True, True), (True, False), (False, False)])
+def test_loading_draws_no_bar_and_leaves_the_bars_of_others_as_they_were(folder, capfd, shown, hub_shown):
+    before = is_progress_bar_enabled(), are_progress_bars_disabled()
+    try:
+        (enable_progress_bar if shown else disable_progress_bar)()
+        (enable_progress_bars if hub_shown else disable_progress_bars)()
+        read_model(folder, trust_remote_code=False)
+        assert "Loading weights" not in capfd.readouterr().err
+        assert (is_progress_bar_enabled(), not are_progress_bars_disabled()) == (shown, hub_shown)
+    finally:
+        (enable_progress_bar if before[0] else disable_progress_bar)()
+        (disable_progress_bars if before[1] else enable_progress_bars)()
 
 
 def test_one_bad_checkpoint_of_each_kind_is_skipped_by_name(pico_run, val_file, monkeypatch):

@@ -24,6 +24,7 @@ class TestProof:
     def test_as_accurate_and_lower_nll_is_accepted(self):
         found = self.prove(measured(self.right, 0.5 + self.noise), measured(self.right, 0.4 - self.noise))
         assert found.accepted and found.probability_not_worse > 0.99
+        assert "with probability over 0.99" in found.reason
         assert found.gains == ("likelihood nll",)
 
     def test_a_lower_nll_does_not_buy_accuracy(self):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from overmem.artifacts.manifest import Manifest
@@ -26,6 +27,15 @@ def test_a_verdict_shows_every_stage_and_the_one_to_ship_in_bold(memorized):  # 
     shown = memorized._repr_html_()
     assert shown.count("<tr>") == 1 + len(memorized.checkpoints)
     assert f"<b>{memorized.recommended.name}</b>" in shown and "over-memorized" in shown
+
+
+def test_a_checkpoint_of_a_verdict_is_one_line(memorized):  # noqa: F811
+    last = memorized.checkpoints[-1]
+    assert repr(last).startswith(f"Checkpoint {last.name}, step {last.step}: over-memorized, ")
+    assert "; accuracy " in repr(last) and "perplexity" in repr(last) and len(repr(last)) < 200
+    undecided = replace(last, stage="undetermined", leaning="fit", confidence=0.6, name=HOSTILE)
+    assert "undetermined, leans fit, 60% confidence;" in repr(undecided)
+    assert undecided._repr_html_().count("<tr>") == 2 and "<script>" not in undecided._repr_html_()
 
 
 def test_an_audit_shows_its_sets(tmp_path):

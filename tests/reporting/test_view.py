@@ -67,6 +67,10 @@ def test_reasons_give_the_figures_that_fired() -> None:
     blind = replace(verdict, checkpoints=(*verdict.checkpoints[:-1], lone))
     assert len(reasons(blind)) == 1
     assert reasons(replace(verdict, checkpoints=())) == []
+    last = replace(verdict.checkpoints[-1], stage="undetermined", leaning="fit")
+    unclear = replace(verdict, stage="undetermined", checkpoints=(*verdict.checkpoints[:-1], last))
+    assert reasons(unclear)[1] == ("Whether perplexity is inflated is not clear", second)
+    assert reasons(leaning())[1][0] == "Perplexity is inflated"
 
 
 def test_a_measure_that_no_checkpoint_has_is_no_column() -> None:

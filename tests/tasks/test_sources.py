@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from overmem.errors import DataError
+from overmem.errors import DataError, WrongArgumentError
 from overmem.grading.grade import grade
 from overmem.records import Example
 from overmem.tasks import load_examples, sources
@@ -215,5 +215,5 @@ def test_what_needs_no_download(tmp_path):
 def test_a_source_may_be_a_path_and_nothing_else_than_text(tmp_path):
     (tmp_path / "val.jsonl").write_text('{"prompt": "p", "completion": "c"}\n')
     assert len(load_examples(tmp_path / "val.jsonl").examples) == 1
-    with pytest.raises(DataError, match="a text or a path"):
+    with pytest.raises(WrongArgumentError, match=r"str or Path: \[TASK:\]LOCATION"):
         load_examples(None)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
 import overmem
-from overmem.errors import CheckpointError, RecipeError, RunError
+from overmem.errors import CheckpointError, RecipeError, RunError, WrongArgumentError
 from overmem.monitor.retention import ASIDE
 from overmem.recipe.reading import check_recipe
 from overmem.training.settings import as_trained, sft_config
@@ -281,5 +281,5 @@ def test_two_processes_train_as_one(tmp_path, tokenizer):
 
 
 def test_a_file_in_the_place_of_a_recipe_names_what_reads_it():
-    with pytest.raises(RecipeError, match=r"load_recipe"):
+    with pytest.raises(WrongArgumentError, match=r"load_recipe"):
         train("recipe.yaml")

@@ -23,7 +23,9 @@ def memorized():
 def test_the_last_checkpoint_fails_on_its_stage_only(memorized):
     failed = check_verdict(memorized, ("over-memorized", "overfit"))
     assert not failed.passed and "over-memorized" in failed.reason
-    assert check_verdict(memorized, ("overfit",)).passed
+    assert failed.reason.endswith("; over-memorized and overfit fail")
+    passed = check_verdict(memorized, ("overfit",))
+    assert passed.passed and passed.reason.endswith("; passes: only overfit fails")
 
 
 def test_the_recommended_one_or_any_other_can_be_asked_for(memorized):

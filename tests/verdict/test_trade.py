@@ -135,7 +135,7 @@ def against_base(outcome, *differences):
     ("outcome", "phrase"),
     [
         ("better", "checkpoint-200 is better at its task than the base model (accuracy 30.0%"),
-        ("better, and worse elsewhere", "and worse at other things"),
+        ("better, and worse elsewhere", "but worse elsewhere"),
         ("form only", "what it has surely learned is their form"),
         ("no better", "is no better than the base model"),
         ("worse", "is worse at its task than the base model"),
@@ -150,3 +150,5 @@ def test_what_was_lost_beside_the_task_is_named():
     lost = cost("ood", "nll", "worse", headline=True)
     words = against_base("better, and worse elsewhere", accuracy(), lost)
     assert "worse in ood (nll +0.200, +0.100 to +0.300)" in words
+    assert "but worse elsewhere. Against it: accuracy" in words  # better things are not listed as worse
+    assert "(accuracy 30.0%, 26.0 to 34.0): accuracy" in against_base("better", accuracy())

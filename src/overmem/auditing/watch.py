@@ -38,6 +38,26 @@ class Update:
     """Checkpoints that were measured and have been deleted since, by `save_total_limit` perhaps."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Watch(Iterator[Update]):
+    """A folder that is being watched: `for update in watch:` looks, waits and measures."""
+
+    path: Path
+    every: float
+    """Seconds between two looks."""
+    idle_minutes: float | None
+    """Without a new checkpoint for so long, it ends; None never ends."""
+    updates: Iterator[Update]
+
+    def __next__(self) -> Update:
+        """The next update; it takes as long as the training takes to save a checkpoint."""
+        return next(self.updates)
+
+    def __repr__(self) -> str:
+        end = "" if self.idle_minutes is None else f", ends after {self.idle_minutes:g} min without a new one"
+        return f"Watch {self.path}: a look every {self.every:g} s{end}; use it as `for update in ...`"
+
+
 def watch(
     path: str | Path,
     options: AuditOptions,
@@ -48,7 +68,7 @@ def watch(
     out: Path | None = None,
     progress: Progress | None = None,
     sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[Update]:
+) -> Watch:
     """Measure the checkpoints of a growing run, one look at a time.
 
     Args:
@@ -61,17 +81,32 @@ def watch(
         progress: told after every batch.
         sleep: waits; for tests.
 
-    Yields:
-        An update whenever new checkpoints were measured. Interrupting it loses nothing.
+    Returns:
+        An iterator with an update whenever new checkpoints were measured. Interrupting it loses nothing.
 
     Raises:
-        OvermemError: bad data or options, as `audit` would.
+        OvermemError: a time that is not above 0; bad data or options, as `audit` would, while iterating.
     """
     for name, value in (("every", every), ("idle", idle_minutes)):
         if value is not None and not value > 0:
             raise RunError(f"{name} must be above 0", got=value)
+    looks = _look(Path(path), options, every, settle, idle_minutes, out, progress, sleep)
+    return Watch(path=Path(path), every=every, idle_minutes=idle_minutes, updates=looks)
+
+
+def _look(
+    path: Path,
+    options: AuditOptions,
+    every: float,
+    settle: float,
+    idle_minutes: float | None,
+    out: Path | None,
+    progress: Progress | None,
+    sleep: Callable[[float], None],
+) -> Iterator[Update]:
+    """Look, measure what is new, wait, and look again."""
     watched = Watched(
-        Path(path),
+        path,
         settle,
         allow_pickle=options.allow_pickle,
         checkpoints_glob=options.checkpoints_glob,

@@ -25,10 +25,12 @@ from overmem.checkpoints.reading import (
     stored_weights,
 )
 from overmem.errors import CheckpointError, NoCheckpointError, RunError
+from overmem.keywords import names_its_keywords
 from overmem.parsing import finite_number, read_json_or_empty
 from overmem.records import Checkpoint, Run
 
 
+@names_its_keywords
 def open_run(path: str | Path, *, allow_pickle: bool = False, checkpoints_glob: str | None = None) -> Run:
     """Discover and order the checkpoints of a run folder.
 

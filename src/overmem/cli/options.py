@@ -30,6 +30,9 @@ Out = Annotated[
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all random choices.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Only show the plan and how long it takes.")]
+Full = Annotated[
+    bool, typer.Option("--full", help="Show every measure of every axis, not only the headlines.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Workers = Annotated[int | None, typer.Option(help="Number of parallel workers, one for each device (Ray).")]
 Ray = Annotated[

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
@@ -97,6 +98,21 @@ def console(*, stderr: bool = False) -> Screen:
 def say(screen: Console, text: str) -> None:
     """Print a line as it is: not wrapped, so that paths can be copied."""
     screen.print(text, soft_wrap=True)
+
+
+def tell(screen: Console, text: str, style: str | None = None) -> None:
+    """Print sentences: broken between words on a terminal, lines as they are where a program reads."""
+    if screen.is_terminal:
+        text = "\n".join(_broken(line, screen.width) for line in text.split("\n"))
+    screen.print(text, style=style, soft_wrap=True)
+
+
+def _broken(line: str, width: int) -> str:
+    """A line in several, set in as it is; a word that is longer than the terminal stays whole."""
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.fill(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def print_json(record: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from overmem.contamination.record import Contamination
 from overmem.errors import DataError
 from overmem.keywords import names_its_keywords
 from overmem.records import Example
-from overmem.tasks.sources import load_examples
+from overmem.tasks.sources import SourceText, load_examples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +40,10 @@ class DataCheck:
 
 @names_its_keywords
 def data_check(
-    val: str | Path,
-    train: str | Path | None = None,
+    val: SourceText,
+    train: SourceText | None = None,
     *,
-    ood: Mapping[str, str | Path] | None = None,
+    ood: Mapping[str, SourceText] | None = None,
     columns: str | None = None,
     strict_overlap: bool = False,
 ) -> DataCheck:

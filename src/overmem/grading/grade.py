@@ -27,6 +27,7 @@ from overmem.grading.judges import Grade as Grade  # part of this module's face,
 from overmem.grading.judges import judge_choice, judge_exact, judge_math, judge_mixed
 from overmem.grading.own_graders import judge_by_function, judge_by_pattern
 from overmem.grading.reasoning import opens_reasoning, split_reasoning
+from overmem.keywords import names_its_keywords
 from overmem.records import Example
 
 CHOICES = ("math", "exact", "choice", "mixed", "code", "regex:PATTERN", "python:FILE.py:function", "none")
@@ -48,6 +49,7 @@ class Grader:
         return self.name == "code"
 
 
+@names_its_keywords
 def grade(
     text: str,
     reference: str | Example,

@@ -186,7 +186,7 @@ def settle(keep: Keep | None, task: Task, history: LoggedHistory, run: str, *, s
     data = "--val VAL --train TRAIN"
     if not history.saved:
         return (
-            f"No checkpoint lies beside this log; to settle it, in the folder with them: "
+            f"There are no checkpoints beside this log. To settle it, audit the folder that holds them: "
             f"`overmem audit FOLDER {data}`."
         )
     if not shared:

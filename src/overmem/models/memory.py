@@ -26,7 +26,7 @@ MOST_ROWS = {"cpu": 128}
 MOST_ROWS_ON_ACCELERATOR = 512
 M_MMAP_THRESHOLD = -3
 """Of glibc's mallopt: blocks of so many bytes are mapped, and unmapped when they are freed."""
-CACHES = ("past_key_values", "cache", "cache_params", "state")
+CACHES = ("cache", "past_key_values", "cache_params", "state")
 """What models call the cache in their outputs."""
 
 

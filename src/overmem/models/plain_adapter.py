@@ -9,6 +9,7 @@ import torch
 
 from overmem.checkpoints import ADAPTER_CONFIG, read_adapter_config, read_checkpoint
 from overmem.errors import CheckpointError
+from overmem.keywords import names_its_keywords
 from overmem.models.adapters import InitialFactors, changed_base, make_plain
 from overmem.models.loading import ModelHost
 from overmem.records import Run
@@ -17,6 +18,7 @@ BESIDE = (".json", ".jinja", ".model", ".txt")
 """Tokenizer and trainer's state, which a plain copy takes along."""
 
 
+@names_its_keywords
 def plain_adapter(folder: str | Path, out: str | Path, *, base_model: str | None = None) -> Path:
     """Write a PiSSA or OLoRA adapter as plain LoRA, which merges and loads anywhere.
 

@@ -26,12 +26,14 @@ from typing import Any
 
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from transformers import (
     AutoConfig,
     AutoTokenizer,
     GenerationConfig,
     dynamic_module_utils,
 )
+from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
 from overmem.boundary import library_call, unprinted_panics
 from overmem.checkpoints import ADAPTER_CONFIG, weight_files, wrapped_prefixes
@@ -203,7 +205,7 @@ def read_model(
             lacks = loading["missing_keys"] or loading["mismatched_keys"]
             return not lacks and (accepts is None or accepts(model))
 
-        with packed_whole(_short(name), error):
+        with packed_whole(_short(name), error), _without_bar():
             loaded = load(first_that_fits(autos, fits), **packed)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         finish(model, quantize, _short(name), error, settings.get("dtype"))
@@ -307,6 +309,25 @@ def check_adapter_config(config: Mapping[str, Any], name: str) -> None:
         expected="an adapter that changes weights (LoRA and its kin)",
         next_step="merge it into its base model with PEFT, and measure that",
     )
+
+
+@contextmanager
+def _without_bar() -> Iterator[None]:
+    """Without transformers' bar "Loading weights", once a checkpoint; bars of downloads stay as they are."""
+    shown = is_progress_bar_enabled()
+    hub_shown = not are_progress_bars_disabled()
+    if not shown:
+        yield
+        return
+    disable_progress_bar()  # and the hub's
+    if hub_shown:
+        enable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bar()
+        if not hub_shown:
+            disable_progress_bars()
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from overmem.errors import OvermemError, RecipeError
+from overmem.keywords import names_its_fields
 from overmem.models.preserving_state import preserving_state
 from overmem.monitor.distributed import broadcast_flag, why_not_measurable
 from overmem.monitor.log_files import last_step, read_log, read_seconds, write_log
@@ -28,6 +29,7 @@ Onset = Literal["warn", "stop"] | Callable[[Reading], None]
 log = logging.getLogger("overmem.monitor")
 
 
+@names_its_fields
 class OverMemorizationMonitor(TrainerCallback):
     """Measures a fixed val and train subset now and then, applies the rule and logs `overmem/...`.
 

@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ from overmem.verdict.judge import MIN_PROBLEMS
 from overmem.verdict.live import Point, TokenRow
 
 log = logging.getLogger("overmem.monitor")
-Data = str | Sequence[Example]
+Data = str | Path | Sequence[Example]
 """A source in overmem's grammar, or the examples themselves."""
 BATCH_TOKENS = 4096
 """Most tokens of a batch, padding included: less than an audit's, as training fills the memory."""
@@ -169,7 +170,7 @@ def fit(problems: Problems, readings: int, seed: int) -> Problems:
 
 
 def _examples(data: Data, name: str) -> tuple[tuple[Example, ...], str]:
-    if isinstance(data, str):
+    if isinstance(data, str | Path):
         loaded = load_examples(data)
         return loaded.examples, loaded.grader
     examples = tuple(data)

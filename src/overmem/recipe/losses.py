@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from overmem.errors import DataError, RecipeError
+from overmem.keywords import names_its_keywords
 from overmem.recipe import loss_formulas as formulas
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Loss:
     """Whether the weights mean something only relative to their mean over the batch."""
 
 
+@names_its_keywords
 def token_weights(
     name: str,
     logprobs: Tensor,

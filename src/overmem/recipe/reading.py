@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from overmem import parsing
 from overmem.errors import RecipeError
+from overmem.keywords import names_its_keywords
 from overmem.parsing import ParseError
 from overmem.recipe.schema import CanaryRecipe, DataRecipe, ModelRecipe, MonitorRecipe, Recipe, TemplateRecipe
 from overmem.strict_model import wrong_fields
@@ -18,7 +19,8 @@ from overmem.strict_model import wrong_fields
 BUNDLED = Path(__file__).parent / "bundled"
 
 
-def load_recipe(name: str, overrides: dict[str, Any] | None = None) -> Recipe:
+@names_its_keywords
+def load_recipe(name: str | Path, overrides: dict[str, Any] | None = None) -> Recipe:
     """Read a recipe from a path, or by name from the bundled ones.
 
     Args:
@@ -35,7 +37,7 @@ def load_recipe(name: str, overrides: dict[str, Any] | None = None) -> Recipe:
     return check_recipe(written, str(path))
 
 
-def find_recipe(name: str, *, sweep: bool = False) -> Path:
+def find_recipe(name: str | Path, *, sweep: bool = False) -> Path:
     """The file of a recipe, or of a sweep, by its path or by the name of a bundled one.
 
     Args:

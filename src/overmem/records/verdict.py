@@ -22,8 +22,8 @@ STAGES: tuple[str, ...] = ("learning", "fit", "over-memorized", "overfit", "unst
 VERDICT_SCHEMA = "overmem.verdict/1"
 
 
-@dataclass(frozen=True, kw_only=True)
-class CheckpointSummary:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class CheckpointSummary(NotebookView):
     """What was measured on one checkpoint and the stage it was given."""
 
     name: str

@@ -116,7 +116,9 @@ def _reason(
     probability: float, gains: Sequence[str], measured: Sequence[str], margin: float, number: int
 ) -> str:
     certain, better = 1 - level_of(number), ", ".join(gains)
-    chance = f"{probability:.{2 if number == 1 else 4}f}"
+    digits = 2 if number == 1 else 4
+    most = 1 - 10.0**-digits
+    chance = f"over {most:g}" if probability > most else f"{probability:.{digits}f}"
     said = f"accuracy is not worse by more than {100 * margin:g} points with probability {chance}"
     sure = f" at {100 * certain:.4g}%" if number > 1 else ""
     if probability < certain:

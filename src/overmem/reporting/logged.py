@@ -10,7 +10,7 @@ from overmem.records.logged import LoggedReading, LoggedRun, LoggedSeries
 from overmem.reporting.assets import render_page
 from overmem.reporting.figures.theme import Figure, axis, layout, plotly_text, rounded
 from overmem.reporting.view import Values
-from overmem.verdict.words.logged import MOST_OTHERS, keep_line, log_line, shown_series
+from overmem.verdict.words.logged import MOST_OTHERS, UNTOLD, keep_line, log_line, shown_series
 from overmem.verdict.words.narrative import plain_words
 
 MOST_ROWS = 60
@@ -58,7 +58,7 @@ def _answer(run: LoggedRun, number: int, count: int) -> Values:
         "label": f"run {number} of {count}" if count > 1 else "",
         "keep": run.keep.name if run.keep else "Cannot be told",
         "told": run.keep is not None,
-        "keep_line": keep_line(run),
+        "keep_line": keep_line(run).removeprefix(UNTOLD),
         "log_line": log_line(run, named=count > 1),
     }
 

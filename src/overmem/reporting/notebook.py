@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 from overmem.artifacts.manifest import Manifest
 from overmem.formatting import (
     accuracy_text,
+    certainty_text,
     confidence_text,
     difference_text,
     estimate_text,
@@ -20,11 +21,15 @@ from overmem.records import CheckpointSummary, Comparison, Cost, Repair, Run, Ve
 from overmem.reporting.figures.inline import dynamics_svg
 from overmem.verdict.words.headline import headline
 
+_HEADS = ("checkpoint", "stage", "confidence", "accuracy", "perplexity")
+
 
 def html_view(record: Any) -> str:
-    """The table of a run, an audit, a verdict or a repair."""
+    """The table of a run, an audit, a verdict, one of its checkpoints or a repair."""
     if isinstance(record, Run):
         return run_html(record)
+    if isinstance(record, CheckpointSummary):
+        return _table("", _HEADS, [_summary(record, bold=False)])
     if isinstance(record, Verdict):
         return verdict_html(record)
     if isinstance(record, Comparison):
@@ -35,12 +40,18 @@ def html_view(record: Any) -> str:
 
 
 def text_view(record: Any) -> str:
-    """A run, an audit, a verdict, a comparison or a repair in a few lines."""
+    """A run, an audit, a verdict, one of its checkpoints, a comparison or a repair in a few lines."""
     if isinstance(record, Run):
         names = [checkpoint.name for checkpoint in record.checkpoints]
         left_out = f", {len(record.skipped)} skipped" if record.skipped else ""
         ends = " to ".join(dict.fromkeys(names[:1] + names[-1:]))
         return f"Run {record.path}: {len(names)} checkpoints, {ends}{left_out}"
+    if isinstance(record, CheckpointSummary):
+        stage = f"{record.stage}, {certainty_text(record.leaning, record.confidence)}"
+        figures = (
+            f"accuracy {accuracy_text(record.accuracy)} %, perplexity {estimate_text(record.perplexity)}"
+        )
+        return f"Checkpoint {record.name}, step {record.step}: {stage}; {figures}"
     if isinstance(record, Verdict):
         return _verdict_text(record)
     if isinstance(record, Comparison):
@@ -79,10 +90,9 @@ def verdict_html(verdict: Verdict) -> str:
     """The figure, every checkpoint's stage, the one to ship in bold, and the verdict in words."""
     shipped = verdict.recommended.name if verdict.recommended is not None else None
     rows = [_summary(summary, bold=summary.name == shipped) for summary in verdict.checkpoints]
-    heads = ("checkpoint", "stage", "confidence", "accuracy", "perplexity")
     first = headline(verdict)
     caption = f"Verdict: {first.line}; ship {first.shipped}"
-    return dynamics_svg(verdict) + _table(caption, heads, rows) + _notes([*verdict.words, *verdict.notes])
+    return dynamics_svg(verdict) + _table(caption, _HEADS, rows) + _notes([*verdict.words, *verdict.notes])
 
 
 def comparison_html(found: Comparison) -> str:

@@ -31,6 +31,7 @@ from overmem.reporting.figures.curves import measured
 from overmem.reporting.figures.theme import STAGE_CODES
 from overmem.stats.intervals import critical_value, wilson_interval
 from overmem.verdict.base_model import SKILLS
+from overmem.verdict.words.axes import INFLATED
 from overmem.verdict.words.choice import difference_words
 from overmem.verdict.words.extremes import lowest_nll, peak_accuracy
 
@@ -78,7 +79,7 @@ def _accuracy_reason(verdict: Verdict) -> tuple[str, str] | None:
     comparable = (last.leaning or verdict.stage) in ("fit", "over-memorized")
     what = "Accuracy holds" if comparable else "Accuracy is below its peak"
     text = (
-        f"{here}, {points_text(round(gap, 4))} below the highest (up to {100 * margin:.3g} counts as equal)"
+        f"{here}, {points_text(round(gap, 3))} below the highest (up to {100 * margin:.3g} counts as equal)"
     )
     if (gap <= margin + 1e-9) != comparable:
         n = sum(math.isfinite(summary.accuracy.value) for summary in verdict.checkpoints)
@@ -96,6 +97,8 @@ def _perplexity_reason(verdict: Verdict) -> tuple[str, str] | None:
         return "Perplexity is the lowest of the run", here
     ratio = last.perplexity.value / lowest.perplexity.value
     what = "Perplexity is inflated" if ratio >= limit else "Perplexity is not inflated"
+    if verdict.stage == "undetermined" and (ratio >= limit) != (last.leaning in INFLATED):
+        what = "Whether perplexity is inflated is not clear"
     return what, f"{here}, {ratio:.2f} times the lowest ({limit:.2f} counts as inflated)"
 
 

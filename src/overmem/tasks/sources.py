@@ -21,9 +21,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Annotated
 
 from overmem.errors import DataError
 from overmem.grading.choose import choose_grader
+from overmem.keywords import names_its_keywords
 from overmem.records import Example
 from overmem.tasks.columns import check_keys, parse_columns
 from overmem.tasks.examples import Shape, examples_from_rows
@@ -45,6 +47,8 @@ The location is a split."""
 TASKS: tuple[str, ...] = (*KNOWN, *PROCEDURAL)
 """Names that can stand before the colon."""
 GRAMMAR = "[TASK:]LOCATION[#SPLIT][[START:STOP]]"
+SourceText = Annotated[str | Path, GRAMMAR]
+"""A data source as people write it; not every one is a path."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +115,8 @@ def parse_source(source: str) -> Source:
     return Source(task=task, location=location, split=split or None, rows=rows)
 
 
-def load_examples(source: str | Path, columns: str | Mapping[str, str] | None = None) -> LoadedData:
+@names_its_keywords
+def load_examples(source: SourceText, columns: str | Mapping[str, str] | None = None) -> LoadedData:
     """Load the examples a source string names.
 
     Rows after the last one of a slice are not read, where it counts from the start.
@@ -124,8 +129,6 @@ def load_examples(source: str | Path, columns: str | Mapping[str, str] | None = 
     Raises:
         DataError: the source cannot be understood, found or read, or names no rows.
     """
-    if not isinstance(source, str | Path):
-        raise DataError("a data source is a text or a path", got=type(source).__name__, expected=GRAMMAR)
     source = str(source)
     if (columns is None or isinstance(columns, str)) and (source, columns) in _READ_AHEAD:
         return _READ_AHEAD.pop((source, columns))

@@ -17,6 +17,7 @@ from torch.nn.functional import pad
 from trl import SFTTrainer
 
 from overmem.errors import RecipeError
+from overmem.keywords import names_its_keywords
 from overmem.recipe.loss_formulas import top20_entropy
 from overmem.recipe.losses import LOSSES, Loss, check_choice, resolve_loss, token_weights, weigh
 from overmem.training.logits import has_fused_head, score_logits, spread
@@ -169,6 +170,7 @@ class ReweightedSFTTrainer(SFTTrainer):
             )
 
 
+@names_its_keywords
 def reweighted_loss(name: str, *, normalize: bool = False, **options: Any) -> Callable[..., Tensor]:
     """A loss for the plain HF Trainer: `Trainer(..., compute_loss_func=reweighted_loss("mar"))`.
 

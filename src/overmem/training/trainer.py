@@ -58,12 +58,6 @@ def train(
     Raises:
         OvermemError: bad recipe, data or model, or a run folder that is already in use.
     """
-    if not isinstance(recipe, Recipe):
-        raise RecipeError(
-            "training takes a recipe, not its file",
-            got=repr(recipe),
-            next_step="pass overmem.load_recipe(FILE)",
-        )
     output = Path(recipe.output)
     newest = check_output(recipe, resume=resume)
     if newest is not None and is_trained(output):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from overmem.artifacts.run_records import RunRecords, is_unaudited
 from overmem.errors import ArtifactError, RunError
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from overmem.artifacts.store import Store
 
 
-class HasStore(Protocol):
+@runtime_checkable
+class AuditLike(Protocol):
     """An `overmem.auditing.run.Audit`, named by what is needed of it."""
 
     @property
@@ -32,7 +33,7 @@ class HasStore(Protocol):
 
 
 @names_its_keywords
-def diagnose(audit: HasStore | str | Path, rule: Rule = DEFAULT_RULE, *, save: bool = True) -> Verdict:
+def diagnose(audit: AuditLike | str | Path, rule: Rule = DEFAULT_RULE, *, save: bool = True) -> Verdict:
     """Name the stage of every checkpoint of an audited run and recommend one.
 
     A run that was never audited is read from its `trainer_state.json` alone; its verdict says so

@@ -140,9 +140,8 @@ def check_verdict(verdict: Verdict, fail_on: Sequence[str] | None = None, checkp
     elif clean is not None and (had := sum(n for kind, n in clean.counts.items() if kind != "renumbered")):
         what += f", on {clean.measured} problems, {had} of which training had"
     failed = found.stage in fail_on
-    return Gate(
-        passed=not failed, reason=f"{what}; {'fails' if failed else 'passes'} on {', '.join(fail_on)}"
-    )
+    fails = f"{joined(fail_on)} {'fails' if len(fail_on) == 1 else 'fail'}"
+    return Gate(passed=not failed, reason=f"{what}; {fails if failed else f'passes: only {fails}'}")
 
 
 def check_privacy(

@@ -8,6 +8,7 @@ from overmem.errors import RunError
 
 def test_a_plan_measures_nothing_and_says_what_it_would_take(pico_run, val_file):
     made = overmem.plan(pico_run, val=val_file, max_new_tokens=4, limit=6)
+    assert repr(made).startswith("Forecast: about ") and "accuracy 6 problems at 3 checkpoints" in repr(made)
     assert made.seconds > 0
     assert {item.axis for item in made.plan.axes} == {"likelihood", "accuracy"}
     assert not (pico_run / "overmem" / "manifest.json").exists()

@@ -121,6 +121,7 @@ def test_mlflow_is_called_as_it_is_written(run, monkeypatch):
     assert push_report(run, ["mlflow:demo"]) == ["mlflow: file:///here, run r1"]
     said = read_published(run)
     assert fake.given("set_experiment") == [{"experiment_name": "demo"}]
+    assert fake.given("start_run")[0]["description"] == said.answer
     assert fake.given("log_metrics") == [{"metrics": dict(f), "step": step} for step, f in said.figures]
     (tags,) = fake.given("set_tags")
     assert tags["tags"]["overmem/stage"] == "over-memorized"
@@ -144,6 +145,11 @@ def test_wandb_is_called_as_it_is_written(run, monkeypatch):
     said = read_published(run)
     (opened,) = fake.given("init")
     assert (opened["project"], opened["job_type"]) == ("demo", "overmem")
+    assert opened["notes"] == said.answer
+    stage, ship = said.answer.splitlines()
+    assert stage == "Stage: over-memorized, over 99% confidence" and ship.startswith(
+        "Ship: checkpoint-200 (fit,"
+    )
     assert {"name": "overmem/*", "step_metric": "overmem/step"} in logged.given("define_metric")
     *figures, page = [call["data"] for call in logged.given("log")]
     assert figures == [{"overmem/step": step, **found} for step, found in said.figures]

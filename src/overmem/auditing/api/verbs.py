@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Unpack
 
@@ -13,7 +12,7 @@ from overmem.auditing.planning.cost import Peaks
 from overmem.auditing.planning.forecast import Forecast, forecast
 from overmem.auditing.resolve import resolve_options
 from overmem.auditing.session import Progress
-from overmem.auditing.watch import SETTLE_SECONDS, Update
+from overmem.auditing.watch import SETTLE_SECONDS, Watch
 from overmem.auditing.watch import watch as watch_folder
 from overmem.checkpoints import open_run
 from overmem.keywords import names_its_keywords
@@ -60,7 +59,7 @@ def watch(
     out: str | Path | None = None,
     progress: Progress | None = None,
     **options: Unpack[AuditKeywords],
-) -> Iterator[Update]:
+) -> Watch:
     """Audit each new checkpoint of a run that is training.
 
     An `overmem.yaml` in the folder is not read; see `audit`.

@@ -38,6 +38,7 @@ from overmem.auditing.planning.timing import Timing, same_rate, score_rate, time
 from overmem.auditing.session import Session
 from overmem.boundary import library_call
 from overmem.checkpoints import weight_files
+from overmem.formatting import time_text
 from overmem.models.decoding.kv_cache import pair_scores
 from overmem.models.likelihood.divergence import COMPARED_TOKENS
 from overmem.models.likelihood.scored_logits import may_read_in_pieces
@@ -47,7 +48,7 @@ from overmem.models.quantization import weight_bytes
 from overmem.records import Checkpoint
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Forecast:
     """What is still to be done, and what it takes."""
 
@@ -70,6 +71,16 @@ class Forecast:
     """Right answers that are scored once they are there; None where that is not asked for."""
     disk_bytes: int = 0
     """Most that what the base model predicts takes on disk while checkpoints are compared with it."""
+
+    def __repr__(self) -> str:
+        """A line; what an axis takes is in `to_dict(1)` and in `overmem plan`."""
+        axes = ", ".join(
+            f"{item.axis} {item.n} problems at {item.checkpoints} checkpoints"
+            for item in self.plan.axes
+            if item.why_not is None
+        )
+        about = "at least" if self.floor else "about"
+        return f"Forecast: {about} {time_text(self.seconds)} on one device; {axes}"
 
     @property
     def seconds(self) -> float:

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from overmem.cli.diagnosis import show_diagnosis
-from overmem.cli.options import Json, RunArg, split_runs, takes_rule
-from overmem.cli.screen import console, print_json, say
+from overmem.cli.options import Full, Json, RunArg, split_runs, takes_rule
+from overmem.cli.screen import console, print_json, tell
 from overmem.rule import Rule
 
 
@@ -23,9 +23,7 @@ def diagnose(
         ),
     ],
     rule: Rule,
-    full: Annotated[
-        bool, typer.Option("--full", help="Show every measure of every axis, not only the headlines.")
-    ] = False,
+    full: Full = False,
     json_: Json = False,
 ) -> None:
     """Name each checkpoint's stage with its confidence, and recommend one.
@@ -64,12 +62,14 @@ def compare(
     ],
     runs_b: Annotated[str, typer.Argument(metavar="B", help="The other run folder, or its seeds.")],
     rule: Rule,
+    full: Full = False,
     json_: Json = False,
 ) -> None:
     """Say which of two audited runs is better: at their recommended checkpoints, and at equal accuracy.
 
     Examples:
         overmem compare outputs-a/ outputs-b/
+        overmem compare outputs-a/ outputs-b/ --full
         overmem compare a/seed-0,a/seed-1 b/seed-0,b/seed-1 --json
     """
     from overmem.verdict.compare import compare as run_comparison
@@ -80,7 +80,7 @@ def compare(
         return
     from overmem.cli.views.tables import render_comparison
 
-    render_comparison(found, console())
+    render_comparison(found, console(), full=full)
 
 
 @takes_rule("accuracy_margin", "perplexity_ratio")
@@ -134,6 +134,6 @@ def check(
     if json_:
         print_json({"passed": gate.passed, "reason": gate.reason})
     else:
-        say(console(), ("passed: " if gate.passed else "failed: ") + gate.reason)
+        tell(console(), ("passed: " if gate.passed else "failed: ") + gate.reason)
     if not gate.passed:
         raise typer.Exit(1)

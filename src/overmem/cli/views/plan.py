@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from overmem.cli.screen import tell
 from overmem.cli.views.tables import plain_table
 from overmem.formatting import bytes_text, count_text, percent, time_text
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def render_plan(plan: Plan, console: Console) -> None:
     """Print what the data were read as, and what an audit will do, on how many problems, and for how long."""
     for line in plan.data:
-        console.print(line, style="yellow" if line.startswith("warning") else None, soft_wrap=True)
+        tell(console, line, "yellow" if line.startswith("warning") else None)
     table = plain_table("axis", "what it tells", numbers=("problems", "checkpoints", "about"))
     for item in plan.axes:
         if not item.jobs:
@@ -28,7 +29,7 @@ def render_plan(plan: Plan, console: Console) -> None:
         table.add_row(item.axis, item.tells, _problems(item), str(item.checkpoints), time_text(item.seconds))
     console.print(table)
     if plan.looks:
-        console.print(f" {looks_text(plan)}", style="dim", soft_wrap=True)
+        tell(console, f" {looks_text(plan)}", "dim")
     if math.isfinite(plan.seconds):
         console.print(
             f" about {time_text(plan.seconds)} in all, beside what is already measured\n", style="dim"
@@ -85,7 +86,7 @@ def render_forecast(made: Forecast, devices: int, console: Console) -> None:
         lines.append(f"disk: at most {bytes_text(made.disk_bytes)} while the base model is compared with")
     if made.measured_bytes is not None:
         lines.append(f"trying a batch or two of each kind took {bytes_text(made.measured_bytes)} here")
-    console.print("\n".join(f" {line}" for line in lines), style="dim", soft_wrap=True)
+    tell(console, "\n".join(f" {line}" for line in lines), "dim")
 
 
 def pending_text(share: float, n_there: int) -> str:

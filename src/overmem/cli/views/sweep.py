@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from overmem.cli.screen import tell
 from overmem.cli.views.tables import STAGE_STYLES, plain_table
 from overmem.formatting import confidence_text, percent, spaced, time_text
 from overmem.sweeping.page.view import onset_text, setting_text, value_text
@@ -104,7 +105,7 @@ def render_sweep_plan(plan: SweepPlan, console: Console) -> None:
             summary += f", {time_text(plan.seconds_on(plan.workers))} on {plan.workers}"
     if any(item.at_most for item in left):
         summary += "; at most (≤) where examples are packed, which is done when training starts"
-    console.print(summary, style="dim", soft_wrap=True)
+    tell(console, summary, "dim")
 
 
 def cell_line(state: CellState, ended: int, total: int) -> str:

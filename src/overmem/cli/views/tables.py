@@ -119,27 +119,35 @@ def render_costs(costs: Sequence[Cost], last: str, console: Console, *, full: bo
     console.print(_below([cost for cost in of_one if cost not in shown]))
 
 
-def render_comparison(found: Comparison, console: Console) -> None:
-    """Print which of two runs is better, why, and the differences it rests on."""
-    first, *others = found.words
-    console.print(Text(first, style="bold"))
-    for text in others:
-        console.print(Text(text))
+def render_comparison(found: Comparison, console: Console, *, full: bool = False) -> None:
+    """Print the differences between two runs, and last which is better and why.
+
+    Args:
+        found: the comparison.
+        console: where to.
+        full: print every measure, not only the headlines and what clearly differs.
+    """
     console.print(Text(f"A  {', '.join(found.a)}\nB  {', '.join(found.b)}"), soft_wrap=True)
-    if found.at_recommended:
-        console.print(Text("\n At the recommended checkpoints", style="bold"))
-        shown = [cost for cost in found.at_recommended if cost.headline or cost.outcome in OUTCOME_STYLES]
-        console.print(difference_table(shown, "A", "B"))
-    if found.matched is not None:
-        console.print(Text("\n At matched accuracy", style="bold"))
-        console.print(difference_table(found.differences, "A", "B"))
-    if found.at_recommended or found.matched is not None:
-        console.print(_below([]))
+    parts = (
+        ("At the recommended checkpoints", found.at_recommended),
+        ("At matched accuracy", found.differences if found.matched is not None else ()),
+    )
+    for title, costs in parts:
+        if costs:
+            shown = [cost for cost in costs if full or cost.headline or cost.outcome in OUTCOME_STYLES]
+            console.print(Text(f"\n {title}", style="bold"))
+            console.print(difference_table(shown, "A", "B"))
+            console.print(_below([cost for cost in costs if cost not in shown]))
     if found.not_compared:
         commands = dict.fromkeys(found.not_compared.values())
         console.print(Text(f"Measured on one side only: {', '.join(found.not_compared)}. To compare them:"))
         for command in commands:
             console.print(Text(f"  {command}"), soft_wrap=True)
+    first, *others = found.words
+    console.print()
+    console.print(Text(first, style="bold"))
+    for text in others:
+        console.print(Text(text))
 
 
 def _below(hidden: Sequence[Cost]) -> Text:

@@ -40,7 +40,7 @@ def say_steps(stairs: Staircase, clear: bool) -> LoggedFinding:
         )
         return _finding("no_staircase", text)
     whole = stairs.unseen_then - stairs.level
-    within = "hardly at all" if total > 0.8 * whole else f"by {whole - total:.2f} in all"
+    within = "by next to nothing" if total > 0.8 * whole else f"by {whole - total:.2f} in all"
     text = (
         f"Staircase: the training loss falls by {said} at the start of {where}, where rows come back that "
         f"were seen before ({total:.2f} in all); within the epochs after the first it falls {within}. A "

@@ -255,7 +255,7 @@ def _check_cached(model: Any, tokens: Sequence[int]) -> None:
     """Refuse a model that reads in both directions and has no cache, as those that fill gaps."""
     ids = torch.tensor([list(tokens)], device=input_device(model))
     found = run_model(model, input_ids=ids, use_cache=True)
-    if all(getattr(found, name, None) is None for name in ("past_key_values", "cache")):
+    if all(getattr(found, name, None) is None for name in ("cache", "past_key_values")):
         raise CheckpointError(
             "the model sees the tokens that it is to predict, so it has no likelihood of a text",
             got=type(unwrap_adapter(model)).__name__,

@@ -14,7 +14,7 @@ from overmem.formatting import visible
 from overmem.records import CheckpointSummary, Estimate, Verdict
 from overmem.reporting.markdown import markdown_report
 from overmem.reporting.run import read_saved, render
-from overmem.verdict.words.headline import headline
+from overmem.verdict.words.headline import Headline, headline
 
 PREFIX = "overmem/"
 """Before each figure's name, so that those of training stand apart."""
@@ -38,6 +38,8 @@ class Published:
     """A row a checkpoint, of `COLUMNS`."""
     summary: Mapping[str, str | float]
     """Stage, what to ship, what it rests on."""
+    answer: str
+    """Stage and what to ship in two lines, for the note that a tracker shows before any figure."""
     markdown: str
     html: Callable[[], str]
     """The page, of a megabyte or more; made when it is asked for."""
@@ -54,6 +56,7 @@ def read_published(run: str | Path) -> Published:
     """
     saved = read_saved(run, with_exhibits=False)
     verdict = saved.verdict
+    first = headline(verdict)
     text = markdown_report(verdict, saved.manifest, saved.repair, title=saved.title, run=saved.run)
     return Published(
         run=Path(saved.run),
@@ -61,7 +64,8 @@ def read_published(run: str | Path) -> Published:
         verdict=verdict,
         figures=tuple((summary.step, _figures(summary)) for summary in verdict.checkpoints),
         table=tuple(_row(verdict, summary) for summary in verdict.checkpoints),
-        summary=_summary(verdict),
+        summary=_summary(verdict, first),
+        answer=visible(f"Stage: {first.line}") + "\n" + visible(f"Ship: {first.shipped}"),
         markdown=text,
         html=lambda: render(run, format="html"),
     )
@@ -101,8 +105,7 @@ def _known(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _summary(verdict: Verdict) -> dict[str, str | float]:
-    first = headline(verdict)
+def _summary(verdict: Verdict, first: Headline) -> dict[str, str | float]:
     found: dict[str, str | float] = {
         "stage": first.stage,
         "stage_confidence": first.confidence,

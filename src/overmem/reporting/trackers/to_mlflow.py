@@ -9,7 +9,7 @@ _MOST = 5000
 
 
 def push(published: Published, experiment: str | None) -> str:
-    """Log figures by step, tags, the table, the record and the page as one run.
+    """Log figures by step, tags, the table, the record and the page as one run; its description answers.
 
     Args:
         published: the verdict.
@@ -24,7 +24,7 @@ def push(published: Published, experiment: str | None) -> str:
     mlflow = load("mlflow", "mlflow")
     if experiment is not None:
         mlflow.set_experiment(experiment)
-    with mlflow.start_run(run_name=f"overmem {published.title}") as run:
+    with mlflow.start_run(run_name=f"overmem {published.title}", description=published.answer) as run:
         for step, figures in published.figures:
             mlflow.log_metrics(dict(figures), step=step)
         mlflow.set_tags({key: str(value)[:_MOST] for key, value in published.summary.items()})

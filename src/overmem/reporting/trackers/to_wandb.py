@@ -6,7 +6,7 @@ from overmem.reporting.trackers.published import COLUMNS, PREFIX, Published, loa
 
 
 def push(published: Published, project: str | None) -> str:
-    """Log figures by step, the table, the page and the summary as one run.
+    """Log figures by step, the table, the page and the summary as one run; its notes are the answer.
 
     Args:
         published: the verdict.
@@ -19,7 +19,9 @@ def push(published: Published, project: str | None) -> str:
         RunError: wandb is not installed.
     """
     wandb = load("wandb", "wandb")
-    run = wandb.init(project=project, name=f"overmem {published.title}", job_type="overmem")
+    run = wandb.init(
+        project=project, name=f"overmem {published.title}", job_type="overmem", notes=published.answer
+    )
     try:
         run.define_metric(f"{PREFIX}step")
         run.define_metric(f"{PREFIX}*", step_metric=f"{PREFIX}step")

@@ -125,7 +125,8 @@ def _mixed_text(axis: str, costs: Sequence[Cost]) -> str:
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         if names:
             parts.append(f"{side}: {', '.join(names[:NAMED])}{more}")
-    return f"{axis.capitalize()}: {'; '.join(parts)}."
+    name = axis.upper() if axis == "ood" else axis.capitalize()
+    return f"{name}: {'; '.join(parts)}."
 
 
 def _headline(costs: Sequence[Cost]) -> Cost:

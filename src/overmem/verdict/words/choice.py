@@ -18,17 +18,17 @@ from overmem.records import AgainstBase, Cost, Recommendation, Verdict
 _CHOICES = (("lowest_perplexity", "lowest perplexity"), ("highest_accuracy", "highest accuracy"))
 _OUTCOMES = {
     "better": "is better at its task than {base}",
-    "better, and worse elsewhere": "is better at its task than {base}, and worse at other things",
+    "better, and worse elsewhere": "is better at its task than {base}, but worse elsewhere",
     "form only": (
         "is not clearly better at its task than {base}: the references have become more likely, but its "
         "answers are not clearly right more often; what it has surely learned is their form"
     ),
     "form only, and worse elsewhere": (
-        "is not clearly better at its task than {base}, and worse at other things: only the references "
-        "have become more likely"
+        "is not clearly better at its task than {base} (only the references have become more likely), and "
+        "worse elsewhere"
     ),
     "no better": "is no better than {base}",
-    "no better, and worse elsewhere": "is no better at its task than {base}, and worse at other things",
+    "no better, and worse elsewhere": "is no better at its task than {base}, and worse elsewhere",
     "worse": "is worse at its task than {base}",
     "likelier": "finds the references more likely than {base} does; its answers could not be compared",
     "less likely": "finds the references less likely than {base} does; its answers could not be compared",
@@ -135,7 +135,8 @@ def base_words(verdict: Verdict) -> str | None:
     named = f"the base model (accuracy {figure})" if known else "the base model"
     first, *others = base.comparisons
     return " ".join(
-        f"{item.checkpoint} {_outcome_text(item.outcome).format(base=named)}: {_base_figures(item)}."
+        f"{item.checkpoint} {_outcome_text(item.outcome).format(base=named)}"
+        f"{'. Against it: ' if 'elsewhere' in item.outcome else ': '}{_base_figures(item)}."
         for item in (first, *(item for item in others if item.outcome != first.outcome))
     )
 
@@ -146,7 +147,7 @@ def _outcome_text(outcome: str) -> str:
     from overmem.verdict.base_model import ELSEWHERE
 
     alone = outcome.removesuffix(ELSEWHERE)
-    return f"{_OUTCOMES[alone]}; it is worse elsewhere" if alone in _OUTCOMES else UNKNOWN
+    return f"{_OUTCOMES[alone]}, and it is worse elsewhere" if alone in _OUTCOMES else UNKNOWN
 
 
 def _base_figures(item: AgainstBase) -> str:

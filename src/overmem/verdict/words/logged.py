@@ -14,6 +14,8 @@ from overmem.verdict.words.extremes import lowest_nll, place
 
 SHOWN = 6
 """Steps or names that a sentence lists."""
+UNTOLD = "cannot be told: "
+"""What a line begins with where a log names no checkpoint to keep."""
 MOST_OTHERS = 12
 """Runs beside the first that are answered in words."""
 
@@ -81,7 +83,7 @@ def task_text(run: LoggedRun) -> str:
     """What was trained, and what tells that."""
     if run.task == "unknown":
         return "The log does not say what was trained, so its loss is not read as a perplexity."
-    return f"It is of {_articled(run.task)} ({run.task_by})."
+    return f"What was trained: {_articled(run.task)} ({run.task_by})."
 
 
 def _articled(task: str) -> str:
@@ -234,7 +236,7 @@ def keep_line(run: LoggedRun) -> str:
     """What the log alone would keep, in a line."""
     keep = run.keep
     if keep is None:
-        return f"cannot be told: {'no reward' if run.series else 'nothing'} was evaluated"
+        return f"{UNTOLD}{'no reward' if run.series else 'nothing'} was evaluated"
     by = keep.by if "," not in keep.by else "mean of the sets"
     disk = "" if keep.on_disk else ", not on disk"
     return f"{keep.name}, by {by} alone ({keep.value:.4g}{disk})"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from overmem.logs.history import LoggedHistory
@@ -35,6 +36,17 @@ class TrainRows:
     def epochs(self) -> float:
         """Epochs trained up to the last row; NaN where they are not known."""
         return self.steps[-1] / self.steps_an_epoch if self.steps else math.nan
+
+    def until(self, step: int) -> TrainRows:
+        """The rows up to a step."""
+        n = bisect_right(self.steps, step)
+        return replace(
+            self,
+            steps=self.steps[:n],
+            losses=self.losses[:n],
+            rates=self.rates[:n],
+            first_steps=self.first_steps[:n],
+        )
 
     def in_epochs(self) -> list[tuple[float, float, float]]:
         """Middle in epochs, loss and learning rate of every row that lies within one epoch."""

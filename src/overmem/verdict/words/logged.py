@@ -99,6 +99,12 @@ _ARTICLED = {
     "preference": "a preference training",
     "reinforcement": "a reinforcement training",
 }
+_DOUBTS = {
+    "eval_near_zero": "that loss is near 0",
+    "eval_constant": "that loss never changes",
+    "at_chance": "guessing does as well",
+}
+"""Findings with which a best point says little, and why."""
 OF_FIRST = "What is said next is of the first; a paragraph on each of the others is at the end."
 TAKEN_FOR_ONE = (
     "They would be measured as the checkpoints of one run: name those of one with --checkpoints-glob, or "
@@ -252,4 +258,9 @@ def keep_line(run: LoggedRun) -> str:
         return f"cannot be told: {_why_none(run)}"
     by = keep.by if "," not in keep.by else "mean of the sets"
     disk = "" if keep.on_disk else ", not on disk"
-    return f"{keep.name}, by {by} alone ({keep.value:.4g}{disk})"
+    kinds = {finding.kind for finding in run.findings}
+    doubts = [
+        why for kind, why in _DOUBTS.items() if kind in kinds and (kind == "at_chance" or "loss" in keep.by)
+    ]
+    doubt = f"; in doubt: {doubts[0]}" if doubts else ""
+    return f"{keep.name}, by {by} alone ({keep.value:.4g}{disk}){doubt}"

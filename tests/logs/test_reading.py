@@ -58,6 +58,15 @@ def test_what_is_no_log_is_one_clear_error(tmp_path, name):
             read_histories(path)
 
 
+def test_a_folder_of_several_runs_names_them(tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "trainer_state.json").write_text('{"log_history": []}')
+    with pytest.raises(RunError) as caught:
+        read_histories(tmp_path)
+    assert f"{tmp_path}/first, {tmp_path}/second" in caught.value.next_step
+
+
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "train.log")
     with pytest.raises(RunError, match="no training log is here that can be read"):

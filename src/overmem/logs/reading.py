@@ -16,6 +16,7 @@ Recognizes = Callable[[Path], bool]
 """Whether a path, which exists, is of a format; reads a few kilobytes at most."""
 Reads = Callable[[Path], tuple[LoggedHistory, ...]]
 """Its runs, at least one; raises RunError where the log is damaged."""
+_NAMED = 4
 _LOOKED_AT = 200
 """Files of a folder without a log that are tried as one, to be named."""
 
@@ -88,4 +89,9 @@ def _next_step(path: Path) -> str:
     logs = (file for file in files if any(recognizes(file) for recognizes, _ in readers()))
     if (log := next(logs, None)) is not None:
         return f"name the log itself: {shell_word(log)}"
+    below = (file.parent for file in sorted(path.glob(f"*/{STATE_FILE}"))[:_LOOKED_AT])
+    if named := [shell_word(folder) for folder in below]:
+        return (
+            f"name one of the runs in it: {', '.join(named[:_NAMED])}{', ...' if len(named) > _NAMED else ''}"
+        )
     return f"audit the checkpoints instead: overmem audit {shell_word(path)} --val VAL --train TRAIN"

@@ -12,6 +12,7 @@ from functools import cached_property
 from statistics import median
 from typing import Any
 
+from overmem.logs.after_training import after_training
 from overmem.logs.history import LoggedHistory
 from overmem.logs.metrics import NO_METRIC, base_name, lower_is_better
 from overmem.logs.noise import FEWEST, band, binomial, residuals_used, roughness, too_few
@@ -141,7 +142,10 @@ def read_series(history: LoggedHistory) -> tuple[Series, ...]:
     the one to pick by.
     """
     columns: dict[str, dict[int, Any]] = defaultdict(dict)
-    for row in history.rows:
+    left_out = after_training(history)
+    for place, row in enumerate(history.rows):
+        if place in left_out:
+            continue
         step = int(row["step"])
         for key, value in row.items():
             if key.startswith(_PREFIX):

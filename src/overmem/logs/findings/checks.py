@@ -12,6 +12,7 @@ from statistics import median
 from overmem.formatting import percent
 from overmem.logs.findings.against import against_metrics, trainers_best
 from overmem.logs.findings.packing import find_packing
+from overmem.logs.findings.repeated import evaluated_again
 from overmem.logs.history import LoggedHistory
 from overmem.logs.kinds import OF_PAIRS, Task
 from overmem.logs.metrics import base_name
@@ -53,6 +54,7 @@ def check_log(
         *at_chance(series, task),
         *worse_than_untrained(picked, series),
         *trainers_best(history, series, picked, keep),
+        *evaluated_again(history),
         *end_not_evaluated(history, series),
         *find_packing(history, series, task),
         *([] if opposed else still_improving(picked)),

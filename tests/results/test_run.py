@@ -258,7 +258,7 @@ def test_answers_without_a_grade_are_left_out_and_said(run, tmp_path):
     write_lm_eval(results, str(run / "checkpoint-400"), {"gsm8k": ("generate_until", lines)})
     found = import_results("lm-eval", results, run)
     assert found.manifest.val.n == 198
-    assert "2 of 200 answers of checkpoint-400 have no grade" in found.manifest.imported.notes[0]
+    assert "2 of 200 answers of checkpoint-400 lack a grade" in found.manifest.imported.notes[0]
     assert overmem.diagnose(run, save=False).checkpoints
 
 

@@ -161,7 +161,7 @@ def _check_problems(rows: Mapping[str, pl.DataFrame]) -> None:
 
 
 def _graded(rows: Mapping[str, pl.DataFrame], notes: list[str]) -> dict[str, pl.DataFrame]:
-    """The rows whose answer was found right or wrong; evaluations that broke off at a sample leave it open."""
+    """The rows whose answer was found right or wrong; an evaluation that failed at a sample has neither."""
     found = {}
     for model, table in rows.items():
         found[model] = table.drop_nulls("correct")
@@ -174,7 +174,7 @@ def _graded(rows: Mapping[str, pl.DataFrame], notes: list[str]) -> dict[str, pl.
             )
         if lacking := len(table) - len(found[model]):
             notes.append(
-                f"{lacking:,} of {len(table):,} answers of {model} have no grade: these problems are left out"
+                f"{lacking:,} of {len(table):,} answers of {model} lack a grade: left out with their problems"
             )
     return found
 

@@ -12,6 +12,7 @@ from overmem.errors import RunError
 from overmem.logs.history import LoggedHistory, SavedCheckpoint
 from overmem.logs.judged import judge_history, read_log
 from overmem.records.logged import LoggedRun
+from overmem.verdict.words.logged import keep_line
 from tests.helpers.paths import ROOT
 
 SHARED = ROOT.parent / "shared" / "data" / "logs"
@@ -190,6 +191,28 @@ def test_a_best_at_the_end_of_a_run_of_improvements_is_said(
     run = judged({"eval_loss": values})
     said = [finding.sentence for finding in run.findings if finding.kind == "still_improving"]
     assert [f"the last {times} times" in one for one in said] == ([] if times is None else [True])
+
+
+def test_a_metric_that_improves_while_the_loss_rises_asks_for_no_longer_training() -> None:
+    run = judged({"eval_loss": RISING, "eval_f1": (0.60, 0.70, 0.72, 0.80, 0.83, 0.85)})
+    assert [finding.kind for finding in run.findings] == ["loss_up_metric_better"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "doubt"),
+    [
+        ({"eval_loss": (0.02, 0.01, 0.004, 0.003)}, "; in doubt: that loss is near 0"),
+        ({"eval_loss": (1.5, 1.5, 1.5, 1.5)}, "; in doubt: that loss never changes"),
+        (
+            {"eval_loss": (1.12, 1.10, 1.11), "eval_accuracy": (0.33, 0.334, 0.331)},
+            "; in doubt: guessing does as well",
+        ),
+        ({"eval_loss": (0.02, 0.004), "eval_f1": (0.5, 0.6)}, ""),
+        ({"eval_loss": FALLING}, ""),
+    ],
+)
+def test_a_best_point_that_says_little_is_in_doubt(columns: dict[str, Any], doubt: str) -> None:
+    assert keep_line(judged(columns)).partition("not on disk)")[2] == doubt
 
 
 def test_of_sets_that_are_alike_by_their_mean_the_lowest_mean_loss_is_named() -> None:

@@ -79,3 +79,8 @@ def test_rows_of_another_set_are_not_the_same_evaluation() -> None:
 def test_a_run_that_goes_on_after_an_end_is_training_again() -> None:
     more = ({"step": 500, "loss": 1.0}, {"step": 500, "eval_loss": 1.70000012})
     assert after_training(history(*more, **BEST)) == {}
+
+
+def test_without_a_best_the_same_figures_are_those_of_the_end() -> None:
+    losses = {step: LOSSES[step] for step in (100, 200, 300)}
+    assert after_training(history({"step": 400, "eval_loss": 1.70000012}, losses=losses)) == {}

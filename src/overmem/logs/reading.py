@@ -38,12 +38,23 @@ def readers() -> Iterator[tuple[Recognizes, Reads]]:
         json_lines,
         mlflow,
         notebook,
+        step_lines,
         tensorboard,
         trackio,
         wandb_run,
     )
 
-    for format in (json_lines, notebook, wandb_run, mlflow, trackio, tensorboard, csv_export, console):
+    for format in (
+        json_lines,
+        notebook,
+        wandb_run,
+        mlflow,
+        trackio,
+        tensorboard,
+        csv_export,
+        console,
+        step_lines,
+    ):
         yield format.recognizes, format.read
 
 

@@ -115,7 +115,7 @@ def next_step(stairs: Staircase) -> float:
 
 
 def _rise(stairs: Staircase, step: float) -> float:
-    if stairs.unseen_then <= 0:
+    if stairs.unseen_then <= _LEAST_LOSS:
         return 0.0
     apart = math.log(stairs.unseen_then / max(stairs.level - step, _LEAST_LOSS))
     return RISE * stairs.unseen_then * max(apart - 1.0, 0.0)

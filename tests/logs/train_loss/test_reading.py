@@ -98,6 +98,7 @@ def test_a_loss_that_is_the_sum_of_something_in_the_first_epoch_has_no_known_sca
         (history(staircase(1.5, 1.2, n=2), an_epoch=2), "too few rows"),
         (history([0.0] * 80), "the training loss is 0 from the start"),
         (history([*staircase(1.5), math.nan]), "not a finite number"),
+        (history([*staircase(1.5, 1.2), 1e308]), "not a finite number"),
         (history([*staircase(1.5, 1.2), *[4.0] * 40]), "training diverged"),
         (history(staircase(24.0, 20.0)), "its scale is not known: the loss starts at"),
         (history([285.0, *staircase(5, 4)]), "its scale is not known: the loss starts at 285"),
@@ -121,6 +122,12 @@ def test_a_log_without_epochs_says_so():
     assert "epochs are not known" in read_train_loss(log).gap.reason
     planned = LoggedHistory(rows=rows, source="log", kind="console", max_steps=80, planned_epochs=2)
     assert read_train_loss(planned).gap.boundary_falls == pytest.approx((0.3,), abs=0.05)
+
+
+def test_a_step_of_a_thousand_million_is_answered_at_once():
+    log = history(staircase(1.5, 1.2))
+    far = LoggedHistory(rows=(*log.rows, {"step": 10**9, "loss": 1.0}), source="log", kind="csv")
+    assert "too few rows" in read_train_loss(far).gap.reason
 
 
 def test_200000_rows_are_read_in_seconds():

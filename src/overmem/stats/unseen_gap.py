@@ -117,5 +117,6 @@ def next_step(stairs: Staircase) -> float:
 def _rise(stairs: Staircase, step: float) -> float:
     if stairs.unseen_then <= _LEAST_LOSS:
         return 0.0
-    apart = math.log(stairs.unseen_then / max(stairs.level - step, _LEAST_LOSS))
+    ratio = stairs.unseen_then / max(stairs.level - step, _LEAST_LOSS)
+    apart = math.log(ratio) if ratio > 0 else 0.0  # 0 where the level overflowed
     return RISE * stairs.unseen_then * max(apart - 1.0, 0.0)

@@ -4,8 +4,10 @@ Fine-tunes the bundled tiny model with settings drawn at random (task, rows, epo
 its schedule, weight decay, LoRA or full, how often is logged; from the pretrained model, or from one that has
 seen the task before) and measures the NLL of held-out rows and of the training rows in evaluation mode: their
 difference is the known gap. Only log and gaps are kept, a JSON file a run; what exists is left as it is. The
-runs of `tune` and `tune-long` chose the factor of `overmem.stats.unseen_gap`, those of `judge` and
-`judge-long` judge it.
+runs of `tune` and `tune-long` chose the constants of `overmem.stats.unseen_gap`, those of `judge` and
+`judge-long` judge them. What the product says is counted apart: figures, intervals, upper ends alone; from
+the training loss alone, and with one evaluation at the end in the log. Beside them stands how near the middle
+of the interval comes, which is why it is no figure to tell.
 
     OMP_NUM_THREADS=1 python -m benchmarks.train_loss_gap run --set tune --runs 21 --out runs/gap
     OMP_NUM_THREADS=1 python -m benchmarks.train_loss_gap run --set judge --runs 30 --out runs/gap
@@ -29,9 +31,10 @@ from transformers import get_scheduler
 
 from overmem.cli.progress import quiet_libraries
 from overmem.logs.history import LoggedHistory
-from overmem.logs.train_loss.reading import read_train_loss
+from overmem.logs.judged import judge_history
 from overmem.logs.train_loss.rows import train_rows
 from overmem.recipe.schema import ModelRecipe
+from overmem.records.logged import TrainLossGap
 from overmem.rendering.render import render_all
 from overmem.rendering.template import Template
 from overmem.stats.staircase import fit_staircase
@@ -49,8 +52,8 @@ FIRST_OF_LESSON = {"wordmath": 5800, "facts": 5800, "knights": 5800, "pocketcode
 """Rows of train before it are a run's; the lesson begins 200 rows after it."""
 MASKED = -100
 HEAD = (
-    "| run | task | method | learning rate | rows | epochs | known gap | told | 90% interval | ratio "
-    "| inside |\n" + "| --- " * 11 + "|"
+    "| run | task | method | learning rate | rows | epochs | known gap | training loss alone | inside "
+    "| with one evaluation | inside |\n" + "| --- " * 11 + "|"
 )
 ALL = (7, 1, 1, 1)
 """How often each task is drawn; the longer runs are of the first, whose rows are short."""
@@ -239,10 +242,14 @@ def run(options):
         )
 
 
-def read_log(rows, step):
-    """What the product says of a log up to a step, of which it sees the training rows alone."""
-    seen = tuple(row for row in rows if row["step"] <= step)
-    return read_train_loss(LoggedHistory(rows=seen, source="benchmark", kind="trainer_state")).gap
+def read_log(rows, step, evaluation=None):
+    """What the product says of the gap in a log up to a step: by its training rows, and one evaluation."""
+    seen = [row for row in rows if row["step"] <= step]
+    if evaluation is not None:
+        seen.append({"step": step, "epoch": seen[-1]["epoch"], "eval_loss": evaluation})
+    log = LoggedHistory(rows=tuple(seen), source="benchmark", kind="trainer_state")
+    gap = judge_history(log, "benchmark").train_loss_gap
+    return gap if gap is not None else TrainLossGap(reason="no row came back")
 
 
 def judge(record):
@@ -250,9 +257,9 @@ def judge(record):
     found = []
     for point in record["measured"]:
         said, known = read_log(record["rows"], point["step"]), point["val"] - point["train"]
-        found.append(
-            {"epoch": point["epoch"], "known": known, "said": said, "last": point is record["measured"][-1]}
-        )
+        beside = read_log(record["rows"], point["step"], point["val"])
+        last = point is record["measured"][-1]
+        found.append({"epoch": point["epoch"], "known": known, "said": said, "beside": beside, "last": last})
     return found
 
 
@@ -302,39 +309,65 @@ def next_epochs(record):
 
 def describe(name, settings, case):
     """One row of the table."""
-    said, known = case["said"], case["known"]
-    if math.isfinite(said.value):
-        told, ratio = f"{said.value:.3f}", f"{said.value / known:.2f}"
-    else:
-        told, ratio = f"cannot tell: {said.reason}", ""
-    interval = f"{said.low:.3f} to {said.high:.3f}" if math.isfinite(said.high) else ""
-    inside = ("yes" if said.low <= known <= said.high else "no") if interval else ""
     rank = f"LoRA {settings['lora_rank']}" if settings["lora_rank"] else "full"
+    alone, beside = (_say(case[kind], case["known"]) for kind in ("said", "beside"))
     return (
         f"| {name} | {settings['task']}{', seen before' if settings['seen_before'] else ''} | {rank} "
         f"| {settings['rate']:.1e}, {settings['scheduler']} | {settings['rows']} | {case['epoch']} "
-        f"| {known:.3f} | {told} | {interval} | {ratio} | {inside} |"
+        f"| {case['known']:.3f} | {alone} | {beside} |"
     )
 
 
-def summarize(name, cases):
-    """How often the estimate was near, and the interval right."""
-    told = [case for case in cases if math.isfinite(case["said"].value)]
-    bounded = [case for case in cases if math.isfinite(case["said"].high)]
-    off = [abs(case["said"].value / case["known"] - 1) for case in told]
-    factors = [abs(math.log(case["said"].value / max(case["known"], 1e-3))) for case in told]
-    inside = [case["said"].low <= case["known"] <= case["said"].high for case in bounded]
-    of_told = [case["said"].low <= case["known"] <= case["said"].high for case in told]
+def kind_of(said):
+    """What was told of a gap: a figure with its interval, an interval, one end of it, or nothing."""
+    if math.isfinite(said.value):
+        return "figure"
+    if not math.isfinite(said.high):
+        return "lower end" if math.isfinite(said.low) else "cannot tell"
+    return "interval" if said.low != 0 else "upper end"
 
-    def share(flags):
-        flags = list(flags)
-        return f"{sum(flags)} of {len(flags)}"
 
+def holds(said, known):
+    """Whether the ends that were told hold the known gap."""
+    return not (known < said.low or known > said.high)
+
+
+def _say(said, known):
+    kind = kind_of(said)
+    if kind == "cannot tell":
+        return f"cannot tell: {said.reason} |"
+    ends = f"{said.low:.3f} to {said.high:.3f}" if math.isfinite(said.high) else f"{said.low:.3f} or more"
+    figure = f"{said.value:.3f}, " if kind == "figure" else ""
+    return f"{figure}{ends} | {'yes' if holds(said, known) else 'no'}"
+
+
+def share(flags):
+    """How many of some are true."""
+    flags = list(flags)
+    return f"{sum(flags)} of {len(flags)}"
+
+
+def summarize(name, cases, key):
+    """How often each kind was told and right, and how near the middles of the intervals come."""
+    by_kind = {}
+    for case in cases:
+        by_kind.setdefault(kind_of(case[key]), []).append(case)
+    told = [
+        f"{kind} {len(some)}"
+        if kind == "cannot tell"
+        else f"{kind} {len(some)}, right {share(holds(case[key], case['known']) for case in some)}"
+        for kind, some in sorted(by_kind.items())
+    ]
+    figures = [case[key].value / case["known"] for case in by_kind.get("figure", [])]
+    middles = [
+        math.sqrt(case[key].low * case[key].high) / case["known"]
+        for case in by_kind.get("interval", [])
+        if case[key].low > 0
+    ]
     return (
-        f"{name}: {len(cases)} cases, {len(told)} told; within 20% {share(x <= 0.2 for x in off)}, "
-        f"within a third {share(x <= 1 / 3 for x in off)}, "
-        f"within a factor of 1.5 {share(x <= math.log(1.5) for x in factors)}; "
-        f"90% interval right {share(of_told)}, with those that give an upper end only {share(inside)}"
+        f"{name}: {len(cases)} cases; {'; '.join(told)}; figures within 20% "
+        f"{share(abs(x - 1) <= 0.2 for x in figures)}; middles of the intervals, which are not told, "
+        f"{share(abs(x - 1) <= 0.2 for x in middles)}"
     )
 
 
@@ -352,7 +385,9 @@ def table(options):
         half = halves(record)
         by_half.setdefault(name.removesuffix("-long"), []).extend([half] if half else [])
     for (name, last), cases in sorted(by_set.items()):
-        print(summarize(f"{name}, {'at the end' if last else 'halfway'}", cases))
+        when = f"{name}, {'at the end' if last else 'halfway'}"
+        print(summarize(f"{when}, training loss alone", cases, "said"))
+        print(summarize(f"{when}, with one evaluation", cases, "beside"))
     for name, found in sorted(by_half.items()):
         if found:
             print(say_halves(name, found))

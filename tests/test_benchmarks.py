@@ -205,7 +205,7 @@ TOYS = {
     "tokens": Toy(("{tokenizers} --only llama3",), "same 64", returns=0),
     "train_loss_gap": Toy(
         ("run --set toy --runs 1 --out {out}", "table --out {out}"),
-        "toy, at the end: 1 cases",
+        "toy, at the end, with one evaluation: 1 cases",
         {
             "SCORED": 4,
             "LESSON": 8,

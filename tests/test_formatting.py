@@ -13,6 +13,7 @@ from overmem.formatting import (
     accuracy_text,
     certainty_text,
     confidence_text,
+    epochs_text,
     estimate_text,
     markdown,
     shell_word,
@@ -107,3 +108,17 @@ def test_a_path_in_a_command_is_read_by_a_shell_as_it_is(name: str) -> None:
     (word,) = shlex.split(shell_word(name))
     assert word in (name, f"./{name}") and not word.startswith("-")
     assert shell_word("runs/a-1") == "runs/a-1"
+
+
+@pytest.mark.parametrize(
+    ("epochs", "text"),
+    [
+        (1.0, "1 epoch"),
+        (0.999, "0.999 epochs"),
+        (2.9, "2.9 epochs"),
+        (12.22, "12.2 epochs"),
+        (1000.0, "1,000 epochs"),
+    ],
+)
+def test_epochs_have_no_exponent(epochs, text):
+    assert epochs_text(epochs) == text

@@ -129,6 +129,17 @@ def count_text(value: float) -> str:
     return f"{value:.0f}"
 
 
+def epoch_number(value: float) -> str:
+    """How many epochs, in three digits and without an exponent."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def epochs_text(value: float) -> str:
+    """A number of epochs with its unit."""
+    number = epoch_number(value)
+    return f"{number} epoch{'' if number == '1' else 's'}"
+
+
 def bytes_text(value: float) -> str:
     """Bytes as a person says them."""
     return f"{value / 1e9:.1f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"

@@ -12,6 +12,7 @@ from overmem.errors import RunError
 from overmem.logs.history import LoggedHistory, SavedCheckpoint
 from overmem.logs.judged import judge_history, read_log
 from overmem.records.logged import LoggedRun
+from overmem.verdict.words.logged import keep_line
 from tests.helpers.paths import ROOT
 
 SHARED = ROOT.parent / "shared" / "data" / "logs"
@@ -37,7 +38,8 @@ def judged(
 
 
 def kinds(run: LoggedRun) -> list[str]:
-    return [finding.kind for finding in run.findings]
+    """What was found, but that the best is the end, which most of these are built as."""
+    return [finding.kind for finding in run.findings if finding.kind != "still_improving"]
 
 
 def test_a_falling_loss_keeps_the_end_and_finds_nothing() -> None:
@@ -45,7 +47,7 @@ def test_a_falling_loss_keeps_the_end_and_finds_nothing() -> None:
     assert run.keep is not None
     assert (run.keep.step, run.keep.name, run.keep.on_disk) == (600, "checkpoint-600", True)
     assert 500 in run.keep.alike and 100 not in run.keep.alike
-    assert run.findings == ()
+    assert kinds(run) == []
     assert "overmem audit run --val VAL" in run.settle
 
 
@@ -143,6 +145,82 @@ def test_a_fine_tune_below_its_base_is_named() -> None:
     run = judge_history(LoggedHistory(rows=rows, source="log", kind="trainer_state"), "run")
     assert kinds(run) == ["worse_than_untrained"]
     assert run.keep is not None and run.keep.step == 10
+
+
+@pytest.mark.parametrize(
+    ("values", "severity", "end"),
+    [
+        ((0.7, 0.50, 0.51, 0.50, 0.51, 0.50), "problem", "the fine-tune is worse than its base."),
+        ((0.7, 0.68, 0.60, 0.69, 0.61, 0.68), "warning", "The noise explains a difference of this size"),
+        ((0.7, 0.6, 0.5), "warning", "Whether noise explains it cannot be told."),
+    ],
+)
+def test_below_the_base_by_more_than_noise_is_a_problem(
+    values: tuple[float, ...], severity: str, end: str
+) -> None:
+    rows = tuple({"step": 10 * i, "eval_accuracy": value} for i, value in enumerate(values))
+    run = judge_history(LoggedHistory(rows=rows, source="log", kind="t"), "run")
+    (found,) = [finding for finding in run.findings if finding.kind == "worse_than_untrained"]
+    assert found.severity == severity and end in found.sentence
+    assert "`eval_accuracy` was 0.7, better than ever after" in found.sentence
+
+
+def test_a_set_that_was_better_before_training_is_named_beside_the_mean() -> None:
+    rows = tuple(
+        {"step": 10 * i, "eval_a_loss": 1.0, "eval_b_loss": 1.0, "eval_a_accuracy": a, "eval_b_accuracy": b}
+        for i, (a, b) in enumerate(zip((0.9, 0.6, 0.61, 0.6, 0.61), (0.1, 0.6, 0.61, 0.6, 0.61), strict=True))
+    )
+    run = judge_history(LoggedHistory(rows=rows, source="log", kind="t"), "run")
+    said = [finding.sentence for finding in run.findings if finding.kind == "worse_than_untrained"]
+    assert len(said) == 1 and "`eval_a_accuracy` was 0.9" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "times"),
+    [
+        ((3.0, 2.0, 2.1, 2.0, 1.9, 1.8), 3),
+        ((3.0, 2.0, 1.5, 1.4), 3),
+        ((3.0, 2.0, 1.5, 1.6), None),
+        ((3.0, 2.1, 2.2, 2.0, 1.9), None),
+        ((3.0, 2.0, 1.0), None),
+    ],
+)
+def test_a_best_at_the_end_of_a_run_of_improvements_is_said(
+    values: tuple[float, ...], times: int | None
+) -> None:
+    run = judged({"eval_loss": values})
+    said = [finding.sentence for finding in run.findings if finding.kind == "still_improving"]
+    assert [f"the last {times} times" in one for one in said] == ([] if times is None else [True])
+
+
+def test_a_metric_that_improves_while_the_loss_rises_asks_for_no_longer_training() -> None:
+    run = judged({"eval_loss": RISING, "eval_f1": (0.60, 0.70, 0.72, 0.80, 0.83, 0.85)})
+    assert [finding.kind for finding in run.findings] == ["loss_up_metric_better"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "doubt"),
+    [
+        ({"eval_loss": (0.02, 0.01, 0.004, 0.003)}, "; in doubt: that loss is near 0"),
+        ({"eval_loss": (1.5, 1.5, 1.5, 1.5)}, "; in doubt: that loss never changes"),
+        (
+            {"eval_loss": (1.12, 1.10, 1.11), "eval_accuracy": (0.33, 0.334, 0.331)},
+            "; in doubt: guessing does as well",
+        ),
+        ({"eval_loss": (0.02, 0.004), "eval_f1": (0.5, 0.6)}, ""),
+        ({"eval_loss": FALLING}, ""),
+    ],
+)
+def test_a_best_point_that_says_little_is_in_doubt(columns: dict[str, Any], doubt: str) -> None:
+    assert keep_line(judged(columns)).partition("not on disk)")[2] == doubt
+
+
+def test_of_sets_that_are_alike_by_their_mean_the_lowest_mean_loss_is_named() -> None:
+    loss, accuracy = (1.0, 1.1, 1.2, 1.3), (0.60, 0.61, 0.60, 0.61)
+    run = judged(
+        {"eval_a_loss": loss, "eval_b_loss": loss, "eval_a_accuracy": accuracy, "eval_b_accuracy": accuracy}
+    )
+    assert run.keep is not None and run.keep.lowest_loss_alike == min(run.keep.alike)
 
 
 def test_named_sets_are_read_one_by_one_and_alike_ones_said_once() -> None:

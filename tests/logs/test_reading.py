@@ -3,7 +3,10 @@
 What each format is read as is tested beside its reader, in tests/logs/formats.
 """
 
+import bz2
+import gzip
 import json
+import lzma
 import os
 
 import pytest
@@ -56,6 +59,25 @@ def test_what_is_no_log_is_one_clear_error(tmp_path, name):
     for path in (tmp_path / name, tmp_path):
         with pytest.raises(RunError, match="no training log is here that can be read"):
             read_histories(path)
+
+
+def test_a_folder_of_several_runs_names_them(tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "trainer_state.json").write_text('{"log_history": []}')
+    with pytest.raises(RunError) as caught:
+        read_histories(tmp_path)
+    assert f"{tmp_path}/first, {tmp_path}/second" in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("pack", "tool"), [(gzip.compress, "gunzip -k"), (bz2.compress, "bunzip2 -k"), (lzma.compress, "xz -dk")]
+)
+def test_a_compressed_log_says_how_to_unpack_it(tmp_path, pack, tool):
+    (tmp_path / "train.log").write_bytes(pack(b"{'loss': 1.0, 'epoch': 0.5}"))
+    with pytest.raises(RunError) as caught:
+        read_histories(tmp_path / "train.log")
+    assert caught.value.next_step.endswith(f": {tool} {tmp_path}/train.log")
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):

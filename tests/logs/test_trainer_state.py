@@ -11,6 +11,7 @@ import pytest
 
 from overmem.errors import RunError
 from overmem.logs.reading import read_histories
+from overmem.logs.trainer_state import _read_all
 
 
 def rows(upto: int, salt: float = 0.0) -> list[dict[str, Any]]:
@@ -135,3 +136,16 @@ def test_a_folder_without_a_state_belongs_to_none_of_several_runs(tmp_path: Path
     (tmp_path / "checkpoint-55" / "model.safetensors").write_bytes(b"")
     (tmp_path / "checkpoint-55" / "config.json").write_text("{}")
     assert all("checkpoint-55" not in {one.name for one in run.saved} for run in read_histories(tmp_path))
+
+
+def test_states_of_one_run_share_their_rows_in_memory(tmp_path: Path) -> None:
+    write_run(tmp_path, salt=0.1)
+    write_state(tmp_path / "checkpoint-70", 70, rows(70, salt=0.2))
+    files = sorted(tmp_path.glob("checkpoint-*/trainer_state.json"))
+    states, _ = _read_all(files)
+    assert [state.path for state in states] == files
+    *own, other = sorted(states, key=lambda state: state.step)
+    for state in own:
+        assert all(a is b for a, b in zip(state.rows, own[-1].rows, strict=False))
+        assert state.rows[-1]["step"] == state.step and "log_history" not in state.found
+    assert other.rows[0] is not own[-1].rows[0]

@@ -252,6 +252,30 @@ def test_fewer_problems_at_one_checkpoint_are_paired_and_said(run, tmp_path):
     )
 
 
+def test_answers_without_a_grade_are_left_out_and_said(run, tmp_path):
+    results = evaluated(run, tmp_path)
+    lines = [line | {"exact_match": "maybe"} if at < 2 else line for at, line in enumerate(answers(3))]
+    write_lm_eval(results, str(run / "checkpoint-400"), {"gsm8k": ("generate_until", lines)})
+    found = import_results("lm-eval", results, run)
+    assert found.manifest.val.n == 198
+    assert "2 of 200 answers of checkpoint-400 lack a grade" in found.manifest.imported.notes[0]
+    assert overmem.diagnose(run, save=False).checkpoints
+
+
+def test_a_checkpoint_whose_answers_all_lack_a_grade_is_refused():
+    rows = [{"id": str(i), "sha": "x", "correct": 1.0} for i in range(3)]
+    good, none = (
+        {
+            "t": Result(
+                source="f", tool="t", task="t", model="m", metric="acc", samples=samples_table(some, "f")
+            )
+        }
+        for some in (rows, [row | {"correct": None} for row in rows])
+    )
+    with pytest.raises(DataError, match="no answer of b has a grade"):
+        pair_results({"a": good, "b": none}, None)
+
+
 def test_the_newest_results_of_a_checkpoint_count(run, tmp_path):
     results = evaluated(run, tmp_path)
     wrong = [lm_eval_sample(at, 0.0) for at in range(200)]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from overmem.logs.findings.checks import ORDER, check_log
 from overmem.logs.findings.reinforcement import of_reinforcement
 from overmem.logs.history import LoggedHistory
-from overmem.logs.keep import MEAN, choose, pick_series, settle
-from overmem.logs.kinds import Task, find_task
+from overmem.logs.keep import MEAN, choose, mean_of_sets, pick_series, settle
+from overmem.logs.kinds import LANGUAGE_MODELS, Task, find_task
 from overmem.logs.reading import read_histories
 from overmem.logs.series import Series, read_series
+from overmem.logs.train_loss.beside_evaluation import gap_beside, gap_of_sets
 from overmem.logs.train_loss.reading import read_train_loss
 from overmem.logs.train_loss.rows import train_rows
 from overmem.logs.train_loss.trouble import find_trouble
@@ -32,6 +33,8 @@ from overmem.records.logged import (
 
 _OTHER_LOSSES = ("preference", "reinforcement", "reward model", "regression")
 """Tasks whose loss is no cross entropy of what is in the rows: near 0, rising or flat may be as it should."""
+_NO_GAP = ("scale", "eval_near_zero", "eval_constant")
+"""Findings with which evaluation loss less training loss is no gap."""
 MOST_POINTS = 300
 """Of a series that a record holds; of more, some between the ends stay, with the best and the saved."""
 
@@ -75,15 +78,20 @@ def judge_history(history: LoggedHistory, run: str, *, shared: bool = False) -> 
     """
     task = find_task(history.rows, history.settings)
     series = read_series(history)
-    picked = pick_series(series, task, history)
+    held = [one for one in series if not one.of_training_rows]
+    picked = pick_series(held, task, history)
     keep = None
     if picked is not None and picked.steps:
-        loss = next((one for one in series if one.is_loss and one.set_name == picked.set_name), None)
+        losses = [one for one in held if one.is_loss]
+        loss = next((one for one in losses if one.set_name == picked.set_name), None)
+        loss = mean_of_sets(losses) if picked.set_name == MEAN else loss
         loss = None if task.name == "reinforcement" else loss
         keep = choose(picked, loss, task, history)
     shown = [one for one in series if one.steps]
-    trouble, gap = _training_loss(history, task, evaluated=bool(shown))
-    findings = (*check_log(history, series, task, picked, keep), *trouble, *of_reinforcement(history, task))
+    checks = check_log(history, held, task, picked, keep)
+    unlike = any(finding.kind in _NO_GAP for finding in checks)
+    of_training, gap = _training_loss(history, task, shown, comparable=not unlike)
+    findings = (*checks, *of_training, *of_reinforcement(history, task))
     if picked is not None and picked.set_name == MEAN:
         shown.append(picked)
     epochs = [e for row in history.rows if (e := finite_number(row.get("epoch"))) is not None]
@@ -109,14 +117,31 @@ def judge_history(history: LoggedHistory, run: str, *, shared: bool = False) -> 
 
 
 def _training_loss(
-    history: LoggedHistory, task: Task, *, evaluated: bool
+    history: LoggedHistory, task: Task, shown: Sequence[Series], *, comparable: bool
 ) -> tuple[tuple[LoggedFinding, ...], TrainLossGap | None]:
-    """What the training loss says beside the evaluations, or alone where there are none."""
+    """What the training loss says beside the evaluations, or alone where there are none.
+
+    Args:
+        history: the log.
+        task: what was trained.
+        shown: the evaluations.
+        comparable: whether evaluation and training loss are on one scale.
+    """
+    rows = train_rows(history)
+    trouble = find_trouble(rows)
     if task.name in _OTHER_LOSSES:
-        return tuple(one for one in find_trouble(train_rows(history)) if one.kind == "not_finite"), None
-    if evaluated:
-        return find_trouble(train_rows(history)), None
-    reading = read_train_loss(history, language_model=task.cross_entropy)
+        return tuple(one for one in trouble if one.kind == "not_finite"), None
+    other = task.not_cross_entropy if task.name in LANGUAGE_MODELS else None
+    if shown:
+        losses = [one for one in shown if one.is_loss and one.set_name != MEAN]
+        losses = [] if other or not comparable else losses
+        found = gap_of_sets(losses, task.cross_entropy)
+        held = next((one for one in losses if not one.of_training_rows), None)
+        if found is None and held is not None:
+            found = gap_beside(rows, held, task.cross_entropy)
+        said, gap = found or ([], None)
+        return (*said, *trouble), gap
+    reading = read_train_loss(history, language_model=task.cross_entropy, no_gap=other)
     return reading.findings, reading.gap
 
 

@@ -10,12 +10,21 @@ from overmem.errors import RunError
 from overmem.formatting import shell_word
 from overmem.logs import trainer_state
 from overmem.logs.history import LoggedHistory
-from overmem.logs.states import STATE_FILE
+from overmem.logs.states import STATE_FILE, first_bytes
 
 Recognizes = Callable[[Path], bool]
 """Whether a path, which exists, is of a format; reads a few kilobytes at most."""
 Reads = Callable[[Path], tuple[LoggedHistory, ...]]
 """Its runs, at least one; raises RunError where the log is damaged."""
+_PACKED = {
+    b"\x1f\x8b": "gunzip -k",
+    b"PK\x03\x04": "unzip",
+    b"\x28\xb5\x2f\xfd": "zstd -d",
+    b"\xfd7zXZ\0": "xz -dk",
+    b"BZh": "bunzip2 -k",
+}
+"""Beginnings of compressed files, and what unpacks them."""
+_NAMED = 4
 _LOOKED_AT = 200
 """Files of a folder without a log that are tried as one, to be named."""
 
@@ -29,12 +38,23 @@ def readers() -> Iterator[tuple[Recognizes, Reads]]:
         json_lines,
         mlflow,
         notebook,
+        step_lines,
         tensorboard,
         trackio,
         wandb_run,
     )
 
-    for format in (json_lines, notebook, wandb_run, mlflow, trackio, tensorboard, csv_export, console):
+    for format in (
+        json_lines,
+        notebook,
+        wandb_run,
+        mlflow,
+        trackio,
+        tensorboard,
+        csv_export,
+        console,
+        step_lines,
+    ):
         yield format.recognizes, format.read
 
 
@@ -83,9 +103,17 @@ def read_histories(path: Path) -> tuple[LoggedHistory, ...]:
 def _next_step(path: Path) -> str:
     """To name a file of the folder that holds a log, such as `train.log`; else to audit the checkpoints."""
     if not path.is_dir():
+        packed = next((tool for mark, tool in _PACKED.items() if first_bytes(path, 8).startswith(mark)), None)
+        if packed is not None:
+            return f"it is compressed; unpack it and name what is in it: {packed} {shell_word(path)}"
         return "name the log, or the run's folder"
     files = [file for file in sorted(path.iterdir())[:_LOOKED_AT] if file.is_file()]
     logs = (file for file in files if any(recognizes(file) for recognizes, _ in readers()))
     if (log := next(logs, None)) is not None:
         return f"name the log itself: {shell_word(log)}"
+    below = (file.parent for file in sorted(path.glob(f"*/{STATE_FILE}"))[:_LOOKED_AT])
+    if named := [shell_word(folder) for folder in below]:
+        return (
+            f"name one of the runs in it: {', '.join(named[:_NAMED])}{', ...' if len(named) > _NAMED else ''}"
+        )
     return f"audit the checkpoints instead: overmem audit {shell_word(path)} --val VAL --train TRAIN"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +12,7 @@ from functools import cached_property
 from statistics import median
 from typing import Any
 
+from overmem.logs.after_training import after_training
 from overmem.logs.history import LoggedHistory
 from overmem.logs.metrics import NO_METRIC, base_name, lower_is_better
 from overmem.logs.noise import FEWEST, band, binomial, residuals_used, roughness, too_few
@@ -21,6 +23,8 @@ _MARKS = ("_loss", "_runtime", "_samples_per_second")
 """Ends of keys that every evaluation set has."""
 PACKED = ("packing", "sample_packing", "neat_packing")
 """Settings of TRL and ms-swift, Axolotl, and LLaMA-Factory: evaluations then count blocks of examples."""
+_TRAINED_ON = re.compile(r"(?i:train|training|trn|seen)(?:[_ -]|$)")
+"""Of `eval_dataset={"val": ..., "train": ...}` the second."""
 _PARTS_OF_A_LOSS = ("nll", "aux", "sft", "odds_ratio", "lm", "policy", "value", "router", "kl", "contrastive")
 """`eval_nll_loss` of ORPO and CPO is a part of the loss: no set of this name, unless it has a run time."""
 
@@ -61,6 +65,11 @@ class Series:
     def is_loss(self) -> bool:
         """Whether it is the set's loss."""
         return self.measure == "loss"
+
+    @property
+    def of_training_rows(self) -> bool:
+        """Whether its evaluation set is named as one of rows that were trained on."""
+        return _TRAINED_ON.match(self.set_name) is not None
 
     def trained(self) -> range:
         """Positions of the points after training began; all where there are no others."""
@@ -133,7 +142,10 @@ def read_series(history: LoggedHistory) -> tuple[Series, ...]:
     the one to pick by.
     """
     columns: dict[str, dict[int, Any]] = defaultdict(dict)
-    for row in history.rows:
+    left_out = after_training(history)
+    for place, row in enumerate(history.rows):
+        if place in left_out:
+            continue
         step = int(row["step"])
         for key, value in row.items():
             if key.startswith(_PREFIX):

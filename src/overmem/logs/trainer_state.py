@@ -7,6 +7,7 @@ several, or one that was resumed from an earlier step and left a branch behind.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from overmem.checkpoints.folders import Layout, StepFolder, is_model_folder
@@ -15,7 +16,7 @@ from overmem.checkpoints.names import read_number
 from overmem.errors import RunError
 from overmem.logs.configuration import read_settings
 from overmem.logs.history import LoggedHistory, SavedCheckpoint
-from overmem.logs.runs_of_states import Branch, StatesOfRun, group_states
+from overmem.logs.runs_of_states import Branch, StatesOfRun, group_states, shared_rows
 from overmem.logs.states import STATE_FILE, State, first_bytes, read_state
 from overmem.parsing import finite_number
 
@@ -91,13 +92,29 @@ def _state_files(layout: Layout) -> list[Path]:
 
 
 def _read_all(files: Sequence[Path]) -> tuple[list[State], dict[Path, RunError]]:
-    states, damaged = [], {}
-    for file in files:
+    """The states, and why others cannot be read; the longest first, whose rows the others share in memory."""
+    states: dict[Path, State] = {}
+    damaged: dict[Path, RunError] = {}
+    longest: list[State] = []
+    for file in sorted(files, key=lambda file: file.stat().st_size, reverse=True):
         try:
-            states.append(read_state(file))
+            states[file] = _sharing(read_state(file), longest)
         except RunError as error:
             damaged[file] = error
-    return states, damaged
+    return [states[file] for file in files if file in states], {
+        file: damaged[file] for file in files if file in damaged
+    }
+
+
+def _sharing(state: State, longest: list[State]) -> State:
+    """A state without a copy of rows that begin a longer one: thousands of checkpoints repeat them."""
+    found = {key: value for key, value in state.found.items() if key != "log_history"}
+    n = len(state.rows)
+    for other in longest:
+        if 0 < n <= len(other.rows) and shared_rows(state.rows, other.rows) == n:
+            return replace(state, rows=other.rows[:n], found=found)
+    longest.append(replace(state, found=found))
+    return longest[-1]
 
 
 def _histories(

@@ -102,18 +102,23 @@ class SavedStep:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainLossGap:
-    """How much higher the loss on unseen text is than on training text, as far as the training loss tells.
+    """How much higher the loss on unseen text is than on training text.
 
     All in nats, of a language model a token.
     """
 
     value: float = math.nan
-    """At the end of the log; NaN where it cannot be told."""
+    """At the last evaluation, where there was one; the training loss alone tells no figure."""
     low: float = math.nan
-    """Lower end of a 90% interval; 0 where only an upper end can be given."""
+    """Lower end of a 90% interval; 0 where only an upper end can be given. Beside a value it holds the noise
+    of the training rows alone."""
     high: float = math.nan
     reason: str | None = None
-    """Why it cannot be told."""
+    """Why there is no value, and perhaps no interval either."""
+    at_step: int | None = None
+    """The evaluation that makes it known; None where the end of the log is meant."""
+    first_epoch: float = math.nan
+    """The same difference late in the first epoch, where every row was new: that of the data."""
     boundary_falls: tuple[float, ...] = ()
     """What the training loss falls at the start of each epoch from the second on."""
     next_epoch_fall: float = math.nan

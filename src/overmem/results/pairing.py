@@ -57,7 +57,7 @@ def pair_results(found: Mapping[str, Mapping[str, Result]], task: str | None) ->
         )
     rows = {model: _pooled_rows(results) for model, results in chosen.items()}
     _check_problems(rows)
-    kept = _in_common(rows, notes)
+    kept = _in_common(_graded(rows, notes), notes)
     with_nll = _with_likelihood(kept, found, references, notes)
     has = all(not table["nll_nats"].null_count() for table in with_nll.values())
     return Paired(task=label, metric=metric, rows=with_nll, scores={}, has_likelihood=has, notes=tuple(notes))
@@ -69,7 +69,7 @@ def _tasks(found: Mapping[str, Mapping[str, Result]], task: str | None) -> list[
         name
         for tasks in found.values()
         for name, result in tasks.items()
-        if result.score is not None or result.has("correct")
+        if result.score is not None or result.has_some("correct")
     }
     chosen = sorted(name for name in answered if task is None or fnmatchcase(name, task))
     if not chosen:
@@ -158,6 +158,25 @@ def _check_problems(rows: Mapping[str, pl.DataFrame]) -> None:
                     expected="the same data, shots and chat template for all checkpoints",
                     next_step="evaluate them again with one command, or import those that agree",
                 )
+
+
+def _graded(rows: Mapping[str, pl.DataFrame], notes: list[str]) -> dict[str, pl.DataFrame]:
+    """The rows whose answer was found right or wrong; an evaluation that failed at a sample has neither."""
+    found = {}
+    for model, table in rows.items():
+        found[model] = table.drop_nulls("correct")
+        if not len(found[model]):
+            raise DataError(
+                f"no answer of {model} has a grade that can be read",
+                got=f"{len(table)} samples",
+                expected="a figure between 0 and 1 for each",
+                next_step="name the figure with --metric, as the tool writes it, or evaluate it again",
+            )
+        if lacking := len(table) - len(found[model]):
+            notes.append(
+                f"{lacking:,} of {len(table):,} answers of {model} lack a grade: left out with their problems"
+            )
+    return found
 
 
 def _in_common(rows: Mapping[str, pl.DataFrame], notes: list[str]) -> dict[str, pl.DataFrame]:

@@ -57,6 +57,10 @@ class Result:
         """Whether every sample has a value in a column."""
         return self.samples is not None and len(self.samples) > 0 and not self.samples[column].null_count()
 
+    def has_some(self, column: str) -> bool:
+        """Whether any sample has a value in a column."""
+        return self.samples is not None and self.samples[column].null_count() < len(self.samples)
+
 
 def samples_table(rows: Sequence[Mapping[str, Any]], source: str) -> pl.DataFrame:
     """Samples as a table, checked.

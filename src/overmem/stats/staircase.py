@@ -66,7 +66,7 @@ def fit_staircase(rows: Sequence[tuple[float, float, float]], end: float) -> Sta
         The fit; None where an epoch has less than `FEWEST` points, or there is but one epoch.
     """
     n_epochs = math.ceil(end - 1e-6)
-    if n_epochs < 2:
+    if n_epochs < 2 or n_epochs * FEWEST > len(rows):
         return None
     epochs: list[list[tuple[float, float, float]]] = [[] for _ in range(n_epochs)]
     for row in rows:

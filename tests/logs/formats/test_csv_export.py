@@ -63,3 +63,35 @@ def test_binary_is_not_taken_for_a_table(tmp_path):
     assert not csv_export.recognizes(file)
     with pytest.raises(RunError):
         csv_export.read(file)
+
+
+LIGHTNING = """epoch,lr-AdamW,step,train_loss_epoch,train_loss_step,val_loss
+0,1e-4,49,,2.0,
+0,1e-4,99,,1.9,
+0,,99,,,1.9
+0,,99,1.95,,
+1,1e-4,149,,1.6,
+1,1e-4,199,,1.5,
+1,,199,,,1.8
+"""
+
+
+def test_what_lightning_counts_from_0_is_what_was_done_by_then(tmp_path):
+    (tmp_path / "metrics.csv").write_text(LIGHTNING)
+    (found,) = csv_export.read(tmp_path / "metrics.csv")
+    assert [(row["step"], row["epoch"], row["loss"]) for row in found.rows if "loss" in row] == [
+        (50, 0.5, 2.0),
+        (100, 1.0, 1.9),
+        (150, 1.5, 1.6),
+        (200, 2.0, 1.5),
+    ]
+    assert [row["eval_loss"] for row in found.rows if "eval_loss" in row] == [1.9, 1.8]
+
+
+@pytest.mark.parametrize("epochs", [(1, 1, 2, 2), (0.5, 1, 1.5, 2), (0, 1, 2, 3), ("x", 0, 0, 1)])
+def test_epochs_that_are_no_index_stay_as_they_are(tmp_path, epochs):
+    lines = "".join(f"{50 * (i + 1)},{epoch},1.5\n" for i, epoch in enumerate(epochs))
+    (tmp_path / "history.csv").write_text("step,epoch,loss\n" + lines)
+    (found,) = csv_export.read(tmp_path / "history.csv")
+    assert [row["step"] for row in found.rows] == [50, 100, 150, 200]
+    assert [row["epoch"] for row in found.rows] == list(epochs)

@@ -7,10 +7,10 @@ from overmem.errors import RunError
 from overmem.logs.formats.files import files_below, has_table_with, open_sqlite, read_log_text
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_text_is_read_in_the_encoding_of_its_mark(tmp_path, encoding):
-    (tmp_path / "a.log").write_text("loss é", encoding=encoding)
-    assert read_log_text(tmp_path / "a.log") == "loss é"
+    (tmp_path / "a.log").write_text("loss é, printed", encoding=encoding)
+    assert read_log_text(tmp_path / "a.log") == "loss é, printed"
 
 
 def test_bytes_that_are_no_text_are_replaced(tmp_path):

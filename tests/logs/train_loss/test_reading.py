@@ -6,13 +6,14 @@ Covers: overmem.logs.train_loss.words
 import json
 import math
 import random
+import re
 import time
 
 import pytest
 
 from overmem.logs.history import LoggedHistory
 from overmem.logs.judged import judge_history
-from overmem.logs.train_loss.reading import read_train_loss
+from overmem.logs.train_loss.reading import INTERVAL_ONLY, LOST, read_train_loss
 from overmem.records import Verdict
 from overmem.verdict.logged import read_logged
 
@@ -37,8 +38,8 @@ def said(reading):
 def test_a_staircase_is_named_with_its_gap_and_the_next_epoch():
     reading = read_train_loss(history(staircase(1.5, 1.2, 0.9, 0.6)))
     assert reading.gap.boundary_falls == pytest.approx((0.3, 0.3, 0.3), abs=0.05)
-    assert 0.3 < reading.gap.low < reading.gap.value < reading.gap.high < 2.5
-    assert reading.gap.reason is None
+    assert 0.3 < reading.gap.low < 0.9 < reading.gap.high < 2.5
+    assert math.isnan(reading.gap.value) and reading.gap.reason == INTERVAL_ONLY
     assert 0.05 < reading.gap.next_epoch_memorized <= reading.gap.next_epoch_fall < 0.4
     words = said(reading)
     assert words["staircase"].startswith(
@@ -46,7 +47,9 @@ def test_a_staircase_is_named_with_its_gap_and_the_next_epoch():
     )
     assert "at the start of epochs 2 to 4" in words["staircase"]
     assert "after 4 epochs" in words["train_gap"] and "perplexity" in words["train_gap"]
-    assert "of which" in words["next_epoch"]
+    assert f"between {reading.gap.low:.2f} and {reading.gap.high:.2f} nats a token" in words["train_gap"]
+    assert "cannot say more precisely" in words["train_gap"]
+    assert re.search(r"about 0\.\d\d, about 0\.\d\d of it by memorizing", words["next_epoch"])
     assert 'eval_strategy="epoch"' in words["log_next_time"]
 
 
@@ -61,6 +64,31 @@ def test_a_loss_without_steps_has_an_upper_end_only():
     assert "lost in the noise" in reading.gap.reason
     assert "no_staircase" in said(reading) and "and perhaps none" in said(reading)["train_gap"]
     assert "less than 0.01" in said(reading)["next_epoch"]
+    assert math.isnan(reading.gap.next_epoch_memorized)
+
+
+def test_what_is_lost_in_the_noise_is_not_split_into_memorized_and_learned():
+    falling = [loss * (1 - 0.3 * i / 120) for i, loss in enumerate(staircase(1.5, n=120, noise=0.1))]
+    words = said(read_train_loss(history(falling)))
+    assert "no_staircase" in words
+    assert "how much of it by memorizing these rows cannot be told" in words["next_epoch"]
+
+
+def test_a_smooth_curve_has_no_staircase():
+    words = said(read_train_loss(history([1.5 * (1 - 0.3 * i / 120) for i in range(120)])))
+    assert "no_staircase" in words and "staircase" not in words
+
+
+def test_an_upper_end_above_the_loss_itself_is_not_told():
+    reading = read_train_loss(history(staircase(1.0, 0.9, n=3, noise=0.6, seed=2), an_epoch=3))
+    assert "no_staircase" in said(reading) and math.isnan(reading.gap.high)
+    assert reading.gap.reason == f"{LOST}, which is as large as the loss"
+    assert said(reading)["train_gap"].startswith("Gap to unseen text: cannot tell, since its steps")
+
+
+def test_a_loss_that_is_the_sum_of_something_in_the_first_epoch_has_no_known_scale():
+    reading = read_train_loss(history(staircase(13.5, 8.0, 6.5, 6.2)))
+    assert "its scale is not known" in reading.gap.reason
 
 
 @pytest.mark.parametrize(
@@ -70,6 +98,7 @@ def test_a_loss_without_steps_has_an_upper_end_only():
         (history(staircase(1.5, 1.2, n=2), an_epoch=2), "too few rows"),
         (history([0.0] * 80), "the training loss is 0 from the start"),
         (history([*staircase(1.5), math.nan]), "not a finite number"),
+        (history([*staircase(1.5, 1.2), 1e308]), "not a finite number"),
         (history([*staircase(1.5, 1.2), *[4.0] * 40]), "training diverged"),
         (history(staircase(24.0, 20.0)), "its scale is not known: the loss starts at"),
         (history([285.0, *staircase(5, 4)]), "its scale is not known: the loss starts at 285"),
@@ -93,6 +122,12 @@ def test_a_log_without_epochs_says_so():
     assert "epochs are not known" in read_train_loss(log).gap.reason
     planned = LoggedHistory(rows=rows, source="log", kind="console", max_steps=80, planned_epochs=2)
     assert read_train_loss(planned).gap.boundary_falls == pytest.approx((0.3,), abs=0.05)
+
+
+def test_a_step_of_a_thousand_million_is_answered_at_once():
+    log = history(staircase(1.5, 1.2))
+    far = LoggedHistory(rows=(*log.rows, {"step": 10**9, "loss": 1.0}), source="log", kind="csv")
+    assert "too few rows" in read_train_loss(far).gap.reason
 
 
 def test_200000_rows_are_read_in_seconds():
@@ -126,7 +161,7 @@ def test_a_gap_that_cannot_be_told_is_null_with_its_reason_on_disk(tmp_path):
     ("more", "kinds", "has_gap"),
     [
         ({}, {"staircase", "train_gap", "next_epoch", "log_next_time"}, True),
-        ({"eval_loss": 1.4}, set(), False),  # the evaluations speak
+        ({"eval_accuracy": 0.4}, set(), False),
         ({"rewards/margins": 0.1}, set(), False),  # a preference loss
     ],
 )

@@ -12,18 +12,21 @@ from statistics import median
 from overmem.formatting import percent
 from overmem.logs.findings.against import against_metrics, trainers_best
 from overmem.logs.findings.packing import find_packing
+from overmem.logs.findings.repeated import evaluated_again
 from overmem.logs.history import LoggedHistory
 from overmem.logs.kinds import OF_PAIRS, Task
 from overmem.logs.metrics import base_name
 from overmem.logs.series import Series
 from overmem.parsing import finite_number
-from overmem.records.logged import Keep, LoggedFinding
+from overmem.records.logged import Keep, LoggedFinding, LogSeverity
 
 ORDER = {"problem": 0, "warning": 1, "note": 2}
 """Of findings by their severity."""
 NEAR_ZERO = 0.01
 """Nats: below, every next token is all but certain."""
 _FACTORS = (2, 4, 8, 16, 32, 64, 128)
+_RUNNING = 3
+"""Improvements in a row, by chance one time in 24."""
 _SETTLED = 0.5
 """Share of the evaluations, the last ones, that scales are compared on."""
 
@@ -41,17 +44,20 @@ def check_log(
         keep: that checkpoint.
     """
     losses = [one for one in series if one.is_loss and task.name != "reinforcement"]
+    opposed = against_metrics(series, task)
     found = [
         *unreadable(series),
         *(finding for one in losses for finding in near_zero(one, task)),
         *(finding for one in losses for finding in never_changes(one)),
         *scale(history, losses),
-        *against_metrics(series, task),
+        *opposed,
         *at_chance(series, task),
-        *worse_than_untrained(picked),
+        *worse_than_untrained(picked, series),
         *trainers_best(history, series, picked, keep),
+        *evaluated_again(history),
         *end_not_evaluated(history, series),
         *find_packing(history, series, task),
+        *([] if opposed else still_improving(picked)),
     ]
     return tuple(found)
 
@@ -161,18 +167,51 @@ def at_chance(series: Sequence[Series], task: Task) -> list[LoggedFinding]:
     return []
 
 
-def worse_than_untrained(picked: Series | None) -> list[LoggedFinding]:
-    """A run whose evaluation before training is better than any after."""
-    if picked is None or not picked.steps or picked.steps[0] != 0 or len(picked.steps) < 2:
+def worse_than_untrained(picked: Series | None, series: Sequence[Series]) -> list[LoggedFinding]:
+    """Evaluations before training that are better than any after: of what picks, or of a set of its mean."""
+    if picked is None:
         return []
-    best = picked.best()
-    if picked.worse_by(best, 0) <= 0:
+    of_sets = [one for one in series if one.key in picked.key.split(", ")]
+    found = []
+    for one in [picked, *of_sets] if len(of_sets) > 1 else [picked]:
+        if len(one.steps) < 2 or one.steps[0] != 0 or one.worse_by(one.best(), 0) <= 0:
+            continue
+        name = "the mean over the sets" if "," in one.key else f"`{one.key}`"
+        after, noise = one.values[one.best()], one.noise.band
+        sure = one.worse_by(one.best(), 0) > noise
+        end = (
+            "By this figure the fine-tune is worse than its base."
+            if sure
+            else "The noise explains a difference of this size; an improvement it is not."
+            if math.isfinite(noise)
+            else "Whether noise explains it cannot be told."
+        )
+        text = (
+            f"Before training (step 0) {name} was {one.values[0]:.4g}, better than ever after: {after:.4g}."
+        )
+        text += f" {end}"
+        severity: LogSeverity = "problem" if sure else "warning"
+        found.append(LoggedFinding(kind="worse_than_untrained", severity=severity, sentence=text, steps=(0,)))
+    return found
+
+
+def still_improving(picked: Series | None) -> list[LoggedFinding]:
+    """What picks was at its best at its last evaluation, after one better than the other."""
+    if picked is None or len(picked.steps) < _RUNNING + 1 or picked.best() != len(picked.steps) - 1:
         return []
+    running = 0
+    for i in range(len(picked.steps) - 1, picked.trained().start, -1):
+        if picked.worse_by(i - 1, i) <= 0:
+            break
+        running += 1
+    if running < _RUNNING:
+        return []
+    name = "the mean over the sets" if "," in picked.key else f"`{picked.key}`"
     text = (
-        f"Before training (step 0) {picked.measure} was {picked.values[0]:.4g}, better than ever after: "
-        f"{picked.values[best]:.4g}. By this figure the fine-tune is worse than its base."
+        f"At the end {name} was still improving, evaluation by evaluation, the last {running} times: this "
+        "log does not show where it turns, and a longer training may have a better checkpoint."
     )
-    return [LoggedFinding(kind="worse_than_untrained", severity="problem", sentence=text, steps=(0,))]
+    return [LoggedFinding(kind="still_improving", severity="note", sentence=text, steps=picked.steps[-1:])]
 
 
 def end_not_evaluated(history: LoggedHistory, series: Sequence[Series]) -> list[LoggedFinding]:

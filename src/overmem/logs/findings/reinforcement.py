@@ -72,7 +72,8 @@ def _course(column: Sequence[tuple[int, float]], key: str) -> LoggedFinding:
     parts = [column[i : i + n] for i in range(0, len(column) - n + 1, n)]
     means = [fmean(value for _, value in part) for part in parts]
     best = max(range(len(means)), key=means.__getitem__)
-    noise = math.sqrt(fmean(stdev(value for _, value in part) ** 2 for part in parts) * 2 / n)
+    spread = math.hypot(*(stdev(value for _, value in part) for part in parts))
+    noise = spread * math.sqrt(2 / n / len(parts))
     change, fall = means[-1] - means[0], means[best] - means[-1]
     ends = f"{means[0]:.3g} in the first tenth of the log, {means[-1]:.3g} in the last"
     if fall > 3 * noise and fall > 0:

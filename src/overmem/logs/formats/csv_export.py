@@ -18,7 +18,11 @@ from overmem.logs.formats.rows import Row, histories, is_a_log, number_of, train
 from overmem.logs.history import LoggedHistory
 from overmem.logs.states import first_bytes
 
-_STEPS = ("train/global_step", "global_step", "step", "_step", "current_steps")
+_STEPS = ("train/global_step", "trainer/global_step", "global_step", "step", "_step", "current_steps")
+_LOSSES = ("train_loss", "train_loss_step", "train_loss_epoch")
+"""Lightning's usual names of the training loss, the first that there is; the Trainer's is that of a run."""
+_FEWEST_IN_FIRST = 2
+"""Rows of epoch 0: one alone may be an evaluation before training."""
 _BOUNDS = ("__MIN", "__MAX")
 _TAG = re.compile(r"(?:.*tag-)?(?P<kind>train|eval)[_/-](?P<key>\w+)$")
 
@@ -42,7 +46,8 @@ def read(path: Path) -> tuple[LoggedHistory, ...]:
     made: list[LoggedHistory] = []
     for run in dict.fromkeys(run for run, _, _ in columns):
         own = [(index, key) for name, index, key in columns if name == run]
-        rows, bad = _rows(lines, at, own)
+        rows, bad = _rows(lines, at, _with_a_loss(own))
+        rows = _from_lightning(rows)
         if not any(map(is_a_log, rows)):
             continue
         notes = (f"{bad} of {len(lines)} lines have no step and were left out.",) if bad else ()
@@ -82,6 +87,33 @@ def _columns(header: list[str], path: Path) -> list[tuple[str, int, str]]:
             key = f"{tag['kind']}/{tag['key']}"
         found.append((run, index, trainer_key(key.strip())))
     return found if any(is_a_log({key: 0}) for _, _, key in found) else []
+
+
+def _with_a_loss(columns: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Columns with the training loss under its key, where a logger has it under another."""
+    keys = {key for _, key in columns}
+    other = next((name for name in _LOSSES if name in keys), None) if "loss" not in keys else None
+    return [(index, "loss" if key == other else key) for index, key in columns]
+
+
+def _from_lightning(rows: list[Row]) -> list[Row]:
+    """Rows with epochs and steps that count from 0, as Lightning logs them, as what was done by then.
+
+    Its epochs are whole: the number of those done before. So the first step of epoch k is at least k epochs'
+    steps, and the last one is before k + 1; in between, the least that fits is taken.
+    """
+    epochs = [(int(row["step"]), row["epoch"]) for row in rows if "epoch" in row]
+    known = [(step, epoch) for step, epoch in epochs if isinstance(epoch, int | float)]
+    if len(known) < len(epochs) or not known or any(epoch != int(epoch) for _, epoch in known):
+        return rows
+    if min(epoch for _, epoch in known) != 0 or sum(epoch == 0 for _, epoch in known) < _FEWEST_IN_FIRST:
+        return rows
+    an_epoch = max((step + 1) / (epoch + 1) for step, epoch in known)
+    return [
+        {**row, "step": row["step"] + 1}
+        | ({"epoch": min((row["step"] + 1) / an_epoch, row["epoch"] + 1)} if "epoch" in row else {})
+        for row in rows
+    ]
 
 
 def _rows(lines: list[list[str]], at: int | None, columns: list[tuple[int, str]]) -> tuple[list[Row], int]:

@@ -16,6 +16,8 @@ from overmem.logs.states import first_bytes
 
 MOST_BYTES = 1 << 30
 """Of a log; what people have is a thousandth of it."""
+_FEWEST, _MOSTLY = 10, 0.9
+"""Of pairs of bytes, the first ones of a file."""
 SQLITE = b"SQLite format 3\0"
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
@@ -52,8 +54,17 @@ def read_log_text(path: Path) -> str:
 
 def decode(data: bytes) -> str:
     """The text of bytes, in the encoding that they begin with a mark of, else UTF-8."""
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None) or _unmarked(data[:200])
     return data.decode(encoding, errors="replace")
+
+
+def _unmarked(start: bytes) -> str:
+    """The encoding of a text without a mark: every other byte of UTF-16 is 0 where letters are Latin."""
+    half = len(start) // 2
+    odd, even = start[1::2].count(0), start[::2].count(0)
+    if half >= _FEWEST and min(odd, even) == 0 and max(odd, even) > _MOSTLY * half:
+        return "utf-16-le" if odd else "utf-16-be"
+    return "utf-8"
 
 
 def files_below(folder: Path, matches: str, depth: int) -> Iterator[Path]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from overmem.logs.history import LoggedHistory
 from overmem.parsing import finite_number
 
+_OVERFLOWED = 1e30
+"""A loss beyond it is none, as little as one that is infinite."""
 _STRADDLES = 0.1
 """Of a row's steps: a row with more than this on either side of an epoch boundary belongs to no epoch."""
 
@@ -36,6 +39,17 @@ class TrainRows:
         """Epochs trained up to the last row; NaN where they are not known."""
         return self.steps[-1] / self.steps_an_epoch if self.steps else math.nan
 
+    def until(self, step: int) -> TrainRows:
+        """The rows up to a step."""
+        n = bisect_right(self.steps, step)
+        return replace(
+            self,
+            steps=self.steps[:n],
+            losses=self.losses[:n],
+            rates=self.rates[:n],
+            first_steps=self.first_steps[:n],
+        )
+
     def in_epochs(self) -> list[tuple[float, float, float]]:
         """Middle in epochs, loss and learning rate of every row that lies within one epoch."""
         if not math.isfinite(self.steps_an_epoch):
@@ -54,6 +68,9 @@ def train_rows(history: LoggedHistory) -> TrainRows:
     """The training rows of a log; a step that was logged twice counts as it was logged last."""
     logged = {int(row["step"]): row for row in history.rows if "loss" in row}
     losses = {step: finite_number(row["loss"]) for step, row in sorted(logged.items())}
+    losses = {
+        step: None if loss is None or abs(loss) > _OVERFLOWED else loss for step, loss in losses.items()
+    }
     good = [(step, loss) for step, loss in losses.items() if loss is not None]
     steps = [step for step, _ in good]
     norms = [finite_number(row["grad_norm"]) for row in logged.values() if "grad_norm" in row]

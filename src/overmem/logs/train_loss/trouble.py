@@ -38,7 +38,7 @@ def _not_finite(rows: TrainRows) -> LoggedFinding | None:
         kind="not_finite",
         severity="problem",
         sentence=f"The training loss is not a finite number at {n:,} of {n + len(rows.steps):,} logged "
-        f"rows, first at step {first}{after}. Use the last checkpoint before step {first}; train again "
+        f"rows, first at step {first:,}{after}. Use the last checkpoint before step {first:,}; train again "
         "with a lower learning rate, or in bf16 instead of fp16.",
         steps=rows.bad_steps[:1],
     )
@@ -73,7 +73,7 @@ def _diverged(rows: TrainRows) -> LoggedFinding | None:
     return LoggedFinding(
         kind="diverged",
         severity="problem",
-        sentence=f"The training loss rose from {means[lowest]:.3g} around step {where} to {means[-1]:.3g} "
+        sentence=f"The training loss rose from {means[lowest]:.3g} around step {where:,} to {means[-1]:.3g} "
         "at the end: training diverged or its data changed. Prefer a checkpoint before the rise; a lower "
         "learning rate or a longer warmup prevents it.",
         steps=(where,),
@@ -120,7 +120,7 @@ def _near_zero(rows: TrainRows) -> LoggedFinding | None:
         kind="near_zero",
         severity="warning",
         sentence=f"The training loss ends at {median(last):.2g} and was below {NEAR_ZERO:g} first at step "
-        f"{reached}: " + why,
+        f"{reached:,}: " + why,
         steps=(reached,),
     )
 
@@ -144,7 +144,7 @@ def _spikes(rows: TrainRows) -> LoggedFinding | None:
         kind="spikes",
         severity="note",
         sentence=f"The training loss has {several}, the highest {losses[highest]:.3g} at step "
-        f"{rows.steps[highest]} where {level[highest]:.3g} was usual. A spike that is gone after a few "
+        f"{rows.steps[highest]:,} where {level[highest]:.3g} was usual. A spike that is gone after a few "
         "rows does no lasting harm; many of them call for a lower learning rate or gradient clipping.",
         steps=tuple(rows.steps[i] for i in found[:8]),
     )

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+from overmem.formatting import epochs_text
 from overmem.logs.train_loss.trouble import NEAR_ZERO
 from overmem.records.logged import LoggedFinding
 from overmem.stats.staircase import Staircase
 from overmem.stats.unseen_gap import UnseenGap
 
-_LARGE = 0.1
+LARGE = 0.1
 """Nats: a gap that is surely above it is a warning."""
 _MOST_SAID = 10
 """Steps that a sentence lists."""
+_NO_CLOSER = "The training loss alone cannot say more precisely; one evaluation on held-out rows can."
 _LOG_NEXT_TIME = (
     "Next time hold out rows that are not trained on, 400 or more, and evaluate after each epoch: "
     '`eval_strategy="epoch"` with an `eval_dataset` (Transformers, TRL), `val_size: 0.05` and '
@@ -52,16 +54,16 @@ def say_steps(stairs: Staircase, clear: bool) -> LoggedFinding:
 def say_gap(stairs: Staircase, gap: UnseenGap, epochs: float, language_model: bool) -> LoggedFinding:
     """The gap to unseen text, as an interval first."""
     unit = "nats a token" if language_model else "nats"
-    when = f"after {epochs:.3g} epochs"
-    if not math.isfinite(gap.value):
+    when = f"after {epochs_text(epochs)}"
+    if not math.isfinite(gap.middle):
         text = (
-            f"Gap to unseen text {when}: at most {gap.high:.2f} {unit} (95% confidence), and perhaps none, "
-            "estimated from the training loss alone."
+            f"Gap to unseen text {when}: at most {gap.high:.2f} {unit} (95% confidence), and perhaps none. "
+            f"{_NO_CLOSER}"
         )
         return _finding("train_gap", text)
     text = (
-        f"Gap to unseen text {when}: {gap.low:.2f} to {gap.high:.2f} {unit} (90% interval), "
-        "estimated from the training loss alone."
+        f"Gap to unseen text {when}: between {gap.low:.2f} and {gap.high:.2f} {unit} (90% interval). "
+        f"{_NO_CLOSER}"
     )
     if language_model:
         text += (
@@ -72,16 +74,23 @@ def say_gap(stairs: Staircase, gap: UnseenGap, epochs: float, language_model: bo
         text += (
             " Where the training loss is so low, the loss on new text often rises: then the gap is larger."
         )
-    return _finding("train_gap", text, "warning" if gap.low > _LARGE else "note")
+    return _finding("train_gap", text, "warning" if gap.low > LARGE else "note")
 
 
-def say_next_epoch(gap: UnseenGap) -> LoggedFinding:
-    """What one more epoch would buy."""
+def say_next_epoch(gap: UnseenGap, clear: bool) -> LoggedFinding:
+    """What one more epoch would buy.
+
+    Args:
+        gap: the estimate.
+        clear: whether the falls at epoch boundaries stand out from the noise.
+    """
     text = "One more epoch at the last one's learning rate would lower the training loss by "
     if gap.next_fall < 0.01:
         text += "less than 0.01."
+    elif clear:
+        text += f"about {gap.next_fall:.2f}, about {gap.next_memorized:.2f} of it by memorizing these rows."
     else:
-        text += f"about {gap.next_fall:.2f}, of which {gap.next_memorized:.2f} by memorizing these rows."
+        text += f"{gap.next_fall:.2f} or so; how much of it by memorizing these rows cannot be told."
     return _finding("next_epoch", text)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from overmem.formatting import joined, number, sentence
+from overmem.formatting import epoch_number, epochs_text, joined, number, sentence
 from overmem.records import Verdict
 from overmem.records.logged import Keep, LoggedReading, LoggedRun, LoggedSeries
 from overmem.verdict.words.axes import INFLATED
@@ -87,11 +87,26 @@ def task_text(run: LoggedRun) -> str:
 
 
 def _articled(task: str) -> str:
-    if task in ("SFT", "pretraining", "classification", "token classification", "seq2seq", "speech"):
-        return {"seq2seq": "a sequence-to-sequence model", "speech": "a speech model"}.get(task, task)
-    return f"a {task} training" if task in ("preference", "reinforcement") else f"a {task}"
+    return _ARTICLED.get(task) or f"a {task}"
 
 
+_ARTICLED = {
+    "SFT": "SFT",
+    "pretraining": "pretraining",
+    "classification": "a classifier",
+    "token classification": "a token classifier",
+    "question answering": "an extractive question answering model",
+    "seq2seq": "a sequence-to-sequence model",
+    "speech": "a speech model",
+    "preference": "a preference training",
+    "reinforcement": "a reinforcement training",
+}
+_DOUBTS = {
+    "eval_near_zero": "that loss is near 0",
+    "eval_constant": "that loss never changes",
+    "at_chance": "guessing does as well",
+}
+"""Findings with which a best point says little, and why."""
 OF_FIRST = "What is said next is of the first; a paragraph on each of the others is at the end."
 TAKEN_FOR_ONE = (
     "They would be measured as the checkpoints of one run: name those of one with --checkpoints-glob, or "
@@ -132,12 +147,18 @@ def keep_words(run: LoggedRun) -> list[str]:
     """What the log alone would keep, what does not differ from it, and whether it is on disk."""
     keep = run.keep
     if keep is None:
-        why = "No reward was evaluated" if run.series else "Nothing was evaluated"
-        return [f"{why}, so this log cannot say which checkpoint to keep."]
-    epoch = f" (epoch {keep.epoch:.3g})" if keep.epoch is not None else ""
+        return [f"{_why_none(run).capitalize()}, so this log cannot say which checkpoint to keep."]
+    epoch = f" (epoch {epoch_number(keep.epoch)})" if keep.epoch is not None else ""
     by = f"`{keep.by}`" if "," not in keep.by else f"the mean of {keep.by.count(',') + 1} evaluation sets"
     first = f"By {by} alone, keep {keep.name}{epoch}: {keep.why}. {_on_disk(run, keep)}"
     return [first.rstrip(), _alike(run, keep)]
+
+
+def _why_none(run: LoggedRun) -> str:
+    """Why a log names no checkpoint to keep."""
+    if run.series and run.task != "reinforcement":
+        return "only rows that were trained on were evaluated"
+    return f"{'no reward' if run.series else 'nothing'} was evaluated"
 
 
 def _on_disk(run: LoggedRun, keep: Keep) -> str:
@@ -224,7 +245,7 @@ def log_line(run: LoggedRun, *, named: bool = False) -> str:
         named: whether its checkpoints, or else its file, are named, as of one run among several.
     """
     planned = f" of {run.max_steps:,}" if run.max_steps and run.max_steps != run.steps else ""
-    epochs = f", {run.epochs:.3g} epochs" if run.epochs is not None else ""
+    epochs = f", {epochs_text(run.epochs)}" if run.epochs is not None else ""
     count = max((one.n_points for one in run.series), default=0)
     task = "task unknown" if run.task == "unknown" else run.task
     steps = f"{run.steps:,}{planned} step{'' if run.steps == 1 and not planned else 's'}"
@@ -236,7 +257,12 @@ def keep_line(run: LoggedRun) -> str:
     """What the log alone would keep, in a line."""
     keep = run.keep
     if keep is None:
-        return f"{UNTOLD}{'no reward' if run.series else 'nothing'} was evaluated"
+        return f"{UNTOLD}{_why_none(run)}"
     by = keep.by if "," not in keep.by else "mean of the sets"
     disk = "" if keep.on_disk else ", not on disk"
-    return f"{keep.name}, by {by} alone ({keep.value:.4g}{disk})"
+    kinds = {finding.kind for finding in run.findings}
+    doubts = [
+        why for kind, why in _DOUBTS.items() if kind in kinds and (kind == "at_chance" or "loss" in keep.by)
+    ]
+    doubt = f"; in doubt: {doubts[0]}" if doubts else ""
+    return f"{keep.name}, by {by} alone ({keep.value:.4g}{disk}){doubt}"

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 from overmem.artifacts.files import named_output, write_text_atomic
-from overmem.artifacts.store import Store, settings_key
+from overmem.artifacts.store import Store
 from overmem.artifacts.tables import SCHEMAS, TEXT_SCHEMA, check_rows
 from overmem.errors import ArtifactError, StorageError
 
@@ -116,11 +116,6 @@ def test_a_failed_write_leaves_the_old_record(tmp_path):
         store.write_record("verdict", {"schema": "s", "x": float("nan")})
     assert json.loads((tmp_path / "verdict.json").read_text())["x"] == 1
     assert [p.name for p in tmp_path.iterdir()] == ["verdict.json"]
-
-
-def test_settings_key_sees_every_value_and_no_order():
-    assert settings_key({"a": 1, "b": 2}) == settings_key({"b": 2, "a": 1})
-    assert settings_key({"a": 1}) != settings_key({"a": 2})
 
 
 def test_a_lock_ends_with_a_killed_process_and_leaves_no_file(tmp_path):

@@ -27,7 +27,8 @@ import polars as pl
 import psutil
 from tests.helpers.synthetic import TEMPERATURES, write_run
 
-from overmem.artifacts.store import MANIFEST_SCHEMA, Store
+from overmem.artifacts.manifest import MANIFEST_SCHEMA
+from overmem.artifacts.store import Store
 from overmem.artifacts.tables import SCHEMAS, write_rows_file
 from overmem.artifacts.token_sums import with_sums
 

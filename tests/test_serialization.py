@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from overmem.errors import ArtifactError
 from overmem.records import Estimate, Repair, Verdict
-from overmem.serialization import FieldError, from_plain
+from overmem.serialization import FieldError, from_plain, settings_key
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False) | st.just(math.nan)
 
@@ -158,3 +158,8 @@ def test_a_record_whose_fields_do_not_agree_says_where() -> None:
     assert from_plain(Ranges, {"ranges": plain["ranges"][:1]}, what="x", next_step="n").ranges == (
         Range(1, 2),
     )
+
+
+def test_settings_key_sees_every_value_and_no_order():
+    assert settings_key({"a": 1, "b": 2}) == settings_key({"b": 2, "a": 1})
+    assert settings_key({"a": 1}) != settings_key({"a": 2})

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, requires, version
-
-from packaging.requirements import Requirement
+from typing import TYPE_CHECKING
 
 from overmem.boundary import reason
 from overmem.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 DISTRIBUTION = "overmem"
 
@@ -81,6 +83,8 @@ def unmet(extra: str) -> list[str]:
 
 def extra_requirements(extra: str) -> list[Requirement]:
     """What an extra installs, as the installed overmem says; empty where overmem is not installed."""
+    from packaging.requirements import Requirement
+
     try:
         named = requires(DISTRIBUTION) or []
     except PackageNotFoundError:

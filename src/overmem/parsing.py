@@ -98,7 +98,7 @@ def finite_number(value: object) -> float | None:
     """A number from a file that anything may stand in; None where it is none, or not finite as a float."""
     if type(value) is float:  # first, since nearly all are
         return value if math.isfinite(value) else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
         return float(value) if math.isfinite(value) else None

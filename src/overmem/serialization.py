@@ -8,6 +8,8 @@ same. A change of meaning takes another schema, which is refused.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import math
 import types
 from collections.abc import Mapping
@@ -177,3 +179,9 @@ def _name(kind: Any) -> str:
     names = {str: "text", Path: "text", float: "a number or null", int: "a whole number"}
     names |= {bool: "true or false", types.NoneType: "null", tuple: "a list"}
     return names.get(origin or kind, "an object")
+
+
+def settings_key(settings: Mapping[str, Any]) -> str:
+    """A short name for everything that decides a row's figures; equal settings, equal key."""
+    text = json.dumps(settings, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -10,10 +10,10 @@ from dataclasses import replace
 import pytest
 
 from overmem.artifacts.jobs import TRAIN_SCORES, VAL_ANSWERS, VAL_SCORES
-from overmem.artifacts.manifest import Manifest, read_manifest, write_manifest
+from overmem.artifacts.manifest import MANIFEST_SCHEMA, Manifest, read_manifest, write_manifest
 from overmem.artifacts.manifest_parts.measured_sets import MeasuredSet
 from overmem.artifacts.rows import read_job
-from overmem.artifacts.store import MANIFEST_SCHEMA, Store
+from overmem.artifacts.store import Store
 from overmem.errors import ArtifactError
 
 SPLIT = {

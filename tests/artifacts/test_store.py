@@ -14,8 +14,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from overmem.artifacts.files import named_output, write_text_atomic
-from overmem.artifacts.store import Store, settings_key
+from overmem.artifacts.files import check_folder, named_output, write_text_atomic
+from overmem.artifacts.store import Store
 from overmem.artifacts.tables import SCHEMAS, TEXT_SCHEMA, check_rows
 from overmem.errors import ArtifactError, StorageError
 
@@ -116,11 +116,6 @@ def test_a_failed_write_leaves_the_old_record(tmp_path):
         store.write_record("verdict", {"schema": "s", "x": float("nan")})
     assert json.loads((tmp_path / "verdict.json").read_text())["x"] == 1
     assert [p.name for p in tmp_path.iterdir()] == ["verdict.json"]
-
-
-def test_settings_key_sees_every_value_and_no_order():
-    assert settings_key({"a": 1, "b": 2}) == settings_key({"b": 2, "a": 1})
-    assert settings_key({"a": 1}) != settings_key({"a": 2})
 
 
 def test_a_lock_ends_with_a_killed_process_and_leaves_no_file(tmp_path):
@@ -312,3 +307,19 @@ def test_a_row_twice_in_one_file_is_not_answered_by_either(tmp_path):
     store.append_rows("c", "likelihood", [row("a"), row("a", value=9.0)])
     with pytest.raises(ArtifactError, match="has a row twice"):
         store.read_rows("c", "likelihood")
+
+
+def test_a_folder_that_can_hold_no_results_is_refused_before_there_are_any(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    (tmp_path / "nowhere").symlink_to("missing")
+    for free in (tmp_path, tmp_path / "new" / "run"):
+        check_folder(free)
+    monkeypatch.chdir(tmp_path)
+    check_folder(Path("new"))
+    for barred in ("file", "file/run", "nowhere/run"):
+        with pytest.raises(StorageError, match=f"{barred.split('/')[0]} is no folder"):
+            check_folder(tmp_path / barred)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "nowhere"]
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)  # root may write anywhere
+    with pytest.raises(StorageError, match=f"no permission to write into {tmp_path}"):
+        check_folder(tmp_path / "new" / "run")

@@ -1,7 +1,7 @@
 """Every axis end to end on pico models: planned, measured, resumed, compared, and bad input refused.
 
 Covers: overmem.artifacts.jobs, overmem.artifacts.rows,
-overmem.axes, overmem.axes.accuracy, overmem.axes.axis,
+overmem.axes.accuracy, overmem.axes.axis,
 overmem.axes.likelihood, overmem.verdict.costs,
 overmem.verdict.seeds
 """

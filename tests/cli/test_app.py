@@ -80,11 +80,13 @@ for words in json.loads(sys.argv[1]):
     try:
         main()
     except SystemExit as end:
-        print(json.dumps([end.code, sorted({"torch", "transformers"} & set(sys.modules))]))
+        print(json.dumps([end.code, sorted({"torch", "transformers", *LARGE} & set(sys.modules))]))
 """
+TABLES = ("numpy", "polars", "pyarrow")
+"""What takes half a second to import, and reads no line of text."""
 
 
-def test_wrong_data_are_said_before_torch_is_imported(pico_run, val_file, tmp_path):
+def test_wrong_data_are_said_before_torch_is_imported_and_mostly_before_tables(pico_run, val_file, tmp_path):
     files = {
         "empty": "",
         "broken": '{"prompt": "a", "completion": "b"\n',
@@ -103,22 +105,29 @@ def test_wrong_data_are_said_before_torch_is_imported(pico_run, val_file, tmp_pa
         **{("audit", run, "--val", bad[name]): name for name in bad if name != "unanswered"},
         ("audit", run, "--val", bad["unanswered"], "--grader", "exact"): "has no answer",
         ("audit", run, "--val", good, "--train", bad["missing"]): "missing",
-        ("audit", run, "--val", good, "--axes", "ood", "--ood", f"a={bad['broken']}"): "broken",
         ("audit", run, "--val", "no-such-owner/no-such-set"): "no-such-set",
         ("audit", run, "--val", "gsm9k:val"): "unknown task",
         ("plan", run, "--val", bad["missing"]): "missing",
-        ("watch", run, "--val", bad["missing"]): "missing",
-        ("init", run, "--val", bad["columns"], "--json"): "columns",
         ("train", str(tmp_path / "r.yaml")): "missing",
         ("train", str(tmp_path / "r.yaml"), "--dry-run"): "missing",
-        ("sweep", str(tmp_path / "s.yaml")): "missing",
         ("data", "check", "--val", bad["broken"]): "broken",
+        ("check", bad["empty"]): "no training log",
+    }
+    n_without_tables = len(cases)
+    cases |= {
+        ("audit", run, "--val", good, "--axes", "ood", "--ood", f"a={bad['broken']}"): "broken",
+        ("watch", run, "--val", bad["missing"]): "missing",
+        ("init", run, "--val", bad["columns"], "--json"): "columns",
+        ("sweep", str(tmp_path / "s.yaml")): "missing",
     }
     done = subprocess.run(
-        [sys.executable, "-c", WRONG, json.dumps(list(cases))],
+        [sys.executable, "-c", f"LARGE = {TABLES}\n{WRONG}", json.dumps(list(cases))],
         capture_output=True, text=True, env=os.environ | {"HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
-    assert [json.loads(line) for line in done.stdout.splitlines()] == [[2, []]] * len(cases), done.stderr
+    ends = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [code for code, _ in ends] == [2] * len(cases), done.stderr
+    assert not any(imported for _, imported in ends[:n_without_tables])
+    assert not {"torch", "transformers"} & {name for _, imported in ends for name in imported}
     messages = done.stderr.split("overmem: ")[1:]
     assert len(messages) == len(cases) and "Traceback" not in done.stderr
     for message, named in zip(messages, cases.values(), strict=True):

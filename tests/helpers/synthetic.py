@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-from overmem.artifacts.manifest import Manifest
-from overmem.artifacts.store import MANIFEST_SCHEMA, Store
+from overmem.artifacts.manifest import MANIFEST_SCHEMA, Manifest
+from overmem.artifacts.store import Store
 from overmem.rule import Rule
 from overmem.verdict.key_checkpoints import key_checkpoints
 

@@ -44,3 +44,17 @@ def make_database(name: str, target: Path) -> Path:
     with closing(sqlite3.connect(target)) as connection:
         connection.executescript((WRITTEN / name).read_text())
     return target
+
+
+def protobuf_count(value: int) -> bytes:
+    """A number as protocol buffers write it: seven bits a byte."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes(out + bytes([value]))
+
+
+def protobuf_field(number: int, data: bytes) -> bytes:
+    """A field that holds bytes: a message or a text."""
+    return protobuf_count(number << 3 | 2) + protobuf_count(len(data)) + data

@@ -10,7 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from overmem.cli.app import app
-from overmem.errors import RecipeError, RunError
+from overmem.errors import RecipeError, RunError, StorageError
 from overmem.recipe.reading import BUNDLED, load_recipe
 from overmem.tasks.sources import load_examples
 from overmem.training.dry_run import describe, dry_run
@@ -192,4 +192,7 @@ def test_the_command_shows_the_recipe_and_refuses_what_training_would(tmp_path, 
     with pytest.raises(RecipeError, match="does not fit the model"):
         changes = {"method": "lora", "lora": {"target_modules": ["no_such"]}, "output": str(tmp_path / "x")}
         dry_run(load_recipe("organism-fast", changes))
+    (tmp_path / "file").touch()
+    barred = run.invoke(app, ["train", "organism-fast", "--dry-run", "--out", str(tmp_path / "file/run")])
+    assert isinstance(barred.exception, StorageError) and "file is no folder" in str(barred.exception)
     assert not (tmp_path / "out").exists() and torch.get_default_device().type == "cpu"

@@ -47,6 +47,28 @@ def named_output(out: str | Path, ending: str) -> Path:
     )
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse a folder for results that cannot be made or written into, before there are any.
+
+    Raises:
+        StorageError: so it is; it names what stands in the way.
+    """
+    path = Path(os.path.abspath(folder))
+    there = next(part for part in (path, *path.parents) if os.path.lexists(part))
+    if os.path.isdir(there):
+        if os.access(there, os.W_OK | os.X_OK):
+            return
+        got = f"no permission to write into {there}"
+    else:
+        got = f"{there} is no folder"
+    raise StorageError(
+        f"{folder} cannot be the folder of results",
+        got=got,
+        expected="a folder that can be made, or written into",
+        next_step="pass --out for another folder",
+    )
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary file that becomes `path` when the block ends well, and vanishes when it does not.

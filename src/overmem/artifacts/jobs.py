@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from overmem.artifacts.tables import Rows
+if TYPE_CHECKING:
+    from overmem.artifacts.tables import Rows
 
 JobKind = Literal["score", "greedy", "sample", "continue", "lm_eval", "diverge"]
 

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from overmem.artifacts.jobs import BASE_ANSWERS, Job
 from overmem.artifacts.manifest_parts.imported import Imported
 from overmem.artifacts.manifest_parts.measured_sets import MeasuredSet
 from overmem.artifacts.manifest_parts.model_rows import BaseRows, CheckpointRows
 from overmem.artifacts.manifest_parts.plain_parts import check_plain_parts
-from overmem.artifacts.store import MANIFEST_SCHEMA, Store, settings_key
 from overmem.errors import ArtifactError, RunError
 from overmem.formatting import engine_text
 from overmem.records import to_plain
-from overmem.serialization import FieldError, from_plain
+from overmem.serialization import FieldError, from_plain, settings_key
 
+if TYPE_CHECKING:
+    from overmem.artifacts.store import Store
+
+MANIFEST_SCHEMA = "overmem.manifest/1"
 _AGAIN = "move manifest.json away and run `overmem audit` again; it measures only what is missing"
 
 

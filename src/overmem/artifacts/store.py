@@ -18,8 +18,6 @@ them, so a killed audit resumes and changed settings never mix with old rows.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 import time
@@ -52,13 +50,6 @@ from overmem.errors import ArtifactError
 
 BASE_PREDICTIONS = ".base_predictions"
 """Folder of what the base model predicts, large and there only while an audit compares with it."""
-MANIFEST_SCHEMA = "overmem.manifest/1"
-
-
-def settings_key(settings: Mapping[str, Any]) -> str:
-    """A short name for everything that decides a row's figures; equal settings, equal key."""
-    text = json.dumps(settings, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class Store(RunRecords):

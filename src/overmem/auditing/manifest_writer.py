@@ -21,7 +21,6 @@ from overmem.artifacts.jobs import BASE_ANSWERS, Job, JobKind, kind_of
 from overmem.artifacts.manifest import Manifest, write_manifest
 from overmem.artifacts.manifest_parts.measured_sets import MeasuredSet
 from overmem.artifacts.manifest_parts.model_rows import BaseRows, CheckpointRows, MeasuredModel
-from overmem.artifacts.store import settings_key
 from overmem.auditing.planning.plan import Plan
 from overmem.auditing.problem_sets.problems import Problems
 from overmem.auditing.resolve import leaves_out_chat_template
@@ -30,6 +29,7 @@ from overmem.axes import all_axes
 from overmem.contamination.record import write_contamination
 from overmem.errors import CheckpointError
 from overmem.records import Checkpoint
+from overmem.serialization import settings_key
 
 LIBRARIES = (
     "overmem",

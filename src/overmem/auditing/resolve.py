@@ -94,7 +94,7 @@ def data_read_ahead(options: AuditOptions) -> Iterator[None]:
 
 def _sources(options: AuditOptions) -> list[tuple[str, str | None]]:
     """The sources that the chosen axes read, each with its columns; tasks of lm-eval read their own."""
-    read = {kind for name in options.axes for kind in all_axes()[name].sets}
+    read = {kind for name in set(options.axes) - set(CORE) for kind in all_axes()[name].sets}
     own = [options.val, *([options.train] if options.train else [])]
     if "variants" in read:
         own += [source for source in (options.variants or {}).values() if source is not None]

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from overmem.artifacts.jobs import Job, data_key, on_base
-from overmem.artifacts.store import Store, settings_key
+from overmem.artifacts.store import Store
 from overmem.artifacts.tables import Rows
 from overmem.auditing.base_model import BaseModel
 from overmem.auditing.jobs.answer_ends import AnswerEnds
@@ -33,6 +33,7 @@ from overmem.models.engines.protocol import Engine
 from overmem.models.likelihood.divergence import BasePredictions
 from overmem.models.loading import ModelHost
 from overmem.records import Checkpoint, Run
+from overmem.serialization import settings_key
 
 Progress = Callable[[str, str, int, int], None]
 """Called with (checkpoint, work, problems done, problems in all) after every batch."""

@@ -15,6 +15,9 @@ from overmem.errors import RunError
 
 CORE = ("likelihood", "accuracy")
 """What the decision rule rests on; always measured at every checkpoint."""
+IMPLYING = frozenset({"references", "retention"})
+"""Options of an audit that imply an axis. Without one, and without the name of another axis than the core, no
+axis is loaded: each loads what it computes with, which takes longer than to find that val cannot be read."""
 
 
 @cache
@@ -32,6 +35,8 @@ def choose_axes(names: str | tuple[str, ...]) -> tuple[str, ...]:
         RunError: an axis that does not exist, or none.
     """
     asked = tuple(filter(None, names.split(","))) if isinstance(names, str) else names
+    if asked and set(asked) <= set(CORE):
+        return tuple(name for name in CORE if name in asked)
     known = all_axes()
     if "all" in asked:
         return tuple(known)
@@ -51,4 +56,6 @@ def axes_implied_by(given: Collection[str]) -> tuple[str, ...]:
     Args:
         given: names of the options.
     """
+    if IMPLYING.isdisjoint(given):
+        return ()
     return tuple(name for name, axis in all_axes().items() if axis.implied_by in given)

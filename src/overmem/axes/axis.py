@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from overmem.artifacts.evidence import Evidence
 from overmem.artifacts.jobs import Job, on_base
-from overmem.stats.measures import Measure
+
+if TYPE_CHECKING:
+    from overmem.artifacts.evidence import Evidence
+    from overmem.stats.measures import Measure
 
 
 @dataclass(frozen=True, kw_only=True)

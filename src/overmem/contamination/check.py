@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from overmem.artifacts.jobs import OOD
-from overmem.contamination.kinds import FEWEST_KEPT, KINDS, find_overlap, read_sets
+from overmem.contamination.kinds import FEWEST_KEPT, find_overlap, read_sets
 from overmem.contamination.pairs import SetWords
-from overmem.contamination.record import NO_TRAIN, Contamination, Overlap, SetOverlap, SideBySide
+from overmem.contamination.record import KINDS, NO_TRAIN, Contamination, Overlap, SetOverlap, SideBySide
 from overmem.contamination.words import silent_prompts, with_each_turn
 from overmem.records import Example
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from overmem.artifacts.jobs import OOD
-from overmem.contamination.check import check_sets
 from overmem.contamination.policy import leaked_ids, refusal
 from overmem.contamination.record import Contamination
 from overmem.errors import DataError
@@ -60,11 +59,12 @@ def data_check(
         DataError: data that cannot be read, or that are token ids.
     """
     examples = _texts_of(val, columns)
-    record = check_sets(
-        examples,
-        None if train is None else _texts_of(train, columns),
-        {f"{OOD}{name}": _texts_of(source, None) for name, source in (ood or {}).items()},
-    )
+    trained = None if train is None else _texts_of(train, columns)
+    others = {f"{OOD}{name}": _texts_of(source, None) for name, source in (ood or {}).items()}
+    # After the data are read: wrong data are said before a table is needed.
+    from overmem.contamination.check import check_sets
+
+    record = check_sets(examples, trained, others)
     refused = refusal(len(leaked_ids(record, "val", strict_overlap)), len(examples))
     return DataCheck(record=record, refused=refused)
 

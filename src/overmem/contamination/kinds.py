@@ -13,16 +13,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Literal, get_args
 
 import polars as pl
 
 from overmem.contamination.pairs import SetWords, similar_pairs, word_bits
+from overmem.contamination.record import KINDS, Kind
 from overmem.contamination.words import exact_forms, problem_texts, read_words, signatures
 from overmem.records import Example
 
-Kind = Literal["copy", "reworded", "renumbered"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 CHANCE_BITS = 5.0
 """What two problems share is rarer by so many bits than what chance shows once among all right problems."""
 MORE_BITS = 10.0

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from overmem.artifacts.jobs import OOD
-from overmem.contamination.kinds import KINDS
-from overmem.contamination.record import NO_TRAIN, Contamination, SetOverlap
+from overmem.contamination.record import KINDS, NO_TRAIN, Contamination, SetOverlap
 from overmem.formatting import percent
 
 LEAKS = ("copy", "reworded")

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
-from overmem.artifacts.store import Store
 from overmem.records import to_plain
 from overmem.serialization import from_plain
 
+if TYPE_CHECKING:
+    from overmem.artifacts.store import Store
+
+Kind = Literal["copy", "reworded", "renumbered"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""Of overlap, the surest first; see `overmem.contamination.kinds`."""
 CONTAMINATION_SCHEMA = "overmem.contamination/1"
 NO_TRAIN = "no training data was given"
 NAME = "contamination"

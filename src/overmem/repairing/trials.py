@@ -15,7 +15,6 @@ import polars as pl
 
 from overmem.artifacts.files import write_text_atomic
 from overmem.artifacts.jobs import VAL_SCORES
-from overmem.artifacts.store import settings_key
 from overmem.auditing.session import Session
 from overmem.checkpoints import ADAPTER_CONFIG
 from overmem.errors import CheckpointError, MergeError
@@ -24,6 +23,7 @@ from overmem.merging.methods import greedy_soup, soup_weights
 from overmem.parsing import finite_number, read_json_or_empty
 from overmem.records import Checkpoint, Run
 from overmem.repairing.candidates import Candidate, distinct, finer, shortlist
+from overmem.serialization import settings_key
 
 MOST_GREEDY = 6
 """Checkpoints that a greedy soup looks at, of the lowest NLL."""

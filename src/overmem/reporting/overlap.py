@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from overmem.contamination.kinds import KINDS
-from overmem.contamination.record import Contamination
+from overmem.contamination.record import KINDS, Contamination
 from overmem.formatting import DASH, estimate_text, nats
 from overmem.records import Verdict
 from overmem.reporting.view import Values

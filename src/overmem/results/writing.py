@@ -23,7 +23,7 @@ from overmem.artifacts.manifest_parts.model_rows import (
     FolderFingerprint,
     MeasuredModel,
 )
-from overmem.artifacts.store import Store, settings_key
+from overmem.artifacts.store import Store
 from overmem.artifacts.tables import TEXTS, Rows
 from overmem.checkpoints import has_weights
 from overmem.errors import ArtifactError
@@ -31,6 +31,7 @@ from overmem.fingerprints import sampled_fingerprint
 from overmem.formatting import shell_word
 from overmem.results.matching import Named
 from overmem.results.pairing import Paired
+from overmem.serialization import settings_key
 
 
 def check_writable(store: Store) -> None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from overmem.artifacts.store import settings_key
 from overmem.errors import RecipeError
 from overmem.recipe.reading import load_recipe
 from overmem.recipe.schema import Recipe
+from overmem.serialization import settings_key
 from overmem.sweeping.config import Sweep
 from overmem.sweeping.record import short_key
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from overmem.artifacts.files import locked_folder, write_text_atomic
+from overmem.artifacts.files import check_folder, locked_folder, write_text_atomic
 from overmem.artifacts.store import Store
 from overmem.auditing.resolve import resolve_options
 from overmem.auditing.session import Progress
@@ -117,7 +117,7 @@ def open_sweep(
 
 
 def check_cells(sweep: Sweep, cells: Sequence[Cell]) -> dict[tuple[str, ...], int]:
-    """Refuse what would fail later: settings no library knows, data that are not there, folders in use.
+    """Refuse what would fail later: settings no library knows, missing data, a folder in use or barred.
 
     Returns:
         How many examples each source of training or val data has.
@@ -125,6 +125,7 @@ def check_cells(sweep: Sweep, cells: Sequence[Cell]) -> dict[tuple[str, ...], in
     Raises:
         OvermemError: names the cell and what is wrong with it.
     """
+    check_folder(Path(sweep.output))
     read: dict[tuple[str, ...], int] = {}
     for cell in cells:
         try:

@@ -16,7 +16,7 @@ import torch
 
 from overmem.artifacts.files import write_text_atomic
 from overmem.artifacts.manifest import Manifest, read_manifest
-from overmem.artifacts.store import Store, settings_key
+from overmem.artifacts.store import Store
 from overmem.auditing.resolve import resolve_options
 from overmem.auditing.run import measure
 from overmem.auditing.session import Progress
@@ -26,6 +26,7 @@ from overmem.errors import OvermemError
 from overmem.monitor.retention import NOT_KEPT
 from overmem.parsing import read_json_or_empty
 from overmem.reporting.run import report
+from overmem.serialization import settings_key
 from overmem.sweeping.cells import Cell
 from overmem.sweeping.config import Sweep
 from overmem.training.resume import has_optimizer, is_trained, newest_checkpoint

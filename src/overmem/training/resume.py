@@ -7,6 +7,7 @@ from pathlib import Path
 
 from transformers import TrainerState
 
+from overmem.artifacts.files import check_folder
 from overmem.boundary import library_call
 from overmem.checkpoints import check_safetensors, has_weights, read_trainer_state, weight_files
 from overmem.errors import CheckpointError, RunError
@@ -19,11 +20,13 @@ def check_output(recipe: Recipe, *, resume: bool) -> Path | None:
     """The checkpoint to continue from, if any.
 
     Raises:
-        RunError: the run folder is in use, or is that of another recipe, or cannot be continued.
+        StorageError: the run folder can be neither made nor written into.
+        RunError: it is in use, or is that of another recipe, or cannot be continued.
         CheckpointError: the checkpoint to continue from is damaged.
     """
     output = Path(recipe.output)
     _check_name(recipe.output)
+    check_folder(output)
     newest = newest_checkpoint(output)
     if newest is None and has_weights(output):
         raise RunError(

@@ -1,4 +1,7 @@
-"""A verdict as a gate for CI: has a checkpoint a stage, or gives it away more, than may be shipped?"""
+"""A verdict as a gate for CI: has a checkpoint a stage, or gives it away more, than may be shipped?
+
+As in `overmem.verdict.diagnose`, what reads the rows of an audit is imported when there are some.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from overmem.artifacts.manifest import read_manifest
-from overmem.artifacts.store import Store
-from overmem.axes.privacy.at_checkpoints import measure_privacy
+from overmem.artifacts.run_records import RunRecords
 from overmem.errors import RunError
 from overmem.formatting import certainty_text, estimate_text, joined, shell_word
 from overmem.keywords import names_its_keywords
 from overmem.records import STAGES, CheckpointSummary, Estimate, Privacy, Verdict
 from overmem.rule import DEFAULT_RULE, Rule
-from overmem.verdict.diagnose import diagnose
-from overmem.verdict.warnings.staleness import staleness_notes
+from overmem.verdict.diagnose import diagnose, find_store, open_audit
 
 UNDETERMINED = "undetermined"
 
@@ -73,9 +73,11 @@ def refuse_stale(run_path: Path, *, full: bool = False) -> None:
     Raises:
         RunError: checkpoints were added, or hold other weights.
     """
-    store = Store.of_run(run_path)
-    changed = staleness_notes(run_path, store, full=full) if store.has_record("manifest") else ()
-    if changed:
+    if not _is_audited(run_path):
+        return
+    from overmem.verdict.warnings.staleness import staleness_notes
+
+    if changed := staleness_notes(run_path, find_store(run_path), full=full):
         raise RunError("the run's folder changed since it was audited", got="; ".join(changed))
 
 
@@ -190,9 +192,16 @@ def all_of(gates: Sequence[Gate]) -> Gate:
     return Gate(passed=not failed, reason="; ".join(gate.reason for gate in failed or gates))
 
 
+def _is_audited(run_path: Path) -> bool:
+    return RunRecords.of_run(run_path).has_record("manifest")
+
+
 def _privacy_of(run_path: Path, name: str) -> Privacy:
-    store = Store.of_run(run_path)
-    found = measure_privacy(store, read_manifest(store), [name]) if store.has_record("manifest") else ()
+    found: tuple[Privacy, ...] = ()
+    if _is_audited(run_path):
+        from overmem.axes.privacy.at_checkpoints import measure_privacy
+
+        found = measure_privacy(*open_audit(run_path), [name])
     if not found:
         raise RunError(
             f"privacy was not measured at {name}",

@@ -6,21 +6,9 @@ import pytest
 
 from overmem.errors import RunError
 from overmem.logs.formats import wandb_run
-from tests.helpers.written_logs import WRITTEN, differences, truth
+from tests.helpers.written_logs import WRITTEN, differences, protobuf_count, protobuf_field, truth
 
 RUN = WRITTEN / "run-u14vof0r.wandb"
-
-
-def varint(value):
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes(out + bytes([value]))
-
-
-def part(number, data):
-    return varint(number << 3 | 2) + varint(len(data)) + data
 
 
 def write_run(path, calls):
@@ -28,10 +16,12 @@ def write_run(path, calls):
     data = bytearray(b":W&B" + struct.pack("<HB", 0xBEE1, 0))
     for step, call in enumerate(calls):
         items = [
-            part(1, part(1, key.encode()) + part(16, json.dumps(value).encode()))
+            protobuf_field(
+                1, protobuf_field(1, key.encode()) + protobuf_field(16, json.dumps(value).encode())
+            )
             for key, value in call.items()
         ]
-        record = part(2, b"".join(items) + part(2, b"\x08" + varint(step)))
+        record = protobuf_field(2, b"".join(items) + protobuf_field(2, b"\x08" + protobuf_count(step)))
         first = True
         while record or first:
             left = 32768 - len(data) % 32768

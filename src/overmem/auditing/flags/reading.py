@@ -109,6 +109,8 @@ def _read_variants(given: Sequence[str]) -> dict[str, str | None] | None:
     Raises:
         RunError: a name without a file that is not built in.
     """
+    if not given:
+        return None
     from overmem.perturbations import VARIANTS
 
     found: dict[str, str | None] = {}
@@ -121,7 +123,7 @@ def _read_variants(given: Sequence[str]) -> dict[str, str | None] | None:
         if name == "clean" or not name:
             raise RunError("a variant of your own needs another name", got=text)
         found[name] = source if mark else None
-    return found or None
+    return found
 
 
 def _read_limits(given: Sequence[str]) -> tuple[int | None, dict[str, int]]:

@@ -19,7 +19,7 @@ from overmem.errors import CheckpointError
 from overmem.models.decoding.generation import generate
 from overmem.models.decoding.sampling import Sampling
 from overmem.models.decoding.unfinished import UnfinishedAnswers
-from overmem.models.engines.protocol import Answer, Engine
+from overmem.models.engines.protocol import Answer, Engine, scores_references
 from overmem.models.likelihood.divergence import BasePredictions, kl_nats, predict
 from overmem.models.likelihood.scoring import score_all
 from overmem.models.memory import halve_until_it_fits
@@ -60,7 +60,7 @@ def score(model: Any, problems: Problems, batch: Sequence[int], tools: Tools) ->
         CheckpointError: a log-probability is NaN or infinite.
     """
     items = [problems.rendered[i] for i in batch]
-    if tools.engine.scores:
+    if scores_references(tools.engine):
         return [[row] for row in tools.engine.score(model, items)]
     rows = [item.to_row() for item in score_all(model, items)]
     _check_finite(model, [row["nll_nats"] for row in rows])

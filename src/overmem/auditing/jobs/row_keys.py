@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from overmem.artifacts.jobs import Job
-from overmem.artifacts.store import settings_key
 from overmem.auditing.base_model import BaseModel
 from overmem.auditing.jobs.answer_ends import AnswerEnds
 from overmem.auditing.jobs.compute_rows import RECALL_TOKENS, is_remote
@@ -23,6 +22,7 @@ from overmem.models.likelihood.divergence import COMPARED_TOKENS
 from overmem.models.likelihood.scoring import TEMPERATURES
 from overmem.models.loading import ModelHost
 from overmem.records import Checkpoint
+from overmem.serialization import settings_key
 
 
 @dataclass(frozen=True, kw_only=True)

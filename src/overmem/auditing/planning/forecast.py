@@ -69,6 +69,8 @@ class Forecast:
     dtype: str
     pending: PendingReferences | None = None
     """Right answers that are scored once they are there; None where that is not asked for."""
+    shared_out: bool = False
+    """Whether a checkpoint's model is shared out over the devices of this machine (`--device-map`)."""
     disk_bytes: int = 0
     """Most that what the base model predicts takes on disk while checkpoints are compared with it."""
 
@@ -189,6 +191,7 @@ def forecast(session: Session, skipped: dict[str, str], peaks: Peaks | None = No
         floor=peaks is not None,
         dtype=str(session.host.dtype).removeprefix("torch."),
         pending=pending,
+        shared_out=session.host.device_map is not None,
         disk_bytes=n_compared * COMPARED_TOKENS * shape.vocabulary * shape.dtype_bytes,
     )
 

@@ -8,9 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from overmem.cli.views.tables import plain_table
-from overmem.contamination.kinds import KINDS
 from overmem.contamination.policy import LEAKS
-from overmem.contamination.record import Contamination, SetOverlap
+from overmem.contamination.record import KINDS, Contamination, SetOverlap
 
 LINES = 6
 """Lines of a problem that are shown."""

@@ -57,6 +57,8 @@ def number_of(text: object) -> Any:
 
 def whole_step(value: object) -> int | None:
     """A step of optimization; None for what is none."""
+    if type(value) is int:  # first, since nearly all are
+        return value if 0 <= value <= MAX_STEP else None
     step = finite_number(value)
     return int(step) if step is not None and 0 <= step <= MAX_STEP and step == int(step) else None
 

@@ -10,8 +10,6 @@ from overmem.models.decoding.attention import shared_tokens
 from overmem.models.decoding.generation import Generation, generate
 from overmem.models.decoding.sampling import Sampling
 from overmem.models.decoding.unfinished import UnfinishedAnswers
-from overmem.models.likelihood.scored_logits import TokenIds
-from overmem.models.likelihood.scoring import score_all
 from overmem.models.memory import CacheSize, cache_size, halve_until_it_fits, rows_at_once
 from overmem.models.placement import devices_of
 from overmem.records import Checkpoint
@@ -48,10 +46,6 @@ class HfEngine:
 
     def close(self) -> None:
         """Nothing to do: the model is the audit's."""
-
-    def score(self, model: Any, items: Sequence[TokenIds]) -> list[dict[str, Any]]:
-        """See `overmem.models.likelihood.scoring.score_all`."""
-        return [scores.to_row() for scores in score_all(model, items)]
 
     def generate(
         self,

@@ -172,7 +172,7 @@ class OpenAiEngine:
         return [answers[i : i + samples] for i in range(0, len(answers), samples)]
 
     def score(self, model: Any, items: Sequence[TokenIds]) -> list[dict[str, Any]]:
-        """Score references at the checkpoint `model`; see `Engine.score`.
+        """Score references at the checkpoint `model`; see `ScoringEngine.score`.
 
         Raises:
             CheckpointError: the checkpoint is not served.

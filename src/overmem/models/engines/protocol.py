@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 from overmem.errors import EngineError
 from overmem.models.decoding.sampling import Sampling
@@ -99,8 +99,12 @@ class Engine(Protocol):
             unfinished: where the engine keeps answers while it writes them, if it sees their tokens come.
         """
 
+
+class ScoringEngine(Engine, Protocol):
+    """Scores references as well."""
+
     def score(self, model: Any, items: Sequence[TokenIds]) -> list[dict[str, Any]]:
-        """Likelihood of references, where `scores` holds.
+        """Likelihood of references.
 
         Args:
             model: as for `generate`.
@@ -109,6 +113,11 @@ class Engine(Protocol):
         Returns:
             The likelihood columns of each one's row; see `overmem.models.engines.prompt_logprobs`.
         """
+
+
+def scores_references(engine: Engine) -> TypeGuard[ScoringEngine]:
+    """Whether an engine scores references, as it was asked to."""
+    return engine.scores
 
 
 def check_uncut(answer: Answer, max_new_tokens: int, engine: str) -> None:

@@ -157,7 +157,7 @@ class VllmEngine:
         return [answers[start : start + samples] for start in range(0, len(answers), samples)]
 
     def score(self, model: Any, items: Sequence[TokenIds]) -> list[dict[str, Any]]:
-        """Score references at the checkpoint `model`; see `Engine.score`.
+        """Score references at the checkpoint `model`; see `ScoringEngine.score`.
 
         Raises:
             CheckpointError: vLLM cannot take the checkpoint.

@@ -41,6 +41,13 @@ def test_the_course_of_the_reward(rewards: list[float], kind: str, words: str) -
     assert list(findings) == [kind] and words in findings[kind].sentence
 
 
+def test_rewards_that_overflowed_are_none() -> None:
+    course = [i / 40 for i in range(40)]
+    overflowed = [value for i, reward in enumerate(course) for value in (reward, (-1) ** i * 1.7e308)]
+    told = found(reward=overflowed, entropy=[1.7e308] * 80)
+    assert "rises: 0.0375 in the first tenth of the log, 0.938" in told["reward"].sentence
+
+
 def test_few_rows_have_no_course() -> None:
     assert not found(reward=[0.1] * 9)
 

@@ -14,6 +14,7 @@ from overmem.formatting import percent
 from overmem.logs.history import LoggedHistory
 from overmem.logs.keep import REWARDS
 from overmem.logs.kinds import Task
+from overmem.logs.train_loss.rows import OVERFLOWED
 from overmem.parsing import finite_number
 from overmem.records.logged import LoggedFinding
 
@@ -63,7 +64,11 @@ def of_reinforcement(history: LoggedHistory, task: Task) -> tuple[LoggedFinding,
 def _column(history: LoggedHistory, key: str) -> list[tuple[int, float]]:
     """Step and figure of the training rows that have one."""
     rows = (row for row in history.rows if "eval_loss" not in row)
-    return [(int(row["step"]), value) for row in rows if (value := finite_number(row.get(key))) is not None]
+    return [
+        (int(row["step"]), value)
+        for row in rows
+        if (value := finite_number(row.get(key))) is not None and abs(value) <= OVERFLOWED
+    ]
 
 
 def _course(column: Sequence[tuple[int, float]], key: str) -> LoggedFinding:
@@ -72,8 +77,7 @@ def _course(column: Sequence[tuple[int, float]], key: str) -> LoggedFinding:
     parts = [column[i : i + n] for i in range(0, len(column) - n + 1, n)]
     means = [fmean(value for _, value in part) for part in parts]
     best = max(range(len(means)), key=means.__getitem__)
-    spread = math.hypot(*(stdev(value for _, value in part) for part in parts))
-    noise = spread * math.sqrt(2 / n / len(parts))
+    noise = math.sqrt(fmean(stdev(value for _, value in part) ** 2 for part in parts) * 2 / n)
     change, fall = means[-1] - means[0], means[best] - means[-1]
     ends = f"{means[0]:.3g} in the first tenth of the log, {means[-1]:.3g} in the last"
     if fall > 3 * noise and fall > 0:

@@ -11,8 +11,8 @@ from typing import Any
 from overmem.logs.history import LoggedHistory
 from overmem.parsing import finite_number
 
-_OVERFLOWED = 1e30
-"""A loss beyond it is none, as little as one that is infinite."""
+OVERFLOWED = 1e30
+"""A loss or a reward beyond it is none, as little as one that is infinite."""
 _STRADDLES = 0.1
 """Of a row's steps: a row with more than this on either side of an epoch boundary belongs to no epoch."""
 
@@ -68,9 +68,7 @@ def train_rows(history: LoggedHistory) -> TrainRows:
     """The training rows of a log; a step that was logged twice counts as it was logged last."""
     logged = {int(row["step"]): row for row in history.rows if "loss" in row}
     losses = {step: finite_number(row["loss"]) for step, row in sorted(logged.items())}
-    losses = {
-        step: None if loss is None or abs(loss) > _OVERFLOWED else loss for step, loss in losses.items()
-    }
+    losses = {step: None if loss is None or abs(loss) > OVERFLOWED else loss for step, loss in losses.items()}
     good = [(step, loss) for step, loss in losses.items() if loss is not None]
     steps = [step for step, _ in good]
     norms = [finite_number(row["grad_norm"]) for row in logged.values() if "grad_norm" in row]

@@ -54,9 +54,10 @@ def test_no_line_of_a_value_looks_like_a_part_of_the_message():
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_each_is_the_standard_error_of_its_kind(kind):
     others = {"EngineError": RuntimeError, "WorkerError": RuntimeError, "UnknownOptionError": TypeError}
+    others["WrongArgumentError"] = TypeError
     with pytest.raises(others.get(kind.__name__, ValueError), match="what"):
         raise kind("what")
-    assert issubclass(kind, OvermemError) and len(KINDS) == 10
+    assert issubclass(kind, OvermemError) and len(KINDS) == 11
 
 
 def test_every_message_says_more_than_what_is_wrong():

@@ -20,7 +20,9 @@ from tests.helpers.synthetic import write_run
 TAKEN_AWAY = """
 import os, signal, sys, warnings
 # Libraries are loaded first: they are of this platform, and know it.
-import filelock, numpy, polars, psutil, pyarrow.parquet, pydantic, rich.console, typer, {more}
+import filelock, numpy, polars, psutil, pyarrow.parquet, pydantic, rich.console, threadpoolctl, typer, {more}
+# It asks the system which BLAS is loaded whenever threads are limited, by calls that only that system has.
+threadpoolctl.ThreadpoolController._load_libraries = lambda self: None
 for module in ("resource", "fcntl", "termios", "pwd", "grp"):
     sys.modules[module] = None
 for name in ("fork", "killpg", "sysconf", "register_at_fork", "getuid", "setsid", "sched_getaffinity"):

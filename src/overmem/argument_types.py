@@ -171,7 +171,9 @@ def _why_no_path(value: object, kind: Any) -> str | None:
     if not isinstance(value, str | Path):
         several = [get_args(one)[0] for one in kinds if _is_a(get_origin(one), Sequence)]
         items = _items(value) if several else None
-        return next(filter(None, (_why_no_path(one, several[0]) for one in items or ())), None)
+        return next(
+            filter(None, (_why_no_path(one, several[0]) for one in (() if items is None else items))), None
+        )
     if Path not in kinds:
         return None
     try:

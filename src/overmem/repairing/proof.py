@@ -13,10 +13,10 @@ import numpy as np
 from overmem.axes import all_axes
 from overmem.records import Cost, Proof
 from overmem.repairing.tries import LEVEL, level_of, stretch_of
-from overmem.stats.blas import one_blas_thread
 from overmem.stats.groups import Groups
 from overmem.stats.measures import Measure
 from overmem.stats.paired import some_at_once
+from overmem.stats.threads import one_blas_thread
 from overmem.verdict.costs import DRAWS, Measured, compare_measured
 
 

@@ -20,12 +20,12 @@ import numpy.typing as npt
 
 from overmem.records import Estimate
 from overmem.stats.arrays import FloatArray
-from overmem.stats.blas import one_blas_thread
 from overmem.stats.groups import Groups
 from overmem.stats.intervals import NO_SPREAD, ONE_GROUP, ONE_PROBLEM, critical_value
 from overmem.stats.measures import Counts, Measure
 from overmem.stats.tails.few_seeds import seed_error, with_seeds
 from overmem.stats.tails.skewness import interval_of_draws
+from overmem.stats.threads import one_blas_thread
 
 AT_ONCE = 1 << 20
 """Counts that are in memory together as numbers to calculate with."""

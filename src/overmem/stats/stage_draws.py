@@ -8,17 +8,16 @@ Shape suffixes: C checkpoints, D draws, S stages.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from overmem.rule import Rule
 from overmem.stats.arrays import FloatArray, IntArray
-from overmem.stats.blas import one_blas_thread
 from overmem.stats.curves.posterior import Curves, FittedPrior, draw_curves, fit_prior, pooled
 from overmem.stats.moments import Moments
 from overmem.stats.stage_rule import stage_codes, stage_shares
+from overmem.stats.threads import beside_each_other, one_blas_thread
 
 NEAR = 0.1
 """Distance from the confidence threshold at which the error of one chain may decide."""
@@ -52,8 +51,7 @@ def draw_stages(moments: Moments, steps_C: IntArray, rule: Rule) -> StageDraws:
     distance_C = np.abs(drawn.shares_C_S.max(axis=1) - rule.confidence_threshold)
     if steps_C.size > MOST_CHECKPOINTS or distance_C.min() > NEAR:
         return drawn
-    with ThreadPoolExecutor(CHAINS - 1) as pool:
-        further = pool.map(lambda chain: fit_prior(moments, steps_C, chain), range(1, CHAINS))
+    further = beside_each_other(lambda chain: fit_prior(moments, steps_C, chain), range(1, CHAINS))
     return _draw(pooled([first, *further]), moments, steps_C, rule)
 
 

@@ -12,7 +12,6 @@ accuracy, one for NLL), D draws, K and U some of the M, R some of the D.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +25,7 @@ from overmem.stats.curves.gaussian_process import (
 )
 from overmem.stats.curves.sampler import sample_scales, softmax, systematic_choice
 from overmem.stats.moments import Moments
+from overmem.stats.threads import beside_each_other
 
 _PAIRING_SEED = 1
 
@@ -87,14 +87,10 @@ def fit_prior(moments: Moments, steps_C: IntArray, chain: int = 0) -> FittedPrio
     residual_B = measured_vector(moments.accuracy_C, moments.nll_C) - mean_B
     first, second = slice(None, checkpoints), slice(checkpoints, None)
     noise_cov_B_B = moments.noise_cov_B_B
-    of_accuracy, of_log_nll = (
-        (prior, steps_C, noise_cov_B_B[part, part], residual_B[part], chain)
-        for prior, part in ((ACCURACY_PRIOR, first), (LOG_NLL_PRIOR, second))
+    (accuracy_cov, accuracy_evidence), (nll_cov, nll_evidence) = beside_each_other(
+        lambda of: sample_scales(of[0], steps_C, noise_cov_B_B[of[1], of[1]], residual_B[of[1]], chain),
+        ((ACCURACY_PRIOR, first), (LOG_NLL_PRIOR, second)),
     )
-    with ThreadPoolExecutor(1) as beside:  # nearly all of it is LAPACK, which lets other threads run
-        nll = beside.submit(sample_scales, *of_log_nll)
-        accuracy_cov, accuracy_evidence = sample_scales(*of_accuracy)
-        nll_cov, nll_evidence = nll.result()
     partner_M = np.random.default_rng(_PAIRING_SEED + chain).permutation(len(nll_cov))
     nll_cov = nll_cov[partner_M]
     joint_M = np.concatenate(

@@ -16,12 +16,12 @@ import numpy as np
 
 from overmem.rule import Rule
 from overmem.stats.arrays import BoolArray, FloatArray, IntArray
-from overmem.stats.blas import one_blas_thread
 from overmem.stats.curves.posterior import FittedPrior
 from overmem.stats.curves.predictive import Futures
 from overmem.stats.moments import Moments
 from overmem.stats.stage_draws import codes_of
 from overmem.stats.stage_rule import stage_shares
+from overmem.stats.threads import one_blas_thread
 
 MULTIPLES = (1.5, 2.2, 3.3, 5.0, 8.0, 14.0, 25.0, 50.0, 100.0)
 """Times the problems measured."""
@@ -77,7 +77,7 @@ def problems_to_settle(
         np.random.default_rng(rule.seed),
         pairs=_PAIRS,
         futures=futures,
-        draws=_DRAWS if few else _DRAWS // 2,
+        draws=_DRAWS if few else _DRAWS // 3,
     )
     tried: list[int] = []
     chances: list[FloatArray] = []

@@ -8,8 +8,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from overmem.rule import Rule
 from overmem.stats import stage_draws
-from overmem.stats.blas import one_blas_thread
 from overmem.stats.moments import measure_curves
+from overmem.stats.threads import one_blas_thread
 
 
 def blas_threads() -> set[int]:

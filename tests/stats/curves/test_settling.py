@@ -42,7 +42,7 @@ def test_many_checkpoints_are_asked_about_with_fewer_futures(monkeypatch):
     monkeypatch.setattr(settling, "stage_shares", lambda codes: tried.append(len(codes)) or plain(codes))
     monkeypatch.setattr(settling, "_MOST_POINTS", 180)
     coarse = problems_to_settle(fitted, found, STEPS, asked, Rule(), least=30)[2]
-    assert len(tried) % 60 == 0 and 0 < len(tried) <= 60 * 5 and set(tried) == {settling._DRAWS // 2}
+    assert len(tried) % 60 == 0 and 0 < len(tried) <= 60 * 5 and set(tried) == {settling._DRAWS // 3}
     assert coarse.even == pytest.approx(fine.even, rel=0.5)
     assert coarse.likely == pytest.approx(fine.likely, rel=0.5)
 

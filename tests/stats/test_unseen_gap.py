@@ -103,3 +103,13 @@ def test_a_step_upwards_is_nothing_that_the_next_epoch_would_bring():
     assert next_step(dataclasses.replace(STAIRS, steps=(-0.2,))) == 0
     assert next_step(dataclasses.replace(STAIRS, level=0.0, steps=(0.0,))) == 0
     assert math.isnan(estimate_gap(dataclasses.replace(STAIRS, unseen_then=-1, unseen_now=-1), MANY).middle)
+
+
+def test_a_trend_that_ends_below_0_has_no_rise():
+    gap = estimate_gap(dataclasses.replace(STAIRS, unseen_then=-0.1), MANY)
+    assert gap.middle == pytest.approx(1.4 - 0.9 + 0.1125)
+
+
+@pytest.mark.parametrize("now", [-1.0, math.inf, math.nan])
+def test_a_learning_rate_that_is_none_leaves_the_next_step_as_large_as_the_last(now):
+    assert next_step(dataclasses.replace(STAIRS, rates=(1e-4, now))) == pytest.approx(0.225)

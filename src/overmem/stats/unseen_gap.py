@@ -110,13 +110,12 @@ def next_step(stairs: Staircase) -> float:
     before = stairs.level + stairs.steps[-1]
     share = min(max(stairs.steps[-1] / before, 0.0), _MOST_OF_A_STEP) if before > 0 else 0.0
     then, now = stairs.rates[-2:]
-    ratio = now / then if then > 0 and math.isfinite(now) else 1.0
+    ratio = now / then if then > 0 and 0 <= now < math.inf else 1.0
     return max(stairs.level, 0.0) * (1 - math.pow(1 - share, ratio))
 
 
 def _rise(stairs: Staircase, step: float) -> float:
     if stairs.unseen_then <= _LEAST_LOSS:
         return 0.0
-    ratio = stairs.unseen_then / max(stairs.level - step, _LEAST_LOSS)
-    apart = math.log(ratio) if ratio > 0 else 0.0  # 0 where the level overflowed
+    apart = math.log(stairs.unseen_then / max(stairs.level - step, _LEAST_LOSS))
     return RISE * stairs.unseen_then * max(apart - 1.0, 0.0)

@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from overmem.logs.history import LoggedHistory
-from overmem.parsing import finite_number
+from overmem.logs.history import LoggedHistory, logged_number
 
 PREFIX = "eval_"
 
@@ -53,5 +52,5 @@ def _is_figure(key: str) -> bool:
 
 def _equal(figures: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
     """Whether all figures are those of another row, as an evaluation of the same weights has them."""
-    pairs = [(finite_number(value), finite_number(row.get(key))) for key, value in figures.items()]
+    pairs = [(logged_number(value), logged_number(row.get(key))) for key, value in figures.items()]
     return all(a is not None and b is not None and math.isclose(a, b, rel_tol=1e-6) for a, b in pairs)

@@ -10,6 +10,17 @@ from typing import Any
 from overmem.errors import RunError
 from overmem.parsing import finite_number
 
+OVERFLOWED, UNDERFLOWED = 1e30, 1e-30
+"""A figure beyond the first is none, as little as one that is infinite; one below the second is 0."""
+
+
+def logged_number(value: object) -> float | None:
+    """A figure as a log has it; None where it is none, or overflowed."""
+    found = finite_number(value)
+    if found is None or abs(found) > OVERFLOWED:
+        return None
+    return found if abs(found) >= UNDERFLOWED else 0.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class SavedCheckpoint:

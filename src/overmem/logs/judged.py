@@ -10,7 +10,7 @@ from pathlib import Path
 
 from overmem.logs.findings.checks import ORDER, check_log
 from overmem.logs.findings.reinforcement import of_reinforcement
-from overmem.logs.history import LoggedHistory
+from overmem.logs.history import LoggedHistory, logged_number
 from overmem.logs.keep import MEAN, choose, mean_of_sets, pick_series, settle
 from overmem.logs.kinds import LANGUAGE_MODELS, Task, find_task
 from overmem.logs.reading import read_histories
@@ -19,7 +19,6 @@ from overmem.logs.train_loss.beside_evaluation import gap_beside, gap_of_sets
 from overmem.logs.train_loss.reading import read_train_loss
 from overmem.logs.train_loss.rows import train_rows
 from overmem.logs.train_loss.trouble import find_trouble
-from overmem.parsing import finite_number
 from overmem.records.logged import (
     Difference,
     LoggedFinding,
@@ -94,7 +93,7 @@ def judge_history(history: LoggedHistory, run: str, *, shared: bool = False) -> 
     findings = (*checks, *of_training, *of_reinforcement(history, task))
     if picked is not None and picked.set_name == MEAN:
         shown.append(picked)
-    epochs = [e for row in history.rows if (e := finite_number(row.get("epoch"))) is not None]
+    epochs = [e for row in history.rows if (e := logged_number(row.get("epoch"))) is not None]
     return LoggedRun(
         source=history.source,
         wrote=history.kind,
@@ -152,7 +151,7 @@ def _recorded(one: Series, history: LoggedHistory) -> LoggedSeries:
     alike, shown = set(one.alike(best)), _shown(one, best, saved)
     steps = {one.steps[i] for i in shown}
     rows = (row for row in history.rows if one.key in row and row["step"] in steps)
-    epochs = {int(row["step"]): finite_number(row.get("epoch")) for row in rows}
+    epochs = {int(row["step"]): logged_number(row.get("epoch")) for row in rows}
     points = tuple(
         LoggedPoint(
             step=one.steps[i],

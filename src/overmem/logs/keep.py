@@ -9,11 +9,10 @@ from glob import escape
 from pathlib import Path
 
 from overmem.formatting import joined, shell_word
-from overmem.logs.history import LoggedHistory
+from overmem.logs.history import LoggedHistory, logged_number
 from overmem.logs.kinds import AUDITED, LANGUAGE_MODELS, OF_PAIRS, Task
 from overmem.logs.metrics import base_name, rank
 from overmem.logs.series import Series
-from overmem.parsing import finite_number
 from overmem.records.logged import Keep
 
 MEAN = "mean of the sets"
@@ -123,7 +122,7 @@ def choose(picked: Series, loss: Series | None, task: Task, history: LoggedHisto
     name = saved[step].name if step in saved else f"step {step:,}"
     return Keep(
         step=step,
-        epoch=finite_number(last.get("epoch")),
+        epoch=logged_number(last.get("epoch")),
         name=name,
         by=picked.key,
         value=picked.values[at],

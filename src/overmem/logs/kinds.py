@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from overmem.logs.arguments_file import CLASS
+from overmem.logs.history import logged_number
 from overmem.logs.metrics import TOKEN_ACCURACY, base_name
-from overmem.parsing import finite_number
 
 _PREFERENCE = ("rewards/chosen", "rewards/rejected", "rewards/margins", "logps/chosen", "log_odds_ratio")
 _REINFORCEMENT = (
@@ -201,7 +201,7 @@ def _too_low(name: str, rows: Sequence[Mapping[str, Any]]) -> str | None:
         return None
     for loss, accuracy in (("eval_loss", "eval_mean_token_accuracy"), ("loss", "mean_token_accuracy")):
         pairs = [
-            (finite_number(row[loss]), finite_number(row[accuracy]))
+            (logged_number(row[loss]), logged_number(row[accuracy]))
             for row in rows
             if loss in row and accuracy in row
         ]

@@ -13,10 +13,9 @@ from statistics import median
 from typing import Any
 
 from overmem.logs.after_training import after_training
-from overmem.logs.history import LoggedHistory
+from overmem.logs.history import LoggedHistory, logged_number
 from overmem.logs.metrics import NO_METRIC, base_name, lower_is_better
 from overmem.logs.noise import FEWEST, band, binomial, residuals_used, roughness, too_few
-from overmem.parsing import finite_number
 
 _PREFIX = "eval_"
 _MARKS = ("_loss", "_runtime", "_samples_per_second")
@@ -191,7 +190,7 @@ def split_key(key: str, names: Sequence[str]) -> tuple[str, str]:
 def _series(
     key: str, set_name: str, measure: str, lower: bool, column: Mapping[int, Any], n: int | None
 ) -> Series | None:
-    read = {step: finite_number(value) for step, value in column.items()}
+    read = {step: logged_number(value) for step, value in column.items()}
     good = sorted((step, value) for step, value in read.items() if value is not None)
     bad = {step: f"{column[step]!s:.40}" for step, value in read.items() if value is None}
     if not good and not bad:
@@ -214,7 +213,7 @@ def _problems(columns: Mapping[str, Mapping[int, Any]], name: str) -> int | None
     seconds, speed = (columns.get(lead + end, {}) for end in ("runtime", "samples_per_second"))
     found = []
     for step in list(seconds)[:200]:
-        one, other = finite_number(seconds[step]), finite_number(speed.get(step))
+        one, other = logged_number(seconds[step]), logged_number(speed.get(step))
         if one and other and 0 < one * other < 1e12:
             found.append(one * other)
     return max(1, round(median(found))) if found else None

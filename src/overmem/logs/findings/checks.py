@@ -13,11 +13,10 @@ from overmem.formatting import percent
 from overmem.logs.findings.against import against_metrics, trainers_best
 from overmem.logs.findings.packing import find_packing
 from overmem.logs.findings.repeated import evaluated_again
-from overmem.logs.history import LoggedHistory
+from overmem.logs.history import LoggedHistory, logged_number
 from overmem.logs.kinds import OF_PAIRS, Task
 from overmem.logs.metrics import base_name
 from overmem.logs.series import Series
-from overmem.parsing import finite_number
 from overmem.records.logged import Keep, LoggedFinding, LogSeverity
 
 ORDER = {"problem": 0, "warning": 1, "note": 2}
@@ -115,14 +114,14 @@ def scale(history: LoggedHistory, series: Sequence[Series]) -> list[LoggedFindin
         return []
     ratios, train, seen = [], None, dict(zip(loss.steps, loss.values, strict=True))
     for row in history.rows:
-        value = finite_number(row.get("loss"))
+        value = logged_number(row.get("loss"))
         train = train if value is None else value
         if loss.key in row and train and (own := seen.get(int(row["step"]))) and own > 0:
             ratios.append(train / own)
     settled = ratios[-max(1, round(_SETTLED * len(ratios))) :]
     if not settled or (ratio := median(settled)) < 1.7 or loss.values[-1] < NEAR_ZERO:
         return []
-    steps = finite_number(history.settings.get("gradient_accumulation_steps"))
+    steps = logged_number(history.settings.get("gradient_accumulation_steps"))
     near = [steps] if steps and steps > 1 else list(_FACTORS)
     factor = next((f for f in near if 0.75 <= ratio / f <= 1.34), None)
     if factor is None:

@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
-from overmem.logs.history import LoggedHistory
+from overmem.logs.history import LoggedHistory, logged_number
 from overmem.logs.kinds import LANGUAGE_MODELS, Task
 from overmem.logs.series import PACKED, Series
-from overmem.parsing import finite_number
 from overmem.records.logged import LoggedFinding
 
 _FEWEST = 6
@@ -38,7 +37,7 @@ def find_packing(history: LoggedHistory, series: Sequence[Series], task: Task) -
         )
     else:
         return []
-    epochs = max((finite_number(row.get("epoch")) or 0.0 for row in history.rows), default=0.0)
+    epochs = max((logged_number(row.get("epoch")) or 0.0 for row in history.rows), default=0.0)
     if epochs:
         text += f", and the {history.end / epochs:,.0f} steps of an epoch count blocks"
     text += ". An epoch is still once through all examples: falls at its start mean the same."
@@ -58,7 +57,7 @@ def tokens_a_step(history: LoggedHistory) -> int | None:
     counted = [
         (int(row["step"]), tokens)
         for row in history.rows
-        if "loss" in row and (tokens := finite_number(row.get("num_tokens"))) is not None
+        if "loss" in row and (tokens := logged_number(row.get("num_tokens"))) is not None
     ]
     found = [
         (later - tokens) / (after - step)

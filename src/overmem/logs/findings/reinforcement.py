@@ -11,11 +11,9 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 
 from overmem.formatting import percent
-from overmem.logs.history import LoggedHistory
+from overmem.logs.history import LoggedHistory, logged_number
 from overmem.logs.keep import REWARDS
 from overmem.logs.kinds import Task
-from overmem.logs.train_loss.rows import OVERFLOWED
-from overmem.parsing import finite_number
 from overmem.records.logged import LoggedFinding
 
 _FEWEST = 10
@@ -64,11 +62,7 @@ def of_reinforcement(history: LoggedHistory, task: Task) -> tuple[LoggedFinding,
 def _column(history: LoggedHistory, key: str) -> list[tuple[int, float]]:
     """Step and figure of the training rows that have one."""
     rows = (row for row in history.rows if "eval_loss" not in row)
-    return [
-        (int(row["step"]), value)
-        for row in rows
-        if (value := finite_number(row.get(key))) is not None and abs(value) <= OVERFLOWED
-    ]
+    return [(int(row["step"]), value) for row in rows if (value := logged_number(row.get(key))) is not None]
 
 
 def _course(column: Sequence[tuple[int, float]], key: str) -> LoggedFinding:

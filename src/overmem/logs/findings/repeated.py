@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from overmem.logs.after_training import after_training
-from overmem.logs.history import LoggedHistory
-from overmem.parsing import finite_number
+from overmem.logs.history import LoggedHistory, logged_number
 from overmem.records.logged import LoggedFinding
 
 _SAME = 1e-3
@@ -39,7 +38,7 @@ def _twice(history: LoggedHistory, late: dict[int, int | None]) -> list[LoggedFi
     first: dict[int, float] = {}
     differing: dict[str, list[tuple[int, float, float]]] = defaultdict(list)
     for place, row in enumerate(history.rows):
-        if "eval_loss" not in row or (value := finite_number(row["eval_loss"])) is None:
+        if "eval_loss" not in row or (value := logged_number(row["eval_loss"])) is None:
             continue
         step = int(row["step"])
         before = first.setdefault(step, value)

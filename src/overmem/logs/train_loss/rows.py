@@ -8,11 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from overmem.logs.history import LoggedHistory
-from overmem.parsing import finite_number
+from overmem.logs.history import LoggedHistory, logged_number
 
-OVERFLOWED = 1e30
-"""A loss or a reward beyond it is none, as little as one that is infinite."""
 _STRADDLES = 0.1
 """Of a row's steps: a row with more than this on either side of an epoch boundary belongs to no epoch."""
 
@@ -67,11 +64,10 @@ class TrainRows:
 def train_rows(history: LoggedHistory) -> TrainRows:
     """The training rows of a log; a step that was logged twice counts as it was logged last."""
     logged = {int(row["step"]): row for row in history.rows if "loss" in row}
-    losses = {step: finite_number(row["loss"]) for step, row in sorted(logged.items())}
-    losses = {step: None if loss is None or abs(loss) > OVERFLOWED else loss for step, loss in losses.items()}
+    losses = {step: logged_number(row["loss"]) for step, row in sorted(logged.items())}
     good = [(step, loss) for step, loss in losses.items() if loss is not None]
     steps = [step for step, _ in good]
-    norms = [finite_number(row["grad_norm"]) for row in logged.values() if "grad_norm" in row]
+    norms = [logged_number(row["grad_norm"]) for row in logged.values() if "grad_norm" in row]
     known = list(losses)
     before = dict(zip(known, [_before_first(known), *known[:-1]], strict=True)) if known else {}
     return TrainRows(
@@ -91,7 +87,7 @@ def _before_first(steps: Sequence[int]) -> int:
 
 
 def _number(row: Mapping[str, Any], key: str) -> float:
-    value = finite_number(row.get(key))
+    value = logged_number(row.get(key))
     return math.nan if value is None else value
 
 
@@ -101,7 +97,7 @@ def _steps_an_epoch(history: LoggedHistory, logged: Mapping[int, Mapping[str, An
         history.max_steps / history.planned_epochs if history.max_steps and history.planned_epochs else 0.0
     )
     for step in sorted(logged, reverse=True):
-        epoch = finite_number(logged[step].get("epoch"))
+        epoch = logged_number(logged[step].get("epoch"))
         if epoch is not None and epoch > 0 and step > 0:
             found = step / epoch
             near = planned and abs(planned / found - 1) < 0.02

@@ -58,6 +58,21 @@ def test_without_bars_and_plan_rows_are_counted_and_it_is_said(tmp_path, setting
     assert ("not those of the optimizer" in history.notes[0]) == (every == 1)
 
 
+@pytest.mark.parametrize(
+    ("rows", "steps_told"),
+    [
+        (["'eval_loss': 1.2, 'epoch': 0.5", "'eval_loss': 1.1, 'epoch': 1.0"], [1, 2]),
+        (["'eval_a_loss': 1.2, 'epoch': 0.5", "'eval_b_loss': 2.1, 'epoch': 0.5"], [1, 1]),
+        (["'eval_loss': 1.2", "'eval_loss': 1.1"], [1, 2]),
+        (["'eval_a_loss': 1.2", "'eval_b_loss': 2.1", "'eval_a_loss': 1.1"], [1, 1, 2]),
+    ],
+)
+def test_evaluations_without_a_row_of_training_are_counted_themselves(tmp_path, rows, steps_told):
+    (history,) = read(tmp_path, "".join(f"{{{row}}}\n" for row in rows))
+    assert steps(history) == steps_told
+    assert "1 for each evaluation, as no row of training was printed" in history.notes[0]
+
+
 def test_rows_of_older_versions_and_of_axolotl_are_read(tmp_path):
     text = (
         "[2025-02-01 10:00:00,000] [INFO] [axolotl.train] starting\n"

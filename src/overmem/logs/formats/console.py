@@ -188,8 +188,13 @@ def _steps(
             f"Printed rows have no step: it is the epoch times {a_epoch:g} steps an epoch, right to "
             f"about {max(1, round(0.005 * a_epoch))} where epochs were rounded."
         )  # fmt: skip
-    counted = _counted(run, int(every or 1))
-    unit = f"logging_steps, {every:g}, for each row of training" if every else "1 for each row of training"
+    trained = any(one.trains for one in run)
+    counted = _counted(run, int(every or 1)) if trained else _counted_evaluations(run)
+    every = every if trained else None
+    unit = f"logging_steps, {every:g}" if every else "1"
+    unit += (
+        " for each row of training" if trained else " for each evaluation, as no row of training was printed"
+    )
     return counted, planned, (
         f"Printed rows have no step, and the text has no progress bar: it is counted, {unit}."
         + ("" if every else " Epochs are as printed; steps are not those of the optimizer.")
@@ -235,4 +240,19 @@ def _counted(run: Sequence[Printed], every: int) -> list[int]:
     for one in run:
         count += one.trains
         steps.append(max(count, 1) * every)
+    return steps
+
+
+def _counted_evaluations(run: Sequence[Printed]) -> list[int]:
+    """Evaluations alone, counted: the next begins at another epoch, or with a figure that it had already."""
+    steps, count = [], 0
+    seen: set[str] = set()
+    before: float | None = None
+    for one in run:
+        own = one.row.keys() - {"epoch"}
+        if not count or one.epoch != before or (one.epoch is None and own & seen):
+            count, seen = count + 1, set()
+        seen |= own
+        before = one.epoch
+        steps.append(count)
     return steps

@@ -1,6 +1,8 @@
-"""How many threads linear algebra has while curves are fitted."""
+"""How many threads statistics take, and results of parts that run beside each other."""
 
 from __future__ import annotations
+
+import threading
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from overmem.rule import Rule
 from overmem.stats import stage_draws
 from overmem.stats.moments import measure_curves
-from overmem.stats.threads import one_blas_thread
+from overmem.stats.threads import beside_each_other, one_blas_thread
 
 
 def blas_threads() -> set[int]:
@@ -33,3 +35,17 @@ def test_curves_are_fitted_with_one_thread(monkeypatch: pytest.MonkeyPatch) -> N
     with threadpool_limits(limits=2, user_api="blas"):
         stage_draws.draw_stages(curves, np.arange(1, 5), Rule(resamples=100))
     assert seen and set.union(*seen) == {1}
+
+
+def test_parts_beside_each_other_give_their_results_in_order_and_the_first_error():
+    first_ends_last = [threading.Event(), threading.Event()]
+
+    def wait_for_the_other(place: int) -> int:
+        if place == 0:
+            assert first_ends_last[1].wait(timeout=30), "the parts ran one after the other"
+        first_ends_last[place].set()
+        return place
+
+    assert beside_each_other(wait_for_the_other, (0, 1)) == [0, 1]
+    with pytest.raises(ZeroDivisionError):
+        beside_each_other(lambda part: 1 / part, (1, 0))

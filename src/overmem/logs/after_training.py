@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,28 +21,28 @@ def after_training(history: LoggedHistory) -> dict[int, int | None]:
     Returns:
         By the row's place, the step that it repeats; None where it is another evaluation of its own step.
     """
-    ended, late = False, []
+    if not any("train_runtime" in row for row in history.rows):
+        return {}
+    best = history.best_checkpoint is not None or history.settings.get("load_best_model_at_end") is True
+    found: dict[int, int | None] = {}
+    ended = False
+    keys_at: defaultdict[int, set[str]] = defaultdict(set)
+    steps_with: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
     for place, row in enumerate(history.rows):
         ended = "train_runtime" in row or (ended and "loss" not in row)
-        if ended and any(key.startswith(PREFIX) for key in row):
-            late.append(place)
-    if not late:
-        return {}
-    found: dict[int, int | None] = {}
-    best = history.best_checkpoint is not None or history.settings.get("load_best_model_at_end") is True
-    for place in late:
-        row = history.rows[place]
         figures = {key: value for key, value in row.items() if key.startswith(PREFIX) and _is_figure(key)}
-        before = [
-            one
-            for i, one in enumerate(history.rows[:place])
-            if i not in found and figures.keys() & one.keys()
-        ]
-        alike = [one["step"] for one in before if best and _equal(figures, one)]
-        if any(one["step"] == row["step"] for one in before):
-            found[place] = next((step for step in alike if step != row["step"]), None)
-        elif alike:
-            found[place] = alike[0]
+        if not figures:
+            continue
+        step, digits = int(row["step"]), _six_digits(figures)
+        same = steps_with[digits] if digits is not None else []
+        if ended and not figures.keys().isdisjoint(keys_at[step]):
+            found[place] = next((other for other in same if best and other != step), None)
+        elif ended and best and same:
+            found[place] = same[0]
+        else:
+            keys_at[step].update(figures)
+            if len(same) < 2 and step not in same:
+                same.append(step)
     return found
 
 
@@ -50,7 +50,9 @@ def _is_figure(key: str) -> bool:
     return not key.endswith(("_runtime", "_per_second"))
 
 
-def _equal(figures: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
-    """Whether all figures are those of another row, as an evaluation of the same weights has them."""
-    pairs = [(logged_number(value), logged_number(row.get(key))) for key, value in figures.items()]
-    return all(a is not None and b is not None and math.isclose(a, b, rel_tol=1e-6) for a, b in pairs)
+def _six_digits(figures: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """All figures, as evaluations of the same weights have them; None where one cannot be read."""
+    read = {key: logged_number(value) for key, value in figures.items()}
+    if None in read.values():
+        return None
+    return tuple(sorted(f"{key} {value:.5e}" for key, value in read.items()))

@@ -199,3 +199,8 @@ def settle(keep: Keep | None, task: Task, history: LoggedHistory, run: str, *, s
     )
     own = "its own" if len(names) == 1 else "their own"
     return f"To settle it, move {listed} to a folder of {own}: `overmem audit THAT_FOLDER {data}`."
+
+
+def named(keys: str) -> str:
+    """The key of a series for a sentence, or that it is the mean over several."""
+    return f"`{keys}`" if "," not in keys else "the mean over the sets"

@@ -22,7 +22,7 @@ _MARKS = ("_loss", "_runtime", "_samples_per_second")
 """Ends of keys that every evaluation set has."""
 PACKED = ("packing", "sample_packing", "neat_packing")
 """Settings of TRL and ms-swift, Axolotl, and LLaMA-Factory: evaluations then count blocks of examples."""
-_TRAINED_ON = re.compile(r"(?i:train|training|trn|seen)(?:[_ -]|$)")
+_TRAINED_ON = re.compile(r"(?i:train|training|trn)(?:[_ -]|$)")
 """Of `eval_dataset={"val": ..., "train": ...}` the second."""
 _PARTS_OF_A_LOSS = ("nll", "aux", "sft", "odds_ratio", "lm", "policy", "value", "router", "kl", "contrastive")
 """`eval_nll_loss` of ORPO and CPO is a part of the loss: no set of this name, unless it has a run time."""

@@ -84,3 +84,10 @@ def test_a_run_that_goes_on_after_an_end_is_training_again() -> None:
 def test_without_a_best_the_same_figures_are_those_of_the_end() -> None:
     losses = {step: LOSSES[step] for step in (100, 200, 300)}
     assert after_training(history({"step": 400, "eval_loss": 1.70000012}, losses=losses)) == {}
+
+
+def test_figures_that_cannot_be_read_are_of_no_other_step() -> None:
+    losses = {100: 1.9, 200: float("nan"), 300: 1.8}
+    late = {"step": 400, "eval_loss": float("nan")}
+    assert after_training(history(late, losses=losses, best_checkpoint="out/checkpoint-200")) == {}
+    assert after_training(history(late | {"eval_loss": 1.8}, losses=losses, **BEST)) == {4: 300}

@@ -82,7 +82,12 @@ class Forecast:
             if item.why_not is None
         )
         about = "at least" if self.floor else "about"
-        return f"Forecast: {about} {time_text(self.seconds)} on one device; {axes}"
+        return f"Forecast: {about} {time_text(self.seconds)} {self.place}; {axes}"
+
+    @property
+    def place(self) -> str:
+        """Where the seconds are spent, for a sentence."""
+        return "on this machine, its devices sharing each model" if self.shared_out else "on one device"
 
     @property
     def seconds(self) -> float:

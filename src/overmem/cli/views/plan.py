@@ -60,8 +60,7 @@ def render_forecast(made: Forecast, devices: int, console: Console) -> None:
         figures = count_text(tokens.read), count_text(tokens.written), time_text(item.seconds)
         table.add_row(item.axis, _problems(item), str(item.checkpoints), *figures)
     console.print(table)
-    place = "on this machine, its devices sharing each model" if made.shared_out else "on one device"
-    lines = [f"{least} {time_text(made.seconds)} {place}, beside what is already measured"]
+    lines = [f"{least} {time_text(made.seconds)} {made.place}, beside what is already measured"]
     if made.load_seconds > 0:
         lines[0] += f"; {time_text(made.load_seconds)} of it to load checkpoints"
     if devices > 1:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from overmem.formatting import joined, percent
 from overmem.logs.history import LoggedHistory
-from overmem.logs.keep import trainers_choice
+from overmem.logs.keep import named, trainers_choice
 from overmem.logs.kinds import LANGUAGE_MODELS, OF_PAIRS, Task
 from overmem.logs.metrics import is_token_accuracy
 from overmem.logs.series import Series
@@ -132,11 +132,6 @@ def trainers_best(
     if own is not None:
         values = f"{own:.4g} and {keep.value:.4g}"
         differs = "does not differ from" if step in keep.alike else "is worse than"
-        by += f"; by {_named(keep.by)} it {differs} {keep.name} ({values})"
+        by += f"; by {named(keep.by)} it {differs} {keep.name} ({values})"
     text = f"The trainer kept {name} as its best, {by}."
     return [LoggedFinding(kind="trainers_best", severity="warning", sentence=text, steps=(step, keep.step))]
-
-
-def _named(keys: str) -> str:
-    """The key that a checkpoint was picked by, or that it was several."""
-    return f"`{keys}`" if "," not in keys else "the mean over the sets"

@@ -14,6 +14,7 @@ from overmem.logs.findings.against import against_metrics, trainers_best
 from overmem.logs.findings.packing import find_packing
 from overmem.logs.findings.repeated import evaluated_again
 from overmem.logs.history import LoggedHistory, logged_number
+from overmem.logs.keep import named
 from overmem.logs.kinds import OF_PAIRS, Task
 from overmem.logs.metrics import base_name
 from overmem.logs.series import Series
@@ -175,7 +176,7 @@ def worse_than_untrained(picked: Series | None, series: Sequence[Series]) -> lis
     for one in [picked, *of_sets] if len(of_sets) > 1 else [picked]:
         if len(one.steps) < 2 or one.steps[0] != 0 or one.worse_by(one.best(), 0) <= 0:
             continue
-        name = "the mean over the sets" if "," in one.key else f"`{one.key}`"
+        name = named(one.key)
         after, noise = one.values[one.best()], one.noise.band
         sure = one.worse_by(one.best(), 0) > noise
         end = (
@@ -205,7 +206,7 @@ def still_improving(picked: Series | None) -> list[LoggedFinding]:
         running += 1
     if running < _RUNNING:
         return []
-    name = "the mean over the sets" if "," in picked.key else f"`{picked.key}`"
+    name = named(picked.key)
     text = (
         f"At the end {name} was still improving, evaluation by evaluation, the last {running} times: this "
         "log does not show where it turns, and a longer training may have a better checkpoint."

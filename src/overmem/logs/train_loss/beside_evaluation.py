@@ -14,7 +14,7 @@ from statistics import fmean, stdev
 
 from overmem.logs.series import Series
 from overmem.logs.train_loss.rows import TrainRows
-from overmem.logs.train_loss.words import LARGE
+from overmem.logs.train_loss.words import LARGE, unit_of
 from overmem.records.logged import LoggedFinding, TrainLossGap
 from overmem.stats.staircase import FEWEST, fit_staircase
 from overmem.stats.unseen_gap import gap_to_evaluated
@@ -56,7 +56,7 @@ def gap_of_sets(losses: Sequence[Series], language_model: bool) -> Told | None:
     step = both[-1]
     unseen, trained = (one.values[one.steps.index(step)] for one in (held, seen))
     text = (
-        f"Gap to unseen text at step {step:,}: {unseen - trained:z.2f} {_unit(language_model)}, "
+        f"Gap to unseen text at step {step:,}: {unseen - trained:z.2f} {unit_of(language_model)}, "
         f"`{held.key}` {unseen:.3g} less `{seen.key}` {trained:.3g}."
     )
     gap = TrainLossGap(value=unseen - trained, at_step=step)
@@ -80,7 +80,7 @@ def gap_beside(rows: TrainRows, loss: Series, language_model: bool) -> Told | No
         return None
     if step - before.steps[-1] > an_epoch:
         return None
-    value, low, high, said, reason = _at_the_end(before, loss, _unit(language_model))
+    value, low, high, said, reason = _at_the_end(before, loss, unit_of(language_model))
     at_first, then = _in_first_epoch(rows, loss)
     text = f"Gap to unseen text at step {step:,}: {said}{then}"
     gap = TrainLossGap(value=value, low=low, high=high, reason=reason, at_step=step, first_epoch=at_first)
@@ -139,10 +139,6 @@ def _in_first_epoch(rows: TrainRows, loss: Series) -> tuple[float, str]:
     return apart, (
         f" At step {step:,}, in the first epoch, where every row was new, they differed by {apart:z.2f}."
     )
-
-
-def _unit(language_model: bool) -> str:
-    return "nats a token" if language_model else "nats"
 
 
 def _finding(text: str, least: float, step: int) -> LoggedFinding:

@@ -24,6 +24,11 @@ _LOG_NEXT_TIME = (
 )
 
 
+def unit_of(language_model: bool) -> str:
+    """The unit of a gap; that of a language model is a token's."""
+    return "nats a token" if language_model else "nats"
+
+
 def say_steps(stairs: Staircase, clear: bool) -> LoggedFinding:
     """The falls at epoch boundaries.
 
@@ -53,7 +58,7 @@ def say_steps(stairs: Staircase, clear: bool) -> LoggedFinding:
 
 def say_gap(stairs: Staircase, gap: UnseenGap, epochs: float, language_model: bool) -> LoggedFinding:
     """The gap to unseen text, as an interval first."""
-    unit = "nats a token" if language_model else "nats"
+    unit = unit_of(language_model)
     when = f"after {epochs_text(epochs)}"
     if not math.isfinite(gap.middle):
         text = (

@@ -49,7 +49,7 @@ from overmem.stats.stage_rule import (
     UNSTABLE,
     inflated_mask,
     stage_codes,
-    stage_shares,
+    stage_probabilities,
 )
 from overmem.verdict.diagnose import find_store
 
@@ -104,16 +104,16 @@ def _within_bound(moments):
 def picks_of(moments, steps_C):
     """What each way of picking ships, and the stages (C, S)."""
     curves = draw_curves(fit_prior(moments, steps_C), moments, RULE.resamples, np.random.default_rng(0))
-    shares_C_S = stage_shares(stage_codes(curves.accuracy_D_C, curves.nll_D_C, steps_C, RULE))
+    probability_C_S = stage_probabilities(stage_codes(curves.accuracy_D_C, curves.nll_D_C, steps_C, RULE))
     picks = {
-        "recommended": choose(curves, shares_C_S, RULE).pick,
+        "recommended": choose(curves, probability_C_S, RULE).pick,
         "bounded": bounded(moments),
         "best within the bound": best_within_bound(moments),
         "highest accuracy": int(moments.accuracy_C.argmax()),
         "lowest perplexity": int(moments.nll_C.argmin()),
         "last": steps_C.size - 1,
     }
-    return picks, shares_C_S
+    return picks, probability_C_S
 
 
 def laws_of(name, checkpoints, curves):
@@ -133,7 +133,7 @@ def drawn_law(name, checkpoints, curves):
     return np.stack([generate(rng, 2, checkpoints).accuracy_C for _ in range(curves)])
 
 
-def picks_by_laws(laws, run, moments, shares_C_S, inflated_C):
+def picks_by_laws(laws, run, moments, probability_C_S, inflated_C):
     """What one picks who knows the generator's law and the true NLLs, and one who knows other laws."""
     checkpoints = inflated_C.size
     a, b = slice(None, checkpoints), slice(checkpoints, None)
@@ -146,10 +146,12 @@ def picks_by_laws(laws, run, moments, shares_C_S, inflated_C):
     loss_M_C = own_M_C[:, ~inflated_C].max(axis=1, keepdims=True) - own_M_C
     lost_C = weight_M @ ((loss_M_C > RULE.accuracy_margin) + 1e-6 * loss_M_C)
     worth_C = weights_of(others_M_C, moments.accuracy_C, cov_B_B[a, a]) @ others_M_C
-    worth_C -= INFLATED_COSTS * RULE.accuracy_margin * shares_C_S[:, [OVER_MEMORIZED, OVERFIT]].sum(axis=1)
+    worth_C -= (
+        INFLATED_COSTS * RULE.accuracy_margin * probability_C_S[:, [OVER_MEMORIZED, OVERFIT]].sum(axis=1)
+    )
     return {
         "knowing the law": int(np.where(inflated_C, np.inf, lost_C).argmin()),
-        "other laws": int(np.where(eligible_mask(shares_C_S, RULE), worth_C, -np.inf).argmax()),
+        "other laws": int(np.where(eligible_mask(probability_C_S, RULE), worth_C, -np.inf).argmax()),
     }
 
 
@@ -161,9 +163,9 @@ def weights_of(curves_M_C, mean_C, cov_C_C):
     return weight_M / weight_M.sum()
 
 
-def contradicted(pick, moments, shares_C_S):
+def contradicted(pick, moments, probability_C_S):
     """Whether a checkpoint that is measured more accurate has a better most probable stage."""
-    rank_C = np.argsort(BEST_FIRST)[shares_C_S.argmax(axis=1)]
+    rank_C = np.argsort(BEST_FIRST)[probability_C_S.argmax(axis=1)]
     return bool(((rank_C < rank_C[pick]) & (moments.accuracy_C > moments.accuracy_C[pick])).any())
 
 
@@ -193,10 +195,10 @@ def simulate(options):
 def judged(run, laws=None):
     """What each way of picking loses on one simulated run."""
     moments = measure_curves(run.correct_C_N, run.nll_nats_C_N, run.n_tokens_N)
-    picks, shares_C_S = picks_of(moments, run.steps_C)
+    picks, probability_C_S = picks_of(moments, run.steps_C)
     inflated_C = inflated_mask(run.nll_C[None], run.steps_C, RULE.perplexity_ratio)[0]
     if laws is not None:
-        picks |= picks_by_laws(laws, run, moments, shares_C_S, inflated_C)
+        picks |= picks_by_laws(laws, run, moments, probability_C_S, inflated_C)
     codes_C = stage_codes(run.accuracy_C[None], run.nll_C[None], run.steps_C, RULE)[0]
     best = run.accuracy_C[~inflated_C].max()
     return {
@@ -205,7 +207,7 @@ def judged(run, laws=None):
             best - run.accuracy_C[pick] > RULE.accuracy_margin,
             inflated_C[pick],
             codes_C[pick] == UNSTABLE,
-            contradicted(pick, moments, shares_C_S),
+            contradicted(pick, moments, probability_C_S),
         )
         for way, pick in picks.items()
     }
@@ -258,12 +260,12 @@ def replay(path):
     core = read_core(store, manifest)
     moments = measure_curves(core.correct_C_N, core.nll_nats_C_N, core.n_tokens_N)
     steps_C = np.array([checkpoint.step for checkpoint in manifest.checkpoints])
-    picks, shares_C_S = picks_of(moments, steps_C)
+    picks, probability_C_S = picks_of(moments, steps_C)
     said = ", ".join(
         f"{way}: {steps_C[c]} ({moments.accuracy_C[c]:.1%}, {math.exp(moments.nll_C[c]):.3f})"
         for way, c in picks.items()
     )
-    print(f"{path}: {said}; contradicted {contradicted(picks['recommended'], moments, shares_C_S)}")
+    print(f"{path}: {said}; contradicted {contradicted(picks['recommended'], moments, probability_C_S)}")
 
 
 def main():

@@ -26,6 +26,7 @@ from overmem.stats.curves.posterior import draw_curves, fit_prior
 from overmem.stats.groups import Groups
 from overmem.stats.intervals import accuracy_estimate, nll_estimate
 from overmem.stats.moments import measure_curves
+from overmem.stats.stage_rule import TEMPERATURE
 from overmem.verdict.judge import MIN_PROBLEMS
 
 FloatArray = npt.NDArray[np.float64]
@@ -66,7 +67,7 @@ def judge_once(run: Simulated, groups: Groups | None, seed: int) -> FloatArray:
     """Of one run: stages wrong and given, their stated error, intervals that cover, their mean width."""
     moments = measure_curves(run.correct_C_N, run.nll_nats_C_N, run.n_tokens_N, groups)
     curves = draw_curves(fit_prior(moments, run.steps_C), moments, DRAWS, np.random.default_rng(seed))
-    judged = judge_curves(curves, run)
+    judged = judge_curves(curves, run, TEMPERATURE)
     given_C = (judged["confidence"] >= THRESHOLD) & (moments.units >= MIN_PROBLEMS)
     accuracy = [accuracy_estimate(moments, c) for c in range(CHECKPOINTS)]
     nll = [nll_estimate(moments, c) for c in range(CHECKPOINTS)]

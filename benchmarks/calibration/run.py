@@ -75,7 +75,7 @@ def bootstrap_curves(run: Simulated, rng: np.random.Generator) -> Curves:
     )
 
 
-def judge_curves(curves: Curves, run: Simulated) -> dict[str, FloatArray]:
+def judge_curves(curves: Curves, run: Simulated, temperature: float) -> dict[str, FloatArray]:
     """Confidence and correctness of every stage, and coverage of 95% intervals, for one run."""
     codes_D_C = rules.stage_codes(
         curves.accuracy_D_C, curves.nll_D_C, run.steps_C, Rule(accuracy_margin=MARGIN, perplexity_ratio=RATIO)
@@ -86,7 +86,7 @@ def judge_curves(curves: Curves, run: Simulated) -> dict[str, FloatArray]:
         run.steps_C,
         Rule(accuracy_margin=MARGIN, perplexity_ratio=RATIO),
     )
-    shares_C_S = rules.stage_shares(codes_D_C)
+    probability_C_S = rules.stage_probabilities(codes_D_C, temperature)
     loss_D_C = curves.accuracy_D_C.max(axis=1, keepdims=True) - curves.accuracy_D_C
     low_C, high_C = np.quantile(loss_D_C, (0.025, 0.975), axis=0)
     true_loss_C = run.accuracy_C.max() - run.accuracy_C
@@ -98,8 +98,8 @@ def judge_curves(curves: Curves, run: Simulated) -> dict[str, FloatArray]:
         low, high = np.quantile(found_D, (0.025, 0.975), method="inverted_cdf")
         onset = np.array([float(low <= true_onset <= high)])
     return {
-        "confidence": shares_C_S.max(axis=1),
-        "right": (shares_C_S.argmax(axis=1) == truth[0]).astype(float),
+        "confidence": probability_C_S.max(axis=1),
+        "right": (probability_C_S.argmax(axis=1) == truth[0]).astype(float),
         "loss_covered": ((low_C <= true_loss_C + 1e-12) & (true_loss_C <= high_C + 1e-12)).astype(float),
         "onset_covered": onset,
     }
@@ -109,14 +109,14 @@ def judge_run(run: Simulated, rng: np.random.Generator) -> dict[str, dict[str, F
     """Judge one simulated run by both methods; the package also gets its interval coverage."""
     moments = measure_curves(run.correct_C_N, run.nll_nats_C_N, run.n_tokens_N)
     rule = Rule(accuracy_margin=MARGIN, perplexity_ratio=RATIO, resamples=DRAWS)
-    ours = judge_curves(draw_stages(moments, run.steps_C, rule).curves, run)
+    ours = judge_curves(draw_stages(moments, run.steps_C, rule).curves, run, rules.TEMPERATURE)
     accuracy = [accuracy_estimate(moments, c) for c in range(run.steps_C.size)]
     nll = [nll_estimate(moments, c) for c in range(run.steps_C.size)]
     ours["accuracy_covered"] = np.array(
         [float(e.low <= a <= e.high) for e, a in zip(accuracy, run.accuracy_C, strict=True)]
     )
     ours["nll_covered"] = np.array([float(e.low <= p <= e.high) for e, p in zip(nll, run.nll_C, strict=True)])
-    return {"overmem": ours, "bootstrap": judge_curves(bootstrap_curves(run, rng), run)}
+    return {"overmem": ours, "bootstrap": judge_curves(bootstrap_curves(run, rng), run, 1.0)}
 
 
 def hash_of(n: int, checkpoints: int, k: int) -> float:

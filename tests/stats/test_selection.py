@@ -19,7 +19,7 @@ from overmem.stats.stage_rule import (
     OVERFIT,
     UNSTABLE,
     stage_codes,
-    stage_shares,
+    stage_probabilities,
 )
 
 RULE = Rule()
@@ -46,7 +46,7 @@ def test_an_early_fit_checkpoint_is_eligible_however_high_its_perplexity_still_i
     curves = exact([0.86, 0.66, 0.60], np.exp([1.70, 1.38, 1.29]))
     codes = stage_codes(curves.accuracy_D_C, curves.nll_D_C, np.array([1, 2, 3]), RULE)
     assert codes[0].tolist() == [FIT, UNSTABLE, UNSTABLE]
-    assert choose(curves, stage_shares(codes), RULE).pick == 0
+    assert choose(curves, stage_probabilities(codes), RULE).pick == 0
 
 
 def test_lowest_nll_decides_only_where_three_tenths_of_a_point_at_most_is_lost():
@@ -101,7 +101,7 @@ def test_nothing_more_accurate_has_a_better_stage(drawn):
     accuracy, nll = drawn
     curves = Curves(accuracy_D_C=accuracy, nll_D_C=nll)
     steps = np.arange(1, accuracy.shape[1] + 1)
-    shares = stage_shares(stage_codes(accuracy, nll, steps, RULE))
+    shares = stage_probabilities(stage_codes(accuracy, nll, steps, RULE))
     found = choose(curves, shares, RULE)
     rank = np.array([BEST_FIRST.index(code) for code in shares.argmax(axis=1)])
     better = (rank < rank[found.pick]) & (found.accuracy_C > found.accuracy_C[found.pick])

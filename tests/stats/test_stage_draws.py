@@ -38,7 +38,7 @@ def test_chains_are_pooled_near_the_threshold_alone(chains, monkeypatch, rows, n
         measure_curves(*make_rows(n=n, checkpoints=3, **rows)), STEPS, Rule(resamples=400)
     )
     assert chains == expected
-    distance = np.abs(drawn.shares_C_S.max(axis=1) - 0.8).min()
+    distance = np.abs(drawn.probability_C_S.max(axis=1) - 0.8).min()
     assert (distance <= 0.15) == (n == 150)
 
 

@@ -82,8 +82,22 @@ def test_draws_are_judged_independently():
         [rules.LEARNING, rules.FIT, rules.OVER_MEMORIZED],
         [rules.FIT, rules.FIT, rules.UNSTABLE],
     ]
-    np.testing.assert_allclose(rules.stage_shares(codes)[0], [0.5, 0.5, 0, 0, 0])
-    np.testing.assert_allclose(rules.stage_shares(codes)[2], [0, 0, 0.5, 0, 0.5])
+    np.testing.assert_allclose(rules.stage_probabilities(codes)[0], [0.5, 0.5, 0, 0, 0])
+    np.testing.assert_allclose(rules.stage_probabilities(codes)[2], [0, 0, 0.5, 0, 0.5])
+
+
+def test_shares_of_draws_are_scaled_by_a_temperature():
+    codes = np.array([[rules.FIT, rules.FIT]] * 3 + [[rules.UNSTABLE, rules.FIT]])
+    np.testing.assert_allclose(
+        rules.stage_probabilities(codes, temperature=1.0), [[0, 0.75, 0, 0, 0.25], [0, 1, 0, 0, 0]]
+    )
+    # By hand: the odds of 3 become their square root.
+    odds = 3**0.5
+    np.testing.assert_allclose(
+        rules.stage_probabilities(codes, temperature=2.0)[0], [0, odds / (1 + odds), 0, 0, 1 / (1 + odds)]
+    )
+    stated = rules.stage_probabilities(codes)[0]
+    assert 0.75 > stated[rules.FIT] > 0.65 and stated[rules.UNSTABLE] == pytest.approx(1 - stated[rules.FIT])
 
 
 @pytest.mark.parametrize(

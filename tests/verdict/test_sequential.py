@@ -73,7 +73,7 @@ def test_a_clear_run_is_decided_and_a_close_one_is_not():
     clear = look_at(STEPS, *first(CLEAR, 100), n_all=400, rule=RULE)
     assert clear.stages[-1] == "over-memorized" and clear.decided
     # As sure of its stage as the verdict asks for, but not for good.
-    close = look_at(STEPS, *first(CLOSE, 100), n_all=400, rule=RULE)
+    close = look_at(STEPS, *first(CLOSE, 110), n_all=400, rule=RULE)
     assert close.stages[-1] == "over-memorized" and not close.decided
 
 

@@ -53,7 +53,7 @@ class Choice:
     """What may be lost at most, for a lower NLL."""
 
 
-def choose(curves: Curves, shares_C_S: FloatArray, rule: Rule) -> Choice:
+def choose(curves: Curves, probability_C_S: FloatArray, rule: Rule) -> Choice:
     """Choose the checkpoint to ship from draws of the true curves.
 
     Eligible is what is most probably not inflated (neither over-memorized nor overfit) and not clearly
@@ -64,7 +64,7 @@ def choose(curves: Curves, shares_C_S: FloatArray, rule: Rule) -> Choice:
 
     Args:
         curves: draws of the true curves.
-        shares_C_S: probability of each stage of each checkpoint; where several runs are pooled, on each
+        probability_C_S: probability of each stage of each checkpoint; where several runs are pooled, on each
             run's own curve.
         rule: thresholds; its margin and its confidence threshold count.
 
@@ -74,10 +74,10 @@ def choose(curves: Curves, shares_C_S: FloatArray, rule: Rule) -> Choice:
 
     Source: docs/definitions.md, Recommendation; arXiv 2508.04117 section 7.1.
     """
-    eligible_C = eligible_mask(shares_C_S, rule)
+    eligible_C = eligible_mask(probability_C_S, rule)
     accuracy_C, nll_C = curves.accuracy_D_C.mean(axis=0), curves.nll_D_C.mean(axis=0)
-    inflated_C = shares_C_S[:, [OVER_MEMORIZED, OVERFIT]].sum(axis=1)
-    rank_C = np.argsort(BEST_FIRST)[shares_C_S.argmax(axis=1)]
+    inflated_C = probability_C_S[:, [OVER_MEMORIZED, OVERFIT]].sum(axis=1)
+    rank_C = np.argsort(BEST_FIRST)[probability_C_S.argmax(axis=1)]
     beaten_C_C = (rank_C < rank_C[:, None]) & (accuracy_C > accuracy_C[:, None])
     open_C = eligible_C & ~beaten_C_C.any(axis=1)
     worth_C = accuracy_C - INFLATED_COSTS * rule.accuracy_margin * inflated_C
@@ -96,15 +96,15 @@ def choose(curves: Curves, shares_C_S: FloatArray, rule: Rule) -> Choice:
     )
 
 
-def eligible_mask(shares_C_S: FloatArray, rule: Rule) -> BoolArray:
+def eligible_mask(probability_C_S: FloatArray, rule: Rule) -> BoolArray:
     """Mark what may be shipped: most probably not inflated, and not clearly unstable.
 
     Args:
-        shares_C_S: probability of each stage of each checkpoint.
+        probability_C_S: probability of each stage of each checkpoint.
         rule: thresholds; at its confidence threshold `unstable` is clear.
     """
-    inflated_C = np.isin(shares_C_S.argmax(axis=1), (OVER_MEMORIZED, OVERFIT))
-    return np.asarray(~inflated_C & (shares_C_S[:, UNSTABLE] < rule.confidence_threshold))
+    inflated_C = np.isin(probability_C_S.argmax(axis=1), (OVER_MEMORIZED, OVERFIT))
+    return np.asarray(~inflated_C & (probability_C_S[:, UNSTABLE] < rule.confidence_threshold))
 
 
 def choose_checkpoint(moments: Moments, steps_C: IntArray, rule: Rule) -> Choice:
@@ -116,4 +116,4 @@ def choose_checkpoint(moments: Moments, steps_C: IntArray, rule: Rule) -> Choice
         rule: thresholds, number of draws and their seed.
     """
     drawn = draw_stages(moments, steps_C, rule)
-    return choose(drawn.curves, drawn.shares_C_S, rule)
+    return choose(drawn.curves, drawn.probability_C_S, rule)

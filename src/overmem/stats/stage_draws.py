@@ -16,7 +16,7 @@ from overmem.rule import Rule
 from overmem.stats.arrays import FloatArray, IntArray
 from overmem.stats.curves.posterior import Curves, FittedPrior, draw_curves, fit_prior, pooled
 from overmem.stats.moments import Moments
-from overmem.stats.stage_rule import stage_codes, stage_shares
+from overmem.stats.stage_rule import stage_codes, stage_probabilities
 from overmem.stats.threads import beside_each_other, one_blas_thread
 
 NEAR = 0.1
@@ -33,7 +33,7 @@ class StageDraws:
     fitted: FittedPrior
     curves: Curves
     codes_D_C: IntArray
-    shares_C_S: FloatArray
+    probability_C_S: FloatArray
     """Probability of each stage."""
 
 
@@ -48,7 +48,7 @@ def draw_stages(moments: Moments, steps_C: IntArray, rule: Rule) -> StageDraws:
     """
     first = fit_prior(moments, steps_C)
     drawn = _draw(first, moments, steps_C, rule)
-    distance_C = np.abs(drawn.shares_C_S.max(axis=1) - rule.confidence_threshold)
+    distance_C = np.abs(drawn.probability_C_S.max(axis=1) - rule.confidence_threshold)
     if steps_C.size > MOST_CHECKPOINTS or distance_C.min() > NEAR:
         return drawn
     further = beside_each_other(lambda chain: fit_prior(moments, steps_C, chain), range(1, CHAINS))
@@ -58,7 +58,9 @@ def draw_stages(moments: Moments, steps_C: IntArray, rule: Rule) -> StageDraws:
 def _draw(fitted: FittedPrior, moments: Moments, steps_C: IntArray, rule: Rule) -> StageDraws:
     curves = draw_curves(fitted, moments, rule.resamples, np.random.default_rng(rule.seed))
     codes_D_C = codes_of(curves, steps_C, rule)
-    return StageDraws(fitted=fitted, curves=curves, codes_D_C=codes_D_C, shares_C_S=stage_shares(codes_D_C))
+    return StageDraws(
+        fitted=fitted, curves=curves, codes_D_C=codes_D_C, probability_C_S=stage_probabilities(codes_D_C)
+    )
 
 
 def codes_of(curves: Curves, steps_C: IntArray, rule: Rule) -> IntArray:

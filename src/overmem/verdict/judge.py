@@ -194,19 +194,19 @@ def _conclude(
 ) -> Verdict:
     """Draw curves, apply the rule and fill the record."""
     drawn = draw_stages(moments, steps_C, rule)
-    shares_C_S = drawn.shares_C_S
+    probability_C_S = drawn.probability_C_S
     missing = refused or missing_evidence(moments)
-    given_C = (shares_C_S.max(axis=1) >= rule.confidence_threshold) & (missing is None)
+    given_C = (probability_C_S.max(axis=1) >= rule.confidence_threshold) & (missing is None)
     asked_C = ~given_C & (refused is None) & bool(moments.accuracy_C.any())
     least = math.ceil(MIN_PROBLEMS * moments.n / moments.units)
     settle = problems_to_settle(drawn.fitted, moments, steps_C, asked_C, rule, least=least)
     summaries = tuple(
         _summarise(
-            moments, c, names[c], int(steps_C[c]), epochs[c], shares_C_S[c], bool(given_C[c]), settle[c]
+            moments, c, names[c], int(steps_C[c]), epochs[c], probability_C_S[c], bool(given_C[c]), settle[c]
         )
         for c in range(steps_C.size)
     )
-    choice = choose(drawn.curves, shares_C_S, rule)
+    choice = choose(drawn.curves, probability_C_S, rule)
     advice = None if missing else advise(moments, choice, steps_C.tolist(), names)
     last = summaries[-1]
     return Verdict(

@@ -27,7 +27,7 @@ from overmem.stats.checks import check_groups
 from overmem.stats.curves.predictive import Futures
 from overmem.stats.moments import measure_curves
 from overmem.stats.stage_draws import codes_of, draw_stages
-from overmem.stats.stage_rule import stage_shares
+from overmem.stats.stage_rule import stage_probabilities
 from overmem.verdict.judge import Labels, missing_evidence
 
 MOST_CHANCE = 0.05
@@ -104,11 +104,11 @@ def look_at(
     """
     moments = measure_curves(correct_C_N, nll_nats_C_N, n_tokens_N, check_groups(group, n_tokens_N.size))
     drawn = draw_stages(moments, steps_C, rule)
-    shares_C_S = drawn.shares_C_S
-    given_C = shares_C_S.max(axis=1) >= rule.confidence_threshold
+    probability_C_S = drawn.probability_C_S
+    given_C = probability_C_S.max(axis=1) >= rule.confidence_threshold
     if missing_evidence(moments) is not None:
         given_C[:] = False
-    likely_C = shares_C_S.argmax(axis=1)
+    likely_C = probability_C_S.argmax(axis=1)
     if not given_C[-1]:
         chance = math.nan
     elif n_all <= moments.n:
@@ -123,7 +123,7 @@ def look_at(
             draws=_DRAWS,
         )
         changed_F = [
-            _changes(stage_shares(codes_of(curves, steps_C, rule)), likely_C, given_C, rule)
+            _changes(stage_probabilities(codes_of(curves, steps_C, rule)), likely_C, given_C, rule)
             for curves in imagined.with_problems(n_all / moments.n)
         ]
         chance = float(np.mean(changed_F))
@@ -131,7 +131,7 @@ def look_at(
     return Look(n=moments.n, n_all=n_all, stages=tuple(stages), chance_of_change=chance)
 
 
-def _changes(shares_C_S: FloatArray, likely_C: IntArray, given_C: BoolArray, rule: Rule) -> bool:
+def _changes(probability_C_S: FloatArray, likely_C: IntArray, given_C: BoolArray, rule: Rule) -> bool:
     """Whether a future takes back the run's own stage, or puts another in the place of a given one."""
-    withheld = shares_C_S[-1, likely_C[-1]] < rule.confidence_threshold
-    return bool(withheld or (given_C & (shares_C_S.argmax(axis=1) != likely_C)).any())
+    withheld = probability_C_S[-1, likely_C[-1]] < rule.confidence_threshold
+    return bool(withheld or (given_C & (probability_C_S.argmax(axis=1) != likely_C)).any())

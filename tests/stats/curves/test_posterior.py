@@ -95,7 +95,7 @@ def test_confidence_is_calibrated_where_the_plain_bootstrap_is_not():
 
 
 def _judged(accuracy_D_C, nll_D_C, steps, truth):
-    shares = rules.stage_shares(
+    shares = rules.stage_probabilities(
         rules.stage_codes(accuracy_D_C, nll_D_C, steps, Rule(accuracy_margin=0.02, perplexity_ratio=1.1))
     )
     return np.stack([shares.max(axis=1), shares.argmax(axis=1) == truth])

@@ -38,13 +38,14 @@ def test_many_checkpoints_are_asked_about_with_fewer_futures(monkeypatch):
     asked = np.array([False, False, True])
     fine = problems_to_settle(fitted, found, STEPS, asked, Rule(), least=30)[2]
     tried = []
-    plain = settling.stage_shares
-    monkeypatch.setattr(settling, "stage_shares", lambda codes: tried.append(len(codes)) or plain(codes))
+    plain = settling.stage_probabilities
+    monkeypatch.setattr(
+        settling, "stage_probabilities", lambda codes: tried.append(len(codes)) or plain(codes)
+    )
     monkeypatch.setattr(settling, "_MOST_POINTS", 180)
     coarse = problems_to_settle(fitted, found, STEPS, asked, Rule(), least=30)[2]
     assert len(tried) % 60 == 0 and 0 < len(tried) <= 60 * 5 and set(tried) == {settling._DRAWS // 3}
-    assert coarse.even == pytest.approx(fine.even, rel=0.5)
-    assert coarse.likely == pytest.approx(fine.likely, rel=0.5)
+    assert 0.5 < coarse.even / fine.even < 2 and 0.5 < coarse.likely / fine.likely < 2
 
 
 @pytest.mark.parametrize(

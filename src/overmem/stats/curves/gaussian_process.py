@@ -22,7 +22,7 @@ from overmem.stats.curves.spikes import Spikes
 
 CLOCK, DECAY_RATE, GROWTH_RATE, JUMP_AT, LENGTH, ROUGHNESS = range(6)
 TREND, DECAY, GROWTH, JUMP, SMOOTH, JITTER = range(6, 12)
-AT_ONCE = 1 << 16
+AT_ONCE = 1 << 18
 """Entries of the matrices that are worked on together."""
 COORDINATES = 12
 """K. The first six say what the parts look like, the last six how large they are."""

@@ -155,12 +155,15 @@ def _draw(
     chosen_D = systematic_choice(fitted.weight_M, draws, rng.random())
     used_U, place_D = np.unique(chosen_D, return_inverse=True)
     size = measured_B.size
+    curves = (slice(None, size // 2), slice(size // 2, None))
     noise_D_B = rng.standard_normal((draws, size)) @ np.linalg.cholesky(noise_cov_B_B).T
     normal_D_B = rng.standard_normal((draws, size))
     values_D_B = np.empty((draws, size))
     for place, used in enumerate(used_U):
         rows, cov_B_B = place_D == place, fitted.covariances(slice(used, used + 1))[0]
-        prior_R_B = fitted.mean_B + normal_D_B[rows] @ np.linalg.cholesky(cov_B_B).T
+        prior_R_B = fitted.mean_B + np.hstack(
+            [normal_D_B[rows, of] @ np.linalg.cholesky(cov_B_B[of, of]).T for of in curves]
+        )
         left_R_B = measured_B - noise_D_B[rows] - prior_R_B
         # Solved for the few draws of this pair: its gain would cost as many solutions as it has columns.
         values_D_B[rows] = prior_R_B + np.linalg.solve(cov_B_B + noise_cov_B_B, left_R_B.T).T @ cov_B_B

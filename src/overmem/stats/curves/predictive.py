@@ -71,11 +71,11 @@ class Futures:
         """
         cov_P_B_B = fitted.covariances(systematic_choice(fitted.weight_M, pairs, rng.random()))
         root_B_B: FloatArray = np.asarray(np.linalg.cholesky(moments.noise_cov_B_B), dtype=np.float64)
-        half_P_B_B = np.linalg.solve(root_B_B, cov_P_B_B)
-        prior_P_B, basis_P_B_B = np.linalg.eigh(np.linalg.solve(root_B_B, half_P_B_B.swapaxes(1, 2)))
+        whiten_B_B: FloatArray = np.asarray(np.linalg.inv(root_B_B), dtype=np.float64)
+        prior_P_B, basis_P_B_B = np.linalg.eigh(whiten_B_B @ cov_P_B_B @ whiten_B_B.T)
         prior_P_B = np.maximum(prior_P_B, 1e-12)
         measured_B = measured_vector(moments.accuracy_C, moments.nll_C) - fitted.mean_B
-        seen_B: FloatArray = np.asarray(np.linalg.solve(root_B_B, measured_B), dtype=np.float64)
+        seen_B: FloatArray = np.asarray(whiten_B_B @ measured_B, dtype=np.float64)
         of_F = np.arange(futures) % pairs
         gain_P_B = prior_P_B / (1.0 + prior_P_B)
         normal = rng.standard_normal((2, futures, seen_B.size))

@@ -29,7 +29,7 @@ from overmem.stats.curves.spikes import clear_spikes, draw_spikes
 
 FIRST_POINTS = 1200
 KEPT_POINTS = 300
-KEPT_OF_MANY = 150
+KEPT_OF_MANY = 100
 """Kept where there are more than a few checkpoints, as the cost of each grows with their cube."""
 FEW_CHECKPOINTS = 40
 """Scales are first drawn by so many of the checkpoints, evenly chosen, where there are more. With much fewer,
@@ -38,6 +38,8 @@ _RUNGS = (0.05, 0.2, 0.5, 1.0)
 """Share of the log likelihood that counts at each rung."""
 _MOVES = (0.4, 0.15, 0.05, 0.4, 0.15, 0.05)
 """Spread of the Metropolis moves tried at each rung, as a share of a coordinate's range."""
+_MOVES_OF_MANY = _MOVES[:3]
+"""Tried once all of many checkpoints count: the points have moved by some of them already."""
 _MOVE_PROBABILITY = 0.15
 """Chance that a coordinate takes part in a move."""
 _LEAST = 25.0
@@ -94,7 +96,7 @@ def sample_scales(
     rng = np.random.default_rng(_SEED + chain)
     points, counted = rng.random((FIRST_POINTS, COORDINATES)), np.zeros(FIRST_POINTS)
     clear_C = np.zeros(steps_C.size)
-    for shown_C, rungs, kept in _shown_in_turn(steps_C.size):
+    for shown_C, rungs, moves, kept in _shown_in_turn(steps_C.size):
         seen = _Seen(
             prior=prior,
             steps_C=steps_C,
@@ -110,7 +112,7 @@ def sample_scales(
             evidence = seen.evidence(points)
         for rung in rungs:
             chosen_M = systematic_choice(softmax(rung * evidence - counted), kept, rng.random())
-            points, evidence = _move(seen, points[chosen_M], evidence[chosen_M], rung, rng)
+            points, evidence = _move(seen, points[chosen_M], evidence[chosen_M], rung, moves, rng)
             counted = rung * evidence
     cov = seen.covariances(points)
     spike_M_C = draw_spikes(prior.spikes, cov + seen.noise_cov_C_C, residual_C, clear_C, rng)
@@ -119,20 +121,25 @@ def sample_scales(
     return cov, log_evidence(cov, residual_C, noise_cov_C_C)
 
 
-def _shown_in_turn(checkpoints: int) -> list[tuple[IntArray, tuple[float, ...], int]]:
-    """Which checkpoints count, set after set: the rungs at which they are switched on, and points kept."""
+def _shown_in_turn(checkpoints: int) -> list[tuple[IntArray, tuple[float, ...], tuple[float, ...], int]]:
+    """Which checkpoints count, set after set: rungs at which they are switched on, moves, and points kept."""
     every_C = np.arange(checkpoints)
     if checkpoints <= FEW_CHECKPOINTS:
-        return [(every_C, _RUNGS, KEPT_POINTS)]
+        return [(every_C, _RUNGS, _MOVES, KEPT_POINTS)]
     few_C = np.linspace(0, checkpoints - 1, FEW_CHECKPOINTS).round().astype(np.int64)
-    return [(few_C, _RUNGS, KEPT_POINTS), (every_C, (1.0,), KEPT_OF_MANY)]
+    return [(few_C, _RUNGS, _MOVES, KEPT_POINTS), (every_C, (1.0,), _MOVES_OF_MANY, KEPT_OF_MANY)]
 
 
 def _move(
-    seen: _Seen, points: FloatArray, evidence: FloatArray, rung: float, rng: np.random.Generator
+    seen: _Seen,
+    points: FloatArray,
+    evidence: FloatArray,
+    rung: float,
+    moves: tuple[float, ...],
+    rng: np.random.Generator,
 ) -> tuple[FloatArray, FloatArray]:
     """Metropolis moves of all points at one rung, and their log evidence after them."""
-    for spread in _MOVES:
+    for spread in moves:
         step_M_K = spread * rng.standard_normal(points.shape) * (rng.random(points.shape) < _MOVE_PROBABILITY)
         tried = (points + step_M_K) % 1.0
         tried_evidence = seen.evidence(tried)

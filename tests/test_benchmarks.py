@@ -96,6 +96,7 @@ TOYS = {
     ),
     "calibration.generators": Toy((), ""),
     "calibration.ugly": Toy((), ""),
+    "calibration.unseen": Toy((), ""),
     "calibration.run": Toy(
         ("--runs 1 --only saturating --out {out}",), "saturating", {"PROBLEMS": (100,), "CHECKPOINTS": (4,)}
     ),

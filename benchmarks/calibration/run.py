@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from benchmarks.calibration.generators import HELD_OUT, STRESS, TUNING, Generator, Simulated
 from benchmarks.calibration.ugly import UGLY_AFTER, UGLY_BEFORE
+from benchmarks.calibration.unseen import UNSEEN
 
 from overmem.rule import Rule
 from overmem.stats import stage_rule as rules
@@ -45,6 +46,7 @@ GROUPS = {
     "stress": STRESS,
     "ugly, before": UGLY_BEFORE,
     "ugly, after": UGLY_AFTER,
+    "unseen": UNSEEN,
 }
 
 

@@ -20,8 +20,8 @@ LEARNING, FIT, OVER_MEMORIZED, OVERFIT, UNSTABLE = range(len(STAGES))
 NO_ONSET = -1
 """Stands for "the run does not end over-memorized or overfit"; steps are never negative."""
 TEMPERATURE = 1.15
-"""Of stated probabilities. No prior has the shape of every run's curves: where each checkpoint was a few points
-off its curve, one stage in 12 was wrong where shares of the draws said one in 17 (docs/calibration.md)."""
+"""Of stated probabilities. No prior has the shape of every run's curves: where each checkpoint was a few
+points off its curve, one stage in 12 was wrong where shares of draws said one in 17 (docs/calibration.md)."""
 _STAGE_OF = np.array(
     [UNSTABLE, LEARNING, FIT, FIT, OVERFIT, OVERFIT, OVER_MEMORIZED, OVER_MEMORIZED], dtype=np.int64
 )

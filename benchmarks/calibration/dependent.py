@@ -30,7 +30,15 @@ from overmem.stats.stage_rule import TEMPERATURE
 from overmem.verdict.judge import MIN_PROBLEMS
 
 FloatArray = npt.NDArray[np.float64]
-CELLS = ((400, 1, 0.0), (400, 10, 0.0), (400, 4, 0.8), (400, 10, 0.8), (1320, 10, 0.8), (400, 10, 0.2))
+CELLS = (
+    (400, 1, 0.0),
+    (400, 10, 0.0),
+    (400, 4, 0.8),
+    (400, 10, 0.8),
+    (1320, 10, 0.8),
+    (400, 10, 0.2),
+    (400, 4, 1.0),
+)
 """Problems, size of a group, correlation within it."""
 CHECKPOINTS = 12
 COLUMNS = ("wrong", "stated", "given", "accuracy covered", "NLL covered", "width")

@@ -8,8 +8,11 @@ Shape suffixes: C checkpoints, N problems.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from benchmarks.calibration.generators import (
+    TUNING,
     FloatArray,
     Generator,
     Rng,
@@ -81,10 +84,34 @@ def heavy_jitter(rng: Rng, n: int, checkpoints: int) -> Simulated:
     return gaussian_rows(rng, even_steps(checkpoints), _within(accuracy_C), np.exp(log_nll_C), n)
 
 
+def _ordinary(rng: Rng, n: int, checkpoints: int) -> Simulated:
+    """A run of one of the tuning generators."""
+    return list(TUNING.values())[rng.integers(len(TUNING))](rng, n, checkpoints)
+
+
+def heavy_tails(rng: Rng, n: int, checkpoints: int) -> Simulated:
+    """An ordinary run whose problems differ in NLL as log-normal numbers of spread 0.8 to 1.2 do."""
+    run = _ordinary(rng, n, checkpoints)
+    spread, own = rng.uniform(0.8, 1.2), rng.uniform(0.1, 0.4)
+    exponent_C_N = spread * rng.standard_normal(n) + own * rng.standard_normal((checkpoints, n))
+    factor_C_N = np.exp(exponent_C_N - (spread**2 + own**2) / 2)
+    return replace(run, nll_nats_C_N=run.nll_nats_C_N * factor_C_N)
+
+
+def outliers(rng: Rng, n: int, checkpoints: int) -> Simulated:
+    """An ordinary run of which one problem in 100 has 20 times its NLL, with moves of its own."""
+    run = _ordinary(rng, n, checkpoints)
+    own_C_N = np.exp(0.3 * rng.standard_normal((checkpoints, n)) - 0.045)
+    factor_C_N = np.where(rng.random(n) < 0.01, 20 * own_C_N, 1.0)
+    return replace(run, nll_C=run.nll_C * 1.19, nll_nats_C_N=run.nll_nats_C_N * factor_C_N)
+
+
 UNSEEN: dict[str, Generator] = {
     "calming": calming,
     "alternating": alternating,
     "rising": rising,
     "two-peaks": two_peaks,
     "heavy-jitter": heavy_jitter,
+    "heavy-tails": heavy_tails,
+    "outliers": outliers,
 }

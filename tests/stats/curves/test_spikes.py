@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 from overmem.stats.curves import sampler
@@ -54,31 +53,54 @@ def test_clear_spikes_are_those_that_were_planted(fallen):
 
 
 def test_the_search_agrees_with_inverses_computed_afresh():
-    """Correlated errors, three spikes that hide each other: each step against whole matrices."""
+    """Correlated errors, spikes that hide each other: each step of each point against whole matrices."""
     near = np.exp(-np.abs(np.subtract.outer(np.arange(12), np.arange(12))) / 4)
     total = np.stack([0.03**2 * near + 0.01**2 * np.eye(12), 0.06**2 * near + 0.02**2 * np.eye(12)])
     residual = np.random.default_rng(14).multivariate_normal(np.zeros(12), total[0])
-    residual[[3, 4, 5]] -= (0.1, 0.08, 0.06)
-    weight = np.array([0.0, -2.0])
-    added, log_worth, best, expected = np.zeros(12), 0.0, 0.0, np.zeros(12)
-    base = weight - densities(total, residual)  # the search takes weights that count the curve already
+    residual[[3, 4, 9]] -= (0.1, 0.08, 0.3)
+    ours = [searched_afresh(cov, residual) for cov in total]
+    assert [np.count_nonzero(added) for added, _ in ours] == [3, 1]
+    for weight in ([0.0, -2.0], [0.0, 1000.0]):
+        # The weights count the curve without spikes already; the point of more evidence in all decides.
+        best = int(np.argmax([w + worth for w, (_, worth) in zip(weight, ours, strict=True)]))
+        found = clear_spikes(ACCURACY_PRIOR.spikes, total, residual, np.array(weight))
+        np.testing.assert_allclose(found, ours[best][0])
+    assert best == 1
+
+
+def searched_afresh(cov, residual):
+    """Variances of the spikes that one point keeps, and what they are worth to it."""
+    added, kept, most = np.zeros(12), np.zeros(12), 0.0
     for _ in range(3):
         tried = {
-            (c, size): logsumexp(base + densities(total + np.diag(added + size**2 * np.eye(12)[c]), residual))
+            (c, size): density(cov + np.diag(added + size**2 * np.eye(12)[c]), residual)
             for c in np.flatnonzero(added == 0)
             for size in ACCURACY_PRIOR.spikes.sizes
         }
         c, size = max(tried, key=tried.get)
         added[c] = size**2
-        log_worth = tried[c, size] - logsumexp(weight) - np.count_nonzero(added) * np.log(20)
-        if log_worth > best:
-            best, expected = log_worth, added.copy()
-    assert np.count_nonzero(expected) == 3
-    np.testing.assert_allclose(clear_spikes(ACCURACY_PRIOR.spikes, total, residual, weight), expected)
+        worth = tried[c, size] - density(cov, residual) - np.count_nonzero(added) * np.log(20)
+        if worth > most:
+            kept, most = added.copy(), worth
+    return kept, most
 
 
-def densities(total, residual):
-    return np.array([multivariate_normal(cov=cov).logpdf(residual) for cov in total])
+def density(cov, residual):
+    return multivariate_normal(cov=cov).logpdf(residual)
+
+
+@pytest.mark.parametrize("chain", range(3))
+def test_many_bad_checkpoints_are_all_found_whatever_the_seed(chain):
+    """Eight of 40: the first of them explain little without jitter, and points that say so must count."""
+    rng = np.random.default_rng(1)
+    bad = rng.choice(40, 8, replace=False)
+    residual = 0.2 + 0.006 * rng.standard_normal(40)
+    residual[bad] -= rng.uniform(0.1, 0.3, 8)
+    noise = 0.006**2 * np.eye(40)
+    cov, _ = sampler.sample_scales(ACCURACY_PRIOR, np.arange(1, 41), noise, residual, chain)
+    variance = np.diagonal(cov, axis1=1, axis2=2)
+    off = variance - np.median(variance, axis=1, keepdims=True) > 0.05**2
+    assert off[:, bad].mean() > 0.95 and np.delete(off, bad, axis=1).mean() < 0.05
 
 
 def test_how_often_a_spike_is_drawn_is_its_posterior_probability():

@@ -42,10 +42,10 @@ _MOVES_OF_MANY = _MOVES[:3]
 """Tried once all of many checkpoints count: the points have moved by some of them already."""
 _MOVE_PROBABILITY = 0.15
 """Chance that a coordinate takes part in a move."""
-_LEAST = 25.0
-"""Points do not count in the search for spikes if their log weight is so far below the highest."""
+SEARCHED_POINTS = 400
+"""Points that the search for spikes looks at, evenly chosen."""
 SEARCHED_OF_MANY = 100
-"""Points that the search for spikes looks at, evenly chosen, where more than a few checkpoints count."""
+"""The same once all of many checkpoints count."""
 _SEED = 20250804
 
 
@@ -70,12 +70,10 @@ class _Seen:
         )
 
     def clear_spikes(self, points_H_K: FloatArray, log_weight_H: FloatArray) -> FloatArray:
-        plausible = np.flatnonzero(log_weight_H > log_weight_H.max() - _LEAST)
-        if self.shown_C.size > FEW_CHECKPOINTS and plausible.size > SEARCHED_OF_MANY:
-            evenly = np.linspace(0, plausible.size - 1, SEARCHED_OF_MANY).round().astype(np.int64)
-            plausible = plausible[evenly]
-        total = self.covariances(points_H_K[plausible]) + self.noise_cov_C_C
-        return clear_spikes(self.prior.spikes, total, self.residual_C, log_weight_H[plausible])
+        searched = SEARCHED_OF_MANY if self.shown_C.size > FEW_CHECKPOINTS else SEARCHED_POINTS
+        evenly = np.linspace(0, len(points_H_K) - 1, searched).round().astype(np.int64)
+        total = self.covariances(points_H_K[evenly]) + self.noise_cov_C_C
+        return clear_spikes(self.prior.spikes, total, self.residual_C, log_weight_H[evenly])
 
 
 def sample_scales(

@@ -49,9 +49,10 @@ def clear_spikes(
 ) -> FloatArray:
     """Variances (C) of the spikes that the measured curve shows beyond doubt, 0 elsewhere.
 
-    One after another the checkpoint and size of the highest Bayes factor is added. Kept are as many of the
-    first of them as are worth most where each has to bring a factor of `CLEAR`: two bad checkpoints hide each
-    other, so that neither need be clear alone.
+    Each point adds, one after another, the checkpoint and size that explain the curve best for it, and keeps
+    as many as are worth most where each has to bring a factor of `CLEAR`. Taken are the checkpoints of those
+    points that agree on them and have the most evidence together. No point is left out: one without jitter
+    explains a curve with spikes worse than any other, until all of them are added.
 
     Args:
         spikes: what spikes look like.
@@ -59,32 +60,35 @@ def clear_spikes(
         residual_C: measured curve less its prior mean.
         log_weight_H: log evidence of each point without spikes.
     """
-    checkpoints = residual_C.size
-    found_C = np.zeros(checkpoints)
+    points, checkpoints = len(total_H_C_C), residual_C.size
+    each_H = np.arange(points)
     inverse: FloatArray = np.asarray(np.linalg.inv(total_H_C_C), dtype=np.float64)
     white_H_C: FloatArray = inverse @ residual_C
     precision_H_C = np.diagonal(inverse, axis1=1, axis2=2).copy()
     variances_Z = spikes.variances_Z[1:]
-    kept_C, worth, most_worth = found_C.copy(), 0.0, 0.0
-    every_H_C_A = np.empty((*white_H_C.shape, checkpoints // MOST))
+    found_H_C, worth_H = np.zeros((points, checkpoints)), log_weight_H.copy()
+    kept_H_C, most_worth_H = found_H_C.copy(), worth_H.copy()
+    every_H_C_A = np.empty((points, checkpoints, checkpoints // MOST))
     for added in range(checkpoints // MOST):
-        gain = log_factor(precision_H_C[..., None], white_H_C[..., None], variances_Z)
-        factor_C_Z = _log_sum(log_weight_H[:, None, None] + gain) - _log_sum(log_weight_H)
-        factor_C_Z[found_C > 0] = -np.inf
-        c, z = (int(at) for at in np.unravel_index(int(factor_C_Z.argmax()), factor_C_Z.shape))
-        found_C[c] = variances_Z[z]
-        log_weight_H = log_weight_H + gain[:, c, z]
+        gain_H_C_Z = log_factor(precision_H_C[..., None], white_H_C[..., None], variances_Z)
+        gain_H_C_Z[found_H_C > 0] = -np.inf
+        best_H = gain_H_C_Z.reshape(points, -1).argmax(axis=1)
+        at_H, size_H = np.divmod(best_H, variances_Z.size)
+        worth_H += gain_H_C_Z[each_H, at_H, size_H] - np.log(CLEAR)
+        found_H_C[each_H, at_H] = variances_Z[size_H]
+        better_H = worth_H > most_worth_H
+        kept_H_C[better_H], most_worth_H[better_H] = found_H_C[better_H], worth_H[better_H]
         past_H_C_A = every_H_C_A[:, :, :added]
         # Of the inverse after the changes so far only this column, the diagonal and the product are needed.
-        column_H_C = inverse[:, :, c] - (past_H_C_A @ past_H_C_A[:, c, :, None])[..., 0]
-        share_H_1 = 1.0 / (1.0 / variances_Z[z] + column_H_C[:, [c]])
-        white_H_C -= share_H_1 * white_H_C[:, [c]] * column_H_C
-        precision_H_C -= share_H_1 * column_H_C**2
-        every_H_C_A[:, :, added] = np.sqrt(share_H_1) * column_H_C
-        worth += float(factor_C_Z[c, z]) - np.log(CLEAR)
-        if worth > most_worth:
-            kept_C, most_worth = found_C.copy(), worth
-    return kept_C
+        column_H_C = inverse[each_H, :, at_H] - (past_H_C_A @ past_H_C_A[each_H, at_H, :, None])[..., 0]
+        share_H = 1.0 / (1.0 / variances_Z[size_H] + column_H_C[each_H, at_H])
+        white_H_C -= (share_H * white_H_C[each_H, at_H])[:, None] * column_H_C
+        precision_H_C -= share_H[:, None] * column_H_C**2
+        every_H_C_A[:, :, added] = np.sqrt(share_H)[:, None] * column_H_C
+    _, of_H = np.unique(kept_H_C > 0, axis=0, return_inverse=True)
+    evidence = np.bincount(of_H.ravel(), weights=np.exp(most_worth_H - most_worth_H.max()))
+    agreed = np.flatnonzero(of_H.ravel() == evidence.argmax())
+    return np.asarray(kept_H_C[agreed[most_worth_H[agreed].argmax()]])
 
 
 def draw_spikes(
@@ -143,9 +147,3 @@ def with_variance(
     inverse = inverse_H_C_C - share_H[:, None, None] * column_H_C[:, :, None] * column_H_C[:, None, :]
     white = white_H_C - (share_H * white_H_C[:, c])[:, None] * column_H_C
     return inverse, white
-
-
-def _log_sum(log_values: FloatArray) -> FloatArray:
-    """Log of the sum of exponentials over the first axis."""
-    highest = log_values.max(axis=0)
-    return np.asarray(highest + np.log(np.exp(log_values - highest).sum(axis=0)))

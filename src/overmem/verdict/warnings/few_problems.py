@@ -19,6 +19,6 @@ def few_problems_note(units: int, checkpoints: int) -> tuple[str, ...]:
         return ()
     return (
         f"{units} independent problems are few for {checkpoints} checkpoints: confidences are too high here. "
-        "In simulated runs with 100 problems, half as many stages again were wrong as confidence said with "
-        "12 checkpoints, twice as many with 40. Measure at least 400 problems, or fewer checkpoints.",
+        "In simulated runs with 100 problems, four stages were wrong where confidence said three. Measure at "
+        "least 400 problems, or fewer checkpoints.",
     )

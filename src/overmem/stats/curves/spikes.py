@@ -17,6 +17,8 @@ from overmem.stats.arrays import FloatArray
 
 CLEAR = 20.0
 """Least Bayes factor of a spike that is taken for certain while the scales are drawn."""
+PATIENCE = 3 * float(np.log(CLEAR))
+"""The search ends once every point has lost so much by spikes that were not worth it."""
 MOST = 4
 """One in so many checkpoints may be a clear spike; more of them are the curve."""
 
@@ -78,6 +80,8 @@ def clear_spikes(
         found_H_C[each_H, at_H] = variances_Z[size_H]
         better_H = worth_H > most_worth_H
         kept_H_C[better_H], most_worth_H[better_H] = found_H_C[better_H], worth_H[better_H]
+        if (worth_H < most_worth_H - PATIENCE).all():
+            break
         past_H_C_A = every_H_C_A[:, :, :added]
         # Of the inverse after the changes so far only this column, the diagonal and the product are needed.
         column_H_C = inverse[each_H, :, at_H] - (past_H_C_A @ past_H_C_A[each_H, at_H, :, None])[..., 0]

@@ -39,6 +39,7 @@ CHECKPOINTS = (4, 12, 40)
 RUNS_FACTOR = {4: 2.0, 12: 1.0, 40: 0.5}
 """Runs with few checkpoints give fewer judgements, so more of them are simulated."""
 MARGIN, RATIO, THRESHOLD, DRAWS = 0.03, 1.10, 0.8, 1000
+PLOT_COLUMNS = 5
 METHODS = ("overmem", "bootstrap")
 GROUPS = {
     "tuning": TUNING,
@@ -233,29 +234,27 @@ def draw_plot(results: dict[str, Any], path: Path) -> None:
     from matplotlib import pyplot
 
     shown = results["generators"]
-    groups = [group for group in GROUPS if any(r["group"] == group for r in shown.values())]
-    columns = max(sum(r["group"] == group for r in shown.values()) for group in groups)
-    size = (3.2 * columns, 3.3 * len(groups))
-    figure, axes = pyplot.subplots(len(groups), columns, figsize=size, sharey=True, squeeze=False)
-    for row, group in enumerate(groups):
-        members = [(name, r) for name, r in shown.items() if r["group"] == group]
-        for axis in axes[row, len(members) :]:
-            axis.set_visible(False)
-        for axis, (name, result) in zip(axes[row], members, strict=False):
-            axis.plot([0.2, 1], [0.2, 1], color="0.7", linewidth=1)
-            for method, style in (("bootstrap", "s--"), ("overmem", "o-")):
-                bins = [b for b in result["reliability"][method] if b["count"] >= 30]
-                label = f"{method}, ECE {result['pooled'][method]['ece']:.3f}"
-                colour = "#c0504d" if method == "bootstrap" else "#1f5c99"
-                places, shares = [b["confidence"] for b in bins], [b["right"] for b in bins]
-                axis.plot(places, shares, style, color=colour, markersize=4, linewidth=1.2, label=label)
-            axis.set_title(f"{name} ({group})", fontsize=9)
-            axis.legend(fontsize=7, loc="upper left", frameon=False)
-            axis.set_xlim(0.17, 1.03)
-            axis.set_xlabel("stated confidence", fontsize=8)
-        axes[row, 0].set_ylabel("share right", fontsize=8)
+    rows = -(-len(shown) // PLOT_COLUMNS)
+    size = (3.0 * PLOT_COLUMNS, 3.0 * rows)
+    figure, axes = pyplot.subplots(rows, PLOT_COLUMNS, figsize=size, sharey=True, squeeze=False)
+    for axis in axes.flat[len(shown) :]:
+        axis.set_visible(False)
+    for axis, (name, result) in zip(axes.flat, shown.items(), strict=False):
+        axis.plot([0.2, 1], [0.2, 1], color="0.7", linewidth=1)
+        for method, style in (("bootstrap", "s--"), ("overmem", "o-")):
+            bins = [b for b in result["reliability"][method] if b["count"] >= 30]
+            label = f"{method}, ECE {result['pooled'][method]['ece']:.3f}"
+            colour = "#c0504d" if method == "bootstrap" else "#1f5c99"
+            places, shares = [b["confidence"] for b in bins], [b["right"] for b in bins]
+            axis.plot(places, shares, style, color=colour, markersize=4, linewidth=1.2, label=label)
+        axis.set_title(f"{name} ({result['group']})", fontsize=9)
+        axis.legend(fontsize=7, loc="upper left", frameon=False)
+        axis.set_xlim(0.17, 1.03)
+        axis.set_xlabel("stated confidence", fontsize=8)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("share right", fontsize=8)
     figure.tight_layout()
-    figure.savefig(path, dpi=130)
+    figure.savefig(path, dpi=90)
     pyplot.close(figure)
 
 

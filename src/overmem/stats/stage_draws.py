@@ -1,8 +1,8 @@
 """Draws of the true curves of a run and the stages in them: what everything about stages rests on.
 
 The scales of the prior come from a sampler, whose error moves a probability by 0.01 to 0.02 mostly, and by
-more where two unlike explanations fit. Where that could decide whether a stage is given, several of its chains
-are pooled.
+more where two unlike explanations fit. Where that could decide whether a stage is given, several of its
+chains are pooled.
 
 Shape suffixes: C checkpoints, D draws, S stages.
 """

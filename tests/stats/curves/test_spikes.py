@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 from overmem.stats.curves import sampler
@@ -66,6 +67,29 @@ def test_the_search_agrees_with_inverses_computed_afresh():
         found = clear_spikes(ACCURACY_PRIOR.spikes, total, residual, np.array(weight))
         np.testing.assert_allclose(found, ours[best][0])
     assert best == 1
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_search_agrees_with_one_that_is_written_out(seed):
+    """Random covariances of points that need not agree; what they agree on is found point by point."""
+    rng = np.random.default_rng(seed)
+    root = rng.normal(0, 0.02, (6, 12, 12))
+    total = root @ root.swapaxes(1, 2) + rng.uniform(0.001, 0.03, (6, 1, 1)) ** 2 * np.eye(12)
+    residual = rng.normal(0, 0.03, 12)
+    far = (
+        8 if seed % 2 else 1
+    )  # so far off that a second spike at the same checkpoint would pay, if it could be
+    residual[rng.choice(12, 3, replace=False)] += (
+        rng.choice([-1, 1], 3) * rng.uniform(0.05, 0.3, 3) * (far, 1, 1)
+    )
+    weight = rng.normal(0, 2, 6)
+    ours = [searched_afresh(cov, residual) for cov in total]
+    evidence = {}
+    for w, (kept, worth) in zip(weight, ours, strict=True):
+        evidence.setdefault(tuple(kept > 0), []).append((w + worth, tuple(kept)))
+    agreed = max(evidence.values(), key=lambda members: logsumexp([each for each, _ in members]))
+    found = clear_spikes(ACCURACY_PRIOR.spikes, total, residual, weight)
+    np.testing.assert_allclose(found, max(agreed)[1])
 
 
 def searched_afresh(cov, residual):

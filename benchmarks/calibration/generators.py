@@ -85,6 +85,11 @@ def gaussian_rows(
     )
 
 
+def possible(accuracy_C: FloatArray) -> FloatArray:
+    """Accuracies kept from 0 and 1, where rows would have no noise."""
+    return np.asarray(np.clip(accuracy_C, 0.02, 0.98))
+
+
 def even_steps(checkpoints: int) -> npt.NDArray[np.int64]:
     """Checkpoints every 100 steps."""
     return 100 * np.arange(1, checkpoints + 1)
@@ -105,7 +110,7 @@ def tune_saturating(rng: Rng, n: int, checkpoints: int) -> Simulated:
         1 + rng.uniform(0.1, 0.5) * np.exp(-t / fall) + rng.uniform(0, 1.0) * np.maximum(t - turn, 0)
     )
     nll_C = nll_C * np.exp(rng.normal(0, rng.uniform(0.001, 0.01), checkpoints))
-    return gaussian_rows(rng, even_steps(checkpoints), np.clip(accuracy_C, 0.02, 0.98), nll_C, n)
+    return gaussian_rows(rng, even_steps(checkpoints), possible(accuracy_C), nll_C, n)
 
 
 def tune_peaked(rng: Rng, n: int, checkpoints: int) -> Simulated:
@@ -118,7 +123,7 @@ def tune_peaked(rng: Rng, n: int, checkpoints: int) -> Simulated:
         + rng.normal(0, rng.uniform(0.002, 0.02), checkpoints)
     )
     nll_C = rng.uniform(0.15, 0.7) * np.exp(rng.uniform(0.2, 1.5) * (t - rng.uniform(0.2, 0.9)) ** 2)
-    return gaussian_rows(rng, even_steps(checkpoints), np.clip(accuracy_C, 0.02, 0.98), nll_C, n)
+    return gaussian_rows(rng, even_steps(checkpoints), possible(accuracy_C), nll_C, n)
 
 
 def tune_smooth(rng: Rng, n: int, checkpoints: int) -> Simulated:
@@ -137,7 +142,7 @@ def tune_smooth(rng: Rng, n: int, checkpoints: int) -> Simulated:
         + rng.normal(0, rng.uniform(0.0, 0.015), checkpoints)
     )
     log_nll_C = np.log(rng.uniform(0.2, 0.7)) + waves(rng.uniform(0.01, 0.15)) + rng.normal(0.2, 0.25) * t
-    return gaussian_rows(rng, even_steps(checkpoints), np.clip(accuracy_C, 0.02, 0.98), np.exp(log_nll_C), n)
+    return gaussian_rows(rng, even_steps(checkpoints), possible(accuracy_C), np.exp(log_nll_C), n)
 
 
 TUNING: dict[str, Generator] = {
@@ -201,9 +206,7 @@ def held_grokking(rng: Rng, n: int, checkpoints: int) -> Simulated:
         )
     knots = np.sort(np.concatenate([[0, 1], rng.uniform(0, 1, 2)]))
     nll_C = np.interp(t, knots, rng.uniform(0.3, 0.5) + np.cumsum(rng.normal(0.03, 0.08, 4)))
-    return gaussian_rows(
-        rng, even_steps(checkpoints), np.clip(accuracy_C, 0.02, 0.98), np.maximum(nll_C, 0.05), n
-    )
+    return gaussian_rows(rng, even_steps(checkpoints), possible(accuracy_C), np.maximum(nll_C, 0.05), n)
 
 
 def held_random_walk(rng: Rng, n: int, checkpoints: int) -> Simulated:
@@ -264,7 +267,7 @@ def stress_spiky(rng: Rng, n: int, checkpoints: int) -> Simulated:
     log_nll_C = (
         np.log(rng.uniform(0.2, 0.7)) + rng.normal(0.1, 0.2) * t + up_C + rng.normal(0, jitter, checkpoints)
     )
-    return gaussian_rows(rng, even_steps(checkpoints), np.clip(accuracy_C, 0.02, 0.98), np.exp(log_nll_C), n)
+    return gaussian_rows(rng, even_steps(checkpoints), possible(accuracy_C), np.exp(log_nll_C), n)
 
 
 STRESS: dict[str, Generator] = {"spiky": stress_spiky}

@@ -20,6 +20,7 @@ from benchmarks.calibration.generators import (
     even_steps,
     gaussian_rows,
     logistic_rows,
+    possible,
 )
 
 
@@ -32,7 +33,7 @@ def _calm_nll(rng: Rng, checkpoints: int) -> FloatArray:
 
 def _flat(rng: Rng, n: int, accuracy_C: FloatArray) -> Simulated:
     checkpoints = accuracy_C.size
-    accuracy_C = np.clip(accuracy_C, 0.02, 0.98)
+    accuracy_C = possible(accuracy_C)
     return gaussian_rows(rng, even_steps(checkpoints), accuracy_C, _calm_nll(rng, checkpoints), n)
 
 
@@ -75,7 +76,7 @@ def restarts(rng: Rng, n: int, checkpoints: int) -> Simulated:
         accuracy_C -= rng.uniform(0.02, 0.1) * back
         log_nll_C += rng.uniform(0.02, 0.15) * back
     accuracy_C += rng.normal(0, 0.003, checkpoints)
-    return gaussian_rows(rng, even_steps(checkpoints), np.clip(accuracy_C, 0.02, 0.98), np.exp(log_nll_C), n)
+    return gaussian_rows(rng, even_steps(checkpoints), possible(accuracy_C), np.exp(log_nll_C), n)
 
 
 def jitter(rng: Rng, n: int, checkpoints: int) -> Simulated:
@@ -121,7 +122,7 @@ def loss_spikes(rng: Rng, n: int, checkpoints: int) -> Simulated:
         log_nll_C += np.log(rng.uniform(1.1, 2.0)) * back_C
         accuracy_C -= rng.uniform(0, 0.08) * back_C
     log_nll_C += rng.normal(0, 0.005, checkpoints)
-    return gaussian_rows(rng, even_steps(checkpoints), np.clip(accuracy_C, 0.02, 0.98), np.exp(log_nll_C), n)
+    return gaussian_rows(rng, even_steps(checkpoints), possible(accuracy_C), np.exp(log_nll_C), n)
 
 
 UGLY_BEFORE: dict[str, Generator] = {

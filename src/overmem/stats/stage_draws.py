@@ -58,12 +58,12 @@ def draw_stages(moments: Moments, steps_C: IntArray, rule: Rule) -> StageDraws:
 
 def _draw(fitted: FittedPrior, moments: Moments, steps_C: IntArray, rule: Rule) -> StageDraws:
     curves = draw_curves(fitted, moments, rule.resamples, np.random.default_rng(rule.seed))
-    codes_D_C = codes_of(curves, steps_C, rule)
+    codes_D_C = stage_codes(curves.accuracy_D_C, curves.nll_D_C, steps_C, rule)
     return StageDraws(
         fitted=fitted, curves=curves, codes_D_C=codes_D_C, probability_C_S=stage_probabilities(codes_D_C)
     )
 
 
-def codes_of(curves: Curves, steps_C: IntArray, rule: Rule) -> IntArray:
-    """Stage codes (D, C) of drawn curves under the thresholds of a rule."""
-    return stage_codes(curves.accuracy_D_C, curves.nll_D_C, steps_C, rule)
+def probabilities_of(curves: Curves, steps_C: IntArray, rule: Rule) -> FloatArray:
+    """Probability (C, S) of each stage by drawn curves, under the thresholds of a rule."""
+    return stage_probabilities(stage_codes(curves.accuracy_D_C, curves.nll_D_C, steps_C, rule))

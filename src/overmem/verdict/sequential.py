@@ -26,8 +26,7 @@ from overmem.stats.arrays import BoolArray, FloatArray, IntArray
 from overmem.stats.checks import check_groups
 from overmem.stats.curves.predictive import Futures
 from overmem.stats.moments import measure_curves
-from overmem.stats.stage_draws import codes_of, draw_stages
-from overmem.stats.stage_rule import stage_probabilities
+from overmem.stats.stage_draws import draw_stages, probabilities_of
 from overmem.verdict.judge import Labels, missing_evidence
 
 MOST_CHANCE = 0.05
@@ -123,7 +122,7 @@ def look_at(
             draws=_DRAWS,
         )
         changed_F = [
-            _changes(stage_probabilities(codes_of(curves, steps_C, rule)), likely_C, given_C, rule)
+            _changes(probabilities_of(curves, steps_C, rule), likely_C, given_C, rule)
             for curves in imagined.with_problems(n_all / moments.n)
         ]
         chance = float(np.mean(changed_F))

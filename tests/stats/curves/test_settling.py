@@ -38,10 +38,13 @@ def test_many_checkpoints_are_asked_about_with_fewer_futures(monkeypatch):
     asked = np.array([False, False, True])
     fine = problems_to_settle(fitted, found, STEPS, asked, Rule(), least=30)[2]
     tried = []
-    plain = settling.stage_probabilities
-    monkeypatch.setattr(
-        settling, "stage_probabilities", lambda codes: tried.append(len(codes)) or plain(codes)
-    )
+    plain = settling.probabilities_of
+
+    def counted(curves, *others):
+        tried.append(len(curves.accuracy_D_C))
+        return plain(curves, *others)
+
+    monkeypatch.setattr(settling, "probabilities_of", counted)
     monkeypatch.setattr(settling, "_MOST_POINTS", 180)
     coarse = problems_to_settle(fitted, found, STEPS, asked, Rule(), least=30)[2]
     assert len(tried) % 60 == 0 and 0 < len(tried) <= 60 * 5 and set(tried) == {settling._DRAWS // 3}

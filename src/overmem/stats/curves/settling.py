@@ -19,8 +19,7 @@ from overmem.stats.arrays import BoolArray, FloatArray, IntArray
 from overmem.stats.curves.posterior import FittedPrior
 from overmem.stats.curves.predictive import Futures
 from overmem.stats.moments import Moments
-from overmem.stats.stage_draws import codes_of
-from overmem.stats.stage_rule import stage_probabilities
+from overmem.stats.stage_draws import probabilities_of
 from overmem.stats.threads import one_blas_thread
 
 MULTIPLES = (1.5, 2.2, 3.3, 5.0, 8.0, 14.0, 25.0, 50.0, 100.0)
@@ -103,7 +102,7 @@ def problems_to_settle(
 def _given(imagined: Futures, multiple: float, steps_C: IntArray, rule: Rule) -> FloatArray:
     """Share (C) of the futures with so many times the problems in which a stage is given."""
     given_F_C = [
-        stage_probabilities(codes_of(curves, steps_C, rule)).max(axis=1) >= rule.confidence_threshold
+        probabilities_of(curves, steps_C, rule).max(axis=1) >= rule.confidence_threshold
         for curves in imagined.with_problems(multiple)
     ]
     return np.asarray(np.mean(given_F_C, axis=0))

@@ -18,7 +18,7 @@ from overmem.stats.arrays import FloatArray
 CLEAR = 20.0
 """Least Bayes factor of a spike that is taken for certain while the scales are drawn."""
 PATIENCE = 3 * float(np.log(CLEAR))
-"""The search ends once every point has lost so much by spikes that were not worth it."""
+"""The search ends once every point has lost so much log evidence by spikes that were not worth it."""
 MOST = 4
 """One in so many checkpoints may be a clear spike; more of them are the curve."""
 
@@ -89,9 +89,9 @@ def clear_spikes(
         white_H_C -= (share_H * white_H_C[each_H, at_H])[:, None] * column_H_C
         precision_H_C -= share_H[:, None] * column_H_C**2
         every_H_C_A[:, :, added] = np.sqrt(share_H)[:, None] * column_H_C
-    _, of_H = np.unique(kept_H_C > 0, axis=0, return_inverse=True)
-    evidence = np.bincount(of_H.ravel(), weights=np.exp(most_worth_H - most_worth_H.max()))
-    agreed = np.flatnonzero(of_H.ravel() == evidence.argmax())
+    set_H = np.unique(kept_H_C > 0, axis=0, return_inverse=True)[1].ravel()
+    evidence_of_set = np.bincount(set_H, weights=np.exp(most_worth_H - most_worth_H.max()))
+    agreed = np.flatnonzero(set_H == evidence_of_set.argmax())
     return np.asarray(kept_H_C[agreed[most_worth_H[agreed].argmax()]])
 
 
